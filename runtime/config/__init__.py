@@ -1,0 +1,55 @@
+"""The plant folder: models, places, tags. Public to every package."""
+
+from runtime.config.models import (
+    AlarmConfig,
+    ApiConfig,
+    DriverConfig,
+    DurationNs,
+    HistoryConfig,
+    Name,
+    PlantFile,
+    RoleName,
+    Section,
+    Text,
+    UserConfig,
+    Words,
+    findings_of,
+    format_duration,
+    load_model,
+    parse_duration_ns,
+    validate,
+)
+from runtime.config.plant import Declared, Plant, Plugin
+from runtime.config.positions import Document, load_yaml, read_text
+from runtime.config.taglist import COLUMNS, TagList, parse_value, read_tags, write_tags
+
+__all__ = [
+    "COLUMNS",
+    "AlarmConfig",
+    "ApiConfig",
+    "Declared",
+    "Document",
+    "DriverConfig",
+    "DurationNs",
+    "HistoryConfig",
+    "Name",
+    "Plant",
+    "PlantFile",
+    "Plugin",
+    "RoleName",
+    "Section",
+    "TagList",
+    "Text",
+    "UserConfig",
+    "Words",
+    "findings_of",
+    "format_duration",
+    "load_model",
+    "load_yaml",
+    "parse_duration_ns",
+    "parse_value",
+    "read_tags",
+    "read_text",
+    "validate",
+    "write_tags",
+]

@@ -1,0 +1,258 @@
+"""What a plant folder says: pydantic models that every package builds its own sections on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from runtime.config.positions import Document, load_yaml, locate
+from runtime.contract import Role, Value
+from runtime.errors import ConfigError, Finding
+
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "min": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h|d)")
+
+
+def parse_duration_ns(text: object) -> int:
+    """Return the ns of a duration such as `250ms`, `1.5s` or `1h 30min`.
+
+    Raises:
+        ValueError: it is not a duration.
+    """
+    if isinstance(text, int) and not isinstance(text, bool) and text == 0:
+        return 0
+    if isinstance(text, str):
+        parts = _DURATION.findall(text)
+        if parts and not _DURATION.sub("", text).strip():
+            return round(sum(float(number) * _UNITS_NS[unit] for number, unit in parts))
+    raise ValueError(f"{text!r} is not a duration; write it like 250ms, 1.5s, 10min or 8h")
+
+
+def format_duration(ns: int) -> str:
+    """Write a duration the way the plant folder reads it."""
+    for unit in ("d", "h", "min", "s", "ms", "us"):
+        if ns and ns % _UNITS_NS[unit] == 0:
+            return f"{ns // _UNITS_NS[unit]}{unit}"
+    return f"{ns}ns"
+
+
+DurationNs = Annotated[
+    int,
+    BeforeValidator(parse_duration_ns),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "examples": ["100ms", "2s", "10min"],
+            "pattern": r"^(\d+(\.\d+)?\s*(ns|us|ms|s|min|h|d)\s*)+$",
+        }
+    ),
+]
+
+
+def _role(text: object) -> object:
+    if isinstance(text, str):
+        try:
+            return Role[text.upper()]
+        except KeyError:
+            raise ValueError(f"{text!r} is not a role; use viewer, operator, engineer or admin") from None
+    return text
+
+
+RoleName = Annotated[
+    Role,
+    BeforeValidator(_role),
+    PlainSerializer(lambda role: role.name.lower(), return_type=str),
+    WithJsonSchema({"enum": ["viewer", "operator", "engineer", "admin"]}),
+]
+
+
+class Section(BaseModel):
+    """Base of every section of a plant folder: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Text(Section):
+    """A text for people, in English and Chinese."""
+
+    en: str
+    zh: str = ""
+
+    def __str__(self) -> str:
+        return self.en
+
+    def in_language(self, language: str) -> str:
+        return self.zh if language == "zh" and self.zh else self.en
+
+
+def _text(value: object) -> object:
+    return {"en": value} if isinstance(value, str) else value
+
+
+Words = Annotated[Text, BeforeValidator(_text)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+
+
+class UserConfig(Section):
+    """A person or client that may log in.
+
+    Attributes:
+        os_user: account on this machine that is this user on the unix socket.
+        secret: argon2 hash made by `ironworks user hash`.
+    """
+
+    name: Name
+    role: RoleName = Role.VIEWER
+    os_user: str | None = None
+    secret: str | None = None
+
+
+class ApiConfig(Section):
+    """Where the HTTP and WebSocket API listens; the unix socket is always there."""
+
+    host: Literal["127.0.0.1", "::1", "localhost"] = "127.0.0.1"
+    port: int | None = Field(8080, ge=0, le=65535)
+
+
+class HistoryConfig(Section):
+    """What the historian keeps.
+
+    Attributes:
+        flush: longest time that a sample waits before it is committed.
+        retention: how long each retention class is kept.
+        memory_limit_mib: memory that the store may use.
+        disk_limit_mib: disk that the store may use; oldest samples go first, with an alarm.
+    """
+
+    flush: DurationNs = 1_000_000_000
+    short: DurationNs = 2 * 86_400_000_000_000
+    standard: DurationNs = 90 * 86_400_000_000_000
+    long: DurationNs = 3650 * 86_400_000_000_000
+    memory_limit_mib: int = Field(128, ge=64)
+    disk_limit_mib: int = Field(2048, ge=64)
+
+
+class AlarmConfig(Section):
+    """One alarm definition, in the terms of ISA-18.2.
+
+    Attributes:
+        name: unique in the plant; `equipment.condition` reads well.
+        tag: path, relative to the plant's root or whole.
+        kind: `high`, `low` (with `limit`), `discrete` (with `state`), or `bad_quality`.
+        deadband: how far the value must return before the alarm clears, in engineering units.
+        on_delay, off_delay: how long the condition must hold, or be gone.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=128)]
+    tag: str
+    kind: Literal["high", "low", "discrete", "bad_quality"]
+    limit: float | None = None
+    state: Value = True
+    deadband: float = Field(0.0, ge=0)
+    on_delay: DurationNs = 0
+    off_delay: DurationNs = 0
+    priority: Literal["low", "medium", "high", "critical"] = "medium"
+    text: Words
+    cause: Words | None = None
+    consequence: Words | None = None
+    action: Words | None = None
+
+
+class DriverConfig(Section):
+    """What every driver has; each kind adds its own."""
+
+    name: Name
+    kind: str
+
+
+class PlantFile(BaseModel):
+    """The head of a plant folder: `plant.yaml`. Sections of other packages stand beside these keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, validate_default=True)
+
+    plant: Name
+    title: Words | None = None
+    root: Annotated[str, Field(pattern=r"^[^/\s*]+(/[^/\s*]+)*$")]
+    tags: str = "tags.csv"
+    alarms: str | None = None
+    state: str = ".ironworks"
+    users: list[UserConfig] = []
+    api: ApiConfig | None = ApiConfig()
+    history: HistoryConfig | None = HistoryConfig()
+    drivers: list[dict[str, Any]] = []
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def findings_of(
+    error: ValidationError, document: Document, prefix: tuple[str | int, ...], model: type[BaseModel]
+) -> Iterator[Finding]:
+    """Turn pydantic's errors into findings with places and remedies."""
+    data = document.data
+    for step in prefix:
+        data = data[step]
+    for each in error.errors(include_url=False):
+        location = locate(each["loc"], data)
+        place = document.place(*prefix, *location)
+        name = str(each["loc"][-1]) if each["loc"] else ""
+        match each["type"]:
+            case "extra_forbidden":
+                close = get_close_matches(name, list(model.model_fields), 1)
+                known = ", ".join(model.model_fields)
+                remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {known}"
+                yield Finding(f"unknown key {name!r}", place, remedy)
+            case "missing":
+                yield Finding(f"{name!r} is missing", place, f"add {name}: to this section")
+            case _:
+                text = each["msg"].removeprefix("Value error, ")
+                yield Finding(
+                    f"{'.'.join(map(str, each['loc']))}: {text}", place, f"found {each.get('input')!r}"
+                )
+
+
+def validate(model: type[M], document: Document, *prefix: str | int) -> M:
+    """Check one section of a document against its model.
+
+    Raises:
+        ConfigError: with every finding of the section.
+    """
+    data = document.data
+    for step in prefix:
+        data = data[step]
+    try:
+        return model.model_validate(data)
+    except ValidationError as exc:
+        raise ConfigError(list(findings_of(exc, document, prefix, model))) from exc
+
+
+def load_model(model: type[M], file: Path) -> tuple[M, Document]:
+    """Load a YAML file and check it against a model.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or not of the model.
+    """
+    document = load_yaml(file)
+    return validate(model, document), document

@@ -1,0 +1,100 @@
+"""A plant folder, loaded and checked: the one thing that every section is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from runtime.config.models import AlarmConfig, PlantFile
+from runtime.config.positions import Document
+from runtime.config.taglist import TagList
+from runtime.contract import Component, Stepper, Tag
+from runtime.errors import Finding, Place
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A plant folder with everything resolved but nothing started.
+
+    Attributes:
+        file: the head of the folder, usually `plant.yaml`.
+        state: folder for stores, caches and sockets; made when the plant starts.
+        tags: all tags, those declared by sections included.
+    """
+
+    file: Path
+    head: PlantFile
+    document: Document
+    tags: TagList
+    tag_places: dict[str, Place]
+    alarms: tuple[AlarmConfig, ...]
+
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
+
+    @property
+    def name(self) -> str:
+        return self.head.plant
+
+    @property
+    def root(self) -> str:
+        return self.head.root
+
+    @property
+    def state(self) -> Path:
+        return self.folder / self.head.state
+
+    def path(self, relative: str) -> Path:
+        """Return a file of the plant folder."""
+        return self.folder / relative
+
+    def place(self, *key: str | int) -> Place:
+        """Return where a key of the plant file stands."""
+        return self.document.place(*key)
+
+    def place_of(self, tag: Tag) -> Place:
+        """Return where a tag is defined."""
+        return self.tag_places.get(tag.path, self.document.place())
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a section adds to the plant: tags (whole paths, usually under `sys/`) and alarms."""
+
+    tags: Sequence[Tag] = ()
+    alarms: Sequence[AlarmConfig] = ()
+
+
+class Plugin(Protocol):
+    """How a package brings a section of the plant file to life; found through an entry point.
+
+    `key` in all methods is where the section stands in the plant file: `("plc",)` or `("drivers", 2)`.
+    `plugin` objects are cheap to import: heavy libraries load in `build` and `steppers`.
+    """
+
+    Config: type[BaseModel]
+
+    def declare(self, folder: Path, root: str, config: Any) -> Declared:
+        """Return the tags and alarms that the section adds; called before tags have ids.
+
+        Raises:
+            ConfigError: a file that the section names is wrong.
+        """
+        ...
+
+    def check(self, plant: Plant, config: Any, key: tuple[str | int, ...]) -> Iterator[Finding]:
+        """Yield what is wrong with the section, given all tags. Nothing is started."""
+        ...
+
+    def build(self, plant: Plant, config: Any) -> Iterable[Component]:
+        """Return the components that the kernel runs."""
+        ...
+
+    def steppers(self, plant: Plant, config: Any) -> Iterable[Stepper]:
+        """Return what takes part in virtual time (`ironworks test`); drivers return nothing."""
+        ...

@@ -1,0 +1,242 @@
+"""Tags as a table: read `tags.csv` with places, write it back, and look tags up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.config.positions import read_text
+from runtime.contract import Access, DataType, Role, Tag, Value
+from runtime.errors import ConfigError, Finding, Place
+
+COLUMNS = (
+    "path", "type", "unit", "unit_text", "low", "high", "description", "description_zh", "access", "source",
+    "device", "address", "variable", "deadband", "retention", "role", "interlock", "initial",
+)  # fmt: skip
+RETENTION = ("none", "short", "standard", "long")
+_TYPES = {each.iec: each for each in DataType}
+_PATH = re.compile(r"[^/\s*,]+(/[^/\s*,]+)*")
+
+
+class TagList:
+    """The plant's tags with dense ids; paths may be whole or relative to the plant's root."""
+
+    def __init__(self, tags: Iterable[Tag], root: str = "") -> None:
+        self.root = root
+        self._tags = tuple(replace(tag, id=index) for index, tag in enumerate(tags))
+        self._by_path = {tag.path: tag for tag in self._tags}
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def __iter__(self) -> Iterator[Tag]:
+        return iter(self._tags)
+
+    def __getitem__(self, key: int | str) -> Tag:
+        if isinstance(key, str):
+            tag = self._by_path.get(key) or self._by_path.get(f"{self.root}/{key}")
+            if tag is None:
+                raise KeyError(key)
+            return tag
+        return self._tags[key]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._by_path or f"{self.root}/{path}" in self._by_path
+
+    def close_to(self, path: str) -> str:
+        """Return a remedy for an unknown path."""
+        known = list(self._by_path)
+        close = get_close_matches(path, known, 1, 0.5) or get_close_matches(
+            f"{self.root}/{path}", known, 1, 0.5
+        )
+        return f"did you mean {close[0]!r}?" if close else "`ironworks tags export` lists the tags there are"
+
+    def select(self, *patterns: str) -> NDArray[np.int32]:
+        """Return the ids of the paths that match any glob (`*` within a level, `**` across levels)."""
+        chosen: set[int] = set()
+        for pattern in patterns:
+            if "*" not in pattern and "?" not in pattern:
+                if pattern in self:
+                    chosen.add(self[pattern].id)
+                continue
+            expression = re.compile(_glob(pattern))
+            relative = f"{self.root}/"
+            for tag in self._tags:
+                if expression.fullmatch(tag.path) or expression.fullmatch(tag.path.removeprefix(relative)):
+                    chosen.add(tag.id)
+        return np.array(sorted(chosen), np.int32)
+
+
+def _glob(pattern: str) -> str:
+    out = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*")
+    return out.replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+
+
+def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
+    """Read a tag table; paths become whole.
+
+    Raises:
+        ConfigError: with every wrong cell, by line and column.
+    """
+    rows = csv.reader(io.StringIO(read_text(file)))
+    findings: list[Finding] = []
+    header = [name.strip().lower() for name in next(rows, [])]
+    for column, name in enumerate(header, 1):
+        if name not in COLUMNS:
+            close = get_close_matches(name, COLUMNS, 1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known columns: {', '.join(COLUMNS)}"
+            findings.append(Finding(f"unknown column {name!r}", Place(file, 1, column), remedy))
+    findings += [
+        Finding(f"column {name!r} is missing", Place(file, 1, 1), "add it to the first line")
+        for name in ("path", "type")
+        if name not in header
+    ]
+    if findings:
+        raise ConfigError(findings)
+    tags: list[tuple[Tag, Place]] = []
+    seen: dict[str, int] = {}
+    for cells in rows:
+        line = rows.line_num
+        if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
+            continue
+        if len(cells) > len(header):
+            text = f"{len(cells)} cells, but the header has {len(header)} columns"
+            findings.append(Finding(text, Place(file, line), 'put cells that hold a comma into "quotes"'))
+            continue
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+        try:
+            tag = _tag(row, root)
+        except _CellError as exc:
+            column = header.index(exc.column) + 1
+            findings.append(
+                Finding(f"column {exc.column!r}: {exc.text}", Place(file, line, column), exc.remedy)
+            )
+            continue
+        if tag.path in seen:
+            text = f"tag {tag.path!r} is already defined in line {seen[tag.path]}"
+            findings.append(
+                Finding(text, Place(file, line, 1), "give it another path, or remove one of the two")
+            )
+            continue
+        seen[tag.path] = line
+        tags.append((tag, Place(file, line, 1)))
+    if findings:
+        raise ConfigError(findings)
+    return tags
+
+
+class _CellError(Exception):
+    def __init__(self, column: str, text: str, remedy: str = "") -> None:
+        super().__init__(text)
+        self.column, self.text, self.remedy = column, text, remedy
+
+
+def _one_of(row: dict[str, str], column: str, known: Sequence[str], default: str) -> str:
+    cell = row.get(column) or default
+    if cell not in known:
+        close = get_close_matches(cell, known, 1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
+        raise _CellError(column, f"unknown {column} {cell!r}", remedy)
+    return cell
+
+
+def _number(row: dict[str, str], column: str) -> float | None:
+    cell = row.get(column, "")
+    if not cell:
+        return None
+    try:
+        number = float(cell)
+    except ValueError:
+        raise _CellError(column, f"{cell!r} is not a number", "use a point as the decimal sign") from None
+    if not np.isfinite(number):
+        raise _CellError(column, f"{cell!r} is not a finite number")
+    return number
+
+
+def parse_value(data_type: DataType, text: str) -> Value:
+    """Read a value as people write it.
+
+    Raises:
+        ValueError: the text is no value of the type; says what would be.
+    """
+    if data_type is DataType.STRING:
+        return text
+    if data_type is DataType.BOOL:
+        known = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
+        if text.strip().lower() not in known:
+            raise ValueError(f"{text!r} is not a BOOL; use true or false")
+        return known[text.strip().lower()]
+    try:
+        value: Value = float(text) if data_type.kind == "f" else int(text.replace("_", ""), 0)
+        data_type.encode(value)
+    except (ValueError, TypeError) as exc:
+        raise ValueError(f"{text!r} is not a value of {data_type.iec}") from exc
+    return value
+
+
+def _tag(row: dict[str, str], root: str) -> Tag:
+    path = row["path"]
+    if not _PATH.fullmatch(path):
+        raise _CellError("path", f"{path!r} is not a path", "use levels of letters and digits joined by /")
+    data_type = _TYPES[_one_of({"type": row["type"].upper()}, "type", list(_TYPES), "")]
+    low, high = _number(row, "low"), _number(row, "high")
+    if low is not None and high is not None and low >= high:
+        raise _CellError("high", f"high ({high:g}) must be above low ({low:g})")
+    initial: Value | None = None
+    if row.get("initial"):
+        try:
+            initial = parse_value(data_type, row["initial"])
+        except ValueError as exc:
+            raise _CellError("initial", str(exc)) from exc
+    role = _one_of(row, "role", [each.name.lower() for each in Role], "operator")
+    return Tag(
+        path=path if path.startswith(f"{root}/") else f"{root}/{path}",
+        data_type=data_type,
+        unit=row.get("unit", ""),
+        unit_text=row.get("unit_text", "") or row.get("unit", ""),
+        low=low,
+        high=high,
+        description=row.get("description", ""),
+        description_zh=row.get("description_zh", ""),
+        access=Access(_one_of(row, "access", ["r", "rw"], "r")),
+        source=row.get("source") or "operator",
+        device=row.get("device", ""),
+        address=row.get("address", ""),
+        variable=row.get("variable", ""),
+        deadband=_number(row, "deadband") or 0.0,
+        retention=_one_of(row, "retention", RETENTION, "standard"),
+        role=Role[role.upper()],
+        interlock=row.get("interlock") or None,
+        initial=initial,
+    )
+
+
+def write_tags(tags: Iterable[Tag], root: str) -> str:
+    """Write a tag table as CSV, the inverse of `read_tags`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for tag in tags:
+        cells: dict[str, object] = {
+            name: getattr(tag, name) for name in COLUMNS if name not in ("type", "access", "role")
+        }
+        cells |= {"type": tag.data_type.iec, "access": tag.access.value, "role": tag.role.name.lower()}
+        cells["path"] = tag.path.removeprefix(f"{root}/")
+        writer.writerow(["" if cells[name] is None else _cell(cells[name]) for name in COLUMNS])
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
+    return value

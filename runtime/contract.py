@@ -1,0 +1,400 @@
+"""The vocabulary of the house: what a tag, a value, a component and its port are.
+
+Standard library and numpy only. Every package speaks in these terms, and a fake of the
+port stands in `runtime.testing`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Value = bool | int | float | str
+NO_TEXT: Mapping[int, str] = {}
+
+
+class Quality(IntEnum):
+    """Trust in a value: an OPC UA StatusCode, so that the server needs no table.
+
+    Source: OPC 10000-4, 7.39 StatusCode; OPC 10000-6, annex A.2.
+    """
+
+    GOOD = 0x0000_0000
+    GOOD_LOCAL_OVERRIDE = 0x0096_0000
+    UNCERTAIN_LAST_USABLE_VALUE = 0x4090_0000
+    UNCERTAIN_ENGINEERING_UNITS_EXCEEDED = 0x4094_0000
+    BAD = 0x8000_0000
+    BAD_NO_COMMUNICATION = 0x8031_0000
+    BAD_WAITING_FOR_INITIAL_DATA = 0x8032_0000
+    BAD_CONFIGURATION_ERROR = 0x8089_0000
+    BAD_NOT_CONNECTED = 0x808A_0000
+    BAD_DEVICE_FAILURE = 0x808B_0000
+    BAD_SENSOR_FAILURE = 0x808C_0000
+    BAD_OUT_OF_SERVICE = 0x808D_0000
+
+    @staticmethod
+    def is_good(code: int) -> bool:
+        """Tell whether the severity bits (31, 30) say Good."""
+        return code >> 30 == 0
+
+    @staticmethod
+    def is_bad(code: int) -> bool:
+        return code >> 31 == 1
+
+
+class DataType(Enum):
+    """An elementary IEC 61131-3 type that a tag can have: name, bits, kind of raw pattern.
+
+    The raw pattern is 64 bits: signed types sign-extended, unsigned and bit strings
+    zero-extended, REAL and LREAL as an IEEE 754 double, TIME and DT in ns (DT since 1970-01-01 UTC),
+    STRING zero with the text beside it.
+    """
+
+    BOOL = ("BOOL", 1, "u")
+    SINT = ("SINT", 8, "i")
+    INT = ("INT", 16, "i")
+    DINT = ("DINT", 32, "i")
+    LINT = ("LINT", 64, "i")
+    USINT = ("USINT", 8, "u")
+    UINT = ("UINT", 16, "u")
+    UDINT = ("UDINT", 32, "u")
+    ULINT = ("ULINT", 64, "u")
+    BYTE = ("BYTE", 8, "u")
+    WORD = ("WORD", 16, "u")
+    DWORD = ("DWORD", 32, "u")
+    LWORD = ("LWORD", 64, "u")
+    REAL = ("REAL", 32, "f")
+    LREAL = ("LREAL", 64, "f")
+    TIME = ("TIME", 64, "i")
+    DT = ("DT", 64, "i")
+    STRING = ("STRING", 0, "s")
+
+    def __init__(self, iec: str, bits: int, kind: str) -> None:
+        self.iec = iec
+        self.bits = bits
+        self.kind = kind
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Return the least and greatest integer of the type; None for floats and text."""
+        if self.kind == "i":
+            return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return (0, (1 << self.bits) - 1) if self.kind == "u" else None
+
+    def encode(self, value: Value) -> int:
+        """Pack a Python value into the raw pattern.
+
+        Raises:
+            TypeError: the value is not of the type's kind.
+            ValueError: the value does not fit the type.
+        """
+        if self.kind == "s":
+            if not isinstance(value, str):
+                raise TypeError(f"{self.iec} takes text, not {value!r}")
+            return 0
+        if isinstance(value, str) or (self is DataType.BOOL and value not in (0, 1)):
+            raise TypeError(f"{self.iec} cannot be {value!r}")
+        if self.kind == "f":
+            number = float(value)
+            if self is DataType.REAL and np.isfinite(number):
+                with np.errstate(over="ignore"):
+                    number = float(np.float32(number))
+                if not np.isfinite(number):
+                    raise ValueError(f"{value} does not fit REAL")
+            return int(struct.unpack("<Q", struct.pack("<d", number))[0])
+        if int(value) != value:
+            raise TypeError(f"{self.iec} takes whole numbers, not {value!r}")
+        low, high = self.limits or (0, 0)
+        if not low <= value <= high:
+            raise ValueError(f"{value} is outside {self.iec} ({low:.0f} to {high:.0f})")
+        return int(value) & 0xFFFF_FFFF_FFFF_FFFF
+
+    def decode(self, raw: int, text: str | None = None) -> Value:
+        """Unpack a raw pattern into a Python value."""
+        raw = int(raw)
+        if self.kind == "f":
+            return float(struct.unpack("<d", struct.pack("<Q", raw))[0])
+        if self.kind == "s":
+            return text or ""
+        if self is DataType.BOOL:
+            return raw != 0
+        return raw - (1 << 64) if self.kind == "i" and raw >> 63 else raw
+
+
+class Access(Enum):
+    """What people, clients and apps may do to a tag through the gate."""
+
+    READ = "r"
+    READ_WRITE = "rw"
+
+
+class Role(IntEnum):
+    """Who may do what; a greater role includes the lesser."""
+
+    VIEWER = 0
+    OPERATOR = 1
+    ENGINEER = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One signal of the plant.
+
+    Attributes:
+        id: dense index into the tag table, -1 until the plant is assembled.
+        path: ISA-95 path `site/area/line/cell/equipment/signal`.
+        unit: UCUM code, such as `Cel` or `L/min`; `unit_text` is what people read.
+        low, high: engineering range; the gate refuses values outside.
+        source: the component that produces the value; `operator` for values kept by the table
+            and set through the gate.
+        device, address: place on a driver; polled where `source` is the device, written otherwise.
+        variable: PLC variable or direct address bound to the tag; read by the PLC unless it is the source.
+        deadband: least change worth a sample in history, in engineering units.
+        retention: history class (`none`, `short`, `standard`, `long`).
+        role: least role that may write it.
+        interlock: expression over tags that must hold for a write, else None.
+        initial: value at the first start of an operator tag.
+    """
+
+    path: str
+    data_type: DataType
+    unit: str = ""
+    unit_text: str = ""
+    low: float | None = None
+    high: float | None = None
+    description: str = ""
+    description_zh: str = ""
+    access: Access = Access.READ
+    source: str = "operator"
+    device: str = ""
+    address: str = ""
+    variable: str = ""
+    deadband: float = 0.0
+    retention: str = "standard"
+    role: Role = Role.OPERATOR
+    interlock: str | None = None
+    initial: Value | None = None
+    id: int = -1
+
+
+class Sample(NamedTuple):
+    """One value of a Batch, for code that is not hot. `value` is decoded where the type is known."""
+
+    id: int
+    raw: int
+    quality: int
+    source_ns: int
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """The currency of the bus: n values in columns. The arrays belong to the batch: never change them.
+
+    Attributes:
+        ids: tag ids, int32 of shape (n,); in order of time where one id occurs twice.
+        raw: 64-bit patterns, uint64 of shape (n,).
+        quality: OPC UA status codes, uint32 of shape (n,).
+        source_ns: source time, int64 of shape (n,), ns since 1970-01-01 UTC.
+        text: row number to text, for STRING rows only.
+    """
+
+    ids: NDArray[np.int32]
+    raw: NDArray[np.uint64]
+    quality: NDArray[np.uint32]
+    source_ns: NDArray[np.int64]
+    text: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        rows = zip(
+            self.ids.tolist(), self.raw.tolist(), self.quality.tolist(), self.source_ns.tolist(), strict=True
+        )
+        for row, (id_, raw, quality, at) in enumerate(rows):
+            yield Sample(id_, raw, quality, at, self.text.get(row))
+
+    @classmethod
+    def of(
+        cls,
+        ids: Sequence[int] | NDArray[np.int32],
+        raw: Sequence[int] | NDArray[np.uint64],
+        source_ns: int | NDArray[np.int64],
+        quality: int | NDArray[np.uint32] = Quality.GOOD,
+        text: Mapping[int, str] = NO_TEXT,
+    ) -> Batch:
+        """Build a batch; one number for quality or time holds for every row."""
+        column = np.asarray(ids, np.int32)
+        n = len(column)
+        return cls(
+            column,
+            np.asarray(raw, np.uint64),
+            np.broadcast_to(np.asarray(quality, np.uint32), n),
+            np.broadcast_to(np.asarray(source_ns, np.int64), n),
+            text,
+        )
+
+    def take(self, rows: NDArray[Any]) -> Batch:
+        """Return the rows chosen by an index or mask array, texts included."""
+        text: Mapping[int, str] = NO_TEXT
+        if self.text:
+            index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+            text = {new: self.text[old] for new, old in enumerate(index.tolist()) if old in self.text}
+        return Batch(self.ids[rows], self.raw[rows], self.quality[rows], self.source_ns[rows], text)
+
+
+class Tags(Protocol):
+    """The plant's tags, fixed once it is assembled."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Tag]: ...
+    def __getitem__(self, key: int | str) -> Tag: ...
+    def __contains__(self, path: object) -> bool: ...
+
+    def select(self, *patterns: str) -> NDArray[np.int32]:
+        """Return the ids of the paths that match any glob (`*` within a level, `**` across levels)."""
+        ...
+
+    def snapshot(self, ids: NDArray[np.int32] | None = None) -> Batch:
+        """Return the present values of the given tags, or of all."""
+        ...
+
+    def value(self, tag: Tag) -> Value | None:
+        """Return the present value, or None while its quality is bad."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now_ns(self) -> int:
+        """Return ns since 1970-01-01 UTC."""
+        ...
+
+    async def sleep_until(self, at_ns: int) -> None: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: a person, a client or an app, with a role and the way it came (`console`, `opcua`, `app`)."""
+
+    name: str
+    role: Role
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `kind` is dotted (`alarm.raised`, `component.faulted`, `plc.fault`)."""
+
+    kind: str
+    source: str
+    at_ns: int
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Command(Protocol):
+    """A write that passed the gate and waits for the component that owns the tag."""
+
+    tag: Tag
+    raw: int
+    text: str | None
+
+    def done(self) -> None: ...
+    def failed(self, reason: str) -> None: ...
+
+
+class Port(Protocol):
+    """All that a component may do."""
+
+    name: str
+    tags: Tags
+    clock: Clock
+
+    def submit(self, batch: Batch) -> None:
+        """Hand in values of tags that this component is the source of; never waits."""
+        ...
+
+    def changes(self, ids: NDArray[np.int32], *, every: bool = False) -> AsyncIterator[Batch]:
+        """Yield batches of changes: the newest per tag, or with `every` each value in order.
+
+        The first batch holds the present values. The subscription starts with the call.
+        """
+        ...
+
+    async def write(self, tag: Tag, value: Value, actor: Actor, reason: str = "") -> None:
+        """Write through the gate; returns when the owner has taken the value.
+
+        Raises:
+            WriteRejectedError: the gate, the interlock or the owner refused; says why.
+        """
+        ...
+
+    def commands(self) -> AsyncIterator[Command]:
+        """Yield writes for tags that this component is the source of; calling it declares that it takes them."""
+        ...
+
+    def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
+        """Return who that is, or None. Slow on purpose: call it in a thread."""
+        ...
+
+    def emit(self, event: Event) -> None: ...
+
+    def events(self, *kinds: str) -> AsyncIterator[Event]:
+        """Yield events whose kind begins with one of the given; all without any."""
+        ...
+
+    async def history(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, limit: int | None = None
+    ) -> Batch:
+        """Return stored samples in order of tag and time."""
+        ...
+
+    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
+        """Acknowledge an alarm; returns when that is on disk.
+
+        Raises:
+            WriteRejectedError: no such alarm, nothing to acknowledge, or the role does not allow it.
+        """
+        ...
+
+    def health(self, ok: bool, text: str = "") -> None:
+        """Tell the supervisor whether the component is running or degraded, and why."""
+        ...
+
+
+class Component(Protocol):
+    """A driver, twin, app or bridge: one coroutine, alive while the component is."""
+
+    name: str
+
+    async def run(self, port: Port) -> None:
+        """Work until cancelled. Returning or raising early is a fault."""
+        ...
+
+
+class Stepper(Protocol):
+    """A controller, twin or app that plant time drives: the same object live, in tests and in forecasts.
+
+    Attributes:
+        period_ns: time between two steps.
+        reads: ids of the tags whose changes it wants.
+    """
+
+    name: str
+    period_ns: int
+    reads: NDArray[np.int32]
+
+    def step(self, now_ns: int, changed: Batch | None) -> Batch | None:
+        """Take what changed since the last step, work until `now_ns`, return what this changed."""
+        ...
