@@ -272,6 +272,19 @@ class Tags(Protocol):
         ...
 
 
+class Changes(Protocol):
+    """A subscription to tags. Iterate it, or take what is there; close it when done."""
+
+    def __aiter__(self) -> AsyncIterator[Batch]: ...
+    async def __anext__(self) -> Batch: ...
+
+    def take(self) -> Batch | None:
+        """Return what changed since the last take without waiting, or None."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Clock(Protocol):
     """The only source of time."""
 
@@ -325,7 +338,7 @@ class Port(Protocol):
         """Hand in values of tags that this component is the source of; never waits."""
         ...
 
-    def changes(self, ids: NDArray[np.int32], *, every: bool = False) -> AsyncIterator[Batch]:
+    def changes(self, ids: NDArray[np.int32], *, every: bool = False) -> Changes:
         """Yield batches of changes: the newest per tag, or with `every` each value in order.
 
         The first batch holds the present values. The subscription starts with the call.
@@ -341,7 +354,7 @@ class Port(Protocol):
         ...
 
     def commands(self) -> AsyncIterator[Command]:
-        """Yield writes for tags that this component is the source of; calling it declares that it takes them."""
+        """Yield writes for tags that this component is the source of."""
         ...
 
     def authenticate(self, name: str, secret: str, via: str) -> Actor | None:

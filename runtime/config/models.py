@@ -188,7 +188,14 @@ class DriverConfig(Section):
 
 
 class PlantFile(BaseModel):
-    """The head of a plant folder: `plant.yaml`. Sections of other packages stand beside these keys."""
+    """The head of a plant folder: `plant.yaml`. Sections of other packages stand beside these keys.
+
+    Attributes:
+        root: ISA-95 path that the paths in the folder's files are relative to.
+        state: folder for stores, caches and logs.
+        rack: makes this file the field side of that device: its tags only, with the twin as
+            the source of what the device reads and the device as the source of what it writes.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, validate_default=True)
 
@@ -198,6 +205,7 @@ class PlantFile(BaseModel):
     tags: str = "tags.csv"
     alarms: str | None = None
     state: str = ".ironworks"
+    rack: Name | None = None
     users: list[UserConfig] = []
     api: ApiConfig | None = ApiConfig()
     history: HistoryConfig | None = HistoryConfig()

@@ -102,11 +102,9 @@ def locate(error_location: Sequence[str | int], data: Any) -> Key:
     """Return the part of a pydantic error location that names keys of the data."""
     key: list[str | int] = []
     for step in error_location:
-        if (isinstance(data, dict) and step in data) or (
-            isinstance(data, list) and isinstance(step, int) and step < len(data)
-        ):
+        is_key = isinstance(data, dict) and step in data
+        is_item = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        if is_key or is_item:
             data = data[step]
-        else:
-            continue
-        key.append(step)
+            key.append(step)
     return tuple(key)

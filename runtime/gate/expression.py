@@ -1,0 +1,139 @@
+"""Interlock expressions: comparisons of tags joined by AND, OR and NOT.
+
+`tank/level_pct > 20 AND NOT filler/fault` reads the way it is meant. Paths are relative to
+the plant's root or whole. A tag without a usable value makes the expression undecided: refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.contract import Tags, Value
+
+_TOKEN = re.compile(r"\s*(?:(<>|<=|>=|[<>=()])|([A-Za-z0-9_.+-][\w./+-]*)|(\S))", re.ASCII)
+_COMPARE: dict[str, Callable[[Value, Value], bool]] = {
+    "=": lambda a, b: a == b,
+    "<>": lambda a, b: a != b,
+    "<": lambda a, b: a < b,  # type: ignore[operator]
+    "<=": lambda a, b: a <= b,  # type: ignore[operator]
+    ">": lambda a, b: a > b,  # type: ignore[operator]
+    ">=": lambda a, b: a >= b,  # type: ignore[operator]
+}
+
+
+class Undecided(Exception):  # noqa: N818 - a verdict, not an error
+    """The expression cannot be judged, because a tag has no usable value."""
+
+
+Test = Callable[[Tags], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A parsed expression and the paths that it reads."""
+
+    text: str
+    paths: tuple[str, ...]
+    test: Test
+
+    def holds(self, tags: Tags) -> bool:
+        """Judge it on the present values.
+
+        Raises:
+            Undecided: a tag that it reads is of bad quality.
+        """
+        return bool(self.test(tags))
+
+
+def parse_expression(text: str) -> Expression:
+    """Parse an interlock.
+
+    Raises:
+        ValueError: with the column and what was expected.
+    """
+    parser = _Parser(text)
+    test = parser.disjunction()
+    if parser.token:
+        raise ValueError(f"column {parser.column}: unexpected {parser.token!r} in {text!r}")
+    return Expression(text, tuple(dict.fromkeys(parser.paths)), test)
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.end = 0
+        self.column = 1
+        self.token = ""
+        self.paths: list[str] = []
+        self.advance()
+
+    def advance(self) -> str:
+        taken = self.token
+        match = _TOKEN.match(self.text, self.end)
+        self.token = match[0].strip() if match else ""
+        self.column = (match.end() - len(self.token) if match else len(self.text)) + 1
+        self.end = match.end() if match else len(self.text)
+        if match and match[3]:
+            raise ValueError(f"column {self.column}: unexpected {match[3]!r} in {self.text!r}")
+        return taken
+
+    def disjunction(self) -> Test:
+        parts = [self.conjunction()]
+        while self.token.upper() == "OR":
+            self.advance()
+            parts.append(self.conjunction())
+        return parts[0] if len(parts) == 1 else lambda tags: any(part(tags) for part in parts)
+
+    def conjunction(self) -> Test:
+        parts = [self.negation()]
+        while self.token.upper() == "AND":
+            self.advance()
+            parts.append(self.negation())
+        return parts[0] if len(parts) == 1 else lambda tags: all(part(tags) for part in parts)
+
+    def negation(self) -> Test:
+        if self.token.upper() == "NOT":
+            self.advance()
+            inner = self.negation()
+            return lambda tags: not inner(tags)
+        if self.token == "(":
+            self.advance()
+            inner = self.disjunction()
+            if self.token != ")":
+                raise ValueError(f"column {self.column}: ')' expected in {self.text!r}")
+            self.advance()
+            return inner
+        return self.comparison()
+
+    def comparison(self) -> Test:
+        left = self.operand()
+        compare = _COMPARE.get(self.token)
+        if compare is None:
+            return left
+        self.advance()
+        right = self.operand()
+        return lambda tags: compare(left(tags), right(tags))
+
+    def operand(self) -> Test:
+        column, token = self.column, self.token
+        if not token or token in "()<>=" or token in _COMPARE or token.upper() in ("AND", "OR", "NOT"):
+            raise ValueError(f"column {column}: a tag or a number expected in {self.text!r}")
+        self.advance()
+        if token.upper() in ("TRUE", "FALSE"):
+            truth = token.upper() == "TRUE"
+            return lambda tags: truth
+        try:
+            number = float(token)
+        except ValueError:
+            self.paths.append(token)
+            return lambda tags: _read(tags, token)
+        return lambda tags: number
+
+
+def _read(tags: Tags, path: str) -> Value:
+    value = tags.value(tags[path])
+    if value is None:
+        raise Undecided(f"{path} has no usable value")
+    return value

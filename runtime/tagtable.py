@@ -1,0 +1,72 @@
+"""The tag table: the present value of every tag, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.config.taglist import TagList
+from runtime.contract import NO_TEXT, Batch, DataType, Quality, Tag, Value
+
+
+class TagTable:
+    """Raw pattern, quality and source time of n tags; takes batches in, hands snapshots out.
+
+    Owned by the event loop's thread (or by the stepping thread in virtual time): no locks.
+    """
+
+    def __init__(self, tags: TagList) -> None:
+        n = len(tags)
+        self.tags = tags
+        self.raw = np.zeros(n, np.uint64)
+        self.quality = np.full(n, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
+        self.source_ns = np.zeros(n, np.int64)
+        self.text: dict[int, str] = {}
+        self.updates = 0
+        self._strings = np.array([tag.data_type is DataType.STRING for tag in tags], np.bool_)
+        self._any_string = bool(self._strings.any())
+        self._everything = np.arange(n, dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    def __iter__(self) -> Iterator[Tag]:
+        return iter(self.tags)
+
+    def __getitem__(self, key: int | str) -> Tag:
+        return self.tags[key]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.tags
+
+    def select(self, *patterns: str) -> NDArray[np.int32]:
+        return self.tags.select(*patterns)
+
+    def apply(self, batch: Batch) -> None:
+        """Take a batch in; where an id occurs twice the later row stays."""
+        ids = batch.ids
+        self.raw[ids] = batch.raw
+        self.quality[ids] = batch.quality
+        self.source_ns[ids] = batch.source_ns
+        for row, text in batch.text.items():
+            self.text[int(ids[row])] = text
+        self.updates += len(ids)
+
+    def snapshot(self, ids: NDArray[np.int32] | None = None) -> Batch:
+        if ids is None:
+            ids = self._everything
+        text = NO_TEXT
+        if self._any_string:
+            rows = np.flatnonzero(self._strings[ids])
+            text = {
+                row: self.text.get(id_, "")
+                for row, id_ in zip(rows.tolist(), ids[rows].tolist(), strict=True)
+            }
+        return Batch(ids, self.raw[ids], self.quality[ids], self.source_ns[ids], text)
+
+    def value(self, tag: Tag) -> Value | None:
+        if Quality.is_bad(int(self.quality[tag.id])):
+            return None
+        return tag.data_type.decode(int(self.raw[tag.id]), self.text.get(tag.id))
