@@ -1,0 +1,570 @@
+"""The client of a running plant: find it, ask it, follow it. The structs are the API's wire format."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import socket
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from runtime.contract import Value
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
+
+if TYPE_CHECKING:
+    import httpx
+
+PREFIX = "/api/v1"
+PLANT_VARIABLE = "IRONWORKS_PLANT"
+T = TypeVar("T")
+_PROBE_S = 0.5
+_FRAME_LIMIT = 64 * 1024 * 1024
+
+
+class Text(Struct, frozen=True):
+    """A text for people, in English and Chinese."""
+
+    en: str
+    zh: str = ""
+
+    def in_language(self, language: str) -> str:
+        return self.zh if language == "zh" and self.zh else self.en
+
+
+class User(Struct, frozen=True):
+    """Who the kernel takes the client for, and the way it came."""
+
+    name: str
+    role: str
+    via: str
+
+
+class Info(Struct, frozen=True):
+    """The plant and the client's place in it."""
+
+    plant: str
+    title: Text
+    root: str
+    version: str
+    now_ns: int
+    started_ns: int
+    user: User
+
+
+class TagView(Struct, frozen=True):
+    """A tag and its present value; `value` is null while the quality is bad."""
+
+    id: int
+    path: str
+    type: str
+    unit: str
+    unit_text: str
+    low: float | None
+    high: float | None
+    description: str
+    description_zh: str
+    access: str
+    source: str
+    device: str
+    address: str
+    variable: str
+    role: str
+    interlock: str | None
+    value: Value | None
+    quality: int
+    quality_text: str
+    source_ns: int
+
+
+class TagPage(Struct, frozen=True):
+    """Some tags in order of id; `next` is the id to ask for the rest `after`."""
+
+    tags: tuple[TagView, ...]
+    next: int | None
+
+
+class Written(Struct, frozen=True):
+    """A write that the owner has taken."""
+
+    value: Value
+    previous: Value | None
+
+
+class Series(Struct, frozen=True):
+    """Stored samples of one tag: (source time ns, value, quality)."""
+
+    path: str
+    unit_text: str
+    points: tuple[tuple[int, Value | None, int], ...]
+
+
+class SeriesList(Struct, frozen=True):
+    series: tuple[Series, ...]
+
+
+class TrendSeries(Struct, frozen=True):
+    """Buckets of one tag: (start ns, least, mean, greatest); null where there is a gap."""
+
+    path: str
+    unit_text: str
+    points: tuple[tuple[int, float | None, float | None, float | None], ...]
+
+
+class TrendList(Struct, frozen=True):
+    series: tuple[TrendSeries, ...]
+
+
+class AlarmView(Struct, frozen=True):
+    """An alarm and its state in the terms of ISA-18.2.
+
+    Attributes:
+        state: `normal`, `unacknowledged`, `acknowledged` or `returned`.
+        count: how often it was raised.
+    """
+
+    name: str
+    tag: str
+    kind: str
+    limit: float | None
+    priority: str
+    state: str
+    active: bool
+    acknowledged: bool
+    text: Text
+    cause: Text | None
+    consequence: Text | None
+    action: Text | None
+    raised_ns: int | None
+    cleared_ns: int | None
+    acknowledged_ns: int | None
+    acknowledged_by: str | None
+    comment: str | None
+    value: Value | None
+    count: int
+
+
+class AlarmList(Struct, frozen=True):
+    alarms: tuple[AlarmView, ...]
+
+
+class JournalEntry(Struct, frozen=True):
+    """One transition of an alarm."""
+
+    seq: int
+    at_ns: int
+    alarm: str
+    transition: str
+    state: str
+    actor: str | None
+    comment: str | None
+    value: Value | None
+
+
+class JournalPage(Struct, frozen=True):
+    entries: tuple[JournalEntry, ...]
+
+
+class AuditEntry(Struct, frozen=True):
+    """One attempt to do something, and what came of it."""
+
+    seq: int
+    at_ns: int
+    actor: str
+    role: str
+    via: str
+    action: str
+    target: str
+    old: Value | None
+    new: Value | None
+    reason: str
+    outcome: str
+    detail: str
+
+
+class AuditPage(Struct, frozen=True):
+    entries: tuple[AuditEntry, ...]
+
+
+class ComponentView(Struct, frozen=True):
+    """A component; state is `starting`, `running`, `degraded`, `faulted` or `stopped`."""
+
+    name: str
+    kind: str
+    state: str
+    since_ns: int
+    restarts: int
+    text: str
+
+
+class ComponentList(Struct, frozen=True):
+    components: tuple[ComponentView, ...]
+
+
+class HistoryHealth(Struct, frozen=True):
+    samples: int
+    committed: int
+    dropped: int
+    lag_ms: float
+
+
+class BusHealth(Struct, frozen=True):
+    updates: int
+    overflow: int
+
+
+class Health(Struct, frozen=True):
+    """How the plant's kernel is; `components` counts them by state, `history` is null where none is kept."""
+
+    ok: bool
+    components: dict[str, int]
+    history: HistoryHealth | None
+    bus: BusHealth
+
+
+class Values(Struct, frozen=True, tag="values", tag_field="type"):
+    """Rows (tag id, value, quality, source time ns) that changed, newest per tag."""
+
+    rows: tuple[tuple[int, Value | None, int, int], ...]
+
+
+class AlarmChange(Struct, frozen=True, tag="alarm", tag_field="type"):
+    alarm: AlarmView
+
+
+class ComponentChange(Struct, frozen=True, tag="component", tag_field="type"):
+    component: ComponentView
+
+
+Message = Values | AlarmChange | ComponentChange
+
+
+class Subscription(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a stream should carry; a client may send another at any time."""
+
+    tags: tuple[str, ...] = ()
+    alarms: bool = False
+    components: bool = False
+    interval_ms: int = 200
+
+
+class Refusal(Struct, frozen=True):
+    """The body of every answer that is not 2xx."""
+
+    error: str
+    remedy: str = ""
+
+
+class Endpoint(Struct, frozen=True, omit_defaults=True):
+    """Where a plant answers; as a file of the runtime folder it registers a running kernel.
+
+    Attributes:
+        file: resolved path of the plant file.
+        socket: path of the unix socket.
+        http: URL of the loopback server, where there is one.
+        rack: the device that this process plays, when it is a rack beside a plant.
+    """
+
+    plant: str = ""
+    file: str = ""
+    pid: int = 0
+    socket: str | None = None
+    http: str | None = None
+    rack: str | None = None
+
+    def __str__(self) -> str:
+        return self.socket or self.http or self.file
+
+
+def runtime_folder() -> Path:
+    """Return the folder of sockets and registrations of this account."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(base) / "ironworks" if base else Path(tempfile.gettempdir()) / f"ironworks-{os.getuid()}"
+
+
+def registration_name(file: Path) -> str:
+    """Return the name, without suffix, under which a plant file registers."""
+    return hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]
+
+
+def answers(socket_file: Path | str) -> bool:
+    """Tell whether a process listens on a unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PROBE_S)
+        try:
+            probe.connect(str(socket_file))
+        except OSError:
+            return False
+    return True
+
+
+def running() -> list[Endpoint]:
+    """Return the plants that run under this account; what a killed process left behind is ignored."""
+    found = []
+    for each in sorted(runtime_folder().glob("*.json")):
+        try:
+            endpoint = msgspec.json.decode(each.read_bytes(), type=Endpoint)
+        except (OSError, msgspec.DecodeError):
+            continue  # gone since the listing, or not a registration
+        if endpoint.socket and _alive(endpoint.pid) and answers(endpoint.socket):
+            found.append(endpoint)
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def plant_file(target: Path | str | None) -> Path | None:
+    """Return the plant file that is meant: the target, $IRONWORKS_PLANT, or ./plant.yaml; None without any.
+
+    Raises:
+        PlantError: there is no such file or folder.
+    """
+    named = target or os.environ.get(PLANT_VARIABLE)
+    if not named:
+        here = Path("plant.yaml")
+        return here.resolve() if here.is_file() else None
+    path = Path(named).expanduser()
+    file = path / "plant.yaml" if path.is_dir() else path
+    if not file.is_file():
+        raise PlantError(f"{file}: no such plant", "name a plant folder, or its plant.yaml")
+    return file.resolve()
+
+
+def find(target: Path | str | None = None) -> Endpoint:
+    """Return where the plant answers: a folder, file or http URL, or the only one that runs.
+
+    Raises:
+        ConnectError: it does not run, or it is not clear which is meant; lists what runs.
+    """
+    named = target or os.environ.get(PLANT_VARIABLE)
+    if named and str(named).startswith(("http://", "https://")):
+        return Endpoint(http=str(named).rstrip("/"))
+    file = plant_file(target)
+    there = running()
+    if file:
+        for each in there:
+            if each.file == str(file):
+                return each
+        raise ConnectError(f"{file} is not running", f"start it: ironworks run {file.parent}{_list(there)}")
+    plants = [each for each in there if not each.rack]
+    if len(plants) == 1:
+        return plants[0]
+    if not plants:
+        raise ConnectError("no plant is running", f"start one: ironworks run PLANT{_list(there)}")
+    raise ConnectError(f"{len(plants)} plants are running", f"say which with --plant{_list(there)}")
+
+
+def _list(there: Sequence[Endpoint]) -> str:
+    if not there:
+        return ""
+    return "\n  running: " + "\n           ".join(
+        f"{each.plant} {each.file} (pid {each.pid})" for each in there
+    )
+
+
+class PlantClient:
+    """The API of one plant as methods.
+
+    Every method raises `ConnectError` when the plant cannot be reached, `WriteRejectedError` when it
+    refuses a command, and `PlantError` when it refuses a question.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        user: str | None = None,
+        secret: str | None = None,
+        timeout_s: float = 15.0,
+    ) -> None:
+        self.endpoint = endpoint
+        self._login = (user, secret or "") if user else None
+        self._timeout_s = timeout_s
+        self._http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> PlantClient:
+        import httpx
+
+        path = self.endpoint.socket
+        self._http = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=path) if path else None,
+            base_url=f"{self._base_url}{PREFIX}",
+            auth=self._login,
+            timeout=self._timeout_s,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http:
+            await self._http.aclose()
+
+    @property
+    def _base_url(self) -> str:
+        if self.endpoint.socket:
+            return "http://localhost"
+        if not self.endpoint.http:
+            raise ConnectError("the plant has no address", "use runtime.client.find to get one")
+        return self.endpoint.http
+
+    async def info(self) -> Info:
+        return await self._get("/info", Info)
+
+    async def tags(self, *match: str) -> list[TagView]:
+        """Return the tags whose paths match any of the globs, or all."""
+        found: list[TagView] = []
+        after: int | None = -1
+        while after is not None:
+            page = await self._get("/tags", TagPage, match=match, after=after, limit=5000)
+            found += page.tags
+            after = page.next
+        return found
+
+    async def tag(self, path: str) -> TagView:
+        return await self._get(f"/tags/{quote(path)}", TagView)
+
+    async def write(self, path: str, value: Value, reason: str = "") -> Written:
+        """Write through the gate; returns when the owner has taken the value."""
+        return await self._send("PUT", f"/tags/{quote(path)}", Written, {"value": value, "reason": reason})
+
+    async def history(
+        self, paths: Sequence[str], start_ns: int, end_ns: int, limit: int | None = None
+    ) -> tuple[Series, ...]:
+        """Return stored samples of each tag, oldest first; `limit` bounds all of them together."""
+        answer = await self._get("/history", SeriesList, tag=paths, start=start_ns, end=end_ns, limit=limit)
+        return answer.series
+
+    async def trend(
+        self, paths: Sequence[str], start_ns: int, end_ns: int, buckets: int
+    ) -> tuple[TrendSeries, ...]:
+        answer = await self._get(
+            "/history/trend", TrendList, tag=paths, start=start_ns, end=end_ns, buckets=buckets
+        )
+        return answer.series
+
+    async def alarms(self, all: bool = False) -> tuple[AlarmView, ...]:  # noqa: A002 - the API's word
+        """Return the alarms that are not normal, or all."""
+        return (await self._get("/alarms", AlarmList, all=str(all).lower())).alarms
+
+    async def acknowledge(self, name: str, comment: str = "") -> AlarmView:
+        """Acknowledge an alarm; returns when that is on disk."""
+        path = f"/alarms/{quote(name, safe='')}/acknowledge"
+        return await self._send("POST", path, AlarmView, {"comment": comment})
+
+    async def alarm_journal(self, limit: int = 100, before: int | None = None) -> tuple[JournalEntry, ...]:
+        """Return transitions of alarms, newest first."""
+        return (await self._get("/alarms/journal", JournalPage, limit=limit, before=before)).entries
+
+    async def audit(self, limit: int = 100, before: int | None = None) -> tuple[AuditEntry, ...]:
+        """Return what was attempted, newest first."""
+        return (await self._get("/audit", AuditPage, limit=limit, before=before)).entries
+
+    async def components(self) -> tuple[ComponentView, ...]:
+        return (await self._get("/components", ComponentList)).components
+
+    async def restart(self, name: str) -> ComponentView:
+        return await self._send("POST", f"/components/{quote(name, safe='')}/restart", ComponentView)
+
+    async def health(self) -> Health:
+        return await self._get("/health", Health)
+
+    async def stream(
+        self,
+        tags: Sequence[str] = (),
+        alarms: bool = False,
+        components: bool = False,
+        interval_ms: int = 200,
+    ) -> AsyncGenerator[Message, None]:
+        """Yield what is there, then what changes; ends only by an error or by its consumer."""
+        from websockets.asyncio.client import connect, unix_connect
+        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+
+        url = f"ws{self._base_url.removeprefix('http')}{PREFIX}/stream"
+        headers = {}
+        if self._login:
+            token = base64.b64encode(":".join(self._login).encode()).decode()
+            headers["Authorization"] = f"Basic {token}"
+        options: dict[str, Any] = {
+            "additional_headers": headers,
+            "compression": None,
+            "max_size": _FRAME_LIMIT,
+            "open_timeout": self._timeout_s,
+            "close_timeout": 1,
+        }
+        if self.endpoint.socket:
+            opening = unix_connect(self.endpoint.socket, url, **options)
+        else:
+            opening = connect(url, proxy=None, **options)
+        decoder = msgspec.json.Decoder(Message)
+        try:
+            async with opening as websocket:
+                wanted = Subscription(tuple(tags), alarms, components, interval_ms)
+                await websocket.send(msgspec.json.encode(wanted).decode())
+                while True:
+                    yield decoder.decode(await websocket.recv(decode=False))
+        except ConnectionClosed as exc:
+            why = exc.rcvd.reason if exc.rcvd else ""
+            raise ConnectError(f"the plant closed the stream{': ' if why else ''}{why}") from exc
+        except InvalidStatus as exc:
+            refusal = _refusal(exc.response.body or b"", exc.response.status_code)
+            raise PlantError(refusal.error, refusal.remedy) from exc
+        except (OSError, TimeoutError, InvalidHandshake, InvalidMessage) as exc:
+            raise self._unreachable(exc) from exc
+        except msgspec.DecodeError as exc:
+            raise self._strange(exc) from exc
+
+    async def _get(self, path: str, answer: type[T], **query: Any) -> T:
+        return await self._ask("GET", path, answer, params={k: v for k, v in query.items() if v is not None})
+
+    async def _send(self, method: str, path: str, answer: type[T], body: Any = None) -> T:
+        return await self._ask(method, path, answer, json=body)
+
+    async def _ask(self, method: str, path: str, answer: type[T], **options: Any) -> T:
+        import httpx
+
+        if self._http is None:
+            raise RuntimeError("use PlantClient as an async context manager")
+        try:
+            response = await self._http.request(method, path, **options)
+        except (httpx.TransportError, httpx.InvalidURL) as exc:
+            raise self._unreachable(exc) from exc
+        if response.is_success:
+            try:
+                return msgspec.json.decode(response.content, type=answer)
+            except msgspec.DecodeError as exc:
+                raise self._strange(exc) from exc
+        refusal = _refusal(response.content, response.status_code)
+        rejected = method != "GET" and response.is_client_error
+        raise (WriteRejectedError if rejected else PlantError)(refusal.error, refusal.remedy)
+
+    def _unreachable(self, exc: Exception) -> ConnectError:
+        why = str(exc) or type(exc).__name__
+        return ConnectError(f"the plant at {self.endpoint} cannot be reached: {why}", "is it running?")
+
+    def _strange(self, exc: Exception) -> ConnectError:
+        return ConnectError(
+            f"{self.endpoint} does not answer like a plant: {exc}", "is it of the same version?"
+        )
+
+
+def _refusal(body: bytes | bytearray, status: int) -> Refusal:
+    try:
+        return msgspec.json.decode(body, type=Refusal)
+    except msgspec.DecodeError:
+        return Refusal(f"the plant answered {status}")
