@@ -1,0 +1,44 @@
+"""Values of operator tags (setpoints, modes), kept so that they survive a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_SIGN = 1 << 63
+_WRAP = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorValue:
+    """The last value of one tag.
+
+    Attributes:
+        path: whole path of the tag.
+        type: IEC name of the type that `raw` is a pattern of; a value of another type is not restored.
+    """
+
+    path: str
+    type: str
+    raw: int
+    text: str | None
+    quality: int
+    source_ns: int
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes; SQLite's integers are signed."""
+        signed = self.raw - _WRAP if self.raw >= _SIGN else self.raw
+        yield (
+            "INSERT OR REPLACE INTO operator_values VALUES (?, ?, ?, ?, ?, ?)",
+            (self.path, self.type, signed, self.text, self.quality, self.source_ns),
+        )
+
+
+def operator_values(connection: sqlite3.Connection) -> list[OperatorValue]:
+    """Return all kept values by path."""
+    rows = connection.execute(
+        "SELECT path, type, raw, text, quality, source_ns FROM operator_values ORDER BY path"
+    )
+    return [OperatorValue(path, type_, raw % _WRAP, *rest) for path, type_, raw, *rest in rows]

@@ -1,0 +1,232 @@
+"""What the journal confirms is on disk; what it cannot keep it says."""
+
+import asyncio
+import resource
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from runtime.clock import ManualClock
+from runtime.errors import StoreError
+from runtime.journal import (
+    AlarmLogEntry,
+    AlarmRow,
+    AuditEntry,
+    Journal,
+    OperatorValue,
+    alarm_log,
+    alarm_rows,
+    audit_log,
+    operator_values,
+)
+
+
+def entry(number, **more):
+    return AuditEntry(number, "ann", "operator", "console", "write", "line/speed_sp_bpm", 1.0, 2.5, **more)
+
+
+def opened(path, **more):
+    journal = Journal(path, ManualClock(), **more)
+    journal.open()
+    return journal
+
+
+def test_audit_entries_come_back_newest_first_with_their_types(tmp_path):
+    async def main():
+        journal = opened(tmp_path / "journal.sqlite")
+        for number, value in enumerate([True, 3, 2.5, "速度", None]):
+            await journal.append_audit(
+                AuditEntry(number, "ann", "operator", "api", "write", "a/b", None, value, "why")
+            )
+        rows = await journal.read(audit_log, 3)
+        assert [(row.seq, row.new, row.reason) for row in rows] == [
+            (5, None, "why"),
+            (4, "速度", "why"),
+            (3, 2.5, "why"),
+        ]
+        older = await journal.read(audit_log, 10, 3)
+        assert [row.new for row in older] == [3, True]
+        assert older[1].new is True
+        journal.close()
+
+    asyncio.run(main())
+
+
+def test_operator_value_and_audit_row_are_one_commit_and_survive_a_restart(tmp_path):
+    path = tmp_path / "state" / "journal.sqlite"
+    value = OperatorValue("nb/line/sp", "ULINT", 2**64 - 1, None, 0, 17)
+    text = OperatorValue("nb/line/recipe", "STRING", 0, "cola", 0, 18)
+
+    async def main():
+        journal = opened(path)
+        await journal.append_audit(entry(1, keep=value))
+        await journal.put_value(text)
+        with pytest.raises(StoreError):  # a value that SQLite cannot hold: neither row is written
+            await journal.append_audit(entry(2, keep=OperatorValue("x", "LINT", 1, None, 0, 2**70)))
+        journal.close()
+
+    asyncio.run(main())
+    journal = opened(path)
+    assert journal.read_now(operator_values) == [text, value]
+    assert len(journal.read_now(audit_log, 10)) == 1
+    journal.close()
+
+
+def test_one_wrong_record_does_not_fail_the_others_of_its_group(tmp_path):
+    async def main():
+        journal = opened(tmp_path / "journal.sqlite")
+        calls = [journal.append(entry(2**70 if number == 5 else number)) for number in range(50)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(each) for each in answers].count(StoreError) == 1
+        assert isinstance(answers[5], StoreError)
+        assert len(await journal.read(audit_log, 100)) == 49
+        journal.close()
+
+    asyncio.run(main())
+
+
+def test_more_callers_than_room_wait_and_none_is_lost(tmp_path):
+    async def main():
+        journal = opened(tmp_path / "journal.sqlite", depth=4)
+        numbers = await asyncio.gather(*(journal.append(entry(number)) for number in range(500)))
+        assert sorted(numbers) == list(range(1, 501))
+        journal.close()
+
+    asyncio.run(main())
+
+
+def test_alarm_state_and_transition_go_together(tmp_path):
+    async def main():
+        journal = opened(tmp_path / "journal.sqlite")
+        row = AlarmRow("tank.high", "unacknowledged", 5, None, None, "", "", 91.5, 1)
+        await journal.append(
+            AlarmLogEntry(0, 5, "tank.high", "raised", "unacknowledged", value=91.5, after=row)
+        )
+        done = AlarmRow("tank.high", "acknowledged", 5, None, 9, "ann", "seen", 91.5, 1)
+        await journal.append(
+            AlarmLogEntry(0, 9, "tank.high", "acknowledged", "acknowledged", "ann", "seen", 91.5, done)
+        )
+        assert await journal.read(alarm_rows) == [done]
+        log = await journal.read(alarm_log, 10)
+        assert [(each.seq, each.transition) for each in log] == [(2, "acknowledged"), (1, "raised")]
+        assert await journal.read(alarm_log, 10, None, "other") == []
+        journal.close()
+
+    asyncio.run(main())
+
+
+def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(b"not a database at all" * 100)
+    journal = opened(path)
+    assert "damaged" in journal.problems[0]
+    asyncio.run(journal.append(entry(1)))
+    journal.close()
+    kept = list(tmp_path.glob("journal.sqlite.corrupt-*"))
+    assert [file.read_bytes()[:3] for file in kept] == [b"not"]
+
+
+def test_damage_inside_the_file_is_found_at_start(tmp_path):
+    path = tmp_path / "journal.sqlite"
+
+    async def fill(journal):
+        await journal.append_all([entry(number, reason="x" * 200) for number in range(500)])
+
+    journal = opened(path)
+    asyncio.run(fill(journal))
+    journal.close()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 8192] = b"\xff" * 8192
+    path.write_bytes(data)
+    again = opened(path)
+    assert again.problems
+    assert again.read_now(audit_log, 10) == []
+    again.close()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError) as caught:
+        opened(tmp_path / "file" / "journal.sqlite")
+    assert caught.value.remedy
+
+
+def test_a_journal_of_a_later_format_is_left_alone(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="format 99"):
+        opened(path)
+    assert list(tmp_path.glob("*corrupt*")) == []
+
+
+def test_a_closed_journal_refuses(tmp_path):
+    journal = opened(tmp_path / "journal.sqlite")
+    journal.close()
+    with pytest.raises(StoreError):
+        asyncio.run(journal.append(entry(1)))
+
+
+def _full_disk(path, limit):
+    """Fill a disk (a file size limit), see the refusal, free it, and go on: run in a process of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def main():
+        journal = opened(path)
+        kept = 0
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        for number in range(10_000):
+            try:
+                await journal.append(entry(number, reason="x" * 500))
+            except StoreError:
+                break
+            kept += 1
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        kept += bool(await journal.append(entry(0)))
+        assert len(await journal.read(audit_log, 20_000)) == kept
+        journal.close()
+        print(kept)
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_refuses_and_heals(tmp_path):
+    code = f"import sys; sys.path.insert(0, {str(__file__).rpartition('/')[0]!r})\n"
+    code += "import pathlib, test_journal\n"
+    code += f"test_journal._full_disk(pathlib.Path({str(tmp_path / 'j.sqlite')!r}), 300_000)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert 10 < int(run.stdout) < 10_000
+
+
+def test_kill_loses_nothing_that_was_confirmed(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    code = textwrap.dedent(f"""
+        import asyncio, pathlib
+        from runtime.clock import WallClock
+        from runtime.journal import AuditEntry, Journal
+        async def main():
+            journal = Journal(pathlib.Path({str(path)!r}), WallClock())
+            journal.open()
+            while True:
+                entry = AuditEntry(1, "ann", "operator", "api", "write", "a/b")
+                for seq in await asyncio.gather(*(journal.append(entry) for _ in range(20))):
+                    print(seq, flush=True)
+        asyncio.run(main())
+    """)
+    confirmed = 0
+    for round_ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        for _ in range(200 + 71 * round_):
+            confirmed = max(confirmed, int(child.stdout.readline()))
+        child.kill()
+        rest, _ = child.communicate()
+        confirmed = max([confirmed, *(int(line) for line in rest.split("\n")[:-1])])
+        journal = opened(path)
+        assert journal.problems == []
+        rows = journal.read_now(audit_log, 1_000_000)
+        assert {row.seq for row in rows} >= set(range(1, confirmed + 1))
+        journal.close()
