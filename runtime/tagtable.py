@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,3 +70,15 @@ class TagTable:
         if Quality.is_bad(int(self.quality[tag.id])):
             return None
         return tag.data_type.decode(int(self.raw[tag.id]), self.text.get(tag.id))
+
+
+def initial_values(tags: Iterable[Tag], now_ns: int) -> Batch:
+    """Return the values that operator tags have before anyone sets them."""
+    chosen = [tag for tag in tags if tag.source == "operator"]
+    raws, texts = [], {}
+    for row, tag in enumerate(chosen):
+        value: Value = tag.initial if tag.initial is not None else ("" if tag.data_type.kind == "s" else 0)
+        raws.append(tag.data_type.encode(value))
+        if isinstance(value, str):
+            texts[row] = value
+    return Batch.of([tag.id for tag in chosen], raws, now_ns, text=texts)

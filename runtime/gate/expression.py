@@ -55,8 +55,8 @@ def parse_expression(text: str) -> Expression:
     """
     parser = _Parser(text)
     test = parser.disjunction()
-    if parser.token:
-        raise ValueError(f"column {parser.column}: unexpected {parser.token!r} in {text!r}")
+    if parser.word:
+        raise ValueError(f"column {parser.column}: unexpected {parser.word!r} in {text!r}")
     return Expression(text, tuple(dict.fromkeys(parser.paths)), test)
 
 
@@ -65,15 +65,15 @@ class _Parser:
         self.text = text
         self.end = 0
         self.column = 1
-        self.token = ""
+        self.word = ""
         self.paths: list[str] = []
         self.advance()
 
     def advance(self) -> str:
-        taken = self.token
+        taken = self.word
         match = _TOKEN.match(self.text, self.end)
-        self.token = match[0].strip() if match else ""
-        self.column = (match.end() - len(self.token) if match else len(self.text)) + 1
+        self.word = match[0].strip() if match else ""
+        self.column = (match.end() - len(self.word) if match else len(self.text)) + 1
         self.end = match.end() if match else len(self.text)
         if match and match[3]:
             raise ValueError(f"column {self.column}: unexpected {match[3]!r} in {self.text!r}")
@@ -81,27 +81,27 @@ class _Parser:
 
     def disjunction(self) -> Test:
         parts = [self.conjunction()]
-        while self.token.upper() == "OR":
+        while self.word.upper() == "OR":
             self.advance()
             parts.append(self.conjunction())
         return parts[0] if len(parts) == 1 else lambda tags: any(part(tags) for part in parts)
 
     def conjunction(self) -> Test:
         parts = [self.negation()]
-        while self.token.upper() == "AND":
+        while self.word.upper() == "AND":
             self.advance()
             parts.append(self.negation())
         return parts[0] if len(parts) == 1 else lambda tags: all(part(tags) for part in parts)
 
     def negation(self) -> Test:
-        if self.token.upper() == "NOT":
+        if self.word.upper() == "NOT":
             self.advance()
             inner = self.negation()
             return lambda tags: not inner(tags)
-        if self.token == "(":
+        if self.word == "(":
             self.advance()
             inner = self.disjunction()
-            if self.token != ")":
+            if self.word != ")":
                 raise ValueError(f"column {self.column}: ')' expected in {self.text!r}")
             self.advance()
             return inner
@@ -109,7 +109,7 @@ class _Parser:
 
     def comparison(self) -> Test:
         left = self.operand()
-        compare = _COMPARE.get(self.token)
+        compare = _COMPARE.get(self.word)
         if compare is None:
             return left
         self.advance()
@@ -117,18 +117,18 @@ class _Parser:
         return lambda tags: compare(left(tags), right(tags))
 
     def operand(self) -> Test:
-        column, token = self.column, self.token
-        if not token or token in "()<>=" or token in _COMPARE or token.upper() in ("AND", "OR", "NOT"):
+        column, word = self.column, self.word
+        if not word or word in "()<>=" or word in _COMPARE or word.upper() in ("AND", "OR", "NOT"):
             raise ValueError(f"column {column}: a tag or a number expected in {self.text!r}")
         self.advance()
-        if token.upper() in ("TRUE", "FALSE"):
-            truth = token.upper() == "TRUE"
+        if word.upper() in ("TRUE", "FALSE"):
+            truth = word.upper() == "TRUE"
             return lambda tags: truth
         try:
-            number = float(token)
+            number = float(word)
         except ValueError:
-            self.paths.append(token)
-            return lambda tags: _read(tags, token)
+            self.paths.append(word)
+            return lambda tags: _read(tags, word)
         return lambda tags: number
 
 

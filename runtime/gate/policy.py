@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
-from runtime.contract import Access, Actor, Batch, Clock, Tag, Tags, Value
+from runtime.contract import Access, Actor, Batch, Clock, Quality, Tag, Tags, Value
 from runtime.errors import PlantError, StoreError, WriteRejectedError
 from runtime.gate.expression import Expression, Undecided, parse_expression
+from runtime.journal.audit import AuditEntry
+from runtime.journal.values import OperatorValue
 
 COMMAND_TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One audit row: who tried to do what, why, and what came of it."""
-
-    at_ns: int
-    actor: Actor
-    action: str
-    target: str
-    old: str
-    new: str
-    reason: str
-    outcome: str
-    detail: str
+T = TypeVar("T")
 
 
 class AuditTrail(Protocol):
     """Where attempts are recorded: the journal."""
 
-    async def attempt(self, attempt: Attempt, value: Batch | None = None) -> None:
+    async def append_audit(self, entry: AuditEntry) -> int:
         """Record one attempt, with the operator value that it sets; returns when both are on disk.
 
         Raises:
@@ -125,66 +113,66 @@ class Gate:
             WriteRejectedError: says why.
         """
         old = self._tags.value(tag)
+        attempt = self._attempt("write", tag.path, actor, reason, old, value)
         try:
             raw, text = judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
-            await self._carry_out(tag, raw, text, old, value, actor, reason)
+            await self._carry_out(tag, raw, text, attempt)
         except WriteRejectedError as exc:
-            await self._record(tag.path, "write", old, value, actor, reason, exc)
+            if not isinstance(exc.__cause__, StoreError):
+                await self._record(replace(attempt, outcome="refused", detail=str(exc)))
             raise
         return old
 
-    async def _carry_out(
-        self, tag: Tag, raw: int, text: str | None, old: Value | None, value: Value, actor: Actor, reason: str
-    ) -> None:
+    async def _carry_out(self, tag: Tag, raw: int, text: str | None, attempt: AuditEntry) -> None:
         if tag.source == "operator":
-            texts = {0: text} if text is not None else {}
-            batch = Batch.of([tag.id], [raw], self._clock.now_ns(), text=texts)
-            await self._record(tag.path, "write", old, value, actor, reason, None, batch)
-            self._publish(batch)
+            now_ns = self._clock.now_ns()
+            keep = OperatorValue(tag.path, tag.data_type.iec, raw, text, Quality.GOOD, now_ns)
+            await self._record(replace(attempt, keep=keep))
+            self._publish(Batch.of([tag.id], [raw], now_ns, text={} if text is None else {0: text}))
             return
         command = GateCommand(tag, raw, text)
         if not self._deliver(command):
-            raise WriteRejectedError(
-                f"{tag.path}: {tag.source} does not take writes now", "see `ironworks components list`"
-            )
+            remedy = "see `ironworks components list`"
+            raise WriteRejectedError(f"{tag.path}: {tag.source} does not take writes now", remedy)
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 refused = await command.answer
         except TimeoutError as exc:
-            text_ = f"{tag.path}: {tag.source} did not answer within {COMMAND_TIMEOUT_S:g} s"
-            raise WriteRejectedError(text_, "the value may still arrive: check it") from exc
+            late = f"{tag.path}: {tag.source} did not answer within {COMMAND_TIMEOUT_S:g} s"
+            raise WriteRejectedError(late, "the value may still arrive: check it") from exc
         if refused is not None:
             raise WriteRejectedError(f"{tag.path}: {refused}")
-        await self._record(tag.path, "write", old, value, actor, reason, None)
+        await self._record(attempt)
 
     async def audited(
-        self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[None]]
-    ) -> None:
+        self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
+    ) -> T:
         """Run another kind of command (acknowledge, restart) with one audit row for the attempt."""
+        attempt = self._attempt(action, target, actor, reason)
         try:
-            await work()
+            result = await work()
         except PlantError as exc:
-            await self._record(target, action, None, "", actor, reason, exc)
+            await self._record(replace(attempt, outcome="refused", detail=str(exc)))
             raise
-        await self._record(target, action, None, "", actor, reason, None)
+        await self._record(attempt)
+        return result
 
-    async def _record(
+    def _attempt(
         self,
-        target: str,
         action: str,
-        old: Value | None,
-        new: Value,
+        target: str,
         actor: Actor,
         reason: str,
-        refusal: PlantError | None,
-        batch: Batch | None = None,
-    ) -> None:
-        outcome, detail = ("refused", str(refusal)) if refusal else ("done", "")
-        shown = "" if old is None else str(old)
-        row = Attempt(self._clock.now_ns(), actor, action, target, shown, str(new), reason, outcome, detail)
+        old: Value | None = None,
+        new: Value | None = None,
+    ) -> AuditEntry:
+        role = actor.role.name.lower()
+        at_ns = self._clock.now_ns()
+        return AuditEntry(at_ns, actor.name, role, actor.via, action, target, old, new, reason)
+
+    async def _record(self, entry: AuditEntry) -> None:
         try:
-            await self._trail.attempt(row, batch)
+            await self._trail.append_audit(entry)
         except StoreError as exc:
-            raise WriteRejectedError(
-                f"{target}: the attempt cannot be audited: {exc.text}", exc.remedy
-            ) from exc
+            text = f"{entry.target}: the attempt cannot be audited: {exc.text}"
+            raise WriteRejectedError(text, exc.remedy) from exc

@@ -1,0 +1,188 @@
+"""From a plant folder to a checked plant: files, sections, tags with ids, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runtime import registry
+from runtime.alarms.configuration import check_alarms, load_alarms
+from runtime.config.models import AlarmConfig, PlantFile, validate
+from runtime.config.plant import Declared, Plant, Plugin
+from runtime.config.positions import Document, load_yaml
+from runtime.config.taglist import TagList, read_tags
+from runtime.contract import DataType, Tag
+from runtime.errors import ConfigError, Finding, PlantError, Place
+from runtime.gate.expression import parse_expression
+
+PLANT_FILE = "plant.yaml"
+RESERVED = ("operator", "kernel", "alarms", "historian", "api")
+
+
+@dataclass(frozen=True)
+class SectionEntry:
+    """One section of the plant file with the plugin that understands it."""
+
+    key: tuple[str | int, ...]
+    name: str
+    plugin: Plugin
+    config: Any
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A plant with its sections, ready to be checked, run or stepped."""
+
+    plant: Plant
+    sections: tuple[SectionEntry, ...]
+
+    def check(self) -> list[Finding]:
+        """Return everything that is wrong, in the order of the files."""
+        findings = list(_check_tags(self.plant, {entry.name for entry in self.sections}))
+        for entry in self.sections:
+            try:
+                findings += entry.plugin.check(self.plant, entry.config, entry.key)
+            except ConfigError as exc:
+                findings += exc.findings
+            except PlantError as exc:
+                findings.append(Finding(exc.text, self.plant.place(*entry.key), exc.remedy))
+        return findings
+
+
+def plant_file(target: Path) -> Path:
+    """Return the plant file of a folder, or the file itself.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    file = target / PLANT_FILE if target.is_dir() else target
+    if not file.is_file():
+        remedy = "name a plant folder, or make one with `ironworks new my-plant`"
+        raise ConfigError([Finding("no plant here", Place(file), remedy)])
+    return file.resolve()
+
+
+def assemble(target: Path) -> Assembly:
+    """Load a plant folder; nothing is started.
+
+    Raises:
+        ConfigError: with every finding that stops the folder from being understood.
+    """
+    file = plant_file(target)
+    document = load_yaml(file)
+    if not isinstance(document.data, dict):
+        raise ConfigError([Finding("a plant file holds keys and values", Place(file, 1, 1), "begin with plant: NAME")])
+    head = validate(PlantFile, document)
+    findings: list[Finding] = []
+    sections = list(_sections(head, document, findings))
+    read: list[tuple[Tag, Place]] = []
+    alarms: list[tuple[AlarmConfig, Place]] = []
+    try:
+        read = read_tags(file.parent / head.tags, head.root)
+    except ConfigError as exc:
+        findings += exc.findings
+    if head.alarms:
+        try:
+            alarms = load_alarms(file.parent / head.alarms)
+        except ConfigError as exc:
+            findings += exc.findings
+    drivers = {entry.name for entry in sections if entry.key[0] == "drivers"}
+    tags = [(_with_device(tag, drivers), place) for tag, place in read]
+    if head.rack:
+        tags = [(_mirrored(tag, head.rack), place) for tag, place in tags if tag.device == head.rack]
+    for entry in sections:
+        try:
+            declared: Declared = entry.plugin.declare(file.parent, head.root, entry.config)
+        except ConfigError as exc:
+            findings += exc.findings
+            continue
+        place = document.place(*entry.key)
+        tags += [(tag, place) for tag in declared.tags]
+        alarms += [(alarm, place) for alarm in declared.alarms]
+    from runtime.services import declare_services
+
+    for tag in (services := declare_services(head)).tags:
+        tags.append((tag, document.place()))
+    alarms += [(alarm, document.place()) for alarm in services.alarms]
+    places = {tag.path: place for tag, place in tags}
+    tag_list = TagList([tag for tag, _ in tags], head.root)
+    findings += check_alarms(alarms, tag_list)
+    if findings:
+        raise ConfigError(findings)
+    plant = Plant(file, head, document, tag_list, places, tuple(alarm for alarm, _ in alarms))
+    return Assembly(plant, tuple(sections))
+
+
+def _sections(head: PlantFile, document: Document, findings: list[Finding]) -> Iterator[SectionEntry]:
+    taken: dict[str, Place] = {}
+    for key in head.model_extra or {}:
+        try:
+            plugin = registry.load("sections", key)
+            yield SectionEntry((key,), key, plugin, validate(plugin.Config, document, key))
+        except ConfigError as exc:
+            findings += exc.findings
+        except PlantError as exc:
+            known = ", ".join([*PlantFile.model_fields, *registry.names("sections")])
+            findings.append(Finding(f"unknown key {key!r}", document.place(key), exc.remedy or f"known keys: {known}"))
+    for index, each in enumerate(head.drivers):
+        key2 = ("drivers", index)
+        place = document.place(*key2)
+        kind = each.get("kind")
+        if not isinstance(kind, str):
+            known = ", ".join(registry.names("drivers"))
+            findings.append(Finding("a driver needs a kind", place, f"add kind: with one of {known}"))
+            continue
+        try:
+            plugin = registry.load("drivers", kind)
+            config = validate(plugin.Config, document, *key2)
+        except ConfigError as exc:
+            findings += exc.findings
+            continue
+        except PlantError as exc:
+            findings.append(Finding(exc.text, document.place(*key2, "kind"), exc.remedy))
+            continue
+        if config.name in taken or config.name in RESERVED or config.name in (head.model_extra or {}):
+            findings.append(Finding(f"the name {config.name!r} is already used", place, "give it another name"))
+        taken[config.name] = place
+        yield SectionEntry(key2, config.name, plugin, config)
+
+
+def _with_device(tag: Tag, drivers: set[str]) -> Tag:
+    if not tag.device and tag.source in drivers:
+        return replace(tag, device=tag.source)
+    return tag
+
+
+def _mirrored(tag: Tag, rack: str) -> Tag:
+    source = "twin" if tag.source == rack else rack
+    return replace(tag, source=source, variable="", interlock=None, initial=None)
+
+
+def _check_tags(plant: Plant, sections: set[str]) -> Iterator[Finding]:
+    sources = {"operator", *RESERVED, *sections, *(tag.source for tag in plant.tags if tag.path.startswith("sys/"))}
+    for tag in plant.tags:
+        place = plant.place_of(tag)
+        if tag.source not in sources:
+            remedy = f"there are: {', '.join(sorted(sections | {'operator'}))}"
+            yield Finding(f"{tag.path}: no component is named {tag.source!r}", place, remedy)
+        if tag.device and tag.device not in sections and not plant.head.rack:
+            yield Finding(f"{tag.path}: no driver is named {tag.device!r}", place, "add it under drivers:")
+        if tag.initial is not None and tag.source != "operator":
+            yield Finding(f"{tag.path}: initial is for tags of source operator", place, "remove it")
+        if (tag.low is not None or tag.high is not None) and tag.data_type in (DataType.BOOL, DataType.STRING):
+            yield Finding(f"{tag.path}: {tag.data_type.iec} has no range", place, "remove low and high")
+        if tag.interlock:
+            yield from _check_interlock(plant, tag, place)
+
+
+def _check_interlock(plant: Plant, tag: Tag, place: Place) -> Iterator[Finding]:
+    try:
+        expression = parse_expression(tag.interlock or "")
+    except ValueError as exc:
+        yield Finding(f"{tag.path}: interlock: {exc}", place, "write it like `tank/level_pct > 20 AND NOT filler/fault`")
+        return
+    for path in expression.paths:
+        if path not in plant.tags:
+            yield Finding(f"{tag.path}: interlock: unknown tag {path!r}", place, plant.tags.close_to(path))

@@ -1,0 +1,90 @@
+"""The kernel's own figures as tags: updates, overflow, memory, loop lag, faulted components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psutil
+
+from runtime.clock import SECOND_NS, monotonic_ns
+from runtime.config.models import AlarmConfig, Text
+from runtime.config.plant import Declared
+from runtime.contract import Batch, DataType, Port, Tag
+from runtime.supervisor import State
+
+if TYPE_CHECKING:
+    from runtime.kernel import Kernel
+
+PERIOD_S = 1.0
+_TAGS = (
+    ("uptime_s", DataType.UDINT, "s", "Seconds since the kernel started", "内核运行时间"),
+    ("updates", DataType.ULINT, "1", "Tag values taken in since the start", "已接收的标签更新数"),
+    ("bus_overflow", DataType.ULINT, "1", "Values lost because a subscriber was too slow", "因订阅者过慢而丢失的值"),
+    ("components_faulted", DataType.UDINT, "1", "Components that are faulted now", "当前故障的组件数"),
+    ("memory_mib", DataType.REAL, "MiBy", "Resident memory of the kernel", "内核驻留内存"),
+    ("loop_lag_ms", DataType.REAL, "ms", "How late the event loop woke up", "事件循环延迟"),
+)
+
+
+def declare() -> Declared:
+    """Return the kernel's tags and the alarms on them."""
+    tags = [
+        Tag(f"sys/kernel/{name}", kind, unit, unit, description=en, description_zh=zh, source="kernel", retention="short")
+        for name, kind, unit, en, zh in _TAGS
+    ]
+    alarms = [
+        AlarmConfig(
+            name="kernel.component_faulted",
+            tag="sys/kernel/components_faulted",
+            kind="high",
+            limit=0.5,
+            on_delay="2s",  # type: ignore[arg-type]
+            priority="high",
+            text=Text(en="A component is faulted", zh="有组件故障"),
+            cause=Text(en="It ended with an error and is restarted with back-off", zh="组件出错退出，正在退避重启"),
+            action=Text(en="See the system screen or `ironworks components list`", zh="查看系统画面或运行 ironworks components list"),
+        ),
+        AlarmConfig(
+            name="kernel.values_lost",
+            tag="sys/kernel/bus_overflow",
+            kind="high",
+            limit=0.5,
+            priority="high",
+            text=Text(en="Values were lost on the bus", zh="总线丢失数据"),
+            cause=Text(en="A subscriber that needs every value is too slow", zh="需要每个值的订阅者处理过慢"),
+            action=Text(en="Check disk and CPU load of the gateway", zh="检查网关的磁盘和处理器负载"),
+        ),
+    ]
+    return Declared(tags, alarms)
+
+
+class Figures:
+    """Submits the kernel's figures each second, and settles components that have started."""
+
+    name = "kernel"
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    async def run(self, port: Port) -> None:
+        process = psutil.Process()
+        ids = [port.tags[f"sys/kernel/{name}"].id for name, *_ in _TAGS]
+        types = [kind for _, kind, *_ in _TAGS]
+        kernel = self._kernel
+        port.health(True)
+        while True:
+            before = monotonic_ns()
+            await port.clock.sleep(PERIOD_S)
+            lag_ms = max(0.0, (monotonic_ns() - before) / 1e6 - PERIOD_S * 1e3)
+            kernel.supervisor.settle()
+            now_ns = port.clock.now_ns()
+            values = (
+                (now_ns - kernel.started_ns) // SECOND_NS,
+                kernel.table.updates,
+                kernel.bus.overflow,
+                kernel.supervisor.count(State.FAULTED),
+                process.memory_info().rss / 2**20,
+                lag_ms,
+            )
+            raws = [kind.encode(value) for kind, value in zip(types, values, strict=True)]
+            port.submit(Batch.of(ids, raws, now_ns))

@@ -1,0 +1,39 @@
+"""Finds what packages bring: sections, drivers, commands and demos, by entry point.
+
+Our own packages and a third party's are found the same way.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from runtime.errors import PlantError
+
+
+def names(group: str) -> list[str]:
+    """Return the names that a group (`sections`, `drivers`, `commands`, `demos`) holds."""
+    return sorted({each.name for each in _entries(group)})
+
+
+def load(group: str, name: str) -> Any:
+    """Import what stands behind a name.
+
+    Raises:
+        PlantError: nothing has that name, or its package cannot be imported.
+    """
+    found = [each for each in _entries(group) if each.name == name]
+    if not found:
+        known = names(group)
+        close = get_close_matches(name, known, 1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
+        raise PlantError(f"no {group.removesuffix('s')} is named {name!r}", remedy)
+    try:
+        return found[0].load()
+    except (ImportError, AttributeError) as exc:
+        raise PlantError(f"{found[0].value} cannot be imported: {exc}", "reinstall the package that brings it") from exc
+
+
+def _entries(group: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=f"ironworks.{group}"))

@@ -1,0 +1,187 @@
+"""Keeps components alive: states, restarts with back-off, health."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from runtime.clock import SECOND_NS
+from runtime.contract import Clock, Component, Event, Port
+from runtime.errors import PlantError
+
+log = logging.getLogger(__name__)
+
+FIRST_BACK_OFF_S = 0.5
+LONGEST_BACK_OFF_S = 30.0
+SETTLED_NS = 60 * SECOND_NS
+STARTED_NS = 1 * SECOND_NS
+STOP_TIMEOUT_S = 8.0
+
+
+class State(Enum):
+    STARTING = "starting"
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    FAULTED = "faulted"
+    STOPPED = "stopped"
+
+
+@dataclass
+class Life:
+    """What the supervisor knows of one component."""
+
+    component: Component
+    kind: str
+    port: Port
+    on_stop: Callable[[], None]
+    since_ns: int
+    state: State = State.STOPPED
+    restarts: int = 0
+    text: str = ""
+    task: asyncio.Task[None] | None = None
+    again: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def view(self) -> dict[str, Any]:
+        return {
+            "name": self.component.name,
+            "kind": self.kind,
+            "state": self.state.value,
+            "since_ns": self.since_ns,
+            "restarts": self.restarts,
+            "text": self.text,
+        }
+
+
+class Supervisor:
+    """Runs each component as one task; a fault restarts it, never the kernel."""
+
+    def __init__(self, clock: Clock, emit: Callable[[Event], None]) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._lives: dict[str, Life] = {}
+
+    def add(self, component: Component, kind: str, port: Port, on_stop: Callable[[], None]) -> None:
+        """Take a component under care; `on_stop` runs each time it ends, however it ends."""
+        self._lives[component.name] = Life(component, kind, port, on_stop, self._clock.now_ns())
+
+    async def run(self, *names: str) -> None:
+        """Run the named components until cancelled; then stop them within a bounded time."""
+        tasks = []
+        for name in names:
+            life = self._lives[name]
+            life.task = asyncio.create_task(self._live(life), name=f"component {name}")
+            tasks.append(life.task)
+        try:
+            await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+            for task in late:
+                log.error("%s did not stop within %g s", task.get_name(), STOP_TIMEOUT_S)
+
+    def views(self) -> list[dict[str, Any]]:
+        """Return the state of every component, as the API tells it."""
+        return [life.view() for life in self._lives.values()]
+
+    def count(self, state: State) -> int:
+        return sum(life.state is state for life in self._lives.values())
+
+    def alive(self, name: str) -> bool:
+        life = self._lives.get(name)
+        return life is not None and life.state in (State.STARTING, State.RUNNING, State.DEGRADED)
+
+    def restart(self, name: str) -> None:
+        """Stop a component and start it again at once.
+
+        Raises:
+            PlantError: there is no such component.
+        """
+        life = self._lives.get(name)
+        if life is None:
+            raise PlantError(f"no component is named {name!r}", f"there are: {', '.join(self._lives)}")
+        life.again.set()
+
+    def health(self, name: str, ok: bool, text: str) -> None:
+        """Take a component's word on itself."""
+        life = self._lives[name]
+        if life.state in (State.STARTING, State.RUNNING, State.DEGRADED):
+            self._move(life, State.RUNNING if ok else State.DEGRADED, text)
+
+    def settle(self) -> None:
+        """Call a component running that has started and not complained."""
+        now_ns = self._clock.now_ns()
+        for life in self._lives.values():
+            if life.state is State.STARTING and now_ns - life.since_ns > STARTED_NS:
+                self._move(life, State.RUNNING, life.text)
+
+    async def _live(self, life: Life) -> None:
+        back_off_s = FIRST_BACK_OFF_S
+        try:
+            while True:
+                life.again.clear()
+                self._move(life, State.STARTING, "")
+                started_ns = self._clock.now_ns()
+                text = await self._once(life)
+                if life.again.is_set():
+                    life.restarts += 1
+                    continue
+                if self._clock.now_ns() - started_ns > SETTLED_NS:
+                    back_off_s = FIRST_BACK_OFF_S
+                self._move(life, State.FAULTED, f"{text}; starts again in {back_off_s:g} s")
+                await self._pause(life, back_off_s)
+                back_off_s = min(back_off_s * 2, LONGEST_BACK_OFF_S)
+                life.restarts += 1
+        finally:
+            self._move(life, State.STOPPED, "")
+
+    async def _once(self, life: Life) -> str:
+        """Run a component to its end; return what ended it."""
+        name = life.component.name
+        work = asyncio.create_task(life.component.run(life.port), name=name)
+        again = asyncio.create_task(life.again.wait())
+        try:
+            await asyncio.wait({work, again}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return "restarted"
+            error = work.exception()
+        finally:
+            again.cancel()
+            work.cancel()
+            await asyncio.wait({work, again}, timeout=STOP_TIMEOUT_S)
+            life.on_stop()
+        if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        match error:
+            case None:
+                return "ended by itself"
+            case PlantError():
+                return str(error)
+            case _:
+                log.error("%s: internal error", name, exc_info=error)
+                return f"internal error: {type(error).__name__}: {error}"
+
+    async def _pause(self, life: Life, seconds: float) -> None:
+        wait = asyncio.create_task(self._clock.sleep(seconds))
+        again = asyncio.create_task(life.again.wait())
+        try:
+            await asyncio.wait({wait, again}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wait.cancel()
+            again.cancel()
+
+    def _move(self, life: Life, state: State, text: str) -> None:
+        if (life.state, life.text) == (state, text):
+            return
+        if life.state is not state:
+            life.since_ns = self._clock.now_ns()
+        life.state, life.text = state, text
+        name = life.component.name
+        level = logging.ERROR if state is State.FAULTED else logging.WARNING if state is State.DEGRADED else logging.INFO
+        log.log(level, "%s %s%s", name, state.value, f": {text}" if text else "")
+        data = {"component": life.view()}
+        self._emit(Event(f"component.{state.value}", name, self._clock.now_ns(), text, data))
