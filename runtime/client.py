@@ -127,6 +127,7 @@ class AlarmView(Struct, frozen=True):
 
     Attributes:
         state: `normal`, `unacknowledged`, `acknowledged` or `returned`.
+        acknowledged_by, comment: empty while it is not acknowledged.
         count: how often it was raised.
     """
 
@@ -145,8 +146,8 @@ class AlarmView(Struct, frozen=True):
     raised_ns: int | None
     cleared_ns: int | None
     acknowledged_ns: int | None
-    acknowledged_by: str | None
-    comment: str | None
+    acknowledged_by: str
+    comment: str
     value: Value | None
     count: int
 
@@ -156,15 +157,15 @@ class AlarmList(Struct, frozen=True):
 
 
 class JournalEntry(Struct, frozen=True):
-    """One transition of an alarm."""
+    """One transition of an alarm; `actor` is empty for the plant itself."""
 
     seq: int
     at_ns: int
     alarm: str
     transition: str
     state: str
-    actor: str | None
-    comment: str | None
+    actor: str
+    comment: str
     value: Value | None
 
 

@@ -1,0 +1,118 @@
+"""What the API needs from the kernel that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.bus import Bus
+from runtime.config import Plant
+from runtime.contract import Actor, Batch, Clock, Event, Tag, Value
+from runtime.gate.identity import Identity
+from runtime.journal import Journal
+
+
+class Writer(Protocol):
+    """The gate."""
+
+    async def write(self, tag: Tag, value: Value, actor: Actor, reason: str = "") -> Value | None:
+        """Judge, audit and carry out a write; return the previous value.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        ...
+
+
+class Alarms(Protocol):
+    """The alarms."""
+
+    def views(self) -> Sequence[Mapping[str, Any]]:
+        """Return every alarm as it is now, with the fields of `runtime.client.AlarmView`."""
+        ...
+
+
+class Supervisor(Protocol):
+    """The components."""
+
+    def views(self) -> Sequence[Mapping[str, Any]]:
+        """Return every component as it is now, with the fields of `runtime.client.ComponentView`."""
+        ...
+
+
+class History(Protocol):
+    """The historian."""
+
+    async def query(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, limit: int | None = None
+    ) -> Batch:
+        """Return stored samples in order of tag and time."""
+        ...
+
+    async def trend(
+        self, tag_id: int, start_ns: int, end_ns: int, buckets: int
+    ) -> Sequence[tuple[int, float | None, float | None, float | None]]:
+        """Return (start ns, least, mean, greatest) of equal buckets of one tag; None in gaps."""
+        ...
+
+
+class Services(Protocol):
+    """What the API serves: the kernel.
+
+    Events of kind `alarm.*` and `component.*` tell what changed; `alarm_of` and `component_of` read them.
+    """
+
+    @property
+    def plant(self) -> Plant: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def started_ns(self) -> int: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def gate(self) -> Writer: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def alarms(self) -> Alarms: ...
+    @property
+    def supervisor(self) -> Supervisor: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def historian(self) -> History | None: ...
+
+    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> object:
+        """Check the role, audit, and acknowledge; returns when that is on disk.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        ...
+
+    async def restart(self, name: str, actor: Actor) -> None:
+        """Check the role (engineer), audit, and start the component again.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        ...
+
+    def health(self) -> Mapping[str, Any]:
+        """Return the fields of `runtime.client.Health`."""
+        ...
+
+
+def alarm_of(event: Event) -> Mapping[str, Any]:
+    """Return the alarm that an `alarm.*` event tells of."""
+    return event.data
+
+
+def component_of(event: Event) -> Mapping[str, Any]:
+    """Return the component that a `component.*` event tells of."""
+    view: Mapping[str, Any] = event.data["component"]
+    return view

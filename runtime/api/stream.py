@@ -1,0 +1,138 @@
+"""WS /stream: values, alarms and components as they change, at the client's pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing, suppress
+
+import msgspec
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from runtime.api.access import Callers
+from runtime.api.alarms import alarm_view
+from runtime.api.answers import Refused, refusal
+from runtime.api.components import component_view
+from runtime.api.services import Services, alarm_of, component_of
+from runtime.api.views import TagViews, chosen
+from runtime.bus import EventStream
+from runtime.client import AlarmChange, ComponentChange, Message, Subscription, Values
+from runtime.contract import Event
+
+INTERVAL_MS = (50, 10_000)
+_POLICY = 1008
+_TRY_AGAIN = 1013
+
+
+class _Closed(Exception):  # noqa: N818 - an end, not an error
+    """The server ends the stream."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+def router(services: Services) -> APIRouter:
+    routes = APIRouter()
+    views = TagViews(services.bus.table.tags)
+
+    @routes.websocket("/stream")
+    async def stream(websocket: WebSocket) -> None:
+        callers: Callers = websocket.app.state.callers
+        try:
+            await callers.of(websocket)
+        except Refused as exc:
+            await websocket.send_denial_response(
+                refusal(exc.status_code, exc.detail, exc.remedy, dict(exc.headers or {}))
+            )
+            return
+        await websocket.accept()
+        try:
+            wanted = await _request(websocket)
+            while True:
+                wanted = await _Follower(websocket, services, views, wanted).until_next_request()
+        except* WebSocketDisconnect:
+            pass
+        except* _Closed as group:
+            end = group.exceptions[0]
+            assert isinstance(end, _Closed)
+            with suppress(WebSocketDisconnect):  # it may have gone in the same moment
+                await websocket.close(end.code, end.reason.encode()[:120].decode("utf-8", "ignore"))
+
+    return routes
+
+
+async def _request(websocket: WebSocket) -> Subscription:
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message["code"])
+    try:
+        return msgspec.json.decode(message.get("text") or message.get("bytes") or b"", type=Subscription)
+    except msgspec.DecodeError as exc:
+        raise _Closed(_POLICY, f"not a subscription: {exc}") from exc
+
+
+class _Follower:
+    """Serves one subscription of one client. The mailbox holds what the client is too slow to take."""
+
+    def __init__(
+        self, websocket: WebSocket, services: Services, views: TagViews, wanted: Subscription
+    ) -> None:
+        self._websocket = websocket
+        self._services = services
+        self._views = views
+        self._wanted = wanted
+        low, high = INTERVAL_MS
+        self._interval_s = min(max(wanted.interval_ms, low), high) / 1000
+
+    async def until_next_request(self) -> Subscription:
+        """Send until the client asks for something else."""
+        async with asyncio.TaskGroup() as group:
+            tasks = []
+            if self._wanted.tags:
+                tasks.append(group.create_task(self._values()))
+            if self._wanted.alarms:
+                tasks.append(group.create_task(self._alarms()))
+            if self._wanted.components:
+                tasks.append(group.create_task(self._components()))
+            following = await _request(self._websocket)
+            for task in tasks:
+                task.cancel()
+        return following
+
+    async def _values(self) -> None:
+        bus = self._services.bus
+        try:
+            ids = chosen(bus.table.tags, self._wanted.tags)
+        except Refused as exc:
+            raise _Closed(_POLICY, f"{exc.detail}; {exc.remedy}") from exc
+        with closing(bus.mailbox(ids)) as mailbox:
+            async for batch in mailbox:
+                await self._send(Values(tuple(self._views.rows(batch))))
+                await self._services.clock.sleep(self._interval_s)
+
+    async def _alarms(self) -> None:
+        with closing(self._services.bus.events("alarm.")) as events:
+            for view in self._services.alarms.views():
+                if view["state"] != "normal":
+                    await self._send(AlarmChange(alarm_view(view)))
+            async for event in _all(events):
+                await self._send(AlarmChange(alarm_view(alarm_of(event))))
+
+    async def _components(self) -> None:
+        with closing(self._services.bus.events("component.")) as events:
+            for view in self._services.supervisor.views():
+                await self._send(ComponentChange(component_view(view)))
+            async for event in _all(events):
+                await self._send(ComponentChange(component_view(component_of(event))))
+
+    async def _send(self, message: Message) -> None:
+        await self._websocket.send_text(msgspec.json.encode(message).decode())
+
+
+async def _all(events: EventStream) -> AsyncIterator[Event]:
+    """Yield events; end the stream when one was lost."""
+    async for event in events:
+        if events.overflow:
+            raise _Closed(_TRY_AGAIN, f"too slow: {events.overflow} changes are lost")
+        yield event

@@ -1,0 +1,119 @@
+"""Tags and batches as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.api.answers import Refused
+from runtime.client import TagView
+from runtime.config import TagList
+from runtime.contract import Batch, DataType, Quality, Tag, Value
+
+_BOOL, _UNSIGNED, _SIGNED, _FLOAT, _TEXT = range(5)
+_KINDS = {"u": _UNSIGNED, "i": _SIGNED, "f": _FLOAT, "s": _TEXT}
+_QUALITY = {int(each): "".join(word.capitalize() for word in each.name.split("_")) for each in Quality}
+_PATTERNS = 100
+_PATTERN_LENGTH = 256
+_CROSSING = 3  # `**` in one pattern: more would let a pattern keep the event loop busy
+
+
+class TagViews:
+    """Decodes columns of values by type, and describes tags."""
+
+    def __init__(self, tags: TagList) -> None:
+        self._tags = tags
+        self._kinds = np.array(
+            [_BOOL if tag.data_type is DataType.BOOL else _KINDS[tag.data_type.kind] for tag in tags],
+            np.uint8,
+        )
+
+    def values(self, batch: Batch) -> list[Value | None]:
+        """Return the value of each row, None where the quality is bad."""
+        out: NDArray[Any] = np.empty(len(batch), object)
+        kinds = self._kinds[batch.ids]
+        raw = np.ascontiguousarray(batch.raw)
+        for kind, column in (
+            (_BOOL, raw != 0),
+            (_UNSIGNED, raw),
+            (_SIGNED, raw.view(np.int64)),
+            (_FLOAT, raw.view(np.float64)),
+        ):
+            mask = kinds == kind
+            if mask.any():
+                out[mask] = column[mask].astype(object)
+        for row in np.flatnonzero(kinds == _TEXT).tolist():
+            out[row] = batch.text.get(row, "")
+        out[batch.quality >> 31 == 1] = None
+        values: list[Value | None] = out.tolist()
+        return values
+
+    def rows(self, batch: Batch) -> Iterator[tuple[int, Value | None, int, int]]:
+        """Return (id, value, quality, source time ns) of each row."""
+        columns = (batch.ids.tolist(), self.values(batch), batch.quality.tolist(), batch.source_ns.tolist())
+        return zip(*columns, strict=True)
+
+    def describe(self, batch: Batch) -> Iterator[TagView]:
+        """Yield tag and present value of each row."""
+        for id_, value, quality, source_ns in self.rows(batch):
+            tag = self._tags[id_]
+            yield TagView(
+                id=tag.id,
+                path=tag.path,
+                type=tag.data_type.iec,
+                unit=tag.unit,
+                unit_text=tag.unit_text,
+                low=tag.low,
+                high=tag.high,
+                description=tag.description,
+                description_zh=tag.description_zh,
+                access=tag.access.value,
+                source=tag.source,
+                device=tag.device,
+                address=tag.address,
+                variable=tag.variable,
+                role=tag.role.name.lower(),
+                interlock=tag.interlock,
+                value=value,
+                quality=quality,
+                quality_text=quality_text(quality),
+                source_ns=source_ns,
+            )
+
+
+def quality_text(code: int) -> str:
+    """Return the symbolic name of an OPC UA status code."""
+    known = _QUALITY.get(code & 0xFFFF_0000)
+    return known or f"{('Good', 'Uncertain', 'Bad', 'Bad')[code >> 30]} (0x{code:08X})"
+
+
+def one(tags: TagList, path: str) -> Tag:
+    """Return a tag by path.
+
+    Raises:
+        Refused: there is none; says which is like it.
+    """
+    if path not in tags:
+        raise Refused(404, f"no tag is named {path!r}", tags.close_to(path))
+    return tags[path]
+
+
+def chosen(tags: TagList, patterns: Sequence[str]) -> NDArray[np.int32]:
+    """Return the ids that match any pattern.
+
+    Raises:
+        Refused: a path without wildcard is not there, or the patterns are too many or too costly.
+    """
+    if len(patterns) > _PATTERNS:
+        raise Refused(422, f"{len(patterns)} patterns are too many", f"send up to {_PATTERNS}")
+    for pattern in patterns:
+        if len(pattern) > _PATTERN_LENGTH or pattern.count("**") > _CROSSING:
+            raise Refused(
+                422, "the pattern is too long or has too many **", "be more direct, or send several"
+            )
+        if "*" not in pattern and "?" not in pattern:
+            one(tags, pattern)
+    return tags.select(*patterns)
