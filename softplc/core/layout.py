@@ -1,0 +1,91 @@
+"""The memory that Python and the native core share, field by field; every field is eight bytes wide."""
+
+from __future__ import annotations
+
+import ctypes
+
+RING = 8
+WRITES = 256
+BINS = 20_001
+MAX_TASKS = 64
+
+
+def _words(*names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
+    return [(name, ctypes.c_int64) for name in names]
+
+
+class Control(ctypes.Structure):
+    """Head of the block: addresses and sizes of the rest, and the words that threads exchange.
+
+    Attributes:
+        keys: int32 of shape (key_count,): tag id to input slot, or -1.
+        ready, filling, latched: the three input buffers: handed over (bit 2 set while fresh), the
+            writer's, the scan's. An exchange of `ready` passes a whole buffer on; nobody waits.
+        latest: snapshots published so far; snapshot n lies in slot n % RING.
+        active: token of the running scan, 0 between scans; bit 0 set by the monitor that aborts it.
+        source_offset_ns: added to a snapshot's monotonic time to get its source time.
+    """
+
+    _fields_ = _words(
+        "image", "tasks", "inputs", "outputs", "keys", "master", "buffers", "ring", "writes", "copy",
+        "in_ids", "in_raw", "in_quality", "out_ids", "out_raw", "out_quality", "out_at",
+        "shown_raw", "shown_quality", "scratch",
+        "image_size", "task_count", "input_count", "output_count", "key_count", "ring_stride",
+        "hold_on_fault", "bad_quality", "wall_offset_ns", "source_offset_ns", "monitor_ns",
+        "scans", "fault_mask", "held", "retries", "collected", "aborts",
+        "stop", "ended", "fault_file", "spare_0", "spare_1", "spare_2", "spare_3",
+        "ready", "spare_4", "filling", "latched",
+        "write_head", "write_tail", "latest", "spare_5",
+        "active", "active_since_ns", "active_limit_ns", "kill_done",
+        "copy_wanted", "copy_done", "copy_at_ns", "spare_6",
+    )  # fmt: skip
+
+
+class Task(ctypes.Structure):
+    """One task: what to call, when, and how it went. Tasks stand in order of priority."""
+
+    _fields_ = _words(
+        "function", "mask", "interval_ns", "watchdog_ns", "next_ns", "last_ns",
+        "scans", "overruns", "skipped", "execution_max_ns", "latency_max_ns",
+        "execution_bins", "latency_bins",
+        "fault_code", "fault_line", "fault_file",
+    )  # fmt: skip
+
+
+class Slot(ctypes.Structure):
+    """One variable bound to a tag: where it lies in the image, and its kind (`softplc.core.kinds`).
+
+    Attributes:
+        mask: tasks whose fault makes an output invalid, one bit a task.
+        safe: pattern published instead while one of these is stopped.
+    """
+
+    _fields_ = _words("offset", "kind", "bit", "key", "mask", "safe")
+
+
+class Write(ctypes.Structure):
+    """One pending write to a variable."""
+
+    _fields_ = _words("offset", "kind", "bit", "raw")
+
+
+class Snapshot(ctypes.Structure):
+    """Head of a snapshot; `output_count` raw patterns follow. `sequence` is odd while it is written."""
+
+    _fields_ = _words(
+        "sequence", "at_ns", "scans", "writes_taken", "fault_mask", "spare_0", "spare_1", "spare_2"
+    )
+
+
+class ImageHead(ctypes.Structure):
+    """Head of a program's image, as the compiler lays it out."""
+
+    _fields_ = (
+        ("now_ns", ctypes.c_int64),
+        ("scan_count", ctypes.c_int64),
+        ("fault_code", ctypes.c_int32),
+        ("fault_line", ctypes.c_int32),
+        ("fault_file", ctypes.c_int32),
+        ("stop", ctypes.c_int32),
+        ("dt_ns", ctypes.c_int64),
+    )

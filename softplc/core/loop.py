@@ -1,0 +1,267 @@
+"""The scan loop, the step of virtual time and the watchdog, as native code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from softplc.core.emit import Function, Record, i32, i64, pointer, void
+from softplc.core.exchange import Exchange, image_head
+from softplc.core.layout import BINS, Control, Task
+
+_MONOTONIC, _ABSOLUTE, _EINTR = 1, 1, 4  # Linux: CLOCK_MONOTONIC, TIMER_ABSTIME, EINTR
+_SECOND = 1_000_000_000
+_STOP_LATENCY_NS = 20_000_000
+_STOP_GRACE_NS = 50_000_000
+_KILLED = 1
+_FOR_EVER = (1 << 63) - 1
+
+
+class Loop:
+    """Adds the loop's functions to a module."""
+
+    def __init__(self, module: ir.Module) -> None:
+        self.module = module
+        self.exchange = Exchange(module)
+        clock_args = [i32, pointer]
+        self._gettime = ir.Function(module, ir.FunctionType(i32, clock_args), "clock_gettime")
+        self._nanosleep = ir.Function(
+            module, ir.FunctionType(i32, [i32, i32, pointer, pointer]), "clock_nanosleep"
+        )
+        self._yield = ir.Function(module, ir.FunctionType(i32, []), "sched_yield")
+        self.now = self._now()
+        self.sleep = self._sleep()
+        self.note = self._note()
+        self.activate = self._activate()
+        self.check = self._check()
+        self._loop()
+        self._step()
+        self._monitor()
+
+    def _timespec(self, fn: Function) -> Any:
+        place = fn.b.alloca(ir.ArrayType(i64, 2))
+        place.type = pointer
+        return place
+
+    def _now(self) -> Function:
+        """Return monotonic ns."""
+        fn = Function(self.module, "now", i64, internal=True)
+        b, place = fn.b, self._timespec(fn)
+        fn.call(self._gettime, i32(_MONOTONIC), place)
+        seconds = b.mul(fn.load(fn.at(place, 0, i64)), i64(_SECOND))
+        b.ret(b.add(seconds, fn.load(fn.at(place, 1, i64))))
+        return fn
+
+    def _sleep(self) -> Function:
+        """Sleep until a monotonic time."""
+        fn = Function(self.module, "sleep", void, i64, internal=True)
+        b, place = fn.b, self._timespec(fn)
+        b.store(b.sdiv(fn.args[0], i64(_SECOND)), fn.at(place, 0, i64))
+        b.store(b.srem(fn.args[0], i64(_SECOND)), fn.at(place, 1, i64))
+        nothing = ir.Constant(pointer, None)
+        with fn.loop() as done:
+            code = fn.call(self._nanosleep, i32(_MONOTONIC), i32(_ABSOLUTE), place, nothing)
+            fn.leave_if(b.icmp_signed("!=", code, i32(_EINTR)), done)
+        b.ret_void()
+        return fn
+
+    def _note(self) -> Function:
+        """Count a duration in a histogram of µs: (bins, ns)."""
+        fn = Function(self.module, "note", void, pointer, i64, internal=True)
+        b = fn.b
+        bins, duration_ns = fn.args
+        index = b.sdiv(duration_ns, i64(1000))
+        index = b.select(fn.is_(index, ">", BINS - 1), i64(BINS - 1), index)
+        index = b.select(fn.is_(index, "<", 0), i64(0), index)
+        place = fn.at(bins, index, i32)
+        b.store(b.add(fn.load(place, i32), i32(1)), place)
+        b.ret_void()
+        return fn
+
+    def _activate(self) -> Function:
+        """Run one scan of a task: (control, task, started_ns, now_ns, at_ns).
+
+        Pending writes, then inputs, then the program; on a fault the task stops here and its
+        outputs go to their safe values with this very snapshot.
+        """
+        fn = Function(self.module, "activate", void, pointer, pointer, i64, i64, i64, internal=True)
+        b = fn.b
+        base, task_base, started_ns, now_ns, at_ns = fn.args
+        control, task = fn.record(base, Control), fn.record(task_base, Task)
+        image = image_head(fn, control)
+        fn.call(self.exchange.take_writes, base)
+        fn.call(self.exchange.latch, base)
+        last_ns = task["last_ns"]
+        first = fn.is_(last_ns, "==", 0)
+        image["now_ns"] = now_ns
+        image["dt_ns"] = b.select(first, task["interval_ns"], b.sub(now_ns, last_ns))
+        task["last_ns"] = now_ns
+        control["active_since_ns"] = started_ns
+        control["active_limit_ns"] = task["watchdog_ns"]
+        token = b.shl(control.add("scans", 1), i64(1))
+        image["scan_count"] = control["scans"]
+        task.add("scans", 1)
+        control.publish("active", token)
+        program = b.inttoptr(task["function"], ir.PointerType(ir.FunctionType(i32, [pointer])))
+        code = fn.call(program, image.base)
+        was = control.exchange("active", 0)
+        with b.if_then(fn.any_bit(was, _KILLED), likely=False):
+            self._end_abort(fn, control, image)
+        with b.if_then(b.icmp_signed("!=", code, i32(0)), likely=False):
+            task["fault_code"] = b.sext(code, i64)
+            task["fault_line"] = b.sext(image["fault_line"], i64)
+            task["fault_file"] = b.sext(image["fault_file"], i64)
+            for name in ("fault_code", "fault_line", "fault_file"):
+                image[name] = 0
+            control.publish("fault_mask", b.or_(control["fault_mask"], task["mask"]))
+        fn.call(self.exchange.publish, base, at_ns)
+        b.ret_void()
+        return fn
+
+    def _end_abort(self, fn: Function, control: Record, image: Record) -> None:
+        """Wait until the monitor has finished its request, then withdraw it."""
+        with fn.loop() as done:
+            fn.leave_if(fn.is_(control.atomic("kill_done"), "!=", 0), done)
+            fn.call(self._yield)
+        control["kill_done"] = 0
+        image.publish("stop", 0, "monotonic")
+
+    def _check(self) -> Function:
+        """Abort the running scan if it is over its limit: (control, now_ns)."""
+        fn = Function(self.module, "iw_check", void, pointer, i64)
+        b = fn.b
+        control = fn.record(fn.args[0], Control)
+        token = control.atomic("active")
+        idle = b.or_(fn.is_(token, "==", 0), fn.any_bit(token, _KILLED))
+        with b.if_then(idle):
+            b.ret_void()
+        since_ns, limit_ns = control["active_since_ns"], control["active_limit_ns"]
+        stopping = fn.is_(control.atomic("stop"), "!=", 0)
+        limit_ns = b.select(stopping, i64(_STOP_GRACE_NS), limit_ns)
+        over = b.and_(fn.is_(limit_ns, ">", 0), fn.is_(b.sub(fn.args[1], since_ns), ">", limit_ns))
+        with b.if_then(b.not_(over)):
+            b.ret_void()
+        # The exchange fails when the scan has ended meanwhile, so the next one is never hit.
+        with b.if_then(control.swap_if("active", token, b.or_(token, i64(_KILLED)))):
+            image_head(fn, control).publish("stop", 1, "seq_cst")
+            control.add("aborts", 1)
+            control.publish("kill_done", 1)
+        b.ret_void()
+        return fn
+
+    def _after(self, fn: Function, task: Record, now_ns: Any) -> None:
+        """Move a task to its next activation after `now_ns`; those missed are dropped and counted."""
+        b = fn.b
+        interval_ns = task["interval_ns"]
+        next_ns = b.add(task["next_ns"], interval_ns)
+        late_ns = b.sub(now_ns, next_ns)
+        missed = b.add(b.sdiv(late_ns, interval_ns), i64(1))
+        overrun = fn.is_(late_ns, ">=", 0)
+        dropped = b.select(overrun, missed, i64(0))
+        task["next_ns"] = b.add(next_ns, b.mul(dropped, interval_ns))
+        task.add("skipped", dropped)
+        task.add("overruns", b.zext(overrun, i64))
+
+    def _loop(self) -> None:
+        """Run due tasks, the most urgent first, until told to stop: (control)."""
+        fn = Function(self.module, "iw_loop", void, pointer)
+        b = fn.b
+        control = fn.record(fn.args[0], Control)
+        found, wake = (b.alloca(i64) for _ in range(2))
+        found.type = wake.type = pointer
+        tasks, count = control.pointer("tasks"), control["task_count"]
+        with fn.loop() as stopped:
+            fn.leave_if(fn.is_(control.atomic("stop"), "!=", 0), stopped)
+            self._serve_copy(fn, control)
+            at_ns = fn.call(self.now)
+            b.store(i64(-1), found)
+            b.store(b.add(at_ns, i64(_STOP_LATENCY_NS)), wake)
+            with fn.each(count) as index:
+                task = fn.element(tasks, index, Task)
+                with b.if_then(b.not_(fn.any_bit(task["mask"], control["fault_mask"]))):
+                    next_ns = task["next_ns"]
+                    first = fn.is_(fn.load(found), "<", 0)
+                    with b.if_then(b.and_(fn.is_(next_ns, "<=", at_ns), first)):
+                        b.store(index, found)
+                    with b.if_then(fn.is_(next_ns, "<", fn.load(wake))):
+                        b.store(next_ns, wake)
+            with b.if_else(fn.is_(fn.load(found), "<", 0)) as (idle, due):
+                with idle:
+                    fn.call(self.sleep, fn.load(wake))
+                with due:
+                    self._scan(fn, control, fn.element(tasks, fn.load(found), Task), at_ns)
+        control.publish("ended", 1)
+        b.ret_void()
+
+    def _scan(self, fn: Function, control: Record, task: Record, started_ns: Any) -> None:
+        b = fn.b
+        latency_ns = b.sub(started_ns, task["next_ns"])
+        fn.call(self.note, task.pointer("latency_bins"), latency_ns)
+        task.greatest("latency_max_ns", latency_ns)
+        now_ns = b.add(started_ns, control["wall_offset_ns"])
+        fn.call(self.activate, control.base, task.base, started_ns, now_ns, started_ns)
+        ended_ns = fn.call(self.now)
+        execution_ns = b.sub(ended_ns, started_ns)
+        fn.call(self.note, task.pointer("execution_bins"), execution_ns)
+        task.greatest("execution_max_ns", execution_ns)
+        self._after(fn, task, ended_ns)
+
+    def _serve_copy(self, fn: Function, control: Record) -> None:
+        """Copy the whole image for a reader that asked."""
+        b = fn.b
+        wanted = control.atomic("copy_wanted")
+        with b.if_then(fn.is_(wanted, "!=", control["copy_done"])):
+            fn.call(
+                self.exchange.copy, control.pointer("copy"), control.pointer("image"), control["image_size"]
+            )
+            control.publish("copy_done", wanted)
+
+    def _step(self) -> None:
+        """Run what is due at a plant time and stage what changed: (control, now_ns) -> changed outputs."""
+        fn = Function(self.module, "iw_step", i64, pointer, i64)
+        b = fn.b
+        base, now_ns = fn.args
+        control = fn.record(base, Control)
+        tasks = control.pointer("tasks")
+        with fn.each(control["task_count"]) as index:
+            task = fn.element(tasks, index, Task)
+            next_ns = task["next_ns"]
+            with b.if_then(fn.is_(next_ns, "==", 0)):
+                task["next_ns"] = now_ns
+            stopped = fn.any_bit(task["mask"], control["fault_mask"])
+            with b.if_then(b.and_(fn.is_(task["next_ns"], "<=", now_ns), b.not_(stopped))):
+                fn.call(self.activate, base, task.base, fn.call(self.now), now_ns, now_ns)
+                self._after(fn, task, now_ns)
+        b.ret(fn.call(self.exchange.collect, base))
+
+    def _monitor(self) -> None:
+        """Watch the loop until it has ended: (control)."""
+        fn = Function(self.module, "iw_monitor", void, pointer)
+        b = fn.b
+        control = fn.record(fn.args[0], Control)
+        with fn.loop() as ended:
+            fn.leave_if(fn.is_(control.atomic("ended"), "!=", 0), ended)
+            now_ns = fn.call(self.now)
+            fn.call(self.check, fn.args[0], now_ns)
+            fn.call(self.sleep, b.add(now_ns, control["monitor_ns"]))
+        b.ret_void()
+
+
+def emit_core() -> bytes:
+    """Return the core as object code for this kind of host."""
+    from llvmlite import binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = ir.Module("iw_core")
+    module.triple = llvm.get_process_triple()
+    Loop(module)
+    machine = llvm.Target.from_triple(module.triple).create_target_machine(
+        opt=2, reloc="default", codemodel="jitdefault", jit=True
+    )
+    parsed = llvm.parse_assembly(str(module))
+    parsed.verify()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder.getModulePassManager().run(parsed, builder)
+    return bytes(machine.emit_object(parsed))

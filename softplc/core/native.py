@@ -1,0 +1,34 @@
+"""The core's object code, loaded: the functions that Python calls."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from softplc.codegen.loader import load
+
+_ADDRESS, _WORD = ctypes.c_void_p, ctypes.c_int64
+
+
+class Native:
+    """The core's functions.
+
+    Those that may take long release the GIL; the short ones keep it, so that no other Python
+    thread comes between their steps.
+    """
+
+    def __init__(self, object_code: bytes) -> None:
+        self._loaded = load(object_code)
+        self.write_inputs = self._bind(ctypes.PYFUNCTYPE, "iw_write_inputs", _WORD, _ADDRESS, _WORD)
+        self.push_write = self._bind(
+            ctypes.PYFUNCTYPE, "iw_push_write", _WORD, _ADDRESS, _WORD, _WORD, _WORD, _WORD
+        )
+        self.read_snapshot = self._bind(ctypes.PYFUNCTYPE, "iw_read_snapshot", _WORD, _ADDRESS, _ADDRESS)
+        self.collect = self._bind(ctypes.PYFUNCTYPE, "iw_collect", _WORD, _ADDRESS)
+        self.check = self._bind(ctypes.PYFUNCTYPE, "iw_check", None, _ADDRESS, _WORD)
+        self.step = self._bind(ctypes.CFUNCTYPE, "iw_step", _WORD, _ADDRESS, _WORD)
+        self.loop = self._bind(ctypes.CFUNCTYPE, "iw_loop", None, _ADDRESS)
+        self.monitor = self._bind(ctypes.CFUNCTYPE, "iw_monitor", None, _ADDRESS)
+
+    def _bind(self, kind: Any, symbol: str, *types: Any) -> Any:
+        return kind(*types)(self._loaded.address(symbol))

@@ -1,0 +1,319 @@
+"""The memory of one running program and the calls that exchange values with it."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from runtime.contract import Batch, Quality
+from softplc.core.kinds import Variable
+from softplc.core.layout import BINS, MAX_TASKS, RING, WRITES, Control, Slot, Snapshot, Task, Write
+from softplc.core.native import Native
+from softplc.core.stats import Fault, Spread, Stats, TaskStats
+
+_ALIGN = 64
+_UNSEEN_QUALITY = 0xFFFF_FFFF
+_HEAD_WORDS = ctypes.sizeof(Snapshot) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class CoreTask:
+    """One task: the address of its compiled function, when it runs and how long it may take.
+
+    Attributes:
+        watchdog_ns: a scan that takes longer is aborted; 0 lets it run.
+    """
+
+    name: str
+    function: int
+    interval_ns: int
+    priority: int
+    watchdog_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A variable bound to a key, usually a tag id.
+
+    Attributes:
+        tasks: names of the tasks whose fault makes an output invalid.
+        safe: raw pattern published instead while one of these stands still.
+    """
+
+    key: int
+    variable: Variable
+    tasks: frozenset[str] = frozenset()
+    safe: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """One complete snapshot of the outputs, in the order in which they were bound."""
+
+    number: int
+    at_ns: int
+    scans: int
+    raw: NDArray[np.uint64]
+
+
+class ScanCore:
+    """A program's image with its inputs, outputs and tasks, driven by a `ScanThread` or by `step`.
+
+    Every method is for one Python process: native calls keep the GIL, so callers need no lock.
+    """
+
+    def __init__(
+        self,
+        native: Native,
+        image: bytes,
+        tasks: Sequence[CoreTask],
+        inputs: Sequence[Bound],
+        outputs: Sequence[Bound],
+        *,
+        hold_on_fault: bool = False,
+    ) -> None:
+        if not 0 < len(tasks) <= MAX_TASKS:
+            raise ValueError(f"a program has 1 to {MAX_TASKS} tasks, not {len(tasks)}")
+        self.native = native
+        self.tasks = sorted(tasks, key=lambda task: (task.priority, task.interval_ns))
+        self._masks = {task.name: 1 << index for index, task in enumerate(self.tasks)}
+        keys = max((bound.key for bound in inputs), default=-1) + 1
+        rows = max(len(inputs), 1)
+        stride = -(-(ctypes.sizeof(Snapshot) + 8 * len(outputs)) // _ALIGN) * _ALIGN
+        plan = _Plan()
+        control = plan.reserve("control", ctypes.sizeof(Control))
+        for name, dtype, count in (
+            ("image", np.uint8, len(image)), ("copy", np.uint8, len(image)),
+            ("tasks", np.uint8, len(tasks) * ctypes.sizeof(Task)),
+            ("inputs", np.uint8, len(inputs) * ctypes.sizeof(Slot)),
+            ("outputs", np.uint8, len(outputs) * ctypes.sizeof(Slot)),
+            ("writes", np.uint8, WRITES * ctypes.sizeof(Write)),
+            ("keys", np.int32, keys), ("master", np.uint64, len(inputs)),
+            ("buffers", np.uint64, 3 * len(inputs)),
+            ("ring", np.uint8, RING * stride), ("scratch", np.uint64, stride // 8),
+            ("in_ids", np.int32, rows), ("in_raw", np.uint64, rows), ("in_quality", np.uint32, rows),
+            ("out_ids", np.int32, len(outputs)), ("out_raw", np.uint64, len(outputs)),
+            ("out_quality", np.uint32, len(outputs)), ("out_at", np.int64, len(outputs)),
+            ("shown_raw", np.uint64, len(outputs)), ("shown_quality", np.uint32, len(outputs)),
+            ("bins", np.uint32, len(tasks) * 2 * BINS),
+        ):  # fmt: skip
+            plan.reserve(name, np.dtype(dtype).itemsize * count, dtype)
+        self._memory, self._views, base = plan.build()
+        self._control = Control.from_buffer(self._memory, control)
+        self.address = base
+        for name in self._views:
+            if hasattr(Control, name):
+                setattr(self._control, name, base + plan.offsets[name])
+        self._control.image_size = len(image)
+        self._control.task_count = len(tasks)
+        self._control.input_count = len(inputs)
+        self._control.output_count = len(outputs)
+        self._control.key_count = keys
+        self._control.ring_stride = stride
+        self._control.hold_on_fault = int(hold_on_fault)
+        self._control.bad_quality = int(Quality.BAD_DEVICE_FAILURE)
+        self._control.filling, self._control.latched = 1, 2
+        self._views["image"][:] = np.frombuffer(image, np.uint8)
+        self._views["shown_quality"][:] = _UNSEEN_QUALITY
+        self._bind_tasks(base + plan.offsets["bins"], plan.offsets["tasks"])
+        self._bind_inputs(inputs, image, plan.offsets["inputs"])
+        self._bind_outputs(outputs, plan.offsets["outputs"])
+
+    def _bind_tasks(self, bins: int, offset: int) -> None:
+        self._tasks = (Task * len(self.tasks)).from_buffer(self._memory, offset)
+        limits = [task.watchdog_ns for task in self.tasks if task.watchdog_ns]
+        self._control.monitor_ns = min(max(min(limits, default=0) // 4, 500_000), 20_000_000)
+        for index, (task, record) in enumerate(zip(self.tasks, self._tasks, strict=True)):
+            record.function = task.function
+            record.mask = self._masks[task.name]
+            record.interval_ns = task.interval_ns
+            record.watchdog_ns = task.watchdog_ns
+            record.execution_bins = bins + 8 * BINS * index
+            record.latency_bins = bins + 8 * BINS * index + 4 * BINS
+
+    def _bind_inputs(self, inputs: Sequence[Bound], image: bytes, offset: int) -> None:
+        slots = (Slot * len(inputs)).from_buffer(self._memory, offset)
+        self._views["keys"][:] = -1
+        for index, (bound, slot) in enumerate(zip(inputs, slots, strict=True)):
+            _place(slot, bound)
+            self._views["keys"][bound.key] = index
+            self._views["master"][index] = bound.variable.raw(image)
+        self._views["buffers"].reshape(3, -1)[:] = self._views["master"]
+
+    def _bind_outputs(self, outputs: Sequence[Bound], offset: int) -> None:
+        slots = (Slot * len(outputs)).from_buffer(self._memory, offset)
+        for bound, slot in zip(outputs, slots, strict=True):
+            _place(slot, bound)
+            slot.mask = sum(self._masks[name] for name in bound.tasks)
+            slot.safe = _signed(bound.safe)
+
+    # Values in and out.
+
+    def write_inputs(
+        self, keys: NDArray[np.int32], raw: NDArray[np.uint64], quality: NDArray[np.uint32]
+    ) -> int:
+        """Hand in values for the next scan; rows of bad quality keep the last one. Returns how many did."""
+        views, held = self._views, 0
+        room = len(views["in_ids"])
+        for start in range(0, len(keys), room):
+            rows = slice(start, start + room)
+            n = len(keys[rows])
+            views["in_ids"][:n] = keys[rows]
+            views["in_raw"][:n] = raw[rows]
+            views["in_quality"][:n] = quality[rows]
+            held += self.native.write_inputs(self.address, n)
+        return held
+
+    def collect(self) -> Batch | None:
+        """Return the outputs that differ from those last collected, if any."""
+        return self._staged(self.native.collect(self.address))
+
+    def step(self, now_ns: int) -> Batch | None:
+        """Run the tasks that are due at a plant time; return the outputs that changed."""
+        return self._staged(self.native.step(self.address, now_ns))
+
+    def _staged(self, n: int) -> Batch | None:
+        if not n:
+            return None
+        views = self._views
+        return Batch(
+            views["out_ids"][:n].copy(),
+            views["out_raw"][:n].copy(),
+            views["out_quality"][:n].copy(),
+            views["out_at"][:n].copy(),
+        )
+
+    def read_outputs(self) -> Outputs | None:
+        """Return the newest complete snapshot; None before the first scan."""
+        to = np.empty(self._control.ring_stride // 8, np.uint64)
+        number = self.native.read_snapshot(self.address, to.ctypes.data)
+        if number <= 0:
+            return None
+        values = to[_HEAD_WORDS : _HEAD_WORDS + self._control.output_count]
+        return Outputs(number, int(to[1]), int(to[2]), values)
+
+    def shown(self, index: int) -> int:
+        """Return the raw pattern last collected of an output."""
+        return int(self._views["shown_raw"][index])
+
+    def write(self, variable: Variable, raw: int) -> int | None:
+        """Queue a write for the next scan; returns its number, None when the queue is full."""
+        number = self.native.push_write(
+            self.address, variable.offset, variable.kind, variable.bit, _signed(raw)
+        )
+        return None if number < 0 else int(number)
+
+    @property
+    def writes_taken(self) -> int:
+        """Number of the last write that a collected scan has seen."""
+        return int(self._views["scratch"][3])
+
+    def read_image(self, timeout_s: float = 1.0) -> bytes:
+        """Return a copy of the whole image as it was between two scans of the running loop.
+
+        Raises:
+            TimeoutError: the loop did not answer.
+        """
+        control = self._control
+        control.copy_wanted += 1
+        end = time.monotonic() + timeout_s
+        while control.copy_done != control.copy_wanted:
+            if time.monotonic() > end:
+                raise TimeoutError("the scan loop did not answer")
+            time.sleep(0.001)
+        return bytes(self._views["copy"])
+
+    def image(self) -> bytes:
+        """Return the image at once; only for a core that is stepped by hand or has stopped."""
+        return bytes(self._views["image"])
+
+    # State.
+
+    @property
+    def control(self) -> Control:
+        return self._control
+
+    def set_times(self, start_ns: int, wall_offset_ns: int) -> None:
+        """Let every task begin at a monotonic time; the program's clock runs `wall_offset_ns` ahead of it."""
+        self._control.wall_offset_ns = wall_offset_ns
+        self._control.source_offset_ns = wall_offset_ns
+        for record in self._tasks:
+            record.next_ns = start_ns
+
+    def faults(self) -> tuple[Fault, ...]:
+        """Return the faults of the tasks that stand still."""
+        stopped = self._control.fault_mask
+        return tuple(
+            Fault(task.name, record.fault_code, record.fault_line, record.fault_file)
+            for task, record in zip(self.tasks, self._tasks, strict=True)
+            if record.mask & stopped
+        )
+
+    def stats(self) -> Stats:
+        """Return counters and percentiles since the start."""
+        bins = self._views["bins"].reshape(len(self.tasks), 2, BINS).copy()
+        faults = {fault.task: fault for fault in self.faults()}
+        records = list(self._tasks)
+        return Stats(
+            scans=sum(record.scans for record in records),
+            overruns=sum(record.overruns for record in records),
+            skipped=sum(record.skipped for record in records),
+            aborts=self._control.aborts,
+            held_inputs=self._control.held,
+            execution=Spread.of(bins[:, 0].sum(axis=0), max(record.execution_max_ns for record in records)),
+            latency=Spread.of(bins[:, 1].sum(axis=0), max(record.latency_max_ns for record in records)),
+            tasks=tuple(
+                TaskStats(
+                    task.name, task.interval_ns, record.scans, record.overruns, record.skipped,
+                    Spread.of(bins[index, 0], record.execution_max_ns),
+                    Spread.of(bins[index, 1], record.latency_max_ns),
+                    faults.get(task.name),
+                )
+                for index, (task, record) in enumerate(zip(self.tasks, records, strict=True))
+            ),
+        )  # fmt: skip
+
+    def lock_memory(self, libc: Any) -> bool:
+        """Keep the block in memory where the system permits it."""
+        return bool(libc.mlock(ctypes.c_void_p(self.address), ctypes.c_size_t(len(self._memory))) == 0)
+
+
+class _Plan:
+    """Lays the parts of one block of memory out, each on a cache line of its own."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[str, int] = {}
+        self._parts: dict[str, tuple[int, DTypeLike]] = {}
+        self._size = 0
+
+    def reserve(self, name: str, size: int, dtype: DTypeLike = np.uint8) -> int:
+        self.offsets[name] = self._size
+        self._parts[name] = (size, dtype)
+        self._size += -(-size // _ALIGN) * _ALIGN
+        return self.offsets[name]
+
+    def build(self) -> tuple[mmap.mmap, dict[str, NDArray[Any]], int]:
+        """Return the memory, a view of each part, and the address."""
+        memory = mmap.mmap(-1, self._size + _ALIGN)
+        whole = np.frombuffer(memory, np.uint8)
+        views = {
+            name: whole[self.offsets[name] : self.offsets[name] + size].view(dtype)
+            for name, (size, dtype) in self._parts.items()
+        }
+        return memory, views, int(whole.ctypes.data)
+
+
+def _place(slot: Slot, bound: Bound) -> None:
+    slot.offset, slot.kind, slot.bit = bound.variable.offset, bound.variable.kind, bound.variable.bit
+    slot.key = bound.key
+
+
+def _signed(raw: int) -> int:
+    return raw - (1 << 64) if raw >> 63 else raw
