@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from runtime.contract import Clock
+from runtime.contract import Batch, Clock, Tags
 from runtime.errors import StoreError
-from runtime.journal.audit import AuditEntry
+from runtime.journal.alarmlog import AlarmLogEntry, alarm_log
+from runtime.journal.audit import AuditEntry, AuditRow, audit_log
 from runtime.journal.schema import prepare
-from runtime.journal.values import OperatorValue
+from runtime.journal.values import OperatorValue, operator_values, restored
 
 T = TypeVar("T")
 _GROUP = 256  # requests in one commit
@@ -55,29 +56,22 @@ class Journal:
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Open the file and start the writer; a damaged file is set aside and a new one begun.
 
         Raises:
             StoreError: the folder or file cannot be used.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = self._connect()
-        except (OSError, sqlite3.OperationalError) as exc:
-            raise StoreError(
-                f"the journal {self.path} cannot be opened: {exc}",
-                "check that the folder exists, may be written, and its disk has space",
-            ) from exc
+        connection = await asyncio.to_thread(self._connect)
         self._writer = threading.Thread(target=self._write, args=(connection,), name="journal", daemon=True)
         self._writer.start()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Commit what waits, then close the file."""
-        if self._writer is not None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
             self._requests.put(None)
-            self._writer.join()
-            self._writer = None
+            await asyncio.to_thread(writer.join)
 
     async def append(self, record: Record) -> int:
         """Keep a record; return its sequence number once it is on disk.
@@ -117,6 +111,18 @@ class Journal:
         """
         await self.append(value)
 
+    async def audit(self, limit: int, before: int | None = None) -> list[AuditRow]:
+        """Return the newest audit entries, newest first; those before a sequence number if given."""
+        return await self.read(audit_log, limit, before)
+
+    async def alarm_log(self, limit: int, before: int | None = None) -> list[AlarmLogEntry]:
+        """Return the newest transitions of alarms, newest first; those before a sequence number if given."""
+        return await self.read(alarm_log, limit, before)
+
+    async def operator_values(self, tags: Tags) -> Batch:
+        """Return the kept values of the plant's operator tags."""
+        return restored(await self.read(operator_values), tags)
+
     async def read(self, query: Callable[..., T], *args: Any) -> T:
         """Run one of this package's queries (`audit_log`, `alarm_rows`, ...) beside the writer.
 
@@ -142,9 +148,13 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             return self._begin()
-        except sqlite3.OperationalError:
-            raise
+        except (OSError, sqlite3.OperationalError) as exc:
+            raise StoreError(
+                f"the journal {self.path} cannot be opened: {exc}",
+                "check that the folder exists, may be written, and its disk has space",
+            ) from exc
         except sqlite3.DatabaseError as exc:
             kept = f"{self.path.name}.corrupt-{self.clock.now_ns()}"
             for suffix in ("", "-wal", "-shm"):

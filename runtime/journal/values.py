@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+from runtime.contract import Batch, Tags
 
 _SIGN = 1 << 63
 _WRAP = 1 << 64
@@ -42,3 +46,21 @@ def operator_values(connection: sqlite3.Connection) -> list[OperatorValue]:
         "SELECT path, type, raw, text, quality, source_ns FROM operator_values ORDER BY path"
     )
     return [OperatorValue(path, type_, raw % _WRAP, *rest) for path, type_, raw, *rest in rows]
+
+
+def restored(values: Sequence[OperatorValue], tags: Tags) -> Batch:
+    """Return the values as a batch, of those whose tag is still set by operators and of the same type."""
+    kept = [
+        (tags[value.path].id, value)
+        for value in values
+        if value.path in tags
+        and tags[value.path].source == "operator"
+        and tags[value.path].data_type.iec == value.type
+    ]
+    return Batch.of(
+        [id_ for id_, _ in kept],
+        [value.raw for _, value in kept],
+        np.array([value.source_ns for _, value in kept], np.int64),
+        np.array([value.quality for _, value in kept], np.uint32),
+        {row: value.text for row, (_, value) in enumerate(kept) if value.text is not None},
+    )

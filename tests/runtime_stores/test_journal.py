@@ -10,6 +10,8 @@ import textwrap
 import pytest
 
 from runtime.clock import ManualClock
+from runtime.config import TagList
+from runtime.contract import DataType, Tag
 from runtime.errors import StoreError
 from runtime.journal import (
     AlarmLogEntry,
@@ -28,15 +30,26 @@ def entry(number, **more):
     return AuditEntry(number, "ann", "operator", "console", "write", "line/speed_sp_bpm", 1.0, 2.5, **more)
 
 
-def opened(path, **more):
+async def opened(path, **more):
     journal = Journal(path, ManualClock(), **more)
-    journal.open()
+    await journal.open()
     return journal
+
+
+def reopened(path):
+    """Start and stop the journal on what is there; reading goes on after that."""
+
+    async def main():
+        journal = await opened(path)
+        await journal.close()
+        return journal
+
+    return asyncio.run(main())
 
 
 def test_audit_entries_come_back_newest_first_with_their_types(tmp_path):
     async def main():
-        journal = opened(tmp_path / "journal.sqlite")
+        journal = await opened(tmp_path / "journal.sqlite")
         for number, value in enumerate([True, 3, 2.5, "速度", None]):
             await journal.append_audit(
                 AuditEntry(number, "ann", "operator", "api", "write", "a/b", None, value, "why")
@@ -50,7 +63,7 @@ def test_audit_entries_come_back_newest_first_with_their_types(tmp_path):
         older = await journal.read(audit_log, 10, 3)
         assert [row.new for row in older] == [3, True]
         assert older[1].new is True
-        journal.close()
+        await journal.close()
 
     asyncio.run(main())
 
@@ -61,46 +74,70 @@ def test_operator_value_and_audit_row_are_one_commit_and_survive_a_restart(tmp_p
     text = OperatorValue("nb/line/recipe", "STRING", 0, "cola", 0, 18)
 
     async def main():
-        journal = opened(path)
+        journal = await opened(path)
         await journal.append_audit(entry(1, keep=value))
         await journal.put_value(text)
         with pytest.raises(StoreError):  # a value that SQLite cannot hold: neither row is written
             await journal.append_audit(entry(2, keep=OperatorValue("x", "LINT", 1, None, 0, 2**70)))
-        journal.close()
+        await journal.close()
 
     asyncio.run(main())
-    journal = opened(path)
+    journal = reopened(path)
     assert journal.read_now(operator_values) == [text, value]
     assert len(journal.read_now(audit_log, 10)) == 1
-    journal.close()
+
+
+def test_only_operator_tags_of_the_same_type_are_restored(tmp_path):
+    tags = TagList(
+        [
+            Tag("a/sp", DataType.LINT),
+            Tag("a/recipe", DataType.STRING),
+            Tag("a/other", DataType.REAL),
+            Tag("a/measured", DataType.LINT, source="plc"),
+        ]
+    )
+
+    async def main():
+        journal = await opened(tmp_path / "journal.sqlite")
+        raw = DataType.LINT.encode(-5)
+        for path in ("a/sp", "a/other", "a/measured", "a/gone"):
+            await journal.put_value(OperatorValue(path, "LINT", raw, None, 0, 7))
+        await journal.put_value(OperatorValue("a/recipe", "STRING", 0, "cola", 0, 8))
+        batch = await journal.operator_values(tags)
+        values = {tags[row.id].path: tags[row.id].data_type.decode(row.raw, row.text) for row in batch}
+        assert values == {"a/sp": -5, "a/recipe": "cola"}
+        assert sorted(batch.source_ns.tolist()) == [7, 8]
+        await journal.close()
+
+    asyncio.run(main())
 
 
 def test_one_wrong_record_does_not_fail_the_others_of_its_group(tmp_path):
     async def main():
-        journal = opened(tmp_path / "journal.sqlite")
+        journal = await opened(tmp_path / "journal.sqlite")
         calls = [journal.append(entry(2**70 if number == 5 else number)) for number in range(50)]
         answers = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(each) for each in answers].count(StoreError) == 1
         assert isinstance(answers[5], StoreError)
         assert len(await journal.read(audit_log, 100)) == 49
-        journal.close()
+        await journal.close()
 
     asyncio.run(main())
 
 
 def test_more_callers_than_room_wait_and_none_is_lost(tmp_path):
     async def main():
-        journal = opened(tmp_path / "journal.sqlite", depth=4)
+        journal = await opened(tmp_path / "journal.sqlite", depth=4)
         numbers = await asyncio.gather(*(journal.append(entry(number)) for number in range(500)))
         assert sorted(numbers) == list(range(1, 501))
-        journal.close()
+        await journal.close()
 
     asyncio.run(main())
 
 
 def test_alarm_state_and_transition_go_together(tmp_path):
     async def main():
-        journal = opened(tmp_path / "journal.sqlite")
+        journal = await opened(tmp_path / "journal.sqlite")
         row = AlarmRow("tank.high", "unacknowledged", 5, None, None, "", "", 91.5, 1)
         await journal.append(
             AlarmLogEntry(0, 5, "tank.high", "raised", "unacknowledged", value=91.5, after=row)
@@ -113,7 +150,7 @@ def test_alarm_state_and_transition_go_together(tmp_path):
         log = await journal.read(alarm_log, 10)
         assert [(each.seq, each.transition) for each in log] == [(2, "acknowledged"), (1, "raised")]
         assert await journal.read(alarm_log, 10, None, "other") == []
-        journal.close()
+        await journal.close()
 
     asyncio.run(main())
 
@@ -121,10 +158,14 @@ def test_alarm_state_and_transition_go_together(tmp_path):
 def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path):
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"not a database at all" * 100)
-    journal = opened(path)
-    assert "damaged" in journal.problems[0]
-    asyncio.run(journal.append(entry(1)))
-    journal.close()
+
+    async def main():
+        journal = await opened(path)
+        assert "damaged" in journal.problems[0]
+        assert await journal.append(entry(1)) == 1
+        await journal.close()
+
+    asyncio.run(main())
     kept = list(tmp_path.glob("journal.sqlite.corrupt-*"))
     assert [file.read_bytes()[:3] for file in kept] == [b"not"]
 
@@ -132,25 +173,24 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path):
 def test_damage_inside_the_file_is_found_at_start(tmp_path):
     path = tmp_path / "journal.sqlite"
 
-    async def fill(journal):
+    async def fill():
+        journal = await opened(path)
         await journal.append_all([entry(number, reason="x" * 200) for number in range(500)])
+        await journal.close()
 
-    journal = opened(path)
-    asyncio.run(fill(journal))
-    journal.close()
+    asyncio.run(fill())
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 8192] = b"\xff" * 8192
     path.write_bytes(data)
-    again = opened(path)
+    again = reopened(path)
     assert again.problems
     assert again.read_now(audit_log, 10) == []
-    again.close()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError) as caught:
-        opened(tmp_path / "file" / "journal.sqlite")
+        reopened(tmp_path / "file" / "journal.sqlite")
     assert caught.value.remedy
 
 
@@ -159,13 +199,12 @@ def test_a_journal_of_a_later_format_is_left_alone(tmp_path):
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="format 99"):
-        opened(path)
+        reopened(path)
     assert list(tmp_path.glob("*corrupt*")) == []
 
 
 def test_a_closed_journal_refuses(tmp_path):
-    journal = opened(tmp_path / "journal.sqlite")
-    journal.close()
+    journal = reopened(tmp_path / "journal.sqlite")
     with pytest.raises(StoreError):
         asyncio.run(journal.append(entry(1)))
 
@@ -175,7 +214,7 @@ def _full_disk(path, limit):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     async def main():
-        journal = opened(path)
+        journal = await opened(path)
         kept = 0
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         for number in range(10_000):
@@ -187,7 +226,7 @@ def _full_disk(path, limit):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         kept += bool(await journal.append(entry(0)))
         assert len(await journal.read(audit_log, 20_000)) == kept
-        journal.close()
+        await journal.close()
         print(kept)
 
     asyncio.run(main())
@@ -210,7 +249,7 @@ def test_kill_loses_nothing_that_was_confirmed(tmp_path):
         from runtime.journal import AuditEntry, Journal
         async def main():
             journal = Journal(pathlib.Path({str(path)!r}), WallClock())
-            journal.open()
+            await journal.open()
             while True:
                 entry = AuditEntry(1, "ann", "operator", "api", "write", "a/b")
                 for seq in await asyncio.gather(*(journal.append(entry) for _ in range(20))):
@@ -225,8 +264,7 @@ def test_kill_loses_nothing_that_was_confirmed(tmp_path):
         child.kill()
         rest, _ = child.communicate()
         confirmed = max([confirmed, *(int(line) for line in rest.split("\n")[:-1])])
-        journal = opened(path)
+        journal = reopened(path)
         assert journal.problems == []
         rows = journal.read_now(audit_log, 1_000_000)
         assert {row.seq for row in rows} >= set(range(1, confirmed + 1))
-        journal.close()

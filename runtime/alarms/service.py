@@ -1,0 +1,199 @@
+"""The alarm service: the engine on the bus, each transition on disk before it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.alarms.engine import AlarmEngine
+from runtime.alarms.model import Alarm, Transition
+from runtime.alarms.rules import NEVER
+from runtime.config import AlarmConfig, TagList
+from runtime.contract import Actor, Batch, DataType, Event, Port, Tag
+from runtime.errors import StoreError, WriteRejectedError
+from runtime.journal import AlarmLogEntry, Journal, alarm_rows
+
+log = logging.getLogger(__name__)
+RETRY_S = 1.0
+BACKLOG = 100_000  # transitions that wait for a disk that is full; the oldest go first
+
+TAGS = (
+    Tag(
+        "sys/alarms/active",
+        DataType.UDINT,
+        description="Alarms whose condition holds",
+        description_zh="当前激活的报警数",
+        source="alarms",
+        retention="short",
+    ),
+    Tag(
+        "sys/alarms/unacknowledged",
+        DataType.UDINT,
+        description="Alarms that wait for an acknowledgement",
+        description_zh="未确认的报警数",
+        source="alarms",
+        retention="short",
+    ),
+)
+
+
+class AlarmService:
+    """A component. Standing alarms come back from the journal at start and are then judged by live values.
+
+    Emits `alarm.raised`, `alarm.cleared`, `alarm.acknowledged`, and `alarm.restored` for those standing at
+    start, each with the alarm under `alarm`. While the journal cannot be written, alarms are told all the
+    same (an operator must see them), wait in a bounded backlog and are written later; acknowledgements are
+    refused until then.
+    """
+
+    name = "alarms"
+
+    def __init__(self, configs: Sequence[AlarmConfig], tags: TagList, journal: Journal) -> None:
+        self.engine = AlarmEngine(configs, tags)
+        self._journal = journal
+        self._order = asyncio.Lock()  # state and journal move together, one transition after the other
+        self._backlog: deque[AlarmLogEntry] = deque()
+        self._lost = 0
+        self._timer_ns = NEVER
+        self._counts = (-1, -1)
+        self._port: Port | None = None
+        self._group: asyncio.TaskGroup | None = None
+
+    def views(self) -> list[dict[str, Any]]:
+        """Return all alarms as the API has them."""
+        return [alarm.as_dict() for alarm in self.engine.alarms()]
+
+    async def run(self, port: Port) -> None:
+        """Work until cancelled."""
+        self._port = port
+        changes = port.changes(self.engine.tag_ids, every=True)
+        async with self._order:
+            if not self._backlog:
+                for alarm in self.engine.restore(await self._journal.read(alarm_rows)):
+                    self._emit(port, "alarm.restored", alarm)
+            self._count(port)
+        self._timer_ns = NEVER
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            if self._backlog:
+                group.create_task(self._catch_up(port))
+            else:
+                port.health(True)
+            self._schedule(port)
+            async for batch in changes:
+                await self._take(port, batch)
+
+    async def acknowledge(self, name: str, actor: Actor, comment: str = "") -> dict[str, Any]:
+        """Acknowledge an alarm; return it once that is on disk.
+
+        Raises:
+            WriteRejectedError: no such alarm, nothing to acknowledge, the role does not allow it, or the
+                journal cannot be written.
+        """
+        port = self._port
+        if port is None:
+            raise WriteRejectedError("the alarms are not running yet", "try again in a moment")
+        async with self._order:
+            before = self.engine.alarm(name)
+            moved = self.engine.acknowledge(name, actor, comment, port.clock.now_ns())
+            try:
+                if self._backlog:
+                    raise StoreError("transitions still wait for the disk", "free space on the disk")
+                await self._journal.append(_entry(moved))
+            except StoreError as exc:
+                self.engine.undo(before)
+                raise WriteRejectedError(
+                    f"alarm {name!r} was not acknowledged: {exc.text}", exc.remedy
+                ) from exc
+            self._tell(port, [moved])
+        return moved.alarm.as_dict()
+
+    async def _take(self, port: Port, batch: Batch | None) -> None:
+        async with self._order:
+            now_ns = port.clock.now_ns()
+            moved = self.engine.on_time(now_ns) if batch is None else self.engine.on_batch(batch, now_ns)
+            if moved:
+                await self._keep(port, moved)
+                self._tell(port, moved)
+        self._schedule(port)
+
+    def _schedule(self, port: Port) -> None:
+        """Make sure that a timer ends no later than the next delay."""
+        due_ns = self.engine.next_due_ns()
+        if due_ns is not None and due_ns < self._timer_ns and self._group is not None:
+            self._timer_ns = due_ns
+            self._group.create_task(self._wait(port, due_ns))
+
+    async def _wait(self, port: Port, due_ns: int) -> None:
+        await port.clock.sleep_until(due_ns)
+        if self._timer_ns == due_ns:
+            self._timer_ns = NEVER
+        await self._take(port, None)
+
+    async def _keep(self, port: Port, moved: Sequence[Transition]) -> None:
+        entries = [_entry(each) for each in moved]
+        if not self._backlog:
+            try:
+                await self._journal.append_all(entries)
+                return
+            except StoreError as exc:
+                log.error("alarms cannot be written to the journal: %s", exc)
+                port.health(False, exc.text)
+                if self._group is not None:
+                    self._group.create_task(self._catch_up(port))
+        self._backlog.extend(entries)
+        while len(self._backlog) > BACKLOG:
+            self._backlog.popleft()
+            self._lost += 1
+
+    async def _catch_up(self, port: Port) -> None:
+        """Write the backlog once the journal takes it; in order, so that the last state wins."""
+        while self._backlog:
+            await port.clock.sleep(RETRY_S)
+            async with self._order:
+                try:
+                    await self._journal.append_all(tuple(self._backlog))
+                except StoreError:
+                    continue
+                log.warning("alarms are on disk again: %d late, %d lost", len(self._backlog), self._lost)
+                self._backlog.clear()
+                self._lost = 0
+        port.health(True)
+
+    def _tell(self, port: Port, moved: Sequence[Transition]) -> None:
+        for each in moved:
+            self._emit(port, f"alarm.{each.trigger.value}", each.alarm)
+        self._count(port)
+
+    def _emit(self, port: Port, kind: str, alarm: Alarm) -> None:
+        text = f"{alarm.name}: {alarm.config.text}"
+        port.emit(Event(kind, self.name, port.clock.now_ns(), text, {"alarm": alarm.as_dict()}))
+
+    def _count(self, port: Port) -> None:
+        alarms = self.engine.alarms()
+        counts = (
+            sum(alarm.state.active for alarm in alarms),
+            sum(not alarm.state.acknowledged for alarm in alarms),
+        )
+        if counts != self._counts:
+            self._counts = counts
+            ids = [port.tags[tag.path].id for tag in TAGS]
+            port.submit(Batch.of(ids, counts, port.clock.now_ns()))
+
+
+def _entry(moved: Transition) -> AlarmLogEntry:
+    alarm = moved.alarm
+    return AlarmLogEntry(
+        seq=0,
+        at_ns=moved.at_ns,
+        alarm=alarm.name,
+        transition=moved.trigger.value,
+        state=alarm.state.value,
+        actor=moved.actor,
+        comment=moved.comment,
+        value=alarm.value,
+        after=alarm.as_row(),
+    )

@@ -1,0 +1,95 @@
+"""Wrong alarms are told with file, line and remedy."""
+
+import pytest
+
+from runtime.alarms import check_alarms, load_alarms
+from runtime.config import TagList
+from runtime.contract import DataType, Tag
+from runtime.errors import ConfigError
+
+TAGS = TagList(
+    [
+        Tag("nb/line/tank/level_pct", DataType.REAL, low=0, high=100, unit_text="%"),
+        Tag("nb/line/filler/fault", DataType.BOOL),
+        Tag("nb/line/filler/state", DataType.INT),
+    ],
+    "nb/line",
+)
+
+
+def written(tmp_path, text):
+    file = tmp_path / "alarms.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_good_file_has_no_findings(tmp_path):
+    file = written(
+        tmp_path,
+        """\
+alarms:
+  - name: tank.high
+    tag: tank/level_pct
+    kind: high
+    limit: 95
+    deadband: 2
+    on_delay: 500ms
+    priority: high
+    text: {en: Tank too full, zh: 液位过高}
+  - {name: filler.fault, tag: filler/fault, kind: discrete, text: Filler fault}
+""",
+    )
+    alarms = load_alarms(file)
+    assert [(config.name, place.line) for config, place in alarms] == [("tank.high", 2), ("filler.fault", 10)]
+    assert alarms[0][0].on_delay == 500_000_000
+    assert list(check_alarms(alarms, TAGS)) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "text", "remedy"),
+    [
+        ("tag: tank/levl_pct\nkind: high\nlimit: 9", "no tag 'tank/levl_pct'", "tank/level_pct"),
+        ("tag: tank/level_pct\nkind: high", "needs a limit", "limit:"),
+        ("tag: tank/level_pct\nkind: high\nlimit: 120", "outside the range", "correct the limit"),
+        ("tag: tank/level_pct\nkind: high\nlimit: 100", "can never be above 100", "inside the range"),
+        ("tag: tank/level_pct\nkind: low\nlimit: 0", "can never be below 0", "inside the range"),
+        ("tag: tank/level_pct\nkind: high\nlimit: 5\ndeadband: 9", "never clear", "smaller"),
+        ("tag: filler/fault\nkind: low\nlimit: 5", "BOOL", "kind: discrete"),
+        ("tag: filler/state\nkind: high\nlimit: 40000", "outside the range", "correct the limit"),
+        ("tag: filler/state\nkind: discrete\nstate: fast", "no value of", "state:"),
+        ("tag: filler/state\nkind: discrete\nstate: 70000", "outside INT", "state:"),
+    ],
+)
+def test_what_does_not_fit_the_tag(tmp_path, lines, text, remedy):
+    body = "".join(f"    {line}\n" for line in lines.splitlines())
+    file = written(tmp_path, f"# alarms\nalarms:\n  - name: a.b\n    text: t\n{body}")
+    (finding,) = check_alarms(load_alarms(file), TAGS)
+    assert text in finding.text
+    assert remedy in finding.remedy
+    assert (finding.place.file, finding.place.line) == (file, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line"),
+    [
+        ("- name: x\n", "not a list of alarms", 1),
+        ("alarms: 5\n", "not a list of alarms", 1),
+        ("", "not a list of alarms", 1),
+        ("alarms: []\nalarm: []\n", "unknown key 'alarm'", 2),
+        ("alarms:\n  - name: a\n    tag: t\n    kind: high\n    limt: 5\n    text: t\n", "'limt'", 5),
+        ("alarms:\n  - name: a\n    tag: t\n    kind: hihg\n    text: t\n", "kind", 4),
+        ("alarms:\n  - 5\n", "dictionary", 2),
+    ],
+)
+def test_what_is_no_alarm_file(tmp_path, text, said, line):
+    with pytest.raises(ConfigError) as caught:
+        load_alarms(written(tmp_path, text))
+    assert said in str(caught.value)
+    assert caught.value.findings[0].place.line == line
+
+
+def test_a_name_used_twice_tells_both_places(tmp_path):
+    item = "  - {name: same, tag: filler/fault, kind: discrete, text: t}\n"
+    (finding,) = check_alarms(load_alarms(written(tmp_path, "alarms:\n" + item * 2)), TAGS)
+    assert "already defined at" in finding.text
+    assert finding.place.line == 3

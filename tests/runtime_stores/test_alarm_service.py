@@ -1,0 +1,152 @@
+"""The alarm service on a bus, with a journal on disk and time moved by hand."""
+
+import asyncio
+import resource
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from runtime.alarms import TAGS, AlarmService
+from runtime.config import AlarmConfig
+from runtime.contract import Actor, DataType, Role, Tag
+from runtime.errors import WriteRejectedError
+from runtime.journal import Journal
+from runtime.testing import FakePort
+
+LEVEL = Tag("site/area/line/tank/level", DataType.REAL, source="plc")
+ANN = Actor("ann", Role.OPERATOR, "console")
+CONFIGS = [
+    AlarmConfig(name="tank.high", tag="tank/level", kind="high", limit=80, text="Too full", priority="high"),
+    AlarmConfig(name="tank.low", tag="tank/level", kind="low", limit=5, on_delay="2s", text="Nearly empty"),
+]
+
+
+@asynccontextmanager
+async def running(path):
+    """Run the service on a port of its own and the journal at a path."""
+    port = FakePort([LEVEL, *TAGS], name="alarms")
+    journal = Journal(path, port.clock)
+    await journal.open()
+    service = AlarmService(CONFIGS, port.tags.tags, journal)
+    task = asyncio.create_task(service.run(port))
+    try:
+        await until(lambda: port.value("sys/alarms/active") is not None)
+        yield port, service, journal
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await journal.close()
+
+
+async def until(condition):
+    """Let everything run until a condition holds; the journal's thread takes real time."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a thread and a disk are waited for
+            await asyncio.sleep(0.001)
+
+
+def kinds(port):
+    return [(event.kind, event.data["alarm"]["name"]) for event in port.emitted]
+
+
+def test_an_alarm_is_on_disk_before_it_is_told(tmp_path):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            port.set("tank/level", 90.0)
+            await until(lambda: port.emitted)
+            (entry,) = await journal.alarm_log(10)
+            assert (entry.alarm, entry.transition, entry.value) == ("tank.high", "raised", 90.0)
+            alarm = port.emitted[0].data["alarm"]
+            assert (alarm["tag"], alarm["state"], alarm["active"]) == (LEVEL.path, "unacknowledged", True)
+            assert alarm["text"] == {"en": "Too full", "zh": ""}
+            assert alarm == service.views()[0]
+            assert (port.value("sys/alarms/active"), port.value("sys/alarms/unacknowledged")) == (1, 1)
+
+    asyncio.run(main())
+
+
+def test_delay_runs_on_the_ports_clock(tmp_path):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, _, _):
+            port.set("tank/level", 1.0)
+            await port.clock.advance(1.9)
+            port.set("tank/level", 10.0)
+            await port.clock.advance(5)
+            assert port.emitted == []
+            port.set("tank/level", 1.0)
+            await port.clock.advance(2.1)
+            await until(lambda: port.emitted)
+            assert kinds(port) == [("alarm.raised", "tank.low")]
+
+    asyncio.run(main())
+
+
+def test_acknowledge_is_on_disk_when_it_returns(tmp_path):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            with pytest.raises(WriteRejectedError):
+                await service.acknowledge("tank.high", ANN)
+            port.set("tank/level", 90.0)
+            await until(lambda: port.emitted)
+            answer = await service.acknowledge("tank.high", ANN, "draining")
+            assert (answer["state"], answer["acknowledged_by"]) == ("acknowledged", "ann")
+            newest = (await journal.alarm_log(1))[0]
+            assert (newest.transition, newest.actor, newest.comment) == ("acknowledged", "ann", "draining")
+            assert kinds(port)[-1] == ("alarm.acknowledged", "tank.high")
+            assert (port.value("sys/alarms/active"), port.value("sys/alarms/unacknowledged")) == (1, 0)
+
+    asyncio.run(main())
+
+
+def test_standing_alarms_outlive_a_restart_and_clear_by_live_values(tmp_path):
+    path = tmp_path / "j.sqlite"
+
+    async def main():
+        async with running(path) as (port, _, _):
+            port.set("tank/level", 90.0)
+            await until(lambda: port.emitted)
+        async with running(path) as (port, service, _):
+            assert kinds(port) == [("alarm.restored", "tank.high")]
+            assert service.views()[0]["raised_ns"] == 1_700_000_000_000_000_000
+            assert port.value("sys/alarms/active") == 1
+            port.set("tank/level", 50.0)
+            await until(lambda: len(port.emitted) == 2)
+            assert port.emitted[1].data["alarm"]["state"] == "returned"
+
+    asyncio.run(main())
+
+
+def _full_disk(path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def main():
+        async with running(path) as (port, service, journal):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+            port.set("tank/level", 90.0)
+            await until(lambda: port.emitted)
+            assert not port.healthy
+            with pytest.raises(WriteRejectedError, match="not acknowledged"):
+                await service.acknowledge("tank.high", ANN)
+            assert service.views()[0]["state"] == "unacknowledged"
+            port.set("tank/level", 10.0)
+            await until(lambda: len(port.emitted) == 2)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            while not port.healthy:
+                await port.clock.advance(1)
+                await asyncio.sleep(0.001)
+            log = await journal.alarm_log(10)
+            assert [each.transition for each in log] == ["cleared", "raised"]
+            assert (await service.acknowledge("tank.high", ANN))["state"] == "normal"
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_hides_no_alarm_and_is_caught_up(tmp_path):
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r})\nimport pathlib, test_alarm_service\n"
+    code += f"test_alarm_service._full_disk(pathlib.Path({str(tmp_path / 'j.sqlite')!r}))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
