@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from runtime import registry
+from runtime import figures, registry
+from runtime.alarms import service as alarm_service
 from runtime.alarms.configuration import check_alarms, load_alarms
 from runtime.config.models import AlarmConfig, PlantFile, validate
 from runtime.config.plant import Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
 from runtime.config.taglist import TagList, read_tags
 from runtime.contract import DataType, Tag
-from runtime.errors import ConfigError, Finding, PlantError, Place
+from runtime.errors import ConfigError, Finding, Place, PlantError
 from runtime.gate.expression import parse_expression
+from runtime.historian import declared as historian_tags
 
 PLANT_FILE = "plant.yaml"
 RESERVED = ("operator", "kernel", "alarms", "historian", "api")
@@ -73,7 +76,8 @@ def assemble(target: Path) -> Assembly:
     file = plant_file(target)
     document = load_yaml(file)
     if not isinstance(document.data, dict):
-        raise ConfigError([Finding("a plant file holds keys and values", Place(file, 1, 1), "begin with plant: NAME")])
+        finding = Finding("a plant file holds keys and values", Place(file, 1, 1), "begin with plant: NAME")
+        raise ConfigError([finding])
     head = validate(PlantFile, document)
     findings: list[Finding] = []
     sections = list(_sections(head, document, findings))
@@ -85,7 +89,7 @@ def assemble(target: Path) -> Assembly:
         findings += exc.findings
     if head.alarms:
         try:
-            alarms = load_alarms(file.parent / head.alarms)
+            alarms += load_alarms(file.parent / head.alarms)
         except ConfigError as exc:
             findings += exc.findings
     drivers = {entry.name for entry in sections if entry.key[0] == "drivers"}
@@ -101,22 +105,32 @@ def assemble(target: Path) -> Assembly:
         place = document.place(*entry.key)
         tags += [(tag, place) for tag in declared.tags]
         alarms += [(alarm, place) for alarm in declared.alarms]
-    from runtime.services import declare_services
-
-    for tag in (services := declare_services(head)).tags:
-        tags.append((tag, document.place()))
+    services = declare_services(head)
+    tags += [(tag, document.place()) for tag in services.tags]
     alarms += [(alarm, document.place()) for alarm in services.alarms]
-    places = {tag.path: place for tag, place in tags}
+    if findings:
+        raise ConfigError(findings)
     tag_list = TagList([tag for tag, _ in tags], head.root)
     findings += check_alarms(alarms, tag_list)
     if findings:
         raise ConfigError(findings)
+    places = {tag.path: place for tag, place in tags}
     plant = Plant(file, head, document, tag_list, places, tuple(alarm for alarm, _ in alarms))
     return Assembly(plant, tuple(sections))
 
 
+def declare_services(head: PlantFile) -> Declared:
+    """Return the tags and alarms of the kernel and its services."""
+    parts = [figures.declare(), Declared(alarm_service.TAGS)]
+    if head.history:
+        parts.append(Declared(historian_tags.TAGS, historian_tags.ALARMS))
+    return Declared(
+        [tag for part in parts for tag in part.tags], [alarm for part in parts for alarm in part.alarms]
+    )
+
+
 def _sections(head: PlantFile, document: Document, findings: list[Finding]) -> Iterator[SectionEntry]:
-    taken: dict[str, Place] = {}
+    taken = {*RESERVED, *(head.model_extra or {})}
     for key in head.model_extra or {}:
         try:
             plugin = registry.load("sections", key)
@@ -124,11 +138,14 @@ def _sections(head: PlantFile, document: Document, findings: list[Finding]) -> I
         except ConfigError as exc:
             findings += exc.findings
         except PlantError as exc:
-            known = ", ".join([*PlantFile.model_fields, *registry.names("sections")])
-            findings.append(Finding(f"unknown key {key!r}", document.place(key), exc.remedy or f"known keys: {known}"))
+            known = [*PlantFile.model_fields, *registry.names("sections")]
+            close = get_close_matches(key, known, 1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            text = exc.text if key in known else f"unknown key {key!r}"
+            findings.append(Finding(text, document.place(key), exc.remedy if key in known else remedy))
     for index, each in enumerate(head.drivers):
-        key2 = ("drivers", index)
-        place = document.place(*key2)
+        where = ("drivers", index)
+        place = document.place(*where)
         kind = each.get("kind")
         if not isinstance(kind, str):
             known = ", ".join(registry.names("drivers"))
@@ -136,17 +153,19 @@ def _sections(head: PlantFile, document: Document, findings: list[Finding]) -> I
             continue
         try:
             plugin = registry.load("drivers", kind)
-            config = validate(plugin.Config, document, *key2)
+            config = validate(plugin.Config, document, *where)
         except ConfigError as exc:
             findings += exc.findings
             continue
         except PlantError as exc:
-            findings.append(Finding(exc.text, document.place(*key2, "kind"), exc.remedy))
+            findings.append(Finding(exc.text, document.place(*where, "kind"), exc.remedy))
             continue
-        if config.name in taken or config.name in RESERVED or config.name in (head.model_extra or {}):
-            findings.append(Finding(f"the name {config.name!r} is already used", place, "give it another name"))
-        taken[config.name] = place
-        yield SectionEntry(key2, config.name, plugin, config)
+        if config.name in taken:
+            findings.append(
+                Finding(f"the name {config.name!r} is already used", place, "give it another name")
+            )
+        taken.add(config.name)
+        yield SectionEntry(where, config.name, plugin, config)
 
 
 def _with_device(tag: Tag, drivers: set[str]) -> Tag:
@@ -161,7 +180,8 @@ def _mirrored(tag: Tag, rack: str) -> Tag:
 
 
 def _check_tags(plant: Plant, sections: set[str]) -> Iterator[Finding]:
-    sources = {"operator", *RESERVED, *sections, *(tag.source for tag in plant.tags if tag.path.startswith("sys/"))}
+    own = {tag.source for tag in plant.tags if tag.path.startswith("sys/")}
+    sources = {*RESERVED, *sections, *own}
     for tag in plant.tags:
         place = plant.place_of(tag)
         if tag.source not in sources:
@@ -171,7 +191,8 @@ def _check_tags(plant: Plant, sections: set[str]) -> Iterator[Finding]:
             yield Finding(f"{tag.path}: no driver is named {tag.device!r}", place, "add it under drivers:")
         if tag.initial is not None and tag.source != "operator":
             yield Finding(f"{tag.path}: initial is for tags of source operator", place, "remove it")
-        if (tag.low is not None or tag.high is not None) and tag.data_type in (DataType.BOOL, DataType.STRING):
+        ranged = tag.low is not None or tag.high is not None
+        if ranged and tag.data_type in (DataType.BOOL, DataType.STRING):
             yield Finding(f"{tag.path}: {tag.data_type.iec} has no range", place, "remove low and high")
         if tag.interlock:
             yield from _check_interlock(plant, tag, place)
@@ -181,7 +202,8 @@ def _check_interlock(plant: Plant, tag: Tag, place: Place) -> Iterator[Finding]:
     try:
         expression = parse_expression(tag.interlock or "")
     except ValueError as exc:
-        yield Finding(f"{tag.path}: interlock: {exc}", place, "write it like `tank/level_pct > 20 AND NOT filler/fault`")
+        remedy = "write it like `tank/level_pct > 20 AND NOT filler/fault`"
+        yield Finding(f"{tag.path}: interlock: {exc}", place, remedy)
         return
     for path in expression.paths:
         if path not in plant.tags:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.alarms.service import AlarmService
 from runtime.api.server import ApiServer
+from runtime.api.services import Services
 from runtime.assembly import Assembly
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import WallClock
@@ -21,7 +22,7 @@ from runtime.figures import Figures
 from runtime.gate.identity import Identity
 from runtime.gate.policy import Gate, GateCommand
 from runtime.historian.hot import Historian
-from runtime.journal.store import Journal as JournalStore
+from runtime.journal import Journal as JournalStore
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
 
@@ -130,15 +131,16 @@ class Kernel:
         self.journal = JournalStore(state / "journal.sqlite", self.clock)
         self.alarms = AlarmService(self.plant.alarms, self.plant.tags, self.journal)
         head = self.plant.head
-        self.historian = (
-            Historian(state / "history.duckdb", head.history, self.plant.tags, self.clock) if head.history else None
-        )
+        self.historian: Historian | None = None
+        if head.history:
+            self.historian = Historian(state / "history.duckdb", head.history, self.plant.tags, self.clock)
         self._ports: dict[str, KernelPort] = {}
         self.gate = Gate(self.table, self.clock, self.journal, self.bus.publish, self._deliver)
         core: list[tuple[str, Component]] = [("kernel", Figures(self)), ("alarms", self.alarms)]
         if self.historian:
-            core.append(("store", self.historian))
-        core.append(("api", ApiServer(self, head.api)))
+            core.append(("historian", self.historian))
+        self.api = ApiServer(self._services())
+        core.append(("api", self.api))
         self._core = [component.name for _, component in core]
         field = [(entry.key, entry.plugin.build(self.plant, entry.config)) for entry in assembly.sections]
         plain = [(str(key[0]).removesuffix("s"), each) for key, components in field for each in components]
@@ -151,20 +153,20 @@ class Kernel:
         """Run until `stop` is set; stores are flushed and sockets closed before it returns.
 
         Raises:
-            StoreError: the journal cannot be opened.
+            PlantError: the plant runs already, a port is taken, or the journal cannot be opened.
         """
-        await self.journal.open()
+        self.api.bind()
         try:
+            await self.journal.open()
             await self._restore()
-            async with asyncio.TaskGroup() as group:
-                core = group.create_task(self.supervisor.run(*self._core))
-                field = group.create_task(self.supervisor.run(*self._field)) if self._field else None
-                await stop.wait()
-                for task in (field, core):  # the field first: its last values still reach the stores
-                    if task:
-                        task.cancel()
-                        await asyncio.wait({task})
+            core = asyncio.create_task(self.supervisor.run(*self._core))
+            field = asyncio.create_task(self.supervisor.run(*self._field))
+            await stop.wait()
+            for task in (field, core):  # the field first: its last values still reach the stores
+                task.cancel()
+                await asyncio.wait({task})
         finally:
+            self.api.release()
             await self.journal.close()
 
     async def _restore(self) -> None:
@@ -176,6 +178,31 @@ class Kernel:
 
     def emit(self, event: Event) -> None:
         self.bus.emit(event)
+
+    def health(self) -> dict[str, Any]:
+        """Return the kernel's state in figures, as the API tells it."""
+        states = [view["state"] for view in self.supervisor.views()]
+        return {
+            "ok": not any(state in ("faulted", "degraded") for state in states),
+            "components": {state: states.count(state) for state in sorted(set(states))},
+            "history": self.historian.stats() if self.historian else {},
+            "bus": {"updates": self.table.updates, "overflow": self.bus.overflow},
+        }
+
+    def _services(self) -> Services:
+        return Services(
+            plant=self.plant,
+            clock=self.clock,
+            started_ns=self.started_ns,
+            bus=self.bus,
+            gate=self.gate,
+            identity=self.identity,
+            alarms=_Alarms(self),
+            records=self.journal,
+            history=self.historian,
+            components=_Components(self),
+            health=self.health,
+        )
 
     def _deliver(self, command: GateCommand) -> bool:
         port = self._ports.get(command.tag.source)
@@ -201,10 +228,38 @@ class Kernel:
         async def work() -> None:
             if actor.role < Role.ENGINEER:
                 have = actor.role.name.lower()
-                raise WriteRejectedError(f"{actor.name} is {have}; a restart needs engineer", "ask an engineer")
+                raise WriteRejectedError(
+                    f"{actor.name} is {have}; a restart needs engineer", "ask an engineer"
+                )
             self.supervisor.restart(name)
 
         await self.gate.audited("restart", name, actor, reason, work)
+
+
+class _Alarms:
+    """Alarms as the API sees them: read freely, acknowledged with an audit row."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def views(self) -> list[dict[str, Any]]:
+        return self._kernel.alarms.views()
+
+    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
+        await self._kernel.acknowledge(alarm, actor, comment)
+
+
+class _Components:
+    """Components as the API sees them."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def views(self) -> list[dict[str, Any]]:
+        return self._kernel.supervisor.views()
+
+    async def restart(self, name: str, actor: Actor) -> None:
+        await self._kernel.restart(name, actor)
 
 
 def open_kernel(assembly: Assembly) -> Kernel:

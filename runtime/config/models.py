@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -45,7 +46,7 @@ def parse_duration_ns(text: object) -> int:
     if isinstance(text, str):
         parts = _DURATION.findall(text)
         if parts and not _DURATION.sub("", text).strip():
-            return round(sum(float(number) * _UNITS_NS[unit] for number, unit in parts))
+            return round(sum(Decimal(number) * _UNITS_NS[unit] for number, unit in parts))
     raise ValueError(f"{text!r} is not a duration; write it like 250ms, 1.5s, 10min or 8h")
 
 
@@ -91,7 +92,7 @@ RoleName = Annotated[
 class Section(BaseModel):
     """Base of every section of a plant folder: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Text(Section):
@@ -197,7 +198,7 @@ class PlantFile(BaseModel):
             the source of what the device reads and the device as the source of what it writes.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     plant: Name
     title: Words | None = None
@@ -228,9 +229,9 @@ def findings_of(
         name = str(each["loc"][-1]) if each["loc"] else ""
         match each["type"]:
             case "extra_forbidden":
-                close = get_close_matches(name, list(model.model_fields), 1)
-                known = ", ".join(model.model_fields)
-                remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {known}"
+                known = list(_model_at(model, each["loc"][:-1]).model_fields)
+                close = get_close_matches(name, known, 1)
+                remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
                 yield Finding(f"unknown key {name!r}", place, remedy)
             case "missing":
                 yield Finding(f"{name!r} is missing", place, f"add {name}: to this section")
@@ -239,6 +240,23 @@ def findings_of(
                 yield Finding(
                     f"{'.'.join(map(str, each['loc']))}: {text}", place, f"found {each.get('input')!r}"
                 )
+
+
+def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
+    """Return the model that a key of the location belongs to."""
+    for step in location:
+        field = model.model_fields.get(step) if isinstance(step, str) else None
+        inner = next(_models_in(field.annotation), None) if field else None
+        if inner is not None:
+            model = inner
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _models_in(each)
 
 
 def validate(model: type[M], document: Document, *prefix: str | int) -> M:

@@ -229,7 +229,8 @@ def write_tags(tags: Iterable[Tag], root: str) -> str:
             name: getattr(tag, name) for name in COLUMNS if name not in ("type", "access", "role")
         }
         cells |= {"type": tag.data_type.iec, "access": tag.access.value, "role": tag.role.name.lower()}
-        cells["path"] = tag.path.removeprefix(f"{root}/")
+        relative = tag.path.removeprefix(f"{root}/")
+        cells["path"] = tag.path if relative.startswith(f"{root}/") else relative
         writer.writerow(["" if cells[name] is None else _cell(cells[name]) for name in COLUMNS])
     return out.getvalue()
 

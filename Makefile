@@ -1,0 +1,43 @@
+# Two commands for everyone: `make demo` and `make test`. The rest is for those who work on Ironworks.
+PYTHON ?= python3
+FOR ?= 20
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint format bench screenshots clean
+
+demo: .venv/ready
+	@$(BIN)/ironworks demo $(if $(HEADLESS),--headless --for $(FOR)) $(if $(LANGUAGE),--lang $(LANGUAGE))
+
+test: .venv/dev
+	@$(BIN)/python -m pytest $(if $(K),-k "$(K)")
+
+lint: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: .venv/ready
+	@$(BIN)/ironworks bench bus
+	@$(BIN)/ironworks bench start
+
+screenshots: .venv/ready
+	@$(BIN)/ironworks demo --screenshots docs/screenshots
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/ready: pyproject.toml constraints.txt
+	@echo "installing into .venv (about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/dev: .venv/ready
+	@$(INSTALL) -e '.[dev]'
+	@touch $@

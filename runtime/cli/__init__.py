@@ -1,0 +1,80 @@
+"""The command `ironworks`: its own commands and those that packages bring."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+GROUPS = {
+    "runtime.cli.plant": ("run", "check", "test", "new", "schema"),
+    "runtime.cli.demo": ("demo",),
+    "runtime.cli.values": ("read", "write", "watch"),
+    "runtime.cli.doctor": ("doctor",),
+}
+APPS = ("alarms", "history", "audit", "components", "tags", "user", "bench")
+
+
+def build() -> typer.Typer:
+    """Return the command tree. Heavy libraries load inside commands, never here."""
+    from importlib import import_module
+
+    from runtime import registry
+
+    app = typer.Typer(
+        name="ironworks",
+        help="A factory operating system: soft PLC, OPC UA, Modbus, twin, edge apps, console.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        add_completion=True,
+    )
+    app.callback()(_version)
+    for module, names in GROUPS.items():
+        loaded = import_module(module)
+        for name in names:
+            app.command(name)(getattr(loaded, name))
+    for name in APPS:
+        app.add_typer(import_module(f"runtime.cli.{name}").app, name=name)
+    for name in registry.names("commands"):
+        found = registry.load("commands", name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
+
+
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("ironworks"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every error is told in words, never as a traceback."""
+    from runtime.errors import PlantError
+
+    try:
+        build()()
+    except PlantError as exc:
+        typer.echo(f"error: {exc.text}", err=True)
+        if exc.remedy:
+            typer.echo(f"  {exc.remedy}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as exc:
+        if os.environ.get("IRONWORKS_DEBUG"):
+            raise
+        typer.echo(f"internal error: {type(exc).__name__}: {exc}", err=True)
+        typer.echo("  please report it; IRONWORKS_DEBUG=1 shows where it arose", err=True)
+        sys.exit(70)

@@ -1,0 +1,11 @@
+"""`ironworks bench NAME`: measurements, each as a ratio or figure of one run."""
+
+from __future__ import annotations
+
+import typer
+
+from runtime import registry
+
+app = typer.Typer(help="Measure this machine: figures beside their goals.", no_args_is_help=True)
+for _name in registry.names("benches"):
+    app.command(_name)(registry.load("benches", _name))

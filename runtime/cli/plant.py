@@ -1,0 +1,124 @@
+"""`ironworks run|check|test|new|schema`: a plant folder's life."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from runtime.assembly import Assembly
+    from runtime.errors import Finding
+
+PlantArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
+
+
+def run(
+    plant: PlantArgument = Path(),
+    attached: Annotated[
+        bool, typer.Option("--attached", help="Stop when standard input closes: for a parent process.")
+    ] = False,
+    seconds: Annotated[float | None, typer.Option("--for", help="Stop by itself after so many seconds.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, not only what matters.")] = False,
+) -> None:
+    """Run a plant until Ctrl-C."""
+    from runtime.assembly import assemble
+    from runtime.cli.running import run_plant
+
+    run_plant(assemble(plant), attached=attached, seconds=seconds, verbose=verbose)
+
+
+def check(
+    plant: PlantArgument = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON.")] = False,
+) -> None:
+    """Check a plant folder; every finding has file, line, column and remedy. Exit code 1 on errors."""
+    from runtime.assembly import assemble
+    from runtime.errors import ConfigError
+
+    assembly = None
+    try:
+        assembly = assemble(plant)
+        findings = assembly.check()
+    except ConfigError as exc:
+        findings = list(exc.findings)
+    errors = sum(each.severity == "error" for each in findings)
+    if as_json:
+        typer.echo(json.dumps({"ok": errors == 0, "findings": [_as_dict(each) for each in findings]}, indent=2))
+    else:
+        for each in findings:
+            typer.echo(str(each), err=each.severity == "error")
+        typer.echo(_verdict(assembly, errors), err=errors > 0)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _verdict(assembly: Assembly | None, errors: int) -> str:
+    if errors or assembly is None:
+        return f"{errors} error{'s' if errors != 1 else ''}"
+    plant = assembly.plant
+    own = sum(not tag.path.startswith("sys/") for tag in plant.tags)
+    return f"{plant.name}: ok, {own} tags, {len(plant.alarms)} alarms, {len(assembly.sections)} sections"
+
+
+def _as_dict(finding: Finding) -> dict[str, object]:
+    return {
+        "file": str(finding.place.file),
+        "line": finding.place.line,
+        "column": finding.place.column,
+        "severity": finding.severity,
+        "text": finding.text,
+        "remedy": finding.remedy,
+    }
+
+
+def test(
+    plant: PlantArgument = Path(),
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML report.")] = None,
+    match: Annotated[str, typer.Option("-k", help="Run only tests whose names match.")] = "",
+) -> None:
+    """Run a plant's own tests (PLANT/tests) in virtual time."""
+    import pytest
+
+    from runtime.assembly import assemble
+    from runtime.errors import PlantError
+
+    folder = assemble(plant).plant.folder
+    tests = folder / "tests"
+    if not any(tests.glob("**/test_*.py")):
+        raise PlantError(f"{tests} holds no test_*.py", "write one: the fixture `plant` is the plant in virtual time")
+    options = ["-q", f"--rootdir={folder}", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", "/dev/null"]
+    if junit:
+        options.append(f"--junitxml={junit}")
+    if match:
+        options += ["-k", match]
+    sys.dont_write_bytecode = True
+    raise typer.Exit(int(pytest.main([*options, str(tests)])))
+
+
+def new(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; its name becomes the plant's name.")],
+    template: Annotated[str, typer.Option(help="minimal or line.")] = "minimal",
+) -> None:
+    """Lay out a plant of your own: tags, ST program, twin, a test, editor settings."""
+    from runtime.cli.layout import lay_out
+
+    for file in lay_out(folder, template):
+        typer.echo(f"  {file}")
+    typer.echo(f"\nnext:  ironworks check {folder}   ironworks test {folder}   ironworks run {folder}")
+
+
+def schema(
+    folder: Annotated[Path | None, typer.Argument(help="Write one file a schema there.")] = None,
+) -> None:
+    """Print the JSON Schemas of the plant folder's files, for editors."""
+    from runtime.cli.layout import schemas, write_schemas
+
+    if folder:
+        for file in write_schemas(folder):
+            typer.echo(str(file))
+    else:
+        typer.echo(json.dumps(schemas(), indent=2, ensure_ascii=False))

@@ -1,0 +1,78 @@
+"""How `ironworks run` runs: event loop, signals, log files, a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+from pathlib import Path
+
+import typer
+
+from runtime.assembly import Assembly
+from runtime.kernel import open_kernel
+
+LOG_BYTES = 5_000_000
+LOG_FILES = 4
+
+
+def run_plant(assembly: Assembly, *, attached: bool, seconds: float | None, verbose: bool) -> None:
+    """Run a plant until Ctrl-C, a signal, the end of standard input (`attached`) or the given time."""
+    kernel = open_kernel(assembly)
+    start_log(assembly.plant.state, verbose)
+    typer.echo(f"{assembly.plant.name} runs; Ctrl-C stops it", err=True)
+    asyncio.run(_until_stopped(kernel.run, attached, seconds))
+
+
+async def _until_stopped(run, attached: bool, seconds: float | None) -> None:  # type: ignore[no-untyped-def]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if seconds is not None:
+        loop.call_later(seconds, stop.set)
+    with contextlib.ExitStack() as stack:
+        if attached:
+            descriptor = sys.stdin.fileno()
+            os.set_blocking(descriptor, False)
+            loop.add_reader(descriptor, _read_parent, descriptor, stop)
+            stack.callback(loop.remove_reader, descriptor)
+        await run(stop)
+
+
+def _read_parent(descriptor: int, stop: asyncio.Event) -> None:
+    try:
+        if not os.read(descriptor, 4096):
+            stop.set()
+    except BlockingIOError:
+        return
+
+
+def start_log(state: Path, verbose: bool) -> None:
+    """Log to a bounded set of files in the state folder, and warnings to standard error."""
+    file = logging.handlers.RotatingFileHandler(
+        state / "ironworks.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8"
+    )
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    shown = logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    shown.addFilter(_without_traceback)
+    shown.setLevel(logging.INFO if verbose else logging.WARNING)
+    root = logging.getLogger()
+    root.handlers = [file, shown]
+    root.setLevel(logging.INFO)
+    for noisy in ("asyncua", "pymodbus", "uvicorn", "uvicorn.access", "websockets"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _without_traceback(record: logging.LogRecord) -> logging.LogRecord:
+    """Keep tracebacks in the file: people at the terminal get the message."""
+    if not record.exc_info:
+        return record
+    plain = logging.makeLogRecord(record.__dict__)
+    plain.exc_info, plain.exc_text = None, None
+    return plain

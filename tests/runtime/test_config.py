@@ -1,0 +1,147 @@
+"""The plant folder: every mistake has file, line, column and remedy."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.config import (
+    DriverConfig,
+    PlantFile,
+    TagList,
+    format_duration,
+    load_model,
+    parse_duration_ns,
+    read_tags,
+    write_tags,
+)
+from runtime.contract import Access, DataType, Tag
+from runtime.errors import ConfigError
+
+HEADER = "path,type,unit,low,high,access,initial\n"
+
+
+def findings(file, text, read):
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read(file)
+    return [(each.place.line, each.place.column, each.text, each.remedy) for each in caught.value.findings]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "says", "remedy"),
+    [
+        ("tank/level,REEL,,,,,", 2, "unknown type 'REEL'", "did you mean 'REAL'?"),
+        ("tank level,REAL,,,,,", 1, "'tank level' is not a path", "levels"),
+        ("tank/level,REAL,,ten,,,", 4, "'ten' is not a number", "point"),
+        ("tank/level,REAL,,50,10,,", 5, "high (10) must be above low (50)", ""),
+        ("tank/level,REAL,,,,write,", 6, "unknown access 'write'", "r, rw"),
+        ("tank/on,BOOL,,,,,maybe", 7, "'maybe' is not a BOOL", ""),
+        ("tank/n,SINT,,,,,300", 7, "'300' is not a value of SINT", ""),
+    ],
+)
+def test_a_wrong_cell_is_named_by_line_and_column(tmp_path, row, column, says, remedy):
+    text = f"{HEADER}ok/tag,BOOL,,,,,\n{row}\n"
+    ((line, at, text, advice),) = findings(tmp_path / "tags.csv", text, lambda f: read_tags(f, "s"))
+    assert (line, at) == (3, column)
+    assert says in text
+    assert remedy in advice
+
+
+def test_all_wrong_rows_are_told_at_once(tmp_path):
+    text = f"{HEADER}a,REEL,,,,,\nb,REAL,,x,,,\nb,REAL\nb,REAL\n"
+    assert [line for line, *_ in findings(tmp_path / "t.csv", text, lambda f: read_tags(f, "s"))] == [2, 3, 5]
+
+
+def test_an_unknown_column_has_a_suggestion(tmp_path):
+    ((line, column, text, remedy),) = findings(
+        tmp_path / "t.csv", "path,type,acess\n", lambda f: read_tags(f, "s")
+    )
+    assert (line, column, text, remedy) == (1, 3, "unknown column 'acess'", "did you mean 'access'?")
+
+
+CELL = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), max_size=20).map(str.strip)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Tag,
+            path=st.from_regex(r"[a-z]{1,8}(/[a-z0-9_]{1,8}){0,3}", fullmatch=True).map(
+                lambda path: f"s/{path}"
+            ),
+            data_type=st.sampled_from([DataType.REAL, DataType.DINT, DataType.LREAL]),
+            unit=st.sampled_from(["", "Cel", "L/min"]),
+            unit_text=st.just(""),
+            low=st.none() | st.floats(-1e6, 0, exclude_max=True),
+            high=st.none() | st.floats(1, 1e6),
+            description=CELL,
+            access=st.sampled_from(Access),
+            deadband=st.floats(0, 10),
+        ),
+        unique_by=lambda tag: tag.path,
+        max_size=5,
+    )
+)
+def test_a_tag_table_survives_writing_and_reading(tmp_path_factory, tags):
+    file = tmp_path_factory.mktemp("t") / "tags.csv"
+    file.write_text(write_tags(tags, "s"), encoding="utf-8")
+    back = [tag for tag, _ in read_tags(file, "s")]
+    assert [(t.path, t.data_type, t.low, t.high, t.description, t.deadband) for t in back] == [
+        (t.path, t.data_type, t.low, t.high, t.description, t.deadband) for t in tags
+    ]
+
+
+def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
+    tags = TagList([Tag(f"n/l1/{name}", DataType.BOOL) for name in ("a/run", "b/run", "b/x/run")], "n/l1")
+    assert tags["a/run"] is tags["n/l1/a/run"]
+    assert tags.select("*/run").tolist() == [0, 1]
+    assert tags.select("**/run").tolist() == [0, 1, 2]
+    assert tags.select("n/l1/b/**").tolist() == [1, 2]
+    assert "did you mean 'n/l1/a/run'" in tags.close_to("a/rum")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says", "remedy"),
+    [
+        (
+            "plant: p\nroot: a/b\nplants: 1\nhistory:\n  flsh: 1s\n",
+            5,
+            "unknown key 'flsh'",
+            "did you mean 'flush'?",
+        ),
+        ("plant: p\nroot: a/b\nhistory:\n  flush: 1 second\n", 4, "not a duration", "1 second"),
+        ("plant: p\n", 1, "'root' is missing", "add root:"),
+        ("plant: p\nroot: a/b\nusers:\n  - name: li\n    role: boss\n", 5, "'boss' is not a role", "boss"),
+        ("plant: p\nroot: a/b\n  x: 1\n", 3, "not valid YAML", "indentation"),
+        ("plant: p\nroot: a/b\napi: {host: 0.0.0.0}\n", 3, "127.0.0.1", "0.0.0.0"),
+    ],
+)
+def test_a_wrong_plant_file_is_told_by_line(tmp_path, text, line, says, remedy):
+    got = findings(tmp_path / "plant.yaml", text, lambda f: load_model(PlantFile, f))
+    assert any(at == line and says in text and remedy in advice for at, _, text, advice in got), got
+
+
+def test_a_missing_file_and_a_binary_file_are_told(tmp_path):
+    with pytest.raises(ConfigError, match="file not found"):
+        load_model(DriverConfig, tmp_path / "none.yaml")
+    (tmp_path / "bin.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_model(DriverConfig, tmp_path / "bin.yaml")
+
+
+@given(st.integers(0, 10**18))
+def test_durations_survive_writing_and_reading(ns):
+    assert parse_duration_ns(format_duration(ns)) == ns
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"), [("250ms", 250_000_000), ("1h 30min", 5400 * 10**9), ("1.5s", 1_500_000_000)]
+)
+def test_durations_read_as_people_write_them(text, ns):
+    assert parse_duration_ns(text) == ns
+
+
+@pytest.mark.parametrize("text", ["", "5", "-1s", "1 fortnight", 5, None, "1s2"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration_ns(text)

@@ -1,0 +1,172 @@
+"""The gate's verdicts, its audit, and the way of a write."""
+
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.bus import Bus
+from runtime.clock import ManualClock
+from runtime.config import TagList, UserConfig
+from runtime.contract import Access, Actor, Batch, DataType, Quality, Role, Tag
+from runtime.errors import StoreError, WriteRejectedError
+from runtime.gate import Gate, Identity, parse_expression
+from runtime.gate.identity import hash_secret
+from runtime.journal import Journal, audit_log, operator_values
+from runtime.tagtable import TagTable, initial_values
+
+OPERATOR = Actor("li", Role.OPERATOR, "console")
+INTERLOCK = "tank/level > 20 AND NOT pump/fault"
+TAGS = [
+    Tag("p/tank/level", DataType.REAL, source="driver"),
+    Tag("p/tank/sp", DataType.REAL, low=10, high=90, unit_text="%", access=Access.READ_WRITE, initial=50.0),
+    Tag("p/pump/run", DataType.BOOL, access=Access.READ_WRITE, interlock=INTERLOCK),
+    Tag("p/pump/fault", DataType.BOOL, source="driver"),
+    Tag("p/plc/mode", DataType.INT, access=Access.READ_WRITE, source="plc", role=Role.ENGINEER),
+    Tag("p/lot", DataType.STRING, access=Access.READ_WRITE),
+]
+
+
+class Bench:
+    """A gate with a real journal; commands go to `owner`."""
+
+    def __init__(self, folder):
+        self.clock = ManualClock()
+        self.table = TagTable(TagList(TAGS, "p"))
+        self.bus = Bus(self.table)
+        self.journal = Journal(folder / "journal.sqlite", self.clock)
+        self.loop = asyncio.new_event_loop()
+        self.loop.run_until_complete(self.journal.open())
+        self.bus.publish(initial_values(self.table, 1))
+        self.owner = lambda command: False
+        self.gate = Gate(self.table, self.clock, self.journal, self.bus.publish, lambda c: self.owner(c))
+
+    def put(self, path, value, quality=Quality.GOOD):
+        tag = self.table[path]
+        self.bus.publish(Batch.of([tag.id], [tag.data_type.encode(value)], 2, quality))
+
+    def write(self, path, value, actor=OPERATOR, reason=""):
+        return self.loop.run_until_complete(self.gate.write(self.table[path], value, actor, reason))
+
+    def refusal(self, path, value, actor=OPERATOR):
+        with pytest.raises(WriteRejectedError) as caught:
+            self.write(path, value, actor)
+        return str(caught.value)
+
+    def audit(self):
+        return self.journal.read_now(audit_log, 100)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    made = Bench(tmp_path)
+    yield made
+    made.loop.run_until_complete(made.journal.close())
+    made.loop.close()
+
+
+def test_a_write_in_range_arrives_and_is_audited(bench):
+    assert bench.write("tank/sp", 60.0, reason="warm up") == 50.0
+    assert bench.table.value(bench.table["tank/sp"]) == 60.0
+    (row,) = bench.audit()
+    assert (row.actor, row.target, row.old, row.new, row.reason, row.outcome) == (
+        "li", "p/tank/sp", 50.0, 60.0, "warm up", "done",
+    )  # fmt: skip
+
+
+def test_an_operator_value_is_kept_for_the_next_start(bench):
+    bench.write("tank/sp", 60.0)
+    bench.write("lot", "A-17")
+    kept = {each.path: each for each in bench.journal.read_now(operator_values)}
+    assert DataType.REAL.decode(kept["p/tank/sp"].raw) == 60.0
+    assert kept["p/lot"].text == "A-17"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("tank/sp", 95.0, "out of range (from 10 to 90 %)"),
+        ("tank/sp", float("nan"), "not a number"),
+        ("tank/sp", "hot", "cannot be 'hot'"),
+        ("tank/level", 50.0, "read only"),
+        ("plc/mode", 1, "li is operator; p/plc/mode needs engineer"),
+        ("lot", 5, "STRING takes text"),
+    ],
+)
+def test_a_refusal_says_why_and_is_audited(bench, path, value, says):
+    assert says in bench.refusal(path, value)
+    (row,) = bench.audit()
+    assert row.outcome == "refused"
+    assert says.split(" (")[0] in row.detail
+
+
+def test_interlock_holds_back_until_its_tags_allow(bench):
+    assert "cannot be judged" in bench.refusal("pump/run", True)
+    bench.put("tank/level", 10.0)
+    bench.put("pump/fault", False)
+    assert "interlock does not hold" in bench.refusal("pump/run", True)
+    bench.put("tank/level", 30.0)
+    bench.write("pump/run", True)
+    bench.put("pump/fault", True)
+    assert "interlock does not hold" in bench.refusal("pump/run", False)
+
+
+def test_the_owner_may_refuse_and_may_be_absent(bench):
+    engineer = Actor("wu", Role.ENGINEER, "console")
+    assert "does not take writes now" in bench.refusal("plc/mode", 1, engineer)
+    bench.owner = lambda command: command.failed("the task is stopped") or True
+    assert "the task is stopped" in bench.refusal("plc/mode", 1, engineer)
+    bench.owner = lambda command: command.done() or True
+    bench.write("plc/mode", 1, engineer)
+    assert [row.outcome for row in bench.audit()] == ["done", "refused", "refused"]
+
+
+def test_what_cannot_be_audited_is_not_done(bench):
+    class Full:
+        async def append_audit(self, entry):
+            raise StoreError("the disk is full", "free space")
+
+    gate = Gate(bench.table, bench.clock, Full(), bench.bus.publish, lambda command: False)
+    with pytest.raises(WriteRejectedError, match="cannot be audited: the disk is full"):
+        asyncio.run(gate.write(bench.table["tank/sp"], 60.0, OPERATOR))
+    assert bench.table.value(bench.table["tank/sp"]) == 50.0
+
+
+@pytest.mark.parametrize("text", ["", "a >", "AND a", "(a > 1", "a > 1 b", "a ? 1", "NOT", "a > > 1"])
+def test_a_wrong_interlock_is_refused_with_its_column(text):
+    with pytest.raises(ValueError, match="column"):
+        parse_expression(text)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_expression_or_a_clear_error(text):
+    with contextlib.suppress(ValueError):
+        assert parse_expression(text).text == text
+
+
+def test_expression_follows_precedence():
+    tags = TagTable(TagList([Tag(f"p/{name}", DataType.BOOL) for name in "abc"], "p"))
+
+    def put(**values):
+        for name, value in values.items():
+            tags.apply(Batch.of([tags[name].id], [value], 1))
+
+    put(a=0, b=0, c=1)
+    assert parse_expression("a AND b OR c").holds(tags)
+    assert not parse_expression("a AND (b OR c)").holds(tags)
+    assert parse_expression("NOT a AND c = TRUE").holds(tags)
+
+
+def test_secrets_are_checked_and_nobody_has_a_default():
+    users = [
+        UserConfig(name="wang", role="engineer", secret=hash_secret("correct horse")),
+        UserConfig(name="local", role="operator", os_user="somebody"),
+    ]
+    identity = Identity(users)
+    assert identity.authenticate("wang", "correct horse", "opcua") == Actor("wang", Role.ENGINEER, "opcua")
+    assert identity.authenticate("wang", "wrong", "opcua") is None
+    assert identity.authenticate("local", "", "opcua") is None
+    assert identity.authenticate("admin", "admin", "opcua") is None
+    assert identity.peer(4_000_000).role is Role.VIEWER
