@@ -1,0 +1,84 @@
+"""`ironworks twin`: faults, and the plant in virtual time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The plant's twin: faults, and hours in seconds.")
+
+PlantOption = Annotated[Path | None, typer.Option("--plant", help="Plant folder or file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def faults(plant: PlantOption = None, as_json: JsonOption = False) -> None:
+    """List the faults of a running plant's twin and their severity."""
+    import asyncio
+
+    from runtime.client import PlantClient, TagView, find
+    from twin.faults import PREFIX, name_of
+
+    async def ask() -> list[TagView]:
+        async with PlantClient(find(plant)) as client:
+            return list(await client.tags(f"{PREFIX}**"))
+
+    tags = asyncio.run(ask())
+    if as_json:
+        typer.echo(json.dumps({name_of(tag.path): tag.value for tag in tags}))
+        return
+    for tag in tags:
+        severity = "?" if tag.value is None else f"{tag.value:.2f}"
+        typer.echo(f"{name_of(tag.path):24} {severity:>5}  {tag.description}")
+
+
+@app.command()
+def fault(
+    name: Annotated[str, typer.Argument(help="EQUIPMENT.FAULT, such as capper.wear.")],
+    severity: Annotated[float, typer.Option(min=0.0, max=1.0, help="How bad it gets.")] = 1.0,
+    clear: Annotated[bool, typer.Option("--clear", help="Take the fault away.")] = False,
+    plant: PlantOption = None,
+) -> None:
+    """Put a fault into the running plant, or take it away."""
+    import asyncio
+
+    from runtime.client import PlantClient, find
+    from twin.faults import PREFIX, name_of, resolve
+
+    wanted = 0.0 if clear else severity
+
+    async def put() -> None:
+        async with PlantClient(find(plant)) as client:
+            known = [name_of(tag.path) for tag in await client.tags(f"{PREFIX}**")]
+            await client.write(resolve(name, known), wanted, "ironworks twin fault")
+
+    asyncio.run(put())
+    typer.echo(f"{name}: {'cleared' if wanted == 0 else f'severity {wanted:g}'}")
+
+
+@app.command()
+def run(
+    plant: Annotated[Path, typer.Argument(help="Plant folder.")] = Path(),
+    duration: Annotated[str, typer.Option("--for", help="Plant time, such as 10min.")] = "10min",
+    seed: Annotated[int | None, typer.Option(help="Goes before the model's own.")] = None,
+    put: Annotated[list[str] | None, typer.Option("--fault", help="EQUIPMENT.FAULT from the start.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play the plant with its PLC in virtual time and print what came of it."""
+    from twin.play import play
+
+    result = play(plant, duration, seed, put or [])
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    speed = result["plant_s"] / result["wall_s"] if result["wall_s"] else 0
+    typer.echo(
+        f"{result['plant_s']:g} s of plant time in {result['wall_s']:.2f} s ({speed:.0f} times as fast)"
+    )
+    typer.echo("items     " + "  ".join(f"{key} {value}" for key, value in result["items"].items()))
+    for name, figures in result["equipment"].items():
+        typer.echo(f"{name:10}" + "  ".join(f"{key} {value:g}" for key, value in figures.items()))
+    typer.echo("alarms    " + (", ".join(result["alarms"]) or "none"))

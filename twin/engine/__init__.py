@@ -1,0 +1,1 @@
+"""The engine: calendar, random streams, and the plant in motion."""

@@ -1,0 +1,1 @@
+"""Equipment: state machines, one a file."""

@@ -1,0 +1,104 @@
+"""The process that plays the field: a second `ironworks run`, started, watched and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from pathlib import Path
+
+from runtime.client import PlantClient, find
+from runtime.contract import Batch, Port, Tag
+from runtime.errors import PlantError
+
+TAIL_LINES = 20
+STOP_S = 5.0
+KILL_S = 2.0
+
+
+class Rack:
+    """Runs the rack's plant file as a child process and forwards faults to it.
+
+    The child holds the other end of a pipe on its standard input and stops when that closes, so it
+    never outlives this process, however that ends.
+    """
+
+    name = "rack"
+
+    def __init__(self, file: Path, faults: list[Tag]) -> None:
+        self.file = file
+        self.faults = faults
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    async def run(self, port: Port) -> None:
+        self.tail.clear()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "runtime.cli", "run", str(self.file), "--attached",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch(process))
+                group.create_task(self._forward(port))
+        except* PlantError as group_error:
+            raise group_error.exceptions[0] from None
+        finally:
+            await self._stop(process)
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        await self._read(process)
+        code = await process.wait()
+        said = "\n  ".join(self.tail) or "it said nothing"
+        raise PlantError(
+            f"the rack {self.file.name} ended with code {code}: {said}", f"try: ironworks check {self.file}"
+        )
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Keep the last lines of what the child says, however long a line is."""
+        assert process.stdout is not None
+        rest = ""
+        while data := await process.stdout.read(4096):
+            *lines, rest = (rest + data.decode(errors="replace")).split("\n")
+            rest = rest[-1000:]
+            self.tail.extend(line.rstrip()[:1000] for line in lines if line.strip())
+        if rest.strip():
+            self.tail.append(rest.rstrip())
+
+    async def _forward(self, port: Port) -> None:
+        if not self.faults:
+            return
+        port.submit(_batch(self.faults, [0.0] * len(self.faults), port.clock.now_ns()))
+        async for command in port.commands():
+            severity = float(command.tag.data_type.decode(command.raw))
+            try:
+                async with PlantClient(find(self.file)) as client:
+                    await client.write(command.tag.path, severity, "forwarded by the plant")
+            except PlantError as exc:
+                command.failed(f"the rack did not take it: {exc.text}")
+                continue
+            port.submit(_batch([command.tag], [severity], port.clock.now_ns()))
+            command.done()
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        """Ask by closing the pipe; then firmly; then not at all."""
+        if process.stdin is not None:
+            process.stdin.close()
+        for step, patience_s in ((None, STOP_S), (process.terminate, KILL_S), (process.kill, KILL_S)):
+            if process.returncode is not None:
+                return
+            if step is not None:
+                step()
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self._read(process)
+                    await process.wait()
+            except TimeoutError:
+                continue
+
+
+def _batch(tags: list[Tag], values: list[float], now_ns: int) -> Batch:
+    raw = [tag.data_type.encode(value) for tag, value in zip(tags, values, strict=True)]
+    return Batch.of([tag.id for tag in tags], raw, now_ns)
