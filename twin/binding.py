@@ -102,7 +102,8 @@ def _wrong_way(tag: Tag, name: str, terminal: Signal, side: Side, place: object)
 
 
 def _unbound(plant: Plant, model: TwinModel, side: Side, bound: set[str]) -> Iterator[Finding]:
-    readings, commands = [], []
+    readings: list[str] = []
+    commands: list[str] = []
     for equipment, entry in model.equipment.items():
         for signal, terminal in entry.all_signals().items():
             (commands if terminal.command else readings).append(f"{equipment}/{signal}")

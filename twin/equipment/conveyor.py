@@ -66,12 +66,7 @@ class Conveyor(Flow):
 
     def on_event(self, event: str) -> None:
         super().on_event(event)
-        self.advance()
-        if event == "end":
-            self._discharge()
-        elif event == "entrance" and self._entrance_free():
-            self.tell_room()
-        self._plan()
+        self.on_room()
 
     def on_command(self, signal: str) -> None:
         self._update()
@@ -83,6 +78,8 @@ class Conveyor(Flow):
     def on_room(self) -> None:
         self.advance()
         self._discharge()
+        if self.speed_mm_s > 0 and self._entrance_free():
+            self.tell_room()
         self._plan()
 
     def refresh(self) -> None:
@@ -101,11 +98,7 @@ class Conveyor(Flow):
         self.speed_mm_s = self._wanted_mm_s()
         self.out["fault"] = self.stopped_by_fault
         self.out["running"] = self.speed_mm_s > 0
-        if self.speed_mm_s > 0:
-            self._discharge()
-            if self._entrance_free():
-                self.tell_room()
-        self._plan()
+        self.on_room()
 
     def _entrance_free(self) -> bool:
         return not self.positions_mm or self.positions_mm[-1] >= self.model.pitch_mm - EPSILON_MM
