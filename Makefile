@@ -4,7 +4,7 @@ FOR ?= 20
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint format bench screenshots clean
+.PHONY: demo test campaign lint format bench screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/ironworks demo $(if $(HEADLESS),--headless --for $(FOR)) $(if $(LANGUAGE),--lang $(LANGUAGE))
@@ -17,6 +17,10 @@ lint: .venv/dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# The long form of the campaigns that make test runs in short: make campaign ROUNDS=50
+campaign: .venv/dev
+	@$(BIN)/python -m pytest -m campaign --rounds $(or $(ROUNDS),50) -s -q
 
 format: .venv/dev
 	@$(BIN)/ruff check --fix .

@@ -1,0 +1,98 @@
+"""Waveforms as tag addresses: `sine(20s)`, `ramp(1min)`, `square(5s)`, `noise(2s)`, `counter(1s)`.
+
+They run over the tag's range (0 to 1 without one); `counter` counts periods, `constant(4)` stays.
+Pure: a value depends on the time and the tag's place only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.config import parse_duration_ns
+from runtime.contract import DataType, Tag
+
+_ADDRESS = re.compile(r"([a-z]+)\((.*)\)")
+_GREATEST = 2.0**63 - 1024  # the greatest double below the end of a signed 64-bit integer
+SHAPES = ("sine", "ramp", "square", "noise", "counter", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """One waveform; `period_ns` is 0 for a constant, `level` is its value."""
+
+    shape: str
+    period_ns: int = 0
+    level: float = 0.0
+
+
+def parse_waveform(address: str) -> Waveform:
+    """Read an address.
+
+    Raises:
+        ValueError: it is no waveform; says what would be.
+    """
+    match = _ADDRESS.fullmatch(address.replace(" ", ""))
+    if not match or match[1] not in SHAPES:
+        raise ValueError(
+            f"{address!r} is no waveform; write one of {', '.join(f'{each}(…)' for each in SHAPES)}"
+        )
+    if match[1] == "constant":
+        try:
+            return Waveform("constant", level=float(match[2]))
+        except ValueError:
+            raise ValueError(f"{match[2]!r} is not a number") from None
+    period_ns = parse_duration_ns(match[2])
+    if period_ns <= 0:
+        raise ValueError("the period must be longer than 0")
+    return Waveform(match[1], period_ns)
+
+
+class Generator:
+    """Computes the values of n tags at once."""
+
+    def __init__(self, tags: Sequence[Tag], waveforms: Sequence[Waveform]) -> None:
+        self._shape = np.array([SHAPES.index(wave.shape) for wave in waveforms])
+        self._period_ns = np.array([max(wave.period_ns, 1) for wave in waveforms], np.int64)
+        self._level = np.array([wave.level for wave in waveforms])
+        self._low = np.array([tag.low if tag.low is not None else 0.0 for tag in tags])
+        self._high = np.array([tag.high if tag.high is not None else 1.0 for tag in tags])
+        self._phase: NDArray[np.float64] = np.arange(len(tags)) * 0.618033988749895 % 1.0
+        self._whole = np.array([tag.data_type.kind != "f" for tag in tags])
+        self._single = np.array([tag.data_type is DataType.REAL for tag in tags])
+        limits = [tag.data_type.limits or (-np.inf, np.inf) for tag in tags]
+        self._least = np.array([each[0] for each in limits], float)
+        self._greatest = np.array([min(each[1], _GREATEST) for each in limits], float)
+
+    def raw(self, now_ns: int) -> NDArray[np.uint64]:
+        """Return the raw patterns at a time, uint64 of shape (n,)."""
+        count = now_ns // self._period_ns
+        turn = (now_ns % self._period_ns) / self._period_ns
+        turn = (turn + self._phase) % 1.0
+        part = np.choose(
+            self._shape,
+            [
+                0.5 + 0.5 * np.sin(2 * np.pi * turn),
+                turn,
+                (turn < 0.5).astype(float),
+                _hash(count, self._phase),
+                turn,
+                turn,
+            ],
+        )
+        value = self._low + part * (self._high - self._low)
+        value = np.where(self._shape == SHAPES.index("counter"), count, value)
+        value = np.where(self._shape == SHAPES.index("constant"), self._level, value)
+        value = np.clip(np.where(self._whole, np.rint(value), value), self._least, self._greatest)
+        value = np.where(self._single, value.astype(np.float32).astype(float), value)
+        return np.where(self._whole, value.astype(np.int64).view(np.uint64), value.view(np.uint64))
+
+
+def _hash(count: NDArray[np.int64], phase: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers in [0, 1) that look random and depend on the period's count and the tag only."""
+    mixed = np.sin(count % 1_000_003 * 12.9898 + phase * 78233.0) * 43758.5453
+    return np.asarray(mixed - np.floor(mixed))

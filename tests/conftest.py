@@ -1,0 +1,27 @@
+"""Options and fixtures that every test may use."""
+
+import socket
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rounds", type=int, default=4, help="rounds of each campaign (long form: 50)")
+
+
+@pytest.fixture
+def rounds(request):
+    """How many rounds a campaign has."""
+    return request.config.getoption("--rounds")
+
+
+@pytest.fixture
+def free_port():
+    """A function that returns a TCP port of loopback that nobody listens on."""
+
+    def find():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find
