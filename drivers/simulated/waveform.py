@@ -61,7 +61,7 @@ class Generator:
         self._level = np.array([wave.level for wave in waveforms])
         self._low = np.array([tag.low if tag.low is not None else 0.0 for tag in tags])
         self._high = np.array([tag.high if tag.high is not None else 1.0 for tag in tags])
-        self._phase: NDArray[np.float64] = np.arange(len(tags)) * 0.618033988749895 % 1.0
+        self._phase = (np.arange(len(tags)) * 0.618033988749895 % 1.0).astype(np.float64)
         self._whole = np.array([tag.data_type.kind != "f" for tag in tags])
         self._single = np.array([tag.data_type is DataType.REAL for tag in tags])
         limits = [tag.data_type.limits or (-np.inf, np.inf) for tag in tags]
