@@ -1,0 +1,1 @@
+"""What drivers of any protocol share: link state, block planning, addresses."""
