@@ -1,0 +1,1 @@
+"""OPC UA: the server over the tag table."""

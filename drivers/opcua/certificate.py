@@ -1,0 +1,67 @@
+"""The server's own certificate: self-signed, made once, kept in the state folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from asyncua.crypto import cert_gen, uacrypto
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from runtime.errors import StoreError
+
+VALID_DAYS = 5 * 365
+
+
+def own_certificate(folder: Path, uri: str, name: str) -> tuple[Any, Any]:
+    """Return certificate and private key; makes them where they are missing, old or for another URI.
+
+    Slow the first time: call it in a thread.
+
+    Raises:
+        StoreError: the folder cannot be used, or holds something else.
+    """
+    key_file, certificate_file = folder / "key.pem", folder / "certificate.der"
+    host = socket.gethostname()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if key_file.exists():
+            key = load_pem_private_key(key_file.read_bytes(), None)
+        else:
+            key = cert_gen.generate_private_key()
+            _write(key_file, cert_gen.dump_private_key_as_pem(key))
+        if certificate_file.exists():
+            certificate = x509.load_der_x509_certificate(certificate_file.read_bytes())
+            ours = certificate.public_key() == key.public_key()
+            if ours and not uacrypto.check_certificate(certificate, uri, host):
+                return certificate, key
+        certificate = cert_gen.generate_self_signed_app_certificate(
+            key,
+            name,
+            {"organizationName": "Ironworks"},
+            [x509.UniformResourceIdentifier(uri), x509.DNSName(host)],
+            [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+            VALID_DAYS,
+        )
+        _write(certificate_file, certificate.public_bytes(Encoding.DER))
+    except OSError as exc:
+        raise StoreError(f"{folder}: {exc.strerror}", "make the folder writable") from exc
+    except (ValueError, TypeError) as exc:
+        remedy = "delete the folder: the server makes a new certificate"
+        raise StoreError(f"{folder}: no usable key or certificate: {exc}", remedy) from exc
+    return certificate, key
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write whole or not at all, readable by the owner only."""
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)

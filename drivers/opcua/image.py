@@ -1,0 +1,48 @@
+"""The server's own columns of every tag: what a client reads comes from here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from runtime.contract import Batch, DataType, Quality, Tag, Value
+
+
+class Image:
+    """Raw pattern, quality and source time of n tags, fed by `Port.changes`.
+
+    A tag that never came is Bad, waiting for initial data: nothing here is Good by default.
+    """
+
+    def __init__(self, tags: Sequence[Tag]) -> None:
+        n = len(tags)
+        self.raw = np.zeros(n, np.uint64)
+        self.quality = np.full(n, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
+        self.source_ns = np.zeros(n, np.int64)
+        self.text: dict[int, str] = {}
+        self._signed = self.raw.view(np.int64)
+        self._floating = self.raw.view(np.float64)
+        self._kind = ["b" if tag.data_type is DataType.BOOL else tag.data_type.kind for tag in tags]
+
+    def take(self, batch: Batch) -> None:
+        """Take a batch in; where an id occurs twice the later row stays."""
+        ids = batch.ids
+        self.raw[ids] = batch.raw
+        self.quality[ids] = batch.quality
+        self.source_ns[ids] = batch.source_ns
+        for row, text in batch.text.items():
+            self.text[int(ids[row])] = text
+
+    def value(self, id_: int) -> Value:
+        """Return the decoded value, whatever its quality."""
+        match self._kind[id_]:
+            case "f":
+                return float(self._floating[id_])
+            case "i":
+                return int(self._signed[id_])
+            case "b":
+                return bool(self.raw[id_])
+            case "s":
+                return self.text.get(id_, "")
+        return int(self.raw[id_])

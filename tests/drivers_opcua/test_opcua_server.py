@@ -1,0 +1,443 @@
+"""What an OPC UA client sees of the plant."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+from asyncua.ua.uaerrors import UaStatusCodeError
+
+from drivers.opcua.server import OpcuaServer, OpcuaServerConfig, plugin
+from runtime.clock import ManualClock
+from runtime.contract import DataType, Event, Quality
+from runtime.errors import ConnectError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+SAMPLES: dict[DataType, tuple[Any, str, Any]] = {
+    DataType.BOOL: (True, "Boolean", True),
+    DataType.SINT: (-128, "SByte", -128),
+    DataType.INT: (-32768, "Int16", -32768),
+    DataType.DINT: (-(2**31), "Int32", -(2**31)),
+    DataType.LINT: (-(2**63), "Int64", -(2**63)),
+    DataType.USINT: (255, "Byte", 255),
+    DataType.UINT: (65535, "UInt16", 65535),
+    DataType.UDINT: (2**32 - 1, "UInt32", 2**32 - 1),
+    DataType.ULINT: (2**64 - 1, "UInt64", 2**64 - 1),
+    DataType.BYTE: (0xAB, "Byte", 0xAB),
+    DataType.WORD: (0xABCD, "UInt16", 0xABCD),
+    DataType.DWORD: (0xABCDEF01, "UInt32", 0xABCDEF01),
+    DataType.LWORD: (0xABCDEF0123456789, "UInt64", 0xABCDEF0123456789),
+    DataType.REAL: (1.5, "Float", 1.5),
+    DataType.LREAL: (1 / 3, "Double", 1 / 3),
+    DataType.TIME: (1_500_000, "Double", 1.5),
+    DataType.DT: (
+        1_700_000_000_123_456_000,
+        "DateTime",
+        EPOCH + timedelta(microseconds=1_700_000_000_123_456),
+    ),
+    DataType.STRING: ("grün 灌装", "String", "grün 灌装"),
+}
+
+
+def client(url: str, name: str = "", secret: str = "") -> Client:
+    made = Client(url, timeout=10)
+    if name:
+        made.set_user(name)
+        made.set_password(secret)
+    return made
+
+
+async def code_of(work: Any) -> str:
+    with pytest.raises(UaStatusCodeError) as caught:
+        await work
+    return ua.StatusCode(caught.value.code).name
+
+
+async def read_both(opc: Client, node: Any) -> ua.DataValue:
+    wanted = ua.ReadValueId(node.nodeid, ua.AttributeIds.Value)
+    params = ua.ReadParameters(0, ua.TimestampsToReturn.Both, [wanted])
+    (value,) = await opc.uaclient.read(params)
+    return value
+
+
+class Changes:
+    """Handler of a subscription: keeps what came, and waits for it."""
+
+    def __init__(self) -> None:
+        self.values: asyncio.Queue[ua.DataValue] = asyncio.Queue()
+
+    def datachange_notification(self, node: Any, value: Any, data: Any) -> None:
+        self.values.put_nowait(data.monitored_item.Value)
+
+    async def next(self) -> ua.DataValue:
+        async with asyncio.timeout(5):
+            return await self.values.get()
+
+
+def test_importing_the_plugin_loads_no_opc_ua_library() -> None:
+    code = "import sys, drivers.opcua.server; sys.exit('asyncua' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_client_browses_the_isa95_levels_down_to_the_tags(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url) as opc:
+            line = await opc.nodes.objects.get_child(["2:demo", "2:nb", "2:bottling", "2:line1"])
+            below = [(await each.read_browse_name()).Name for each in await line.get_children()]
+            assert below == ["all", "tank", "line"]
+            tank = await line.get_child(["2:tank"])
+            (level,) = await tank.get_children()
+            assert level.nodeid.to_string() == served.node("tank/level_pct")
+            assert (await level.get_parent()).nodeid == tank.nodeid
+            facts = await opc.nodes.objects.get_child(["2:demo", "2:sys", "2:drivers", "2:opcua"])
+            assert len(await facts.get_children()) == 5
+            assert await opc.get_namespace_array() == [
+                "http://opcfoundation.org/UA/",
+                "urn:ironworks:demo",
+                "urn:ironworks:demo:tags",
+                "urn:ironworks:demo:alarms",
+            ]
+
+    asyncio.run(main())
+
+
+def test_a_tag_carries_range_unit_description_and_access(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url) as opc:
+            level = opc.get_node(served.node("tank/level_pct"))
+            properties = {(await each.read_browse_name()).Name: each for each in await level.get_properties()}
+            span = await properties["EURange"].read_value()
+            unit = await properties["EngineeringUnits"].read_value()
+            assert (span.Low, span.High) == (0.0, 100.0)
+            assert (unit.DisplayName.Text, unit.Description.Text) == ("%", "%")
+            assert (await level.read_description()).Text == "Syrup level"
+            assert await level.get_access_level() == {ua.AccessLevel.CurrentRead}
+            assert (await level.read_type_definition()).Identifier == ua.ObjectIds.AnalogItemType
+            speed = opc.get_node(served.node("line/speed"))
+            assert ua.AccessLevel.CurrentWrite in await speed.get_access_level()
+            assert ua.AccessLevel.CurrentWrite not in await speed.get_user_access_level()
+
+    asyncio.run(main())
+
+
+def test_every_type_is_read_as_its_own_with_status_and_source_time(serve: Any) -> None:
+    async def main() -> None:
+        clock = ManualClock()
+        async with serve(clock=clock) as served, client(served.url) as opc:
+            for data_type, (value, _, _) in SAMPLES.items():
+                served.port.set(f"all/{data_type.iec.lower()}", value)
+            source = EPOCH + timedelta(microseconds=clock.now_ns() // 1000)
+            await clock.advance(2.5)
+            for data_type, (_, wire, expected) in SAMPLES.items():
+                node = opc.get_node(served.node(f"all/{data_type.iec.lower()}"))
+                value = await read_both(opc, node)
+                assert value.Value.VariantType.name == wire
+                assert value.Value.Value == expected
+                assert value.StatusCode.value == Quality.GOOD
+                assert value.SourceTimestamp == source
+                assert value.ServerTimestamp == source + timedelta(seconds=2.5)
+                declared = await node.read_data_type_as_variant_type()
+                assert declared.name == wire
+
+    asyncio.run(main())
+
+
+def test_a_bad_value_is_null_and_an_old_value_never_good(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url) as opc:
+            level = opc.get_node(served.node("tank/level_pct"))
+            value = await level.read_data_value(raise_on_bad_status=False)
+            assert value.StatusCode.value == Quality.BAD_WAITING_FOR_INITIAL_DATA
+            assert (value.Value.Value, value.SourceTimestamp) == (None, None)
+            served.port.set("tank/level_pct", 40.0)
+            assert await level.read_value() == 40.0
+            served.port.set("tank/level_pct", 40.0, Quality.BAD_NO_COMMUNICATION)
+            await asyncio.sleep(0)
+            value = await level.read_data_value(raise_on_bad_status=False)
+            assert (value.StatusCode.value, value.Value.Value) == (Quality.BAD_NO_COMMUNICATION, None)
+            served.port.set("tank/level_pct", 39.0, Quality.UNCERTAIN_LAST_USABLE_VALUE)
+            value = await level.read_data_value(raise_on_bad_status=False)
+            assert (value.StatusCode.value, value.Value.Value) == (Quality.UNCERTAIN_LAST_USABLE_VALUE, 39.0)
+
+    asyncio.run(main())
+
+
+def test_a_subscriber_gets_value_quality_and_source_time(serve: Any) -> None:
+    async def main() -> None:
+        clock = ManualClock()
+        async with serve(clock=clock) as served, client(served.url) as opc:
+            changes = Changes()
+            subscription = await opc.create_subscription(50, changes)
+            await subscription.subscribe_data_change(opc.get_node(served.node("tank/level_pct")))
+            assert (await changes.next()).StatusCode.value == Quality.BAD_WAITING_FOR_INITIAL_DATA
+            await clock.advance(1)
+            served.port.set("tank/level_pct", 41.5)
+            value = await changes.next()
+            assert (value.Value.Value, value.StatusCode.value) == (41.5, Quality.GOOD)
+            assert value.SourceTimestamp == EPOCH + timedelta(microseconds=clock.now_ns() // 1000)
+            served.port.set("tank/level_pct", 41.5, Quality.BAD_NO_COMMUNICATION)
+            value = await changes.next()
+            assert (value.Value.Value, value.StatusCode.value) == (None, Quality.BAD_NO_COMMUNICATION)
+            served.port.set("tank/level_pct", 41.5)
+            assert (await changes.next()).Value.Value == 41.5
+            await subscription.delete()
+            served.port.set("tank/level_pct", 50.0)
+            await asyncio.sleep(0.2)
+            assert changes.values.empty()
+
+    asyncio.run(main())
+
+
+def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url) as opc:
+            served.port.set("tank/level_pct", 0.0)
+            changes = Changes()
+            subscription = await opc.create_subscription(300, changes)
+            node = opc.get_node(served.node("tank/level_pct"))
+            await subscription.subscribe_data_change(node, queuesize=3, sampling_interval=0)
+            await changes.next()
+            for number in range(1, 9):
+                served.port.set("tank/level_pct", float(number))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            values = [await changes.next() for _ in range(3)]
+            assert [each.Value.Value for each in values] == [6.0, 7.0, 8.0]
+            assert [each.StatusCode.value for each in values] == [0x480, 0, 0]
+
+    asyncio.run(main())
+
+
+def test_sampling_interval_and_deadband_thin_out_changes(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url) as opc:
+            served.port.set("tank/level_pct", 10.0)
+            slow, coarse = Changes(), Changes()
+            node = opc.get_node(served.node("tank/level_pct"))
+            subscription = await opc.create_subscription(300, slow)
+            await subscription.subscribe_data_change(node, queuesize=10, sampling_interval=300)
+            other = await opc.create_subscription(50, coarse)
+            percent = ua.DataChangeFilter(ua.DataChangeTrigger.StatusValue, ua.DeadbandType.Percent, 5.0)
+            await other._subscribe(node, ua.AttributeIds.Value, mfilter=percent, queuesize=10)
+            await slow.next()
+            await coarse.next()
+            for value in (11.0, 12.0, 16.0, 17.0):
+                served.port.set("tank/level_pct", value)
+                await asyncio.sleep(0.02)
+            assert (await slow.next()).Value.Value == 17.0
+            assert (await coarse.next()).Value.Value == 16.0
+            await asyncio.sleep(0.2)
+            assert slow.values.empty()
+            assert coarse.values.empty()
+
+    asyncio.run(main())
+
+
+def test_a_write_goes_through_the_gate_as_the_user_of_the_session(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url, "olga", "pump") as opc:
+            speed = opc.get_node(served.node("line/speed"))
+            await speed.write_value(42.0, ua.VariantType.Float)
+            assert served.port.value("line/speed") == 42.0
+            path, value, actor, reason = served.port.writes[-1]
+            assert (path, value, reason) == ("nb/bottling/line1/line/speed", 42.0, "OPC UA write")
+            assert (actor.name, actor.role.name, actor.via) == ("olga", "OPERATOR", "opcua")
+            for data_type, (value, wire, sent) in SAMPLES.items():
+                node = opc.get_node(served.node(f"all/{data_type.iec.lower()}"))
+                await node.write_value(sent, ua.VariantType[wire])
+                assert served.port.value(f"all/{data_type.iec.lower()}") == value
+
+    asyncio.run(main())
+
+
+def test_a_refused_write_says_why_and_changes_nothing(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url, "olga", "pump") as opc:
+
+            async def refused(path: str, value: Any, type_: ua.VariantType) -> str:
+                return await code_of(opc.get_node(served.node(path)).write_value(value, type_))
+
+            f, i, b = ua.VariantType.Float, ua.VariantType.Int16, ua.VariantType.Boolean
+            assert await refused("line/speed", 61.0, f) == "BadOutOfRange"
+            assert await refused("line/speed", float("nan"), f) == "BadOutOfRange"
+            assert await refused("line/speed", 42.0, ua.VariantType.Double) == "BadTypeMismatch"
+            assert await refused("line/speed", [42.0], f) == "BadTypeMismatch"
+            assert await refused("line/recipe", 3, i) == "BadUserAccessDenied"
+            assert await refused("tank/level_pct", 3.0, f) == "BadNotWritable"
+            assert await refused("line/nothing", 3.0, f) == "BadNodeIdUnknown"
+            assert await refused("line/run", True, b) == "BadInvalidState"
+            status = opc.get_node(ua.NodeId(ua.ObjectIds.Server_ServiceLevel))
+            assert await code_of(status.write_value(1, ua.VariantType.Byte)) == "BadNotWritable"
+            assert served.port.value("line/speed") is None
+            refusals = {path for path, *_ in served.port.writes}
+            assert len(refusals) == 4, "refused attempts reach the gate, and so the audit trail"
+
+    asyncio.run(main())
+
+
+def test_anonymous_reads_but_does_not_write(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url) as opc:
+            speed = opc.get_node(served.node("line/speed"))
+            served.port.set("line/speed", 5.0)
+            assert await speed.read_value() == 5.0
+            assert await code_of(speed.write_value(6.0, ua.VariantType.Float)) == "BadUserAccessDenied"
+            assert served.port.value("line/speed") == 5.0
+
+    asyncio.run(main())
+
+
+def test_anonymous_none_refuses_a_client_without_a_name(serve: Any) -> None:
+    async def main() -> None:
+        async with serve(anonymous="none") as served:
+            opc = client(served.url)
+            assert await code_of(opc.connect()) == "BadIdentityTokenRejected"
+            async with client(served.url, "olga", "pump") as opc:
+                assert await opc.nodes.objects.get_children()
+
+    asyncio.run(main())
+
+
+def test_only_exposed_tags_exist(serve: Any) -> None:
+    async def main() -> None:
+        async with serve(expose=["tank/*"]) as served, client(served.url) as opc:
+            served.port.set("tank/level_pct", 5.0)
+            assert await opc.get_node(served.node("tank/level_pct")).read_value() == 5.0
+            assert await code_of(opc.get_node(served.node("line/speed")).read_value()) == "BadNodeIdUnknown"
+
+    asyncio.run(main())
+
+
+def alarm(name: str, state: str) -> Event:
+    active, acknowledged = state == "unacknowledged", state != "unacknowledged"
+    data = {
+        "name": name,
+        "tag": "tank/level_pct",
+        "state": state,
+        "priority": "high",
+        "active": active,
+        "acknowledged": acknowledged,
+        "text": {"en": "Level high", "zh": "液位高"},
+    }
+    return Event("alarm.raised", "alarms", 1_700_000_000_000_000_000, "Level high", {"alarm": data})
+
+
+def test_alarms_are_seen_and_acknowledged_as_the_user_of_the_session(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url, "olga", "pump") as opc:
+            folder = await opc.nodes.objects.get_child(["2:demo", "3:Alarms"])
+            served.port.bus.emit(alarm("tank.high", "unacknowledged"))
+            await asyncio.sleep(0.05)
+            shown = await folder.get_child(["3:tank.high"])
+            state = await shown.get_child(["3:State"])
+            active = await shown.get_child(["3:Active"])
+            text = await shown.get_child(["3:Text"])
+            assert (await state.read_value(), await active.read_value()) == ("unacknowledged", True)
+            assert (await text.read_value()).Text == "Level high"
+            assert (await state.read_data_value()).SourceTimestamp.year == 2023
+            changes = Changes()
+            subscription = await opc.create_subscription(50, changes)
+            await subscription.subscribe_data_change(state)
+            assert (await changes.next()).Value.Value == "unacknowledged"
+            acknowledge = await folder.get_child(["3:Acknowledge"])
+            await folder.call_method(acknowledge, "tank.high", ua.LocalizedText("seen"))
+            name, actor, comment = served.port.acknowledged[-1]
+            assert (name, actor.name, comment) == ("tank.high", "olga", "seen")
+            served.port.bus.emit(alarm("tank.high", "acknowledged"))
+            assert (await changes.next()).Value.Value == "acknowledged"
+            assert await code_of(folder.call_method(acknowledge, "tank.high")) == "BadArgumentsMissing"
+            wrong = folder.call_method(acknowledge, 7, ua.LocalizedText(""))
+            assert await code_of(wrong) == "BadInvalidArgument"
+            assert len(served.port.acknowledged) == 1
+
+    asyncio.run(main())
+
+
+def test_a_viewer_does_not_acknowledge(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, client(served.url) as opc:
+            folder = opc.get_node("ns=3;s=Alarms")
+            call = folder.call_method(ua.NodeId("Acknowledge", 3), "tank.high", ua.LocalizedText(""))
+            assert await code_of(call) == "BadUserAccessDenied"
+            assert served.port.acknowledged == []
+
+    asyncio.run(main())
+
+
+def test_the_server_tells_of_itself_in_sys_tags(serve: Any) -> None:
+    async def main() -> None:
+        clock = ManualClock()
+        async with serve(clock=clock) as served:
+            assert served.port.value("sys/drivers/opcua/running") is True
+            async with client(served.url) as opc:
+                await opc.get_node(served.node("line/speed")).read_data_value(raise_on_bad_status=False)
+                await opc.create_subscription(50, Changes())
+                await clock.advance(1)
+                facts = {
+                    name: served.port.value(f"sys/drivers/opcua/{name}")
+                    for name in ("sessions", "subscriptions")
+                }
+                assert facts == {"sessions": 1, "subscriptions": 1}
+                assert served.port.value("sys/drivers/opcua/reads") >= 1
+                now = opc.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime))
+                assert await now.read_value() == EPOCH + timedelta(microseconds=clock.now_ns() // 1000)
+        assert served.port.value("sys/drivers/opcua/running") is False
+
+    asyncio.run(main())
+
+
+def test_a_port_in_use_is_told_with_its_number_and_a_remedy(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            taken = int(served.url.rstrip("/").rpartition(":")[2])
+            settings = OpcuaServerConfig(name="opcua", port=taken)
+            before = asyncio.all_tasks()
+            with pytest.raises(ConnectError, match=f"port {taken}.*in use") as caught:
+                await OpcuaServer("demo", serve.state, settings).run(served.port)
+            assert "another `port`" in caught.value.remedy
+            assert asyncio.all_tasks() == before
+
+    asyncio.run(main())
+
+
+def test_it_stops_within_two_seconds_with_clients_connected_and_leaves_no_task(serve: Any) -> None:
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        async with serve() as served:
+            mine = asyncio.all_tasks()
+            opc = client(served.url)
+            await opc.connect()
+            subscription = await opc.create_subscription(100, Changes())
+            await subscription.subscribe_data_change(opc.get_node(served.node("line/speed")))
+            theirs = {each for each in asyncio.all_tasks() - mine if "server" not in repr(each.get_coro())}
+            loop = asyncio.get_running_loop()
+            start = loop.time()
+            served.task.cancel()
+            await asyncio.wait([served.task])
+            assert loop.time() - start < 2
+            assert served.task.cancelled()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            left = [each for each in asyncio.all_tasks() - before - theirs if "asyncua/server" in repr(each)]
+            assert left == []
+            with pytest.raises((ConnectionError, OSError, asyncio.TimeoutError, ua.UaError)):
+                await opc.disconnect()
+                await client(served.url).connect()
+
+    asyncio.run(main())
+
+
+def test_what_is_declared_and_checked() -> None:
+    settings = OpcuaServerConfig(name="opcua")
+    assert settings.loopback
+    assert not OpcuaServerConfig(name="opcua", host="0.0.0.0").loopback
+    assert plugin.Config.model_validate({"name": "x", "anonymous": "none"}).anonymous is None
+    assert settings.model_dump(mode="json")["anonymous"] == "viewer"
+    with pytest.raises(ValueError, match="viewer, operator, engineer, admin or none"):
+        OpcuaServerConfig.model_validate({"name": "x", "anonymous": "boss"})
