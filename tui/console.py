@@ -1,0 +1,263 @@
+"""The operator console: wires plant, model, screens and commands together."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from runtime.client import Endpoint, PlantClient
+from runtime.clock import WallClock
+from runtime.contract import Clock
+from runtime.errors import PlantError
+from tui.client import Connect
+from tui.link import PlantLink
+from tui.locale import LANGUAGES, Words, language_of
+from tui.model import Link, PlantModel, View
+from tui.screens.acknowledge import AcknowledgeWanted
+from tui.screens.alarms import AlarmsScreen, JournalWanted
+from tui.screens.base import PlantScreen
+from tui.screens.dialog import Dialog
+from tui.screens.help import HelpDialog
+from tui.screens.overview import OverviewScreen, ShowTags
+from tui.screens.pick import PenToggled, PickDialog
+from tui.screens.restart import RestartWanted
+from tui.screens.system import SystemScreen
+from tui.screens.tags import TagsScreen, ToTrend
+from tui.screens.trend import HistoryWanted, TrendScreen
+from tui.screens.write import WriteWanted
+from tui.shown import format_value
+from tui.widgets.keybar import SCREENS
+
+TICK_S = 0.2
+JOURNAL_LIMIT = 500
+_SECOND_NS = 1_000_000_000
+
+
+class ConsoleApp(App[None]):
+    """A client of the plant's API, like any other."""
+
+    CSS_PATH = "console.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "overview": OverviewScreen,
+        "alarms": AlarmsScreen,
+        "trend": TrendScreen,
+        "tags": TagsScreen,
+        "system": SystemScreen,
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(f"{n},f{n}", f"goto('{name}')", show=False) for n, name in enumerate(SCREENS, 1)),
+        Binding("question_mark", "help", show=False),
+        Binding("l", "speak", show=False),
+        Binding("q,ctrl+c", "quit", show=False),
+    ]
+
+    def __init__(self, connect: Connect, words: Words, clock: Clock | None = None) -> None:
+        super().__init__()
+        self.clock: Clock = clock or WallClock()
+        self.model = PlantModel(words)
+        self.link = PlantLink(self.model, connect, self.clock)
+        self._told: tuple[int, int, tuple[Screen[Any], ...]] = (-1, -1, ())
+        self._speaking = words
+
+    async def on_mount(self) -> None:
+        await self.switch_mode("overview")
+        self.run_worker(self.link.run(), name="link", exclusive=False)
+        self.set_interval(TICK_S, self.tick)
+
+    @property
+    def view(self) -> View:
+        return self.model.view(self.clock.now_ns())
+
+    def tick(self) -> None:
+        """Show what changed since the last tick; at most five times a second."""
+        now_ns = self.clock.now_ns()
+        screens = tuple(self.screen_stack)
+        told = (self.model.version, now_ns // _SECOND_NS, screens)
+        if told == self._told:
+            return
+        self._told = told
+        view = self.model.view(now_ns)
+        watched: set[int] = set()
+        for screen in screens:
+            if isinstance(screen, PlantScreen | Dialog):
+                screen.show(view)
+            if isinstance(screen, PlantScreen | PickDialog):
+                watched.update(screen.watched())
+        self.link.watch(watched)
+
+    # navigation
+
+    async def action_goto(self, name: str) -> None:
+        """Show one of the five screens."""
+        if any(isinstance(screen, Dialog) for screen in self.screen_stack):
+            return
+        await self.switch_mode(name)
+        self.call_after_refresh(self.tick)
+
+    def action_speak(self) -> None:
+        """Speak the next language."""
+        self._speaking = self._speaking.other()
+        self.model.speak(self._speaking)
+        self.tick()
+
+    def action_help(self) -> None:
+        if isinstance(self.screen, PlantScreen):
+            self.push_screen(HelpDialog(self.view, self.screen.HINTS))
+
+    @on(ShowTags)
+    async def show_tags(self, event: ShowTags) -> None:
+        await self.action_goto("tags")
+        if isinstance(self.screen, TagsScreen):
+            self.screen.set_filter(event.path)
+
+    @on(ToTrend)
+    async def to_trend(self, event: ToTrend) -> None:
+        await self.action_goto("trend")
+        if isinstance(self.screen, TrendScreen):
+            self.screen.show(self.view)
+            if event.path not in self.screen.paths:
+                self.screen.toggle(event.path)
+
+    @on(PenToggled)
+    def toggle_pen(self, event: PenToggled) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, TrendScreen):
+                screen.toggle(event.path)
+
+    # questions and commands
+
+    def _ask(self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = False) -> None:
+        self.run_worker(work, group=group, exclusive=exclusive)
+
+    @on(HistoryWanted)
+    def fetch_history(self, event: HistoryWanted) -> None:
+        screen = next((each for each in self.screen_stack if isinstance(each, TrendScreen)), None)
+        if screen:
+            self._ask(self._history(screen, event), "history", exclusive=True)
+
+    async def _history(self, screen: TrendScreen, event: HistoryWanted) -> None:
+        try:
+            client = self.link.client
+            screen.take_history(await client.trend(event.paths, event.start_ns, event.end_ns, event.buckets))
+        except PlantError as exc:
+            screen.no_history(exc.text)
+
+    @on(JournalWanted)
+    def fetch_journal(self) -> None:
+        screen = next((each for each in self.screen_stack if isinstance(each, AlarmsScreen)), None)
+        if screen:
+            self._ask(self._journal(screen), "journal", exclusive=True)
+
+    async def _journal(self, screen: AlarmsScreen) -> None:
+        try:
+            screen.take_journal(await self.link.client.alarm_journal(limit=JOURNAL_LIMIT))
+        except PlantError as exc:
+            self._refused(exc)
+
+    @on(AcknowledgeWanted)
+    def acknowledge(self, event: AcknowledgeWanted) -> None:
+        self._ask(self._acknowledge(event), "acknowledge")
+
+    async def _acknowledge(self, event: AcknowledgeWanted) -> None:
+        done = 0
+        for name in event.names:
+            try:
+                self.model.take_alarm(await self.link.client.acknowledge(name, event.comment))
+                done += 1
+            except PlantError as exc:
+                self._refused(exc)
+                break
+        if done:
+            self.notify(self._speaking("acknowledge.done", count=done))
+
+    @on(WriteWanted)
+    def write(self, event: WriteWanted) -> None:
+        self._ask(self._write(event), "write")
+
+    async def _write(self, event: WriteWanted) -> None:
+        try:
+            written = await self.link.client.write(event.tag.path, event.value, event.reason)
+        except PlantError as exc:
+            event.dialog.refused(exc.text, exc.remedy)
+            return
+        words, tag = self._speaking, event.tag
+        event.dialog.dismiss()
+        self.notify(
+            words(
+                "write.done",
+                tag=self.model.tags.short.get(tag.id, tag.path),
+                previous=format_value(written.previous, tag, words),
+                value=f"{format_value(written.value, tag, words)} {tag.unit_text}".strip(),
+            ),
+            markup=False,
+        )
+
+    @on(RestartWanted)
+    def restart(self, event: RestartWanted) -> None:
+        self._ask(self._restart(event.name), "restart")
+
+    async def _restart(self, name: str) -> None:
+        try:
+            self.model.take_component(await self.link.client.restart(name))
+        except PlantError as exc:
+            self._refused(exc)
+            return
+        self.notify(self._speaking("restart.done", name=name), markup=False)
+
+    def _refused(self, exc: PlantError) -> None:
+        text = exc.text + (f"\n{exc.remedy}" if exc.remedy else "")
+        self.notify(text, title=self._speaking("note.error"), severity="error", markup=False)
+
+
+def words_for(lang: str | None) -> Words:
+    """Return the words of a language; of the environment's without one."""
+    return Words(lang or language_of(os.environ))
+
+
+def make(
+    endpoint: Endpoint, lang: str | None = None, user: str | None = None, secret: str | None = None
+) -> ConsoleApp:
+    """Return a console for a plant that answers there."""
+    return ConsoleApp(lambda: PlantClient(endpoint, user, secret), words_for(lang))
+
+
+def run(
+    endpoint: Endpoint, lang: str | None = None, user: str | None = None, secret: str | None = None
+) -> None:
+    """Show the console until the operator quits."""
+    make(endpoint, lang, user, secret).run()
+
+
+async def take_screenshots(
+    connect: Connect, size: tuple[int, int] = (120, 36), settle_s: float = 2.5
+) -> dict[str, str]:
+    """Return each screen in each language as SVG, as it looks with the plant that answers now.
+
+    Raises:
+        PlantError: the plant does not answer.
+    """
+    clock = WallClock()
+    pictures = {}
+    for language in LANGUAGES:
+        app = ConsoleApp(connect, Words(language))
+        async with app.run_test(size=size) as pilot:
+            for name in SCREENS:
+                await pilot.press(f"f{SCREENS.index(name) + 1}")
+                await clock.sleep(settle_s)
+                if app.view.link is not Link.ONLINE:
+                    raise PlantError(app.view.trouble or "the plant does not answer", "start it first")
+                pictures[f"{name}.{language}.svg"] = _bare(app.export_screenshot(title="Ironworks"))
+    return pictures
+
+
+def _bare(svg: str) -> str:
+    """Take out the fonts that the picture would load from elsewhere."""
+    return re.sub(r"@font-face\s*{[^}]*}", "", svg)

@@ -1,0 +1,119 @@
+"""The connection to the plant: load, follow, and come back after it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from runtime.clock import WallClock
+from runtime.contract import Clock
+from runtime.errors import ConnectError, PlantError
+from tui.client import Client, Connect
+from tui.model import PlantModel
+
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 10.0
+HEALTH_S = 2.0
+STREAM_MS = 200
+
+
+class PlantLink:
+    """Keeps the model true while the plant answers, and says so while it does not."""
+
+    def __init__(self, model: PlantModel, connect: Connect, clock: Clock | None = None) -> None:
+        self.model = model
+        self.clock: Clock = clock or WallClock()
+        self._connect = connect
+        self._client: Client | None = None
+        self._watched: frozenset[int] = frozenset()
+        self._paths: tuple[str, ...] = ()
+        self._rewatch = asyncio.Event()
+
+    @property
+    def client(self) -> Client:
+        """The plant, for questions and commands.
+
+        Raises:
+            ConnectError: it does not answer now.
+        """
+        if self._client is None:
+            raise ConnectError("the plant does not answer", "wait until it is online again")
+        return self._client
+
+    def watch(self, ids: Iterable[int]) -> None:
+        """Follow these tags from now on, and no others."""
+        wanted = frozenset(ids)
+        if wanted == self._watched:
+            return
+        self._watched = wanted
+        self._paths = tuple(self.model.tags[id_].path for id_ in sorted(wanted))
+        self.model.watch(wanted)
+        self._rewatch.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        delay_s = FIRST_RETRY_S
+        while True:
+            self.model.trying()
+            trouble = ""
+            try:
+                async with self._connect() as client:
+                    await self._load(client)
+                    delay_s = FIRST_RETRY_S
+                    await self._follow(client)
+            except* PlantError as group:
+                trouble = _first(group).text
+            finally:
+                self._client = None
+            now_ns = self.clock.now_ns()
+            retry_ns = now_ns + round(delay_s * 1e9)
+            self.model.lost(now_ns, retry_ns, trouble)
+            await self.clock.sleep_until(retry_ns)
+            delay_s = min(delay_s * 2, LAST_RETRY_S)
+
+    async def _load(self, client: Client) -> None:
+        info = await client.info()
+        tags = await client.tags()
+        alarms = await client.alarms()
+        components = await client.components()
+        self._client = client
+        self._watched, self._paths = frozenset(), ()
+        self.model.watch(self._watched)
+        self.model.connected(self.clock.now_ns(), info, tags, alarms, components)
+
+    async def _follow(self, client: Client) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._events(client))
+            group.create_task(self._values(client))
+            group.create_task(self._health(client))
+
+    async def _events(self, client: Client) -> None:
+        async for message in client.stream(alarms=True, components=True, interval_ms=STREAM_MS):
+            self.model.apply(message)
+
+    async def _values(self, client: Client) -> None:
+        while True:
+            self._rewatch.clear()
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(self._rows(client, self._paths))
+                await self._rewatch.wait()
+                following.cancel()
+
+    async def _rows(self, client: Client, paths: tuple[str, ...]) -> None:
+        if paths:
+            async for message in client.stream(tags=paths, interval_ms=STREAM_MS):
+                self.model.apply(message)
+
+    async def _health(self, client: Client) -> None:
+        while True:
+            health = await client.health()
+            self.model.take_health(self.clock.now_ns(), health)
+            await self.clock.sleep(HEALTH_S)
+
+
+def _first(group: BaseExceptionGroup[PlantError]) -> PlantError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, PlantError)
+    return error

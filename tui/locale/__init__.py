@@ -1,0 +1,46 @@
+"""The console's texts: every word a person reads comes through `Words`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runtime.client import Text
+from tui.locale.en import TEXTS as ENGLISH
+from tui.locale.zh import TEXTS as CHINESE
+
+LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The texts of one language."""
+
+    language: str = "en"
+
+    def __call__(self, key: str, **values: object) -> str:
+        text = LANGUAGES[self.language][key]
+        return text.format(**values) if values else text
+
+    def has(self, key: str) -> bool:
+        return key in LANGUAGES[self.language]
+
+    def pick(self, text: Text | None) -> str:
+        """Return a text of the plant in this language; English where it has no other."""
+        return text.in_language(self.language) if text else ""
+
+    def other(self) -> Words:
+        """Return the words of the next language."""
+        names = list(LANGUAGES)
+        return Words(names[(names.index(self.language) + 1) % len(names)])
+
+
+def language_of(environment: Mapping[str, str]) -> str:
+    """Return the console's language for a POSIX environment; English where it is neither.
+
+    Source: POSIX.1-2017, 8.2: LC_ALL, LC_MESSAGES and LANG, in this order.
+    """
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environment.get(name):
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"

@@ -1,0 +1,65 @@
+"""F1: the line at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.message import Message
+
+from tui.equipment import Picture, read_picture
+from tui.model import TagIndex
+from tui.screens.base import PlantScreen
+from tui.widgets.figures import Figures
+from tui.widgets.mimic import Mimic
+
+
+@dataclass
+class ShowTags(Message):
+    """Someone wants the tags of an equipment."""
+
+    path: str
+
+
+class OverviewScreen(PlantScreen):
+    """Figures of the line above, its stations below."""
+
+    TITLE_KEY = "overview"
+    HINTS = (
+        ("←↑↓→", "key.select", ""),
+        ("Enter", "key.open_tags", ""),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._picture = Picture()
+        self._read: TagIndex | None = None
+
+    def body(self) -> ComposeResult:
+        yield Figures(id="figures")
+        yield Mimic(id="mimic")
+
+    def on_mount(self) -> None:
+        self.query_one(Mimic).focus()
+
+    def watched(self) -> Iterable[int]:
+        return [tag.id for tag in self._picture.tags]
+
+    def refresh_body(self) -> None:
+        if self.view.tags is not self._read:
+            self._read = self.view.tags
+            self._picture = read_picture(self._read)
+        self.query_one(Figures).show(self.view, self._picture.figures)
+        self.query_one(Mimic).show(self.view, self._picture.stations)
+
+    @on(Mimic.Moved)
+    def redraw(self) -> None:
+        self.refresh_body()
+
+    @on(Mimic.Chosen)
+    def open_tags(self, event: Mimic.Chosen) -> None:
+        event.stop()
+        root = f"{self.view.tags.root}/"
+        self.post_message(ShowTags(f"{event.path.removeprefix(root)}/"))

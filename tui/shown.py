@@ -1,0 +1,187 @@
+"""How values, qualities and times are written: text, mark (shape) and style for each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+from runtime.client import TagView
+from runtime.contract import Quality, Value
+from tui.locale import Words
+from tui.model import SECOND_NS, Point, View
+
+MINUTE_NS = 60 * SECOND_NS
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
+
+PRIORITY_SHAPE = {"critical": "◆", "high": "▲", "medium": "■", "low": "●"}
+EQUIPMENT_SHAPE = {0: "■", 1: "○", 2: "▶", 3: "◁", 4: "▷", 5: "✖"}
+EQUIPMENT_STYLE = {0: "dim", 1: "dim", 2: "text", 3: "warning", 4: "warning", 5: "fault"}
+COMPONENT_SHAPE = {"starting": "◌", "running": "▶", "degraded": "!", "faulted": "✖", "stopped": "■"}
+COMPONENT_STYLE = {
+    "starting": "dim",
+    "running": "text",
+    "degraded": "warning",
+    "faulted": "fault",
+    "stopped": "dim",
+}
+
+_QUALITY_WORD = {
+    Quality.GOOD: "good",
+    Quality.GOOD_LOCAL_OVERRIDE: "override",
+    Quality.UNCERTAIN_LAST_USABLE_VALUE: "last_usable",
+    Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED: "out_of_range",
+    Quality.BAD_NO_COMMUNICATION: "no_communication",
+    Quality.BAD_WAITING_FOR_INITIAL_DATA: "waiting",
+    Quality.BAD_CONFIGURATION_ERROR: "configuration",
+    Quality.BAD_NOT_CONNECTED: "not_connected",
+    Quality.BAD_DEVICE_FAILURE: "device",
+    Quality.BAD_SENSOR_FAILURE: "sensor",
+    Quality.BAD_OUT_OF_SERVICE: "out_of_service",
+}
+_SUBCODE = 0xFFFF_0000  # the lower half holds flags, not the kind of quality (OPC 10000-4, 7.39)
+
+
+class Shown(NamedTuple):
+    """A value as people see it: `mark` is one cell wide, a space where the value is good."""
+
+    text: str
+    mark: str
+    word: str
+    style: str
+
+    @property
+    def marked(self) -> str:
+        return f"{self.text}{self.mark}"
+
+
+def show(view: View, tag: TagView) -> Shown:
+    """Return how a tag looks now: never as good when it is stale, bad or not known."""
+    return show_point(view, tag, view.values.get(tag.id))
+
+
+def show_point(view: View, tag: TagView, point: Point | None) -> Shown:
+    words = view.words
+    if point is None:
+        if view.stale:
+            return Shown(words("value.none"), "?", words("quality.stale"), "stale")
+        return Shown(words("value.none"), "…", words("quality.loading"), "stale")
+    text = format_value(point.value, tag, words)
+    if view.stale:
+        return Shown(text, "?", words("quality.stale"), "stale")
+    word = quality_word(point.quality, words)
+    if point.quality & _SUBCODE == Quality.GOOD_LOCAL_OVERRIDE:
+        return Shown(text, "=", word, "override")
+    if Quality.is_good(point.quality):
+        return Shown(text, " ", word, "value")
+    if Quality.is_bad(point.quality):
+        return Shown(text, "×", word, "bad")
+    return Shown(text, "~", word, "uncertain")
+
+
+def quality_word(code: int, words: Words) -> str:
+    known = _QUALITY_WORD.get(code & _SUBCODE)  # type: ignore[call-overload]
+    if known is None:
+        known = "good" if Quality.is_good(code) else "bad" if Quality.is_bad(code) else "uncertain"
+    return words(f"quality.{known}")
+
+
+def format_value(value: Value | None, tag: TagView, words: Words) -> str:
+    """Write a value with as many decimals as its range deserves, always the same for one tag."""
+    if value is None:
+        return words("value.none")
+    if isinstance(value, bool):
+        return words("value.on" if value else "value.off")
+    if isinstance(value, float):
+        return format_number(value, span_of(tag))
+    if tag.type == "TIME":
+        return f"{value / SECOND_NS:.3f} s" if isinstance(value, int) else str(value)
+    if tag.type == "DT" and isinstance(value, int):
+        return format_clock(value, date=True)
+    return str(value)
+
+
+def span_of(tag: TagView) -> float | None:
+    """Return the width of the engineering range."""
+    return tag.high - tag.low if tag.low is not None and tag.high is not None else None
+
+
+def format_number(value: float, span: float | None) -> str:
+    """Write a number with about four digits of its range; of itself where there is none."""
+    size = span if span else abs(value)
+    if size and not 1e-3 <= size < 1e9:
+        return f"{value:.4g}"
+    decimals = 3 if size < 2 else 2 if size < 20 else 1 if size <= 1000 else 0
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def format_count(value: float) -> str:
+    """Write a large whole number with thin groups."""
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def format_age(age_ns: int) -> str:
+    """Write how long ago: one number and a unit, at most four cells."""
+    age_ns = max(0, age_ns)
+    if age_ns < MINUTE_NS:
+        return f"{age_ns // SECOND_NS}s"
+    if age_ns < HOUR_NS:
+        return f"{age_ns // MINUTE_NS}m"
+    if age_ns < 2 * DAY_NS:
+        return f"{age_ns // HOUR_NS}h"
+    return f"{min(age_ns // DAY_NS, 999)}d"
+
+
+def format_clock(at_ns: int, date: bool = False) -> str:
+    """Write an instant in this machine's time zone."""
+    when = datetime.fromtimestamp(at_ns / SECOND_NS).astimezone()
+    return when.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S")
+
+
+def format_since(at_ns: int, now_ns: int) -> str:
+    """Write an instant: the clock today, with the date before."""
+    return format_clock(at_ns, date=now_ns - at_ns > 20 * HOUR_NS)
+
+
+def fit(text: str, width: int, align: str = "left") -> str:
+    """Return text of exactly `width` terminal cells, cut with an ellipsis where it must be."""
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, max(0, width - 1)) + "…" if width > 0 else ""
+    space = " " * (width - length)
+    if align == "right":
+        return space + text
+    if align == "center":
+        half = (width - length) // 2
+        return " " * half + text + " " * (width - length - half)
+    return text + space
+
+
+def label_of(tag: TagView, words: Words, width: int) -> str:
+    """Return the shortest fair name of a tag: its description where that fits, else its signal."""
+    description = tag.description_zh if words.language == "zh" else tag.description
+    if description and cell_len(description) <= width:
+        return description
+    signal = tag.path.rsplit("/", 1)[-1]
+    return plain_name(signal, tag.unit_text)
+
+
+def plain_name(signal: str, unit_text: str = "") -> str:
+    """Make a path level readable: `torque_nm` of unit `N·m` is `Torque`."""
+    parts = signal.split("_")
+    compact = "".join(each for each in unit_text.casefold() if each.isalnum())
+    suffixes = {compact, compact.replace("°", ""), *_UNIT_SUFFIXES} - {""}
+    for cut in (2, 1):
+        if unit_text and len(parts) > cut and "".join(parts[-cut:]).casefold() in suffixes:
+            parts = parts[:-cut]
+            break
+    text = " ".join(parts)
+    return text[:1].upper() + text[1:]
+
+
+_UNIT_SUFFIXES = frozenset(
+    ("pct", "c", "lpm", "bpm", "nm", "a", "s", "mms", "kw", "kwh", "mm", "bar", "count")
+)

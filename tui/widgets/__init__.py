@@ -1,0 +1,1 @@
+"""Widgets: each takes immutable values and sends messages up."""

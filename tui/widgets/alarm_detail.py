@@ -1,0 +1,70 @@
+"""What to do about one alarm: cause, consequence, action."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from runtime.client import AlarmView
+from tui.model import View
+from tui.shown import PRIORITY_SHAPE, format_number, format_since
+from tui.widgets.cells import Cell, Line
+from tui.widgets.sheet import Sheet
+
+
+class AlarmDetail(Sheet):
+    """Hidden until asked for; follows the selected alarm."""
+
+    def show(self, view: View, alarm: AlarmView | None) -> None:
+        """Show what the plant's engineers wrote about the alarm."""
+        self.put(_lines(view, alarm, max(20, self.size.width - 2)) if alarm else ())
+
+
+def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
+    words = view.words
+    head = f"{PRIORITY_SHAPE[alarm.priority]} {words.pick(alarm.text) or alarm.name}"
+    facts = [f"{words('alarm.tag')} {alarm.tag}"]
+    if alarm.limit is not None:
+        tag = view.tags.get(alarm.tag)
+        unit = f" {tag.unit_text}" if tag and tag.unit_text else ""
+        facts.append(f"{words('alarm.limit')} {format_number(alarm.limit, None)}{unit}")
+    if alarm.raised_ns:
+        facts.append(words("alarm.raised", time=format_since(alarm.raised_ns, view.now_ns)))
+    if alarm.acknowledged_by and alarm.acknowledged_ns:
+        at = format_since(alarm.acknowledged_ns, view.now_ns)
+        facts.append(
+            f"{words('alarm.acknowledged')} {words('alarm.by', name=alarm.acknowledged_by, time=at)}"
+        )
+    lines: list[Line] = [(Cell(f" {head}", alarm.priority), Cell(f"  {alarm.name}", "dim"))]
+    lines.append((Cell(" " + " · ".join(facts), "label"),))
+    parts = [(name, words.pick(getattr(alarm, name))) for name in ("cause", "consequence", "action")]
+    parts.append(("comment", alarm.comment or ""))
+    indent = 2 + max(cell_len(words(f"alarm.{name}")) for name, _ in parts)
+    for name, text in parts:
+        for row, piece in enumerate(wrap(text, width - indent - 1)):
+            label = f" {words(f'alarm.{name}')}" if row == 0 else ""
+            lines.append((Cell(label + " " * (indent + 1 - cell_len(label)), "label"), Cell(piece, "text")))
+    return lines
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break text into lines of at most `width` cells: at spaces, and between double-width characters."""
+    lines: list[str] = []
+    line = ""
+    for word in _words(text):
+        if line and cell_len(line + word.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += word
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _words(text: str) -> list[str]:
+    words: list[str] = []
+    for character in text:
+        before = words[-1][-1] if words else " "
+        within = before != " " and cell_len(before) < 2 and cell_len(character) < 2
+        if words and (within or character in " ，。；：、！？）"):
+            words[-1] += character
+        else:
+            words.append(character)
+    return words

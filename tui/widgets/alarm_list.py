@@ -1,0 +1,66 @@
+"""The alarm list: by priority, then newest first; unacknowledged ones inverse, nothing flashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from runtime.client import AlarmView
+from tui.model import View, needs_acknowledgement
+from tui.shown import PRIORITY_SHAPE, format_number, format_since, format_value
+from tui.widgets.cells import Cell
+from tui.widgets.rows import Column, Rows
+
+
+class AlarmList(Rows[str]):
+    """Rows are alarms by name."""
+
+    COLUMNS: ClassVar[Sequence[Column]] = (
+        Column("column.priority", 12),
+        Column("column.state", 14),
+        Column("column.time", 8),
+        Column("column.text", -1),
+        Column("column.value", 14, "right"),
+    )
+    EMPTY = "alarm.none"
+
+    def show(self, view: View) -> None:
+        """Show the newest alarms."""
+        self.put(view, tuple(alarm.name for alarm in view.alarms))
+
+    @property
+    def alarm(self) -> AlarmView | None:
+        """The alarm under the cursor."""
+        return self.find(self.key) if self.key is not None else None
+
+    def find(self, name: str) -> AlarmView | None:
+        return next((each for each in self.view.alarms if each.name == name), None)
+
+    def cells(self, key: str) -> Sequence[Cell]:
+        alarm = self.find(key)
+        if alarm is None:
+            return [Cell("")] * len(self.COLUMNS)
+        words = self.view.words
+        new = needs_acknowledgement(alarm)
+        stale = "?" if self.view.stale else ""
+        text_style = "stale" if self.view.stale else "title" if new else "text" if alarm.active else "dim"
+        return (
+            Cell(
+                f" {PRIORITY_SHAPE[alarm.priority]} {words(f'priority.{alarm.priority}')} ",
+                f"{alarm.priority}-new" if new else alarm.priority,
+            ),
+            Cell(words(f"alarm.{alarm.state}") + stale, text_style),
+            Cell(format_since(alarm.raised_ns, self.view.now_ns)[-8:] if alarm.raised_ns else "", text_style),
+            Cell(words.pick(alarm.text) or alarm.name, text_style),
+            Cell(value_of(self.view, alarm), text_style),
+        )
+
+
+def value_of(view: View, alarm: AlarmView) -> str:
+    """Return the value that an alarm was raised with, and its unit."""
+    if alarm.value is None:
+        return ""
+    tag = view.tags.get(alarm.tag)
+    if tag is None:
+        return format_number(alarm.value, None) if isinstance(alarm.value, float) else str(alarm.value)
+    return f"{format_value(alarm.value, tag, view.words)} {tag.unit_text}".strip()

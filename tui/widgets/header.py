@@ -1,0 +1,53 @@
+"""The line at the top: plant, alarms, connection, user, language, clock."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from tui.model import PRIORITIES, Link, View
+from tui.shown import PRIORITY_SHAPE, fit, format_clock
+from tui.widgets.cells import Cell, Line
+from tui.widgets.sheet import Sheet
+
+
+class Header(Sheet):
+    """Says at every moment where one is, as whom, and whether something waits for an answer."""
+
+    def show(self, view: View) -> None:
+        """Show the newest state."""
+        self.put([_compose(view, self.size.width)])
+
+
+def _compose(view: View, width: int) -> Line:
+    words = view.words
+    right: list[Cell] = []
+    if view.link is Link.ONLINE:
+        right.append(Cell(f"● {words('link.online')}", "header"))
+    elif view.link is Link.CONNECTING:
+        right.append(Cell(f"○ {words('link.connecting')}", "header"))
+    else:
+        right.append(Cell(f" ? {words('link.lost')} ", "lost"))
+    if view.info:
+        user = view.info.user
+        role = words(f"role.{user.role}") if words.has(f"role.{user.role}") else user.role
+        name = fit(user.name, min(cell_len(user.name), 12))
+        right.append(Cell(f" │ {name} ({role})", "header"))
+    right.append(Cell(" │ ", "header"))
+    right.append(Cell(words("language"), "header", "app.speak"))
+    right.append(Cell(f" │ {format_clock(view.now_ns)} " if view.now_ns else "  ", "header"))
+    alarms = _alarms(view)
+    used = sum(cell_len(cell.text) for cell in (*right, *alarms))
+    title = words.pick(view.info.title) or view.info.plant if view.info else words("header.plant")
+    return (Cell(fit(f" {title}", max(0, width - used)), "header strong"), *alarms, *right)
+
+
+def _alarms(view: View) -> list[Cell]:
+    cells = []
+    for priority in PRIORITIES:
+        count = view.new_alarms()[priority]
+        if count:
+            text = f" {PRIORITY_SHAPE[priority]} {count} "
+            cells += [Cell(text, f"{priority}-new", "app.goto('alarms')"), Cell(" ", "header")]
+    if not cells and view.info:
+        cells = [Cell(f"{view.words('header.no_alarms')} ", "header dim")]
+    return [*cells, Cell("│ ", "header")] if cells else []

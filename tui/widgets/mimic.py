@@ -1,0 +1,255 @@
+"""The mimic: one box a station, in the order of the line, wrapped to the width of the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from runtime.client import TagView
+from tui.equipment import Station
+from tui.locale import Words
+from tui.model import PRIORITIES, Point, View, needs_acknowledgement
+from tui.shown import EQUIPMENT_SHAPE, EQUIPMENT_STYLE, PRIORITY_SHAPE, Shown, fit, label_of, plain_name, show
+from tui.widgets.cells import Cell, Cells, Line
+
+MIN_WIDTH = 18
+MAX_WIDTH = 30
+GAP = 2
+FRAME_ROWS = 3  # top, state, bottom
+_PARTS = " ▏▎▍▌▋▊▉█"
+
+
+class Mimic(Cells, can_focus=True):
+    """Grey while all is normal; colour marks what is not."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "move(-1)", show=False),
+        Binding("right", "move(1)", show=False),
+        Binding("up", "move_row(-1)", show=False),
+        Binding("down", "move_row(1)", show=False),
+        Binding("enter", "choose", show=False),
+    ]
+
+    @dataclass
+    class Chosen(Message):
+        """A station was chosen."""
+
+        path: str
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._stations: Sequence[Station] = ()
+        self._lines: Sequence[Line] = ()
+        self._cursor = 0
+
+    def line(self, y: int) -> Line:
+        index = y + round(self.scroll_offset.y)
+        return self._lines[index] if index < len(self._lines) else ()
+
+    def show(self, view: View, stations: Sequence[Station]) -> None:
+        """Draw the newest values."""
+        self._stations = stations
+        self._cursor = min(self._cursor, max(0, len(stations) - 1))
+        if not stations:
+            text = view.words("overview.empty") if view.info else ""
+            self._lines = [(), (Cell(f"  {text}", "dim"),)]
+        else:
+            self._lines = self._draw(view)
+        self.resize_content(len(self._lines))
+        self.sync()
+
+    @property
+    def columns(self) -> int:
+        """How many boxes stand in one row: as few as let all of them be seen."""
+        count = max(1, len(self._stations))
+        room = self.size.width - 2 + GAP
+        most = max(1, min(count, room // (MIN_WIDTH + GAP)))
+        least = min(most, -(-room // (MAX_WIDTH + GAP)))
+        height = self._wanted + FRAME_ROWS
+        fitting = (each for each in range(least, most) if -(-count // each) * height <= self.size.height)
+        return next(fitting, most)
+
+    @property
+    def _wanted(self) -> int:
+        """How many lines below the state the fullest box has."""
+        return max(
+            len(each.values) + (each.level is not None and each.state is not None) for each in self._stations
+        )
+
+    def _draw(self, view: View) -> list[Line]:
+        columns = self.columns
+        width = min(MAX_WIDTH, (self.size.width - 2 - GAP * (columns - 1)) // columns)
+        rows = -(-len(self._stations) // columns)
+        inner_rows = self._inner_rows(rows)
+        marks = _alarm_marks(view)
+        lines: list[Line] = []
+        for row in range(rows):
+            first = row * columns
+            members = self._stations[first : first + columns]
+            boxes = [
+                _box(
+                    view, each, width, inner_rows, self.has_focus and first + i == self._cursor,
+                    marks.get(each.path), first + i,
+                )
+                for i, each in enumerate(members)
+            ]  # fmt: skip
+            for y in range(len(boxes[0])):
+                cells: list[Cell] = [Cell(" ")]
+                for i, box in enumerate(boxes):
+                    cells += box[y]
+                    last = first + i == len(self._stations) - 1
+                    joined = y == 1 and members[i].state is not None and not last
+                    cells.append(Cell("─▸" if joined else "  ", "line"))
+                lines.append(tuple(cells))
+        return lines
+
+    def _inner_rows(self, rows: int) -> int:
+        """Return how many lines of values each box gets, so that all boxes are seen if they can be."""
+        return max(1, min(self._wanted, self.size.height // rows - FRAME_ROWS))
+
+    def action_move(self, step: int) -> None:
+        self._cursor = max(0, min(self._cursor + step, len(self._stations) - 1))
+        self.post_message(self.Moved())
+
+    def action_move_row(self, step: int) -> None:
+        if 0 <= self._cursor + step * self.columns < len(self._stations):
+            self.action_move(step * self.columns)
+
+    def action_choose(self) -> None:
+        if self._stations:
+            self.post_message(self.Chosen(self._stations[self._cursor].path))
+
+    def action_pick(self, index: int) -> None:
+        """Choose a station by its number in the line."""
+        self._cursor = index
+        self.action_choose()
+
+    @dataclass
+    class Moved(Message):
+        """The cursor stands on another station."""
+
+    def on_focus(self) -> None:
+        self.post_message(self.Moved())
+
+    def on_blur(self) -> None:
+        self.post_message(self.Moved())
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.post_message(self.Moved())
+
+
+def _alarm_marks(view: View) -> Mapping[str, Cell]:
+    """Return the mark of the gravest alarm of each equipment; unacknowledged before acknowledged."""
+    marks: dict[str, Cell] = {}
+    root = f"{view.info.root}/" if view.info else ""
+    for priority in reversed(PRIORITIES):
+        for new in (False, True):
+            for alarm in view.alarms:
+                if alarm.priority == priority and needs_acknowledgement(alarm) is new:
+                    tag = alarm.tag if alarm.tag.startswith(root) else root + alarm.tag
+                    style = f"{priority}-new" if new else priority
+                    marks[tag.rpartition("/")[0]] = Cell(f" {PRIORITY_SHAPE[priority]} ", style)
+    return marks
+
+
+def _box(
+    view: View, station: Station, width: int, inner_rows: int, selected: bool, mark: Cell | None, number: int
+) -> list[Line]:
+    action = f"pick({number})"
+    inner = width - 4
+    edge = "strong" if selected else "line"
+    state_text, state_style = _state(view, station)
+    if state_style == "fault":
+        edge = "fault"
+    name = plain_name(station.name)
+    left = mark.text if mark else ""
+    title = fit(name, min(cell_len(name), inner - cell_len(left)))
+    rule = "─" * (width - 4 - cell_len(title) - cell_len(left))
+    corner = ("┏", "┓", "┗", "┛", "━", "┃") if selected else ("┌", "┐", "└", "┘", "─", "│")
+    rule = rule.replace("─", corner[4])
+    top: list[Cell] = [Cell(corner[0], edge), Cell(f" {title} ", "title", action), Cell(rule, edge)]
+    if mark:
+        top.append(Cell(mark.text, mark.style, "app.goto('alarms')"))
+    top.append(Cell(corner[1], edge))
+    body: list[Line] = []
+    if station.state is not None:
+        body.append((Cell(fit(state_text, inner), state_style, action),))
+    if station.level is not None:
+        body.append(_level(view, station.level, inner, action))
+    body += [_value(view, tag, inner, action) for tag in station.values]
+    body = body[: inner_rows + 1]
+    body += [(Cell(" " * inner, "text", action),)] * (inner_rows + 1 - len(body))
+    side = corner[5]
+    lines = [tuple(top)]
+    lines += [(Cell(f"{side} ", edge), *each, Cell(f" {side}", edge)) for each in body]
+    lines.append((Cell(corner[2] + corner[4] * (width - 2) + corner[3], edge),))
+    return lines
+
+
+def _state(view: View, station: Station) -> tuple[str, str]:
+    words = view.words
+    if station.state is None:
+        return "", "dim"
+    shown = show(view, station.state)
+    point = view.values.get(station.state.id)
+    code = _code(point)
+    if code is None or shown.style != "value":
+        word = _state_word(code, words) if code is not None else shown.word
+        return f"{shown.mark} {word}", shown.style
+    return f"{EQUIPMENT_SHAPE.get(code, '·')} {_state_word(code, words)}", EQUIPMENT_STYLE.get(
+        code, "warning"
+    )
+
+
+def _code(point: Point | None) -> int | None:
+    return int(point.value) if point and isinstance(point.value, int | float) else None
+
+
+def _state_word(code: int, words: Words) -> str:
+    key = f"equipment.{code}"
+    return words(key) if words.has(key) else words("equipment.unknown", code=code)
+
+
+def _value(view: View, tag: TagView, width: int, action: str) -> Line:
+    shown = show(view, tag)
+    unit = fit(tag.unit_text, min(5, cell_len(tag.unit_text)))
+    number = f"{shown.text}{shown.mark}"
+    unit_width = 5 if width >= 18 else min(5, cell_len(unit))
+    room = width - cell_len(number) - unit_width - 1
+    label = fit(label_of(tag, view.words, room), room) if room > 2 else " " * max(0, room)
+    return (
+        Cell(label + " ", "label", action),
+        Cell(number, shown.style, action),
+        Cell(fit(unit, unit_width), "label", action),
+    )
+
+
+def _level(view: View, tag: TagView, width: int, action: str) -> Line:
+    shown = show(view, tag)
+    point = view.values.get(tag.id)
+    number = _level_text(shown, tag)
+    room = width - 10
+    low, high = tag.low or 0.0, tag.high or 1.0
+    share = 0.0
+    if point and isinstance(point.value, int | float):
+        share = max(0.0, min(1.0, (float(point.value) - low) / (high - low)))
+    eighths = round(share * room * 8)
+    full, part = divmod(eighths, 8)
+    bar = "█" * full + (_PARTS[part] if full < room and part else "")
+    style = "bar" if shown.style == "value" else "stale"
+    return (
+        Cell(bar, f"trough {style}", action),
+        Cell(" " * (room - len(bar)), "trough", action),
+        Cell(fit(number, 10, "right"), shown.style, action),
+    )
+
+
+def _level_text(shown: Shown, tag: TagView) -> str:
+    unit = fit(tag.unit_text, min(3, cell_len(tag.unit_text)))
+    return f"{shown.text}{shown.mark}{unit}"
