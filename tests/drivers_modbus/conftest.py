@@ -45,9 +45,7 @@ class Side:
 def plant_of(tags):
     head = PlantFile(plant="test", root=ROOT)
     places = {tag.path: Place("tags.csv", row + 2, 1) for row, tag in enumerate(tags)}
-    return Plant(
-        Path("plant.yaml"), head, Document(Path("plant.yaml"), {}), TagList(tags, ROOT), places, ()
-    )
+    return Plant(Path("plant.yaml"), head, Document(Path("plant.yaml"), {}), TagList(tags, ROOT), places, ())
 
 
 def make_tag(name, data_type, address, source="io", **more):
@@ -57,7 +55,7 @@ def make_tag(name, data_type, address, source="io", **more):
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait for something that a user would notice, up to a limit."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  sockets of another task decide, no event tells
             await asyncio.sleep(0.005)
 
 

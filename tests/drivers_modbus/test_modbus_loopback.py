@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from runtime.contract import Access, DataType, Quality
+from runtime.errors import ConnectError
 
 GOOD = int(Quality.GOOD)
 
@@ -86,9 +89,7 @@ def test_a_lost_device_is_uncertain_then_bad_and_good_again_without_restart(side
         await wait(lambda: client.port.quality("count") == Quality.BAD_NO_COMMUNICATION)
         assert client.port.value("sys/drivers/io/online") is False
         assert not client.port.healthy
-        qualities = [
-            row.quality for batch in seen for row in batch if row.id == client.port.tags["count"].id
-        ]
+        qualities = [row.quality for batch in seen for row in batch if row.id == client.port.tags["count"].id]
         assert qualities == [Quality.UNCERTAIN_LAST_USABLE_VALUE, Quality.BAD_NO_COMMUNICATION]
 
         again = side(server.tags[: len(SPECS)], "server", port=port)  # it has forgotten everything
@@ -231,13 +232,9 @@ def test_a_port_in_use_is_told_with_the_remedy(side, tag):
     async def main():
         taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
         port = taken.sockets[0].getsockname()[1]
-        try:
+        with pytest.raises(ConnectError, match=f"port {port} on 127.0.0.1 is in use") as caught:
             await side([tag("a", DataType.INT, "30001", source="twin")], "server", port=port).run()
-        except Exception as exc:
-            return port, exc
-        finally:
-            taken.close()
+        assert "another port" in caught.value.remedy
+        taken.close()
 
-    port, error = asyncio.run(main())
-    assert f"port {port} on 127.0.0.1 is in use" in str(error)
-    assert "another port" in error.remedy
+    asyncio.run(main())

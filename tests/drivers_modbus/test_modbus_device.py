@@ -1,0 +1,213 @@
+"""The device's answers, byte for byte, and its behaviour on a socket."""
+
+import asyncio
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.modbus.address import Point, parse
+from drivers.modbus.device import Device
+from drivers.modbus.mbap import FrameError, frame, split_frames
+from runtime.contract import Batch, DataType, Tag
+
+
+def make_device():
+    rows = [
+        ("00001", DataType.BOOL, "io"), ("00002", DataType.BOOL, "io"), ("00005", DataType.BOOL, "plc"),
+        ("10001", DataType.BOOL, "plc"), ("30001", DataType.INT, "plc"), ("30002", DataType.REAL, "plc"),
+        ("40001", DataType.INT, "io"), ("40002", DataType.REAL, "io"), ("40010", DataType.INT, "plc"),
+        ("3!40001", DataType.INT, "io"),
+    ]  # fmt: skip
+    points = [
+        Point(Tag(f"s/t{index}", kind, source=source, id=index), parse(address, kind))
+        for index, (address, kind, source) in enumerate(rows)
+    ]
+    return Device(points, 1, len(points), lambda point: point.tag.source == "io")
+
+
+def ask(device, text, unit=1):
+    response, batch = device.answer(unit, bytes.fromhex(text), 5)
+    return response.hex(" "), batch
+
+
+@pytest.mark.parametrize(
+    ("request_hex", "answer"),
+    [
+        ("01 0000 0005", "01 01 00"),
+        ("02 0000 0001", "02 01 00"),
+        ("03 0000 0003", "03 06 00 00 00 00 00 00"),
+        ("04 0000 0003", "04 06 00 00 00 00 00 00"),
+        # illegal function
+        ("07", "87 01"),
+        ("2b 0e 01 00", "ab 01"),
+        # illegal value: counts of 0 and one too many, wrong byte counts, wrong coil value, wrong length
+        ("01 0000 0000", "81 03"),
+        ("01 0000 07d1", "81 03"),
+        ("02 0000 07d1", "82 03"),
+        ("03 0000 0000", "83 03"),
+        ("03 0000 007e", "83 03"),
+        ("04 0000 007e", "84 03"),
+        ("03 0000", "83 03"),
+        ("05 0000 1234", "85 03"),
+        ("0f 0000 0000 00", "8f 03"),
+        ("0f 0000 07b1 f7" + " 00" * 247, "8f 03"),
+        ("0f 0000 0002 02 01 01", "8f 03"),
+        ("10 0000 0000 00", "90 03"),
+        ("10 0000 007c f8" + " 00" * 248, "90 03"),
+        ("10 0000 0001 02 01", "90 03"),
+        ("10 0000 0001 04 0102 0304", "90 03"),
+        # illegal address: outside, past the end, not for masters to write
+        ("01 0005 0001", "81 02"),
+        ("03 000a 0001", "83 02"),
+        ("03 0000 007d", "83 02"),
+        ("03 ffff 0002", "83 02"),
+        ("05 0004 ff00", "85 02"),
+        ("06 0009 0001", "86 02"),
+        ("06 0004 0001", "86 02"),
+        ("10 0002 0002 04 0000 0000", "90 02"),
+        # writes
+        ("05 0000 ff00", "05 00 00 ff 00"),
+        ("06 0000 0102", "06 00 00 01 02"),
+        ("0f 0000 0002 01 03", "0f 00 00 00 02"),
+        ("10 0000 0003 06 0001 0000 0000", "10 00 00 00 03"),
+        ("16 0000 00f2 0025", "16 00 00 00 f2 00 25"),
+        ("17 0000 0001 0000 0001 02 0007", "17 02 00 07"),
+    ],
+)
+def test_answers_are_exact(request_hex, answer):
+    assert ask(make_device(), request_hex)[0] == answer
+
+
+def test_unit_ids():
+    device = make_device()
+    for unit in (0, 1, 255, 3):
+        assert ask(device, "03 0000 0001", unit)[0] == "03 02 00 00"
+    assert ask(device, "03 0000 0001", 2)[0] == "83 0b"
+    assert ask(device, "01 0000 0001", 3)[0] == "81 02"
+
+
+def test_a_write_of_a_master_changes_only_what_it_names():
+    device = make_device()
+    _, batch = ask(device, "10 0000 0003 06 0007 3fc0 0000")
+    values = {row.id: row.raw for row in batch}
+    assert values == {6: 7, 7: DataType.REAL.encode(1.5)}
+    assert batch.source_ns.tolist() == [5, 5]
+    assert ask(device, "06 0000 0007")[1] is None  # nothing new
+    ask(device, "06 0000 0012")
+    assert ask(device, "16 0000 00f2 0025")[1].raw.tolist() == [0x17]  # the standard's own example
+
+
+def test_values_of_the_plant_are_read_and_bad_ones_hold_the_last():
+    device = make_device()
+    device.show(Batch.of([4, 5, 3], [2**64 - 2, DataType.REAL.encode(1.5), 1], 1))
+    assert ask(device, "04 0000 0003")[0] == "04 06 ff fe 3f c0 00 00"
+    assert ask(device, "02 0000 0001")[0] == "02 01 01"
+    device.show(Batch.of([4], [9], 2, 0x8031_0000))
+    assert ask(device, "04 0000 0001")[0] == "04 02 ff fe"
+
+
+@given(st.integers(0, 255), st.binary(min_size=1, max_size=253))
+def test_any_request_gets_a_well_formed_answer(unit, message):
+    response, _ = make_device().answer(unit, message, 1)
+    assert response[0] & 0x7F == message[0] & 0x7F
+    assert 2 <= len(response) <= 253
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 65535), st.integers(0, 255), st.binary(min_size=1, max_size=253))),
+    st.data(),
+)
+def test_frames_are_found_however_they_are_cut(frames, data):
+    stream = b"".join(frame(*each) for each in frames)
+    cut = data.draw(st.integers(0, len(stream)))
+    first, rest = split_frames(stream[:cut])
+    second, rest = split_frames(rest + stream[cut:])
+    assert first + second == frames
+    assert rest == b""
+
+
+@pytest.mark.parametrize("header", ["0001 0001 0006 01", "0001 0000 0001 01", "0001 0000 00ff 01"])
+def test_a_wrong_header_is_an_error(header):
+    with pytest.raises(FrameError):
+        split_frames(bytes.fromhex(header) + bytes(10))
+
+
+def serve(side, tag, body, **config):
+    server = side([tag("a", DataType.INT, "30001", source="twin")], "server", **config)
+
+    async def main():
+        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+            task = server.start(group)
+            await server.component.listening.wait()
+            await body(server, server.component.port)
+            task.cancel()
+
+    asyncio.run(main())
+
+
+READ = struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 0, 1)
+
+
+def test_requests_that_arrive_together_are_all_answered_in_order(side, tag):
+    async def body(server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        server.port.set("a", 258)
+        requests = [struct.pack(">HHHBBHH", number, 0, 6, 1, 4, 0, 1) for number in range(50)]
+        stream = b"".join(requests)
+        writer.write(stream[:7])
+        await writer.drain()
+        writer.write(stream[7:])
+        answers = await reader.readexactly(50 * 11)
+        frames, _ = split_frames(answers)
+        assert [number for number, _, _ in frames] == list(range(50))
+        writer.close()
+
+    serve(side, tag, body)
+
+
+def test_a_master_that_talks_nonsense_is_disconnected_and_others_are_not(side, tag, wait):
+    async def body(server, port):
+        good = await asyncio.open_connection("127.0.0.1", port)
+        bad = await asyncio.open_connection("127.0.0.1", port)
+        bad[1].write(b"GET / HTTP/1.1\r\n\r\n")
+        assert await bad[0].read() == b""
+        good[1].write(READ)
+        assert len(await good[0].readexactly(11)) == 11
+        await wait(lambda: server.port.value("sys/drivers/io/dropped") == 1)
+        assert server.port.value("sys/drivers/io/connections") == 1
+        for _, writer in (good, bad):
+            writer.close()
+
+    serve(side, tag, body)
+
+
+def test_connections_are_limited_and_idle_ones_are_closed(side, tag):
+    async def body(server, port):
+        first = await asyncio.open_connection("127.0.0.1", port)
+        first[1].write(READ)
+        await first[0].readexactly(11)
+        second = await asyncio.open_connection("127.0.0.1", port)
+        assert await second[0].read() == b""
+        assert await first[0].read() == b""  # idle for too long
+        third = await asyncio.open_connection("127.0.0.1", port)
+        third[1].write(READ)
+        assert len(await third[0].readexactly(11)) == 11
+        for _, writer in (first, second, third):
+            writer.close()
+
+    serve(side, tag, body, connections=1, idle="300ms")
+
+
+def test_registers_and_numpy_agree_on_a_full_block():
+    kinds = [DataType.INT] * 125
+    points = [
+        Point(Tag(f"s/t{index}", kind, source="plc", id=index), parse(f"3{index + 1:05d}", kind))
+        for index, kind in enumerate(kinds)
+    ]
+    device = Device(points, 1, 125, lambda point: False)
+    device.show(Batch.of(np.arange(125), np.arange(125), 1))
+    response, _ = device.answer(1, bytes.fromhex("04 0000 007d"), 1)
+    assert np.frombuffer(response[2:], ">u2").tolist() == list(range(125))

@@ -1,0 +1,116 @@
+"""Blocks and groups: few requests, none too long, every point read once."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.frame.connection import Backoff
+from drivers.frame.plan import Span, coalesce
+from drivers.modbus.address import Point, parse
+from drivers.modbus.outputs import Outputs
+from drivers.modbus.plan import blocks_of
+from runtime.contract import Batch, DataType, Quality, Tag
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 8)), min_size=1, max_size=60),
+    st.integers(8, 125),
+    st.integers(0, 30),
+)
+def test_runs_hold_every_span_once_within_the_limits(pairs, most, gap):
+    spans = [Span(start, count, index) for index, (start, count) in enumerate(pairs)]
+    runs = list(coalesce(spans, most, gap))
+    assert sorted(span.index for run in runs for span in run) == list(range(len(spans)))
+    for run in runs:
+        places = {place for span in run for place in range(span.start, span.end)}
+        assert max(places) - min(places) < most
+        ordered = sorted(places)
+        assert all(b - a - 1 <= gap for a, b in itertools.pairwise(ordered))
+
+
+def point(address, data_type, index):
+    return Point(Tag(f"s/t{index}", data_type, id=index), parse(address, data_type))
+
+
+def test_blocks_never_mix_units_or_tables_and_keep_to_125_registers():
+    points = [point(f"4{row * 2 + 1:05d}", DataType.REAL, row) for row in range(100)]
+    points += [point("2!40001", DataType.INT, 100), point("30001", DataType.INT, 101)]
+    points += [point(f"0{row + 1:05d}", DataType.BOOL, 102 + row) for row in range(2100)]
+    blocks = list(blocks_of(points, 16))
+    assert sorted((block.unit, block.table.digit, block.start, block.count) for block in blocks) == [
+        (1, 0, 0, 2000), (1, 0, 2000, 100), (1, 3, 0, 1), (1, 4, 0, 124), (1, 4, 124, 76), (2, 4, 0, 1),
+    ]  # fmt: skip
+
+
+def test_a_block_tells_only_what_changed():
+    (block,) = blocks_of([point("40001", DataType.INT, 0), point("40002", DataType.INT, 1)], 0)
+    assert block.take(b"\0\1\0\2", 10).ids.tolist() == [0, 1]
+    assert block.take(b"\0\1\0\2", 20) is None
+    assert block.take(b"\0\1\0\3", 30).ids.tolist() == [1]
+    assert block.fail(40).quality.tolist() == [Quality.UNCERTAIN_LAST_USABLE_VALUE] * 2
+    assert block.fail(50).quality.tolist() == [Quality.BAD_NO_COMMUNICATION] * 2
+    assert block.fail(60) is None
+    again = block.take(b"\0\1\0\3", 70)
+    assert again.quality.tolist() == [Quality.GOOD] * 2
+    assert again.source_ns.tolist() == [70, 70]
+
+
+def test_a_block_never_read_is_bad_at_once():
+    (block,) = blocks_of([point("40001", DataType.INT, 0)], 0)
+    assert block.fail(10).quality.tolist() == [Quality.BAD_NO_COMMUNICATION]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=20), st.integers(1, 60))
+def test_splitting_ends_at_the_one_bad_place(starts, bad):
+    """Bisecting as the client does isolates exactly the points at the bad register."""
+    points = [point(f"4{start:05d}", DataType.INT, row) for row, start in enumerate(starts)]
+    todo = list(blocks_of(points, 124))
+    good, refused, asked = [], [], 0
+    while todo:
+        block = todo.pop()
+        asked += 1
+        if not block.start <= bad - 1 < block.start + block.count:
+            good += [each.address.start + 1 for each in block.points]
+        elif parts := block.split():
+            todo += parts
+        else:
+            refused += [each.address.start + 1 for each in block.points]
+    assert sorted(good) == sorted(start for start in starts if start != bad)
+    assert sorted(refused) == sorted(start for start in starts if start == bad)
+    assert asked <= 2 * len(starts)
+
+
+def test_writes_that_follow_each_other_go_in_one_request_and_the_newest_wins():
+    points = [point(f"4{row + 1:05d}", DataType.INT, row) for row in range(200)]
+    points += [point("40300", DataType.REAL, 200), point("00005", DataType.BOOL, 201)]
+    outputs = Outputs(points, 202)
+    ids = np.arange(202)
+    outputs.take(Batch.of(ids, np.zeros(202, np.uint64), 1))
+    outputs.take(Batch.of([3], [7], 2))
+    requests = [write.request for area in outputs.pending for write in area.writes()[0]]
+    assert [(each.table.digit, each.start, each.count) for each in requests] == [
+        (0, 4, 1), (4, 0, 123), (4, 123, 77), (4, 299, 2),
+    ]  # fmt: skip
+    assert requests[1].data[6:8] == b"\0\7"
+    assert not outputs.pending
+    outputs.all_again()
+    assert sum(len(area.writes()[0]) for area in outputs.pending) == 4
+
+
+def test_a_value_that_turns_bad_is_not_written_again():
+    outputs = Outputs([point("40001", DataType.INT, 0)], 1)
+    outputs.take(Batch.of([0], [5], 1))
+    outputs.take(Batch.of([0], [5], 2, Quality.UNCERTAIN_LAST_USABLE_VALUE))
+    assert not outputs.pending
+    outputs.all_again()
+    assert not outputs.pending
+
+
+def test_backoff_grows_to_its_limit_and_starts_again():
+    backoff = Backoff()
+    assert [backoff.next_s() for _ in range(8)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5])
+    backoff.reset()
+    assert backoff.next_s() == 0.1
