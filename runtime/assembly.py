@@ -18,7 +18,7 @@ from runtime.config.taglist import TagList, read_tags
 from runtime.contract import DataType, Tag
 from runtime.errors import ConfigError, Finding, Place, PlantError
 from runtime.gate.expression import parse_expression
-from runtime.historian import declared as historian_tags
+from runtime.historian import house
 
 PLANT_FILE = "plant.yaml"
 RESERVED = ("operator", "kernel", "alarms", "historian", "api")
@@ -123,7 +123,7 @@ def declare_services(head: PlantFile) -> Declared:
     """Return the tags and alarms of the kernel and its services."""
     parts = [figures.declare(), Declared(alarm_service.TAGS)]
     if head.history:
-        parts.append(Declared(historian_tags.TAGS, historian_tags.ALARMS))
+        parts.append(Declared(house.TAGS, house.ALARMS))
     return Declared(
         [tag for part in parts for tag in part.tags], [alarm for part in parts for alarm in part.alarms]
     )
@@ -138,11 +138,11 @@ def _sections(head: PlantFile, document: Document, findings: list[Finding]) -> I
         except ConfigError as exc:
             findings += exc.findings
         except PlantError as exc:
-            known = [*PlantFile.model_fields, *registry.names("sections")]
-            close = get_close_matches(key, known, 1)
-            remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-            text = exc.text if key in known else f"unknown key {key!r}"
-            findings.append(Finding(text, document.place(key), exc.remedy if key in known else remedy))
+            keys = [*PlantFile.model_fields, *registry.names("sections")]
+            close = get_close_matches(key, keys, 1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(keys)}"
+            text = exc.text if key in keys else f"unknown key {key!r}"
+            findings.append(Finding(text, document.place(key), exc.remedy if key in keys else remedy))
     for index, each in enumerate(head.drivers):
         where = ("drivers", index)
         place = document.place(*where)

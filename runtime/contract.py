@@ -330,9 +330,12 @@ class Command(Protocol):
 class Port(Protocol):
     """All that a component may do."""
 
-    name: str
-    tags: Tags
-    clock: Clock
+    @property
+    def name(self) -> str: ...
+    @property
+    def tags(self) -> Tags: ...
+    @property
+    def clock(self) -> Clock: ...
 
     def submit(self, batch: Batch) -> None:
         """Hand in values of tags that this component is the source of; never waits."""

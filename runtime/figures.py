@@ -19,7 +19,13 @@ PERIOD_S = 1.0
 _TAGS = (
     ("uptime_s", DataType.UDINT, "s", "Seconds since the kernel started", "内核运行时间"),
     ("updates", DataType.ULINT, "1", "Tag values taken in since the start", "已接收的标签更新数"),
-    ("bus_overflow", DataType.ULINT, "1", "Values lost because a subscriber was too slow", "因订阅者过慢而丢失的值"),
+    (
+        "bus_overflow",
+        DataType.ULINT,
+        "1",
+        "Values lost because a subscriber was too slow",
+        "因订阅者过慢而丢失的值",
+    ),
     ("components_faulted", DataType.UDINT, "1", "Components that are faulted now", "当前故障的组件数"),
     ("memory_mib", DataType.REAL, "MiBy", "Resident memory of the kernel", "内核驻留内存"),
     ("loop_lag_ms", DataType.REAL, "ms", "How late the event loop woke up", "事件循环延迟"),
@@ -29,7 +35,16 @@ _TAGS = (
 def declare() -> Declared:
     """Return the kernel's tags and the alarms on them."""
     tags = [
-        Tag(f"sys/kernel/{name}", kind, unit, unit, description=en, description_zh=zh, source="kernel", retention="short")
+        Tag(
+            f"sys/kernel/{name}",
+            kind,
+            unit,
+            unit,
+            description=en,
+            description_zh=zh,
+            source="kernel",
+            retention="short",
+        )
         for name, kind, unit, en, zh in _TAGS
     ]
     alarms = [
@@ -38,11 +53,16 @@ def declare() -> Declared:
             tag="sys/kernel/components_faulted",
             kind="high",
             limit=0.5,
-            on_delay="2s",  # type: ignore[arg-type]
+            on_delay="2s",
             priority="high",
             text=Text(en="A component is faulted", zh="有组件故障"),
-            cause=Text(en="It ended with an error and is restarted with back-off", zh="组件出错退出，正在退避重启"),
-            action=Text(en="See the system screen or `ironworks components list`", zh="查看系统画面或运行 ironworks components list"),
+            cause=Text(
+                en="It ended with an error and is restarted with back-off", zh="组件出错退出，正在退避重启"
+            ),
+            action=Text(
+                en="See the system screen or `ironworks components list`",
+                zh="查看系统画面或运行 ironworks components list",
+            ),
         ),
         AlarmConfig(
             name="kernel.values_lost",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from runtime.alarms.service import AlarmService
 from runtime.api.server import ApiServer
-from runtime.api.services import Services
 from runtime.assembly import Assembly
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import WallClock
@@ -112,9 +112,14 @@ class KernelPort:
 
 
 class Kernel:
-    """Runs an assembled plant until it is told to stop."""
+    """Runs an assembled plant until it is told to stop.
 
-    def __init__(self, assembly: Assembly, clock: Clock | None = None) -> None:
+    `extra` are components beside those of the plant's sections, for benches.
+    """
+
+    def __init__(
+        self, assembly: Assembly, clock: Clock | None = None, extra: Iterable[Component] = ()
+    ) -> None:
         self.plant = assembly.plant
         self.clock: Clock = clock or WallClock()
         self.started_ns = self.clock.now_ns()
@@ -139,11 +144,12 @@ class Kernel:
         core: list[tuple[str, Component]] = [("kernel", Figures(self)), ("alarms", self.alarms)]
         if self.historian:
             core.append(("historian", self.historian))
-        self.api = ApiServer(self._services())
+        self.api = ApiServer(self)
         core.append(("api", self.api))
         self._core = [component.name for _, component in core]
         field = [(entry.key, entry.plugin.build(self.plant, entry.config)) for entry in assembly.sections]
         plain = [(str(key[0]).removesuffix("s"), each) for key, components in field for each in components]
+        plain += [("extra", each) for each in extra]
         self._field = [component.name for _, component in plain]
         for kind, component in core + plain:
             port = self._ports[component.name] = KernelPort(self, component.name)
@@ -161,10 +167,13 @@ class Kernel:
             await self._restore()
             core = asyncio.create_task(self.supervisor.run(*self._core))
             field = asyncio.create_task(self.supervisor.run(*self._field))
-            await stop.wait()
-            for task in (field, core):  # the field first: its last values still reach the stores
+            told = asyncio.create_task(stop.wait())
+            await asyncio.wait({told, core}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (told, field, core):  # the field first: its last values still reach the stores
                 task.cancel()
                 await asyncio.wait({task})
+            if not core.cancelled():
+                core.result()
         finally:
             self.api.release()
             await self.journal.close()
@@ -174,7 +183,7 @@ class Kernel:
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
         if tags:
             self.bus.publish(initial_values(tags, self.started_ns))
-            self.bus.publish(await self.journal.operator_values(self.plant.tags))
+            self.bus.publish(await self.journal.operator_values(self.table))
 
     def emit(self, event: Event) -> None:
         self.bus.emit(event)
@@ -185,24 +194,9 @@ class Kernel:
         return {
             "ok": not any(state in ("faulted", "degraded") for state in states),
             "components": {state: states.count(state) for state in sorted(set(states))},
-            "history": self.historian.stats() if self.historian else {},
+            "history": asdict(self.historian.stats()) if self.historian else None,
             "bus": {"updates": self.table.updates, "overflow": self.bus.overflow},
         }
-
-    def _services(self) -> Services:
-        return Services(
-            plant=self.plant,
-            clock=self.clock,
-            started_ns=self.started_ns,
-            bus=self.bus,
-            gate=self.gate,
-            identity=self.identity,
-            alarms=_Alarms(self),
-            records=self.journal,
-            history=self.historian,
-            components=_Components(self),
-            health=self.health,
-        )
 
     def _deliver(self, command: GateCommand) -> bool:
         port = self._ports.get(command.tag.source)
@@ -234,32 +228,6 @@ class Kernel:
             self.supervisor.restart(name)
 
         await self.gate.audited("restart", name, actor, reason, work)
-
-
-class _Alarms:
-    """Alarms as the API sees them: read freely, acknowledged with an audit row."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-
-    def views(self) -> list[dict[str, Any]]:
-        return self._kernel.alarms.views()
-
-    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
-        await self._kernel.acknowledge(alarm, actor, comment)
-
-
-class _Components:
-    """Components as the API sees them."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-
-    def views(self) -> list[dict[str, Any]]:
-        return self._kernel.supervisor.views()
-
-    async def restart(self, name: str, actor: Actor) -> None:
-        await self._kernel.restart(name, actor)
 
 
 def open_kernel(assembly: Assembly) -> Kernel:

@@ -76,7 +76,7 @@ class Supervisor:
             life.task = asyncio.create_task(self._live(life), name=f"component {name}")
             tasks.append(life.task)
         try:
-            await asyncio.wait(tasks)
+            await asyncio.wait([*tasks, asyncio.get_running_loop().create_future()])
         finally:
             for task in tasks:
                 task.cancel()
@@ -181,7 +181,13 @@ class Supervisor:
             life.since_ns = self._clock.now_ns()
         life.state, life.text = state, text
         name = life.component.name
-        level = logging.ERROR if state is State.FAULTED else logging.WARNING if state is State.DEGRADED else logging.INFO
+        level = (
+            logging.ERROR
+            if state is State.FAULTED
+            else logging.WARNING
+            if state is State.DEGRADED
+            else logging.INFO
+        )
         log.log(level, "%s %s%s", name, state.value, f": {text}" if text else "")
         data = {"component": life.view()}
         self._emit(Event(f"component.{state.value}", name, self._clock.now_ns(), text, data))

@@ -141,7 +141,7 @@ async def _headless(
         "scan_p50_us": values.get("sys/plc/scan_p50_us"),
         "scan_p99_us": values.get("sys/plc/scan_p99_us"),
         "tag_updates": health.bus.updates,
-        "samples_stored": health.history.committed,
+        "samples_stored": health.history.committed if health.history else 0,
         "alarms_raised": raised,
         "start_to_live_s": first_live_s,
         "ran_s": seconds,

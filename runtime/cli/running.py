@@ -9,6 +9,7 @@ import logging.handlers
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import typer
@@ -28,7 +29,9 @@ def run_plant(assembly: Assembly, *, attached: bool, seconds: float | None, verb
     asyncio.run(_until_stopped(kernel.run, attached, seconds))
 
 
-async def _until_stopped(run, attached: bool, seconds: float | None) -> None:  # type: ignore[no-untyped-def]
+async def _until_stopped(
+    run: Callable[[asyncio.Event], Awaitable[None]], attached: bool, seconds: float | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -59,8 +62,7 @@ def start_log(state: Path, verbose: bool) -> None:
     )
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     shown = logging.StreamHandler()
-    shown.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    shown.addFilter(_without_traceback)
+    shown.setFormatter(_Short())
     shown.setLevel(logging.INFO if verbose else logging.WARNING)
     root = logging.getLogger()
     root.handlers = [file, shown]
@@ -69,10 +71,8 @@ def start_log(state: Path, verbose: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
-def _without_traceback(record: logging.LogRecord) -> logging.LogRecord:
-    """Keep tracebacks in the file: people at the terminal get the message."""
-    if not record.exc_info:
-        return record
-    plain = logging.makeLogRecord(record.__dict__)
-    plain.exc_info, plain.exc_text = None, None
-    return plain
+class _Short(logging.Formatter):
+    """Keeps tracebacks in the file: people at the terminal get the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname} {record.getMessage()}"

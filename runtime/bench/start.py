@@ -1,0 +1,97 @@
+"""`ironworks bench start`: seconds to the first live tag, and the memory of all processes."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from runtime.client import Endpoint
+
+MEMORY_GOAL_MIB = 300
+HEAD = """\
+drivers:
+  - {kind: simulated, name: device, period: 1s}
+  - {kind: opcua.server, name: opcua, port: 0}
+plc: {sources: ["*.st"]}
+"""
+PROGRAM = """\
+PROGRAM Main
+VAR
+    n : UDINT;
+    ramp : TON;
+END_VAR
+n := n + 1;
+ramp(IN := NOT ramp.Q, PT := T#1s);
+END_PROGRAM
+"""
+
+
+def bench(
+    tags: Annotated[int, typer.Option(help="Number of tags, each new every second.")] = 10_000,
+    seconds: Annotated[float, typer.Option(help="How long it runs before memory is taken.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Seconds to the first live tag; resident memory and CPU of all processes of `ironworks run`."""
+    from runtime.bench.load import plant_of
+    from runtime.bench.report import Figure, report
+    from runtime.cli.demo import running
+    from runtime.clock import monotonic_ns
+
+    with tempfile.TemporaryDirectory(prefix="ironworks-bench-") as folder:
+        file = plant_of(Path(folder), tags, "device", "noise(1s)", HEAD)
+        file.with_name("main.st").write_text(PROGRAM, encoding="utf-8")
+        live_s = []
+        for wait_s in (0.0, seconds):  # the second start finds the PLC compiled
+            began_ns = monotonic_ns()
+            with running(file) as (endpoint, child):
+                live_s.append(asyncio.run(_until_live(endpoint, began_ns)))
+                memory_mib, cpu = asyncio.run(_settled(child, wait_s))
+    report(
+        "start",
+        [
+            Figure("first live tag, PLC to be compiled", live_s[0], "s"),
+            Figure("first live tag, PLC compiled before", live_s[1], "s"),
+            Figure("resident memory, all processes", memory_mib, "MiB", MEMORY_GOAL_MIB, at_least=False),
+            Figure("CPU, all processes", cpu * 100, "% of a core"),
+        ],
+        as_json,
+    )
+
+
+async def _until_live(endpoint: Endpoint, began_ns: int) -> float:
+    """Return the seconds until a tag of the device is good."""
+    from runtime.client import PlantClient, Values
+    from runtime.clock import monotonic_ns
+
+    async with PlantClient(endpoint) as client:
+        async for message in client.stream(tags=["unit0/*"], interval_ms=50):
+            if isinstance(message, Values) and any(quality == 0 for _, _, quality, _ in message.rows):
+                break
+    return (monotonic_ns() - began_ns) / 1e9
+
+
+async def _settled(child: subprocess.Popen[bytes], seconds: float) -> tuple[float, float]:
+    """Let it run; return the resident MiB and the share of a core of the process and its children."""
+    import psutil
+
+    from runtime.clock import WallClock
+
+    kernel = psutil.Process(child.pid)
+
+    def family() -> list[psutil.Process]:
+        return [kernel, *kernel.children(recursive=True)]
+
+    def used_s() -> float:
+        times = [each.cpu_times() for each in family()]
+        return float(sum(each.user + each.system for each in times))
+
+    before_s = used_s()
+    await WallClock().sleep(seconds)
+    share = (used_s() - before_s) / seconds if seconds else 0.0
+    return sum(each.memory_info().rss for each in family()) / 2**20, share
