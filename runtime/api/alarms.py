@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
+from runtime.api.texts import Comment
 from runtime.client import AlarmList, AlarmView, JournalEntry, JournalPage
 from runtime.contract import Role
 from runtime.errors import WriteRejectedError
-from runtime.journal import alarm_log
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
@@ -26,7 +26,7 @@ class AcknowledgeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    comment: Annotated[str, Field(max_length=500)] = ""
+    comment: Comment = ""
 
 
 def alarm_view(fields: Mapping[str, Any]) -> AlarmView:
@@ -49,7 +49,7 @@ def router(services: Services) -> APIRouter:
     @routes.get("/alarms/journal", **answers(JournalPage, "Transitions, newest first."))
     async def journal(limit: Limit = 100, before: Before = None) -> Json:
         """Return what happened to the alarms."""
-        rows = await services.journal.read(alarm_log, limit, before)
+        rows = await services.journal.alarm_log(limit, before)
         return Json(JournalPage(msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True)))
 
     @routes.post("/alarms/{name}/acknowledge", **answers(AlarmView, "The alarm, acknowledged on disk."))

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query
 from runtime.api.answers import Json, answers
 from runtime.api.services import Services
 from runtime.client import AuditEntry, AuditPage
-from runtime.journal import audit_log
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
@@ -22,7 +21,7 @@ def router(services: Services) -> APIRouter:
     @routes.get("/audit", **answers(AuditPage, "Attempts, newest first."))
     async def audit(limit: Limit = 100, before: Before = None) -> Json:
         """Return the audit trail."""
-        rows = await services.journal.read(audit_log, limit, before)
+        rows = await services.journal.audit(limit, before)
         return Json(AuditPage(msgspec.convert(rows, tuple[AuditEntry, ...], from_attributes=True)))
 
     return routes

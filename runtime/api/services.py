@@ -109,7 +109,8 @@ class Services(Protocol):
 
 def alarm_of(event: Event) -> Mapping[str, Any]:
     """Return the alarm that an `alarm.*` event tells of."""
-    return event.data
+    view: Mapping[str, Any] = event.data["alarm"]
+    return view
 
 
 def component_of(event: Event) -> Mapping[str, Any]:

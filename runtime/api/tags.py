@@ -6,11 +6,12 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt
 
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
+from runtime.api.texts import Comment, UnicodeText
 from runtime.api.views import TagViews, chosen, one
 from runtime.client import TagPage, TagView, Written
 from runtime.contract import Actor, Tag, Value
@@ -25,8 +26,8 @@ class WriteRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    value: StrictBool | StrictInt | StrictFloat | StrictStr
-    reason: Annotated[str, Field(max_length=500)] = ""
+    value: StrictBool | StrictInt | StrictFloat | UnicodeText
+    reason: Comment = ""
 
 
 def router(services: Services) -> APIRouter:

@@ -1,0 +1,99 @@
+"""What the commands that talk to a plant share: options, the connection, times, and printing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from runtime.errors import PlantError
+
+PlantOption = Annotated[
+    str | None,
+    typer.Option("--plant", "-p", help="Plant folder, plant file or http URL; else the only running plant."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+T = TypeVar("T")
+_SECOND_NS = 1_000_000_000
+
+
+def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
+    """Run `work` with a client of the plant; over http as $IRONWORKS_USER with $IRONWORKS_SECRET.
+
+    Raises:
+        ConnectError: the plant does not run.
+    """
+    from runtime.client import PlantClient, find
+
+    async def session() -> T:
+        user, secret = os.environ.get("IRONWORKS_USER"), os.environ.get("IRONWORKS_SECRET")
+        async with PlantClient(find(plant), user, secret) as client:
+            return await work(client)
+
+    return asyncio.run(session())
+
+
+def print_json(value: Any) -> None:
+    """Print one value as one line of JSON."""
+    import msgspec
+
+    print(msgspec.json.encode(value).decode(), flush=True)
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns; wide (Chinese) characters count double."""
+    from rich.cells import cell_len
+
+    lines = [header, *rows]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        cells = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def show(value: Any, unit: str = "") -> str:
+    """Write a value for people; a dash where there is none."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = f"{value:.7g}" if isinstance(value, float) else str(value)
+    return f"{text} {unit}" if unit else text
+
+
+def show_time(at_ns: int | None) -> str:
+    """Write a time in this machine's zone, to the millisecond."""
+    if not at_ns:
+        return "-"
+    at = datetime.fromtimestamp(at_ns // _SECOND_NS, UTC).astimezone()
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at_ns % _SECOND_NS // 1_000_000:03d}"
+
+
+def iso_time(at_ns: int) -> str:
+    """Write a time as ISO 8601 in UTC, to the nanosecond."""
+    at = datetime.fromtimestamp(at_ns // _SECOND_NS, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ns % _SECOND_NS:09d}Z"
+
+
+def parse_time(text: str, now_ns: int) -> int:
+    """Return the ns of `now`, of `-1h` (before now), or of an ISO 8601 time (local without zone).
+
+    Raises:
+        PlantError: it is none of these.
+    """
+    from runtime.config import parse_duration_ns
+
+    word = text.strip()
+    if word == "now":
+        return now_ns
+    try:
+        if word.startswith("-"):
+            return now_ns - parse_duration_ns(word[1:])
+        at = datetime.fromisoformat(word)
+        return round(at.astimezone().timestamp() * 1_000_000) * 1000
+    except (ValueError, OverflowError, OSError) as exc:
+        raise PlantError(f"{text!r} is not a time", "write now, -1h, -30min, or 2026-05-01T08:00:00") from exc

@@ -1,0 +1,153 @@
+"""`ironworks read`, `write` and `watch`: present values, from a shell."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
+from runtime.errors import PlantError, WriteRejectedError
+
+if TYPE_CHECKING:
+    from runtime.client import PlantClient, TagView
+
+Patterns = Annotated[
+    list[str],
+    typer.Argument(help="Paths or globs: * within a level, ** across levels.", metavar="PATTERN..."),
+]
+_HEADER = ("path", "value", "quality", "time")
+
+
+def read(patterns: Patterns, plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Print present values."""
+    views: list[TagView] = ask(plant, lambda client: _matching(client, patterns))
+    if json:
+        print_json(views)
+    else:
+        print_table(_HEADER, [_row(view) for view in views])
+
+
+def write(
+    path: str,
+    value: str,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a value through the gate. Asks first when a person sits at the terminal."""
+    from runtime.config import parse_value
+    from runtime.contract import DataType
+
+    async def work(client: PlantClient) -> None:
+        tag = await client.tag(path)
+        try:
+            wanted = parse_value(DataType[tag.type], value)
+        except ValueError as exc:
+            raise WriteRejectedError(str(exc)) from exc
+        if sys.stdin.isatty() and not yes:
+            typer.confirm(
+                f"{tag.path}: {show(tag.value, tag.unit_text)} -> {show(wanted, tag.unit_text)}?", abort=True
+            )
+        written = await client.write(tag.path, wanted, reason)
+        if json:
+            print_json({"path": tag.path, "value": written.value, "previous": written.previous})
+        else:
+            previous, now = show(written.previous, tag.unit_text), show(written.value, tag.unit_text)
+            print(f"{tag.path}: {previous} -> {now}")
+
+    ask(plant, work)
+
+
+def watch(
+    patterns: Patterns,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+    interval_ms: Annotated[
+        int, typer.Option(min=50, max=10_000, help="Least time between two updates.")
+    ] = 200,
+) -> None:
+    """Follow values until interrupted: a live table, or one line a change with --json or in a pipe."""
+
+    async def work(client: PlantClient) -> None:
+        views = {view.id: view for view in await _matching(client, patterns)}
+        if sys.stdout.isatty() and not json:
+            await _table(client, patterns, views, interval_ms)
+        else:
+            await _lines(client, patterns, views, interval_ms, json)
+
+    try:
+        ask(plant, work)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return
+
+
+async def _matching(client: PlantClient, patterns: list[str]) -> list[TagView]:
+    views = await client.tags(*patterns)
+    if not views:
+        raise PlantError(
+            f"no tag matches {' '.join(patterns)}", "`ironworks read '**'` lists all; quote globs"
+        )
+    return views
+
+
+async def _lines(
+    client: PlantClient, patterns: list[str], views: dict[int, TagView], interval_ms: int, json: bool
+) -> None:
+    async for row in _rows(client, patterns, interval_ms):
+        id_, value, quality, source_ns = row
+        tag = views[id_]
+        if json:
+            print_json({"path": tag.path, "value": value, "quality": quality, "source_ns": source_ns})
+        else:
+            flag = "" if quality >> 30 == 0 else f"  quality 0x{quality:08X}"
+            print(f"{show_time(source_ns)}  {tag.path}  {show(value, tag.unit_text)}{flag}", flush=True)
+
+
+async def _table(
+    client: PlantClient, patterns: list[str], views: dict[int, TagView], interval_ms: int
+) -> None:
+    from contextlib import aclosing
+
+    import msgspec
+    from rich.live import Live
+    from rich.table import Table
+
+    from runtime.client import Values
+
+    def table() -> Table:
+        made = Table(*_HEADER, box=None, pad_edge=False)
+        for view in views.values():
+            made.add_row(*_row(view), style="" if view.quality >> 30 == 0 else "yellow")
+        return made
+
+    with Live(table(), auto_refresh=False) as live:
+        async with aclosing(client.stream(patterns, interval_ms=interval_ms)) as messages:
+            async for message in messages:
+                if not isinstance(message, Values):
+                    continue
+                for id_, value, quality, source_ns in message.rows:
+                    text = views[id_].quality_text if views[id_].quality == quality else f"0x{quality:08X}"
+                    views[id_] = msgspec.structs.replace(
+                        views[id_], value=value, quality=quality, quality_text=text, source_ns=source_ns
+                    )
+                live.update(table(), refresh=True)
+
+
+async def _rows(client: PlantClient, patterns: list[str], interval_ms: int) -> Any:
+    from contextlib import aclosing
+
+    from runtime.client import Values
+
+    async with aclosing(client.stream(patterns, interval_ms=interval_ms)) as messages:
+        async for message in messages:
+            if isinstance(message, Values):
+                for row in message.rows:
+                    yield row
+
+
+def _row(view: TagView) -> tuple[str, str, str, str]:
+    return view.path, show(view.value, view.unit_text), view.quality_text, show_time(view.source_ns)

@@ -1,0 +1,288 @@
+"""What HTTP clients get: reads, writes through the gate, roles, refusals in one shape."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from runtime.client import PlantClient
+from runtime.contract import Batch, DataType, Quality
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
+
+
+def test_the_client_sees_the_plant_and_is_admin_on_the_socket_of_its_own_account(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            info = await client.info()
+            assert (info.plant, info.root, info.title.in_language("zh")) == (
+                "brewery",
+                "site/area/line",
+                "啤酒厂",
+            )
+            assert info.user.role == "admin"
+            assert info.started_ns <= info.now_ns
+
+    asyncio.run(main())
+
+
+def test_a_tag_has_value_quality_and_time_and_no_value_while_bad(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            before = await client.tag("tank/level")
+            assert (before.value, before.quality_text) == (None, "BadWaitingForInitialData")
+            desk.port.set("tank/level", 42.5)
+            tag = await client.tag("site/area/line/tank/level")
+            assert (tag.value, tag.unit_text, tag.quality_text) == (42.5, "%", "Good")
+            assert tag.source_ns > before.source_ns
+            desk.port.set("tank/level", 42.5, Quality.BAD_NO_COMMUNICATION)
+            assert (await client.tag("tank/level")).value is None
+
+    asyncio.run(main())
+
+
+def test_values_keep_their_type_and_all_64_bits(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            for path, value in (
+                ("pump/count", -(2**63)),
+                ("pump/mask", 2**64 - 1),
+                ("tank/batch", "批次 7"),
+                ("tank/setpoint", 5.0),
+            ):
+                assert (await client.write(path, value)).value == value
+                assert (await client.tag(path)).value == value
+            assert isinstance((await client.tag("tank/setpoint")).value, float)
+            desk.port.set("tank/level", 7.0)
+            await client.write("pump/run", True)
+            assert (await client.tag("pump/run")).value is True
+
+    asyncio.run(main())
+
+
+def test_not_a_number_reads_as_null(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            desk.port.set("tank/level", float("nan"))
+            assert (await client.tag("tank/level")).value is None
+
+    asyncio.run(main())
+
+
+def test_tags_come_in_pages_and_by_glob(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            paths = [tag.path for tag in await client.tags("tank/*")]
+            assert paths == [
+                f"site/area/line/tank/{name}" for name in ("level", "setpoint", "limit", "batch")
+            ]
+            raw = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=client.endpoint.socket))
+            async with raw:
+                first = (await raw.get("http://x/api/v1/tags?limit=2&match=**")).json()
+                rest = (await raw.get(f"http://x/api/v1/tags?match=**&after={first['next']}")).json()
+            assert [tag["id"] for tag in first["tags"] + rest["tags"]] == list(range(len(desk.plant.tags)))
+            assert rest["next"] is None
+
+    asyncio.run(main())
+
+
+def test_a_write_tells_the_previous_value_and_is_audited(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            await client.write("tank/setpoint", 10)
+            written = await client.write("tank/setpoint", 20.5, "new recipe")
+            assert (written.previous, written.value) == (10.0, 20.5)
+            newest = (await client.audit(1))[0]
+            assert (newest.action, newest.outcome, newest.reason) == ("write", "done", "new recipe")
+            assert newest.target == "site/area/line/tank/setpoint"
+            assert len(await client.audit(10, before=newest.seq)) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        ("tank/setpoint", 101, "out of range"),
+        ("tank/setpoint", "hot", "REAL cannot be"),
+        ("tank/level", 5, "read only"),
+        ("pump/run", True, "interlock"),
+        ("pump/count", 2**63, "outside LINT"),
+        ("pump/count", 10**400, "pump/count"),
+        ("tank/setpoint", 10**400, "tank/setpoint"),
+    ],
+)
+def test_a_refused_write_says_why_and_changes_nothing(desk: Any, path: str, value: object, why: str) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            desk.port.set("tank/level", 1.0)
+            with pytest.raises(WriteRejectedError, match=why):
+                await client.write(path, value)
+            if path != "tank/level":
+                assert desk.port.value(path) is None
+            assert (await client.audit(1))[0].outcome == "refused"
+
+    asyncio.run(main())
+
+
+def test_an_unknown_tag_is_not_found_and_a_close_one_is_named(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            with pytest.raises(PlantError, match="tank/level"):
+                await client.tag("tank/levle")
+            with pytest.raises(PlantError, match="no tag"):
+                await client.tags("tank/levle")
+
+    asyncio.run(main())
+
+
+def test_on_tcp_nobody_is_viewer_and_a_secret_makes_the_user(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            place = type(endpoint)(http=endpoint.http)
+            async with PlantClient(place) as nobody:
+                assert (await nobody.info()).user.role == "viewer"
+                with pytest.raises(WriteRejectedError, match="needs operator"):
+                    await nobody.write("tank/setpoint", 5)
+                with pytest.raises(WriteRejectedError, match="restart"):
+                    await nobody.restart("idle")
+            for _ in range(2):
+                async with PlantClient(place, "olga", "hops & malt") as olga:
+                    assert (await olga.info()).user.name == "olga"
+                    assert (await olga.write("tank/setpoint", 5)).value == 5
+                    with pytest.raises(WriteRejectedError, match="needs engineer"):
+                        await olga.write("tank/limit", 5)
+            for name, secret in (("olga", "wrong"), ("nobody", "hops & malt"), ("olga", "")):
+                async with PlantClient(place, name, secret) as wrong:
+                    with pytest.raises(PlantError, match="wrong"):
+                        await wrong.info()
+            async with httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+                for header in ("Basic ???", "Bearer abc", "Basic", ""):
+                    answer = await raw.get("/api/v1/info", headers={"Authorization": header})
+                    assert answer.status_code == 401
+                    assert "Basic" in answer.headers["www-authenticate"]
+
+    asyncio.run(main())
+
+
+def test_foreign_host_origin_and_large_bodies_are_refused_on_tcp(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            for name, value, status in (
+                ("Host", "evil.example", 403),
+                ("Host", "127.0.0.1.evil.example:80", 403),
+                ("Host", "[", 403),
+                ("Origin", "https://evil.example", 403),
+                ("Origin", "null", 403),
+                ("Host", "localhost:1234", 200),
+                ("Origin", "http://localhost:9", 200),
+            ):
+                answer = await raw.get("/api/v1/info", headers={name: value})
+                assert answer.status_code == status, (name, value)
+                assert status == 200 or answer.json()["remedy"]
+            big = b'{"value": "' + b"x" * 2**20 + b'"}'
+            json = {"Content-Type": "application/json"}
+            answer = await raw.put("/api/v1/tags/tank/batch", content=big, headers=json)
+            assert answer.status_code == 413
+
+            async def chunks():
+                for start in range(0, len(big), 50_000):
+                    yield big[start : start + 50_000]
+
+            answer = await raw.put("/api/v1/tags/tank/batch", content=chunks(), headers=json)
+            assert answer.status_code == 413
+            assert "access-control-allow-origin" not in (await raw.get("/api/v1/info")).headers
+
+    asyncio.run(main())
+
+
+def test_an_alarm_is_listed_acknowledged_and_in_the_journal(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            assert await client.alarms() == ()
+            assert {each.name: each.state for each in await client.alarms(all=True)}["tank.high"] == "normal"
+            await desk.overflow_the_tank()
+            (alarm,) = await client.alarms()
+            assert (alarm.name, alarm.active, alarm.value, alarm.text.zh) == ("tank.high", True, 95.0, "罐满")
+            done = await client.acknowledge("tank.high", "on my way")
+            assert (done.state, done.comment) == ("acknowledged", "on my way")
+            with pytest.raises(WriteRejectedError, match="nothing to acknowledge"):
+                await client.acknowledge("tank.high")
+            with pytest.raises(WriteRejectedError, match="no alarm"):
+                await client.acknowledge("tank.hihg")
+            journal = await client.alarm_journal()
+            assert [each.transition for each in journal] == ["acknowledged", "raised"]
+
+    asyncio.run(main())
+
+
+def test_components_and_health(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            (idle,) = await client.components()
+            assert (idle.name, idle.state) == ("idle", "running")
+            assert (await client.restart("idle")).name == "idle"
+            await desk.until(lambda: desk.supervisor.views()[0]["restarts"] == 1)
+            with pytest.raises(PlantError, match="no component"):
+                await client.restart("idel")
+            health = await client.health()
+            assert health.ok
+            assert health.history is None
+
+    asyncio.run(main())
+
+
+def test_history_and_trend(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            with pytest.raises(PlantError, match="keeps no history"):
+                await client.history(["tank/level"], 0, 10)
+            raw = [DataType.REAL.encode(value) for value in (1.0, 2.0, 6.0)]
+            quality = np.array([0, Quality.BAD, 0], np.uint32)
+            desk.remember(Batch.of([0, 0, 0], raw, np.array([10, 20, 30]), quality))
+            (series,) = await client.history(["tank/level"], 10, 40)
+            assert series.points == ((10, 1.0, 0), (20, None, int(Quality.BAD)), (30, 6.0, 0))
+            assert (await client.history(["tank/level"], 10, 40, limit=1))[0].points == ((10, 1.0, 0),)
+            (trend,) = await client.trend(["tank/level"], 0, 40, 1)
+            assert trend.points == ((0, 1.0, 3.0, 6.0),)
+            for paths, start, end, why in (
+                (["tank/levle"], 0, 9, "no tag"),
+                (["tank/level"], 9, 9, "not after"),
+                ([], 0, 9, "tag"),
+            ):
+                with pytest.raises(PlantError, match=why):
+                    await client.history(paths, start, end)
+            with pytest.raises(PlantError, match="is text"):
+                await client.trend(["tank/batch"], 0, 9, 1)
+
+    asyncio.run(main())
+
+
+def test_openapi_describes_every_answer(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            document = (await raw.get("/api/v1/openapi.json")).json()
+            schemas = document["components"]["schemas"]
+            for path, methods in document["paths"].items():
+                for method, operation in methods.items():
+                    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+                    assert schema["$ref"].rpartition("/")[2] in schemas, (path, method)
+                    assert "4XX" in operation["responses"]
+            assert {"TagView", "AlarmView", "Subscription", "Refusal"} <= schemas.keys()
+            assert (await raw.get("/docs")).status_code == 404
+            missing = await raw.get("/api/v1/nothing")
+            assert (missing.status_code, set(missing.json())) == (404, {"error", "remedy"})
+
+    asyncio.run(main())
+
+
+def test_a_plant_that_is_gone_is_told_as_such(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            client = await PlantClient(endpoint).__aenter__()
+        with pytest.raises(ConnectError, match="cannot be reached"):
+            await client.info()
+        await client.__aexit__(None, None, None)
+
+    asyncio.run(main())

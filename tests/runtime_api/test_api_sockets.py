@@ -1,0 +1,100 @@
+"""Where a plant can be found: private socket, port, registration; twice is refused, leftovers are not."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.api import ApiServer
+from runtime.api.registration import peer_credentials
+from runtime.client import Endpoint, find, plant_file, registration_name, running
+from runtime.errors import ConnectError, PlantError
+
+
+def test_the_socket_is_private_and_gone_after_the_stop(desk: Any, runtime_home: Path) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            folder = Path(endpoint.socket or "").parent
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert (endpoint.pid, endpoint.plant) == (os.getpid(), "brewery")
+            assert find(desk.plant.file) == find(None) == endpoint
+            assert running() == [endpoint]
+        assert list(folder.iterdir()) == []
+        assert running() == []
+
+    asyncio.run(main())
+
+
+def test_a_plant_runs_only_once(desk: Any, folder: Path) -> None:
+    async def main() -> None:
+        async with desk.serving():
+            with pytest.raises(PlantError, match=rf"already running \(pid {os.getpid()}\)"):
+                ApiServer(type(desk)(folder)).bind()
+            assert find(folder)
+
+    asyncio.run(main())
+
+
+def test_what_a_killed_plant_left_is_ignored_and_replaced(desk: Any, runtime_home: Path) -> None:
+    async def main() -> None:
+        base = runtime_home / "ironworks" / registration_name(desk.plant.file)
+        base.parent.mkdir(mode=0o700)
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(f"{base}.sock")
+        stale = {"pid": 2**22 + 1, "plant": "brewery", "file": str(desk.plant.file), "socket": f"{base}.sock"}
+        base.with_suffix(".json").write_text(json.dumps(stale))
+        (base.parent / "rubbish.json").write_text("{")
+        with pytest.raises(ConnectError, match="is not running"):
+            find(desk.plant.file)
+        async with desk.serving() as endpoint:
+            assert endpoint.pid == os.getpid()
+
+    asyncio.run(main())
+
+
+def test_a_port_in_use_names_the_port_and_the_place(desk: Any, folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        file = folder / "plant.yaml"
+        file.write_text(file.read_text("utf-8").replace("port: 0", f"port: {port}"), "utf-8")
+        with pytest.raises(
+            PlantError, match=rf"plant.yaml:\d+:\d+: port {port} on 127.0.0.1 is used"
+        ) as error:
+            ApiServer(type(desk)(folder)).bind()
+        assert "plant.yaml" in error.value.remedy
+        assert running() == []
+
+
+def test_a_runtime_folder_that_others_may_enter_is_refused(desk: Any, runtime_home: Path) -> None:
+    (runtime_home / "ironworks").mkdir(mode=0o777)
+    (runtime_home / "ironworks").chmod(0o777)
+    with pytest.raises(PlantError, match="not a private folder"):
+        ApiServer(desk).bind()
+
+
+def test_the_kernel_knows_the_account_at_the_other_end() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert peer_credentials(ours) == (os.getpid(), os.getuid())
+
+
+def test_find_says_what_is_wrong(runtime_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConnectError, match="no plant is running"):
+        find()
+    with pytest.raises(PlantError, match="no such plant"):
+        find(tmp_path / "nowhere")
+    (tmp_path / "plant.yaml").write_text("plant: x\n")
+    assert plant_file(None) == (tmp_path / "plant.yaml").resolve()
+    with pytest.raises(ConnectError, match="is not running"):
+        find()
+    assert find("http://127.0.0.1:1/") == Endpoint(http="http://127.0.0.1:1")
+    monkeypatch.setenv("IRONWORKS_PLANT", "http://127.0.0.1:2")
+    assert find().http == "http://127.0.0.1:2"

@@ -1,0 +1,180 @@
+"""The stream: what is there, then what changes, the newest per tag, at the client's pace."""
+
+import asyncio
+import json
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect, unix_connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from runtime.bus import Mailbox
+from runtime.client import AlarmChange, ComponentChange, PlantClient, Values
+from runtime.contract import Event
+from runtime.errors import ConnectError, PlantError
+
+
+async def _open(desk_endpoint, **wanted):
+    websocket = await unix_connect(desk_endpoint.socket, "ws://x/api/v1/stream")
+    await websocket.send(json.dumps(wanted))
+    return websocket
+
+
+async def _drain(take):
+    while True:
+        await take()
+
+
+def test_present_values_come_first_then_only_what_changed(desk: Any) -> None:
+    async def main() -> None:
+        desk.port.set("tank/level", 1.0)
+        async with desk.client() as client, aclosing(client.stream(["tank/*"], interval_ms=50)) as stream:
+            first = await anext(stream)
+            assert isinstance(first, Values)
+            assert {row[0]: row[1] for row in first.rows} == {0: 1.0, 1: None, 2: None, 3: None}
+            desk.port.set("tank/batch", "b1")
+            desk.port.set("pump/count", 1)
+            second = await anext(stream)
+            assert [(row[0], row[1], row[2]) for row in second.rows] == [(3, "b1", 0)]
+
+    asyncio.run(main())
+
+
+def test_a_client_that_does_not_read_gets_the_newest_and_costs_no_memory(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            websocket = await _open(endpoint, tags=["tank/level"], interval_ms=50)
+            await websocket.recv()
+            text = "x" * 1000
+            for number in range(2000):
+                desk.port.set("tank/level", float(number % 100))
+                desk.port.set("tank/batch", text)
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+            desk.port.set("tank/level", 77.0)
+            seen: list[float] = []
+            while 77.0 not in seen:
+                seen += [row[1] for row in json.loads(await websocket.recv())["rows"]]
+            assert len(seen) < 20
+            await websocket.close()
+
+    asyncio.run(main())
+
+
+def test_a_client_may_ask_for_something_else_at_any_time(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            websocket = await _open(endpoint, tags=["tank/level"])
+            assert len(json.loads(await websocket.recv())["rows"]) == 1
+            await websocket.send(json.dumps({"tags": ["pump/*"]}))
+            rows = json.loads(await websocket.recv())["rows"]
+            assert {row[0] for row in rows} == {4, 5, 6}
+            await websocket.send(json.dumps({"components": True}))
+            assert json.loads(await websocket.recv())["component"]["name"] == "idle"
+            desk.port.set("pump/count", 3)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await websocket.recv()
+            await websocket.close()
+        assert not [each for each in desk.bus._subscriptions if isinstance(each, Mailbox)]
+
+    asyncio.run(main())
+
+
+def test_alarms_and_components_stand_first_and_then_change(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            await desk.overflow_the_tank()
+            async with aclosing(client.stream(alarms=True, components=True)) as stream:
+                standing = [await anext(stream), await anext(stream)]
+                assert {type(each) for each in standing} == {AlarmChange, ComponentChange}
+                await client.acknowledge("tank.high")
+                change = await anext(stream)
+                assert isinstance(change, AlarmChange)
+                assert change.alarm.state == "acknowledged"
+                await client.restart("idle")
+                change = await anext(stream)
+                assert isinstance(change, ComponentChange)
+                assert change.component.state == "starting"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        ("nonsense", "not a subscription"),
+        ('{"tags": "tank"}', "not a subscription"),
+        ('{"tag": ["tank/level"]}', "not a subscription"),
+        ('{"tags": ["tank/levle"]}', "no tag"),
+        ('{"tags": ["**a**b**c**d**"]}', "too many"),
+    ],
+)
+def test_a_wrong_request_closes_the_stream_with_the_reason(desk: Any, request_: str, why: str) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            websocket = await unix_connect(endpoint.socket, "ws://x/api/v1/stream")
+            await websocket.send(request_)
+            with pytest.raises(ConnectionClosed) as closed:
+                await websocket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+            assert why in closed.value.rcvd.reason
+
+    asyncio.run(main())
+
+
+def test_the_stream_asks_for_host_origin_and_secret_like_the_rest(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            url = f"ws{(endpoint.http or '').removeprefix('http')}/api/v1/stream"
+            for headers, status in (
+                ({"Origin": "https://evil.example"}, 403),
+                ({"Authorization": "Basic b2xnYTp4"}, 401),
+            ):
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(url, additional_headers=headers, proxy=None)
+                assert refused.value.response.status_code == status
+            place = type(endpoint)(http=endpoint.http)
+            with pytest.raises(PlantError, match="wrong"):
+                await anext(PlantClient(place, "olga", "bad").stream(["**"]))
+            async with aclosing(PlantClient(place, "olga", "hops & malt").stream(["tank/level"])) as stream:
+                assert isinstance(await anext(stream), Values)
+
+    asyncio.run(main())
+
+
+def test_alarms_that_a_slow_client_lost_close_its_stream(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr("runtime.bus.EVENT_LIMIT", 3)
+        async with desk.serving() as endpoint:
+            websocket = await _open(endpoint, alarms=True)
+            await desk.until(lambda: len(desk.bus._streams) == 1)
+            for level in range(10):
+                desk.port.set("tank/level", 99.0 if level % 2 else 1.0)
+            view = desk.alarm()
+            for _ in range(10):
+                desk.bus.emit(Event("alarm.raised", "alarms", 1, "", {"alarm": view}))
+            with pytest.raises(ConnectionClosed) as closed:
+                await _drain(websocket.recv)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1013
+
+    asyncio.run(main())
+
+
+def test_stopping_the_plant_ends_streams_within_two_seconds(desk: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with desk.serving() as endpoint:
+            streams = [PlantClient(endpoint).stream(["**"]) for _ in range(3)]
+            for stream in streams:
+                await anext(stream)
+            stopping = loop.time()
+        assert loop.time() - stopping < 2
+        for stream in streams:
+            with pytest.raises(ConnectError):
+                await _drain(stream.__anext__)
+
+    asyncio.run(main())
