@@ -71,10 +71,10 @@ def from_variant(data_type: DataType, variant: ua.Variant | None) -> Value:
     if value is None:
         raise TypeError("null")
     if data_type is DataType.TIME:
-        ns = value * 1e6
+        ns: float = value * 1e6
         if ns != ns or abs(ns) >= 2**63:  # noqa: PLR0124 - NaN
             raise TypeError("not a duration")
-        return int(round(ns))
+        return round(ns)
     if data_type is DataType.DT:
         at = value if value.tzinfo else value.replace(tzinfo=UTC)
         return int((at - _EPOCH) // _MICROSECOND) * 1000

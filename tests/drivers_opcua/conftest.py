@@ -67,7 +67,7 @@ class Serve:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(component.run(port))
             async with asyncio.timeout(20):
-                while not component.url:
+                while not component.url:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             try:
                 yield Served(port, component.url, task, component)

@@ -1,0 +1,335 @@
+"""What a hostile client tries, on our server and, to show that the test can fail, on the stock one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from asyncua import Client, Server, ua
+from asyncua.ua.uaerrors import UaStatusCodeError
+
+ALLOWED = (AssertionError, pytest.fail.Exception, TimeoutError)
+STOCK = pytest.mark.xfail(strict=True, raises=ALLOWED, reason="the stock server allows it")
+BOTH = pytest.mark.parametrize("kind", ["ours", pytest.param("stock", marks=STOCK)])
+
+
+class Serving:
+    def __init__(self, serve: Any, kind: str) -> None:
+        self.serve, self.kind = serve, kind
+
+    @asynccontextmanager
+    async def __call__(self, **config: Any) -> AsyncIterator[str]:
+        if self.kind == "ours":
+            async with self.serve(**config) as served:
+                served.port.set("line/speed", 1.0)
+                yield served.url
+            return
+        server = Server()
+        await server.init()
+        server.set_endpoint("opc.tcp://127.0.0.1:0/")
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        await server.register_namespace("urn:stock")
+        speed = await server.nodes.objects.add_variable(
+            ua.NodeId("nb/bottling/line1/line/speed", 2), "speed", 1.0
+        )
+        await speed.set_writable()
+        async with server:
+            yield f"opc.tcp://127.0.0.1:{server.bserver.port}/"
+
+
+@pytest.fixture
+def serving(serve: Any, kind: str) -> Serving:
+    return Serving(serve, kind)
+
+
+SPEED = "ns=2;s=nb/bottling/line1/line/speed"
+
+
+def port_of(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
+
+
+async def opened(url: str) -> Client:
+    """A client with a channel but no session."""
+    client = Client(url, timeout=5)
+    await client.connect_socket()
+    await client.send_hello()
+    await client.open_secure_channel()
+    return client
+
+
+async def dropped(client: Client) -> None:
+    client.disconnect_socket()
+
+
+@BOTH
+def test_a_password_of_admin_must_be_right(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            client = Client(url, timeout=5)
+            client.set_user("admin")
+            client.set_password("wrong")
+            with pytest.raises(UaStatusCodeError) as caught:
+                await client.connect()
+            assert ua.StatusCode(caught.value.code).name == "BadUserAccessDenied"
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_session_tokens_cannot_be_guessed(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            tokens = []
+            for _ in range(2):
+                client = await opened(url)
+                await client.create_session()
+                tokens.append(client.uaclient.protocol.authentication_token.Identifier)
+                await dropped(client)
+            assert all(isinstance(each, bytes) and len(each) == 32 for each in tokens)
+            assert tokens[0] != tokens[1]
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_failed_activation_does_not_attach_to_a_live_session(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url, Client(url, timeout=5) as victim:
+            thief = await opened(url)
+            thief.uaclient.protocol.authentication_token = victim.uaclient.protocol.authentication_token
+            params = ua.ActivateSessionParameters()
+            params.UserIdentityToken = ua.X509IdentityToken(CertificateData=b"junk")
+            with pytest.raises(UaStatusCodeError):
+                await thief.uaclient.activate_session(params)
+            with pytest.raises(UaStatusCodeError):
+                await thief.get_node(SPEED).read_value()
+            assert await victim.get_node(SPEED).read_value() == 1.0
+            await dropped(thief)
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_session_is_not_handed_to_another_user(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            victim = Client(url, timeout=5)
+            if serving.kind == "ours":
+                victim.set_user("olga")
+                victim.set_password("pump")
+            async with victim:
+                thief = await opened(url)
+                thief.uaclient.protocol.authentication_token = victim.uaclient.protocol.authentication_token
+                params = ua.ActivateSessionParameters(UserIdentityToken=ua.AnonymousIdentityToken())
+                with pytest.raises(UaStatusCodeError):
+                    await thief.uaclient.activate_session(params)
+                assert await victim.get_node(SPEED).read_value() == 1.0
+                await dropped(thief)
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_each_request_needs_the_token_of_its_session(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url, Client(url, timeout=5) as client:
+            right = client.uaclient.protocol.authentication_token
+            client.uaclient.protocol.authentication_token = ua.NodeId(b"x" * 32, 0, ua.NodeIdType.ByteString)
+            with pytest.raises(UaStatusCodeError):
+                await client.get_node(SPEED).read_value()
+            client.uaclient.protocol.authentication_token = right
+            assert await client.get_node(SPEED).read_value() == 1.0
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_subscription_belongs_to_its_session(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url, Client(url, timeout=5) as one, Client(url, timeout=5) as other:
+            mine = await one.create_subscription(500, None)
+            results = await other.uaclient.delete_subscriptions([mine.subscription_id])
+            assert results[0].name == "BadSubscriptionIdInvalid"
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_size_claim_ends_the_connection_instead_of_taking_memory(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port_of(url))
+            writer.write(b"HELF" + (1 << 31).to_bytes(4, "little") + b"\0" * 100)
+            async with asyncio.timeout(3):
+                with pytest.raises((ConnectionError, EOFError)):
+                    await reader.readexactly(1)
+            writer.close()
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_many_chunks_before_login_end_the_connection(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            client = await opened(url)
+            protocol = client.uaclient.protocol
+            channel = protocol._connection.security_token
+            sequence = protocol._connection._sequence_number
+            transport = protocol.transport
+
+            def send(chunks: int) -> None:
+                nonlocal sequence
+                for _ in range(chunks):
+                    sequence += 1
+                    numbers = (channel.ChannelId, channel.TokenId, sequence, 77)
+                    body = b"".join(each.to_bytes(4, "little") for each in numbers) + b"\0" * 20_000
+                    transport.write(b"MSGC" + (8 + len(body)).to_bytes(4, "little") + body)
+
+            send(2)
+            await asyncio.sleep(0.1)
+            assert not transport.is_closing()
+            send(3)
+            async with asyncio.timeout(3):
+                while not transport.is_closing():  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_server_cannot_be_registered_by_a_stranger(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            client = await opened(url)
+            registered = ua.RegisteredServer(ServerUri="urn:evil", ServerNames=[ua.LocalizedText("evil")])
+            with pytest.raises(UaStatusCodeError):
+                await client.uaclient.register_server(registered)
+            await dropped(client)
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_publishing_interval_of_nothing_is_revised(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url, Client(url, timeout=5) as client:
+            wanted = ua.CreateSubscriptionParameters(0.001, 1000, 10, 0, True, 0)
+            result = await client.uaclient.create_subscription(wanted, callback=lambda _: None)
+            assert result.RevisedPublishingInterval >= 50
+
+    asyncio.run(main())
+
+
+def test_more_connections_than_allowed_are_closed_and_the_others_served(serve: Any) -> None:
+    async def main() -> None:
+        async with serve(max_connections=3) as served:
+            served.port.set("line/speed", 1.0)
+            port = port_of(served.url)
+            async with Client(served.url, timeout=5) as client:
+                parked = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                async with asyncio.timeout(3):
+                    with pytest.raises((ConnectionError, EOFError)):
+                        await reader.readexactly(1)
+                writer.close()
+                assert await client.get_node(SPEED).read_value() == 1.0
+                for _, each in parked:
+                    each.close()
+
+    asyncio.run(main())
+
+
+def test_a_password_in_the_clear_is_refused(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            client = await opened(served.url)
+            await client.create_session()
+            token = ua.UserNameIdentityToken("username", "olga", b"pump", "")
+            with pytest.raises(UaStatusCodeError) as caught:
+                await client.uaclient.activate_session(ua.ActivateSessionParameters(UserIdentityToken=token))
+            assert ua.StatusCode(caught.value.code).name == "BadIdentityTokenRejected"
+            await dropped(client)
+
+    asyncio.run(main())
+
+
+def test_a_lost_connection_gets_its_session_and_subscriptions_back(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            served.port.set("line/speed", 1.0)
+            old = Client(served.url, timeout=5)
+            await old.connect()
+            subscription = await old.create_subscription(200, None)
+            await subscription.subscribe_data_change(old.get_node(SPEED))
+            token = old.uaclient.protocol.authentication_token
+            old.disconnect_socket()
+            await asyncio.sleep(0.05)
+            new = await opened(served.url)
+            new.uaclient.protocol.authentication_token = token
+            params = ua.ActivateSessionParameters(UserIdentityToken=ua.AnonymousIdentityToken())
+            await new.uaclient.activate_session(params)
+            assert await new.get_node(SPEED).read_value() == 1.0
+            results = await new.uaclient.delete_subscriptions([subscription.subscription_id])
+            assert results[0].is_good()
+            await dropped(new)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
+def test_basic256sha256_serves_reads_and_writes(serve: Any, mode: str, tmp_path: Any) -> None:
+    async def main() -> None:
+        from drivers.opcua.certificate import own_certificate
+
+        certificate, key = own_certificate(tmp_path, "urn:client", "client")
+        assert certificate.public_key() == key.public_key()
+        async with serve() as served:
+            served.port.set("line/speed", 1.0)
+            client = Client(served.url, timeout=10)
+            client.application_uri = "urn:client"
+            files = f"{tmp_path}/certificate.der,{tmp_path}/key.pem"
+            await client.set_security_string(f"Basic256Sha256,{mode},{files}")
+            client.set_user("olga")
+            client.set_password("pump")
+            async with client:
+                node = client.get_node(SPEED)
+                assert await node.read_value() == 1.0
+                await node.write_value(7.0, ua.VariantType.Float)
+                assert served.port.value("line/speed") == 7.0
+
+    asyncio.run(main())
+
+
+def test_from_the_network_there_is_no_session_without_security(serve: Any) -> None:
+    async def main() -> None:
+        async with serve(host="0.0.0.0") as served:
+            url = f"opc.tcp://127.0.0.1:{port_of(served.url)}/"
+            endpoints = await Client(url, timeout=5).connect_and_get_server_endpoints()
+            assert {each.SecurityMode.name for each in endpoints} == {"Sign", "SignAndEncrypt"}
+            client = await opened(url)
+            with pytest.raises(UaStatusCodeError) as caught:
+                await client.create_session()
+            assert ua.StatusCode(caught.value.code).name == "BadSecurityModeRejected"
+            await dropped(client)
+
+    asyncio.run(main())
+
+
+def test_the_certificate_is_kept_and_its_key_is_private(tmp_path: Any) -> None:
+    from drivers.opcua.certificate import own_certificate
+    from runtime.errors import StoreError
+
+    folder = tmp_path / "opcua" / "x"
+    first, _ = own_certificate(folder, "urn:a", "Ironworks")
+    again, _ = own_certificate(folder, "urn:a", "Ironworks")
+    other, _ = own_certificate(folder, "urn:b", "Ironworks")
+    assert first == again != other
+    assert (folder / "key.pem").stat().st_mode & 0o777 == 0o600
+    (folder / "key.pem").write_text("junk")
+    with pytest.raises(StoreError, match="delete the folder"):
+        own_certificate(folder, "urn:a", "Ironworks")
