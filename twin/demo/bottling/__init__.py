@@ -1,0 +1,5 @@
+"""The bottling line: a demo plant."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
