@@ -1,0 +1,53 @@
+"""Soft PLC: the IEC 61131-3 Structured Text compiler, its simulator and the scan core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from softplc.application import Application, Symbol, TaskInfo
+    from softplc.diagnostics import CompileError, Diagnostic
+    from softplc.simulator import PlcFaultError, Simulator
+
+__all__ = [
+    "Application",
+    "CompileError",
+    "Diagnostic",
+    "PlcFaultError",
+    "Simulator",
+    "Symbol",
+    "TaskInfo",
+    "compile",
+]
+
+_HOMES = {
+    "Application": "application",
+    "Symbol": "application",
+    "TaskInfo": "application",
+    "CompileError": "diagnostics",
+    "Diagnostic": "diagnostics",
+    "PlcFaultError": "simulator",
+    "Simulator": "simulator",
+}
+
+
+def compile(*paths: str | Path, sources: Mapping[str, str] | None = None) -> Application:  # noqa: A001
+    """Compile ST files and texts (`sources`: name to text) into one application.
+
+    Raises:
+        CompileError: the program is wrong; `diagnostics` has every finding.
+    """
+    from softplc.pipeline import compile_application
+
+    return compile_application(paths, sources or {})
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are first used."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"softplc.{_HOMES[name]}"), name)
+    raise AttributeError(name)

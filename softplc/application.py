@@ -1,0 +1,321 @@
+"""Application: compiled program, initial image and symbols; loads and pickles without LLVM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from runtime.errors import PlantError
+
+if TYPE_CHECKING:
+    from softplc.simulator import Simulator
+
+MAGIC = b"IWAP"
+VERSION = 1
+_ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
+_SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
+_PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """The shape of a type in memory.
+
+    Attributes:
+        kind: scalar, string, array or struct (structures and block instances).
+        type: the elementary type that carries it (`STRING` for strings), else the type's name.
+        name: the declared type's name.
+        members: name, offset, index of the shape, section; for structs.
+        ranges: low and high of each dimension; for arrays.
+        element: index of the element's shape, `stride` bytes apart.
+        values: names of an enumeration by value.
+    """
+
+    kind: str
+    type: str
+    name: str
+    size: int
+    members: tuple[tuple[str, int, int, str], ...] = ()
+    ranges: tuple[tuple[int, int], ...] = ()
+    element: int = -1
+    stride: int = 0
+    values: dict[str, int] = {}
+
+    @cached_property
+    def by_key(self) -> dict[str, tuple[str, int, int, str]]:
+        return {member[0].casefold(): member for member in self.members}
+
+
+class Root(msgspec.Struct, frozen=True):
+    """A variable as declared: a global, or a variable of a program instance."""
+
+    path: str
+    shape: int
+    offset: int
+    bit: int
+    section: str
+    address: str | None
+    retain: bool
+    program: str
+
+
+class Symbol(msgspec.Struct, frozen=True):
+    """One elementary variable: where it is in the image and what it is.
+
+    Attributes:
+        path: in the declared spelling.
+        offset: byte offset in the image.
+        bit: bit in that byte for a packed BOOL of the process image, else -1.
+        size: bytes; a STRING is u16 length, u16 capacity, then characters in Latin-1.
+        type: elementary IEC type, `STRING` for strings; `declared` has the declared type.
+        section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_GLOBAL, ...
+        address: direct address, or None.
+        retain: lies in the RETAIN region.
+    """
+
+    path: str
+    offset: int
+    bit: int
+    size: int
+    type: str
+    section: str
+    address: str | None
+    retain: bool
+    declared: str = ""
+    values: dict[str, int] = {}
+
+
+class Region(msgspec.Struct, frozen=True):
+    """A part of the image: I, Q, M, RETAIN or DATA."""
+
+    offset: int
+    size: int
+
+
+class TaskInfo(msgspec.Struct, frozen=True):
+    """A task: entry point, interval (0: every scan), priority (0 is the highest), program instances."""
+
+    name: str
+    symbol: str
+    interval_ns: int
+    priority: int
+    programs: tuple[str, ...]
+
+
+class UnknownPathError(PlantError, KeyError):
+    """There is no such variable."""
+
+    def __str__(self) -> str:
+        return PlantError.__str__(self)
+
+
+class Application(msgspec.Struct, frozen=True, dict=True):
+    """A compiled program.
+
+    Attributes:
+        object_code: relocatable object file for the host; exports `int32_t <task.symbol>(uint8_t *image)`.
+        initial_image: the image at a cold start, `image_size` bytes; to be placed at a multiple of 64.
+        tasks: in order of priority.
+        files: names of the source files, by the index in the image header.
+        regions: I, Q, M, RETAIN and DATA.
+    """
+
+    object_code: bytes
+    initial_image: bytes
+    tasks: tuple[TaskInfo, ...]
+    files: tuple[str, ...]
+    regions: dict[str, Region]
+    roots: tuple[Root, ...]
+    shapes: tuple[Shape, ...]
+
+    @property
+    def image_size(self) -> int:
+        return len(self.initial_image)
+
+    @cached_property
+    def symbols(self) -> Symbols:
+        """Every elementary variable by casefolded path."""
+        return Symbols(self)
+
+    @cached_property
+    def _roots(self) -> dict[str, Root]:
+        return {root.path.casefold(): root for root in self.roots}
+
+    def symbol(self, path: str) -> Symbol:
+        """Return the variable of that path or direct address.
+
+        Raises:
+            UnknownPathError: there is none, or it is no elementary variable.
+        """
+        found = self.find(path)
+        if isinstance(found, Symbol):
+            return found
+        root, shape, _offset = found
+        raise UnknownPathError(
+            f"{root.path} is a {shape.name}", "name one of its elements" if shape.kind == "array" else "name a member"
+        )
+
+    def find(self, path: str) -> Symbol | tuple[Root, Shape, int]:
+        """Return a variable, or root, shape and offset of an array or structure.
+
+        Raises:
+            UnknownPathError: there is none of that path.
+        """
+        if path.startswith("%"):
+            return self._direct(path)
+        root, rest = self._split(path)
+        shape, offset, section, position = self.shapes[root.shape], root.offset, root.section, 0
+        while position < len(rest):
+            part = _PART.match(rest, position)
+            if part is None:
+                raise UnknownPathError(f"{path!r} is no path", "write PROGRAM.variable.member[1, 2]")
+            position = part.end()
+            if part.group(1) is not None:
+                member = shape.by_key.get(part.group(1).casefold())
+                if member is None:
+                    raise self._unknown(path, [each[0] for each in shape.members], part.group(1))
+                _, inner, index, section = member
+                offset += inner
+                shape = self.shapes[index]
+            else:
+                offset += _element(shape, part.group(2), path)
+                shape = self.shapes[shape.element]
+        if shape.kind in ("array", "struct"):
+            return root, shape, offset
+        return _leaf(root, root.path + rest, shape, offset, section)
+
+    def _split(self, path: str) -> tuple[Root, str]:
+        """Split a path into the longest root and the rest."""
+        key = path.casefold()
+        for end in (each.start() for each in re.finditer(r"[.\[]|$", key)):
+            root = self._roots.get(key[:end])
+            if root is not None:
+                return root, path[end:]
+        raise self._unknown(path, [root.path for root in self.roots], path)
+
+    @staticmethod
+    def _unknown(path: str, known: list[str], part: str) -> UnknownPathError:
+        from softplc.diagnostics import did_you_mean
+
+        hint = did_you_mean(part, known) or f"known here: {', '.join(known[:12]) or 'nothing'}"
+        return UnknownPathError(f"there is no variable {path!r}", hint)
+
+    def _direct(self, path: str) -> Symbol:
+        found = _ADDRESS.fullmatch(path)
+        region = self.regions.get(found.group(1).upper()) if found else None
+        if found is None or region is None or ((found.group(4) is None) == (found.group(2).upper() in ("X", ""))):
+            raise UnknownPathError(f"{path!r} is no direct address", "write %IX0.0, %QW4 or %MD8")
+        number = int(found.group(3))
+        bits = found.group(4) is not None
+        size, type_ = (1, "BOOL") if bits else _SIZES[found.group(2).upper()]
+        if number + size > region.size:
+            raise UnknownPathError(f"{path} is outside the process image", f"it has {region.size} bytes there")
+        bit = int(found.group(4)) if bits else -1
+        return Symbol(path.upper(), region.offset + number, bit, size, type_, "DIRECT", path.upper(), False, type_)
+
+    def simulator(self) -> Simulator:
+        """Return a simulator with a fresh image."""
+        from softplc.simulator import Simulator
+
+        return Simulator(self)
+
+    def to_bytes(self) -> bytes:
+        """Return the application as bytes for a cache; the format is versioned."""
+        return MAGIC + bytes([VERSION]) + msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Application:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            PlantError: the data is something else, or of another version.
+        """
+        if data[: len(MAGIC)] != MAGIC or data[len(MAGIC)] != VERSION:
+            raise PlantError("this is no compiled application of this version", "compile the sources again")
+        try:
+            return msgspec.msgpack.decode(data[len(MAGIC) + 1 :], type=cls)
+        except msgspec.MsgspecError as exc:
+            raise PlantError(f"the compiled application is damaged: {exc}", "compile the sources again") from exc
+
+    def __reduce__(self) -> tuple[object, tuple[bytes]]:
+        return (Application.from_bytes, (self.to_bytes(),))
+
+
+class Symbols(Mapping[str, Symbol]):
+    """Every elementary variable by casefolded path; arrays are expanded while iterating."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._count: int | None = None
+
+    def __getitem__(self, path: str) -> Symbol:
+        return self._application.symbol(path)
+
+    def __contains__(self, path: object) -> bool:
+        try:
+            return isinstance(path, str) and bool(self._application.symbol(path))
+        except UnknownPathError:
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        return (symbol.path.casefold() for symbol in self.values_of())
+
+    def __len__(self) -> int:
+        if self._count is None:
+            self._count = sum(1 for _ in self.values_of())
+        return self._count
+
+    def values_of(self) -> Iterator[Symbol]:
+        """Yield every symbol in order of declaration."""
+        for root in self._application.roots:
+            shape = self._application.shapes[root.shape]
+            yield from self._expand(root, root.path, shape, root.offset, root.section)
+
+    def _expand(self, root: Root, path: str, shape: Shape, offset: int, section: str) -> Iterator[Symbol]:
+        if shape.kind == "struct":
+            for name, inner, index, own in shape.members:
+                member = self._application.shapes[index]
+                yield from self._expand(root, f"{path}.{name}", member, offset + inner, own)
+        elif shape.kind == "array":
+            element = self._application.shapes[shape.element]
+            for position, index_text in enumerate(index_texts(shape.ranges)):
+                at = offset + position * shape.stride
+                yield from self._expand(root, f"{path}[{index_text}]", element, at, section)
+        else:
+            yield _leaf(root, path, shape, offset, section)
+
+
+def index_texts(ranges: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    """Yield the indices of an array in order of memory, as text."""
+    low, high = ranges[0]
+    for number in range(low, high + 1):
+        if len(ranges) == 1:
+            yield str(number)
+        else:
+            for rest in index_texts(ranges[1:]):
+                yield f"{number},{rest}"
+
+
+def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Symbol:
+    address = root.address if path == root.path else None
+    bit = root.bit if path == root.path else -1
+    return Symbol(path, offset, bit, shape.size, shape.type, section, address, root.retain, shape.name, shape.values)
+
+
+def _element(shape: Shape, text: str, path: str) -> int:
+    """Return the byte offset of an element."""
+    try:
+        indices = [int(each) for each in text.split(",")]
+    except ValueError:
+        raise UnknownPathError(f"{path!r} has an index that is no number") from None
+    if len(indices) != len(shape.ranges):
+        raise UnknownPathError(f"{path!r} needs {len(shape.ranges)} indices")
+    position = 0
+    for index, (low, high) in zip(indices, shape.ranges, strict=True):
+        if not low <= index <= high:
+            raise UnknownPathError(f"{path!r}: index {index} is outside {low}..{high}")
+        position = position * (high - low + 1) + index - low
+    return position * shape.stride

@@ -1,0 +1,106 @@
+"""Bodies: marks every statement of every POU, and the initialisers of its variables."""
+
+from __future__ import annotations
+
+from softplc.bind.declare import Declarations
+from softplc.bind.expressions import Expressions, default, settle
+from softplc.bind.initialisers import mark_init
+from softplc.iectypes import BOOL, TIME, Type
+from softplc.symbols import Project
+from softplc.syntax import Assign, CallStatement, Case, For, If, Repeat, Statement, While
+
+
+def bind(declarations: Declarations) -> Project:
+    """Mark the whole project."""
+    project = declarations.project
+    for type_ in project.type_decls:
+        if type_.init is not None:
+            mark_init(declarations.typer(None), type_.init, type_.spec.resolved)
+    for spec in list(declarations.specs):
+        fields = getattr(spec, "fields", ())
+        for field in fields:
+            if field.init is not None:
+                mark_init(declarations.typer(None), field.init, field.spec.resolved)
+    for variable in project.globals.values():
+        if variable.init is not None:
+            mark_init(declarations.typer(None), variable.init, variable.type)
+        if variable.constant:
+            declarations.constant(variable)
+    done: set[str] = set()
+    while len(done) < len(project.pous):  # library POUs may join while bodies are marked
+        for key, pou in list(project.pous.items()):
+            if key in done:
+                continue
+            done.add(key)
+            typer = declarations.typer(pou)
+            for variable in pou.variables.values():
+                if variable.init is not None:
+                    mark_init(typer, variable.init, variable.type)
+                if variable.constant:
+                    declarations.constant(variable)
+            _Body(typer).statements(pou.decl.body)
+    _configuration(declarations)
+    return project
+
+
+def _configuration(declarations: Declarations) -> None:
+    typer = declarations.typer(None)
+    for configuration in declarations.project.configurations:
+        for resource in configuration.resources:
+            for task in resource.tasks:
+                if task.interval is not None:
+                    typer.value(task.interval, TIME)
+                if task.priority is not None:
+                    typer.value(task.priority)
+                if task.single is not None:
+                    typer.value(task.single, BOOL)
+            for instance in resource.instances:
+                pou = declarations.project.pous.get(instance.type_name.casefold())
+                for argument in instance.arguments:
+                    variable = pou.variables.get(argument.name.casefold()) if pou else None
+                    if argument.value is not None:
+                        typer.value(argument.value, variable.type if variable else None)
+
+
+class _Body:
+    def __init__(self, typer: Expressions) -> None:
+        self.typer = typer
+
+    def statements(self, statements: list[Statement]) -> None:
+        for statement in statements:
+            self.statement(statement)
+
+    def statement(self, node: Statement) -> None:
+        typer = self.typer
+        if isinstance(node, Assign):
+            target = typer.expr(node.target)
+            typer.value(node.value, target)
+        elif isinstance(node, CallStatement):
+            typer.expr(node.call)
+        elif isinstance(node, If):
+            for condition, body in node.branches:
+                typer.value(condition, BOOL)
+                self.statements(body)
+            self.statements(node.otherwise)
+        elif isinstance(node, Case):
+            self._case(node)
+        elif isinstance(node, For):
+            variable = typer.expr(node.variable)
+            for part in (node.first, node.last, node.step):
+                if part is not None:
+                    typer.value(part, variable)
+            self.statements(node.body)
+        elif isinstance(node, While | Repeat):
+            typer.value(node.condition, BOOL)
+            self.statements(node.body)
+
+    def _case(self, node: Case) -> None:
+        selector: Type | None = self.typer.value(node.selector)
+        for branch in node.branches:
+            for low, high in branch.labels:
+                for label in (low, high) if high is not low else (low,):
+                    self.typer.expr(label, selector)
+                    settle(label, selector)
+                    default(label)
+            self.statements(branch.body)
+        self.statements(node.otherwise)

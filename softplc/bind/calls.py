@@ -1,0 +1,436 @@
+"""Calls: which parameter each argument is for, and what the call yields."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from softplc.diagnostics import did_you_mean
+from softplc.iectypes import (
+    BOOL,
+    DINT,
+    ELEMENTARY,
+    LREAL,
+    REAL,
+    BlockType,
+    Elementary,
+    String,
+    Type,
+    base_of,
+    common,
+    converts,
+    in_class,
+)
+from softplc.library.functions import FUNCTIONS, LIBRARY_ONLY, Conversion, Function, conversion, convertible
+from softplc.symbols import Pou, Variable
+from softplc.syntax import Argument, Binary, Call, Expr, Name
+
+if TYPE_CHECKING:
+    from softplc.bind.expressions import Expressions
+
+_NUMBERED = re.compile(r"(IN)([0-9]+)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Problem:
+    """Something wrong with a call; the rules tell it. `kind` names the rule that does."""
+
+    kind: str
+    text: str
+    at: int
+    end: int
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class Binding:
+    """What a call means.
+
+    Attributes:
+        pou: the user's or library's POU, or None for a standard function.
+        function: the standard function.
+        conversion: the conversion function.
+        inputs: parameter and argument; for standard functions the parameters are None.
+        outputs: parameter, place to copy it to, negated.
+        generic: what T is in this call.
+    """
+
+    pou: Pou | None = None
+    function: Function | None = None
+    conversion: Conversion | None = None
+    inputs: list[tuple[Variable, Expr]] = field(default_factory=list)
+    outputs: list[tuple[Variable, Expr, bool]] = field(default_factory=list)
+    values: list[Expr] = field(default_factory=list)
+    generic: Type | None = None
+    enable: Expr | None = None
+    enable_out: Expr | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, kind: str, text: str, node: Argument | Expr, remedy: str = "") -> None:
+        self.problems.append(Problem(kind, text, node.at, node.end, remedy))
+
+
+def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | None:
+    """Bind a call and return the type of what it yields; None for a function block or an error."""
+    binding = node.binding = Binding()
+    callee = node.callee
+    if isinstance(callee, Name):
+        ref = typer.scope.lookup(callee.name)
+        if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
+            ref = ref.pou  # the function calls itself: the rule on recursion tells
+        if isinstance(ref, Pou) and ref.kind == "FUNCTION":
+            callee.ref = ref
+            return _user_call(typer, node, binding, ref)
+        if ref is None:
+            standard = _standard(typer, callee.name)
+            if isinstance(standard, Function):
+                return _standard_call(typer, node, binding, standard, expected)
+            if isinstance(standard, Conversion):
+                return _conversion_call(typer, node, binding, standard)
+            if callee.name.upper() in ("TRUNC",):
+                return _trunc(typer, node, binding, expected)
+    type_ = typer.expr(callee)
+    if isinstance(type_, BlockType):
+        _user_call(typer, node, binding, type_.pou)
+        return None
+    for argument in node.arguments:
+        if argument.value is not None and not argument.output:
+            typer.value(argument.value)
+    return None
+
+
+def _standard(typer: Expressions, name: str) -> Function | Conversion | None:
+    key = name.upper()
+    if key in FUNCTIONS:
+        return FUNCTIONS[key]
+    if typer.library and key in LIBRARY_ONLY:
+        return LIBRARY_ONLY[key]
+    types = {k: t for k, t in typer.project.types.items() if isinstance(t, Type)}
+    return conversion(key, types)
+
+
+# Functions and blocks with declared parameters ---------------------------------------------------------
+
+
+def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Type | None:
+    binding.pou = pou
+    if typer.scope.pou is not None:
+        typer.scope.pou.uses.add(pou)
+    parameters = pou.parameters("VAR_INPUT", "VAR_IN_OUT", "VAR_OUTPUT")
+    positional = [each for each in parameters if each.section != "VAR_OUTPUT"]
+    if pou.kind == "FUNCTION":
+        positional = parameters
+    taken: set[Variable] = set()
+    next_position = 0
+    for argument in node.arguments:
+        if argument.name:
+            parameter = _by_name(typer, binding, pou, argument)
+        elif next_position < len(positional):
+            parameter = positional[next_position]
+            next_position += 1
+        else:
+            _mark(typer, argument)
+            binding.problem(
+                "count",
+                f"{pou.name} takes {len(positional)} argument{'s' * (len(positional) != 1)}, not {len(node.arguments)}",
+                argument,
+                f"parameters: {', '.join(each.name for each in positional) or 'none'}",
+            )
+            continue
+        if parameter is None:
+            continue
+        if parameter in taken:
+            _mark(typer, argument)
+            binding.problem("twice", f"parameter {parameter.name} is given twice", argument, "give it once")
+            continue
+        taken.add(parameter)
+        _pass(typer, binding, parameter, argument)
+    _missing(binding, node, pou, parameters, taken)
+    if any(a.name for a in node.arguments) and any(not a.name for a in node.arguments):
+        first = next(a for a in node.arguments if not a.name)
+        binding.problem(
+            "mixed",
+            "positional and named arguments are mixed",
+            first,
+            "name all arguments, or none",
+        )
+    return pou.result.type if pou.result else None
+
+
+def _missing(
+    binding: Binding, node: Call, pou: Pou, parameters: list[Variable], taken: set[Variable]
+) -> None:
+    if binding.problems:
+        return
+    positional_call = pou.kind == "FUNCTION" and any(not a.name for a in node.arguments)
+    for parameter in parameters:
+        if parameter in taken:
+            continue
+        required = parameter.section == "VAR_IN_OUT"
+        if positional_call and parameter.section == "VAR_INPUT" and parameter.init is None:
+            required = True
+        if required:
+            what = "needs a variable" if parameter.section == "VAR_IN_OUT" else "is missing"
+            binding.problem(
+                "missing", f"{parameter.name} of {pou.name} {what}", node, f"add {parameter.name} := ..."
+            )
+            return
+
+
+def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument) -> Variable | None:
+    key = argument.name.casefold()
+    parameter = pou.variables.get(key)
+    if parameter is None and key == "en" and argument.value is not None:
+        typer.value(argument.value, BOOL)
+        binding.enable = argument.value
+        return None
+    if parameter is None and key == "eno" and argument.output:
+        if argument.value is not None:
+            typer.expr(argument.value)
+        binding.enable_out = argument.value
+        return None
+    if parameter is None or parameter.section not in ("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT"):
+        _mark(typer, argument)
+        names = [each.name for each in pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
+        binding.problem(
+            "unknown",
+            f"{pou.name} has no parameter {argument.name}",
+            argument,
+            did_you_mean(argument.name, names) or f"it has {', '.join(names) or 'none'}",
+        )
+        return None
+    if argument.output != (parameter.section == "VAR_OUTPUT"):
+        _mark(typer, argument)
+        sign = "=>" if parameter.section == "VAR_OUTPUT" else ":="
+        kind = "an output" if parameter.section == "VAR_OUTPUT" else "an input"
+        binding.problem("direction", f"{parameter.name} is {kind}", argument, f"write {parameter.name} {sign} ...")
+        return None
+    return parameter
+
+
+def _mark(typer: Expressions, argument: Argument) -> None:
+    if argument.value is not None:
+        typer.value(argument.value)
+
+
+def _pass(typer: Expressions, binding: Binding, parameter: Variable, argument: Argument) -> None:
+    value = argument.value
+    if value is None:
+        return
+    if parameter.section == "VAR_OUTPUT":
+        typer.expr(value)
+        binding.outputs.append((parameter, value, argument.negated))
+        return
+    typer.value(value, parameter.type)
+    binding.inputs.append((parameter, value))
+
+
+# Standard functions ------------------------------------------------------------------------------------
+
+
+def _plain_arguments(typer: Expressions, node: Call, binding: Binding, function: Function) -> list[Expr] | None:
+    """Return the arguments in order of the parameters, or None."""
+    names = [name for name, _ in function.parameters]
+    slots: dict[int, Expr] = {}
+    for position, argument in enumerate(node.arguments):
+        key = argument.name.upper()
+        if not argument.name:
+            place: int | None = position
+        elif key in names:
+            place = names.index(key)
+        else:
+            place = _repeated_place(function, names, key)
+        if key == "EN" and argument.value is not None:
+            binding.problem("unknown", f"EN is not supported on {function.name}", argument, "use IF")
+            place = None
+        elif place is None:
+            binding.problem(
+                "unknown",
+                f"{function.name} has no parameter {argument.name}",
+                argument,
+                f"it has {', '.join(names)}",
+            )
+        if place is None or argument.value is None:
+            _mark(typer, argument)
+            continue
+        if place in slots:
+            binding.problem("twice", f"parameter {argument.name} is given twice", argument, "give it once")
+        slots[place] = argument.value
+    least = len(names)
+    if binding.problems:
+        return None
+    count = max(slots, default=-1) + 1
+    if count < least or (count > least and not function.repeats) or len(slots) != count:
+        for each in slots.values():
+            typer.value(each)
+        wanted = f"at least {least}" if function.repeats else str(least)
+        plural = "s" * (least != 1)
+        binding.problem(
+            "count",
+            f"{function.name} takes {wanted} argument{plural}, not {len(node.arguments)}",
+            node,
+            f"parameters: {', '.join(names) or 'none'}",
+        )
+        return None
+    return [slots[i] for i in range(count)]
+
+
+def _repeated_place(function: Function, names: list[str], key: str) -> int | None:
+    found = _NUMBERED.fullmatch(key)
+    if not function.repeats or found is None:
+        return None
+    last = _NUMBERED.fullmatch(names[-1])
+    if last is None:
+        return None
+    place = len(names) - 1 + int(found.group(2)) - int(last.group(2))
+    return place if place >= 0 else None
+
+
+def _standard_call(
+    typer: Expressions, node: Call, binding: Binding, function: Function, expected: Type | None
+) -> Type | None:
+    binding.function = function
+    values = _plain_arguments(typer, node, binding, function)
+    if values is None:
+        return None
+    binding.values = values
+    if function.operator:
+        return _operator_call(typer, node, function, values, expected)
+    generic: list[Expr] = []
+    for position, value in enumerate(values):
+        wanted = function.parameters[min(position, len(function.parameters) - 1)][1]
+        if wanted == "T":
+            typer.expr(value)
+            generic.append(value)
+        elif wanted.startswith("ANY"):
+            typer.value(value)
+            if value.type is not None and not in_class(value.type, wanted):
+                _wrong(binding, function, value, wanted)
+        else:
+            type_ = ELEMENTARY[wanted]
+            typer.value(value, type_)
+            if value.type is not None and not converts(value.type, type_):
+                _wrong(binding, function, value, wanted)
+    if generic:
+        binding.generic = _generic(typer, binding, function, generic, expected)
+        if binding.generic is None:
+            return None
+    if binding.problems or any(each.type is None for each in values):
+        return None
+    if function.result == "T":
+        return binding.generic
+    if function.result == "STRING":
+        return String(_capacity(function, values))
+    return ELEMENTARY[function.result]
+
+
+def _capacity(function: Function, values: list[Expr]) -> int:
+    strings = [each.type.capacity for each in values if isinstance(each.type, String)]
+    total = sum(strings) if function.name in ("CONCAT", "INSERT", "REPLACE") else max(strings, default=0)
+    return min(total, 32_767)
+
+
+def _wrong(binding: Binding, function: Function, value: Expr, wanted: str) -> None:
+    binding.problem("type", f"{function.name} takes {wanted}, not {value.type}", value, "convert the argument")
+
+
+def _generic(
+    typer: Expressions, binding: Binding, function: Function, nodes: list[Expr], expected: Type | None
+) -> Type | None:
+    """Return what T is, or None after noting why it is nothing."""
+    from softplc.bind.expressions import default, is_literal, settle
+
+    if any(each.type is None for each in nodes):
+        return None
+    if all(is_literal(each) for each in nodes):
+        wish = base_of(expected)
+        target = wish if wish is not None and in_class(wish, function.generic) else None
+        if target is None and function.generic == "ANY_REAL":
+            target = LREAL
+        for each in nodes:
+            if target is not None:
+                settle(each, target)
+        for each in nodes:
+            default(each)
+    type_ = typer.join(nodes)
+    if type_ is None:
+        shown = ", ".join(str(each.type) for each in nodes)
+        binding.problem(
+            "type", f"{function.name} cannot take {shown} together", nodes[-1], "convert one of the arguments"
+        )
+        return None
+    if function.generic == "ANY_REAL" and in_class(type_, "ANY_INT"):
+        type_ = common(type_, REAL) or type_
+    if not in_class(type_, function.generic):
+        shown = str(nodes[0].type)
+        binding.problem(
+            "type", f"{function.name} takes {function.generic}, not {shown}", nodes[0], "convert the argument"
+        )
+        return None
+    return type_
+
+
+def _operator_call(
+    typer: Expressions, node: Call, function: Function, values: list[Expr], expected: Type | None
+) -> Type | None:
+    """Turn `ADD(a, b, c)` into `a + b + c`, and `GT(a, b, c)` into `a > b AND b > c`."""
+    operator = function.operator
+    if operator in ("=", "<", ">", "<=", ">="):
+        parts = [
+            Binary(node.at, node.end, operator, left, right)
+            for left, right in zip(values, values[1:], strict=False)
+        ]
+        result: Expr = parts[0]
+        for part in parts[1:]:
+            result = Binary(node.at, node.end, "AND", result, part)
+    else:
+        result = values[0]
+        for value in values[1:]:
+            result = Binary(node.at, node.end, operator, result, value)
+    node.rewritten = result
+    type_ = typer.expr(result, expected)
+    node.value = result.value
+    return type_
+
+
+def _conversion_call(
+    typer: Expressions, node: Call, binding: Binding, found: Conversion
+) -> Type | None:
+    binding.conversion = found
+    if len(node.arguments) != 1 or node.arguments[0].value is None or node.arguments[0].output:
+        for argument in node.arguments:
+            _mark(typer, argument)
+        binding.problem("count", f"a conversion takes 1 argument, not {len(node.arguments)}", node)
+        return None
+    value = node.arguments[0].value
+    binding.values = [value]
+    source = typer.value(value, found.source)
+    if source is None:
+        return None
+    if found.source is not None and not converts(source, found.source):
+        name = node.callee.name if isinstance(node.callee, Name) else "the conversion"
+        better = f"use TO_{found.target}" if not isinstance(found.target, String) else "use TO_STRING"
+        binding.problem("type", f"{name} takes {found.source}, not {source}", value, better)
+        return None
+    if not convertible(found.source or source, found.target, found.truncates):
+        binding.problem("type", f"there is no conversion from {source} to {found.target}", value)
+        return None
+    if isinstance(found.target, String):
+        kind = base_of(source)
+        if isinstance(kind, Elementary) and kind.kind == "time":
+            binding.pou = typer.load("_TIME_TO_STRING")
+            if binding.pou is not None and typer.scope.pou is not None:
+                typer.scope.pou.uses.add(binding.pou)
+                binding.inputs = [(binding.pou.parameters("VAR_INPUT")[0], value)]
+                return binding.pou.result.type if binding.pou.result else None
+        return String(source.capacity if isinstance(source, String) else 40)
+    return found.target
+
+
+def _trunc(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
+    """TRUNC yields the whole number type that is wanted, DINT where none is."""
+    wish = base_of(expected)
+    whole = isinstance(wish, Elementary) and wish.kind in ("int", "uint")
+    return _conversion_call(typer, node, binding, Conversion(None, wish if whole and wish else DINT, True))
+

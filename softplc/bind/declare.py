@@ -1,0 +1,349 @@
+"""Declarations: names into the project, type specifications into types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from softplc import library
+from softplc.bind.expressions import Expressions
+from softplc.bind.fold import as_type
+from softplc.bind.initialisers import mark_init
+from softplc.bind.scope import Scope
+from softplc.iectypes import (
+    DEFAULT_STRING_LENGTH,
+    ELEMENTARY,
+    INT,
+    MAX_STRING_LENGTH,
+    Alias,
+    Array,
+    BlockType,
+    Elementary,
+    Enum,
+    String,
+    Struct,
+    Subrange,
+    Type,
+    base_of,
+)
+from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
+from softplc.syntax import (
+    ArraySpec,
+    EnumSpec,
+    Expr,
+    Init,
+    Literal,
+    NamedSpec,
+    PouDecl,
+    StructSpec,
+    TypeDecl,
+    TypeSpec,
+    Unit,
+    VarBlock,
+)
+
+MAX_IMAGE_BYTES = 1 << 30
+
+
+class Declarations:
+    """Builds the project from the units; library blocks join when they are first named."""
+
+    def __init__(self, load_library: Callable[[str, str], Unit]) -> None:
+        self.project = Project()
+        self._load_library = load_library
+        self._pending: dict[str, TypeDecl] = {}
+        self._resolving: set[str] = set()
+        self._evaluating: set[Variable] = set()
+        self.specs: list[TypeSpec] = []
+        self.cycles: list[TypeDecl] = []
+
+    def declare(self, unit: Unit) -> Project:
+        """Take in the merged unit of the user."""
+        for decl in unit.types:
+            key = decl.name.casefold()
+            if key in self._pending or decl.name.upper() in ELEMENTARY:
+                first = self._pending.get(key)
+                self._duplicate(decl.name, "type", decl.at, decl.end, first.at if first else -1)
+                continue
+            self._pending[key] = decl
+        self.project.type_decls = unit.types
+        pous = [self._register(decl, in_library=False) for decl in unit.pous]
+        self.project.configurations = unit.configurations
+        blocks = list(unit.globals)
+        for configuration in unit.configurations:
+            blocks += configuration.blocks
+            for resource in configuration.resources:
+                blocks += resource.blocks
+        for decl in self._pending.values():  # enumeration values first: constants may use them
+            if isinstance(decl.spec, EnumSpec):
+                self._named_type(decl.name)
+        self._variables(None, blocks, self.project.globals)
+        for decl in list(self._pending.values()):
+            self._named_type(decl.name)
+        self._resolve_variables(self.project.globals, None)
+        for pou in pous:
+            if pou is not None:
+                self._declare_pou(pou)
+        self._bind_externals()
+        return self.project
+
+    # Names ---------------------------------------------------------------------------------------
+
+    def _duplicate(self, name: str, what: str, at: int, end: int, first_at: int) -> None:
+        self.project.duplicates.append(Duplicate(name, what, at, end, first_at))
+
+    def _register(self, decl: PouDecl, in_library: bool) -> Pou | None:
+        key = decl.name.casefold()
+        first = self.project.pous.get(key)
+        if first is not None and not first.library:
+            self._duplicate(decl.name, "POU", decl.name_at, decl.name_at + len(decl.name), first.at)
+            return None
+        clash = self._pending.get(key)
+        if clash is not None:
+            self._duplicate(decl.name, "type", decl.name_at, decl.name_at + len(decl.name), clash.at)
+            return None
+        pou = Pou(decl.kind, decl.name, decl, library=in_library)
+        if decl.kind == "FUNCTION_BLOCK":
+            pou.type = BlockType(pou)
+        self.project.pous[key] = pou
+        return pou
+
+    def _declare_pou(self, pou: Pou) -> None:
+        decl = pou.decl
+        if decl.kind == "FUNCTION":
+            result = Variable(decl.name, "RESULT", None, None, decl.name_at, decl.name_at + len(decl.name), pou=pou)
+            if decl.result is not None:
+                result.type, result.init = self.resolve(decl.result, pou)
+            pou.result = result
+            pou.variables[decl.name.casefold()] = result
+        self._variables(pou, decl.blocks, pou.variables)
+        self._resolve_variables(pou.variables, pou)
+
+    def _variables(self, pou: Pou | None, blocks: list[VarBlock], into: dict[str, Variable]) -> None:
+        for block in blocks:
+            for decl in block.declarations:
+                key = decl.name.casefold()
+                first = into.get(key)
+                if first is not None:
+                    self._duplicate(decl.name, "variable", decl.at, decl.end, first.at)
+                    continue
+                into[key] = Variable(
+                    decl.name,
+                    block.section,
+                    None,
+                    decl.init,
+                    decl.at,
+                    decl.end,
+                    constant=block.constant,
+                    retain=block.retain,
+                    address=decl.address,
+                    address_at=decl.address_at,
+                    pou=pou,
+                    decl=decl,
+                )
+
+    def _resolve_variables(self, variables: dict[str, Variable], pou: Pou | None) -> None:
+        for variable in list(variables.values()):
+            if variable.decl is None or variable.type is not None:
+                continue
+            variable.type, init = self.resolve(variable.decl.spec, pou)
+            if variable.init is None:
+                variable.init = init
+            block = variable.type
+            while isinstance(block, Array):
+                block = block.element
+            if isinstance(block, BlockType) and pou is not None:
+                pou.uses.add(block.pou)
+
+    def _bind_externals(self) -> None:
+        for pou in self.project.pous.values():
+            for variable in pou.parameters("VAR_EXTERNAL"):
+                variable.target = self.project.globals.get(variable.name.casefold())
+
+    # Types ---------------------------------------------------------------------------------------
+
+    def resolve(self, spec: TypeSpec, pou: Pou | None) -> tuple[Type | None, Init | None]:
+        """Return the type a specification means, and the initial value that type has of its own."""
+        if spec.resolved is not None:
+            return spec.resolved, None
+        self.specs.append(spec)
+        init: Init | None = None
+        if isinstance(spec, NamedSpec):
+            spec.resolved, init = self._named(spec, pou)
+        elif isinstance(spec, ArraySpec):
+            spec.resolved = self._array(spec, pou)
+        elif isinstance(spec, StructSpec):
+            spec.resolved = self._struct(spec, "STRUCT", pou)
+        elif isinstance(spec, EnumSpec):
+            spec.resolved = self._enum(spec, "enumeration", pou)
+        return spec.resolved, init
+
+    def _named(self, spec: NamedSpec, pou: Pou | None) -> tuple[Type | None, Init | None]:
+        name = spec.name.upper()
+        if name == "STRING":
+            return self._string(spec, pou), None
+        found: Type | Alias | None = ELEMENTARY.get(name) or self._named_type(spec.name)
+        if spec.low is not None and spec.high is not None:
+            typer = self.typer(pou)
+            typer.value(spec.low)
+            typer.value(spec.high)
+            low, high = spec.low.value, spec.high.value
+            whole = isinstance(found, Elementary) and found.kind in ("int", "uint")
+            if isinstance(low, int) and isinstance(high, int) and whole and isinstance(found, Elementary):
+                least, most = found.limits
+                if least <= low <= high <= most:
+                    return Subrange(f"{name}({low}..{high})", found, low, high), None
+            return None, None
+        if isinstance(found, Alias):
+            return found.type, found.init
+        return found, None
+
+    def _string(self, spec: NamedSpec, pou: Pou | None) -> Type | None:
+        if spec.length is None:
+            return String(DEFAULT_STRING_LENGTH)
+        self.typer(pou).value(spec.length)
+        length = spec.length.value
+        good = isinstance(length, int) and 1 <= length <= MAX_STRING_LENGTH
+        return String(int(length)) if good and length is not None else None
+
+    def _named_type(self, name: str) -> Type | Alias | None:
+        """Return a type of the user or a function block type, resolving it if it is the first use."""
+        key = name.casefold()
+        if key in self.project.types:
+            return self.project.types[key]
+        decl = self._pending.get(key)
+        if decl is not None:
+            return self._type_decl(key, decl)
+        pou = self.project.pous.get(key) or self.load(name)
+        return pou.type if pou is not None else None
+
+    def _type_decl(self, key: str, decl: TypeDecl) -> Type | Alias | None:
+        if key in self._resolving:
+            self.cycles.append(decl)
+            return None
+        self._resolving.add(key)
+        spec = decl.spec
+        result: Type | Alias | None
+        self.specs.append(spec)
+        init: Init | None = decl.init
+        if isinstance(spec, StructSpec):
+            result = spec.resolved = self._struct(spec, decl.name, None)
+        elif isinstance(spec, EnumSpec):
+            result = spec.resolved = self._enum(spec, decl.name, None)
+        else:
+            inner, own = self.resolve(spec, None)
+            init = init or own
+            result = inner
+            if isinstance(inner, Subrange) and isinstance(spec, NamedSpec) and spec.low is not None:
+                result = spec.resolved = Subrange(decl.name, inner.base, inner.low, inner.high)
+        self._resolving.discard(key)
+        if isinstance(result, Type):
+            self.project.types[key] = Alias(result, init) if init is not None else result
+            if isinstance(result, Enum) and isinstance(self.project.types[key], Alias):
+                self.project.types[key] = self._enum_with_initial(result, init)
+        return self.project.types.get(key)
+
+    def _enum_with_initial(self, enum: Enum, init: Init | None) -> Enum:
+        if isinstance(init, Expr):
+            self.typer(None).expr(init, enum)
+            if isinstance(init.value, int):
+                changed = Enum(enum.name, enum.base, enum.values, init.value)
+                for values in self.project.enum_values.values():
+                    for value in values:
+                        if value.type is enum:
+                            value.type = changed
+                return changed
+        return enum
+
+    def load(self, name: str) -> Pou | None:
+        """Take a library POU into the project, if it is not there yet."""
+        known = self.project.pous.get(name.casefold())
+        if known is not None:
+            return known
+        text = library.source_of(name)
+        if text is None:
+            return None
+        unit = self._load_library(name, text)
+        pou = self._register(unit.pous[0], in_library=True)
+        if pou is not None:
+            self._declare_pou(pou)
+        return pou
+
+    def _array(self, spec: ArraySpec, pou: Pou | None) -> Type | None:
+        typer = self.typer(pou)
+        ranges: list[tuple[int, int]] = []
+        for low, high in spec.ranges:
+            typer.value(low)
+            typer.value(high)
+            first, last = low.value, high.value
+            if isinstance(first, int) and isinstance(last, int) and first <= last:
+                ranges.append((int(first), int(last)))
+        element, _ = self.resolve(spec.element, pou)
+        if element is None or len(ranges) != len(spec.ranges):
+            return None
+        array = Array(element, tuple(ranges))
+        return array if array.size <= MAX_IMAGE_BYTES else None
+
+    def _struct(self, spec: StructSpec, name: str, pou: Pou | None) -> Type | None:
+        struct = Struct(name)
+        good = True
+        for each in spec.fields:
+            key = each.name.casefold()
+            type_, init = self.resolve(each.spec, pou)
+            if key in struct.fields:
+                self._duplicate(each.name, "member", each.at, each.end, -1)
+                continue
+            if type_ is None:
+                good = False
+                continue
+            struct.add(each.name, type_, each.init or init)
+        return struct if good else None
+
+    def _enum(self, spec: EnumSpec, name: str, pou: Pou | None) -> Type | None:
+        base = ELEMENTARY.get(spec.base.upper(), INT) if spec.base else INT
+        values: dict[str, tuple[str, int]] = {}
+        enum = Enum(name, base, values)
+        number = 0
+        typer = self.typer(pou)
+        for text, expr, at in spec.values:
+            key = text.casefold()
+            if expr is not None:
+                typer.expr(expr)
+                if isinstance(expr.value, int):
+                    number = int(expr.value)
+            if key in values:
+                self._duplicate(text, "enumeration value", at, at + len(text), -1)
+                continue
+            values[key] = (text, number)
+            self.project.enum_values.setdefault(key, []).append(EnumValue(text, enum, number))
+            number += 1
+        first = next(iter(values.values()))[1]
+        if first:
+            object.__setattr__(enum, "initial", first)
+        return enum
+
+    # Constants -----------------------------------------------------------------------------------
+
+    def typer(self, pou: Pou | None) -> Expressions:
+        in_library = pou is not None and pou.library
+        return Expressions(Scope(self.project, pou), self.constant, self.load, in_library)
+
+    def constant(self, variable: Variable) -> None:
+        """Find the value of a constant variable; a cycle leaves it without one."""
+        if variable.value is not None or variable in self._evaluating:
+            return
+        self._evaluating.add(variable)
+        if variable.type is None and variable.decl is not None:
+            variable.type, init = self.resolve(variable.decl.spec, variable.pou)
+            variable.init = variable.init or init
+        if isinstance(variable.init, Expr):
+            mark_init(self.typer(variable.pou), variable.init, variable.type)
+            variable.value = _as_declared(variable.init, variable.type)
+        elif variable.init is None and isinstance(base_of(variable.type), Elementary):
+            zero = Literal(variable.at, variable.end, "int", 0)
+            self.typer(None).value(zero, variable.type)
+            variable.value = zero.value
+        self._evaluating.discard(variable)
+
+
+def _as_declared(init: Expr, type_: Type | None) -> bool | int | float | str | None:
+    return None if init.value is None else as_type(init.value, type_)

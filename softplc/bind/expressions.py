@@ -1,0 +1,448 @@
+"""Types and constant values of expressions: marks the tree, reports nothing.
+
+An expression whose type stays None is wrong or depends on something wrong; the rules report the
+first cause only, because they look at nodes whose parts all have types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from softplc.bind import fold
+from softplc.bind.scope import Scope
+from softplc.iectypes import (
+    BITS,
+    BOOL,
+    BYTE,
+    DATE,
+    DT,
+    DWORD,
+    ELEMENTARY,
+    INT_LITERAL,
+    LREAL,
+    LTIME,
+    LWORD,
+    REAL,
+    REAL_LITERAL,
+    TIME,
+    TOD,
+    WORD,
+    Array,
+    BlockType,
+    Elementary,
+    Enum,
+    String,
+    Struct,
+    Subrange,
+    Type,
+    base_of,
+    common,
+    converts,
+    default_int,
+    natural,
+)
+from softplc.symbols import EnumValue, Pou, Variable
+from softplc.syntax import (
+    Binary,
+    BitAccess,
+    Call,
+    Direct,
+    Expr,
+    Index,
+    Literal,
+    Member,
+    Name,
+    TypedName,
+    Unary,
+)
+
+COMPARISONS = ("=", "<>", "<", ">", "<=", ">=")
+LOGIC = ("AND", "OR", "XOR")
+PARTS = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD}
+ADDRESS_TYPES = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD, "L": LWORD}
+_LITERALS: dict[str, Elementary] = {"int": INT_LITERAL, "real": REAL_LITERAL, "bool": BOOL}
+_DATES = {"DATE": DATE, "TOD": TOD, "DT": DT}
+_DATE_MATH = {
+    ("-", "date", "date"): TIME,
+    ("-", "tod", "tod"): TIME,
+    ("-", "dt", "dt"): TIME,
+    ("+", "dt", "time"): DT,
+    ("-", "dt", "time"): DT,
+    ("+", "tod", "time"): TOD,
+    ("-", "tod", "time"): TOD,
+}
+
+
+def fits(expr: Expr, target: Type) -> bool:
+    """Tell whether a literal has a value of the target type."""
+    value = expr.value
+    if value is None or isinstance(value, str):
+        return False
+    base = base_of(target)
+    if not isinstance(base, Elementary):
+        return False
+    if base.kind == "real":
+        return base is not REAL or abs(fold.single(float(value))) != float("inf") or abs(value) == float("inf")
+    if expr.type is REAL_LITERAL or base.kind not in ("int", "uint", "bits", "bool"):
+        return False
+    low, high = (target.low, target.high) if isinstance(target, Subrange) else base.limits
+    return low <= value <= high
+
+
+def settle(expr: Expr, target: Type | None) -> None:
+    """Give a literal the type its surroundings ask for, if its value fits."""
+    if expr.type in (INT_LITERAL, REAL_LITERAL) and target is not None and fits(expr, target):
+        expr.type = base_of(target)
+        if expr.value is not None:
+            expr.value = fold.as_type(expr.value, expr.type)
+
+
+def default(expr: Expr) -> None:
+    """Give a literal that nothing asks about its default type."""
+    if expr.type is INT_LITERAL and isinstance(expr.value, int):
+        expr.type = default_int(expr.value)
+    elif expr.type is REAL_LITERAL:
+        expr.type = LREAL
+
+
+def is_literal(expr: Expr) -> bool:
+    return expr.type is INT_LITERAL or expr.type is REAL_LITERAL
+
+
+class Expressions:
+    """Marks expressions of one scope."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        constant_of: Callable[[Variable], None],
+        load: Callable[[str], Pou | None],
+        library: bool,
+    ) -> None:
+        self.scope = scope
+        self.project = scope.project
+        self.library = library
+        self.load = load
+        self._constant_of = constant_of
+
+    def expr(self, node: Expr, expected: Type | None = None) -> Type | None:
+        """Mark an expression and settle it to what is expected, if that can be."""
+        handler = _HANDLERS.get(type(node))
+        if handler is not None:
+            node.type = handler(self, node, expected)
+        if expected is not None:
+            settle(node, expected)
+        return node.type
+
+    def value(self, node: Expr, expected: Type | None = None) -> Type | None:
+        """Mark an expression that stands for itself: literals get their default type."""
+        self.expr(node, expected)
+        default(node)
+        return node.type
+
+    # Leaves --------------------------------------------------------------------------------------
+
+    def _literal(self, node: Literal, expected: Type | None) -> Type | None:
+        node.value = node.literal
+        if node.kind == "string":
+            return String(len(str(node.literal)))
+        if node.kind == "time":
+            return LTIME if node.type_name == "LTIME" else TIME
+        if node.kind == "date":
+            return _DATES[node.type_name]
+        if node.kind == "wrong":
+            node.value = None
+            return None
+        if not node.type_name:
+            return _LITERALS[node.kind]
+        type_: Any = ELEMENTARY.get(node.type_name.upper()) or self.project.types.get(
+            node.type_name.casefold()
+        )
+        if not isinstance(type_, Type):
+            return None
+        literal = Literal(node.at, node.end, node.kind, node.literal)
+        literal.type, literal.value = _LITERALS[node.kind], node.literal
+        if not fits(literal, type_):
+            return None
+        node.value = fold.as_type(node.literal, type_)
+        return type_
+
+    def _name(self, node: Name, expected: Type | None) -> Type | None:
+        enum = base_of(expected)
+        if isinstance(enum, Enum):
+            chosen = self.scope.enum_value(node.name, enum)
+            shadow = self.scope.lookup(node.name)
+            if chosen is not None and not isinstance(shadow, Variable):
+                node.ref = chosen
+                node.value = chosen.number
+                return enum
+        ref = self.scope.lookup(node.name)
+        node.ref = ref
+        if isinstance(ref, Variable):
+            return self._variable(node, ref)
+        if isinstance(ref, EnumValue):
+            node.value = ref.number
+            return ref.type
+        return None
+
+    def _variable(self, node: Name, variable: Variable) -> Type | None:
+        final = variable.end_of_chain
+        if final.constant:
+            self._constant_of(final)
+            node.value = final.value
+        return variable.type
+
+    def _typed_name(self, node: TypedName, expected: Type | None) -> Type | None:
+        type_ = self.project.types.get(node.type_name.casefold())
+        if not isinstance(type_, Enum):
+            return None
+        chosen = self.scope.enum_value(node.name, type_)
+        if chosen is None:
+            return None
+        node.value = chosen.number
+        return type_
+
+    def _direct(self, node: Direct, expected: Type | None) -> Type | None:
+        self.project.directs.add(node.address.upper())
+        size = node.address[2:3].upper()
+        return ADDRESS_TYPES.get(size, BOOL if size.isdigit() else None)
+
+    # Access --------------------------------------------------------------------------------------
+
+    def _member(self, node: Member, expected: Type | None) -> Type | None:
+        if isinstance(node.base, Name):
+            enum = self.project.types.get(node.base.name.casefold())
+            if isinstance(enum, Enum) and self.scope.lookup(node.base.name) is None:
+                chosen = self.scope.enum_value(node.name, enum)
+                node.ref = chosen
+                if chosen is not None:
+                    node.value = chosen.number
+                    return enum
+                return None
+        base = self.expr(node.base)
+        key = node.name.casefold()
+        if isinstance(base, Struct):
+            found = base.fields.get(key)
+            return found.type if found else None
+        if isinstance(base, BlockType):
+            variable = base.pou.variables.get(key)
+            node.ref = variable
+            return variable.type if variable else None
+        return None
+
+    def _bit(self, node: BitAccess, expected: Type | None) -> Type | None:
+        base = base_of(self.expr(node.base))
+        part = PARTS[node.size]
+        if not isinstance(base, Elementary) or base.kind not in ("bits", "int", "uint"):
+            return None
+        width = 1 if part is BOOL else part.bits
+        return part if (node.number + 1) * width <= base.bits and width < base.bits else None
+
+    def _index(self, node: Index, expected: Type | None) -> Type | None:
+        base = self.expr(node.base)
+        for index in node.indices:
+            self.value(index)
+        if not isinstance(base, Array) or len(node.indices) != len(base.ranges):
+            return None
+        return base.element
+
+    # Operators -----------------------------------------------------------------------------------
+
+    def _unary(self, node: Unary, expected: Type | None) -> Type | None:
+        inner = self.expr(node.operand, expected if not is_literal(node.operand) else None)
+        if inner is None:
+            return None
+        type_ = base_of(inner)
+        if node.op == "NOT":
+            if type_ is INT_LITERAL:
+                settle(node.operand, expected if base_of(expected) in BITS else None)
+                type_ = node.operand.type
+            good = isinstance(type_, Elementary) and type_.kind in ("bool", "bits")
+        else:
+            good = isinstance(type_, Elementary) and type_.kind in ("int", "uint", "real", "literal", "time")
+            if isinstance(type_, Elementary) and type_.kind == "uint" and node.op == "-":
+                good = False
+        if isinstance(node.operand, Literal) and node.op in "+-" and node.operand.kind in ("int", "real"):
+            plain = node.operand
+            if not plain.type_name:  # a sign belongs to the literal: -128 is a SINT
+                plain.type = type_ = _LITERALS[plain.kind]
+                plain.value = plain.literal
+                good = True
+        if not good:
+            return None
+        if node.operand.value is not None:
+            node.value = fold.unary(node.op, node.operand.value, type_)
+        return type_
+
+    def _binary(self, node: Binary, expected: Type | None) -> Type | None:
+        pushed = expected if node.op not in COMPARISONS else None
+        left, right = self.expr(node.left), self.expr(node.right)
+        self._enum_by_other_side(node)
+        left, right = node.left.type, node.right.type
+        if left is None or right is None:
+            return BOOL if node.op in COMPARISONS else None
+        if node.op in ("+", "-", "*", "/"):
+            special = self._time(node, base_of(left), base_of(right))
+            if special is not None:
+                return special
+        type_ = self.join([node.left, node.right])
+        if node.op in LOGIC and type_ is INT_LITERAL:
+            type_ = self._bits_of_literals(node, pushed)
+        if node.op == "**":
+            type_ = self._power(node, pushed)
+        node.operand_type = type_
+        result = self._result(node.op, type_)
+        if result is not None and type_ is not None:
+            self._fold(node, type_)
+            if is_literal_type(type_) and node.value is None:
+                return None
+        if type_ is None and node.op in COMPARISONS:
+            node.operand_type = None
+            return None
+        return result
+
+    def _enum_by_other_side(self, node: Binary) -> None:
+        """Let `color = Red` mean the Red of color's type where several enumerations have one."""
+        for one, other in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(base_of(one.type), Enum) and isinstance(other, Name):
+                other.type = self._name(other, one.type)
+
+    @staticmethod
+    def _result(op: str, type_: Type | None) -> Type | None:
+        if type_ is None:
+            return None
+        kind = type_.kind if isinstance(type_, Elementary) else "other"
+        if op in COMPARISONS:
+            if isinstance(type_, Elementary | String):
+                return BOOL
+            return BOOL if isinstance(type_, Enum) else None
+        if op in LOGIC:
+            return type_ if kind in ("bool", "bits") else None
+        if op == "MOD":
+            good = kind in ("int", "uint") or type_ is INT_LITERAL
+            return type_ if good else None
+        if op in ("+", "-") and kind == "time":
+            return type_
+        return type_ if kind in ("int", "uint", "real", "literal") else None
+
+    def _time(self, node: Binary, left: Type | None, right: Type | None) -> Type | None:
+        """Return the result of arithmetic on times and dates.
+
+        Source: IEC 61131-3:2013, table 35.
+        """
+        if not isinstance(left, Elementary) or not isinstance(right, Elementary):
+            return None
+        numeric = ("int", "uint", "real", "literal")
+        if left.kind == "time" and right.kind in numeric and node.op in ("*", "/"):
+            default(node.right)
+            return left
+        if right.kind == "time" and left.kind in numeric and node.op == "*":
+            default(node.left)
+            return right
+        return _DATE_MATH.get((node.op, left.kind, right.kind))
+
+    def _bits_of_literals(self, node: Binary, expected: Type | None) -> Type | None:
+        target = base_of(expected)
+        for type_ in (target, *BITS[1:]):
+            if type_ in BITS and fits(node.left, type_) and fits(node.right, type_):  # type: ignore[arg-type]
+                settle(node.left, type_)
+                settle(node.right, type_)
+                return type_
+        return None
+
+    def _power(self, node: Binary, expected: Type | None) -> Type | None:
+        """Return the type of a power: real, unless both sides are whole literals."""
+        left, right = node.left, node.right
+        if left.type is INT_LITERAL and right.type is INT_LITERAL and (right.value or 0) >= 0:  # type: ignore[operator]
+            return INT_LITERAL
+        if is_literal(left) and is_literal(right):
+            return REAL_LITERAL
+        base = base_of(left.type)
+        target = base_of(expected) if expected is REAL or expected is LREAL else LREAL
+        if is_literal(left):
+            settle(left, target)
+        elif not isinstance(base, Elementary) or base.kind not in ("int", "uint", "real"):
+            return None
+        base = base_of(left.type)
+        real = base if base in (REAL, LREAL) else common(base, REAL) if base else None
+        exponent = base_of(right.type)
+        if is_literal(right):
+            settle(right, real)
+        elif not isinstance(exponent, Elementary) or exponent.kind not in ("int", "uint", "real"):
+            return None
+        elif exponent is LREAL:
+            real = LREAL
+        return real
+
+    def _fold(self, node: Binary, type_: Type) -> None:
+        left, right = node.left.value, node.right.value
+        if left is None or right is None:
+            return
+        left, right = fold.as_type(left, type_), fold.as_type(right, type_)
+        node.value = fold.binary(node.op, left, right, type_)
+
+    def join(self, nodes: list[Expr]) -> Type | None:
+        """Return the smallest type all expressions convert to, and settle the literals among them."""
+        typed = [each for each in nodes if not is_literal(each)]
+        literals = [each for each in nodes if is_literal(each)]
+        if any(each.type is None for each in typed):
+            return None
+        if not typed:
+            return REAL_LITERAL if any(each.type is REAL_LITERAL for each in literals) else INT_LITERAL
+        result = base_of(typed[0].type)
+        for each in typed[1:]:
+            other = base_of(each.type)
+            if result is None or other is None:
+                return None
+            if isinstance(result, String) and isinstance(other, String):
+                result = max(result, other, key=lambda s: s.capacity)  # type: ignore[attr-defined]
+                continue
+            result = common(result, other)
+        for literal in literals:
+            result = self._adapt(literal, result)
+        for literal in literals:
+            settle(literal, result)
+        return result
+
+    @staticmethod
+    def _adapt(literal: Expr, other: Type | None) -> Type | None:
+        """Return the type that holds both a literal and the other type."""
+        if other is None or not isinstance(other, Elementary):
+            return None
+        if fits(literal, other):
+            return other
+        if literal.type is REAL_LITERAL:
+            return common(other, REAL) if other.kind in ("int", "uint") else LREAL if other is REAL else None
+        value = literal.value
+        if isinstance(value, int) and other.kind in ("int", "uint"):
+            least = natural(value)
+            return common(other, least) if least else None
+        if isinstance(value, int) and other.kind == "bits":
+            return next((each for each in BITS if fits(literal, each) and converts(other, each)), None)
+        return None
+
+    # Calls ---------------------------------------------------------------------------------------
+
+    def _call(self, node: Call, expected: Type | None) -> Type | None:
+        from softplc.bind.calls import bind_call
+
+        return bind_call(self, node, expected)
+
+
+def is_literal_type(type_: Type) -> bool:
+    return type_ is INT_LITERAL or type_ is REAL_LITERAL
+
+
+_HANDLERS: dict[type, Callable[[Expressions, Any, Type | None], Type | None]] = {
+    Literal: Expressions._literal,
+    Name: Expressions._name,
+    TypedName: Expressions._typed_name,
+    Direct: Expressions._direct,
+    Member: Expressions._member,
+    BitAccess: Expressions._bit,
+    Index: Expressions._index,
+    Unary: Expressions._unary,
+    Binary: Expressions._binary,
+    Call: Expressions._call,
+}

@@ -1,0 +1,143 @@
+"""Commands `ironworks st ...`: check and run Structured Text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from runtime.errors import PlantError
+    from softplc.application import Application
+    from softplc.simulator import Simulator
+
+app = typer.Typer(help="IEC 61131-3 Structured Text: check and run programs.", no_args_is_help=True)
+WRONG_PROGRAM, USAGE, FAULT = 1, 2, 3
+
+Files = Annotated[list[Path], typer.Argument(help="ST files, compiled together.", metavar="FILE...")]
+
+
+@app.command()
+def check(
+    files: Files,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
+) -> None:
+    """Check programs; exit code 1 if there are errors."""
+    from softplc.diagnostics import CompileError
+    from softplc.pipeline import checked
+    from softplc.source import SourceSet
+
+    try:
+        checked(tuple(files), {}, SourceSet())
+    except CompileError as exc:
+        if as_json:
+            typer.echo(json.dumps({"ok": False, "diagnostics": [each.as_dict() for each in exc.diagnostics]}))
+        else:
+            _say_findings(exc)
+        raise typer.Exit(WRONG_PROGRAM) from None
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "diagnostics": []}))
+    else:
+        typer.echo(f"{len(files)} file{'s' * (len(files) != 1)}: no errors")
+
+
+@app.command()
+def run(
+    files: Files,
+    program: Annotated[str | None, typer.Option(help="Print only this program instance.")] = None,
+    scans: Annotated[int, typer.Option(min=0, help="How many scans.")] = 1,
+    period: Annotated[str, typer.Option(help="Simulated time between two scans, such as 10ms.")] = "10ms",
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a variable or address before the first scan."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Run programs in simulated time and print every variable after the last scan.
+
+    The first scan runs at time 0. Names are PROGRAM.VAR, globals bare; arrays of elementary types are
+    lists; TIME and dates are IEC text (T#1s500ms, D#2024-02-29); enumerations are numbers.
+    Exit codes: 1 the program has errors, 2 wrong use, 3 a task stopped with a fault.
+    """
+    from runtime.errors import PlantError
+    from softplc.dump import dump
+    from softplc.simulator import PlcFaultError
+    from softplc.texts import parse_duration
+
+    application = _compile(files)
+    try:
+        period_ns = parse_duration(period)
+        if period_ns <= 0:
+            raise PlantError(f"the period must be longer than 0, not {period}")
+        if program is not None:
+            _known_program(application, program)
+        simulator = application.simulator()
+        for assignment in assignments or ():
+            _assign(simulator, assignment)
+    except PlantError as exc:
+        _fail(exc, USAGE)
+    try:
+        simulator.scan(scans, period_ns)
+    except PlcFaultError as exc:
+        _fail(exc, FAULT)
+    values = dump(simulator, program)
+    if as_json:
+        typer.echo(json.dumps(values))
+    else:
+        for name, value in values.items():
+            typer.echo(f"{name} = {_plain(value)}")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    return json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def _compile(files: list[Path]) -> Application:
+    import softplc
+
+    try:
+        return softplc.compile(*files)
+    except softplc.CompileError as exc:
+        _say_findings(exc)
+        raise typer.Exit(WRONG_PROGRAM) from None
+
+
+def _say_findings(error: PlantError) -> None:
+    from softplc.diagnostics import CompileError
+
+    if isinstance(error, CompileError):
+        for each in error.diagnostics:
+            typer.echo(each.render(), err=True)
+        count = len(error.diagnostics)
+        typer.echo(f"{count} error{'s' * (count != 1)}", err=True)
+
+
+def _known_program(application: Application, program: str) -> None:
+    from runtime.errors import PlantError
+
+    names = [name for task in application.tasks for name in task.programs]
+    if program.casefold() not in (name.casefold() for name in names):
+        raise PlantError(f"there is no program instance {program}", f"there are: {', '.join(names) or 'none'}")
+
+
+def _assign(simulator: Simulator, assignment: str) -> None:
+    from runtime.errors import PlantError
+    from softplc.texts import parse_value
+
+    path, sign, text = assignment.partition("=")
+    if not sign:
+        raise PlantError(f"{assignment!r} is no assignment", "write --set PATH=VALUE")
+    path = path.strip().removesuffix(":").strip()
+    symbol = simulator.application.symbol(path)
+    simulator.write(path, parse_value(symbol, text))
+
+
+def _fail(error: PlantError, code: int) -> NoReturn:
+    typer.echo(f"error: {error.text}", err=True)
+    if error.remedy:
+        typer.echo(f"  help: {error.remedy}", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,1 @@
+"""Code generation: the only importer of llvmlite."""

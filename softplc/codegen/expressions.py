@@ -1,0 +1,330 @@
+"""Expressions and places to LLVM text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from softplc import ir
+from softplc.codegen.values import (
+    ARITHMETIC,
+    INTEGER_COMPARE,
+    INTRINSICS,
+    REAL_ARITHMETIC,
+    REAL_COMPARE,
+    constant,
+    intrinsic_suffix,
+    memory_type,
+    value_type,
+)
+from softplc.faults import Fault
+from softplc.iectypes import BOOL, LINT, Elementary
+from softplc.layout import NOW_NS
+
+if TYPE_CHECKING:
+    from softplc.codegen.emit import Emitter
+
+FOLDED_SHIFTS = {"ROL": "fshl", "ROR": "fshr"}
+
+
+class Expressions:
+    """Writes values of one routine."""
+
+    def __init__(self, emitter: Emitter, routine: ir.Routine) -> None:
+        self.emitter = emitter
+        self.routine = routine
+        self.lines: list[str] = []
+        self.block = "entry"
+        self._count = 0
+        self._faults: list[tuple[str, int, int]] = []
+
+    # Text ----------------------------------------------------------------------------------------
+
+    def fresh(self) -> str:
+        self._count += 1
+        return f"%t{self._count}"
+
+    def label(self, hint: str) -> str:
+        self._count += 1
+        return f"{hint}{self._count}"
+
+    def add(self, text: str) -> str:
+        """Write an instruction and return the name of its result."""
+        name = self.fresh()
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def do(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def start(self, label: str) -> None:
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    def jump(self, label: str) -> None:
+        self.do(f"br label %{label}")
+
+    def branch(self, condition: str, yes: str, no: str) -> None:
+        self.do(f"br i1 {condition}, label %{yes}, label %{no}")
+
+    def fault_if(self, condition: str, fault: Fault, line: int) -> None:
+        """Leave the routine with a fault where the condition holds."""
+        good = self.label("ok")
+        self._faults.append((self.block, int(fault), line))
+        self.do(f"br i1 {condition}, label %fault, label %{good}, !prof !0")
+        self.start(good)
+
+    # Places --------------------------------------------------------------------------------------
+
+    def address(self, place: ir.Place) -> str:
+        """Return a pointer to a place, after its index checks."""
+        base = self._base(place)
+        offset = place.offset
+        for step in place.steps:
+            index = self.value(step.index)
+            wide = self._to_i64(index, step.index.type)
+            if step.low:
+                wide = self.add(f"sub i64 {wide}, {step.low}")
+            outside = self.add(f"icmp uge i64 {wide}, {step.count}")
+            self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line)
+            if step.stride != 1:
+                wide = self.add(f"mul nuw nsw i64 {wide}, {step.stride}")
+            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {wide}")
+        if offset:
+            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+        return base
+
+    def _base(self, place: ir.Place) -> str:
+        if place.base == "image":
+            return "%img"
+        if place.base == "self":
+            return "%self"
+        if place.base == "local":
+            return "%local"
+        if place.base == "slot":
+            return f"%slot{place.slot}"
+        if place.pointer is None:
+            raise AssertionError("pointer place without pointer")
+        return self.add(f"load ptr, ptr {self.address(place.pointer)}, align 1")
+
+    def _to_i64(self, value: str, type_: Elementary) -> str:
+        if type_.bits == 64 and type_ is not BOOL:
+            return value
+        return self.add(f"{'sext' if type_.signed else 'zext'} {value_type(type_)} {value} to i64")
+
+    def load(self, type_: Elementary, place: ir.Place) -> str:
+        address = self.address(place)
+        raw = self.add(f"load {memory_type(type_)}, ptr {address}, align 1")
+        if type_ is not BOOL:
+            return raw
+        if place.bit >= 0:
+            raw = self.add(f"and i8 {raw}, {1 << place.bit}")
+        return self.add(f"icmp ne i8 {raw}, 0")
+
+    def store(self, type_: Elementary, place: ir.Place, value: str) -> None:
+        address = self.address(place)
+        if type_ is not BOOL:
+            self.do(f"store {value_type(type_)} {value}, ptr {address}, align 1")
+            return
+        byte = self.add(f"zext i1 {value} to i8")
+        if place.bit >= 0:
+            old = self.add(f"load i8, ptr {address}, align 1")
+            cleared = self.add(f"and i8 {old}, {255 - (1 << place.bit)}")
+            moved = self.add(f"shl i8 {byte}, {place.bit}")
+            byte = self.add(f"or i8 {cleared}, {moved}")
+        self.do(f"store i8 {byte}, ptr {address}, align 1")
+
+    # Values --------------------------------------------------------------------------------------
+
+    def value(self, expr: ir.Expr) -> str:
+        """Write an expression and return the name of its value."""
+        if isinstance(expr, ir.Const):
+            return constant(expr.type, expr.value)
+        if isinstance(expr, ir.Load):
+            return self.load(expr.type, expr.place)
+        if isinstance(expr, ir.Op):
+            return self._op(expr)
+        if isinstance(expr, ir.Convert):
+            return self._convert(expr)
+        if isinstance(expr, ir.Lazy):
+            return self._lazy(expr)
+        if isinstance(expr, ir.Choose):
+            return self._choose(expr)
+        if isinstance(expr, ir.After):
+            self.block_of(expr.body)
+            return self.value(expr.value)
+        if isinstance(expr, ir.Query):
+            return self._query(expr)
+        return self.load(LINT, ir.Place("image", NOW_NS))
+
+    def block_of(self, body: list[ir.Stmt]) -> None:
+        """Write statements."""
+        raise NotImplementedError
+
+    def _op(self, expr: ir.Op) -> str:
+        operands = [self.value(each) for each in expr.args]
+        type_ = expr.args[0].type
+        if expr.op in INTEGER_COMPARE:
+            return self._compare(expr.op, type_, *operands)
+        if type_.kind == "real":
+            return self._real(expr.op, type_, operands)
+        return self._whole(expr, type_, operands)
+
+    def _compare(self, op: str, type_: Elementary, left: str, right: str) -> str:
+        if type_.kind == "real":
+            return self.add(f"fcmp {REAL_COMPARE[op]} {value_type(type_)} {left}, {right}")
+        order = INTEGER_COMPARE[op]
+        if op not in ("=", "<>"):
+            order = ("s" if type_.signed else "u") + order
+        return self.add(f"icmp {order} {value_type(type_)} {left}, {right}")
+
+    def _real(self, op: str, type_: Elementary, operands: list[str]) -> str:
+        kind = value_type(type_)
+        if op in REAL_ARITHMETIC:
+            return self.add(f"{REAL_ARITHMETIC[op]} {kind} {operands[0]}, {operands[1]}")
+        if op == "NEG":
+            return self.add(f"fneg {kind} {operands[0]}")
+        if op in ("MAX", "MIN"):
+            order = "ogt" if op == "MAX" else "olt"
+            wins = self.add(f"fcmp {order} {kind} {operands[1]}, {operands[0]}")
+            return self.add(f"select i1 {wins}, {kind} {operands[1]}, {kind} {operands[0]}")
+        name = "fabs" if op == "ABS" else INTRINSICS[op]
+        arguments = ", ".join(f"{kind} {each}" for each in operands)
+        return self.add(f"call {kind} @llvm.{name}.{intrinsic_suffix(type_)}({arguments})")
+
+    def _whole(self, expr: ir.Op, type_: Elementary, operands: list[str]) -> str:
+        op = expr.op
+        kind = value_type(type_)
+        first = operands[0]
+        if op in ARITHMETIC:
+            return self.add(f"{ARITHMETIC[op]} {kind} {first}, {operands[1]}")
+        if op == "NOT":
+            return self.add(f"xor {kind} {first}, {'true' if type_ is BOOL else -1}")
+        if op == "NEG":
+            return self.add(f"sub {kind} 0, {first}")
+        if op in ("/", "MOD"):
+            return self._divide(expr, type_, first, operands[1])
+        if op == "ABS":
+            return self.add(f"call {kind} @llvm.abs.{kind}({kind} {first}, i1 false)") if type_.signed else first
+        if op in ("MAX", "MIN"):
+            name = ("s" if type_.signed else "u") + op.lower()
+            return self.add(f"call {kind} @llvm.{name}.{kind}({kind} {first}, {kind} {operands[1]})")
+        return self._shift(op, type_, first, operands[1])
+
+    def _divide(self, expr: ir.Op, type_: Elementary, left: str, right: str) -> str:
+        """Divide: by zero faults, MOD by zero is 0, and the least number by -1 wraps.
+
+        Source: IEC 61131-3:2013, table 29 for MOD.
+        """
+        kind = value_type(type_)
+        divisor = expr.args[1]
+        fixed = isinstance(divisor, ir.Const) and int(divisor.value) not in (0, -1)
+        if not fixed and expr.op == "/":
+            zero = self.add(f"icmp eq {kind} {right}, 0")
+            self.fault_if(zero, Fault.DIVISION_BY_ZERO, expr.line)
+            if type_.signed:
+                least = self.add(f"icmp eq {kind} {left}, {type_.limits[0]}")
+                minus = self.add(f"icmp eq {kind} {right}, -1")
+                both = self.add(f"and i1 {least}, {minus}")
+                right = self.add(f"select i1 {both}, {kind} 1, {kind} {right}")
+        elif not fixed:
+            odd = self.add(f"icmp eq {kind} {right}, 0")
+            if type_.signed:
+                minus = self.add(f"icmp eq {kind} {right}, -1")
+                odd = self.add(f"or i1 {odd}, {minus}")
+            right = self.add(f"select i1 {odd}, {kind} 1, {kind} {right}")
+        name = {"/": "div", "MOD": "rem"}[expr.op]
+        return self.add(f"{'s' if type_.signed else 'u'}{name} {kind} {left}, {right}")
+
+    def _shift(self, op: str, type_: Elementary, value: str, count: str) -> str:
+        """Shift: by the width or more gives 0; rotate counts modulo the width."""
+        kind = value_type(type_)
+        if op in FOLDED_SHIFTS:
+            if type_ is BOOL:
+                return value
+            narrow = self.add(f"trunc i64 {count} to {kind}") if type_.bits < 64 else count
+            name = FOLDED_SHIFTS[op]
+            return self.add(f"call {kind} @llvm.{name}.{kind}({kind} {value}, {kind} {value}, {kind} {narrow})")
+        width = 1 if type_ is BOOL else type_.bits
+        inside = self.add(f"icmp ult i64 {count}, {width}")
+        safe = self.add(f"select i1 {inside}, i64 {count}, i64 0")
+        narrow = self.add(f"trunc i64 {safe} to {kind}") if width < 64 else safe
+        shifted = self.add(f"{'shl' if op == 'SHL' else 'lshr'} {kind} {value}, {narrow}")
+        return self.add(f"select i1 {inside}, {kind} {shifted}, {kind} {constant(type_, 0)}")
+
+    def _convert(self, expr: ir.Convert) -> str:
+        value = self.value(expr.arg)
+        source, target = expr.arg.type, expr.type
+        before, after = value_type(source), value_type(target)
+        if expr.mode == "truth":
+            if source is BOOL:
+                return value
+            if source.kind == "real":
+                return self.add(f"fcmp une {before} {value}, {constant(source, 0)}")
+            return self.add(f"icmp ne {before} {value}, 0")
+        if expr.mode == "bits":
+            return self.add(f"bitcast {before} {value} to {after}")
+        if source.kind == "real" and target.kind == "real":
+            return self.add(f"{'fpext' if target.size > source.size else 'fptrunc'} {before} {value} to {after}")
+        if source.kind == "real":
+            suffix = intrinsic_suffix(source)
+            if expr.mode == "round":
+                value = self.add(f"call {before} @llvm.rint.{suffix}({before} {value})")
+            name = "fptosi" if target.signed else "fptoui"
+            return self.add(f"call {after} @llvm.{name}.sat.{after}.{suffix}({before} {value})")
+        if target.kind == "real":
+            return self.add(f"{'sitofp' if source.signed else 'uitofp'} {before} {value} to {after}")
+        if before == after:
+            return value
+        wider = source is BOOL or target.bits > source.bits
+        name = ("sext" if source.signed else "zext") if wider else "trunc"
+        return self.add(f"{name} {before} {value} to {after}")
+
+    def _lazy(self, expr: ir.Lazy) -> str:
+        right, end = self.label("right"), self.label("end")
+        left = self.value(expr.left)
+        decided = self.block
+        if expr.op == "AND":
+            self.branch(left, right, end)
+        else:
+            self.branch(left, end, right)
+        self.start(right)
+        other = self.value(expr.right)
+        came = self.block
+        self.jump(end)
+        self.start(end)
+        short = "false" if expr.op == "AND" else "true"
+        return self.add(f"phi i1 [ {short}, %{decided} ], [ {other}, %{came} ]")
+
+    def _choose(self, expr: ir.Choose) -> str:
+        selector = self.value(expr.selector)
+        choices = [self.value(each) for each in expr.choices]
+        kind = value_type(expr.type)
+        if expr.selector.type is BOOL:
+            return self.add(f"select i1 {selector}, {kind} {choices[1]}, {kind} {choices[0]}")
+        outside = self.add(f"icmp uge i64 {selector}, {len(choices)}")
+        self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, expr.line)
+        result = choices[0]
+        for number, choice in enumerate(choices[1:], 1):
+            here = self.add(f"icmp eq i64 {selector}, {number}")
+            result = self.add(f"select i1 {here}, {kind} {choice}, {kind} {result}")
+        return result
+
+    # Strings -------------------------------------------------------------------------------------
+
+    def text(self, text: ir.Text) -> str:
+        """Return a pointer to a string, after what must run first."""
+        self.emitter.uses_strings = True
+        self.block_of(text.body)
+        if text.constant is not None:
+            return self.emitter.data(text.constant)
+        if text.place is None:
+            raise AssertionError("string without place")
+        return self.address(text.place)
+
+    def _query(self, expr: ir.Query) -> str:
+        strings = [self.text(each) for each in expr.strings]
+        kind = value_type(expr.type)
+        if expr.op == "length":
+            return self.add(f"load i16, ptr {strings[0]}, align 1")
+        arguments = ", ".join(f"ptr {each}" for each in strings)
+        return self.add(f"call {kind} @iw.str.{expr.op}({arguments})")

@@ -1,0 +1,44 @@
+"""Configuration: tasks and program instances, declared or by default."""
+
+from __future__ import annotations
+
+from softplc.symbols import Instance, Project, Task
+from softplc.syntax import Expr
+
+LOWEST_PRIORITY = 1 << 16
+
+
+def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
+    """Return tasks in order of priority, each with its program instances in order of declaration.
+
+    Without a CONFIGURATION every program runs once, under its own name, in every scan.
+    """
+    if not project.configurations:
+        programs = [pou for pou in project.pous.values() if pou.kind == "PROGRAM"]
+        if not programs:
+            return []
+        return [(Task("default", 0, 0, 0), [Instance(pou.name, pou, "", pou.at) for pou in programs])]
+    found: list[tuple[Task, list[Instance]]] = []
+    loose: list[Instance] = []
+    for configuration in project.configurations:
+        for resource in configuration.resources:
+            tasks: dict[str, list[Instance]] = {}
+            for decl in resource.tasks:
+                interval = _number(decl.interval)
+                task = Task(decl.name, interval, _number(decl.priority), decl.at)
+                tasks[decl.name.casefold()] = []
+                found.append((task, tasks[decl.name.casefold()]))
+            for each in resource.instances:
+                pou = project.pous[each.type_name.casefold()]
+                instance = Instance(each.name, pou, each.task, each.at)
+                for argument in each.arguments:
+                    if argument.value is not None and argument.value.value is not None:
+                        instance.inputs.append((argument.name.casefold(), argument.value.value))
+                tasks.get(each.task.casefold(), loose).append(instance)
+    if loose:
+        found.append((Task("default", 0, LOWEST_PRIORITY, 0), loose))
+    return sorted(found, key=lambda pair: pair[0].priority)
+
+
+def _number(expr: Expr | None) -> int:
+    return int(expr.value) if expr is not None and isinstance(expr.value, int) else 0

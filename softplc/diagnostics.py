@@ -1,0 +1,69 @@
+"""Diagnostics: what the compiler has to say, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+
+from runtime.errors import PlantError
+from softplc.source import SourceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: `at` and `end` are global offsets, the rest of the place is filled in by `located`."""
+
+    code: str
+    message: str
+    at: int
+    end: int
+    remedy: str = ""
+    severity: str = "error"
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    source_line: str = ""
+
+    def located(self, sources: SourceSet) -> Diagnostic:
+        """Return the same finding with file, line and column."""
+        source = sources.at(self.at)
+        line, column = source.place(self.at)
+        return replace(
+            self, file=source.name, line=line, column=column, source_line=source.line_text(line)
+        )
+
+    def render(self) -> str:
+        """Return the text people read: place, message, source line with carets, remedy."""
+        text = f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code}: {self.message}"
+        if self.source_line.strip():
+            shown = self.source_line.expandtabs(1)
+            width = max(1, min(self.end - self.at, len(shown) - self.column + 1))
+            gutter = f"{self.line:5} | "
+            text += f"\n{gutter}{shown}\n{' ' * (len(gutter) - 2)}| {' ' * (self.column - 1)}{'^' * width}"
+        if self.remedy:
+            text += f"\n      help: {self.remedy}"
+        return text
+
+    def as_dict(self) -> dict[str, str | int]:
+        """Return what a machine reads."""
+        fields = asdict(self)
+        return {key: value for key, value in fields.items() if key not in ("at", "end")}
+
+
+class CompileError(PlantError):
+    """The program is wrong; `diagnostics` has every finding in order of place."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(each.render() for each in self.diagnostics))
+
+    def __reduce__(self) -> tuple[type[CompileError], tuple[tuple[Diagnostic, ...]]]:
+        return (type(self), (self.diagnostics,))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a remedy that names the nearest known name, or nothing."""
+    by_key = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), by_key, n=1, cutoff=0.7)
+    return f"did you mean {by_key[near[0]]}?" if near else ""

@@ -1,0 +1,29 @@
+"""Faults that stop a task: codes in the image header, and what they mean."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Fault(IntEnum):
+    """Why a task stopped; 0 in the header means that it did not.
+
+    Source: IEC 61131-3:2013, annex A lists these as errors to be reported at run time.
+    """
+
+    DIVISION_BY_ZERO = 1
+    INDEX_OUT_OF_RANGE = 2
+    WATCHDOG = 3
+    VALUE_OUT_OF_RANGE = 4
+
+    @property
+    def text(self) -> str:
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    Fault.DIVISION_BY_ZERO: "division by zero",
+    Fault.INDEX_OUT_OF_RANGE: "index out of range",
+    Fault.WATCHDOG: "a loop ran longer than the watchdog allows",
+    Fault.VALUE_OUT_OF_RANGE: "value outside its subrange",
+}

@@ -1,0 +1,353 @@
+"""Types: elementary and derived, sizes, and which implicit conversions the standard allows.
+
+Source: IEC 61131-3:2013, 6.4, table 10 and figure 11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from softplc.symbols import Pou
+    from softplc.syntax import Init
+
+STRING_HEADER = 4
+DEFAULT_STRING_LENGTH = 254
+MAX_STRING_LENGTH = 32_767
+
+
+class Type:
+    """Base of all types; types are compared by identity, or with `same`."""
+
+    name: str
+    size: int
+    align: int
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Elementary(Type):
+    """An elementary type. `kind`: bool, bits, int, uint, real, time, date, tod, dt or literal."""
+
+    name: str
+    size: int
+    kind: str
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return self.size
+
+    @property
+    def bits(self) -> int:
+        return self.size * 8
+
+    @property
+    def signed(self) -> bool:
+        return self.kind in ("int", "time", "date", "tod", "dt")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Return the least and greatest whole number of the type."""
+        if self.kind == "bool":
+            return 0, 1
+        if self.signed:
+            return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return 0, (1 << self.bits) - 1
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class String(Type):
+    """STRING[n]: u16 length, u16 capacity, then n bytes of Latin-1 text."""
+
+    capacity: int
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"STRING[{self.capacity}]"
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return STRING_HEADER + self.capacity + self.capacity % 2
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return 2
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Enum(Type):
+    """An enumeration: value names in the declared spelling; keys ignore case."""
+
+    name: str
+    base: Elementary
+    values: dict[str, tuple[str, int]]
+    initial: int = 0
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self.base.size
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return self.base.align
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Subrange(Type):
+    """A whole number type with limits of its own, checked at assignment."""
+
+    name: str
+    base: Elementary
+    low: int
+    high: int
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self.base.size
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return self.base.align
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Array(Type):
+    """An array, row-major; each range is low, high, both included."""
+
+    element: Type
+    ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        ranges = ", ".join(f"{low}..{high}" for low, high in self.ranges)
+        return f"ARRAY[{ranges}] OF {self.element}"
+
+    @property
+    def count(self) -> int:
+        result = 1
+        for low, high in self.ranges:
+            result *= high - low + 1
+        return result
+
+    @property
+    def stride(self) -> int:
+        return align_up(self.element.size, self.element.align)
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return self.stride * self.count
+
+    @property
+    def align(self) -> int:  # type: ignore[override]
+        return self.element.align
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(slots=True)
+class Field:
+    """A member of a structure: byte offset and initialiser."""
+
+    name: str
+    type: Type
+    offset: int
+    init: Init | None = None
+
+
+@dataclass(eq=False)
+class Struct(Type):
+    """A structure; `fields` by casefolded name, in order."""
+
+    name: str
+    fields: dict[str, Field] = field(default_factory=dict)
+    size: int = 0
+    align: int = 1
+
+    def add(self, name: str, type_: Type, init: Init | None) -> None:
+        """Append a member."""
+        self.fields[name.casefold()] = Field(name, type_, 0, init)
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Give the members their offsets, each at its natural alignment."""
+        end = 0
+        for member in self.fields.values():
+            member.offset = align_up(end, member.type.align)
+            self.align = max(self.align, member.type.align)
+            end = member.offset + member.type.size
+        self.size = align_up(end, self.align)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(eq=False)
+class BlockType(Type):
+    """The instance type of a function block; members are laid out by `softplc.layout`."""
+
+    pou: Pou
+    size: int = 0
+    align: int = 8
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.pou.name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Alias:
+    """A named type with an initial value of its own."""
+
+    type: Type
+    init: Init | None
+
+
+def align_up(offset: int, align: int) -> int:
+    return (offset + align - 1) // align * align
+
+
+BOOL = Elementary("BOOL", 1, "bool")
+SINT, INT, DINT, LINT = (Elementary(n, 1 << i, "int") for i, n in enumerate(("SINT", "INT", "DINT", "LINT")))
+USINT, UINT, UDINT, ULINT = (
+    Elementary(n, 1 << i, "uint") for i, n in enumerate(("USINT", "UINT", "UDINT", "ULINT"))
+)
+BYTE, WORD, DWORD, LWORD = (
+    Elementary(n, 1 << i, "bits") for i, n in enumerate(("BYTE", "WORD", "DWORD", "LWORD"))
+)
+REAL, LREAL = Elementary("REAL", 4, "real"), Elementary("LREAL", 8, "real")
+TIME, LTIME = Elementary("TIME", 8, "time"), Elementary("LTIME", 8, "time")
+DATE, TOD, DT = Elementary("DATE", 8, "date"), Elementary("TOD", 8, "tod"), Elementary("DT", 8, "dt")
+INT_LITERAL, REAL_LITERAL = Elementary("whole number", 8, "literal"), Elementary("real number", 8, "literal")
+SIGNED, UNSIGNED = (SINT, INT, DINT, LINT), (USINT, UINT, UDINT, ULINT)
+BITS = (BOOL, BYTE, WORD, DWORD, LWORD)
+
+ELEMENTARY = {
+    each.name: each for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME, DATE, TOD, DT)
+} | {
+    "DATE_AND_TIME": DT,
+    "TIME_OF_DAY": TOD,
+    "LDATE": DATE,
+    "LTOD": TOD,
+    "LDT": DT,
+    "LTIME_OF_DAY": TOD,
+    "LDATE_AND_TIME": DT,
+}
+
+NUMERIC = ("int", "uint", "real", "literal")
+CLASSES = {
+    "ANY_NUM": ("int", "uint", "real"),
+    "ANY_REAL": ("real",),
+    "ANY_INT": ("int", "uint"),
+    "ANY_BIT": ("bool", "bits"),
+    "ANY_MAGNITUDE": ("int", "uint", "real", "time"),
+    "ANY_DATE": ("date", "tod", "dt"),
+}
+
+
+def _widenings() -> dict[Elementary, frozenset[Elementary]]:
+    """Return for each type those it converts to implicitly: the cells marked I of figure 11."""
+    table: dict[Elementary, set[Elementary]] = {each: set() for each in ELEMENTARY.values()}
+    for family in (BITS, SIGNED, UNSIGNED):
+        for i, small in enumerate(family):
+            table[small].update(family[i + 1 :])
+    for i, unsigned in enumerate(UNSIGNED):
+        table[unsigned].update(SIGNED[i + 1 :])
+    for small in (SINT, INT, USINT, UINT):
+        table[small].update((REAL, LREAL))
+    for wide in (DINT, UDINT):
+        table[wide].add(LREAL)
+    table[REAL].add(LREAL)
+    table[TIME].add(LTIME)
+    return {key: frozenset(value) for key, value in table.items()}
+
+
+WIDENINGS = _widenings()
+_RANK = [*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME]
+
+
+def base_of(type_: Type | None) -> Type | None:
+    """Return the type whose operations a subrange has."""
+    return type_.base if isinstance(type_, Subrange) else type_
+
+
+def same(left: Type, right: Type) -> bool:
+    """Tell whether two types are one: by name for named types, by structure for arrays."""
+    if left is right:
+        return True
+    if isinstance(left, Array) and isinstance(right, Array):
+        return left.ranges == right.ranges and same(left.element, right.element)
+    if isinstance(left, String) and isinstance(right, String):
+        return left.capacity == right.capacity
+    return False
+
+
+def converts(source: Type, target: Type) -> bool:
+    """Tell whether a value of one type may be used for the other without a conversion function."""
+    source, target = base_of(source) or source, base_of(target) or target
+    if same(source, target):
+        return True
+    if isinstance(source, String) and isinstance(target, String):
+        return True
+    if isinstance(source, Elementary) and isinstance(target, Elementary):
+        return target in WIDENINGS.get(source, ())
+    return False
+
+
+def common(left: Type, right: Type) -> Type | None:
+    """Return the smallest type both convert to, or None."""
+    left, right = base_of(left) or left, base_of(right) or right
+    if converts(left, right):
+        return right
+    if converts(right, left):
+        return left
+    if not isinstance(left, Elementary) or not isinstance(right, Elementary):
+        return None
+    both = WIDENINGS.get(left, frozenset()) & WIDENINGS.get(right, frozenset())
+    return min(both, key=_RANK.index, default=None)
+
+
+def natural(value: int) -> Elementary | None:
+    """Return the smallest signed (else unsigned) type that holds a whole number."""
+    for type_ in (*SIGNED, ULINT):
+        low, high = type_.limits
+        if low <= value <= high:
+            return type_
+    return None
+
+
+def default_int(value: int) -> Elementary:
+    """Return the type of a whole number that nothing else gives a type."""
+    for type_ in (DINT, LINT):
+        low, high = type_.limits
+        if low <= value <= high:
+            return type_
+    return ULINT
+
+
+def in_class(type_: Type | None, name: str) -> bool:
+    """Tell whether a type belongs to a generic type such as ANY_NUM."""
+    type_ = base_of(type_)
+    if name in ("ANY", "ANY_ELEMENTARY"):
+        return name == "ANY" or isinstance(type_, Elementary | String | Enum)
+    if name == "ANY_STRING":
+        return isinstance(type_, String)
+    return isinstance(type_, Elementary) and type_.kind in CLASSES[name]

@@ -1,0 +1,309 @@
+"""Typed intermediate representation: structured statements over places in memory.
+
+Names are gone: a place is a base, a constant byte offset and checked dynamic indices. Everything
+the standard leaves implicit (conversions, evaluation order, checks) is explicit here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from softplc.iectypes import Elementary
+
+Number = bool | int | float
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """A dynamic array index: address += (index - low) * stride, after the check 0 <= index - low < count."""
+
+    index: Expr
+    low: int
+    count: int
+    stride: int
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A place in memory. `base`: image, self, local, slot or pointer (read from `pointer`).
+
+    Attributes:
+        slot: number of the stack slot, where base is `slot`.
+        bit: bit within the byte, for packed BOOLs in the process image; else -1.
+    """
+
+    base: str
+    offset: int
+    steps: tuple[Step, ...] = ()
+    bit: int = -1
+    slot: int = 0
+    pointer: Place | None = None
+
+    def at(self, offset: int, step: Step | None = None, bit: int = -1) -> Place:
+        """Return the place `offset` bytes further, or at an index."""
+        steps = (*self.steps, step) if step else self.steps
+        return Place(self.base, self.offset + offset, steps, bit, self.slot, self.pointer)
+
+
+# Expressions -----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Const:
+    type: Elementary
+    value: Number
+
+
+@dataclass(slots=True, eq=False)
+class Load:
+    type: Elementary
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """An operation on operands of one type; comparisons yield BOOL. `line` is for faults."""
+
+    type: Elementary
+    op: str
+    args: tuple[Expr, ...]
+    line: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Convert:
+    """A conversion of values: `round` (reals to nearest even, saturating), `trunc`, `wrap`, `bits` or `truth`."""
+
+    type: Elementary
+    arg: Expr
+    mode: str
+
+
+@dataclass(slots=True, eq=False)
+class Choose:
+    """One of several values by a selector, evaluated eagerly; out of range faults."""
+
+    type: Elementary
+    selector: Expr
+    choices: tuple[Expr, ...]
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class Lazy:
+    """AND or OR whose right side is evaluated only if it decides."""
+
+    type: Elementary
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(slots=True, eq=False)
+class After:
+    """A value that needs statements to run first, such as a function call."""
+
+    type: Elementary
+    body: list[Stmt]
+    value: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Query:
+    """A whole number from the string helpers: length, compare, find, to_int, to_uint or to_real."""
+
+    type: Elementary
+    op: str
+    strings: tuple[Text, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Now:
+    """Task time in ns."""
+
+    type: Elementary
+
+
+Expr = Const | Load | Op | Convert | Choose | Lazy | After | Query | Now
+
+
+@dataclass(slots=True, eq=False)
+class Text:
+    """A string operand: a place, or a constant where `constant` is given; `body` runs first."""
+
+    place: Place | None
+    constant: bytes | None = None
+    body: list[Stmt] = field(default_factory=list)
+    capacity: int = 0
+
+
+# Statements ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Store:
+    place: Place
+    value: Expr
+    type: Elementary
+    limits: tuple[int, int] | None = None
+    line: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Copy:
+    """Copy bytes between two places that may be the same."""
+
+    target: Place
+    source: Place
+    size: int
+
+
+@dataclass(slots=True, eq=False)
+class Fill:
+    """Copy constant bytes to a place."""
+
+    target: Place
+    data: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Clear:
+    """Make a string empty; `capacity` is written where the place is fresh."""
+
+    target: Place
+    capacity: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Append:
+    """Append to a string: `count` characters of `source` from `start` (from 0), clamped to what there is."""
+
+    target: Place
+    source: Text
+    start: Expr | None = None
+    count: Expr | None = None
+
+
+@dataclass(slots=True, eq=False)
+class AppendNumber:
+    """Append a number as text; `style` is int, uint or real with `digits`."""
+
+    target: Place
+    value: Expr
+    style: str
+    digits: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class SetText:
+    """Assign a string, cut to the capacity of the target."""
+
+    target: Place
+    source: Text
+
+
+@dataclass(slots=True, eq=False)
+class StorePointer:
+    """Store the address of a place: a VAR_IN_OUT argument."""
+
+    place: Place
+    target: Place
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """Call a routine with its instance or frame; a fault in it goes on to the caller."""
+
+    routine: str
+    instance: Place
+
+
+@dataclass(slots=True, eq=False)
+class If:
+    condition: Expr
+    then: list[Stmt]
+    otherwise: list[Stmt]
+
+
+@dataclass(slots=True, eq=False)
+class Switch:
+    """CASE: branches are ranges (low, high) and bodies."""
+
+    selector: Expr
+    branches: list[tuple[list[tuple[int, int]], list[Stmt]]]
+    otherwise: list[Stmt]
+
+
+@dataclass(slots=True, eq=False)
+class Loop:
+    """WHILE (`before`) and REPEAT (`until`): leaves when the condition says so."""
+
+    condition: Expr
+    until: bool
+    body: list[Stmt]
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class Count:
+    """FOR: limits are evaluated once; stops at the limit of the type instead of wrapping."""
+
+    place: Place
+    type: Elementary
+    first: Expr
+    last: Expr
+    step: int | Expr
+    body: list[Stmt]
+    line: int
+    limits: tuple[int, int] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Jump:
+    """EXIT, CONTINUE or RETURN."""
+
+    kind: str
+
+
+Stmt = (
+    Store
+    | Copy
+    | Fill
+    | Clear
+    | Append
+    | AppendNumber
+    | SetText
+    | StorePointer
+    | Call
+    | If
+    | Switch
+    | Loop
+    | Count
+    | Jump
+)
+
+
+@dataclass(slots=True, eq=False)
+class Routine:
+    """One function of object code.
+
+    Attributes:
+        slots: sizes of the stack slots.
+        file: index of the source file, for faults.
+        local: initial bytes of the stack frame, empty where there is none.
+        exported: a task's entry, called by the host with the image.
+    """
+
+    name: str
+    body: list[Stmt]
+    file: int
+    slots: list[int] = field(default_factory=list)
+    local: bytes = b""
+    exported: bool = False
+    inline: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Module:
+    routines: list[Routine]

@@ -1,0 +1,375 @@
+"""Layout: where every variable lies, and the bytes it starts with.
+
+One image: header, %I, %Q, %M, RETAIN, then everything else. Addresses count bytes: %IW2 is the bytes
+2 and 3 of the inputs and holds %IX3.2.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+from softplc.bind.fold import as_type
+from softplc.iectypes import (
+    BOOL,
+    Array,
+    BlockType,
+    Elementary,
+    Enum,
+    String,
+    Struct,
+    Subrange,
+    Type,
+    align_up,
+    base_of,
+)
+from softplc.symbols import Instance, Pou, Project, Variable
+from softplc.syntax import ArrayInit, Expr, Init, StructInit
+
+HEADER_SIZE = 64
+NOW_NS, SCAN_COUNT, FAULT_CODE, FAULT_LINE, FAULT_FILE, STOP, DT_NS = 0, 8, 16, 20, 24, 28, 32
+REGION_ALIGN = 64
+POINTER_SIZE = 8
+ADDRESS_SIZES = {"X": 0, "": 0, "B": 1, "W": 2, "D": 4, "L": 8}
+MAX_ADDRESS = 1 << 20
+_ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
+_FORMATS = {
+    ("int", 1): "<b",
+    ("int", 2): "<h",
+    ("int", 4): "<i",
+    ("int", 8): "<q",
+    ("uint", 1): "<B",
+    ("uint", 2): "<H",
+    ("uint", 4): "<I",
+    ("uint", 8): "<Q",
+    ("real", 4): "<f",
+    ("real", 8): "<d",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A direct address: region I, Q or M, byte offset in it, bit or -1, size in bytes (0 for a bit)."""
+
+    region: str
+    offset: int
+    bit: int
+    size: int
+
+
+@dataclass(slots=True)
+class Layout:
+    """Where the regions lie (offset, size) and where each program instance's variables are."""
+
+    regions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    size: int = HEADER_SIZE
+    programs: dict[Instance, dict[Variable, tuple[int, int]]] = field(default_factory=dict)
+
+    def absolute(self, address: Address) -> int:
+        return self.regions[address.region][0] + address.offset
+
+
+def parse_address(text: str) -> Address | None:
+    """Read `%IX0.3`, `%Q1.0`, `%QW4`, `%MD8`; None if it is no such address."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        return None
+    region, size, number, bit = found.groups()
+    bits = size.upper() in ("X", "")
+    if bits != (bit is not None) or int(number) > MAX_ADDRESS:
+        return None
+    return Address(region.upper(), int(number), int(bit) if bit else 0 if bits else -1, ADDRESS_SIZES[size.upper()])
+
+
+def format_of(type_: Elementary) -> str:
+    """Return the struct format of a value in memory."""
+    kind = type_.kind
+    if kind in ("bool", "bits"):
+        kind = "uint"
+    elif kind in ("time", "date", "tod", "dt"):
+        kind = "int"
+    return _FORMATS[kind, type_.size]
+
+
+def scalar_of(type_: Type) -> Elementary | None:
+    """Return the elementary type that holds values of a scalar type."""
+    if isinstance(type_, Enum | Subrange):
+        return type_.base
+    return type_ if isinstance(type_, Elementary) else None
+
+
+# Instances and frames --------------------------------------------------------------------------
+
+
+class Sizes:
+    """Lays out function block instances and function frames, each once."""
+
+    def __init__(self) -> None:
+        self._done: set[Pou] = set()
+        self._initial: dict[Type, bytes] = {}
+        self._retained: dict[Type, bool] = {}
+
+    def pou(self, pou: Pou) -> None:
+        """Give the variables of a block or function their offsets."""
+        if pou in self._done:
+            return
+        self._done.add(pou)
+        frame = local = 0
+        for variable in pou.variables.values():
+            if variable.section == "VAR_EXTERNAL" or variable.type is None:
+                continue
+            self.type(variable.type)
+            in_local = variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR")
+            pointer = variable.section == "VAR_IN_OUT"
+            size = POINTER_SIZE if pointer else variable.type.size
+            align = POINTER_SIZE if pointer else variable.type.align
+            if in_local:
+                variable.offset = align_up(local, align)
+                local = variable.offset + size
+            elif pou.kind != "PROGRAM":
+                variable.offset = align_up(frame, align)
+                frame = variable.offset + size
+        pou.frame_size = align_up(max(frame, 1), 8)
+        pou.local_size = align_up(local, 8)
+        if pou.type is not None:
+            pou.type.size = pou.frame_size
+
+    def type(self, type_: Type) -> None:
+        if isinstance(type_, Array):
+            self.type(type_.element)
+        elif isinstance(type_, BlockType):
+            self.pou(type_.pou)
+        elif isinstance(type_, Struct):
+            for member in type_.fields.values():
+                self.type(member.type)
+            type_.lay_out()
+
+    def retained(self, type_: Type | None) -> bool:
+        """Tell whether a block instance holds retained variables: then all of it is retained."""
+        while isinstance(type_, Array):
+            type_ = type_.element
+        if not isinstance(type_, BlockType):
+            return False
+        if type_ not in self._retained:
+            variables = type_.pou.variables.values()
+            self._retained[type_] = any(v.retain or self.retained(v.type) for v in variables)
+        return self._retained[type_]
+
+    # Initial values ------------------------------------------------------------------------------
+
+    def initial(self, type_: Type) -> bytes:
+        """Return the bytes a variable of the type starts with."""
+        known = self._initial.get(type_)
+        if known is None:
+            known = self._initial[type_] = self._build(type_)
+        return known
+
+    def _build(self, type_: Type) -> bytes:
+        if isinstance(type_, String):
+            return struct.pack("<HH", 0, type_.capacity).ljust(type_.size, b"\0")
+        if isinstance(type_, Enum):
+            return struct.pack(format_of(type_.base), type_.initial)
+        if isinstance(type_, Subrange):
+            return struct.pack(format_of(type_.base), type_.low)
+        if isinstance(type_, Array):
+            element = self.initial(type_.element).ljust(type_.stride, b"\0")
+            return element * type_.count
+        data = bytearray(type_.size)
+        if isinstance(type_, Struct):
+            for member in type_.fields.values():
+                self.write(data, member.offset, member.type, member.init)
+        elif isinstance(type_, BlockType):
+            self.write_frame(data, type_.pou)
+        return bytes(data)
+
+    def write_frame(self, data: bytearray, pou: Pou) -> None:
+        """Write the initial values of an instance or a function's frame."""
+        for variable in pou.variables.values():
+            local = variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR")
+            if variable.type is not None and not local and variable.section not in ("VAR_EXTERNAL", "VAR_IN_OUT"):
+                self.write(data, variable.offset, variable.type, variable.init)
+
+    def frame(self, pou: Pou) -> bytes:
+        data = bytearray(pou.frame_size)
+        self.write_frame(data, pou)
+        return bytes(data)
+
+    def local(self, pou: Pou) -> bytes:
+        """Return the initial bytes of a routine's own stack frame."""
+        data = bytearray(pou.local_size)
+        for variable in pou.variables.values():
+            in_local = variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR")
+            if in_local and variable.type is not None:
+                self.write(data, variable.offset, variable.type, variable.init)
+        return bytes(data)
+
+    def write(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:
+        """Write the initial value of one variable, its own initialiser over its type's."""
+        if init is None or not isinstance(init, Expr):
+            data[offset : offset + type_.size] = self.initial(type_)[: type_.size]
+        if init is None:
+            return
+        if isinstance(init, ArrayInit):
+            if isinstance(type_, Array):
+                self._write_array(data, offset, type_, init, 0)
+        elif isinstance(init, StructInit):
+            self._write_members(data, offset, type_, init)
+        elif init.value is not None:
+            data[offset : offset + type_.size] = encode(type_, init.value)
+
+    def _write_array(self, data: bytearray, offset: int, type_: Array, init: ArrayInit, index: int) -> int:
+        for count, value in init.items:
+            times = int(count.value) if count is not None and isinstance(count.value, int) else 1
+            if isinstance(value, ArrayInit) and value.spread:
+                for _ in range(times):
+                    index = self._write_array(data, offset, type_, value, index)
+                continue
+            if index >= type_.count or times <= 0:
+                continue
+            times = min(times, type_.count - index)
+            at = offset + index * type_.stride
+            self.write(data, at, type_.element, value)
+            one = bytes(data[at : at + type_.element.size]).ljust(type_.stride, b"\0")
+            data[at : at + times * type_.stride] = one * times
+            index += times
+        return index
+
+    def _write_members(self, data: bytearray, offset: int, type_: Type, init: StructInit) -> None:
+        for name, value, _ in init.items:
+            key = name.casefold()
+            if isinstance(type_, Struct):
+                member = type_.fields[key]
+                self._override(data, offset + member.offset, member.type, value)
+            elif isinstance(type_, BlockType):
+                variable = type_.pou.variables[key]
+                if variable.type is not None:
+                    self._override(data, offset + variable.offset, variable.type, value)
+
+    def _override(self, data: bytearray, offset: int, type_: Type, init: Init) -> None:
+        if isinstance(init, StructInit):
+            self._write_members(data, offset, type_, init)
+        else:
+            self.write(data, offset, type_, init)
+
+
+def encode(type_: Type, value: Any) -> bytes:
+    """Return a scalar or string constant as bytes in memory."""
+    if isinstance(type_, String):
+        text = str(value).encode("latin-1", "replace")[: type_.capacity]
+        return (struct.pack("<HH", len(text), type_.capacity) + text).ljust(type_.size, b"\0")
+    scalar = scalar_of(type_)
+    if scalar is None:
+        raise TypeError(f"{type_} has no scalar value")
+    number = as_type(value, base_of(type_))
+    if scalar.kind == "real":
+        return struct.pack(format_of(scalar), number)
+    return struct.pack(format_of(scalar), int(number))
+
+
+# The image -------------------------------------------------------------------------------------
+
+
+def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[Layout, bytes]:
+    """Place globals and program instances; return the layout and the initial image."""
+    for pou in project.pous.values():
+        sizes.pou(pou)
+    for variable in project.globals.values():
+        if variable.type is not None:
+            sizes.type(variable.type)
+    layout = Layout()
+    _process_image(project, layout)
+    data = bytearray(layout.size)
+    owners: list[tuple[Instance | None, Variable]] = [(None, each) for each in project.globals.values()]
+    for instance in instances:
+        layout.programs[instance] = {}
+        owners += [(instance, each) for each in instance.pou.variables.values()]
+    owners = [(i, v) for i, v in owners if v.section not in ("VAR_TEMP", "VAR_EXTERNAL") and v.type is not None]
+    retained = [(i, v) for i, v in owners if not v.address and (v.retain or sizes.retained(v.type))]
+    plain = [(i, v) for i, v in owners if not v.address and not (v.retain or sizes.retained(v.type))]
+    located = [(i, v) for i, v in owners if v.address]
+    start = layout.size
+    for instance, variable in retained:
+        _place(layout, data, sizes, instance, variable)
+    layout.size = align_up(layout.size, REGION_ALIGN)
+    layout.regions["RETAIN"] = (start, layout.size - start)
+    start = layout.size
+    for instance, variable in plain:
+        _place(layout, data, sizes, instance, variable)
+    layout.size = align_up(layout.size, REGION_ALIGN)
+    layout.regions["DATA"] = (start, layout.size - start)
+    data.extend(bytes(layout.size - len(data)))
+    for instance, variable in located:
+        _locate(layout, data, sizes, instance, variable)
+    for instance in instances:
+        places = layout.programs[instance]
+        for name, value in instance.inputs:
+            variable = instance.pou.variables[name]
+            if variable.type is not None:
+                _write_scalar(data, *places[variable], variable.type, value)
+    return layout, bytes(data)
+
+
+def _process_image(project: Project, layout: Layout) -> None:
+    texts = set(project.directs)
+    texts.update(each.address for each in project.globals.values() if each.address)
+    for pou in project.pous.values():
+        texts.update(each.address for each in pou.variables.values() if each.address)
+    ends = {"I": 0, "Q": 0, "M": 0}
+    for text in texts:
+        address = parse_address(text)
+        if address is not None:
+            end = address.offset + max(address.size, 1)
+            ends[address.region] = max(ends[address.region], end)
+    variables = list(project.globals.values())
+    for pou in project.pous.values():
+        variables.extend(pou.variables.values())
+    for variable in variables:
+        address = parse_address(variable.address) if variable.address else None
+        if address is not None and variable.type is not None:
+            ends[address.region] = max(ends[address.region], address.offset + variable.type.size)
+    for region, end in ends.items():
+        size = align_up(end, REGION_ALIGN)
+        layout.regions[region] = (layout.size, size)
+        layout.size += size
+
+
+def _place(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable) -> None:
+    type_ = variable.type
+    if type_ is None:
+        return
+    offset = align_up(layout.size, max(type_.align, 1))
+    layout.size = offset + type_.size
+    data.extend(bytes(layout.size - len(data)))
+    sizes.write(data, offset, type_, variable.init)
+    if instance is None:
+        variable.offset = offset
+    else:
+        layout.programs[instance][variable] = (offset, -1)
+
+
+def _locate(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable) -> None:
+    address = parse_address(variable.address)
+    if address is None or variable.type is None:
+        return
+    offset = layout.absolute(address)
+    bit = address.bit if variable.type is BOOL else -1
+    if instance is None:
+        variable.offset, variable.bit = offset, bit
+    else:
+        layout.programs[instance][variable] = (offset, bit)
+    if variable.init is None:
+        return
+    if bit >= 0:
+        if isinstance(variable.init, Expr) and variable.init.value:
+            data[offset] |= 1 << bit
+    else:
+        sizes.write(data, offset, variable.type, variable.init)
+
+
+def _write_scalar(data: bytearray, offset: int, bit: int, type_: Type, value: Any) -> None:
+    if bit >= 0:
+        data[offset] = (data[offset] & ~(1 << bit)) | (int(bool(value)) << bit)
+    else:
+        data[offset : offset + type_.size] = encode(type_, value)

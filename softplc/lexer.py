@@ -1,0 +1,117 @@
+"""Lexer: text to tokens; comments and pragmas go, literals keep their text."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from softplc.diagnostics import Diagnostic
+from softplc.source import Source
+
+KEYWORDS = frozenset(
+    """
+    ARRAY AT BY CASE CONFIGURATION CONSTANT CONTINUE DO ELSE ELSIF END_CASE END_CONFIGURATION END_FOR
+    END_FUNCTION END_FUNCTION_BLOCK END_IF END_PROGRAM END_REPEAT END_RESOURCE END_STRUCT END_TYPE END_VAR
+    END_WHILE EXIT FOR FUNCTION FUNCTION_BLOCK IF NON_RETAIN OF PERSISTENT PROGRAM REPEAT RESOURCE RETAIN
+    RETURN STRUCT THEN TO TYPE UNTIL VAR VAR_ACCESS VAR_CONFIG VAR_EXTERNAL VAR_GLOBAL VAR_INPUT VAR_IN_OUT
+    VAR_OUTPUT VAR_TEMP WHILE WITH AND OR XOR NOT MOD TRUE FALSE
+    """.split()
+)
+
+
+class Token(NamedTuple):
+    """One token. `kind`: id, kw, int, real, typed, string, wstring, direct, op or end; `key` ignores case."""
+
+    kind: str
+    key: str
+    text: str
+    at: int
+    end: int
+
+
+_PATTERN = re.compile(
+    r"""
+    (?P<space>[\s\ufeff]+)
+  | (?P<line>//[^\n]*)
+  | (?P<comment>\(\*|/\*)
+  | (?P<pragma>\{)
+  | (?P<time>(?:T|TIME|LT|LTIME)\#[+-]?[0-9][0-9_.a-zA-Z]*)
+  | (?P<date>(?:DATE_AND_TIME|LDATE_AND_TIME|TIME_OF_DAY|LTIME_OF_DAY|LDATE|DATE|LTOD|LDT|LD|DT|TOD|D)\#[0-9](?:[0-9_.:-]*[0-9])?)
+  | (?P<typed>[A-Za-z_][A-Za-z0-9_]*\#(?:[+-]?[0-9][0-9]?\#[0-9A-Fa-f_]+|[+-]?[0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9]+)?|[A-Za-z_][A-Za-z0-9_]*|(?=')))
+  | (?P<id>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<based>[0-9][0-9_]*\#[0-9A-Za-z_]+)
+  | (?P<real>[0-9][0-9_]*(?:\.[0-9][0-9_]*(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))
+  | (?P<int>[0-9][0-9_]*)
+  | (?P<string>'(?:\$.|[^'$\n])*')
+  | (?P<wstring>"(?:\$.|[^"$\n])*")
+  | (?P<direct>%[A-Za-z]+[0-9][0-9.]*|%[A-Za-z]+\*)
+  | (?P<op>:=|=>|\?=|\.\.|\*\*|<>|<=|>=|[-+*/=<>&():;,.\[\]^\#])
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_COMMENT = {"(*": re.compile(r"\(\*|\*\)"), "/*": re.compile(r"/\*|\*/")}
+_KINDS = {"time": "time", "date": "date", "based": "int"}
+
+
+def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
+    """Return all tokens, the last of kind `end`, and what could not be read."""
+    text, base = source.text, source.base
+    tokens: list[Token] = []
+    findings: list[Diagnostic] = []
+    position, size = 0, len(text)
+    match = _PATTERN.match
+    while position < size:
+        found = match(text, position)
+        if found is None:
+            findings.append(_stray(text, position, base))
+            line_end = text.find("\n", position)
+            quote = text[position] in "'\""
+            position = (line_end if line_end >= 0 else size) if quote else position + 1
+            continue
+        kind = found.lastgroup or ""
+        start, position = position, found.end()
+        if kind in ("space", "line"):
+            continue
+        if kind == "comment":
+            position = _skip_comment(text, start, base, findings)
+            continue
+        if kind == "pragma":
+            close = text.find("}", start)
+            if close < 0:
+                findings.append(
+                    Diagnostic(
+                        "ST1003", "pragma is not closed", base + start, base + start + 1, "close it with }"
+                    )
+                )
+            position = close + 1 if close >= 0 else size
+            continue
+        word = found.group()
+        key = word.upper()
+        if kind == "id":
+            kind = "kw" if key in KEYWORDS else "id"
+        tokens.append(Token(_KINDS.get(kind, kind), key, word, base + start, base + position))
+    tokens.append(Token("end", "end of file", "", base + size, base + size))
+    return tokens, findings
+
+
+def _stray(text: str, position: int, base: int) -> Diagnostic:
+    char = text[position]
+    at = base + position
+    if char in "'\"":
+        return Diagnostic("ST1002", "string is not closed on its line", at, at + 1, f"close it with {char}")
+    return Diagnostic("ST1001", f"character {char!r} has no meaning here", at, at + 1, "remove it")
+
+
+def _skip_comment(text: str, start: int, base: int, findings: list[Diagnostic]) -> int:
+    """Return the position after a comment; comments of one kind nest."""
+    opening = text[start : start + 2]
+    depth, position = 0, start
+    for found in _COMMENT[opening].finditer(text, start):
+        depth += 1 if found.group() == opening else -1
+        position = found.end()
+        if depth == 0:
+            return position
+    close = opening[::-1].replace("(", ")")
+    at = base + start
+    findings.append(Diagnostic("ST1003", "comment is not closed", at, at + 2, f"close it with {close}"))
+    return len(text)

@@ -1,0 +1,163 @@
+"""Standard functions as one table: parameters, generic type, result.
+
+Source: IEC 61131-3:2013, 6.6.2.5, tables 28 to 36.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from softplc.iectypes import ELEMENTARY, Elementary, Enum, String, Subrange, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A standard function.
+
+    Attributes:
+        parameters: name and type of each; `T` is the generic type all its places share, a class
+            such as ANY_INT stands for itself.
+        generic: what T may be.
+        result: a type name, or T.
+        repeats: the last parameter may come any number of times (IN1, IN2, ...).
+        operator: the operator it is another name for.
+    """
+
+    name: str
+    parameters: tuple[tuple[str, str], ...]
+    generic: str = ""
+    result: str = "T"
+    repeats: bool = False
+    operator: str = ""
+
+
+def _table() -> dict[str, Function]:
+    rows = [
+        Function("ABS", (("IN", "T"),), "ANY_NUM"),
+        *(
+            Function(name, (("IN", "T"),), "ANY_REAL")
+            for name in ("SQRT", "LN", "LOG", "EXP", "SIN", "COS", "TAN", "ASIN", "ACOS", "ATAN")
+        ),
+        Function("ATAN2", (("Y", "T"), ("X", "T")), "ANY_REAL"),
+        *(
+            Function(name, (("IN1", "T"), ("IN2", "T")), repeats=repeats, operator=operator)
+            for name, operator, repeats in (
+                ("ADD", "+", True),
+                ("MUL", "*", True),
+                ("SUB", "-", False),
+                ("DIV", "/", False),
+                ("MOD", "MOD", False),
+                ("EXPT", "**", False),
+                ("AND", "AND", True),
+                ("OR", "OR", True),
+                ("XOR", "XOR", True),
+                ("GT", ">", True),
+                ("GE", ">=", True),
+                ("EQ", "=", True),
+                ("LE", "<=", True),
+                ("LT", "<", True),
+                ("NE", "<>", False),
+            )
+        ),
+        Function("MOVE", (("IN", "T"),), "ANY"),
+        *(
+            Function(name, (("IN", "T"), ("N", "ANY_INT")), "ANY_BIT")
+            for name in ("SHL", "SHR", "ROL", "ROR")
+        ),
+        Function("SEL", (("G", "BOOL"), ("IN0", "T"), ("IN1", "T")), "ANY"),
+        Function("MAX", (("IN1", "T"), ("IN2", "T")), "ANY_ELEMENTARY", repeats=True),
+        Function("MIN", (("IN1", "T"), ("IN2", "T")), "ANY_ELEMENTARY", repeats=True),
+        Function("LIMIT", (("MN", "T"), ("IN", "T"), ("MX", "T")), "ANY_ELEMENTARY"),
+        Function("MUX", (("K", "ANY_INT"), ("IN0", "T"), ("IN1", "T")), "ANY", repeats=True),
+        Function("LEN", (("IN", "ANY_STRING"),), result="INT"),
+        Function("LEFT", (("IN", "ANY_STRING"), ("L", "ANY_INT")), result="STRING"),
+        Function("RIGHT", (("IN", "ANY_STRING"), ("L", "ANY_INT")), result="STRING"),
+        Function("MID", (("IN", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")), result="STRING"),
+        Function("CONCAT", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING")), result="STRING", repeats=True),
+        Function(
+            "INSERT", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING"), ("P", "ANY_INT")), result="STRING"
+        ),
+        Function("DELETE", (("IN", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")), result="STRING"),
+        Function(
+            "REPLACE",
+            (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")),
+            result="STRING",
+        ),
+        Function("FIND", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING")), result="INT"),
+        Function("CONCAT_DATE_TOD", (("IN1", "DATE"), ("IN2", "TOD")), result="DT"),
+    ]
+    return {row.name: row for row in rows}
+
+
+FUNCTIONS = _table()
+LIBRARY_ONLY = {
+    "__NOW": Function("__NOW", (), result="LTIME"),
+    "__MAX": Function("__MAX", (("IN", "T"),), "ANY_INT"),
+    "__MIN": Function("__MIN", (("IN", "T"),), "ANY_INT"),
+}
+_CONVERSION = re.compile(r"(?:([A-Z][A-Z0-9_]*?)_)??(TO|TRUNC)_([A-Z][A-Z0-9_]*)")
+STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time")
+ENUM_TARGETS = ("int", "uint")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A conversion function as named: source type (None where overloaded), target type, truncating or not."""
+
+    source: Type | None
+    target: Type
+    truncates: bool
+
+
+def conversion(name: str, types: dict[str, Type]) -> Conversion | None:
+    """Read a name such as `REAL_TO_INT`, `TO_INT`, `REAL_TRUNC_INT` or `Color_TO_INT`."""
+    found = _CONVERSION.fullmatch(name.upper())
+    if found is None:
+        return None
+    source_name, verb, target_name = found.groups()
+    target = _type(target_name, {})
+    source = _type(source_name, types) if source_name else None
+    if target is None or (source_name and source is None):
+        return None
+    truncates = verb == "TRUNC"
+    if truncates and not (isinstance(target, Elementary) and target.kind in ("int", "uint")):
+        return None
+    if source is not None and not convertible(source, target, truncates):
+        return None
+    return Conversion(source, target, truncates)
+
+
+def _type(name: str, types: dict[str, Type]) -> Type | None:
+    if name == "STRING":
+        return String(254)
+    if name in ELEMENTARY:
+        return ELEMENTARY[name]
+    found = types.get(name.casefold())
+    return found if isinstance(found, Enum) else None
+
+
+def convertible(source: Type, target: Type, truncates: bool = False) -> bool:
+    """Tell whether a conversion function between the two types exists."""
+    if isinstance(source, Subrange):
+        source = source.base
+    if truncates:
+        return isinstance(source, Elementary) and source.kind == "real"
+    if isinstance(source, Enum):
+        return isinstance(target, Elementary) and target.kind in ENUM_TARGETS
+    if isinstance(source, String):
+        return isinstance(target, String) or (
+            isinstance(target, Elementary) and target.kind in ("bool", "bits", "int", "uint", "real")
+        )
+    if not isinstance(source, Elementary):
+        return False
+    if isinstance(target, String):
+        return source.kind in STRING_KINDS
+    if not isinstance(target, Elementary):
+        return False
+    if source.kind in ("date", "tod", "dt") and target.kind in ("date", "tod", "dt"):
+        return source.kind == target.kind or source.kind == "dt"
+    if source.kind in ("date", "tod", "dt", "time") or target.kind in ("date", "tod", "dt", "time"):
+        pair = {source.kind, target.kind}
+        return pair == {"time"} or bool(pair & {"int", "uint", "real", "bits"})
+    return True

@@ -1,0 +1,143 @@
+"""Calls to IR: frames, arguments, results; functions and function blocks alike."""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.bind.calls import Binding
+from softplc.iectypes import BOOL, String, Struct, Subrange, Type, Array
+from softplc.lower.context import LoweringError, machine
+from softplc.lower.conversions import convert
+from softplc.lower.standard import Standard
+from softplc.symbols import Pou, Variable
+from softplc.syntax import Call, Expr
+
+
+class Calls(Standard):
+    """Lowers calls of user and library POUs."""
+
+    def call_value(self, node: Call) -> ir.Expr:
+        """Lower a call that yields a scalar."""
+        if node.rewritten is not None:
+            return self.expr(node.rewritten)
+        binding = node.binding
+        if binding is None:
+            raise LoweringError("call without binding")
+        if binding.pou is not None:
+            body, place = self.function_call(binding)
+            type_ = machine(binding.pou.result.type if binding.pou.result else None)
+            return ir.After(type_, body, ir.Load(type_, place))
+        return self.standard_value(node, binding)
+
+    def function_call(self, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:
+        """Return the statements of a function call, and the place of its result."""
+        pou = binding.pou
+        if pou is None:
+            raise LoweringError("call of nothing")
+        frame = self.slot(pou.frame_size)
+        body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou))]
+        body += self._enabled(binding, self._invoke(binding, pou, frame))
+        return body, frame.at(pou.result.offset if pou.result else 0)
+
+    def block_call(self, node: Call) -> list[ir.Stmt]:
+        """Lower the call of a function block instance."""
+        binding = node.binding
+        place = self.place(node.callee)
+        if binding is None or binding.pou is None or place is None:
+            raise LoweringError("block call without instance")
+        return self._enabled(binding, self._invoke(binding, binding.pou, place))
+
+    def _enabled(self, binding: Binding, body: list[ir.Stmt]) -> list[ir.Stmt]:
+        """Put the call under its EN, and set its ENO."""
+        if binding.enable is None and binding.enable_out is None:
+            return body
+        enable = self.expr(binding.enable, BOOL) if binding.enable else ir.Const(BOOL, True)
+        flag = self.slot(1)
+        result: list[ir.Stmt] = [ir.Store(flag, enable, BOOL)]
+        result.append(ir.If(ir.Load(BOOL, flag), body, []))
+        if binding.enable_out is not None:
+            target = self.place(binding.enable_out)
+            if target is not None:
+                result.append(ir.Store(target, ir.Load(BOOL, flag), BOOL))
+        return result
+
+    def _invoke(self, binding: Binding, pou: Pou, frame: ir.Place) -> list[ir.Stmt]:
+        self.calls.add(pou)
+        before: list[ir.Stmt] = []
+        after: list[ir.Stmt] = []
+        for parameter, argument in binding.inputs:
+            if parameter.section == "VAR_IN_OUT":
+                self._in_out(parameter, argument, frame, before, after)
+            else:
+                before += self.assign(frame.at(parameter.offset), parameter.type, argument)
+        routine = routine_name(pou)
+        body = [*before, ir.Call(routine, frame), *after]
+        for parameter, argument, negated in binding.outputs:
+            body += self._output(parameter, argument, negated, frame)
+        return body
+
+    def _in_out(
+        self,
+        parameter: Variable,
+        argument: Expr,
+        frame: ir.Place,
+        before: list[ir.Stmt],
+        after: list[ir.Stmt],
+    ) -> None:
+        target = self.place(argument)
+        if target is None:
+            raise LoweringError("VAR_IN_OUT without variable")
+        if target.bit >= 0:  # a packed bit has no address: copy in and out
+            copy = self.slot(1)
+            before.append(ir.Store(copy, ir.Load(BOOL, target), BOOL))
+            after.append(ir.Store(target, ir.Load(BOOL, copy), BOOL))
+            target = copy
+        before.append(ir.StorePointer(frame.at(parameter.offset), target))
+
+    def _output(self, parameter: Variable, argument: Expr, negated: bool, frame: ir.Place) -> list[ir.Stmt]:
+        source = frame.at(parameter.offset)
+        target = self.place(argument)
+        if target is None or parameter.type is None or argument.type is None:
+            raise LoweringError("output without target")
+        if isinstance(parameter.type, String):
+            return [ir.SetText(target, ir.Text(source))]
+        if isinstance(parameter.type, Array | Struct):
+            return [ir.Copy(target, source, parameter.type.size)]
+        value: ir.Expr = ir.Load(machine(parameter.type), source)
+        if negated:
+            value = ir.Op(value.type, "NOT", (value,))
+        type_ = machine(argument.type)
+        limits = limits_of(argument.type)
+        return [ir.Store(target, convert(value, type_), type_, limits, self.line(argument.at))]
+
+    def assign(self, target: ir.Place, type_: Type | None, value: Expr) -> list[ir.Stmt]:
+        """Lower an assignment of any type."""
+        if type_ is None:
+            raise LoweringError("assignment to nothing")
+        if isinstance(type_, String):
+            return [ir.SetText(target, self.text(value))]
+        if isinstance(type_, Array | Struct):
+            body, source = self.aggregate(value)
+            return [*body, ir.Copy(target, source, type_.size)]
+        limits = None if value.value is not None else limits_of(type_)
+        return [ir.Store(target, self.expr(value, type_), machine(type_), limits, self.line(value.at))]
+
+    def aggregate(self, node: Expr) -> tuple[list[ir.Stmt], ir.Place]:
+        """Return where an array or structure lies, after what must run first."""
+        if isinstance(node, Call) and node.binding is not None:
+            if node.binding.pou is not None:
+                return self.function_call(node.binding)
+            if node.binding.values:  # MOVE
+                return self.aggregate(node.binding.values[0])
+        place = self.place(node)
+        if place is None:
+            raise LoweringError("aggregate without place")
+        return [], place
+
+
+def routine_name(pou: Pou) -> str:
+    return f"{pou.kind.lower()}.{pou.name.casefold()}"
+
+
+def limits_of(type_: Type | None) -> tuple[int, int] | None:
+    """Return what to check at assignment: the limits of a subrange."""
+    return (type_.low, type_.high) if isinstance(type_, Subrange) else None

@@ -1,0 +1,134 @@
+"""Context of one routine: where its variables are, and the stack slots it needs."""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.iectypes import Array, BlockType, Elementary, Struct, Type
+from softplc.layout import Layout, Sizes, parse_address, scalar_of
+from softplc.source import SourceSet
+from softplc.symbols import Instance, Pou, Project, Variable
+from softplc.syntax import BitAccess, Direct, Expr, Index, Member, Name
+
+PART_BYTES = {"B": 1, "W": 2, "D": 4}
+
+
+class LoweringError(Exception):
+    """The compiler contradicts itself: a rule should have refused this program."""
+
+
+class Context:
+    """What expressions and statements of one routine share."""
+
+    def __init__(
+        self,
+        project: Project,
+        layout: Layout,
+        sizes: Sizes,
+        sources: SourceSet,
+        pou: Pou,
+        instance: Instance | None = None,
+    ) -> None:
+        self.project = project
+        self.layout = layout
+        self.sizes = sizes
+        self.sources = sources
+        self.pou = pou
+        self.instance = instance
+        self.slots: list[int] = []
+        self.calls: set[Pou] = set()
+
+    def line(self, at: int) -> int:
+        return self.sources.line(at)
+
+    def slot(self, size: int) -> ir.Place:
+        """Return a fresh place on the stack."""
+        self.slots.append(size)
+        return ir.Place("slot", 0, slot=len(self.slots) - 1)
+
+    # Places --------------------------------------------------------------------------------------
+
+    def variable(self, variable: Variable) -> ir.Place:
+        """Return the place of a variable as seen from this routine."""
+        variable = variable.end_of_chain
+        pou = variable.pou
+        if pou is None:
+            return ir.Place("image", variable.offset, bit=variable.bit)
+        if variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR"):
+            return ir.Place("local", variable.offset)
+        if pou.kind == "PROGRAM":
+            if self.instance is None:
+                raise LoweringError(f"{variable.name} has no instance")
+            offset, bit = self.layout.programs[self.instance][variable]
+            return ir.Place("image", offset, bit=bit)
+        if variable.section == "VAR_IN_OUT":
+            return ir.Place("pointer", 0, pointer=ir.Place("self", variable.offset))
+        return ir.Place("self", variable.offset)
+
+    def place(self, node: Expr) -> ir.Place | None:
+        """Return the place an expression denotes, or None if it denotes a value only."""
+        if isinstance(node, Name):
+            return self.variable(node.ref) if isinstance(node.ref, Variable) else None
+        if isinstance(node, Direct):
+            address = parse_address(node.address)
+            if address is None:
+                raise LoweringError(node.address)
+            return ir.Place("image", self.layout.absolute(address), bit=address.bit)
+        if isinstance(node, Member):
+            return self._member(node)
+        if isinstance(node, BitAccess):
+            base = self.place(node.base)
+            if base is None:
+                return None
+            if node.size == "X":
+                return base.at(node.number // 8, bit=node.number % 8)
+            return base.at(node.number * PART_BYTES[node.size])
+        if isinstance(node, Index):
+            return self._index(node)
+        return None
+
+    def _member(self, node: Member) -> ir.Place | None:
+        base = self.place(node.base)
+        if base is None:
+            return None
+        type_ = node.base.type
+        key = node.name.casefold()
+        if isinstance(type_, Struct):
+            return base.at(type_.fields[key].offset)
+        if isinstance(type_, BlockType):
+            variable = type_.pou.variables[key]
+            inner = base.at(variable.offset)
+            if variable.section == "VAR_IN_OUT":
+                return ir.Place("pointer", 0, pointer=inner)
+            return inner
+        return None
+
+    def _index(self, node: Index) -> ir.Place | None:
+        base = self.place(node.base)
+        array = node.base.type
+        if base is None or not isinstance(array, Array):
+            return None
+        stride = array.stride
+        strides: list[int] = []
+        for low, high in reversed(array.ranges):
+            strides.append(stride)
+            stride *= high - low + 1
+        strides.reverse()
+        for index, (low, high), size in zip(node.indices, array.ranges, strides, strict=True):
+            if index.value is not None:
+                base = base.at((int(index.value) - low) * size)
+            else:
+                step = ir.Step(self.expr(index), low, high - low + 1, size, self.line(index.at))
+                base = base.at(0, step)
+        return base
+
+    def expr(self, node: Expr, target: Type | None = None) -> ir.Expr:
+        """Lower a scalar expression, converted to the target type where one is given."""
+        raise NotImplementedError
+
+
+def machine(type_: Type | None) -> Elementary:
+    """Return the elementary type that carries a scalar."""
+    scalar = scalar_of(type_) if type_ is not None else None
+    if scalar is None:
+        raise LoweringError(f"{type_} is no scalar")
+    return scalar

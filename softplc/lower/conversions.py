@@ -1,0 +1,80 @@
+"""Conversions of scalars: implicit ones and the conversion functions.
+
+TIME converts to and from numbers in milliseconds, LTIME in nanoseconds, dates in seconds, times of
+day in milliseconds. REAL to whole numbers rounds to nearest even and saturates.
+Source: IEC 61131-3:2013, 6.6.2.5.2, tables 22 to 27 (units of TIME are the implementer's choice).
+"""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.iectypes import (
+    BOOL,
+    DATE,
+    DT,
+    DWORD,
+    LINT,
+    LREAL,
+    LTIME,
+    LWORD,
+    REAL,
+    TIME,
+    TOD,
+    Elementary,
+)
+
+UNIT_NS = {TIME: 1_000_000, LTIME: 1, DATE: 1_000_000_000, DT: 1_000_000_000, TOD: 1_000_000}
+DAY_NS = 86_400_000_000_000
+MOMENTS = ("time", "date", "tod", "dt")
+
+
+def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.Expr:
+    """Return the value converted to the target type."""
+    source = value.type
+    if source is target:
+        return value
+    if source.kind in MOMENTS or target.kind in MOMENTS:
+        return _moment(value, source, target)
+    if target is BOOL:
+        return ir.Convert(BOOL, value, "truth")
+    if (source is REAL and target is DWORD) or (source is LREAL and target is LWORD):
+        return ir.Convert(target, value, "bits")
+    if (source is DWORD and target is REAL) or (source is LWORD and target is LREAL):
+        return ir.Convert(target, value, "bits")
+    if source.kind == "real" and target.kind != "real":
+        return ir.Convert(target, value, "trunc" if truncates else "round")
+    return ir.Convert(target, value, "wrap")
+
+
+def _moment(value: ir.Expr, source: Elementary, target: Elementary) -> ir.Expr:
+    if source.kind in MOMENTS and target.kind in MOMENTS:
+        if source is DT and target in (DATE, TOD):
+            days = ir.Op(LINT, "MOD", (ir.Convert(LINT, value, "wrap"), ir.Const(LINT, DAY_NS)))
+            raised = ir.Op(LINT, "+", (days, ir.Const(LINT, DAY_NS)))
+            rest: ir.Expr = ir.Op(LINT, "MOD", (raised, ir.Const(LINT, DAY_NS)))
+            if target is TOD:
+                return ir.Convert(TOD, rest, "wrap")
+            whole = ir.Op(LINT, "-", (ir.Convert(LINT, value, "wrap"), rest))
+            return ir.Convert(DATE, whole, "wrap")
+        return ir.Convert(target, value, "wrap")
+    if source.kind in MOMENTS:
+        unit = UNIT_NS[source]
+        number: ir.Expr = ir.Convert(LINT, value, "wrap")
+        if target.kind == "real":
+            real: ir.Expr = ir.Convert(LREAL, number, "wrap")
+            if unit != 1:
+                real = ir.Op(LREAL, "/", (real, ir.Const(LREAL, float(unit))))
+            return convert(real, target)
+        if unit != 1:
+            number = ir.Op(LINT, "/", (number, ir.Const(LINT, unit)))
+        return convert(number, target)
+    unit = UNIT_NS[target]
+    if source.kind == "real":
+        real = convert(value, LREAL)
+        if unit != 1:
+            real = ir.Op(LREAL, "*", (real, ir.Const(LREAL, float(unit))))
+        return ir.Convert(target, ir.Convert(LINT, real, "round"), "wrap")
+    number = convert(value, LINT)
+    if unit != 1:
+        number = ir.Op(LINT, "*", (number, ir.Const(LINT, unit)))
+    return ir.Convert(target, number, "wrap")

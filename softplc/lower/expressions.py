@@ -1,0 +1,119 @@
+"""Expressions to IR: implicit conversions, evaluation order and calls become explicit."""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.bind.fold import as_type
+from softplc.iectypes import (
+    BOOL,
+    DINT,
+    LREAL,
+    Elementary,
+    String,
+    Type,
+    base_of,
+)
+from softplc.layout import encode
+from softplc.lower.calls import Calls
+from softplc.lower.context import LoweringError, machine
+from softplc.lower.conversions import convert
+from softplc.syntax import Binary, Call, Expr, Unary
+
+COMPARISONS = ("=", "<>", "<", ">", "<=", ">=")
+
+
+class Expressions(Calls):
+    """Lowers expressions of one routine."""
+
+    def expr(self, node: Expr, target: Type | None = None) -> ir.Expr:
+        """Lower a scalar expression, converted to the target type where one is given."""
+        wanted = machine(target) if target is not None else None
+        if node.value is not None and not isinstance(node.value, str):
+            type_ = wanted or machine(node.type)
+            value = as_type(node.value, type_)
+            if isinstance(value, str):
+                raise LoweringError(value)
+            return ir.Const(type_, value)
+        lowered = self._value(node)
+        return convert(lowered, wanted) if wanted is not None else lowered
+
+    def _value(self, node: Expr) -> ir.Expr:
+        if isinstance(node, Binary):
+            return self._binary(node)
+        if isinstance(node, Unary):
+            return self._unary(node)
+        if isinstance(node, Call):
+            return self.call_value(node)
+        place = self.place(node)
+        if place is None:
+            raise LoweringError(f"no value at {self.line(node.at)}")
+        return ir.Load(machine(node.type), place)
+
+    def _unary(self, node: Unary) -> ir.Expr:
+        operand = self.expr(node.operand)
+        if node.op == "+":
+            return operand
+        return ir.Op(operand.type, "NEG" if node.op == "-" else "NOT", (operand,))
+
+    def _binary(self, node: Binary) -> ir.Expr:
+        operand = node.operand_type
+        line = self.line(node.at)
+        if operand is None:
+            return self._times(node, line)
+        if isinstance(operand, String):
+            both = (self.text(node.left), self.text(node.right))
+            order = ir.Query(DINT, "compare", both)
+            return ir.Op(BOOL, node.op, (order, ir.Const(DINT, 0)))
+        if node.op == "**":
+            return self._power(node, machine(operand))
+        left, right = self.expr(node.left, operand), self.expr(node.right, operand)
+        type_ = BOOL if node.op in COMPARISONS else machine(operand)
+        if node.op in ("AND", "OR") and type_ is BOOL and not simple(right):
+            return ir.Lazy(BOOL, node.op, left, right)
+        return ir.Op(type_, node.op, (left, right), line)
+
+    def _power(self, node: Binary, type_: Elementary) -> ir.Expr:
+        base = self.expr(node.left, type_)
+        exponent = base_of(node.right.type)
+        if isinstance(exponent, Elementary) and exponent.kind in ("int", "uint"):
+            return ir.Op(type_, "**", (base, self.expr(node.right, LREAL if type_ is LREAL else type_)))
+        return ir.Op(type_, "**", (base, self.expr(node.right, type_)))
+
+    def _times(self, node: Binary, line: int) -> ir.Expr:
+        """Lower arithmetic on times and dates; scaling by reals goes through LREAL."""
+        result = machine(node.type)
+        left, right = self.expr(node.left), self.expr(node.right)
+        if node.op in ("+", "-"):
+            return ir.Op(result, node.op, (convert_bits(left, result), convert_bits(right, result)), line)
+        if right.type.kind == "time":
+            left, right = right, left
+        if right.type.kind == "real":
+            real = ir.Convert(LREAL, left, "wrap")
+            scaled = ir.Op(LREAL, node.op, (real, convert(right, LREAL)), line)
+            return ir.Convert(result, scaled, "round")
+        factor = ir.Convert(result, right, "wrap")
+        return ir.Op(result, node.op, (left, factor), line)
+
+    def constant_text(self, node: Expr) -> bytes | None:
+        """Return a constant string as it lies in memory."""
+        if isinstance(node.value, str):
+            return encode(String(max(len(node.value), 1)), node.value)
+        return None
+
+
+def convert_bits(value: ir.Expr, type_: Elementary) -> ir.Expr:
+    return value if value.type is type_ else ir.Convert(type_, value, "wrap")
+
+
+def simple(value: ir.Expr) -> bool:
+    """Tell whether evaluating costs little and can neither fault nor change anything."""
+    if isinstance(value, ir.Const):
+        return True
+    if isinstance(value, ir.Load):
+        return not value.place.steps
+    if isinstance(value, ir.Convert):
+        return simple(value.arg)
+    if isinstance(value, ir.Op):
+        return value.op not in ("/", "MOD", "**") and all(simple(each) for each in value.args)
+    return False
+

@@ -1,0 +1,72 @@
+"""Routines: one for each reachable function and block, each program instance and each task."""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.layout import Layout, Sizes
+from softplc.lower.calls import routine_name
+from softplc.lower.statements import Statements
+from softplc.source import SourceSet
+from softplc.symbols import Instance, Pou, Project
+
+
+def task_symbol(index: int) -> str:
+    """Return the exported name of a task's entry."""
+    return f"iw_task_{index}"
+
+
+def lower(
+    project: Project,
+    layout: Layout,
+    sizes: Sizes,
+    sources: SourceSet,
+    tasks: list[list[Instance]],
+) -> ir.Module:
+    """Lower everything the tasks reach."""
+    module = ir.Module([])
+    waiting: list[Pou] = []
+    for index, instances in enumerate(tasks):
+        calls: list[ir.Stmt] = []
+        for instance in instances:
+            routine, reached = _program(project, layout, sizes, sources, instance)
+            module.routines.append(routine)
+            waiting += reached
+            calls.append(ir.Call(routine.name, ir.Place("image", 0)))
+        module.routines.append(ir.Routine(task_symbol(index), calls, 0, exported=True))
+    done: set[Pou] = set()
+    while waiting:
+        pou = waiting.pop()
+        if pou in done:
+            continue
+        done.add(pou)
+        context = Statements(project, layout, sizes, sources, pou)
+        body = context.body(pou.decl.body)
+        module.routines.append(
+            ir.Routine(
+                routine_name(pou),
+                body,
+                sources.at(pou.decl.at).index,
+                context.slots,
+                sizes.local(pou),
+                inline=pou.kind == "FUNCTION",
+            )
+        )
+        waiting += sorted(context.calls, key=lambda each: each.name)
+    return module
+
+
+def _program(
+    project: Project, layout: Layout, sizes: Sizes, sources: SourceSet, instance: Instance
+) -> tuple[ir.Routine, list[Pou]]:
+    pou = instance.pou
+    context = Statements(project, layout, sizes, sources, pou, instance)
+    body = context.body(pou.decl.body)
+    routine = ir.Routine(
+        f"instance.{instance.name.casefold()}",
+        body,
+        sources.at(pou.decl.at).index,
+        context.slots,
+        sizes.local(pou),
+        inline=False,
+    )
+    return routine, sorted(context.calls, key=lambda each: each.name)

@@ -1,0 +1,100 @@
+"""Standard functions to IR operations.
+
+Source: IEC 61131-3:2013, 6.6.2.5.
+"""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.bind.calls import Binding
+from softplc.iectypes import BOOL, INT, LINT, LREAL, LTIME, LWORD, ULINT, Elementary, Enum, String, Type, base_of
+from softplc.lower.context import LoweringError, machine
+from softplc.lower.conversions import convert
+from softplc.lower.strings import Strings
+from softplc.syntax import Call, Expr
+
+PLAIN = ("ABS", "SQRT", "LN", "LOG", "EXP", "SIN", "COS", "TAN", "ASIN", "ACOS", "ATAN", "ATAN2")
+SHIFTS = ("SHL", "SHR", "ROL", "ROR")
+
+
+class Standard(Strings):
+    """Lowers standard functions that yield scalars."""
+
+    def standard_value(self, node: Call, binding: Binding) -> ir.Expr:
+        if binding.conversion is not None:
+            return self._conversion(binding, node)
+        function = binding.function
+        if function is None:
+            raise LoweringError("call of nothing")
+        name, values, generic = function.name, binding.values, binding.generic
+        line = self.line(node.at)
+        if name in PLAIN:
+            type_ = machine(generic)
+            return ir.Op(type_, name, tuple(self.expr(each, generic) for each in values), line)
+        if name == "MOVE":
+            return self.expr(values[0], generic)
+        if name in SHIFTS:
+            type_ = machine(generic)
+            return ir.Op(type_, name, (self.expr(values[0], generic), self.expr(values[1], LINT)), line)
+        if name == "SEL":
+            yes, no = self.expr(values[2], generic), self.expr(values[1], generic)
+            return ir.Choose(machine(generic), self.expr(values[0], BOOL), (no, yes), line)
+        if name == "MUX":
+            choices = tuple(self.expr(each, generic) for each in values[1:])
+            return ir.Choose(machine(generic), self.expr(values[0], LINT), choices, line)
+        if name in ("MAX", "MIN"):
+            return self._fold_pairs(name, values, generic)
+        if name == "LIMIT":
+            low, value, high = (self.expr(each, generic) for each in values)
+            type_ = machine(generic)
+            return ir.Op(type_, "MIN", (ir.Op(type_, "MAX", (value, low)), high))
+        if name == "CONCAT_DATE_TOD":
+            parts = tuple(ir.Convert(LINT, self.expr(each), "wrap") for each in values)
+            return ir.Convert(machine(node.type), ir.Op(LINT, "+", parts), "wrap")
+        return self._intrinsic(name, binding)
+
+    def _intrinsic(self, name: str, binding: Binding) -> ir.Expr:
+        if name == "__NOW":
+            return ir.Now(LTIME)
+        if name in ("__MAX", "__MIN"):
+            type_ = machine(binding.generic)
+            return ir.Const(type_, type_.limits[1 if name == "__MAX" else 0])
+        if name == "LEN":
+            return ir.Query(INT, "length", (self.text(binding.values[0]),))
+        if name == "FIND":
+            first, second = binding.values
+            return ir.Query(INT, "find", (self.text(first), self.text(second)))
+        raise LoweringError(name)
+
+    def _fold_pairs(self, name: str, values: list[Expr], generic: Type | None) -> ir.Expr:
+        type_ = machine(generic)
+        result = self.expr(values[0], generic)
+        for each in values[1:]:
+            result = ir.Op(type_, name, (result, self.expr(each, generic)))
+        return result
+
+    def _conversion(self, binding: Binding, node: Call) -> ir.Expr:
+        conversion = binding.conversion
+        if conversion is None:
+            raise LoweringError("no conversion")
+        value = binding.values[0]
+        target = machine(conversion.target)
+        source = base_of(value.type)
+        if isinstance(source, String):
+            return self._from_text(self.text(value), target)
+        if isinstance(source, Enum):
+            return convert(self.expr(value), target)
+        named = conversion.source
+        lowered = self.expr(value, named if isinstance(named, Elementary) else None)
+        return convert(lowered, target, conversion.truncates)
+
+    @staticmethod
+    def _from_text(text: ir.Text, target: Elementary) -> ir.Expr:
+        """Read a number at the start of a string; 0 where there is none."""
+        if target.kind == "real":
+            return convert(ir.Query(LREAL, "to_real", (text,)), target)
+        if target is BOOL:
+            return ir.Query(BOOL, "to_bool", (text,))
+        if target.kind == "int":
+            return convert(ir.Query(LINT, "to_int", (text,)), target)
+        return convert(convert(ir.Query(ULINT, "to_uint", (text,)), LWORD), target)

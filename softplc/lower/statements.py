@@ -1,0 +1,106 @@
+"""Statements to IR."""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.iectypes import BOOL
+from softplc.lower.calls import limits_of
+from softplc.lower.context import LoweringError, machine
+from softplc.lower.expressions import Expressions
+from softplc.syntax import (
+    Assign,
+    Call,
+    CallStatement,
+    Case,
+    Continue,
+    Exit,
+    For,
+    If,
+    Repeat,
+    Return,
+    Statement,
+    While,
+)
+
+
+class Statements(Expressions):
+    """Lowers the body of one routine."""
+
+    def body(self, statements: list[Statement]) -> list[ir.Stmt]:
+        result: list[ir.Stmt] = []
+        for statement in statements:
+            result += self.statement(statement)
+        return result
+
+    def statement(self, node: Statement) -> list[ir.Stmt]:
+        if isinstance(node, Assign):
+            target = self.place(node.target)
+            if target is None:
+                raise LoweringError("assignment to no place")
+            return self.assign(target, node.target.type, node.value)
+        if isinstance(node, CallStatement):
+            return self._call(node)
+        if isinstance(node, If):
+            return self._if(node)
+        if isinstance(node, Case):
+            return [self._case(node)]
+        if isinstance(node, For):
+            return [self._for(node)]
+        if isinstance(node, While):
+            line = self.line(node.at)
+            return [ir.Loop(self.expr(node.condition, BOOL), False, self.body(node.body), line)]
+        if isinstance(node, Repeat):
+            body = self.body(node.body)
+            return [ir.Loop(self.expr(node.condition, BOOL), True, body, self.line(node.at))]
+        kinds = {Exit: "exit", Continue: "continue", Return: "return"}
+        return [ir.Jump(kinds[type(node)])]
+
+    def _call(self, node: CallStatement) -> list[ir.Stmt]:
+        call = node.call
+        if not isinstance(call, Call) or call.binding is None:
+            raise LoweringError("call statement without call")
+        pou = call.binding.pou
+        if pou is not None and pou.kind == "FUNCTION_BLOCK":
+            return self.block_call(call)
+        if pou is not None:
+            return self.function_call(call.binding)[0]
+        return []  # a standard function changes nothing
+
+    def _if(self, node: If) -> list[ir.Stmt]:
+        otherwise = self.body(node.otherwise)
+        for condition, body in reversed(node.branches):
+            otherwise = [ir.If(self.expr(condition, BOOL), self.body(body), otherwise)]
+        return otherwise
+
+    def _case(self, node: Case) -> ir.Stmt:
+        branches: list[tuple[list[tuple[int, int]], list[ir.Stmt]]] = []
+        for branch in node.branches:
+            ranges = [(_whole(low.value), _whole(high.value)) for low, high in branch.labels]
+            branches.append((ranges, self.body(branch.body)))
+        return ir.Switch(self.expr(node.selector), branches, self.body(node.otherwise))
+
+    def _for(self, node: For) -> ir.Stmt:
+        place = self.place(node.variable)
+        type_ = node.variable.type
+        if place is None:
+            raise LoweringError("FOR without variable")
+        step: int | ir.Expr = 1
+        if node.step is not None:
+            value = node.step.value
+            step = int(value) if isinstance(value, int) else self.expr(node.step, type_)
+        return ir.Count(
+            place,
+            machine(type_),
+            self.expr(node.first, type_),
+            self.expr(node.last, type_),
+            step,
+            self.body(node.body),
+            self.line(node.at),
+            limits_of(type_),
+        )
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise LoweringError("CASE label without value")
+    return int(value)

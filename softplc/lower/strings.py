@@ -1,0 +1,131 @@
+"""String expressions to IR: each builds its text in a stack slot by clearing and appending.
+
+Source: IEC 61131-3:2013, 6.6.2.5.12, table 34; positions count from 1.
+"""
+
+from __future__ import annotations
+
+from softplc import ir
+from softplc.bind.calls import Binding
+from softplc.iectypes import BOOL, LINT, REAL, ULINT, Elementary, Enum, String, base_of
+from softplc.layout import encode
+from softplc.lower.context import Context, LoweringError
+from softplc.lower.conversions import convert
+from softplc.syntax import Call, Expr
+
+MAX_COUNT = 1 << 30
+
+
+class Strings(Context):
+    """Lowers strings of one routine."""
+
+    def text(self, node: Expr) -> ir.Text:
+        """Lower a string expression."""
+        constant = self.constant_text(node)
+        if constant is not None:
+            return ir.Text(None, constant, [], len(str(node.value)))
+        if isinstance(node, Call):
+            return self._text_call(node)
+        place = self.place(node)
+        if place is None:
+            raise LoweringError("string without place")
+        return ir.Text(place, capacity=_capacity(node))
+
+    def constant_text(self, node: Expr) -> bytes | None:
+        """Return a constant string as it lies in memory."""
+        raise NotImplementedError
+
+    def function_call(self, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:
+        """Return the statements of a function call, and the place of its result."""
+        raise NotImplementedError
+
+    def _text_call(self, node: Call) -> ir.Text:
+        binding = node.binding
+        if binding is None:
+            raise LoweringError("call without binding")
+        if binding.pou is not None:
+            body, place = self.function_call(binding)
+            return ir.Text(place, None, body, _capacity(node))
+        capacity = max(_capacity(node), 1)
+        result = self.slot(String(capacity).size)
+        body = [ir.Clear(result, capacity)]
+        if binding.conversion is not None:
+            body += self._conversion_text(result, binding)
+        elif binding.function is not None:
+            body += self._build(result, binding.function.name, binding.values)
+        return ir.Text(result, None, body, capacity)
+
+    def _build(self, result: ir.Place, name: str, values: list[Expr]) -> list[ir.Stmt]:
+        if name == "CONCAT":
+            return [ir.Append(result, self.text(each)) for each in values]
+        if name == "MOVE":
+            return [ir.Append(result, self.text(values[0]))]
+        if name == "SEL":
+            yes: list[ir.Stmt] = [ir.Append(result, self.text(values[2]))]
+            return [ir.If(self.expr(values[0], BOOL), yes, [ir.Append(result, self.text(values[1]))])]
+        if name == "MUX":
+            branches: list[tuple[list[tuple[int, int]], list[ir.Stmt]]] = [
+                ([(k, k)], [ir.Append(result, self.text(each))]) for k, each in enumerate(values[1:])
+            ]
+            return [ir.Switch(self.expr(values[0], LINT), branches, [])]
+        source = self.text(values[0])
+        prelude, place = source.body, ir.Text(source.place, source.constant)
+        numbers = [self.expr(each, LINT) for each in values[1:] if not isinstance(base_of(each.type), String)]
+        zero, rest = ir.Const(LINT, 0), ir.Const(LINT, MAX_COUNT)
+        if name == "LEFT":
+            return [*prelude, ir.Append(result, place, zero, numbers[0])]
+        if name == "RIGHT":
+            length = ir.Convert(LINT, ir.Query(LINT, "length", (place,)), "wrap")
+            count = ir.Op(LINT, "MAX", (numbers[0], zero))
+            start = ir.Op(LINT, "MAX", (ir.Op(LINT, "-", (length, count)), zero))
+            return [*prelude, ir.Append(result, place, start, count)]
+        if name == "MID":
+            return [*prelude, ir.Append(result, place, _before(numbers[1]), numbers[0])]
+        if name == "INSERT":
+            middle: list[ir.Stmt] = [ir.Append(result, self.text(values[1]))]
+            return [
+                *prelude,
+                ir.Append(result, place, zero, numbers[0]),
+                *middle,
+                ir.Append(result, place, numbers[0], rest),
+            ]
+        count, position = numbers
+        after = ir.Op(LINT, "+", (_before(position), ir.Op(LINT, "MAX", (count, zero))))
+        head = ir.Append(result, place, zero, _before(position))
+        tail = ir.Append(result, place, after, rest)
+        if name == "DELETE":
+            return [*prelude, head, tail]
+        return [*prelude, head, ir.Append(result, self.text(values[1])), tail]
+
+    def _conversion_text(self, result: ir.Place, binding: Binding) -> list[ir.Stmt]:
+        value = binding.values[0]
+        type_ = base_of(value.type)
+        if isinstance(type_, String):
+            return [ir.Append(result, self.text(value))]
+        if isinstance(type_, Enum):
+            type_ = type_.base
+        named = binding.conversion.source if binding.conversion else None
+        lowered = self.expr(value, named if isinstance(named, Elementary) else None)
+        if lowered.type is BOOL:
+            yes: list[ir.Stmt] = [ir.Append(result, _constant("TRUE"))]
+            return [ir.If(lowered, yes, [ir.Append(result, _constant("FALSE"))])]
+        if lowered.type.kind == "real":
+            return [ir.AppendNumber(result, lowered, "real", 7 if lowered.type is REAL else 15)]
+        if lowered.type.kind == "int":
+            return [ir.AppendNumber(result, convert(lowered, LINT), "int")]
+        return [ir.AppendNumber(result, convert(lowered, ULINT), "uint")]
+
+
+def _before(position: ir.Expr) -> ir.Expr:
+    """Return the number of characters before a position that counts from 1."""
+    one_less = ir.Op(LINT, "-", (position, ir.Const(LINT, 1)))
+    return ir.Op(LINT, "MAX", (one_less, ir.Const(LINT, 0)))
+
+
+def _constant(text: str) -> ir.Text:
+    return ir.Text(None, encode(String(len(text)), text))
+
+
+def _capacity(node: Expr) -> int:
+    return node.type.capacity if isinstance(node.type, String) else 254
+

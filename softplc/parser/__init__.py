@@ -1,0 +1,19 @@
+"""Parser: tokens to syntax tree, hand-written recursive descent that recovers and reports many errors."""
+
+from __future__ import annotations
+
+from softplc.diagnostics import Diagnostic
+from softplc.lexer import tokenise
+from softplc.parser.declarations import Declarations
+from softplc.source import Source
+from softplc.syntax import Unit
+
+MAX_DIAGNOSTICS = 100
+
+
+def parse(source: Source) -> tuple[Unit, list[Diagnostic]]:
+    """Return the tree of one file and what is wrong with its syntax."""
+    tokens, findings = tokenise(source)
+    parser = Declarations(tokens)
+    unit = parser.unit()
+    return unit, (findings + parser.findings)[:MAX_DIAGNOSTICS]

@@ -1,0 +1,131 @@
+"""Cursor: the place in the tokens, expectations, and recovery after a syntax error."""
+
+from __future__ import annotations
+
+from softplc.diagnostics import Diagnostic
+from softplc.lexer import Token
+
+MAX_DEPTH = 120
+
+
+class SyntaxFault(Exception):  # noqa: N818 - never leaves the parser
+    """Unwinds to the nearest place that can go on; the finding is already noted."""
+
+
+class Cursor:
+    """Reads tokens forward; an error is noted once for each token it happens at."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.position = 0
+        self.token = tokens[0]
+        self.findings: list[Diagnostic] = []
+        self.depth = 0
+        self._last_error_at = -1
+
+    def advance(self) -> Token:
+        token = self.token
+        if token.kind != "end":
+            self.position += 1
+            self.token = self.tokens[self.position]
+        return token
+
+    def peek(self, ahead: int = 1) -> Token:
+        return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
+
+    @property
+    def previous_end(self) -> int:
+        return self.tokens[self.position - 1].end if self.position else self.token.at
+
+    def at_op(self, text: str) -> bool:
+        return self.token.kind == "op" and self.token.text == text
+
+    def at_keyword(self, *keys: str) -> bool:
+        return self.token.kind == "kw" and self.token.key in keys
+
+    def take_op(self, text: str) -> bool:
+        if self.at_op(text):
+            self.advance()
+            return True
+        return False
+
+    def take_keyword(self, key: str) -> bool:
+        if self.token.kind == "kw" and self.token.key == key:
+            self.advance()
+            return True
+        return False
+
+    def note(self, code: str, message: str, at: int, end: int, remedy: str = "") -> None:
+        """Note an error, but only the first one at a token: the rest would follow from it."""
+        if self.position != self._last_error_at:
+            self._last_error_at = self.position
+            self.findings.append(Diagnostic(code, message, at, end, remedy))
+
+    def fail(self, expected: str, remedy: str = "") -> SyntaxFault:
+        """Note that something else was expected here; the caller raises the result."""
+        token = self.token
+        shown = "end of file" if token.kind == "end" else repr(token.text)
+        if not remedy and token.kind == "kw" and expected.endswith("name"):
+            remedy = f"{token.key} is a keyword: choose another name"
+        self.note("ST1010", f"expected {expected}, found {shown}", token.at, max(token.end, token.at + 1), remedy)
+        return SyntaxFault()
+
+    def expect_op(self, text: str) -> Token:
+        if self.at_op(text):
+            return self.advance()
+        raise self.fail(repr(text))
+
+    def expect_keyword(self, key: str) -> Token:
+        if self.at_keyword(key):
+            return self.advance()
+        raise self.fail(key)
+
+    def expect_name(self, what: str = "a name") -> Token:
+        if self.token.kind == "id":
+            return self.advance()
+        raise self.fail(what)
+
+    def semicolon(self) -> None:
+        """Take a semicolon; if it is missing before something that can follow it, go on as if it were there."""
+        if self.at_op(";"):
+            while self.take_op(";"):
+                pass
+            return
+        end = self.previous_end
+        if self.token.kind in ("kw", "end") or (self.token.kind == "id" and self._on_new_line()):
+            self.note("ST1011", "expected ';'", max(end - 1, 0), end, "end the statement with ;")
+            return
+        raise self.fail("';'")
+
+    def _on_new_line(self) -> bool:
+        return self.position > 0 and self.token.at > self.previous_end
+
+    def skip_to(self, *keys: str, semicolon: bool = True) -> None:
+        """Skip to one of the keywords, or past a semicolon."""
+        while self.token.kind != "end":
+            if self.token.kind == "kw" and self.token.key in keys:
+                return
+            if semicolon and self.at_op(";"):
+                self.advance()
+                return
+            self.advance()
+
+    def enter(self) -> None:
+        """Go one nesting level deeper; text nested deeper than anyone writes is refused."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.note(
+                "ST1012",
+                f"nested deeper than {MAX_DEPTH} levels",
+                self.token.at,
+                self.token.end,
+                "split it into variables or functions",
+            )
+            self.depth = 0
+            self.position = len(self.tokens) - 1
+            self.token = self.tokens[self.position]
+            raise SyntaxFault
+
+    def leave(self) -> None:
+        self.depth = max(0, self.depth - 1)
+

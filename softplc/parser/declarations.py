@@ -1,0 +1,392 @@
+"""Declarations: types, variables, POUs, configurations.
+
+Source: IEC 61131-3:2013, 6.4 to 6.8.
+"""
+
+from __future__ import annotations
+
+from softplc.parser.cursor import SyntaxFault
+from softplc.parser.statements import POU_STARTS, Statements
+from softplc.syntax import (
+    ArrayInit,
+    ArraySpec,
+    ConfigurationDecl,
+    EnumSpec,
+    Expr,
+    Init,
+    InstanceDecl,
+    NamedSpec,
+    PouDecl,
+    ResourceDecl,
+    StructInit,
+    StructSpec,
+    TaskDecl,
+    TypeDecl,
+    TypeSpec,
+    Unit,
+    VarBlock,
+    VarDecl,
+)
+
+VAR_KEYWORDS = (
+    "VAR",
+    "VAR_INPUT",
+    "VAR_OUTPUT",
+    "VAR_IN_OUT",
+    "VAR_TEMP",
+    "VAR_GLOBAL",
+    "VAR_EXTERNAL",
+)
+CONFIGURATION_PARTS = ("RESOURCE", "END_RESOURCE", "END_CONFIGURATION", "PROGRAM", "VAR_GLOBAL")
+
+
+class Declarations(Statements):
+    """The whole parser."""
+
+    def unit(self) -> Unit:
+        """Read a file."""
+        at = self.token.at
+        unit = Unit(at, self.tokens[-1].end)
+        while self.token.kind != "end":
+            start = self.position
+            try:
+                self._top(unit)
+            except SyntaxFault:
+                self.depth = 0
+                self._open = ()
+                if self.position == start:
+                    self.advance()
+                self.skip_to(*POU_STARTS, semicolon=False)
+        return unit
+
+    def _top(self, unit: Unit) -> None:
+        token = self.token
+        if token.kind == "kw":
+            if token.key == "TYPE":
+                self._types(unit)
+                return
+            if token.key in ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM"):
+                unit.pous.append(self._pou())
+                return
+            if token.key == "VAR_GLOBAL":
+                unit.globals.append(self._var_block())
+                return
+            if token.key == "CONFIGURATION":
+                unit.configurations.append(self._configuration())
+                return
+        if self.take_op(";"):
+            return
+        raise self.fail("TYPE, FUNCTION, FUNCTION_BLOCK, PROGRAM, VAR_GLOBAL or CONFIGURATION")
+
+    # Types -------------------------------------------------------------------------------------
+
+    def _types(self, unit: Unit) -> None:
+        self.advance()
+        while not self.at_keyword("END_TYPE"):
+            if self.token.kind == "end" or self.at_keyword(*POU_STARTS):
+                raise self.fail("END_TYPE")
+            try:
+                name = self.expect_name("a type name")
+                self.expect_op(":")
+                spec = self.spec()
+                init = self.initialiser() if self.take_op(":=") else None
+                self.semicolon()
+                unit.types.append(TypeDecl(name.at, name.end, name.text, spec, init))
+            except SyntaxFault:
+                self.skip_to("END_TYPE", "END_STRUCT", *POU_STARTS)
+                if self.take_keyword("END_STRUCT"):
+                    self.take_op(";")
+        self.advance()
+        self.take_op(";")
+
+    def spec(self) -> TypeSpec:
+        """Read a type as it stands after a colon."""
+        self.enter()
+        token = self.token
+        result: TypeSpec
+        if token.kind == "kw" and token.key == "ARRAY":
+            result = self._array()
+        elif token.kind == "kw" and token.key == "STRUCT":
+            result = self._struct()
+        elif token.kind == "op" and token.text == "(":
+            result = self._enum("")
+        else:
+            result = self._named()
+        self.leave()
+        return result
+
+    def _named(self) -> TypeSpec:
+        name = self.expect_name("a type name")
+        if self.at_op("["):
+            self.advance()
+            length = self.expression()
+            end = self.expect_op("]").end
+            return NamedSpec(name.at, end, name.text, length)
+        if self.at_op("("):
+            if name.key in ("STRING", "WSTRING"):
+                self.advance()
+                length = self.expression()
+                return NamedSpec(name.at, self.expect_op(")").end, name.text, length)
+            if self._at_enum():
+                return self._enum(name.text)
+            self.advance()
+            low = self.expression()
+            self.expect_op("..")
+            high = self.expression()
+            return NamedSpec(name.at, self.expect_op(")").end, name.text, None, low, high)
+        return NamedSpec(name.at, name.end, name.text)
+
+    def _at_enum(self) -> bool:
+        return self.peek().kind == "id" and self.peek(2).text in (":=", ",", ")")
+
+    def _enum(self, base: str) -> TypeSpec:
+        at = self.expect_op("(").at
+        values: list[tuple[str, Expr | None, int]] = []
+        while True:
+            name = self.expect_name("an enumeration value")
+            value = self.expression() if self.take_op(":=") else None
+            values.append((name.text, value, name.at))
+            if not self.take_op(","):
+                break
+        end = self.expect_op(")").end
+        if not base and self.token.kind == "id":
+            base = self.advance().text
+        return EnumSpec(at, end, values, base)
+
+    def _array(self) -> TypeSpec:
+        at = self.advance().at
+        self.expect_op("[")
+        ranges: list[tuple[Expr, Expr]] = []
+        while True:
+            low = self.expression()
+            self.expect_op("..")
+            ranges.append((low, self.expression()))
+            if not self.take_op(","):
+                break
+        self.expect_op("]")
+        self.expect_keyword("OF")
+        element = self.spec()
+        return ArraySpec(at, element.end, ranges, element)
+
+    def _struct(self) -> TypeSpec:
+        at = self.advance().at
+        fields: list[VarDecl] = []
+        while not self.at_keyword("END_STRUCT"):
+            fields.extend(self._declaration("END_STRUCT"))
+        end = self.advance().end
+        return StructSpec(at, end, fields)
+
+    # Initialisers ------------------------------------------------------------------------------
+
+    def initialiser(self) -> Init:
+        self.enter()
+        result: Init
+        if self.at_op("["):
+            result = self._array_init()
+        elif self.at_op("(") and self.peek().kind == "id" and self.peek(2).text == ":=":
+            result = self._struct_init()
+        else:
+            result = self.expression()
+        self.leave()
+        return result
+
+    def _array_init(self) -> ArrayInit:
+        at = self.expect_op("[").at
+        items: list[tuple[Expr | None, Init | None]] = []
+        while not self.at_op("]"):
+            items.append(self._array_item())
+            if not self.take_op(","):
+                break
+        return ArrayInit(at, self.expect_op("]").end, items)
+
+    def _array_item(self) -> tuple[Expr | None, Init | None]:
+        token = self.token
+        if token.kind == "int" and self.peek().text == "(":
+            count = self._primary()
+            self.advance()
+            if self.take_op(")"):
+                return count, None
+            value = self.initialiser()
+            if self.at_op(","):  # 2(1, 2): the list repeats as a whole
+                items: list[tuple[Expr | None, Init | None]] = [(None, value)]
+                while self.take_op(","):
+                    items.append(self._array_item())
+                value = ArrayInit(token.at, self.previous_end, items, spread=True)
+            self.expect_op(")")
+            return count, value
+        return None, self.initialiser()
+
+    def _struct_init(self) -> StructInit:
+        at = self.expect_op("(").at
+        items: list[tuple[str, Init, int]] = []
+        while True:
+            name = self.expect_name("a member name")
+            self.expect_op(":=")
+            items.append((name.text, self.initialiser(), name.at))
+            if not self.take_op(","):
+                break
+        return StructInit(at, self.expect_op(")").end, items)
+
+    # Variables ---------------------------------------------------------------------------------
+
+    def _var_block(self) -> VarBlock:
+        start = self.advance()
+        constant = retain = False
+        while self.token.kind == "kw" and self.token.key in ("CONSTANT", "RETAIN", "NON_RETAIN", "PERSISTENT"):
+            key = self.advance().key
+            constant |= key == "CONSTANT"
+            retain |= key in ("RETAIN", "PERSISTENT")
+        declarations: list[VarDecl] = []
+        while not self.at_keyword("END_VAR"):
+            if self.token.kind == "end" or self.at_keyword(*VAR_KEYWORDS, *POU_STARTS):
+                raise self.fail("END_VAR")
+            declarations.extend(self._declaration("END_VAR"))
+        end = self.advance().end
+        self.take_op(";")
+        return VarBlock(start.at, end, start.key, constant, retain, declarations)
+
+    def _declaration(self, stop: str) -> list[VarDecl]:
+        """Read `a, b AT %Q : type := init;`; after an error go on at the next declaration."""
+        if self.take_op(";"):
+            return []
+        start = self.position
+        try:
+            return self._plain_declaration()
+        except SyntaxFault:
+            if self.token.kind == "end" or self.at_keyword(*POU_STARTS):
+                raise
+            if self.position == start and self.token.kind != "kw":
+                self.advance()
+            self.skip_to(stop, "END_VAR", "END_STRUCT", "END_TYPE", *VAR_KEYWORDS, *POU_STARTS)
+            if not self.at_keyword(stop) and self.token.kind == "kw" and self.token.key.startswith("END_"):
+                raise
+            return []
+
+    def _plain_declaration(self) -> list[VarDecl]:
+        names = [self.expect_name("a variable name")]
+        while self.take_op(","):
+            names.append(self.expect_name("a variable name"))
+        address, address_at = "", 0
+        if self.take_keyword("AT"):
+            if self.token.kind != "direct":
+                raise self.fail("an address", "addresses look like %IX0.0, %QW4 or %MD8")
+            address, address_at = self.token.text, self.token.at
+            self.advance()
+        self.expect_op(":")
+        spec = self.spec()
+        init = self.initialiser() if self.take_op(":=") else None
+        self.semicolon()
+        return [VarDecl(n.at, n.end, n.text, spec, init, address, address_at) for n in names]
+
+    # Program organisation units ------------------------------------------------------------------
+
+    def _pou(self) -> PouDecl:
+        start = self.advance()
+        name = self.expect_name(f"the name of the {start.key.lower().replace('_', ' ')}")
+        result: TypeSpec | None = None
+        if start.key == "FUNCTION" and self.take_op(":"):
+            result = self.spec()
+        self.take_op(";")
+        blocks: list[VarBlock] = []
+        while self.at_keyword(*VAR_KEYWORDS):
+            blocks.append(self._var_block())
+        self._open = ()
+        body = self.body()
+        end = f"END_{start.key}"
+        if not self.take_keyword(end):
+            if self.token.kind == "kw" and self.token.key.startswith("VAR"):
+                raise self.fail(end, "declarations stand before the first statement")
+            self.fail(end)
+            if self.token.kind == "kw" and self.token.key in ("END_FUNCTION", "END_FUNCTION_BLOCK", "END_PROGRAM"):
+                self.advance()
+        self.take_op(";")
+        return PouDecl(start.at, self.previous_end, start.key, name.text, name.at, result, blocks, body)
+
+    # Configuration -----------------------------------------------------------------------------
+
+    def _configuration(self) -> ConfigurationDecl:
+        start = self.advance()
+        name = self.expect_name("the name of the configuration")
+        blocks: list[VarBlock] = []
+        resources: list[ResourceDecl] = []
+        loose = ResourceDecl(start.at, start.end, "", [], [], [])
+        while not self.at_keyword("END_CONFIGURATION"):
+            if self.at_keyword("VAR_GLOBAL"):
+                blocks.append(self._var_block())
+            elif self.at_keyword("RESOURCE"):
+                resources.append(self._resource())
+            elif not self._resource_part(loose):
+                raise self.fail("RESOURCE, TASK, PROGRAM, VAR_GLOBAL or END_CONFIGURATION")
+        end = self.advance().end
+        self.take_op(";")
+        if loose.tasks or loose.instances:
+            resources.append(loose)
+        return ConfigurationDecl(start.at, end, name.text, blocks, resources)
+
+    def _resource(self) -> ResourceDecl:
+        start = self.advance()
+        name = self.expect_name("the name of the resource")
+        if self.token.kind == "id" and self.token.key == "ON":
+            self.advance()
+            self.expect_name("the type of the resource")
+        resource = ResourceDecl(start.at, start.end, name.text, [], [], [])
+        while not self.at_keyword("END_RESOURCE"):
+            if self.at_keyword("VAR_GLOBAL"):
+                resource.blocks.append(self._var_block())
+            elif not self._resource_part(resource):
+                raise self.fail("TASK, PROGRAM, VAR_GLOBAL or END_RESOURCE")
+        resource.end = self.advance().end
+        self.take_op(";")
+        return resource
+
+    def _resource_part(self, resource: ResourceDecl) -> bool:
+        if self.token.kind == "id" and self.token.key == "TASK":
+            resource.tasks.append(self._task())
+            return True
+        if self.at_keyword("PROGRAM"):
+            resource.instances.append(self._instance())
+            return True
+        return False
+
+    def _task(self) -> TaskDecl:
+        self.advance()
+        name = self.expect_name("the name of the task")
+        parts: dict[str, Expr] = {}
+        if self.take_op("("):
+            while not self.at_op(")"):
+                key = self.expect_name("INTERVAL, PRIORITY or SINGLE")
+                if key.key not in ("INTERVAL", "PRIORITY", "SINGLE"):
+                    self.note(
+                        "ST1016",
+                        f"a task has no {key.text}",
+                        key.at,
+                        key.end,
+                        "a task has INTERVAL, PRIORITY and SINGLE",
+                    )
+                self.expect_op(":=")
+                parts[key.key] = self.expression()
+                if not self.take_op(","):
+                    break
+            self.expect_op(")")
+        self.semicolon()
+        return TaskDecl(
+            name.at, name.end, name.text, parts.get("INTERVAL"), parts.get("PRIORITY"), parts.get("SINGLE")
+        )
+
+    def _instance(self) -> InstanceDecl:
+        self.advance()
+        if self.at_keyword("RETAIN", "NON_RETAIN"):
+            self.advance()
+        name = self.expect_name("the name of the program instance")
+        task, task_at = "", 0
+        if self.take_keyword("WITH"):
+            token = self.expect_name("the name of a task")
+            task, task_at = token.text, token.at
+        self.expect_op(":")
+        type_name = self.expect_name("the name of a program")
+        arguments = self.arguments() if self.at_op("(") else []
+        self.semicolon()
+        return InstanceDecl(
+            name.at, name.end, name.text, task, task_at, type_name.text, type_name.at, arguments
+        )
+

@@ -1,0 +1,239 @@
+"""Expressions, by precedence climbing.
+
+Source: IEC 61131-3:2013, 7.3.2, table 71.
+"""
+
+from __future__ import annotations
+
+from softplc.diagnostics import Diagnostic
+from softplc.parser.cursor import Cursor
+from softplc.parser.literals import LiteralError, date_ns, duration_ns, text_of, whole
+from softplc.syntax import (
+    Argument,
+    Binary,
+    BitAccess,
+    Call,
+    Direct,
+    Expr,
+    Index,
+    Literal,
+    Member,
+    Name,
+    TypedName,
+    Unary,
+)
+
+PRECEDENCE = {
+    "OR": 1,
+    "XOR": 2,
+    "AND": 3,
+    "&": 3,
+    "=": 4,
+    "<>": 4,
+    "<": 5,
+    ">": 5,
+    "<=": 5,
+    ">=": 5,
+    "+": 6,
+    "-": 6,
+    "*": 7,
+    "/": 7,
+    "MOD": 7,
+    "**": 9,
+}
+UNARY_PRECEDENCE = 8
+OPERATOR_FUNCTIONS = ("AND", "OR", "XOR", "MOD")
+TYPED_INTS = frozenset("SINT INT DINT LINT USINT UINT UDINT ULINT BYTE WORD DWORD LWORD".split())
+TYPED_REALS = frozenset({"REAL", "LREAL"})
+
+
+class Expressions(Cursor):
+    """The part of the parser that reads expressions."""
+
+    def expression(self) -> Expr:
+        self.enter()
+        result = self._binary(0)
+        self.leave()
+        return result
+
+    def _binary(self, least: int) -> Expr:
+        left = self._unary()
+        while True:
+            token = self.token
+            if token.kind not in ("op", "kw"):
+                return left
+            rank = PRECEDENCE.get(token.key)
+            if rank is None or rank <= least:
+                return left
+            self.advance()
+            self.enter()
+            right = self._binary(rank)
+            self.leave()
+            op = "AND" if token.key == "&" else token.key
+            left = Binary(left.at, right.end, op, left, right)
+
+    def _unary(self) -> Expr:
+        token = self.token
+        if token.kind == "op" and token.text in ("-", "+"):
+            self.advance()
+            self.enter()
+            operand = self._binary(UNARY_PRECEDENCE)
+            self.leave()
+            return Unary(token.at, operand.end, token.text, operand)
+        if token.kind == "kw" and token.key == "NOT":
+            self.advance()
+            self.enter()
+            operand = self._binary(UNARY_PRECEDENCE)
+            self.leave()
+            return Unary(token.at, operand.end, "NOT", operand)
+        return self.postfix(self._primary())
+
+    def postfix(self, expr: Expr) -> Expr:
+        """Read what may follow a name: members, indices, calls, bits."""
+        while self.token.kind == "op":
+            text = self.token.text
+            if text == ".":
+                self.advance()
+                expr = self._member(expr)
+            elif text == "[":
+                self.advance()
+                indices = [self.expression()]
+                while self.take_op(","):
+                    indices.append(self.expression())
+                end = self.expect_op("]").end
+                expr = Index(expr.at, end, expr, indices)
+            elif text == "(" and isinstance(expr, Name | Member | Index):
+                arguments = self.arguments()
+                expr = Call(expr.at, self.previous_end, expr, arguments)
+            else:
+                return expr
+        return expr
+
+    def _member(self, base: Expr) -> Expr:
+        token = self.token
+        if token.kind == "int" and token.text.isdigit():
+            self.advance()
+            return BitAccess(base.at, token.end, base, "X", int(token.text))
+        if token.kind == "direct" and token.key[1:2] in "XBWD" and token.text[2:].isdigit():
+            self.advance()
+            return BitAccess(base.at, token.end, base, token.key[1], int(token.text[2:]))
+        if token.kind == "kw" and self.peek().kind != "end":
+            raise self.fail("a member name")
+        self.expect_name("a member name")
+        return Member(base.at, token.end, base, token.text, token.at)
+
+    def arguments(self) -> list[Argument]:
+        """Read `(...)` of a call."""
+        self.expect_op("(")
+        arguments: list[Argument] = []
+        if self.take_op(")"):
+            return arguments
+        while True:
+            arguments.append(self._argument())
+            if not self.take_op(","):
+                break
+        self.expect_op(")")
+        return arguments
+
+    def _argument(self) -> Argument:
+        token = self.token
+        following = self.peek()
+        if token.kind == "kw" and token.key == "NOT" and following.kind == "id" and self.peek(2).text == "=>":
+            self.advance()
+            name = self.advance()
+            self.advance()
+            target = self.expression()
+            return Argument(name.at, target.end, name.text, target, output=True, negated=True)
+        if token.kind == "id" and following.kind == "op" and following.text in (":=", "=>"):
+            self.advance()
+            self.advance()
+            output = following.text == "=>"
+            if self.at_op(",") or self.at_op(")"):
+                return Argument(token.at, following.end, token.text, None, output=output)
+            value = self.expression()
+            return Argument(token.at, value.end, token.text, value, output=output)
+        value = self.expression()
+        return Argument(value.at, value.end, "", value)
+
+    def _primary(self) -> Expr:
+        token = self.token
+        kind = token.kind
+        if kind == "id":
+            self.advance()
+            return Name(token.at, token.end, token.text)
+        if kind in ("int", "real", "time", "date", "string", "typed"):
+            self.advance()
+            return self._literal()
+        if kind == "op" and token.text == "(":
+            self.advance()
+            inner = self.expression()
+            self.expect_op(")")
+            return inner
+        if kind == "kw":
+            if token.key in ("TRUE", "FALSE"):
+                self.advance()
+                return Literal(token.at, token.end, "bool", token.key == "TRUE")
+            if token.key in OPERATOR_FUNCTIONS and self.peek().text == "(":
+                self.advance()
+                return Name(token.at, token.end, token.text)
+        if kind == "direct":
+            self.advance()
+            return Direct(token.at, token.end, token.text)
+        if kind == "wstring":
+            self.note("ST1013", "WSTRING literals are not supported", token.at, token.end, "use STRING: '...'")
+            self.advance()
+            return Literal(token.at, token.end, "wrong", 0)
+        raise self.fail("an expression")
+
+    def _literal(self) -> Expr:
+        token = self.tokens[self.position - 1]
+        at, end = token.at, token.end
+        try:
+            if token.kind == "int":
+                return Literal(at, end, "int", whole(token.text))
+            if token.kind == "real":
+                return Literal(at, end, "real", float(token.text.replace("_", "")))
+            if token.kind == "string":
+                return Literal(at, end, "string", text_of(token.text))
+            prefix, text = token.text.split("#", 1)
+            if token.kind == "time":
+                name = "LTIME" if prefix.upper().startswith("L") else "TIME"
+                return Literal(at, end, "time", duration_ns(text), name)
+            if token.kind == "date":
+                name, ns = date_ns(prefix.upper(), text)
+                return Literal(at, end, "date", ns, name)
+            return self._typed(prefix, text, at, end)
+        except LiteralError as exc:
+            self.findings.append(Diagnostic("ST1014", f"wrong literal {token.text}", at, end, str(exc)))
+            return Literal(at, end, "wrong", 0)
+
+    def _typed(self, prefix: str, text: str, at: int, end: int) -> Expr:
+        """Read `INT#5`, `BOOL#1`, `REAL#1.5`, `STRING#'x'` or `Color#Red`."""
+        key = prefix.upper()
+        if not text:
+            if key == "STRING" and self.token.kind == "string":
+                string = self.advance()
+                return Literal(at, string.end, "string", text_of(string.text))
+            raise LiteralError("a value must follow #")
+        if text[0].isalpha() or text[0] == "_":
+            if key == "BOOL" and text.upper() in ("TRUE", "FALSE"):
+                return Literal(at, end, "bool", text.upper() == "TRUE")
+            return TypedName(at, end, prefix, text)
+        if key == "BOOL":
+            if text not in ("0", "1"):
+                raise LiteralError("BOOL# takes 0, 1, TRUE or FALSE")
+            return Literal(at, end, "bool", text == "1")
+        if key in TYPED_REALS:
+            return Literal(at, end, "real", float(text.replace("_", "")), key)
+        if key in TYPED_INTS:
+            if "." in text or "e" in text.lower().split("#")[0]:
+                raise LiteralError(f"{key} takes whole numbers")
+            return Literal(at, end, "int", _signed(text), key)
+        if "." in text:
+            raise LiteralError(f"{prefix} is no type of real numbers")
+        return Literal(at, end, "int", _signed(text), prefix)
+
+
+def _signed(text: str) -> int:
+    return -whole(text[1:]) if text.startswith("-") else whole(text.lstrip("+"))
+

@@ -1,0 +1,126 @@
+"""The compiler: parse, bind, check, lay out, lower, generate. Pure: no clock, no sockets, no logging."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from softplc.application import Application, Region, TaskInfo
+from softplc.bind.bodies import bind
+from softplc.bind.declare import Declarations
+from softplc.configuration import tasks_of
+from softplc.diagnostics import CompileError, Diagnostic
+from softplc.ir import Module
+from softplc.layout import Sizes, lay_out
+from softplc.lower.project import lower, task_symbol
+from softplc.parser import parse
+from softplc.rules.walk import check
+from softplc.shapes import Shapes, roots_of
+from softplc.source import SourceSet
+from softplc.symbols import Project
+from softplc.syntax import Unit
+
+
+def compile_application(paths: tuple[str | Path, ...], sources: Mapping[str, str]) -> Application:
+    """Compile files and texts into one application.
+
+    Raises:
+        CompileError: with every finding, where the program is wrong.
+    """
+    application, module = lower_application(paths, sources)
+    from softplc.codegen.native import object_code
+
+    return _with_code(application, object_code(module))
+
+
+def lower_application(
+    paths: tuple[str | Path, ...], sources: Mapping[str, str]
+) -> tuple[Application, Module]:
+    """Do everything but generate code."""
+    texts = SourceSet()
+    project, declarations = checked(paths, sources, texts)
+    tasks = tasks_of(project)
+    instances = [instance for _, members in tasks for instance in members]
+    sizes = Sizes()
+    layout, image = lay_out(project, instances, sizes)
+    module = lower(project, layout, sizes, texts, [members for _, members in tasks])
+    shapes = Shapes()
+    roots = roots_of(project, instances, layout, sizes, shapes)
+    infos = tuple(
+        TaskInfo(task.name, task_symbol(i), task.interval_ns, task.priority, tuple(m.name for m in members))
+        for i, (task, members) in enumerate(tasks)
+    )
+    regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
+    files = tuple(each.name for each in texts.files)
+    del declarations
+    return Application(b"", image, infos, files, regions, roots, tuple(shapes.table)), module
+
+
+def _with_code(application: Application, code: bytes) -> Application:
+    return Application(
+        code,
+        application.initial_image,
+        application.tasks,
+        application.files,
+        application.regions,
+        application.roots,
+        application.shapes,
+    )
+
+
+def checked(
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet
+) -> tuple[Project, Declarations]:
+    """Parse, bind and check.
+
+    Raises:
+        CompileError: with every finding.
+    """
+    unit = Unit(0, 0)
+    findings: list[Diagnostic] = []
+    for name, text in [*_read(paths), *sources.items()]:
+        part, wrong = parse(texts.add(name, text))
+        findings += wrong
+        _merge(unit, part)
+    _stop_at(findings, texts)
+
+    def load_library(name: str, text: str) -> Unit:
+        part, wrong = parse(texts.add(f"library/{name.upper()}.st", text))
+        _stop_at(wrong, texts)
+        return part
+
+    declarations = Declarations(load_library)
+    project = declarations.declare(unit)
+    bind(declarations)
+    _stop_at(list(check(declarations)), texts)
+    return project, declarations
+
+
+def _merge(unit: Unit, part: Unit) -> None:
+    unit.types += part.types
+    unit.pous += part.pous
+    unit.globals += part.globals
+    unit.configurations += part.configurations
+
+
+def _stop_at(findings: list[Diagnostic], texts: SourceSet) -> None:
+    if any(each.severity == "error" for each in findings):
+        ordered = sorted(findings, key=lambda each: (each.at, each.code))
+        raise CompileError([each.located(texts) for each in ordered])
+
+
+def _read(paths: tuple[str | Path, ...]) -> list[tuple[str, str]]:
+    texts: list[tuple[str, str]] = []
+    for path in paths:
+        try:
+            texts.append((str(path), Path(path).read_text(encoding="utf-8-sig")))
+        except OSError as exc:
+            message = f"cannot read the file: {exc.strerror}"
+            raise _unreadable(path, message, "check the path and its permissions") from exc
+        except UnicodeDecodeError as exc:
+            raise _unreadable(path, "the file is not UTF-8 text", "save it as UTF-8") from exc
+    return texts
+
+
+def _unreadable(path: str | Path, message: str, remedy: str) -> CompileError:
+    return CompileError([Diagnostic("ST0001", message, 0, 0, remedy, file=str(path), line=1, column=1)])

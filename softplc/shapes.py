@@ -1,0 +1,75 @@
+"""Shapes: the types of a project as the plain tables an application carries."""
+
+from __future__ import annotations
+
+from softplc.application import Root, Shape
+from softplc.iectypes import Array, BlockType, Enum, String, Struct, Type
+from softplc.layout import Layout, Sizes, scalar_of
+from softplc.symbols import Instance, Project, Variable
+
+HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "VAR_IN_OUT", "RESULT")
+
+
+class Shapes:
+    """Numbers the shapes of types, each type once."""
+
+    def __init__(self) -> None:
+        self.table: list[Shape] = []
+        self._known: dict[Type, int] = {}
+
+    def of(self, type_: Type) -> int:
+        known = self._known.get(type_)
+        if known is None:
+            shape = self._build(type_)
+            known = self._known[type_] = len(self.table)
+            self.table.append(shape)
+        return known
+
+    def _build(self, type_: Type) -> Shape:
+        scalar = scalar_of(type_)
+        if scalar is not None:
+            values = {name: number for name, number in type_.values.values()} if isinstance(type_, Enum) else {}
+            return Shape("scalar", scalar.name, type_.name, scalar.size, values=values)
+        if isinstance(type_, String):
+            return Shape("string", "STRING", type_.name, type_.size)
+        if isinstance(type_, Array):
+            element = self.of(type_.element)
+            return Shape(
+                "array", type_.name, type_.name, type_.size, ranges=type_.ranges, element=element, stride=type_.stride
+            )
+        members: list[tuple[str, int, int, str]] = []
+        if isinstance(type_, Struct):
+            members = [(f.name, f.offset, self.of(f.type), "VAR") for f in type_.fields.values()]
+        elif isinstance(type_, BlockType):
+            members = [
+                (v.name, v.offset, self.of(v.type), v.section)
+                for v in type_.pou.variables.values()
+                if v.section not in HIDDEN and v.type is not None
+            ]
+        return Shape("struct", type_.name, type_.name, type_.size, tuple(members))
+
+
+def roots_of(
+    project: Project, instances: list[Instance], layout: Layout, sizes: Sizes, shapes: Shapes
+) -> tuple[Root, ...]:
+    """Return every global and every variable of the program instances."""
+    roots = [
+        _root(each.name, each, each.offset, each.bit, sizes, shapes, "")
+        for each in project.globals.values()
+        if each.type is not None
+    ]
+    for instance in instances:
+        for variable, (offset, bit) in layout.programs[instance].items():
+            path = f"{instance.name}.{variable.name}"
+            roots.append(_root(path, variable, offset, bit, sizes, shapes, instance.name))
+    return tuple(roots)
+
+
+def _root(
+    path: str, variable: Variable, offset: int, bit: int, sizes: Sizes, shapes: Shapes, program: str
+) -> Root:
+    if variable.type is None:
+        raise AssertionError(f"{path} has no type")
+    retain = not variable.address and (variable.retain or sizes.retained(variable.type))
+    address = variable.address.upper() or None
+    return Root(path, shapes.of(variable.type), offset, bit, variable.section, address, retain, program)

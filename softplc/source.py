@@ -1,0 +1,52 @@
+"""Source texts: one offset space over all files, and the way back to file, line and column."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Source:
+    """One file; `base` is the global offset of its first character."""
+
+    name: str
+    text: str
+    base: int
+    index: int
+    starts: list[int] = field(default_factory=list)
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Return line and column, from 1, of a global offset."""
+        if not self.starts:
+            self.starts = [0]
+            self.starts.extend(i + 1 for i, char in enumerate(self.text) if char == "\n")
+        local = min(max(at - self.base, 0), len(self.text))
+        line = bisect_right(self.starts, local)
+        return line, local - self.starts[line - 1] + 1
+
+    def line_text(self, line: int) -> str:
+        lines = self.text.splitlines()
+        return lines[line - 1] if 0 < line <= len(lines) else ""
+
+
+class SourceSet:
+    """All files of one compilation; a position anywhere is a single integer."""
+
+    def __init__(self) -> None:
+        self.files: list[Source] = []
+        self._bases: list[int] = []
+        self._end = 0
+
+    def add(self, name: str, text: str) -> Source:
+        source = Source(name, text, self._end, len(self.files))
+        self.files.append(source)
+        self._bases.append(source.base)
+        self._end += len(text) + 1
+        return source
+
+    def at(self, position: int) -> Source:
+        return self.files[max(0, bisect_right(self._bases, position) - 1)]
+
+    def line(self, position: int) -> int:
+        return self.at(position).place(position)[0]

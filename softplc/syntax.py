@@ -1,0 +1,342 @@
+"""Syntax tree: what the parser builds; `type`, `ref` and `value` are filled in by `softplc.bind`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from softplc.bind.calls import Binding
+    from softplc.iectypes import Type
+    from softplc.symbols import Ref
+
+Scalar = bool | int | float | str
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A piece of source; `at` and `end` are global offsets."""
+
+    at: int
+    end: int
+
+
+@dataclass(slots=True, eq=False)
+class Expr(Node):
+    """An expression. `value` is its constant value, if it has one; `type` None means unknown or wrong."""
+
+    type: Type | None = field(default=None, init=False)
+    value: Scalar | None = field(default=None, init=False)
+
+
+@dataclass(slots=True, eq=False)
+class Literal(Expr):
+    """A literal of class int, real, bool, time, date, string; `type_name` where the source says one."""
+
+    kind: str
+    literal: Scalar
+    type_name: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Name(Expr):
+    """A name; `ref` is what it means."""
+
+    name: str
+    ref: Ref | None = field(default=None, init=False)
+
+
+@dataclass(slots=True, eq=False)
+class TypedName(Expr):
+    """An enumeration value with its type: `Color#Red`."""
+
+    type_name: str
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Member(Expr):
+    base: Expr
+    name: str
+    name_at: int
+    ref: Ref | None = field(default=None, init=False)
+
+
+@dataclass(slots=True, eq=False)
+class BitAccess(Expr):
+    """Partial access `x.%B1`, `x.%X3` or `x.3`; `size` is X, B, W or D."""
+
+    base: Expr
+    size: str
+    number: int
+
+
+@dataclass(slots=True, eq=False)
+class Index(Expr):
+    base: Expr
+    indices: list[Expr]
+
+
+@dataclass(slots=True, eq=False)
+class Direct(Expr):
+    """A directly represented variable, such as `%IX0.0`."""
+
+    address: str
+
+
+@dataclass(slots=True, eq=False)
+class Unary(Expr):
+    op: str
+    operand: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Binary(Expr):
+    """An operation; `operand_type` is the type both sides are converted to."""
+
+    op: str
+    left: Expr
+    right: Expr
+    operand_type: Type | None = field(default=None, init=False)
+
+
+@dataclass(slots=True, eq=False)
+class Argument(Node):
+    """An argument: positional (no name), `name := value`, or `name => value`."""
+
+    name: str
+    value: Expr | None
+    output: bool = False
+    negated: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Call(Expr):
+    """A call of a function or a function block instance; `rewritten` replaces operator functions."""
+
+    callee: Expr
+    arguments: list[Argument]
+    binding: Binding | None = field(default=None, init=False)
+    rewritten: Expr | None = field(default=None, init=False)
+
+
+@dataclass(slots=True, eq=False)
+class ArrayInit(Node):
+    """`[1, 3(0)]`: pairs of repetition (None: once) and initialiser (None: the element's own).
+
+    `spread` marks the list inside a repetition, `2(1, 2)`, whose items go to the array itself.
+    """
+
+    items: list[tuple[Expr | None, Init | None]]
+    spread: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class StructInit(Node):
+    """`(a := 1, b := 2)`: members of a structure or inputs of a function block instance."""
+
+    items: list[tuple[str, Init, int]]
+
+
+Init = Expr | ArrayInit | StructInit
+
+
+# Types -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class TypeSpec(Node):
+    """A type as written; `resolved` is what it means."""
+
+    resolved: Type | None = field(default=None, init=False)
+
+
+@dataclass(slots=True, eq=False)
+class NamedSpec(TypeSpec):
+    """A type name, with a string length or a subrange where given."""
+
+    name: str
+    length: Expr | None = None
+    low: Expr | None = None
+    high: Expr | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ArraySpec(TypeSpec):
+    ranges: list[tuple[Expr, Expr]]
+    element: TypeSpec
+
+
+@dataclass(slots=True, eq=False)
+class StructSpec(TypeSpec):
+    fields: list[VarDecl]
+
+
+@dataclass(slots=True, eq=False)
+class EnumSpec(TypeSpec):
+    values: list[tuple[str, Expr | None, int]]
+    base: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class VarDecl(Node):
+    """One variable; a list `a, b : INT` becomes several that share type and initialiser."""
+
+    name: str
+    spec: TypeSpec
+    init: Init | None
+    address: str = ""
+    address_at: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class VarBlock(Node):
+    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ..."""
+
+    section: str
+    constant: bool
+    retain: bool
+    declarations: list[VarDecl]
+
+
+@dataclass(slots=True, eq=False)
+class TypeDecl(Node):
+    name: str
+    spec: TypeSpec
+    init: Init | None
+
+
+# Statements ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Assign(Node):
+    target: Expr
+    value: Expr
+
+
+@dataclass(slots=True, eq=False)
+class CallStatement(Node):
+    call: Expr
+
+
+@dataclass(slots=True, eq=False)
+class If(Node):
+    """Branches are pairs of condition and body, IF and every ELSIF alike."""
+
+    branches: list[tuple[Expr, list[Statement]]]
+    otherwise: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class CaseBranch(Node):
+    """Labels are pairs low, high; both the same expression for a single value."""
+
+    labels: list[tuple[Expr, Expr]]
+    body: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class Case(Node):
+    selector: Expr
+    branches: list[CaseBranch]
+    otherwise: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class For(Node):
+    variable: Expr
+    first: Expr
+    last: Expr
+    step: Expr | None
+    body: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class While(Node):
+    condition: Expr
+    body: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class Repeat(Node):
+    body: list[Statement]
+    condition: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Exit(Node):
+    pass
+
+
+@dataclass(slots=True, eq=False)
+class Continue(Node):
+    pass
+
+
+@dataclass(slots=True, eq=False)
+class Return(Node):
+    pass
+
+
+Statement = Assign | CallStatement | If | Case | For | While | Repeat | Exit | Continue | Return
+
+
+# Program organisation units and configuration ------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class PouDecl(Node):
+    """A POU; `kind` is FUNCTION, FUNCTION_BLOCK or PROGRAM."""
+
+    kind: str
+    name: str
+    name_at: int
+    result: TypeSpec | None
+    blocks: list[VarBlock]
+    body: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class TaskDecl(Node):
+    name: str
+    interval: Expr | None
+    priority: Expr | None
+    single: Expr | None
+
+
+@dataclass(slots=True, eq=False)
+class InstanceDecl(Node):
+    """`PROGRAM name WITH task : type (inputs);`"""
+
+    name: str
+    task: str
+    task_at: int
+    type_name: str
+    type_at: int
+    arguments: list[Argument]
+
+
+@dataclass(slots=True, eq=False)
+class ResourceDecl(Node):
+    name: str
+    blocks: list[VarBlock]
+    tasks: list[TaskDecl]
+    instances: list[InstanceDecl]
+
+
+@dataclass(slots=True, eq=False)
+class ConfigurationDecl(Node):
+    name: str
+    blocks: list[VarBlock]
+    resources: list[ResourceDecl]
+
+
+@dataclass(slots=True, eq=False)
+class Unit(Node):
+    """One file, or all files of a compilation merged."""
+
+    types: list[TypeDecl] = field(default_factory=list)
+    pous: list[PouDecl] = field(default_factory=list)
+    globals: list[VarBlock] = field(default_factory=list)
+    configurations: list[ConfigurationDecl] = field(default_factory=list)

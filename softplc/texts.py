@@ -1,0 +1,113 @@
+"""Values as IEC text and back: `T#1s500ms`, `D#2024-02-29`, shortest decimal of a REAL."""
+
+from __future__ import annotations
+
+import math
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from runtime.errors import PlantError
+from softplc.application import Symbol
+from softplc.parser.literals import UNITS_NS, LiteralError, date_ns, duration_ns, text_of, whole
+
+SECOND_NS = 1_000_000_000
+DAY_S = 86_400
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def duration_text(ns: int, prefix: str = "T#") -> str:
+    """Return a duration as a literal; zero is `T#0s`."""
+    if ns == 0:
+        return f"{prefix}0s"
+    rest, parts = abs(ns), []
+    for unit, scale in UNITS_NS.items():
+        number, rest = divmod(rest, scale)
+        if number:
+            parts.append(f"{number}{unit}")
+    return prefix + ("-" if ns < 0 else "") + "".join(parts)
+
+
+def shown(type_: str, value: Any) -> Any:
+    """Return what stands for a value in JSON: numbers, booleans and text as such, times as literals."""
+    if type_ in ("TIME", "LTIME"):
+        return duration_text(value, "T#" if type_ == "TIME" else "LTIME#")
+    if type_ in ("DATE", "TOD", "DT"):
+        return _date_text(type_, value)
+    if type_ in ("REAL", "LREAL"):
+        if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return shortest(value) if type_ == "REAL" else value
+    return value
+
+
+def shortest(value: float) -> float:
+    """Return the double with the fewest digits that is this REAL."""
+    for digits in range(6, 10):
+        short = float(f"{value:.{digits}g}")
+        if struct.unpack("<f", struct.pack("<f", short))[0] == value:
+            return short
+    return value
+
+
+def _date_text(type_: str, ns: int) -> str:
+    seconds, fraction = divmod(ns, SECOND_NS)
+    tail = f".{fraction:09d}".rstrip("0") if fraction else ""
+    if type_ == "TOD":
+        minutes, second = divmod(seconds, 60)
+        return f"TOD#{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{tail}"
+    try:
+        moment = EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return f"{type_}#{ns}ns"
+    if type_ == "DATE":
+        return moment.strftime("D#%Y-%m-%d")
+    return moment.strftime("DT#%Y-%m-%d-%H:%M:%S") + tail
+
+
+def parse_duration(text: str) -> int:
+    """Read `10ms`, `1s500ms` or `T#10ms` as ns.
+
+    Raises:
+        PlantError: it is no duration.
+    """
+    body = text.split("#", 1)[-1]
+    try:
+        if not body:
+            raise LiteralError("the duration is empty")
+        return duration_ns(body)
+    except LiteralError as exc:
+        raise PlantError(f"{text!r} is no duration: {exc}", "write 10ms, 1s or T#1m30s") from exc
+
+
+def parse_value(symbol: Symbol, text: str) -> Any:
+    """Read the text of a value for a variable.
+
+    Raises:
+        PlantError: it is no value of the variable's type.
+    """
+    text = text.strip()
+    upper = text.upper()
+    try:
+        if symbol.type == "STRING":
+            quoted = len(text) >= 2 and text[0] == text[-1] == "'"
+            return text_of(text) if quoted else text
+        if symbol.type == "BOOL":
+            plain = upper.removeprefix("BOOL#")
+            if plain in ("TRUE", "FALSE", "0", "1"):
+                return plain in ("TRUE", "1")
+            raise LiteralError("write TRUE, FALSE, 1 or 0")
+        if symbol.type in ("TIME", "LTIME"):
+            return parse_duration(text)
+        if symbol.type in ("DATE", "TOD", "DT") and "#" in text:
+            prefix, rest = upper.split("#", 1)
+            return date_ns(prefix, rest)[1]
+        if symbol.values and not text.lstrip("+-").isdigit():
+            return text.split("#")[-1]
+        if symbol.type in ("REAL", "LREAL"):
+            return float(text.split("#")[-1].replace("_", ""))
+        number = text if text.split("#")[0].isdigit() else text.split("#", 1)[-1]
+        sign = -1 if number.startswith("-") else 1
+        return sign * whole(number.lstrip("+-"))
+    except (LiteralError, ValueError, KeyError) as exc:
+        raise PlantError(f"{text!r} is no value for {symbol.path}, which is {symbol.type}: {exc}") from exc
