@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -447,17 +447,21 @@ class PlantClient:
     async def history(
         self, paths: Sequence[str], start_ns: int, end_ns: int, limit: int | None = None
     ) -> tuple[Series, ...]:
-        """Return stored samples of each tag, oldest first; `limit` bounds all of them together."""
-        answer = await self._get("/history", SeriesList, tag=paths, start=start_ns, end=end_ns, limit=limit)
-        return answer.series
+        """Return stored samples of each tag, oldest first; at most the newest `limit` of each."""
+        series: tuple[Series, ...] = ()
+        for chunk in _chunks(paths, limit or 10_000):
+            query = {"tag": chunk, "start": start_ns, "end": end_ns, "limit": limit}
+            series += (await self._get("/history", SeriesList, **query)).series
+        return series
 
     async def trend(
         self, paths: Sequence[str], start_ns: int, end_ns: int, buckets: int
     ) -> tuple[TrendSeries, ...]:
-        answer = await self._get(
-            "/history/trend", TrendList, tag=paths, start=start_ns, end=end_ns, buckets=buckets
-        )
-        return answer.series
+        series: tuple[TrendSeries, ...] = ()
+        for chunk in _chunks(paths, buckets):
+            query = {"tag": chunk, "start": start_ns, "end": end_ns, "buckets": buckets}
+            series += (await self._get("/history/trend", TrendList, **query)).series
+        return series
 
     async def alarms(self, all: bool = False) -> tuple[AlarmView, ...]:  # noqa: A002 - the API's word
         """Return the alarms that are not normal, or all."""
@@ -562,6 +566,13 @@ class PlantClient:
         return ConnectError(
             f"{self.endpoint} does not answer like a plant: {exc}", "is it of the same version?"
         )
+
+
+def _chunks(paths: Sequence[str], points: int) -> Iterator[Sequence[str]]:
+    """Yield as many paths at a time as the API answers in one request."""
+    size = max(1, min(100, 1_000_000 // points))
+    for first in range(0, len(paths), size):
+        yield paths[first : first + size]
 
 
 def _refusal(body: bytes | bytearray, status: int) -> Refusal:

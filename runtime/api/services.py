@@ -49,7 +49,7 @@ class History(Protocol):
     async def query(
         self, ids: NDArray[np.int32], start_ns: int, end_ns: int, limit: int | None = None
     ) -> Batch:
-        """Return stored samples in order of tag and time."""
+        """Return stored samples in order of tag and time, the newest `limit` of each tag."""
         ...
 
     async def trend(

@@ -249,7 +249,7 @@ def test_history_and_trend(desk: Any) -> None:
             for paths, start, end, why in (
                 (["tank/levle"], 0, 9, "no tag"),
                 (["tank/level"], 9, 9, "not after"),
-                ([], 0, 9, "tag"),
+                (["tank/level"], -1, 9, "start"),
             ):
                 with pytest.raises(PlantError, match=why):
                     await client.history(paths, start, end)

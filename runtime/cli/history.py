@@ -1,0 +1,211 @@
+"""`ironworks history`: stored samples of a running plant, or of one that is stopped."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runtime.cli.session import (
+    JsonOption,
+    PlantOption,
+    ask,
+    iso_time,
+    parse_time,
+    print_json,
+    print_table,
+    show,
+    show_time,
+)
+from runtime.errors import ConnectError, PlantError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runtime.client import PlantClient, Series, TrendSeries
+    from runtime.config import TagList
+    from runtime.contract import Tag
+    from runtime.historian import Archive
+
+app = typer.Typer(help="Stored samples of a plant, running or stopped.", no_args_is_help=True)
+Paths = Annotated[list[str], typer.Argument(help="Paths or globs of tags.", metavar="PATH...")]
+FromOption = Annotated[str, typer.Option("--from", help="-1h, -30min, or an ISO 8601 time.")]
+ToOption = Annotated[str, typer.Option("--to", help="now, -10min, or an ISO 8601 time; not included.")]
+CsvOption = Annotated[
+    str | None, typer.Option("--csv", help="Write CSV to this file; - for standard output.")
+]
+
+
+@app.command()
+def query(
+    paths: Paths,
+    start: FromOption = "-1h",
+    end: ToOption = "now",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Of each tag, the newest.")] = 10_000,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+    csv_file: CsvOption = None,
+) -> None:
+    """Print samples, oldest first."""
+    span = _span(start, end)
+
+    async def online(client: PlantClient) -> Sequence[Series]:
+        return await client.history(await _expanded(client, paths), *span, limit)
+
+    def offline(archive: Archive) -> Sequence[Series]:
+        return _read(archive, _chosen(archive.tags, paths), span, limit)
+
+    series: Sequence[Series] = _from_either(plant, online, offline)
+    if json:
+        print_json(series)
+    elif csv_file:
+        header = ("time_ns", "time", "path", "value", "unit", "quality")
+        _write_csv(csv_file, header, _csv_rows(series))
+    else:
+        rows = [
+            (
+                show_time(at_ns),
+                each.path,
+                show(value, each.unit_text),
+                "" if quality >> 30 == 0 else f"0x{quality:08X}",
+            )
+            for each in series
+            for at_ns, value, quality in each.points
+        ]
+        print_table(("time", "path", "value", "quality"), rows)
+
+
+@app.command()
+def trend(
+    paths: Paths,
+    start: FromOption = "-1h",
+    end: ToOption = "now",
+    buckets: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Into how many spans to divide the time.")
+    ] = 60,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+    csv_file: CsvOption = None,
+) -> None:
+    """Print least, mean and greatest value of equal spans of time."""
+    span = _span(start, end)
+
+    async def online(client: PlantClient) -> Sequence[TrendSeries]:
+        return await client.trend(await _expanded(client, paths), *span, buckets)
+
+    def offline(archive: Archive) -> Sequence[TrendSeries]:
+        from runtime.client import TrendSeries
+
+        return [
+            TrendSeries(tag.path, tag.unit_text, tuple(archive.trend(tag.id, *span, buckets)))
+            for tag in _chosen(archive.tags, paths)
+        ]
+
+    series: Sequence[TrendSeries] = _from_either(plant, online, offline)
+    rows = [(each.path, *point) for each in series for point in each.points]
+    if json:
+        print_json(series)
+    elif csv_file:
+        header = ("time_ns", "time", "path", "min", "mean", "max")
+        _write_csv(csv_file, header, ((at, iso_time(at), path, *found) for path, at, *found in rows))
+    else:
+        print_table(
+            ("time", "path", "min", "mean", "max"),
+            [(show_time(at), path, *(show(value) for value in found)) for path, at, *found in rows],
+        )
+
+
+def _span(start: str, end: str) -> tuple[int, int]:
+    from runtime.clock import WallClock
+
+    now_ns = WallClock().now_ns()
+    start_ns, end_ns = parse_time(start, now_ns), parse_time(end, now_ns)
+    if end_ns <= start_ns:
+        raise PlantError(f"--to {end} is not after --from {start}", "give an earlier --from")
+    return start_ns, end_ns
+
+
+def _from_either(plant: str | None, online: Any, offline: Any) -> Any:
+    """Ask the plant if it runs, else open its file."""
+    from runtime.client import find, plant_file
+
+    try:
+        find(plant)
+    except ConnectError:
+        file = plant_file(plant)
+        if file is None:
+            raise
+        from runtime.config import PlantFile, load_model
+        from runtime.historian import open_readonly
+
+        head, _ = load_model(PlantFile, file)
+        with open_readonly(file.parent / head.state / "history.duckdb", head.root) as archive:
+            return offline(archive)
+    return ask(plant, online)
+
+
+async def _expanded(client: PlantClient, paths: list[str]) -> list[str]:
+    globs = [path for path in paths if "*" in path or "?" in path]
+    plain = [path for path in paths if path not in globs]
+    if globs:
+        plain += [view.path for view in await client.tags(*globs)]
+    if not plain:
+        raise PlantError(f"no tag matches {' '.join(paths)}", "`ironworks read '**'` lists all; quote globs")
+    return plain
+
+
+def _chosen(tags: TagList, paths: list[str]) -> list[Tag]:
+    for path in paths:
+        if "*" not in path and "?" not in path and path not in tags:
+            raise PlantError(f"no history of {path!r}", tags.close_to(path))
+    newest = {tags[int(id_)].path: tags[tags[int(id_)].path] for id_ in tags.select(*paths)}
+    if not newest:
+        raise PlantError(f"no recorded tag matches {' '.join(paths)}", "quote globs")
+    return list(newest.values())
+
+
+def _read(archive: Archive, chosen: list[Tag], span: tuple[int, int], limit: int) -> list[Series]:
+    import numpy as np
+
+    from runtime.client import Series
+    from runtime.contract import Quality, Value
+
+    points: dict[int, list[tuple[int, Value | None, int]]] = {tag.id: [] for tag in chosen}
+    for row in archive.query(np.array([tag.id for tag in chosen], np.int32), *span, limit):
+        bad = Quality.is_bad(row.quality)
+        value = None if bad else archive.tags[row.id].data_type.decode(row.raw, row.text)
+        points[row.id].append((row.source_ns, value, row.quality))
+    return [Series(tag.path, tag.unit_text, tuple(points[tag.id])) for tag in chosen]
+
+
+def _csv_rows(series: Sequence[Series]) -> Iterator[tuple[object, ...]]:
+    for each in series:
+        for at_ns, value, quality in each.points:
+            text = str(value).lower() if isinstance(value, bool) else value
+            yield at_ns, iso_time(at_ns), each.path, text, each.unit_text, f"0x{quality:08X}"
+
+
+def _write_csv(file: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with _opened(file) as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[Any]:
+    if file == "-":
+        yield sys.stdout
+        return
+    try:
+        with Path(file).open("w", encoding="utf-8", newline="") as out:
+            yield out
+    except OSError as exc:
+        raise PlantError(
+            f"{file} cannot be written: {exc.strerror}", "check the folder and its disk"
+        ) from exc
