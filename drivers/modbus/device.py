@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from drivers.modbus.address import Point, Table
 from drivers.modbus.codec import Bytes, Codec, Values, pack_bits, unpack_bits
 from drivers.modbus.messages import ExceptionCode
-from runtime.contract import Batch
+from runtime.contract import Batch, Quality
 
 ON, OFF = 0xFF00, 0x0000
 _TWO = struct.Struct(">HH")
@@ -92,6 +92,15 @@ class Area:
             changed[row] |= text != self._text.get(row)
         return self._batch(changed, values, now_ns)
 
+    def doubt(self, now_ns: int) -> Batch | None:
+        """Return what masters wrote as uncertain, once: nobody confirms it any more."""
+        stale = self._known & self._is_input
+        if not stale.any():
+            return None
+        self._known &= ~stale
+        uncertain = Quality.UNCERTAIN_LAST_USABLE_VALUE
+        return Batch.of(self._ids, self._raw.copy(), now_ns, uncertain, self._text.copy()).take(stale)
+
     def _batch(self, changed: NDArray[np.bool_], values: Values, now_ns: int) -> Batch | None:
         if not changed.any():
             return None
@@ -153,6 +162,10 @@ class Device:
             text = {int(rows[row]): each for row, each in part.text.items()}
             unfit += self._areas[number].show(rows, part.raw, text)
         return unfit
+
+    def doubt(self, now_ns: int) -> list[Batch]:
+        """Return what masters wrote as uncertain; good again with their next write."""
+        return [batch for area in self._areas if (batch := area.doubt(now_ns)) is not None]
 
     def answer(self, unit: int, message: bytes, now_ns: int) -> tuple[bytes, Batch | None]:
         """Return the response to a request, and the values of the plant that the request changes."""

@@ -14,6 +14,7 @@ from drivers.modbus.client import Host, Order, Period
 from drivers.modbus.device import Device
 from drivers.modbus.listener import Listener
 from drivers.modbus.points import check_inputs, check_points, points_of
+from runtime.clock import SECOND_NS
 from runtime.config import Declared, DriverConfig, Plant
 from runtime.contract import Access, Batch, Command, Component, DataType, Event, Port, Stepper, Tag
 from runtime.errors import Finding
@@ -28,6 +29,7 @@ class ServerConfig(DriverConfig):
         unit, order: unit id, and byte and word order, where an address does not say.
         connections: masters at once.
         idle: silence after which a connection is closed.
+        watchdog: silence of all masters after which what they wrote is uncertain; never without it.
     """
 
     kind: Literal["modbus.server"]
@@ -37,6 +39,7 @@ class ServerConfig(DriverConfig):
     order: Order = "ABCD"
     connections: int = Field(16, ge=1, le=1000)
     idle: Period = 60_000_000_000
+    watchdog: Period | None = None
 
 
 class ModbusServer:
@@ -82,6 +85,8 @@ class ModbusServer:
             self.listening.set()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._report(port, listener))
+                if self._config.watchdog:
+                    tasks.create_task(self._watch(port, device, listener, self._config.watchdog))
                 if len(shown):
                     tasks.create_task(self._show(port, device, port.changes(shown)))
                 if commanded:
@@ -113,6 +118,16 @@ class ModbusServer:
             else:
                 port.submit(batch)
                 command.done()
+
+    async def _watch(self, port: Port, device: Device, listener: Listener, watchdog_ns: int) -> None:
+        """Doubt what masters wrote once none of them asked anything for too long."""
+        seen = -1
+        while True:
+            if listener.served.requests == seen:
+                for batch in device.doubt(port.clock.now_ns()):
+                    port.submit(batch)
+            seen = listener.served.requests
+            await port.clock.sleep(watchdog_ns / SECOND_NS)
 
     async def _report(self, port: Port, listener: Listener) -> None:
         ids = [port.tags[f"sys/drivers/{self.name}/{each}"].id for each in COUNTERS]

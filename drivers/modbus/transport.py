@@ -115,6 +115,7 @@ class TcpTransport(asyncio.Protocol):
         Raises:
             ConnectError: the connection was lost.
         """
+        loop = asyncio.get_running_loop()
         self._requests = requests
         self._messages = [message_of(request) for request in requests]
         self._replies = [SILENCE] * len(requests)
@@ -122,13 +123,17 @@ class TcpTransport(asyncio.Protocol):
         self._waiting = deque(range(len(requests)))
         self._under_way = {}
         while self._waiting or self._under_way:
-            self._finished = asyncio.get_running_loop().create_future()
+            if self.lost is not None:
+                raise ConnectError(self.lost)
+            self._finished = loop.create_future()
             self._send_more()
             oldest_ns = min(sent_ns for _, sent_ns in self._under_way.values())
             left_ns = oldest_ns + self._timeout_ns - monotonic_ns()
-            await asyncio.wait([self._finished], timeout=max(left_ns, 0) / SECOND_NS)
-            if self.lost is not None:
-                raise ConnectError(self.lost)
+            timer = loop.call_later(max(left_ns, 0) / SECOND_NS, self._finish)
+            try:
+                await self._finished
+            finally:
+                timer.cancel()
             self._give_up_on_late(monotonic_ns() - self._timeout_ns)
         return self._replies
 

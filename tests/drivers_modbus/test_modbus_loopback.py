@@ -218,7 +218,7 @@ def test_slow_groups_are_polled_less_often(side, tag, wait):
     async def body(client, serving):
         server.port.set("fast", 1)
         server.port.set("tank/level", 1)
-        await wait(lambda: client.port.value("fast") == 1)
+        await wait(lambda: client.port.value("fast") == 1 and client.port.value("tank/level") is not None)
         was = client.port.value("tank/level")
         server.port.set("tank/level", 5)
         server.port.set("fast", 5)
@@ -226,6 +226,29 @@ def test_slow_groups_are_polled_less_often(side, tag, wait):
         assert client.port.value("tank/level") == was
 
     asyncio.run(with_both(server, make_client, body, wait))
+
+
+def test_what_a_master_wrote_is_uncertain_when_masters_fall_silent(side, tag, wait):
+    def client(port):
+        return side([tag("mode", DataType.INT, "40001", source="plc")], "client", port=port)
+
+    server = side([tag("mode", DataType.INT, "40001")], "server", watchdog="100ms")
+
+    async def main():
+        async with asyncio.TaskGroup() as group:
+            serving = server.start(group)
+            await server.component.listening.wait()
+            for _ in range(2):  # it is good again as soon as the master is back, with the same value
+                master = client(server.component.port)
+                master.port.set("mode", 3)
+                polling = master.start(group)
+                await wait(lambda: server.port.quality("mode") == GOOD)
+                polling.cancel()
+                await wait(lambda: server.port.quality("mode") == Quality.UNCERTAIN_LAST_USABLE_VALUE)
+                assert server.port.value("mode") == 3
+            serving.cancel()
+
+    asyncio.run(main())
 
 
 def test_a_port_in_use_is_told_with_the_remedy(side, tag):
