@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -211,7 +212,7 @@ class Exchange:
         snapshot["fault_mask"] = faults
         holding = fn.is_(control["hold_on_fault"], "!=", 0)
         image, slots = control.pointer("image"), control.pointer("outputs")
-        values = fn.at(base, Snapshot.spare_2.offset + 8)
+        values = fn.at(base, ctypes.sizeof(Snapshot))
         with fn.each(control["output_count"]) as index:
             slot = fn.element(slots, index, Slot)
             raw = fn.call(self.get, image, slot["offset"], slot["kind"], slot["bit"])
@@ -257,7 +258,7 @@ class Exchange:
             b.ret(i64(0))
         control["collected"] = number
         snapshot = fn.record(scratch, Snapshot)
-        values = fn.at(scratch, Snapshot.spare_2.offset + 8)
+        values = fn.at(scratch, ctypes.sizeof(Snapshot))
         faults = snapshot["fault_mask"]
         at_ns = b.add(snapshot["at_ns"], control["source_offset_ns"])
         slots, bad = control.pointer("outputs"), b.trunc(control["bad_quality"], i32)

@@ -33,11 +33,11 @@ class Control(ctypes.Structure):
         "image_size", "task_count", "input_count", "output_count", "key_count", "ring_stride",
         "hold_on_fault", "bad_quality", "wall_offset_ns", "source_offset_ns", "monitor_ns",
         "scans", "fault_mask", "held", "retries", "collected", "aborts",
-        "stop", "ended", "fault_file", "spare_0", "spare_1", "spare_2", "spare_3",
-        "ready", "spare_4", "filling", "latched",
-        "write_head", "write_tail", "latest", "spare_5",
+        "stop", "ended",
+        "ready", "filling", "latched",
+        "write_head", "write_tail", "latest",
         "active", "active_since_ns", "active_limit_ns", "kill_done",
-        "copy_wanted", "copy_done", "copy_at_ns", "spare_6",
+        "copy_wanted", "copy_done",
     )  # fmt: skip
 
 
@@ -72,9 +72,7 @@ class Write(ctypes.Structure):
 class Snapshot(ctypes.Structure):
     """Head of a snapshot; `output_count` raw patterns follow. `sequence` is odd while it is written."""
 
-    _fields_ = _words(
-        "sequence", "at_ns", "scans", "writes_taken", "fault_mask", "spare_0", "spare_1", "spare_2"
-    )
+    _fields_ = _words("sequence", "at_ns", "scans", "writes_taken", "fault_mask")
 
 
 class ImageHead(ctypes.Structure):

@@ -99,8 +99,8 @@ class Loop:
         task["last_ns"] = now_ns
         control["active_since_ns"] = started_ns
         control["active_limit_ns"] = task["watchdog_ns"]
-        token = b.shl(control.add("scans", 1), i64(1))
         image["scan_count"] = control["scans"]
+        token = b.shl(control.add("scans", 1), i64(1))
         task.add("scans", 1)
         control.publish("active", token)
         program = b.inttoptr(task["function"], ir.PointerType(ir.FunctionType(i32, [pointer])))
@@ -248,17 +248,21 @@ class Loop:
         b.ret_void()
 
 
-def emit_core() -> bytes:
-    """Return the core as object code for this kind of host."""
+def emit_core(triple: str = "") -> bytes:
+    """Return the core as object code for this host, or for the target of a triple."""
     from llvmlite import binding as llvm
 
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    if triple:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    else:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
     module = ir.Module("iw_core")
-    module.triple = llvm.get_process_triple()
+    module.triple = triple or llvm.get_process_triple()
     Loop(module)
     machine = llvm.Target.from_triple(module.triple).create_target_machine(
-        opt=2, reloc="default", codemodel="jitdefault", jit=True
+        opt=2, reloc="pic", codemodel="small"
     )
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from softplc.codegen.loader import load
-
 _ADDRESS, _WORD = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -18,6 +16,8 @@ class Native:
     """
 
     def __init__(self, object_code: bytes) -> None:
+        from softplc.codegen.loader import load
+
         self._loaded = load(object_code)
         self.write_inputs = self._bind(ctypes.PYFUNCTYPE, "iw_write_inputs", _WORD, _ADDRESS, _WORD)
         self.push_write = self._bind(

@@ -16,7 +16,7 @@ from runtime.contract import Batch, Quality
 from softplc.core.kinds import Variable
 from softplc.core.layout import BINS, MAX_TASKS, RING, WRITES, Control, Slot, Snapshot, Task, Write
 from softplc.core.native import Native
-from softplc.core.stats import Fault, Spread, Stats, TaskStats
+from softplc.core.stats import Spread, Stats, TaskFault, TaskStats
 
 _ALIGN = 64
 _UNSEEN_QUALITY = 0xFFFF_FFFF
@@ -66,7 +66,8 @@ class Outputs:
 class ScanCore:
     """A program's image with its inputs, outputs and tasks, driven by a `ScanThread` or by `step`.
 
-    Every method is for one Python process: native calls keep the GIL, so callers need no lock.
+    The native calls that hand values over keep the GIL, so callers need no lock. `code` is whatever
+    keeps the tasks' machine code in memory.
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class ScanCore:
         outputs: Sequence[Bound],
         *,
         hold_on_fault: bool = False,
+        code: object = None,
     ) -> None:
         if not 0 < len(tasks) <= MAX_TASKS:
             raise ValueError(f"a program has 1 to {MAX_TASKS} tasks, not {len(tasks)}")
         self.native = native
+        self._code = code
         self.tasks = sorted(tasks, key=lambda task: (task.priority, task.interval_ns))
         self._masks = {task.name: 1 << index for index, task in enumerate(self.tasks)}
         keys = max((bound.key for bound in inputs), default=-1) + 1
@@ -247,11 +250,11 @@ class ScanCore:
         for record in self._tasks:
             record.next_ns = start_ns
 
-    def faults(self) -> tuple[Fault, ...]:
+    def faults(self) -> tuple[TaskFault, ...]:
         """Return the faults of the tasks that stand still."""
         stopped = self._control.fault_mask
         return tuple(
-            Fault(task.name, record.fault_code, record.fault_line, record.fault_file)
+            TaskFault(task.name, record.fault_code, record.fault_line, record.fault_file)
             for task, record in zip(self.tasks, self._tasks, strict=True)
             if record.mask & stopped
         )

@@ -32,7 +32,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TaskFault:
     """Why a task stands still; `file` is an index into the application's files."""
 
     task: str
@@ -59,7 +59,7 @@ class TaskStats:
     skipped: int
     execution: Spread
     latency: Spread
-    fault: Fault | None
+    fault: TaskFault | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,177 @@
+"""Compile in a child process and keep the result: the kernel never compiles.
+
+`python -m softplc.build TARGET` reads sources as JSON from standard input, compiles them and the
+scan core, and writes both to TARGET; diagnostics go to standard output as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.config import read_text
+from runtime.errors import ConfigError, Finding, Place, PlantError, StoreError
+from softplc.diagnostics import CompileError, Diagnostic
+
+if TYPE_CHECKING:
+    from softplc.application import Application
+
+_TIMEOUT_S = 300
+_KEPT = 8
+_DIGEST, _LENGTH = 32, 8
+_REFUSED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A compiled program and the scan core that runs it."""
+
+    application: Application
+    core_object: bytes
+
+    def to_bytes(self) -> bytes:
+        program = self.application.to_bytes()
+        body = len(program).to_bytes(_LENGTH, "little") + program + self.core_object
+        return hashlib.sha256(body).digest() + body
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Build:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: the data is cut or changed.
+        """
+        from softplc.application import Application
+
+        body = data[_DIGEST:]
+        if hashlib.sha256(body).digest() != data[:_DIGEST]:
+            raise ValueError("not a build, or a damaged one")
+        end = _LENGTH + int.from_bytes(body[:_LENGTH], "little")
+        return cls(Application.from_bytes(body[_LENGTH:end]), body[end:])
+
+
+def read_sources(folder: Path, patterns: list[str]) -> dict[str, str]:
+    """Return the program's files by name relative to the plant folder, in order of name.
+
+    Raises:
+        ConfigError: nothing matches, or a file cannot be read.
+    """
+    files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
+    if not files:
+        text = f"no program: nothing matches {', '.join(patterns)}"
+        raise ConfigError([Finding(text, Place(folder), "write a program, such as plc/main.st")])
+    return {file.relative_to(folder).as_posix(): read_text(file) for file in files}
+
+
+def build(sources: Mapping[str, str], cache: Path) -> Build:
+    """Return the compiled program, from the cache or from a child process. Waits: call it in a thread.
+
+    Raises:
+        CompileError: the program is wrong; has every diagnostic.
+        StoreError: the cache cannot be written.
+        PlantError: the compiler itself failed.
+    """
+    target = cache / f"{_key(sources)}.plc"
+    try:
+        kept = Build.from_bytes(target.read_bytes())
+        os.utime(target)
+    except (FileNotFoundError, ValueError, PlantError):
+        pass
+    except OSError as exc:
+        raise StoreError(f"{target} cannot be read: {exc.strerror}", "check its owner and the disk") from exc
+    else:
+        return kept
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StoreError(f"{cache} cannot be made: {exc.strerror}", "check its owner and the disk") from exc
+    _compile_in_child(sources, target)
+    made = Build.from_bytes(target.read_bytes())
+    _prune(cache)
+    return made
+
+
+def _compile_in_child(sources: Mapping[str, str], target: Path) -> None:
+    # The child imports what this process imports, and nothing that lies in the working folder.
+    home = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "softplc.build", str(target)],
+            input=json.dumps(dict(sources)),
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise PlantError(f"compiling took more than {_TIMEOUT_S} s", "make the program smaller") from exc
+    if done.returncode == _REFUSED:
+        answer = json.loads(done.stdout)
+        if "store" in answer:
+            raise StoreError(answer["store"], "check the owner of the folder, and the disk")
+        raise CompileError([Diagnostic(**each) for each in answer["diagnostics"]])
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise PlantError(f"the compiler failed (exit code {done.returncode}): {last[0]}", "report this")
+
+
+def _key(sources: Mapping[str, str]) -> str:
+    """Name the result: sources, compiler and processor all change it."""
+    digest = hashlib.sha256(json.dumps(list(sources.items())).encode())
+    package = Path(__file__).parent
+    for file in sorted(each for each in package.rglob("*") if each.suffix in (".py", ".st")):
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
+    digest.update(f"{version('llvmlite')} {sys.platform} {platform.machine()} {_processor()}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _processor() -> str:
+    """Return what tells one kind of processor from another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines()
+    except OSError:
+        return platform.processor()
+    telling = ("flags", "features", "model name", "cpu implementer", "cpu part", "cpu architecture")
+    return "\n".join(line for line in lines if line.partition("\t")[0].strip().lower() in telling)
+
+
+def _prune(cache: Path) -> None:
+    """Keep the results used last."""
+    files = sorted(cache.glob("*.plc"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[_KEPT:]:
+        file.unlink(missing_ok=True)
+
+
+def _child(target: Path, sources: dict[str, str]) -> int:
+    import softplc
+    from softplc.core.loop import emit_core
+
+    try:
+        application = softplc.compile(sources=sources)
+    except CompileError as exc:
+        print(json.dumps({"diagnostics": [asdict(each) for each in exc.diagnostics]}))  # noqa: T201
+        return _REFUSED
+    part = target.with_suffix(f".{os.getpid()}")
+    try:
+        part.write_bytes(Build(application, emit_core()).to_bytes())
+        part.replace(target)
+    except OSError as exc:
+        part.unlink(missing_ok=True)
+        print(json.dumps({"store": f"{target.parent} cannot be written: {exc.strerror}"}))  # noqa: T201
+        return _REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(Path(sys.argv[1]), json.load(sys.stdin)))

@@ -1,0 +1,126 @@
+"""What the PLC tells about itself: tags under `sys/plc/` and the alarm on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from runtime.config import AlarmConfig, Declared, Text
+from runtime.contract import Batch, DataType, Tag, Value
+
+if TYPE_CHECKING:
+    from softplc.core.stats import Stats
+
+OWNER = "plc"
+_FOLDER = "sys/plc"
+_TAGS = (
+    ("running", DataType.BOOL, "", "Every task scans", "所有任务正在扫描"),
+    ("fault", DataType.BOOL, "", "A task is stopped by a fault", "有任务因故障停止"),
+    ("scans", DataType.ULINT, "1", "Scans since the start", "启动以来的扫描次数"),
+    ("overruns", DataType.ULINT, "1", "Scans that were not done when the next was due", "超时的扫描次数"),
+    ("skipped", DataType.ULINT, "1", "Activations dropped after an overrun", "超时后丢弃的激活次数"),
+    (
+        "inputs_held",
+        DataType.ULINT,
+        "1",
+        "Input values of bad quality, not taken",
+        "因质量差而保持的输入值数",
+    ),
+    ("scan_p50_us", DataType.REAL, "us", "Median duration of a scan", "扫描时间中位数"),
+    ("scan_p99_us", DataType.REAL, "us", "99 % of scans are shorter", "扫描时间 99 百分位"),
+    ("scan_max_us", DataType.REAL, "us", "Longest scan", "最长扫描时间"),
+    (
+        "latency_p99_us",
+        DataType.REAL,
+        "us",
+        "99 % of scans start sooner after they are due",
+        "启动延迟 99 百分位",
+    ),
+)
+
+
+def declare() -> Declared:
+    """Return the PLC's own tags and alarms."""
+    tags = [
+        Tag(
+            f"{_FOLDER}/{name}",
+            kind,
+            unit,
+            "µs" if unit == "us" else unit,
+            description=en,
+            description_zh=zh,
+            source=OWNER,
+            retention="short",
+        )
+        for name, kind, unit, en, zh in _TAGS
+    ]
+    alarm = AlarmConfig(
+        name="plc.fault",
+        tag=f"{_FOLDER}/fault",
+        kind="discrete",
+        state=True,
+        priority="critical",
+        text=Text(en="A PLC task is stopped by a fault", zh="PLC 任务因故障停止"),
+        cause=Text(
+            en="The program divided by zero, left an array's bounds or ran too long; "
+            "the component `plc` tells file and line",
+            zh="程序除零、数组越界或运行超时；组件 plc 给出文件和行号",
+        ),
+        consequence=Text(en="Its outputs are at their safe values", zh="其输出处于安全值"),
+        action=Text(
+            en="Correct the program, then restart the component `plc`", zh="修正程序，然后重启组件 plc"
+        ),
+    )
+    return Declared(tags, [alarm])
+
+
+class TagLookup(Protocol):
+    """Tags with ids: a plant's list, or the table of a running one."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Tag]: ...
+    def __getitem__(self, key: int | str) -> Tag: ...
+
+
+class Facts:
+    """Writes the PLC's own tags."""
+
+    def __init__(self, tags: TagLookup) -> None:
+        self._tags = {name: tags[f"{_FOLDER}/{name}"] for name, *_ in _TAGS}
+
+    def timing(self, stats: Stats, at_ns: int) -> Batch:
+        """Return counters and durations."""
+        return self._batch(
+            {
+                **self._counters(stats),
+                "scan_p50_us": stats.execution.p50_us,
+                "scan_p99_us": stats.execution.p99_us,
+                "scan_max_us": stats.execution.max_us,
+                "latency_p99_us": stats.latency.p99_us,
+            },
+            at_ns,
+        )
+
+    def counters(self, stats: Stats, at_ns: int) -> Batch:
+        """Return what is the same in each virtual run: counters, no durations."""
+        return self._batch(self._counters(stats), at_ns)
+
+    def state(self, *, fault: bool, running: bool, at_ns: int) -> Batch:
+        """Return whether it scans and whether a task has failed."""
+        return self._batch({"fault": fault, "running": running}, at_ns)
+
+    @staticmethod
+    def _counters(stats: Stats) -> dict[str, Value]:
+        return {
+            "scans": stats.scans,
+            "overruns": stats.overruns,
+            "skipped": stats.skipped,
+            "inputs_held": stats.held_inputs,
+        }
+
+    def _batch(self, values: dict[str, Value], at_ns: int) -> Batch:
+        tags = [self._tags[name] for name in values]
+        raw = [tag.data_type.encode(value) for tag, value in zip(tags, values.values(), strict=True)]
+        return Batch.of([tag.id for tag in tags], np.array(raw, np.uint64), at_ns)

@@ -1,0 +1,117 @@
+"""The section `plc` of a plant file: which program runs, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from runtime.config import Declared, DurationNs, Plant, Section
+from runtime.contract import Component, Stepper, Value
+from runtime.errors import Finding, Place
+
+if TYPE_CHECKING:
+    from softplc.build import Build
+
+
+class PlcConfig(Section):
+    """The PLC of the plant.
+
+    Attributes:
+        sources: globs of the program's files, relative to the plant folder.
+        publish: how often outputs are taken from the scan core and become tags.
+        watchdog: longest time of a scan; 0s means ten intervals of its task, at least 100 ms.
+        on_fault: what the outputs of a task that a fault has stopped become: safe values or what they were.
+        safe: safe values by tag path; 0 or false where not given.
+    """
+
+    sources: list[str] = Field(["plc/*.st"], min_length=1)
+    publish: DurationNs = Field(20_000_000, ge=1_000_000)
+    watchdog: DurationNs = 0
+    on_fault: Literal["safe", "hold"] = "safe"
+    safe: dict[str, Value] = Field(default_factory=dict)
+
+
+class PlcPlugin:
+    """Brings the PLC into a plant: component `plc`, or its stepper in virtual time."""
+
+    Config = PlcConfig
+
+    def declare(self, folder: Path, root: str, config: PlcConfig) -> Declared:
+        """Return the tags under `sys/plc/` and the alarm on a fault."""
+        from softplc import facts
+
+        return facts.declare()
+
+    def check(self, plant: Plant, config: PlcConfig, key: tuple[str | int, ...]) -> Iterator[Finding]:
+        """Compile the program and bind every tag to it."""
+        from softplc.diagnostics import CompileError
+        from softplc.wiring import wire
+
+        yield from _check_safe(plant, config, key)
+        try:
+            build = _build(plant, config)
+        except CompileError as exc:
+            for each in exc.diagnostics:
+                place = Place(plant.path(each.file), each.line, each.column)
+                yield Finding(f"{each.code}: {each.message}", place, each.remedy, each.severity)
+            return
+        for problem in wire(plant.tags, build.application).problems:
+            text = f"{problem.tag.path}: {problem.text}"
+            yield Finding(text, plant.place_of(problem.tag), problem.remedy, problem.severity)
+
+    def build(self, plant: Plant, config: PlcConfig) -> Iterable[Component]:
+        """Return the bridge; it compiles when it starts."""
+        from softplc.bridge import Bridge, BridgeOptions
+
+        options = BridgeOptions(
+            publish_ns=config.publish,
+            watchdog_ns=config.watchdog,
+            hold_on_fault=config.on_fault == "hold",
+            safe=_safe(plant, config),
+        )
+        return [Bridge(lambda: _build(plant, config), options)]
+
+    def steppers(self, plant: Plant, config: PlcConfig) -> Iterable[Stepper]:
+        """Return the PLC that virtual time drives."""
+        from softplc.stepper import PlcStepper
+
+        build = _build(plant, config)
+        return [
+            PlcStepper(build, plant.tags, hold_on_fault=config.on_fault == "hold", safe=_safe(plant, config))
+        ]
+
+
+def _build(plant: Plant, config: PlcConfig) -> Build:
+    from softplc.build import build, read_sources
+
+    return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc")
+
+
+def _safe(plant: Plant, config: PlcConfig) -> dict[str, Value]:
+    """Return the safe values by whole path."""
+    return {plant.tags[path].path: value for path, value in config.safe.items()}
+
+
+def _check_safe(plant: Plant, config: PlcConfig, key: tuple[str | int, ...]) -> Iterator[Finding]:
+    from softplc.facts import OWNER
+
+    for path, value in config.safe.items():
+        place = plant.place(*key, "safe", path)
+        if path not in plant.tags:
+            yield Finding(f"safe: unknown tag {path!r}", place, plant.tags.close_to(path))
+            continue
+        tag = plant.tags[path]
+        if tag.source != OWNER:
+            remedy = "safe values are for tags whose source is plc"
+            yield Finding(f"safe: {path} comes from {tag.source}, not from the PLC", place, remedy)
+            continue
+        try:
+            tag.data_type.encode(value)
+        except (TypeError, ValueError) as exc:
+            yield Finding(f"safe: {path}: {exc}", place, f"give a value of {tag.data_type.iec}")
+
+
+plugin = PlcPlugin()

@@ -1,0 +1,94 @@
+"""The PLC in virtual time: the same native code as live, one call a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from runtime.clock import SECOND_NS
+from runtime.contract import Batch, Value
+from runtime.errors import PlantError
+from softplc.build import Build
+from softplc.core.watch import watch
+from softplc.facts import OWNER, Facts, TagLookup
+from softplc.wiring import fault_text, make_core, wire, writable
+
+_WATCHDOG_NS = 5 * SECOND_NS
+
+
+class PlcStepper:
+    """Runs the tasks that are due at each step and returns the outputs that changed.
+
+    Writes to the PLC's own tags arrive among the changes, as do its own values, which change nothing.
+    """
+
+    name = OWNER
+
+    def __init__(
+        self,
+        build: Build,
+        tags: TagLookup,
+        *,
+        hold_on_fault: bool = False,
+        safe: Mapping[str, Value] | None = None,
+    ) -> None:
+        wiring = wire(tags, build.application, safe)
+        errors = [each for each in wiring.problems if each.severity == "error"]
+        if errors:
+            raise PlantError(f"{errors[0].tag.path}: {errors[0].text}", errors[0].remedy)
+        self._application = build.application
+        self._core = make_core(build, wiring, watchdog_limit_ns=_WATCHDOG_NS, hold_on_fault=hold_on_fault)
+        watch(self._core)
+        self._facts = Facts(tags)
+        self._facts_due_ns = 0
+        self._fault_mask = -1
+        rows = {bound.key: index for index, bound in enumerate(wiring.outputs)}
+        self._variables = {bound.key: bound.variable for bound in wiring.outputs}
+        self._commands = {tag.id: rows[tag.id] for tag in writable(tags)}
+        self._is_command = np.zeros(len(tags) if self._commands else 0, np.bool_)
+        self._is_command[list(self._commands)] = True
+        self.period_ns = math.gcd(*(task.interval_ns for task in self._core.tasks))
+        self.reads = np.array(sorted(bound.key for bound in wiring.inputs), np.int32)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why tasks stand still, for people."""
+        return tuple(fault_text(fault, self._application) for fault in self._core.faults())
+
+    def step(self, now_ns: int, changed: Batch | None) -> Batch | None:
+        """Latch what changed, scan what is due at `now_ns`, return what this changed."""
+        core = self._core
+        if changed is not None:
+            core.write_inputs(changed.ids, changed.raw, changed.quality)
+            if self._commands:
+                self._take_commands(changed)
+        outputs = core.step(now_ns)
+        if core.control.fault_mask == self._fault_mask and now_ns < self._facts_due_ns:
+            return outputs
+        return _joined([*([outputs] if outputs else []), *self._tell(now_ns)])
+
+    def _take_commands(self, changed: Batch) -> None:
+        for row in np.flatnonzero(self._is_command[changed.ids]).tolist():
+            id_, raw = int(changed.ids[row]), int(changed.raw[row])
+            if raw != self._core.shown(self._commands[id_]) and not changed.quality[row] >> 31:
+                self._core.write(self._variables[id_], raw)
+
+    def _tell(self, now_ns: int) -> Iterable[Batch]:
+        if self._core.control.fault_mask != self._fault_mask:
+            self._fault_mask = self._core.control.fault_mask
+            fault = bool(self._fault_mask)
+            yield self._facts.state(fault=fault, running=not fault, at_ns=now_ns)
+        if now_ns >= self._facts_due_ns:
+            self._facts_due_ns = now_ns + SECOND_NS
+            yield self._facts.counters(self._core.stats(), now_ns)
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    return Batch(
+        np.concatenate([batch.ids for batch in batches]),
+        np.concatenate([batch.raw for batch in batches]),
+        np.concatenate([batch.quality for batch in batches]),
+        np.concatenate([batch.source_ns for batch in batches]),
+    )

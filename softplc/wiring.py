@@ -1,0 +1,188 @@
+"""Where tags meet variables: what each tag is bound to, and what is wrong with that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from runtime.contract import Access, DataType, Tag, Value
+from softplc.application import Application, Symbol, TaskInfo, UnknownPathError
+from softplc.build import Build
+from softplc.core.kinds import Variable
+from softplc.core.native import Native
+from softplc.core.scancore import Bound, CoreTask, ScanCore
+from softplc.core.stats import TaskFault
+from softplc.facts import OWNER
+from softplc.faults import Fault
+
+_DEFAULT_NS = 10_000_000
+_LEAST_WATCHDOG_NS = 100_000_000
+_WATCHDOG_INTERVALS = 10
+_TYPES = {each.iec: each for each in DataType}
+_PLAIN = ("TIME", "DT", "BOOL")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with the binding of one tag."""
+
+    tag: Tag
+    text: str
+    remedy: str
+    severity: str = "error"
+
+
+@dataclass(slots=True)
+class Wiring:
+    """Every tag that the program reads or produces, and the problems with the rest."""
+
+    inputs: list[Bound] = field(default_factory=list)
+    outputs: list[Bound] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def wire(tags: Iterable[Tag], application: Application, safe: Mapping[str, Value] | None = None) -> Wiring:
+    """Bind every tag that names a variable.
+
+    A tag that the PLC is not the source of is an input; one that it is the source of, an output.
+    `safe` gives the value of an output, by tag path, while its task stands still; else 0 or FALSE.
+    """
+    wiring = Wiring()
+    writers: dict[tuple[int, int], Tag] = {}
+    for tag in tags:
+        if not tag.variable:
+            if tag.source == OWNER and not tag.path.startswith("sys/"):
+                text = "the PLC is its source, but it names no variable"
+                wiring.problems.append(Problem(tag, text, "fill in its variable"))
+            continue
+        try:
+            symbol = _find(application, tag)
+        except UnknownPathError as exc:
+            wiring.problems.append(Problem(tag, exc.text, exc.remedy))
+            continue
+        produced = tag.source == OWNER
+        problems = list(_mismatch(tag, symbol, produced=produced))
+        place = symbol.offset, symbol.bit
+        if not produced and place in writers:
+            text = f"{symbol.path} already takes its value from {writers[place].path}"
+            problems.append(Problem(tag, text, "bind one tag to an input, or combine them in the program"))
+        wiring.problems += problems
+        if any(problem.severity == "error" for problem in problems):
+            continue
+        variable = Variable.of(symbol.offset, _TYPES[symbol.type], symbol.bit)
+        if produced:
+            value = (safe or {}).get(tag.path, 0)
+            pattern = tag.data_type.encode(bool(value) if tag.data_type is DataType.BOOL else value)
+            wiring.outputs.append(Bound(tag.id, variable, _owners(symbol, application), pattern))
+        else:
+            writers[place] = tag
+            wiring.inputs.append(Bound(tag.id, variable))
+    return wiring
+
+
+def _find(application: Application, tag: Tag) -> Symbol:
+    """Return the variable of a tag.
+
+    A direct address means the variable declared there; where none is, it is read as the tag's type.
+    """
+    symbol = application.symbol(tag.variable)
+    if symbol.section != "DIRECT":
+        return symbol
+    for root in application.roots:
+        if root.address is None or (root.offset, root.bit) != (symbol.offset, symbol.bit):
+            continue
+        declared = application.symbols.get(root.path)
+        if declared is not None and declared.size == symbol.size:
+            return declared
+    plain = symbol.type != "BOOL" and tag.data_type.kind != "s"
+    if plain and tag.data_type.bits == 8 * symbol.size:
+        return msgspec.structs.replace(symbol, type=tag.data_type.iec)
+    return symbol
+
+
+def _mismatch(tag: Tag, symbol: Symbol, *, produced: bool) -> Iterator[Problem]:
+    of = _TYPES.get(symbol.type)
+    what = f"{symbol.path} is {symbol.type}, the tag is {tag.data_type.iec}"
+    if of is None or of.kind == "s":
+        yield Problem(
+            tag, f"{symbol.path} is {symbol.type}, which no tag can carry yet", "bind a number or BOOL"
+        )
+        return
+    source, target = (of, tag.data_type) if produced else (tag.data_type, of)
+    if not _fits(source, target):
+        yield Problem(tag, what, f"make the tag {of.iec}, or declare the variable as {tag.data_type.iec}")
+    located = (symbol.address or "").upper()
+    if not produced and located.startswith("%Q"):
+        text = f"{symbol.path} is an output ({located}), but {tag.source} is the tag's source"
+        yield Problem(tag, text, f"let the source be {OWNER}, or bind an input", "warning")
+    if produced and located.startswith("%I"):
+        text = f"{symbol.path} is an input ({located}), but the PLC is the tag's source"
+        yield Problem(tag, text, "bind an output or a variable of the program", "warning")
+
+
+def _fits(source: DataType, target: DataType) -> bool:
+    """Tell whether every value of one type is a value of the other."""
+    if source is target:
+        return True
+    if source.iec in _PLAIN or target.iec in _PLAIN or source.kind == "s" or target.kind == "s":
+        return False
+    if source.kind == "f" or target.kind == "f":
+        return source.kind == target.kind and source.bits <= target.bits
+    (low, high), (least, greatest) = source.limits or (0, 0), target.limits or (0, 0)
+    return least <= low and high <= greatest
+
+
+def _owners(symbol: Symbol, application: Application) -> frozenset[str]:
+    """Return the tasks that an output hangs on: its program's, or every one for a global variable."""
+    everyone = frozenset(task.name for task in application.tasks)
+    program, dot, _ = symbol.path.partition(".")
+    own = {task.name for task in application.tasks if program in task.programs}
+    return frozenset(own) if dot and own else everyone
+
+
+def interval_ns(task: TaskInfo, application: Application) -> int:
+    """Return how often a task runs; one without an interval goes with the fastest, else every 10 ms."""
+    fastest = min((each.interval_ns for each in application.tasks if each.interval_ns), default=_DEFAULT_NS)
+    return task.interval_ns or fastest
+
+
+def make_core(
+    build: Build, wiring: Wiring, *, watchdog_limit_ns: int = 0, hold_on_fault: bool = False
+) -> ScanCore:
+    """Load a build into this process; limit 0 means ten intervals, at least 100 ms."""
+    from softplc.codegen.loader import load
+
+    application = build.application
+    program = load(application.object_code)
+    tasks = [
+        CoreTask(
+            task.name,
+            program.address(task.symbol),
+            (interval := interval_ns(task, application)),
+            task.priority,
+            watchdog_limit_ns or max(_WATCHDOG_INTERVALS * interval, _LEAST_WATCHDOG_NS),
+        )
+        for task in application.tasks
+    ]
+    return ScanCore(
+        Native(build.core_object),
+        application.initial_image,
+        tasks,
+        wiring.inputs,
+        wiring.outputs,
+        hold_on_fault=hold_on_fault,
+        code=program,
+    )
+
+
+def writable(tags: Iterable[Tag]) -> Iterator[Tag]:
+    """Yield the tags that people may write and the PLC owns."""
+    return (tag for tag in tags if tag.source == OWNER and tag.access is Access.READ_WRITE and tag.variable)
+
+
+def fault_text(fault: TaskFault, application: Application) -> str:
+    """Say in words which task stands still, why, and where."""
+    place = f"{application.files[fault.file]}:{fault.line}"
+    return f"task {fault.task} stopped: {Fault(fault.code).text} at {place}"

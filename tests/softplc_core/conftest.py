@@ -1,0 +1,91 @@
+"""Programs in Structured Text, loaded into the scan core."""
+
+import time
+from contextlib import contextmanager
+
+import pytest
+from msgspec.structs import replace
+
+import softplc
+from runtime.config import TagList
+from runtime.contract import Access, DataType, Tag
+from softplc import facts
+from softplc.build import Build
+from softplc.core.loop import emit_core
+from softplc.core.thread import ScanThread
+from softplc.wiring import make_core, wire
+
+ROOT = "site/area/line"
+
+
+@pytest.fixture(scope="session")
+def core_object():
+    return emit_core()
+
+
+@pytest.fixture
+def compiled(core_object):
+    """A function that compiles a program, if wanted with another interval of its tasks."""
+
+    def compiled(source, name="plc/main.st", interval_ns=None):
+        application = softplc.compile(sources={name: source})
+        if interval_ns:
+            tasks = tuple(replace(task, interval_ns=interval_ns) for task in application.tasks)
+            application = replace(application, tasks=tasks)
+        return Build(application, core_object)
+
+    return compiled
+
+
+@pytest.fixture
+def plant_tags():
+    """A function that makes the tags of a plant: `name=(type, variable, direction)` and the PLC's own."""
+
+    def plant_tags(**signals):
+        tags = []
+        for name, (kind, variable, direction) in signals.items():
+            tags.append(
+                Tag(
+                    f"{ROOT}/{name}",
+                    DataType[kind],
+                    variable=variable,
+                    source="operator" if direction == "in" else "plc",
+                    access=Access.READ_WRITE if direction == "rw" else Access.READ,
+                )
+            )
+        return TagList([*tags, *facts.declare().tags], ROOT)
+
+    return plant_tags
+
+
+@pytest.fixture
+def scanning():
+    """A context in which a program scans: yields the core and its thread, and always stops both."""
+
+    @contextmanager
+    def scanning(build, tags, **options):
+        wiring = wire(tags, build.application)
+        assert not wiring.problems
+        core = make_core(build, wiring, **options)
+        thread = ScanThread(core)
+        thread.start(time.time_ns())
+        try:
+            yield core, thread
+        finally:
+            assert thread.stop()
+
+    return scanning
+
+
+@pytest.fixture
+def until():
+    """Wait until a condition holds, for a bounded time."""
+
+    def until(condition, timeout_s=2.0):
+        end = time.monotonic() + timeout_s
+        while not (result := condition()):
+            assert time.monotonic() < end, "it never happened"
+            time.sleep(0.002)
+        return result
+
+    return until

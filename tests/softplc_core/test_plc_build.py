@@ -1,0 +1,82 @@
+"""Compiling in a child process, and the cache."""
+
+import os
+
+import pytest
+
+from runtime.errors import ConfigError, StoreError
+from softplc import build as building
+from softplc.diagnostics import CompileError
+
+GOOD = "PROGRAM Main VAR n : DINT; END_VAR n := n + 1; END_PROGRAM"
+
+
+@pytest.fixture
+def no_child(monkeypatch):
+    """Make it an error to start a compiler from here on."""
+
+    def forbid():
+        def run(*args, **kwargs):
+            raise AssertionError("a compiler was started")
+
+        monkeypatch.setattr(building.subprocess, "run", run)
+
+    return forbid
+
+
+def test_the_second_build_comes_from_the_cache(tmp_path, no_child):
+    first = building.build({"main.st": GOOD}, tmp_path)
+    no_child()
+    second = building.build({"main.st": GOOD}, tmp_path)
+    assert second.core_object == first.core_object
+    assert second.application.object_code == first.application.object_code
+    with pytest.raises(AssertionError, match="started"):
+        building.build({"main.st": GOOD.replace("+ 1", "+ 2")}, tmp_path)
+
+
+def test_a_damaged_result_is_compiled_again(tmp_path):
+    building.build({"main.st": GOOD}, tmp_path)
+    (file,) = tmp_path.glob("*.plc")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    assert building.build({"main.st": GOOD}, tmp_path).application.tasks
+    assert file.read_bytes() != bytes(data)
+
+
+def test_every_diagnostic_of_the_child_comes_back_with_its_place(tmp_path):
+    source = "PROGRAM Main\nVAR n : DINT; END_VAR\nm := 1;\nn := TRUE;\nEND_PROGRAM"
+    with pytest.raises(CompileError) as caught:
+        building.build({"plc/main.st": source}, tmp_path)
+    places = {(each.file, each.line) for each in caught.value.diagnostics}
+    assert {("plc/main.st", 3), ("plc/main.st", 4)} <= places
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "cache").write_text("a file in the way")
+    with pytest.raises(StoreError, match="cache"):
+        building.build({"main.st": GOOD}, tmp_path / "cache" / "plc")
+
+
+def test_the_cache_is_bounded(tmp_path):
+    for number in range(20):
+        file = tmp_path / f"{number}.plc"
+        file.write_bytes(b"old")
+        os.utime(file, (number, number))
+    building.build({"main.st": GOOD}, tmp_path)
+    kept = {file.stem for file in tmp_path.glob("*.plc")}
+    assert len(kept) == 8
+    assert {"19", "18"} < kept
+
+
+def test_files_are_named_relative_to_the_plant(tmp_path):
+    (tmp_path / "plc").mkdir()
+    (tmp_path / "plc" / "b.st").write_text("(* b *)")
+    (tmp_path / "plc" / "a.st").write_text("(* a *)")
+    assert list(building.read_sources(tmp_path, ["plc/*.st"])) == ["plc/a.st", "plc/b.st"]
+
+
+def test_no_program_is_a_finding(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing matches plc/\*\.st"):
+        building.read_sources(tmp_path, ["plc/*.st"])
