@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -48,6 +48,13 @@ class TwinPlugin:
         self._loaded: dict[Path, tuple[tuple[int, int], tuple[TwinModel, Document]]] = {}
         self.seed: int | None = None
         self._last: TwinStepper | None = None
+
+    @staticmethod
+    def schemas() -> dict[str, Any]:
+        """Return the JSON Schema of twin.yaml, for editors."""
+        from twin.model import TwinModel
+
+        return {"twin": TwinModel.model_json_schema()}
 
     def declare(self, folder: Path, root: str, config: TwinConfig) -> Declared:
         """Add one tag a fault; in a plant with a rack it is forwarded there."""
