@@ -7,6 +7,7 @@ Python numbers one by one; here replies keep their bytes, for numpy.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,9 @@ from drivers.modbus.mbap import FrameError, frame, split_frames
 from drivers.modbus.messages import SILENCE, Reply, Request
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.errors import ConnectError
+
+# Each bad frame would be a line on the console; the quality of the values tells it once.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 _READS = {
     Table.COIL: ReadCoilsRequest,

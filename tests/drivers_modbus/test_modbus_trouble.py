@@ -1,0 +1,151 @@
+"""Devices that answer wrongly: each trouble has its quality, and none stops the client."""
+
+import asyncio
+
+import pytest
+
+from drivers.modbus.listener import Listener
+from runtime.contract import DataType, Quality
+
+
+def with_device(side, tag, answer, body):
+    """Run a client against a device that answers every message as told."""
+
+    async def main():
+        listener = Listener(answer, 4, 10**12)
+        port = await listener.open("127.0.0.1", 0)
+        tags = [tag("a", DataType.INT, "30001"), tag("out", DataType.INT, "40001", source="plc")]
+        client = side(tags, "client", port=port)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+            polling = client.start(group)
+            await body(client)
+            polling.cancel()
+        listener.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("code", "quality"),
+    [
+        (1, Quality.BAD_CONFIGURATION_ERROR),
+        (2, Quality.BAD_CONFIGURATION_ERROR),
+        (4, Quality.BAD_DEVICE_FAILURE),
+        (6, Quality.UNCERTAIN_LAST_USABLE_VALUE),
+        (8, Quality.BAD_DEVICE_FAILURE),
+        (11, Quality.BAD_NO_COMMUNICATION),
+    ],
+)
+def test_each_exception_has_its_quality(side, tag, wait, code, quality):
+    now = {"refuse": False}
+
+    def answer(unit, message):
+        return bytes([message[0] | 0x80, code]) if now["refuse"] else b"\x04\x02\x00\x07"
+
+    async def body(client):
+        await wait(lambda: client.port.value("a") == 7)
+        now["refuse"] = True
+        await wait(lambda: client.port.quality("a") == quality)
+        assert (client.port.value("a") == 7) == (not Quality.is_bad(quality))
+        await wait(lambda: (client.port.value("sys/drivers/io/exceptions") or 0) > 0)
+
+    with_device(side, tag, answer, body)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"\x04\x02\x00", b"\x04\x04\x00\x07\x00\x07", b"\x03\x02\x00\x07", b"\x04", b"\x84"]
+)
+def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait, nonsense):
+    async def body(client):
+        await wait(lambda: client.port.value("sys/drivers/io/online") is False)
+        assert client.port.quality("a") == Quality.BAD_NO_COMMUNICATION
+
+    with_device(side, tag, lambda unit, message: nonsense, body)
+
+
+def test_a_refused_write_is_told_once(side, tag, wait):
+    asked = []
+
+    def answer(unit, message):
+        if message[0] == 6:
+            asked.append(message)
+            return b"\x86\x02"
+        return b"\x04\x02\x00\x07"
+
+    async def body(client):
+        client.port.set("out", 5)
+        await wait(lambda: len(asked) == 1)
+        client.port.set("out", 6)
+        await wait(lambda: len(asked) == 2)
+        told = [event for event in client.port.emitted if event.kind == "driver.write_refused"]
+        assert len(told) == 1
+        assert "out" in told[0].text
+        assert "illegal data address" in told[0].text
+
+    with_device(side, tag, answer, body)
+
+
+def test_a_busy_device_gets_the_write_again_with_the_newest_value(side, tag, wait):
+    asked = []
+
+    def answer(unit, message):
+        if message[0] == 6:
+            asked.append(int.from_bytes(message[3:], "big"))
+            return b"\x86\x06" if len(asked) < 3 else message
+        return b"\x04\x02\x00\x07"
+
+    async def body(client):
+        client.port.set("out", 5)
+        await wait(lambda: len(asked) == 1)
+        client.port.set("out", 6)
+        await wait(lambda: len(asked) == 3)
+        assert asked == [5, 6, 6]
+
+    with_device(side, tag, answer, body)
+
+
+def test_a_device_that_speaks_another_protocol_is_offline_and_says_why(side, tag, wait):
+    async def greet(reader, writer):
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        await reader.read()
+        writer.close()
+
+    async def main():
+        other = await asyncio.start_server(greet, "127.0.0.1", 0)
+        port = other.sockets[0].getsockname()[1]
+        client = side([tag("a", DataType.INT, "30001")], "client", port=port)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+            polling = client.start(group)
+            await wait(lambda: client.port.value("sys/drivers/io/online") is False)
+            await wait(lambda: "does not speak Modbus TCP" in client.port.health_text)
+            polling.cancel()
+        other.close()
+
+    asyncio.run(main())
+
+
+def test_a_device_that_restarts_again_and_again_leaves_no_wrong_value(side, tag, wait):
+    async def main():
+        value = {"now": 0}
+
+        def answer(unit, message):
+            return b"\x04\x02" + value["now"].to_bytes(2, "big")
+
+        listener = Listener(answer, 4, 10**12)
+        port = await listener.open("127.0.0.1", 0)
+        client = side([tag("a", DataType.INT, "30001")], "client", port=port)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            polling = client.start(group)
+            for round_ in range(1, 6):
+                value["now"] = round_
+                await wait(lambda: client.port.value("a") == value["now"])
+                assert client.port.quality("a") == Quality.GOOD
+                listener.close()
+                await wait(lambda: client.port.quality("a") == Quality.BAD_NO_COMMUNICATION)
+                listener = Listener(answer, 4, 10**12)
+                await listener.open("127.0.0.1", port)
+            assert not polling.done()
+            polling.cancel()
+        listener.close()
+
+    asyncio.run(main())
