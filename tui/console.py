@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from tui.client import Connect
 from tui.link import PlantLink
 from tui.locale import LANGUAGES, Words, language_of
 from tui.model import Link, PlantModel, View
+from tui.picture import mend
 from tui.screens.acknowledge import AcknowledgeWanted
 from tui.screens.alarms import AlarmsScreen, JournalWanted
 from tui.screens.base import PlantScreen
@@ -254,10 +254,5 @@ async def take_screenshots(
                 await clock.sleep(settle_s)
                 if app.view.link is not Link.ONLINE:
                     raise PlantError(app.view.trouble or "the plant does not answer", "start it first")
-                pictures[f"{name}.{language}.svg"] = _bare(app.export_screenshot(title="Ironworks"))
+                pictures[f"{name}.{language}.svg"] = mend(app.export_screenshot(title="Ironworks"))
     return pictures
-
-
-def _bare(svg: str) -> str:
-    """Take out the fonts that the picture would load from elsewhere."""
-    return re.sub(r"@font-face\s*{[^}]*}", "", svg)

@@ -113,7 +113,7 @@ def format_number(value: float, span: float | None) -> str:
     size = span if span else abs(value)
     if size and not 1e-3 <= size < 1e9:
         return f"{value:.4g}"
-    decimals = 3 if size < 2 else 2 if size < 20 else 1 if size <= 1000 else 0
+    decimals = 1 if not size else 3 if size < 2 else 2 if size < 20 else 1 if size <= 1000 else 0
     text = f"{value:.{decimals}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 

@@ -248,9 +248,7 @@ class FakePlant:
         self.calls.append(("stream", len(tags)))
         try:
             if tags:
-                rows = [
-                    (t.id, t.value, t.quality, t.source_ns) for t in self.tag_list if t.path in set(tags)
-                ]
+                rows = [(t.id, t.value, t.quality, t.source_ns) for t in self.tag_list if t.path in set(tags)]
                 yield Values(tuple(rows))
             while True:
                 message = await queue.get()

@@ -29,7 +29,6 @@ TEXTS: dict[str, str] = {
     "key.ok": "OK",
     "key.cancel": "Cancel",
     "key.close": "Close",
-    "key.next_field": "Next field",
     "key.toggle": "Add / remove",
     # header and connection
     "link.connecting": "connecting",
@@ -114,7 +113,6 @@ TEXTS: dict[str, str] = {
     "equipment.4": "blocked",
     "equipment.5": "faulted",
     "equipment.unknown": "state {code}",
-    "equipment.none": "no state",
     "overview.empty": "No equipment found: the overview shows each tag path level that has a `state` tag",
     # trend
     "trend.window": "Window",
@@ -140,7 +138,6 @@ TEXTS: dict[str, str] = {
     "tags.none": "No tag matches",
     # write
     "write.title": "Write a value",
-    "write.confirm_title": "Confirm the write",
     "write.now": "Now",
     "write.new": "New value",
     "write.reason": "Reason",
@@ -194,7 +191,6 @@ TEXTS: dict[str, str] = {
     "help.screens": "Screens",
     "help.here": "On this screen",
     "help.everywhere": "Everywhere",
-    "help.switch": "Show a screen",
     "help.language": "Switch language",
     "help.move": "Move in a list",
     "help.marks": "Marks",

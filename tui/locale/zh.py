@@ -29,7 +29,6 @@ TEXTS: dict[str, str] = {
     "key.ok": "确定",
     "key.cancel": "取消",
     "key.close": "关闭",
-    "key.next_field": "下一项",
     "key.toggle": "添加/移除",
     # header and connection
     "link.connecting": "连接中",
@@ -114,7 +113,6 @@ TEXTS: dict[str, str] = {
     "equipment.4": "堵料",
     "equipment.5": "故障",
     "equipment.unknown": "状态 {code}",
-    "equipment.none": "无状态",
     "overview.empty": "未找到设备：总览显示含有 `state` 变量的路径层级",
     # trend
     "trend.window": "窗口",
@@ -140,7 +138,6 @@ TEXTS: dict[str, str] = {
     "tags.none": "没有匹配的变量",
     # write
     "write.title": "写入数值",
-    "write.confirm_title": "确认写入",
     "write.now": "当前值",
     "write.new": "新值",
     "write.reason": "原因",
@@ -194,7 +191,6 @@ TEXTS: dict[str, str] = {
     "help.screens": "画面",
     "help.here": "本画面",
     "help.everywhere": "全局",
-    "help.switch": "切换画面",
     "help.language": "切换语言",
     "help.move": "在列表中移动",
     "help.marks": "标记",

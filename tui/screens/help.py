@@ -17,7 +17,7 @@ from tui.widgets.keybar import SCREENS, Hint
 
 _MARKS = (("×", "bad"), ("~", "uncertain"), ("?", "stale"), ("=", "override"), ("…", "loading"))
 
-_KEY_WIDTH = 11
+_KEY_WIDTH = 12
 
 
 class HelpDialog(Dialog):

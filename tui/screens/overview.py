@@ -12,8 +12,11 @@ from textual.message import Message
 from tui.equipment import Picture, read_picture
 from tui.model import TagIndex
 from tui.screens.base import PlantScreen
+from tui.widgets.alarm_list import AlarmList
 from tui.widgets.figures import Figures
 from tui.widgets.mimic import Mimic
+
+LEAST_ALARM_ROWS = 3
 
 
 @dataclass
@@ -24,7 +27,7 @@ class ShowTags(Message):
 
 
 class OverviewScreen(PlantScreen):
-    """Figures of the line above, its stations below."""
+    """Figures of the line above, its stations below, and the gravest alarms where there is room."""
 
     TITLE_KEY = "overview"
     HINTS = (
@@ -40,9 +43,19 @@ class OverviewScreen(PlantScreen):
     def body(self) -> ComposeResult:
         yield Figures(id="figures")
         yield Mimic(id="mimic")
+        yield AlarmList(id="newest")
 
     def on_mount(self) -> None:
+        self.query_one(AlarmList).can_focus = False
         self.query_one(Mimic).focus()
+
+    @property
+    def _room(self) -> int:
+        """Height for mimic and alarms."""
+        others = ("#header", "#banner", "#figures", "#keys")
+        return self.size.height - sum(
+            each.outer_size.height for name in others if (each := self.query_one(name)).display
+        )
 
     def watched(self) -> Iterable[int]:
         return [tag.id for tag in self._picture.tags]
@@ -52,7 +65,12 @@ class OverviewScreen(PlantScreen):
             self._read = self.view.tags
             self._picture = read_picture(self._read)
         self.query_one(Figures).show(self.view, self._picture.figures)
-        self.query_one(Mimic).show(self.view, self._picture.stations)
+        mimic, newest = self.query_one(Mimic), self.query_one(AlarmList)
+        mimic.show(self.view, self._picture.stations, self._room)
+        left = self._room - mimic.wanted_height
+        newest.display = left >= LEAST_ALARM_ROWS
+        mimic.styles.height = mimic.wanted_height if newest.display else "1fr"
+        newest.show(self.view)
 
     @on(Mimic.Moved)
     def redraw(self) -> None:

@@ -16,7 +16,7 @@ class AlarmList(Rows[str]):
     """Rows are alarms by name."""
 
     COLUMNS: ClassVar[Sequence[Column]] = (
-        Column("column.priority", 12),
+        Column("column.priority", 10),
         Column("column.state", 14),
         Column("column.time", 8),
         Column("column.text", -1),
@@ -46,7 +46,7 @@ class AlarmList(Rows[str]):
         text_style = "stale" if self.view.stale else "title" if new else "text" if alarm.active else "dim"
         return (
             Cell(
-                f" {PRIORITY_SHAPE[alarm.priority]} {words(f'priority.{alarm.priority}')} ",
+                f"{PRIORITY_SHAPE[alarm.priority]} {words(f'priority.{alarm.priority}')}",
                 f"{alarm.priority}-new" if new else alarm.priority,
             ),
             Cell(words(f"alarm.{alarm.state}") + stale, text_style),

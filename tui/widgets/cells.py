@@ -38,6 +38,7 @@ class Cells(ScrollView):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._drawn: dict[int, Line] = {}
+        self._styles_made: dict[str, Style] = {}
 
     def line(self, y: int) -> Line:
         """Return a line of the viewport, without padding to its width."""
@@ -45,7 +46,18 @@ class Cells(ScrollView):
 
     def style_of(self, name: str) -> Style:
         """Return a style by its short name; a space joins several, the later on top."""
-        return self.get_component_rich_style(*(f"cells--{each}" for each in name.split()))
+        style = self._styles_made.get(name)
+        if style is None:
+            style = self.rich_style
+            for each in name.split():
+                style += self.get_component_rich_style(f"cells--{each}", partial=True)
+            self._styles_made[name] = style
+        return style
+
+    def notify_style_update(self) -> None:
+        """Forget the styles made from an older style sheet or another focus."""
+        self._styles_made.clear()
+        super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
         line = self.line(y)

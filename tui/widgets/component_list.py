@@ -18,8 +18,8 @@ class ComponentList(Rows[str]):
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("column.component", 18),
         Column("column.state", 12),
-        Column("column.restarts", 8, "right"),
         Column("column.since", 19),
+        Column("column.restarts", 8, "right"),
         Column("column.kind", 14, hide_below=90),
         Column("column.health", -1),
     )
@@ -40,8 +40,8 @@ class ComponentList(Rows[str]):
         return (
             Cell(each.name, plain),
             state,
-            Cell(str(each.restarts), "warning" if each.restarts and not self.view.stale else plain),
             Cell(format_since(each.since_ns, self.view.now_ns), "label"),
+            Cell(str(each.restarts), "warning" if each.restarts and not self.view.stale else plain),
             Cell(each.kind, "label"),
             Cell(each.text, state.style if each.state in ("degraded", "faulted") else "label"),
         )

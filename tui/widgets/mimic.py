@@ -47,14 +47,21 @@ class Mimic(Cells, can_focus=True):
         self._stations: Sequence[Station] = ()
         self._lines: Sequence[Line] = ()
         self._cursor = 0
+        self._room = 0
+
+    @property
+    def wanted_height(self) -> int:
+        """How many lines the drawing has."""
+        return len(self._lines)
 
     def line(self, y: int) -> Line:
         index = y + round(self.scroll_offset.y)
         return self._lines[index] if index < len(self._lines) else ()
 
-    def show(self, view: View, stations: Sequence[Station]) -> None:
-        """Draw the newest values."""
+    def show(self, view: View, stations: Sequence[Station], room: int) -> None:
+        """Draw the newest values into at most `room` lines."""
         self._stations = stations
+        self._room = room
         self._cursor = min(self._cursor, max(0, len(stations) - 1))
         if not stations:
             text = view.words("overview.empty") if view.info else ""
@@ -72,7 +79,7 @@ class Mimic(Cells, can_focus=True):
         most = max(1, min(count, room // (MIN_WIDTH + GAP)))
         least = min(most, -(-room // (MAX_WIDTH + GAP)))
         height = self._wanted + FRAME_ROWS
-        fitting = (each for each in range(least, most) if -(-count // each) * height <= self.size.height)
+        fitting = (each for each in range(least, most) if -(-count // each) * height <= self._room)
         return next(fitting, most)
 
     @property
@@ -111,7 +118,7 @@ class Mimic(Cells, can_focus=True):
 
     def _inner_rows(self, rows: int) -> int:
         """Return how many lines of values each box gets, so that all boxes are seen if they can be."""
-        return max(1, min(self._wanted, self.size.height // rows - FRAME_ROWS))
+        return max(1, min(self._wanted, self._room // rows - FRAME_ROWS))
 
     def action_move(self, step: int) -> None:
         self._cursor = max(0, min(self._cursor + step, len(self._stations) - 1))
@@ -167,7 +174,7 @@ def _box(
     state_text, state_style = _state(view, station)
     if state_style == "fault":
         edge = "fault"
-    name = plain_name(station.name)
+    name = _name(view, station)
     left = mark.text if mark else ""
     title = fit(name, min(cell_len(name), inner - cell_len(left)))
     rule = "─" * (width - 4 - cell_len(title) - cell_len(left))
@@ -190,6 +197,17 @@ def _box(
     lines += [(Cell(f"{side} ", edge), *each, Cell(f" {side}", edge)) for each in body]
     lines.append((Cell(corner[2] + corner[4] * (width - 2) + corner[3], edge),))
     return lines
+
+
+def _name(view: View, station: Station) -> str:
+    """Return the equipment's name: what its state is the state of, or else its path level."""
+    if station.state is not None:
+        zh = view.words.language == "zh"
+        description = station.state.description_zh if zh else station.state.description
+        name = description.removesuffix("状态" if zh else " state").removesuffix("的").strip()
+        if name and name != description:
+            return name
+    return plain_name(station.name)
 
 
 def _state(view: View, station: Station) -> tuple[str, str]:
@@ -234,7 +252,8 @@ def _level(view: View, tag: TagView, width: int, action: str) -> Line:
     shown = show(view, tag)
     point = view.values.get(tag.id)
     number = _level_text(shown, tag)
-    room = width - 10
+    number_width = max(cell_len(number) + 1, width // 2)
+    room = width - number_width
     low, high = tag.low or 0.0, tag.high or 1.0
     share = 0.0
     if point and isinstance(point.value, int | float):
@@ -246,7 +265,7 @@ def _level(view: View, tag: TagView, width: int, action: str) -> Line:
     return (
         Cell(bar, f"trough {style}", action),
         Cell(" " * (room - len(bar)), "trough", action),
-        Cell(fit(number, 10, "right"), shown.style, action),
+        Cell(fit(number, number_width, "right"), shown.style, action),
     )
 
 

@@ -108,10 +108,11 @@ class Rows(Cells, Generic[K], can_focus=True):
         widths = self._widths(columns)
         if y == 0:
             titles = [self.view.words(each.title) if each.title else "" for each in columns]
-            return tuple(
+            heads = (
                 Cell(fit(title, width, each.align) + " ", "header")
                 for title, each, width in zip(titles, columns, widths, strict=True)
             )
+            return (Cell(" ", "header"), *heads)
         index = y - 1 + round(self.scroll_offset.y)
         if index >= len(self._keys):
             empty = y == 2 and not self._keys and self.EMPTY
@@ -122,14 +123,14 @@ class Rows(Cells, Generic[K], can_focus=True):
             for cell, column in zip(self.cells(self._keys[index]), self.COLUMNS, strict=True)
             if column in columns
         ]
-        out = []
+        out = [Cell(" ", under + "text")]
         for cell, column, width in zip(shown, columns, widths, strict=True):
             out.append(Cell(fit(cell.text, width, column.align), under + cell.style))
             out.append(Cell(" ", under + "text"))
         return tuple(out)
 
     def _widths(self, columns: Sequence[Column]) -> list[int]:
-        free = self.size.width - len(columns) - sum(max(0, each.width) for each in columns)
+        free = self.size.width - 1 - len(columns) - sum(max(0, each.width) for each in columns)
         shares = -sum(min(0, each.width) for each in columns)
         widths = []
         for each in columns:

@@ -1,0 +1,586 @@
+"""The console as an operator meets it: keys in, screen out, against a plant in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+from rich.cells import cell_len
+
+from runtime.clock import monotonic_ns
+from runtime.errors import WriteRejectedError
+from tui.console import ConsoleApp, take_screenshots
+from tui.locale import Words
+from tui.model import Link
+from tui.screens.tags import TagsScreen
+from tui.screens.trend import TrendScreen
+from tui.screens.write import WriteDialog
+from tui.widgets.alarm_list import AlarmList
+from tui.widgets.keybar import SCREENS
+from tui.widgets.mimic import Mimic
+from tui.widgets.tag_list import TagList
+
+
+def seen(app: ConsoleApp) -> str:
+    """Return the text that stands on the screen, the topmost dialog included."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
+
+
+def drive(
+    plant,
+    script: Callable[..., Awaitable[None]],
+    size: tuple[int, int] = (110, 32),
+    language: str = "en",
+) -> None:
+    """Run a script of key presses on a console that is online."""
+
+    async def main() -> None:
+        app = ConsoleApp(plant.connect, Words(language))
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await appears(pilot, "● ")
+            await script(app, pilot)
+
+    asyncio.run(main())
+
+
+async def appears(pilot, text: str, seconds: float = 6.0) -> None:
+    """Wait until a text is on the screen."""
+    end_ns = monotonic_ns() + round(seconds * 1e9)
+    while not re.search(text, seen(pilot.app)):
+        assert monotonic_ns() < end_ns, f"{text!r} did not appear:\n{seen(pilot.app)}"
+        await pilot.pause(0.05)
+
+
+async def goes(pilot, text: str, seconds: float = 6.0) -> None:
+    end_ns = monotonic_ns() + round(seconds * 1e9)
+    while re.search(text, seen(pilot.app)):
+        assert monotonic_ns() < end_ns, f"{text!r} did not go away:\n{seen(pilot.app)}"
+        await pilot.pause(0.05)
+
+
+def test_overview_shows_the_line_with_values_units_and_states(plant):
+    async def script(app, pilot):
+        await appears(pilot, r"42\.0 bpm")
+        text = seen(app)
+        for expected in (
+            "Bottling line 1", "wang (operator)", "12873", "Filler", "▶ running", "✖ faulted", "◁ starved",
+            "▷ blocked", "63.4 %", "1.93", "N·m",
+        ):  # fmt: skip
+            assert expected in text
+        assert re.search(r"---× ?mm/s", text), "a bad value carries its mark"
+
+    drive(plant, script)
+
+
+def test_overview_follows_a_value(plant):
+    async def script(app, pilot):
+        await appears(pilot, r"42\.0 bpm")
+        plant.push("filler/rate_bpm", 37.5)
+        await appears(pilot, r"37\.5 bpm")
+
+    drive(plant, script)
+
+
+def test_only_what_is_shown_is_streamed(plant):
+    async def script(app, pilot):
+        await appears(pilot, r"42\.0 bpm")
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        assert max(count for name, count, *_ in plant.calls if name == "stream") < len(plant.tag_list)
+
+    drive(plant, script)
+
+
+@pytest.mark.parametrize("key", ["f{}", "{}"])
+def test_function_keys_and_digits_show_the_five_screens(plant, key):
+    async def script(app, pilot):
+        for number, name in enumerate(SCREENS, 1):
+            await pilot.press(key.format(number))
+            assert app.current_mode == name
+
+    drive(plant, script)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_every_screen_fits(plant, language, size):
+    async def script(app, pilot):
+        words = Words(language)
+        for number, name in enumerate(SCREENS, 1):
+            await pilot.press(f"f{number}")
+            await pilot.pause(0.4)
+            lines = [strip.text for strip in app.screen._compositor.render_strips(app.size)]
+            assert len(lines) == size[1]
+            assert {cell_len(line) for line in lines} == {size[0]}
+            assert words.pick((await plant.info()).title) in lines[0]
+            for other in SCREENS:
+                assert words(f"nav.{other}") in lines[-1], name
+            assert words("key.quit") in lines[-1]
+            regions = [child.region for child in app.screen.children if child.display and child.region.area]
+            for i, one in enumerate(regions):
+                assert not any(one.overlaps(other) for other in regions[i + 1 :]), (name, regions)
+
+    drive(plant, script, size, language)
+
+
+def test_all_stations_are_seen_at_80_by_24(plant):
+    async def script(app, pilot):
+        await appears(pilot, "Conv3")
+        for name in ("Tank", "Filler", "Conv1", "Buffer1", "Capper", "Conv2", "Labeller", "Conv3"):
+            assert name in seen(app)
+
+    drive(plant, script, (80, 24))
+
+
+def test_choosing_a_station_lists_its_tags(plant):
+    async def script(app, pilot):
+        await appears(pilot, "Capper")
+        await pilot.press("right", "enter")
+        await appears(pilot, "filler/volume_ml")
+        assert "capper/torque_nm" not in seen(app)
+
+    drive(plant, script)
+
+
+def test_a_click_on_a_station_lists_its_tags(plant):
+    async def script(app, pilot):
+        await appears(pilot, "Capper")
+        lines = seen(app).splitlines()
+        row = next(y for y, line in enumerate(lines) if " Filler " in line)
+        mimic = app.screen.query_one(Mimic)
+        await pilot.click(Mimic, offset=(lines[row].index("Filler"), row - mimic.region.y))
+        await appears(pilot, "filler/volume_ml")
+
+    drive(plant, script)
+
+
+def test_language_switches_live(plant):
+    async def script(app, pilot):
+        await appears(pilot, "running")
+        await pilot.press("l")
+        await appears(pilot, "运行")
+        assert "灌装线一号" in seen(app)
+        assert "总览" in seen(app)
+        await pilot.press("f2")
+        await appears(pilot, "旋盖扭矩过高")
+        await pilot.press("l")
+        await appears(pilot, "Capper torque high")
+
+    drive(plant, script)
+
+
+# alarms
+
+
+def test_alarms_are_sorted_and_told_by_word_and_shape(plant):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Vibration sensor fault")
+        rows = [line.strip() for line in seen(app).splitlines() if re.match(r" [◆▲■●] ", line)]
+        assert [row.split()[:3] for row in rows] == [
+            ["◆", "critical", "unacknowledged"], ["▲", "high", "acknowledged"], ["■", "medium", "returned"],
+        ]  # fmt: skip
+
+    drive(plant, script)
+
+
+def test_header_counts_what_nobody_has_acknowledged(plant):
+    async def script(app, pilot):
+        await appears(pilot, "◆ 1")
+        assert re.search("■ 1", seen(app).splitlines()[0])
+        assert "▲" not in seen(app).splitlines()[0]
+
+    drive(plant, script)
+
+
+def test_details_tell_cause_consequence_and_action(plant):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("enter")
+        await appears(pilot, "Clutch worn")
+        assert "Caps come loose" in seen(app)
+        assert "replace the clutch" in seen(app)
+        await pilot.press("escape")
+        await goes(pilot, "Clutch worn")
+
+    drive(plant, script)
+
+
+def test_acknowledge_sends_the_comment_and_shows_the_new_state(plant):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("a")
+        await appears(pilot, "Comment")
+        await pilot.press(*"on it", "enter")
+        await goes(pilot, "unacknowledged")
+        assert ("acknowledge", "capper.torque_high", "on it") in plant.calls
+
+    drive(plant, script)
+
+
+def test_acknowledge_all_asks_first(plant):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("A")
+        await appears(pilot, "Acknowledge 2 alarms at once")
+        await pilot.press("escape")
+        assert not [call for call in plant.calls if call[0] == "acknowledge"]
+        await pilot.press("A")
+        await appears(pilot, "Acknowledge 2 alarms at once")
+        await pilot.press("enter")
+        await appears(pilot, "2 acknowledged")
+        assert {call[1] for call in plant.calls if call[0] == "acknowledge"} == {
+            "capper.torque_high", "capper.vibration_bad",
+        }  # fmt: skip
+
+    drive(plant, script)
+
+
+def test_a_refused_acknowledge_says_why(plant):
+    async def script(app, pilot):
+        plant.refusal = WriteRejectedError("viewers do not acknowledge", "log in as operator")
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("a", "enter")
+        await appears(pilot, "viewers do not acknowledge")
+        assert "log in as operator" in seen(app)
+
+    drive(plant, script)
+
+
+def test_a_new_alarm_appears_and_the_cursor_stays_on_its_alarm(plant, make_alarm):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Syrup tank level low")
+        await pilot.press("down")
+        plant.raise_alarm(
+            make_alarm("filler.stop", "filler/state", "critical", "Filler stopped", "x", 10**18)
+        )
+        await appears(pilot, "Filler stopped")
+        assert app.screen.query_one(AlarmList).key == "tank.level_low"
+
+    drive(plant, script)
+
+
+def test_journal_lists_transitions(plant):
+    async def script(app, pilot):
+        await pilot.press("f2", "j")
+        await appears(pilot, "cleared")
+        assert "wang" in seen(app)
+        await pilot.press("j")
+        await appears(pilot, "Capper torque high")
+
+    drive(plant, script)
+
+
+# tags and writing
+
+
+def test_filter_narrows_the_list_while_one_types(plant):
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"capper tor")
+        await appears(pilot, "1 of 30 tags")
+        assert "torque_nm" in seen(app)
+        await pilot.press("enter", "escape")
+        await appears(pilot, "30 of 30 tags")
+
+    drive(plant, script)
+
+
+def test_bad_quality_is_a_word_and_a_mark(plant):
+    async def script(app, pilot):
+        await pilot.press("f4")
+        await appears(pilot, r"vibration_mm_s +--- +mm/s +× sensor fault")
+
+    drive(plant, script)
+
+
+async def open_write(pilot) -> None:
+    await pilot.press("f4", "slash", *"speed_sp", "enter")
+    await appears(pilot, "1 of 30 tags")
+    await pilot.press("w")
+    await appears(pilot, "Write a value")
+
+
+def test_write_shows_what_is_then_asks_twice_then_writes(plant):
+    async def script(app, pilot):
+        await open_write(pilot)
+        text = seen(app)
+        assert "42.0 bpm" in text
+        assert "0 … 60 bpm" in text
+        assert "operator" in text
+        await pilot.press(*"45", "enter", *"more bottles", "enter")
+        await appears(pilot, r"42\.0 bpm +-> +45\.0 bpm")
+        assert not [call for call in plant.calls if call[0] == "write"]
+        await pilot.press("y")
+        await goes(pilot, "Write this value")
+        assert plant.calls[-1] == ("write", "nb/bottling/line1/line/speed_sp_bpm", 45.0, "more bottles")
+        await appears(pilot, r"speed_sp_bpm +45\.0")
+
+    drive(plant, script)
+
+
+def test_enter_alone_never_writes(plant):
+    async def script(app, pilot):
+        await open_write(pilot)
+        await pilot.press(*"45", "enter", *"x", "enter", "enter", "enter", "enter")
+        assert not [call for call in plant.calls if call[0] == "write"]
+
+    drive(plant, script)
+
+
+def test_write_without_reason_or_with_nonsense_goes_nowhere(plant):
+    async def script(app, pilot):
+        await open_write(pilot)
+        await pilot.press(*"fast", "enter", *"x", "enter")
+        await appears(pilot, "is not a value of REAL")
+        await pilot.press(*["backspace"] * 4, *"45", "enter", "backspace", "enter")
+        await appears(pilot, "Give a reason")
+        assert not [call for call in plant.calls if call[0] == "write"]
+
+    drive(plant, script)
+
+
+def test_a_refused_write_says_why_and_what_to_do_and_can_be_corrected(plant):
+    async def script(app, pilot):
+        plant.refusal = WriteRejectedError("80 is above 60 bpm", "write 0 to 60 bpm")
+        await open_write(pilot)
+        await pilot.press(*"80", "enter", *"x", "enter", "y")
+        await appears(pilot, "Refused: 80 is above 60 bpm")
+        assert "write 0 to 60 bpm" in seen(app)
+        plant.refusal = None
+        await pilot.press(*["backspace"] * 2, *"50", "enter", "enter")
+        await appears(pilot, r"-> +50\.0 bpm")
+        await pilot.press("y")
+        await appears(pilot, r"speed_sp_bpm: 42\.0 -> 50\.0 bpm")
+
+    drive(plant, script)
+
+
+def test_a_read_only_tag_cannot_be_written(plant):
+    async def script(app, pilot):
+        await pilot.press("f4")
+        await appears(pilot, "tank/level_pct")
+        await pilot.press("w")
+        await appears(pilot, "is read-only")
+        assert not isinstance(app.screen, WriteDialog)
+
+    drive(plant, script)
+
+
+# trend
+
+
+def test_trend_starts_with_pens_and_their_values(plant):
+    async def script(app, pilot):
+        await pilot.press("f3")
+        await appears(pilot, r"━ 4 +capper/torque_nm +1\.93 +N·m")
+        await appears(pilot, "[⠁-⣿]{4}")
+        assert any(call[0] == "trend" and call[2] == 600 * 10**9 for call in plant.calls)
+
+    drive(plant, script)
+
+
+def test_window_keys_ask_for_their_time(plant):
+    async def script(app, pilot):
+        await pilot.press("f3")
+        await appears(pilot, "[⠁-⣿]{4}")
+        for key, seconds in (("6", 60), ("8", 3600), ("9", 28_800)):
+            await pilot.press(key)
+            await pilot.pause(0.3)
+            asked = [call[2] for call in plant.calls if call[0] == "trend"]
+            assert asked[-1] == seconds * 10**9
+        assert "[8 h]" in seen(app)
+
+    drive(plant, script)
+
+
+def test_pens_are_chosen_from_the_tags(plant):
+    async def script(app, pilot):
+        await pilot.press("f3")
+        await appears(pilot, "capper/torque_nm")
+        await pilot.press("x")
+        await appears(pilot, "━ 3")
+        await goes(pilot, "━ 4")
+        await pilot.press("t")
+        await appears(pilot, r"Tags for the trend \(3 of 4\)")
+        await pilot.press("slash", *"temperature", "enter", "enter")
+        await appears(pilot, r"\(4 of 4\)")
+        await pilot.press("escape")
+        await appears(pilot, r"━ 4 +tank/temperature_c")
+
+    drive(plant, script)
+
+
+def test_a_tag_goes_from_the_list_to_the_trend(plant):
+    async def script(app, pilot):
+        await pilot.press("f3")
+        await appears(pilot, "━ 4")
+        await pilot.press("x")
+        await pilot.press("f4", "slash", *"inflow", "enter")
+        await appears(pilot, "1 of 30 tags")
+        await pilot.press("t")
+        await appears(pilot, r"━ 4 +tank/inflow_lpm")
+        assert isinstance(app.screen, TrendScreen)
+
+    drive(plant, script)
+
+
+# system
+
+
+def test_system_shows_components_and_figures(plant):
+    async def script(app, pilot):
+        await pilot.press("f5")
+        await appears(pilot, "2 204 112")
+        text = seen(app)
+        for expected in ("! degraded", "✖ faulted", "▶ running", "model.onnx", "sys/plc/overruns", "412 ms"):
+            assert expected in text
+
+    drive(plant, script)
+
+
+def test_restart_asks_first(plant):
+    async def script(app, pilot):
+        await pilot.press("f5")
+        await appears(pilot, "remote_io")
+        await pilot.press("down", "r")
+        await appears(pilot, "Restart remote_io")
+        await pilot.press("enter")
+        assert ("restart", "remote_io") not in plant.calls
+        await pilot.press("r", "y")
+        await appears(pilot, "remote_io is restarting")
+        assert ("restart", "remote_io") in plant.calls
+
+    drive(plant, script)
+
+
+# connection
+
+
+def test_a_lost_connection_makes_every_value_stale_and_comes_back(plant):
+    async def script(app, pilot):
+        await appears(pilot, r"42\.0 bpm")
+        plant.cut()
+        await appears(pilot, "CONNECTION LOST")
+        await appears(pilot, r"42\.0\?bpm")
+        assert "NO CONNECTION" in seen(app)
+        assert "42.0 bpm" not in seen(app)
+        await pilot.press("f4")
+        await appears(pilot, r"\? stale")
+        assert not re.search(r"\bgood\b", seen(app))
+        plant.up = True
+        await appears(pilot, r"\bgood\b", 15)
+        assert "CONNECTION LOST" not in seen(app)
+
+    drive(plant, script)
+
+
+def test_commands_while_the_connection_is_lost_are_refused_in_words(plant):
+    async def script(app, pilot):
+        await open_write(pilot)
+        plant.cut()
+        await pilot.press(*"45", "enter", *"x", "enter", "y")
+        await appears(pilot, "Refused")
+
+    drive(plant, script)
+
+
+def test_a_plant_that_does_not_answer_at_first_is_waited_for(plant):
+    plant.up = False
+
+    async def main():
+        app = ConsoleApp(plant.connect, Words("en"))
+        async with app.run_test(size=(100, 30)) as pilot:
+            await appears(pilot, "Connecting to the plant")
+            for key in ("f2", "f3", "f4", "f5", "question_mark", "escape", "f1"):
+                await pilot.press(key)
+            plant.up = True
+            await appears(pilot, r"42\.0 bpm", 15)
+
+    asyncio.run(main())
+
+
+def test_q_quits_and_help_lists_the_keys(plant):
+    async def script(app, pilot):
+        await pilot.press("question_mark")
+        await appears(pilot, "On this screen")
+        await pilot.press("escape", "q")
+        await pilot.pause()
+        assert not app.is_running
+
+    drive(plant, script)
+
+
+def test_q_in_a_text_field_is_a_letter(plant):
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"torq")
+        await appears(pilot, "1 of 30 tags")
+        assert app.is_running
+
+    drive(plant, script)
+
+
+# size and cost
+
+
+def test_ten_thousand_tags_scroll_without_redrawing_the_list(plant, make_tag, record_property):
+    row = ("x", "REAL", "%", 0, 100, "Value", "数值", "r", 1.0)
+    plant.tag_list = [
+        make_tag(i, (f"cell{i // 100}/m{i % 100:02}/value", *row[1:]), 0) for i in range(10_000)
+    ]
+
+    async def script(app, pilot):
+        await pilot.press("f4")
+        await appears(pilot, "10000 of 10000 tags")
+        tags = app.screen.query_one(TagList)
+        presses = 60
+        started_ns = monotonic_ns()
+        for _ in range(presses):
+            tags.action_page(1)
+            app.screen._compositor.render_strips(app.size)
+        page_ms = (monotonic_ns() - started_ns) / presses / 1e6
+        record_property("page_ms", round(page_ms, 2))
+        print(f"\n10,000 tags: {page_ms:.2f} ms a page")
+        await pilot.press("end")
+        await appears(pilot, "cell99/m99/value")
+        await pilot.pause(0.5)
+        assert page_ms < 50
+        assert isinstance(app.screen, TagsScreen)
+        assert max(count for name, count, *_ in plant.calls if name == "stream") < 300
+
+    drive(plant, script)
+
+
+def test_an_unchanged_plant_costs_no_redraw_of_lists(plant):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.pause(0.5)
+        rows = app.screen.query_one(AlarmList)
+        drawn = []
+        original = rows.render_line
+        rows.render_line = lambda y: drawn.append(y) or original(y)
+        await pilot.pause(1.5)
+        assert drawn == []
+
+    drive(plant, script)
+
+
+def test_screenshots_hold_every_screen_in_both_languages(plant):
+    pictures = asyncio.run(take_screenshots(plant.connect, size=(100, 30), settle_s=0.8))
+    assert set(pictures) == {f"{name}.{lang}.svg" for name in SCREENS for lang in ("en", "zh")}
+    assert "@font-face" not in "".join(pictures.values())
+    assert "Filler" in pictures["overview.en.svg"]
+
+
+def test_link_state_of_the_app_is_online(plant):
+    async def script(app, pilot):
+        assert app.view.link is Link.ONLINE
+
+    drive(plant, script)

@@ -1,0 +1,92 @@
+"""How values look: never as good when they are not, and in columns that align."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from runtime.contract import Quality
+from tui.locale import Words
+from tui.model import Link, Point, View
+from tui.shown import fit, format_age, format_number, plain_name, show
+from tui.widgets.alarm_detail import wrap
+
+ROW = ("tank/level_pct", "REAL", "%", 0, 100, "Level", "液位", "r", 63.4)
+
+
+def view_of(point, link=Link.ONLINE):
+    return View(words=Words("en"), link=link, now_ns=10**18, values={0: point} if point else {})
+
+
+@pytest.mark.parametrize(
+    ("quality", "mark", "word"),
+    [
+        (Quality.GOOD, " ", "good"),
+        (Quality.GOOD_LOCAL_OVERRIDE, "=", "override"),
+        (Quality.UNCERTAIN_LAST_USABLE_VALUE, "~", "last usable"),
+        (Quality.BAD_NO_COMMUNICATION, "×", "no comm."),
+        (Quality.BAD_SENSOR_FAILURE | 0x400, "×", "sensor fault"),
+        (0x80AB_0000, "×", "bad"),
+        (0x4000_0000, "~", "uncertain"),
+    ],
+)
+def test_quality_is_told_by_mark_word_and_style(make_tag, quality, mark, word):
+    shown = show(view_of(Point(63.4, int(quality), 0)), make_tag(0, ROW, 0))
+    assert (shown.text, shown.mark, shown.word) == ("63.4", mark, word)
+    assert (shown.style == "value") is (mark == " ")
+
+
+def test_no_value_looks_good_without_a_connection(make_tag):
+    shown = show(view_of(Point(63.4, 0, 0), Link.LOST), make_tag(0, ROW, 0))
+    assert (shown.marked, shown.word, shown.style) == ("63.4?", "stale", "stale")
+
+
+def test_a_value_that_was_never_told_is_not_made_up(make_tag):
+    assert show(view_of(None), make_tag(0, ROW, 0)).marked == "---…"
+
+
+@pytest.mark.parametrize(
+    ("value", "span", "text"),
+    [
+        (63.44, 100, "63.4"),
+        (1.934, 5, "1.93"),
+        (500.42, 600, "500.4"),
+        (12873.3, 60000, "12873"),
+        (-0.0001, 100, "0.0"),
+        (1e12, None, "1e+12"),
+        (0.0, None, "0.0"),
+    ],
+)
+def test_decimals_follow_the_range(value, span, text):
+    assert format_number(value, span) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59, "59s"), (61, "1m"), (7200, "2h"), (86400 * 3, "3d"), (-5, "0s")]
+)
+def test_age_is_short(seconds, text):
+    assert format_age(seconds * 10**9) == text
+
+
+@given(
+    st.text(alphabet="aB 液位高°·—", max_size=30),
+    st.integers(0, 20),
+    st.sampled_from(["left", "right", "center"]),
+)
+def test_fitted_text_has_exactly_its_width_in_cells(text, width, align):
+    assert cell_len(fit(text, width, align)) == width
+
+
+@given(st.text(alphabet="ab 液位高，。", max_size=80), st.integers(8, 40))
+def test_wrapped_text_keeps_its_words_and_its_width(text, width):
+    lines = wrap(text, width)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(cell_len(line) <= width + 2 or " " not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("signal", "unit", "name"),
+    [("torque_nm", "N·m", "Torque"), ("vibration_mm_s", "mm/s", "Vibration"), ("run_cmd", "", "Run cmd")],
+)
+def test_signal_names_are_readable(signal, unit, name):
+    assert plain_name(signal, unit) == name
