@@ -1,0 +1,101 @@
+"""A plant of operator tags, run by the real `ironworks run` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+TAGS = """path,type,unit,unit_text,low,high,description,access,source,role,initial
+# the tank
+tank/setpoint,REAL,%,%,0,100,Wanted level,rw,operator,,40
+tank/limit,REAL,%,%,0,100,Limit,rw,operator,engineer,80
+
+# the pump
+pump/run,BOOL,,,,,Run,rw,operator,,false
+pump/offset,INT,1,,-10,10,Offset,rw,operator,,0
+"""
+ALARMS = """alarms:
+  - name: tank.high
+    tag: tank/setpoint
+    kind: high
+    limit: 90
+    text: {en: Tank is full, zh: 罐满}
+"""
+PLANT = """plant: brewery
+root: site/area/line
+alarms: alarms.yaml
+api: null
+history: {flush: 100ms}
+"""
+
+
+def lay_out(folder: Path) -> Path:
+    (folder / "plant.yaml").write_text(PLANT)
+    (folder / "tags.csv").write_text(TAGS)
+    (folder / "alarms.yaml").write_text(ALARMS, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runtime_home() -> Iterator[Path]:
+    folder = tempfile.mkdtemp(prefix="iw")  # short: a socket's path is limited
+    yield Path(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def running_plant(tmp_path_factory: pytest.TempPathFactory, runtime_home: Path) -> Iterator[Path]:
+    folder = lay_out(tmp_path_factory.mktemp("running"))
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"],
+        stdin=subprocess.PIPE,
+        env=environment,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not list((runtime_home / "ironworks").glob("*.json")):
+            assert process.poll() is None, "the plant ended"
+            assert time.monotonic() < deadline, "the plant did not start"
+            time.sleep(0.05)
+        yield folder
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A plant that does not run."""
+    return lay_out(tmp_path)
+
+
+@pytest.fixture
+def ironworks(runtime_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a command in this process; returns click's result."""
+    from runtime.cli import build
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_home))
+    monkeypatch.delenv("IRONWORKS_PLANT", raising=False)
+    app = build()
+
+    def run(*arguments: object, **options: Any) -> Any:
+        return CliRunner().invoke(app, [str(each) for each in arguments], **options)
+
+    return run

@@ -1,0 +1,136 @@
+"""Commands on a plant folder, nothing running."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+
+from runtime.cli.session import iso_time, parse_time
+from runtime.errors import ConfigError, ConnectError, PlantError
+
+NEW = """path,type,unit,unit_text,low,high,description,access,source,role,initial
+tank/setpoint,REAL,%,%,0,90,Wanted level,rw,operator,,40
+tank/cooler,BOOL,,,,,Cooler,rw,operator,,
+"""
+
+
+def test_exported_tags_import_without_a_change(ironworks: Any, folder: Path, tmp_path: Path) -> None:
+    text = ironworks("tags", "export", "--plant", folder).stdout
+    assert len(text.splitlines()) == 5
+    assert "written" in ironworks("tags", "export", tmp_path / "out.csv", "--plant", folder).stdout
+    assert (tmp_path / "out.csv").read_text() == text
+    before = (folder / "tags.csv").read_text()
+    assert "nothing to change" in ironworks("tags", "import", tmp_path / "out.csv", "--plant", folder).stdout
+    assert (folder / "tags.csv").read_text() == before
+
+
+def test_an_import_shows_and_merges_what_changed(ironworks: Any, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text(NEW)
+    before = (folder / "tags.csv").read_text()
+    dry = ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder, "--dry-run")
+    assert "~ site/area/line/tank/setpoint  high: 100.0 -> 90.0" in dry.stdout
+    assert "+ site/area/line/tank/cooler (BOOL)" in dry.stdout
+    assert (folder / "tags.csv").read_text() == before
+    done = json.loads(ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder, "--json").stdout)
+    assert done["added"] == ["site/area/line/tank/cooler"]
+    assert done["changed"] == {"site/area/line/tank/setpoint": {"high": [100.0, 90.0]}}
+    assert len(done["kept"]) == 3
+    lines = (folder / "tags.csv").read_text().splitlines()
+    order = "path,# the tank,tank/setpoint,tank/limit,,# the pump,pump/run,pump/offset,tank/cooler"
+    assert ",".join(line.split(",")[0] for line in lines) == order
+    ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder, "--replace")
+    assert ironworks("tags", "export", "--plant", folder).stdout.count("\n") == 3
+
+
+def test_a_wrong_csv_is_refused_with_its_line_and_nothing_is_written(
+    ironworks: Any, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text(NEW.replace("REAL", "REEL"))
+    before = (folder / "tags.csv").read_text()
+    error = ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder).exception
+    assert isinstance(error, ConfigError)
+    assert "new.csv:2:2" in str(error)
+    assert (folder / "tags.csv").read_text() == before
+    assert isinstance(
+        ironworks("tags", "import", tmp_path / "no.csv", "--plant", folder).exception, ConfigError
+    )
+
+
+def test_history_of_a_stopped_plant_comes_from_its_file(
+    ironworks: Any, folder: Path, runtime_home: Path
+) -> None:
+    command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--for", "1"]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
+    subprocess.run(command, env=environment, check=True, timeout=60, stdin=subprocess.DEVNULL)
+    options = ("--from", "-5min", "--plant", folder)
+    (series,) = json.loads(ironworks("history", "query", "tank/setpoint", *options, "--json").stdout)
+    assert 40.0 in [point[1] for point in series["points"]]
+    shown = ironworks("history", "query", "tank/*", *options)
+    assert {"40 %", "80 %"} <= set(re.findall(r"\d+ %", shown.stdout)), shown.exception
+    (trend,) = json.loads(ironworks("history", "trend", "tank/setpoint", *options, "--json").stdout)
+    assert 40.0 in [point[3] for point in trend["points"]]
+    ironworks("history", "query", "tank/limit", *options, "--csv", folder / "out.csv")
+    assert "site/area/line/tank/limit,80.0,%," in (folder / "out.csv").read_text()
+    error = ironworks("history", "query", "tank/none", *options).exception
+    assert isinstance(error, PlantError)
+    assert "tank/none" in error.text
+
+
+def test_a_plant_that_does_not_run_is_told_as_such(ironworks: Any, folder: Path) -> None:
+    error = ironworks("read", "**", "--plant", folder).exception
+    assert isinstance(error, ConnectError)
+    assert "ironworks run" in error.remedy
+    assert isinstance(ironworks("history", "query", "x", "--plant", folder).exception, PlantError)
+
+
+def test_doctor_names_a_port_in_use_and_a_damaged_store(ironworks: Any, folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        head = (folder / "plant.yaml").read_text()
+        (folder / "plant.yaml").write_text(head.replace("api: null", f"api: {{port: {port}}}"))
+        (folder / ".ironworks").mkdir()
+        (folder / ".ironworks" / "journal.sqlite").write_bytes(b"rubbish" * 1000)
+        (folder / ".ironworks" / "history.duckdb").write_bytes(b"rubbish" * 1000)
+        result = ironworks("doctor", "--plant", folder, "--json")
+    assert result.exit_code == 1
+    checks = {each["name"]: each for each in json.loads(result.stdout)["checks"]}
+    for name in ("port", "journal", "history"):
+        assert checks[name]["verdict"] == "fail", checks[name]
+        assert checks[name]["remedy"]
+    assert str(port) in checks["port"]["text"]
+    assert {"python", "clock", "real time", "memory", "disk", "locale"} <= checks.keys()
+
+
+def test_doctor_passes_a_sound_plant_and_fails_a_wrong_one(ironworks: Any, folder: Path) -> None:
+    assert ironworks("doctor", "--plant", folder).exit_code == 0
+    (folder / "plant.yaml").write_text("plant: brewery\nroots: x\n")
+    result = ironworks("doctor", "--plant", folder)
+    assert result.exit_code == 1
+    assert "plant.yaml:" in result.stdout
+
+
+def test_a_hashed_secret_is_verified_by_argon2(ironworks: Any) -> None:
+    line = json.loads(ironworks("user", "hash", "--json", input="hops & malt\n").stdout)["secret"]
+    assert PasswordHasher().verify(line, "hops & malt")
+    assert ironworks("user", "hash", input="x\n").stdout.startswith('secret: "$argon2')
+    assert isinstance(ironworks("user", "hash", input="\n").exception, PlantError)
+
+
+def test_times_are_read_as_people_write_them() -> None:
+    now_ns = 1_700_000_000_000_000_000
+    assert parse_time("now", now_ns) == now_ns
+    assert parse_time("-1h 30min", now_ns) == now_ns - 5400 * 10**9
+    assert parse_time("2023-11-14T22:13:20.25Z", 0) == now_ns + 250_000_000
+    assert iso_time(now_ns + 1) == "2023-11-14T22:13:20.000000001Z"
+    for wrong in ("", "1h", "-1x", "yesterday", "2023-99-01"):
+        with pytest.raises(PlantError):
+            parse_time(wrong, now_ns)

@@ -1,0 +1,157 @@
+"""Commands against a plant that runs."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.errors import PlantError, WriteRejectedError
+
+
+def _json(result: Any) -> Any:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(autouse=True)
+def in_plant(running_plant: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(running_plant)
+
+
+def test_read_prints_values_with_units_and_quality(ironworks: Any) -> None:
+    result = ironworks("read", "tank/*")
+    assert result.exit_code == 0, result.exception
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["path", "value", "quality", "time"]
+    assert lines[2].split()[:4] == ["site/area/line/tank/limit", "80", "%", "Good"]
+    assert _json(ironworks("read", "pump/run", "--json"))[0]["value"] is False
+
+
+def test_a_mistyped_tag_is_an_error_with_the_right_name(ironworks: Any) -> None:
+    error = ironworks("read", "tank/setpiont").exception
+    assert isinstance(error, PlantError)
+    assert "tank/setpoint" in error.remedy
+    assert isinstance(ironworks("read", "nothing/*").exception, PlantError)
+
+
+def test_write_goes_through_the_gate_and_shows_both_values(ironworks: Any) -> None:
+    ironworks("write", "tank/setpoint", "50")
+    result = ironworks("write", "tank/setpoint", "60.5", "--reason", "recipe 7")
+    assert result.stdout == "site/area/line/tank/setpoint: 50 % -> 60.5 %\n"
+    assert _json(ironworks("write", "pump/run", "on", "--json")) == {
+        "path": "site/area/line/pump/run",
+        "value": True,
+        "previous": False,
+    }
+    for path, value, why in (
+        ("tank/setpoint", "101", "out of range"),
+        ("tank/setpoint", "hot", "not a value of REAL"),
+        ("pump/run", "maybe", "true or false"),
+    ):
+        error = ironworks("write", path, value).exception
+        assert isinstance(error, WriteRejectedError)
+        assert why in error.text
+    newest = _json(ironworks("audit", "list", "--json", "--limit", "3"))
+    assert {"refused", "done"} == {each["outcome"] for each in newest}
+    assert "recipe 7" in ironworks("audit", "list").stdout
+
+
+def test_negative_values_can_be_written(ironworks: Any) -> None:
+    assert _json(ironworks("write", "--json", "pump/offset", "--", "-5"))["value"] == -5
+
+
+def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> None:
+    assert "tank.high" not in ironworks("alarms", "list").stdout
+    ironworks("write", "tank/setpoint", "95")
+    for _ in range(50):
+        if "tank.high" in ironworks("alarms").stdout:
+            break
+    (alarm,) = [each for each in _json(ironworks("alarms", "list", "--json")) if each["name"] == "tank.high"]
+    assert alarm["state"] == "unacknowledged"
+    assert "acknowledged by" in ironworks("alarms", "ack", "tank.high", "-c", "seen").stdout
+    error = ironworks("alarms", "ack", "tank.high").exception
+    assert isinstance(error, WriteRejectedError)
+    journal = _json(ironworks("alarms", "journal", "--json"))
+    assert [each["transition"] for each in journal if each["alarm"] == "tank.high"] == [
+        "acknowledged",
+        "raised",
+    ]
+    assert "seen" in ironworks("alarms", "journal").stdout
+    ironworks("write", "tank/setpoint", "50")
+
+
+def test_components_are_listed_and_restarted(ironworks: Any) -> None:
+    names = {each["name"] for each in _json(ironworks("components", "list", "--json"))}
+    assert {"alarms", "api", "historian"} <= names
+    assert _json(ironworks("components", "restart", "alarms", "--json"))["name"] == "alarms"
+    assert isinstance(ironworks("components", "restart", "nobody").exception, WriteRejectedError)
+
+
+def test_history_of_a_running_plant(ironworks: Any) -> None:
+    ironworks("write", "tank/limit", "70")
+    ironworks("write", "tank/limit", "71")
+    (series,) = _json(ironworks("history", "query", "tank/limit", "--from", "-10min", "--json"))
+    assert [point[1] for point in series["points"]][-2:] == [70.0, 71.0]
+    text = ironworks("history", "query", "tank/*", "--csv", "-").stdout
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert (
+        rows[-1]["path"] == "site/area/line/tank/limit" or rows[-1]["path"] == "site/area/line/tank/setpoint"
+    )
+    assert {"70.0", "71.0"} <= {row["value"] for row in rows}
+    (trend,) = _json(
+        ironworks("history", "trend", "tank/limit", "--from", "-1min", "--buckets", "4", "--json")
+    )
+    assert max(point[3] for point in trend["points"] if point[3] is not None) >= 71.0
+    for options, why in ((("--from", "yesterday"), "not a time"), (("--to", "-2h"), "not after")):
+        error = ironworks("history", "query", "tank/limit", *options).exception
+        assert isinstance(error, PlantError)
+        assert why in error.text
+
+
+def test_watch_prints_changes_until_its_reader_goes(runtime_home: Path, ironworks: Any) -> None:
+    command = [sys.executable, "-m", "runtime.cli", "watch", "tank/limit", "--json"]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stderr
+    try:
+        assert json.loads(process.stdout.readline())["path"] == "site/area/line/tank/limit"
+        ironworks("write", "tank/limit", "33")
+        assert json.loads(process.stdout.readline())["value"] == 33.0
+        process.stdout.close()
+        ironworks("write", "tank/limit", "34")
+        process.wait(10)
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.stderr.close()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def test_errors_are_words_on_stderr_and_exit_code_1(runtime_home: Path) -> None:
+    command = [sys.executable, "-m", "runtime.cli", "read", "tank/setpiont"]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "tank/setpoint" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_knows_that_the_plant_runs(ironworks: Any) -> None:
+    checks = {each["name"]: each for each in _json(ironworks("doctor", "--json"))["checks"]}
+    assert "brewery" in checks["running"]["text"]
+    assert checks["journal"]["verdict"] == "ok"
+    assert "running plant" in checks["history"]["text"]
