@@ -32,7 +32,9 @@ def load(group: str, name: str) -> Any:
     try:
         return found[0].load()
     except (ImportError, AttributeError) as exc:
-        raise PlantError(f"{found[0].value} cannot be imported: {exc}", "reinstall the package that brings it") from exc
+        raise PlantError(
+            f"{found[0].value} cannot be imported: {exc}", "reinstall the package that brings it"
+        ) from exc
 
 
 def _entries(group: str) -> tuple[EntryPoint, ...]:

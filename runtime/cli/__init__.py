@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import typer
+
+from runtime.errors import PlantError
 
 GROUPS = {
     "runtime.cli.plant": ("run", "check", "test", "new", "schema"),
@@ -38,12 +41,23 @@ def build() -> typer.Typer:
     for name in APPS:
         app.add_typer(import_module(f"runtime.cli.{name}").app, name=name)
     for name in registry.names("commands"):
-        found = registry.load("commands", name)
+        try:
+            found = registry.load("commands", name)
+        except PlantError as exc:  # one broken package must not take the command line with it
+            found = _broken(exc)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
             app.command(name)(found)
     return app
+
+
+def _broken(error: PlantError) -> Callable[[], None]:
+    def command() -> None:
+        raise error
+
+    command.__doc__ = f"Not available: {error.text}."
+    return command
 
 
 def _version(
@@ -58,8 +72,6 @@ def _version(
 
 def main() -> None:
     """Run the command line; every error is told in words, never as a traceback."""
-    from runtime.errors import PlantError
-
     try:
         build()()
     except PlantError as exc:
