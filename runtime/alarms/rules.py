@@ -71,15 +71,18 @@ class Rules:
     def layers(self, batch: Batch) -> list[Rows]:
         """Return the batch's rows that any alarm watches, as rounds in which no tag occurs twice."""
         rows = np.flatnonzero(self._watched[batch.ids])
-        out = []
-        while len(rows):
-            ids = batch.ids[rows]
-            # assigned backwards, so that the first row of each tag stays
-            self._newest[ids[::-1]] = rows[::-1]
-            first = self._newest[ids] == rows
-            out.append(rows[first])
-            rows = rows[~first]
-        return out
+        ids = batch.ids[rows]
+        self._newest[ids] = rows
+        if (self._newest[ids] == rows).all():
+            return [rows] if len(rows) else []
+        order = np.argsort(ids, kind="stable")
+        sorted_ids = ids[order]
+        first = np.append(True, sorted_ids[1:] != sorted_ids[:-1])
+        turn = np.arange(len(rows))
+        turn -= np.maximum.accumulate(np.where(first, turn, 0))
+        by_turn = np.argsort(turn, kind="stable")
+        ends = np.cumsum(np.bincount(turn))[:-1]
+        return [np.sort(layer) for layer in np.split(rows[order[by_turn]], ends)]
 
     def take(self, batch: Batch, layer: Rows, now_ns: int) -> Rows:
         """Evaluate one layer; return the alarms whose activity changes now."""

@@ -1,0 +1,93 @@
+"""What is worth a sample: changes, vectorised over all tags."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.config import TagList
+from runtime.contract import Batch
+from runtime.historian.columns import Kinds
+
+
+class Deadband:
+    """Keeps a row where quality or text changed, or the value by at least the tag's deadband.
+
+    What is compared with is the last row kept, so a slow drift is kept too. A value holds until the next
+    sample: rows that repeat it carry nothing.
+    """
+
+    def __init__(self, tags: TagList, kinds: Kinds) -> None:
+        n = len(tags)
+        self._kinds = kinds
+        self._band = np.array([tag.deadband for tag in tags], np.float64)
+        self._any_band = bool((self._band > 0).any())
+        self._known = np.zeros(n, np.bool_)
+        self._raw = np.zeros(n, np.uint64)
+        self._quality = np.zeros(n, np.uint32)
+        self._text: dict[int, str] = {}
+        self._newest = np.zeros(n, np.intp)
+
+    def forget(self) -> None:
+        """Keep the next row of every tag."""
+        self._known[:] = False
+
+    def keep(self, batch: Batch) -> Batch:
+        """Return the rows worth a sample, in order."""
+        ids = batch.ids
+        rows = np.arange(len(ids))
+        self._newest[ids] = rows
+        if (self._newest[ids] == rows).all():
+            kept = self._changed(batch, self._raw[ids], self._quality[ids], self._known[ids])
+            if self._any_band:
+                self._hold_still(batch, kept)
+            taken = ids[kept]
+            self._raw[taken] = batch.raw[kept]
+            self._quality[taken] = batch.quality[kept]
+            self._known[taken] = True
+        else:
+            kept = self._keep_repeated(batch)
+        for row in sorted(batch.text):
+            id_ = int(ids[row])
+            kept[row] |= self._text.get(id_) != batch.text[row]
+            self._text[id_] = batch.text[row]
+        return batch if kept.all() else batch.take(kept)
+
+    def _changed(
+        self, batch: Batch, raw: NDArray[np.uint64], quality: NDArray[np.uint32], known: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        changed: NDArray[np.bool_] = (batch.raw != raw) | (batch.quality != quality) | ~known
+        return changed
+
+    def _hold_still(self, batch: Batch, kept: NDArray[np.bool_]) -> None:
+        """Take rows out that moved less than the deadband, where no tag occurs twice."""
+        ids = batch.ids
+        rows = np.flatnonzero(
+            kept & (self._band[ids] > 0) & self._known[ids] & (batch.quality == self._quality[ids])
+        )
+        at = ids[rows]
+        change = np.abs(self._kinds.decode(at, batch.raw[rows]) - self._kinds.decode(at, self._raw[at]))
+        kept[rows] = ~(change < self._band[at])  # not-a-number is a change
+
+    def _keep_repeated(self, batch: Batch) -> NDArray[np.bool_]:
+        """Judge a batch in which tags occur more than once: each row by the one before it."""
+        order = np.argsort(batch.ids, kind="stable")
+        turned = Batch(batch.ids[order], batch.raw[order], batch.quality[order], batch.source_ns[order])
+        ids, raw, quality = turned.ids, turned.raw, turned.quality
+        first = np.append(True, ids[1:] != ids[:-1])
+        last = np.append(first[1:], True)
+        kept = self._changed(
+            turned,
+            np.where(first, self._raw[ids], np.append(raw[:1], raw[:-1])),
+            np.where(first, self._quality[ids], np.append(quality[:1], quality[:-1])),
+            ~first | self._known[ids],
+        )
+        plain = last & (self._band[ids] == 0)
+        for row in np.flatnonzero(self._band[ids] > 0).tolist():
+            kept[row] = len(self.keep(turned.take(np.array([row])))) == 1
+        self._raw[ids[plain]] = raw[plain]
+        self._quality[ids[plain]] = quality[plain]
+        self._known[ids[plain]] = True
+        out = np.empty_like(kept)
+        out[order] = kept
+        return out

@@ -1,0 +1,330 @@
+"""The historian: takes every change off the bus and commits it in batches, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.config import HistoryConfig, TagList
+from runtime.contract import Batch, Clock, Event, Port, Quality
+from runtime.errors import StoreError
+from runtime.historian.columns import Kinds, to_columns
+from runtime.historian.deadband import Deadband
+from runtime.historian.house import FULL, ROOMY, TAGS, evict, expire
+from runtime.historian.query import Bucket, read_samples, read_trend
+from runtime.historian.store import Store
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+FLUSH_ROWS = 100_000
+FIGURES_S = 1.0
+TIDY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the historian did since the start.
+
+    Attributes:
+        samples: samples taken in.
+        committed: samples on disk.
+        dropped: samples lost because the store failed for too long.
+        lag_ms: age of the oldest sample that is not on disk yet.
+        last_ns: greatest source time on disk.
+    """
+
+    samples: int = 0
+    committed: int = 0
+    dropped: int = 0
+    lag_ms: float = 0.0
+    last_ns: int = 0
+
+
+class Historian:
+    """A component. Answers queries from when its store is open until it is stopped.
+
+    While the store fails, samples wait in memory, at most `buffer_rows`; then new ones are dropped and
+    counted, and history says so: the gap carries a sample of bad quality (BAD_OUT_OF_SERVICE) for each tag.
+    The same marks the time in which the plant did not run.
+
+    Attributes:
+        problems: what went wrong with the file and was set right.
+    """
+
+    name = "historian"
+
+    def __init__(
+        self, path: Path, config: HistoryConfig, tags: TagList, clock: Clock, buffer_rows: int = 1_000_000
+    ) -> None:
+        self._config = config
+        self._tags = tags
+        self._clock = clock
+        self._buffer_rows = buffer_rows
+        self._store = Store(path, clock, config.memory_limit_mib)
+        self._kinds = Kinds(tags)
+        self._deadband = Deadband(tags, self._kinds)
+        self._stored: NDArray[np.int64] = np.full(len(tags), -1, np.int64)
+        self._recorded = np.array([tag.id for tag in tags if tag.retention != "none"], np.int32)
+        self._writing = asyncio.Lock()
+        self._buffer: list[Batch] = []
+        self._rows = 0
+        self._since_ns = 0
+        self._begun_ns = 0
+        self._gap_ns: int | None = None
+        self._failing = False
+        self._evicting = False
+        self._used_bytes = 0
+        self._stats = Stats()
+        self._seen_problems = 0
+
+    @property
+    def problems(self) -> list[str]:
+        return self._store.problems
+
+    def stats(self) -> Stats:
+        """Return what was done so far."""
+        lag_ms = (self._clock.now_ns() - self._since_ns) / 1e6 if self._rows else 0.0
+        return replace(self._stats, lag_ms=lag_ms)
+
+    async def run(self, port: Port) -> None:
+        """Work until cancelled; what waits then is committed before it ends."""
+        with ThreadPoolExecutor(1, "historian") as thread:
+            self._thread = thread
+            try:
+                await self._begin(port, await self._call(self._open))
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._flush_each_interval(port))
+                    group.create_task(self._tell_figures(port))
+                    group.create_task(self._keep_house(port))
+                    await self._record(port)
+            finally:
+                await self._end(port)
+
+    async def query(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, limit: int | None = None
+    ) -> Batch:
+        """Return samples in order of tag and time, `start_ns` included; the newest `limit` of each tag.
+
+        What waits is committed first.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        await self.flush()
+        return await asyncio.to_thread(self._read_samples, ids, (start_ns, end_ns), limit)
+
+    async def trend(self, tag_id: int, start_ns: int, end_ns: int, buckets: int) -> Sequence[Bucket]:
+        """Return (start ns, least, time-weighted mean, greatest) of at most `buckets` equal spans.
+
+        A value holds until the next sample. None where there was no good value, and in the future.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        await self.flush()
+        return await asyncio.to_thread(self._read_trend, tag_id, (start_ns, end_ns), buckets)
+
+    async def flush(self) -> None:
+        """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so."""
+        async with self._writing:
+            if not self._rows:
+                return
+            batches, rows, since_ns = self._buffer, self._rows, self._since_ns
+            self._buffer, self._rows = [], 0
+            now_ns = self._clock.now_ns()
+            job = asyncio.get_running_loop().run_in_executor(self._thread, self._append, batches, now_ns)
+            cancelled = await _settled(job)
+            try:
+                last_ns = max(self._stats.last_ns, job.result())
+            except StoreError as exc:
+                self._buffer = batches + self._buffer
+                self._rows += rows
+                self._since_ns = since_ns
+                if not self._failing:
+                    log.error("%s", exc)
+                self._failing = True
+            else:
+                if self._failing:
+                    log.warning("history is written again; %d samples were lost", self._stats.dropped)
+                self._failing = False
+                committed = self._stats.committed + rows
+                self._stats = replace(self._stats, committed=committed, last_ns=last_ns)
+            if cancelled:
+                raise asyncio.CancelledError
+
+    async def _record(self, port: Port) -> None:
+        first = True
+        async for batch in port.changes(self._recorded, every=True):
+            if first:
+                batch = self._as_of_start(batch)
+                first = False
+            self._add(port, self._deadband.keep(batch))
+            if self._rows >= FLUSH_ROWS and not self._failing:
+                await self.flush()
+
+    def _add(self, port: Port, batch: Batch) -> None:
+        rows = len(batch)
+        if not rows:
+            return
+        if self._gap_ns is not None or self._rows + rows > self._buffer_rows:
+            if self._gap_ns is None:
+                self._gap_ns = int(batch.source_ns.min())
+                self._emit(port, "historian.dropped", "history cannot be written and its buffer is full", {})
+            self._stats = replace(self._stats, dropped=self._stats.dropped + rows)
+            return
+        if not self._rows:
+            self._since_ns = self._clock.now_ns()
+        self._stats = replace(self._stats, samples=self._stats.samples + rows)
+        self._buffer.append(batch)
+        self._rows += rows
+
+    def _as_of_start(self, batch: Batch) -> Batch:
+        """Return present values as seen now; what still waits for a first value says nothing."""
+        known = batch.take(np.flatnonzero(batch.quality != Quality.BAD_WAITING_FOR_INITIAL_DATA))
+        return replace(known, source_ns=np.maximum(known.source_ns, self._begun_ns))
+
+    async def _begin(self, port: Port, last_ns: int) -> None:
+        """Begin recording after a gap: nothing is known since `last_ns`, 0 where nothing ever was."""
+        if last_ns:
+            stored = self._stored[self._recorded]
+            await self._call(self._store.mark_gap, stored, last_ns + 1)
+        self._begun_ns = max(self._clock.now_ns(), last_ns + 2)
+        self._gap_ns = None
+        self._deadband.forget()
+        port.health(True)
+
+    async def _flush_each_interval(self, port: Port) -> None:
+        while True:
+            await port.clock.sleep(self._config.flush / 1e9)
+            before = self._failing
+            await self.flush()
+            if self._gap_ns is not None and not self._failing:
+                await self._close_gap(port)
+            if self._failing != before:
+                port.health(not self._failing, "history cannot be written" if self._failing else "")
+
+    async def _close_gap(self, port: Port) -> None:
+        """Say in history what was lost, then go on from the present values."""
+        gap_ns = self._gap_ns or 0
+        try:
+            await self._begin(port, gap_ns - 1)
+        except StoreError as exc:
+            log.error("%s", exc)
+            self._failing = True
+            return
+        self._add(port, self._deadband.keep(self._as_of_start(port.tags.snapshot(self._recorded))))
+        text = f"{self._stats.dropped} samples were lost since the start; recording again"
+        self._emit(port, "historian.dropped", text, {"dropped": self._stats.dropped})
+
+    async def _tell_figures(self, port: Port) -> None:
+        tags = [port.tags[tag.path] for tag in TAGS]
+        told: list[int] = []
+        while True:
+            if len(self.problems) > self._seen_problems:
+                for text in self.problems[self._seen_problems :]:
+                    self._emit(port, "historian.damaged", text, {})
+                self._seen_problems = len(self.problems)
+            stats = self.stats()
+            values = (
+                stats.committed, stats.dropped, stats.lag_ms, self._used_bytes / 2**20,
+                self._failing, self._evicting, bool(self.problems),
+            )  # fmt: skip
+            raws = [tag.data_type.encode(value) for tag, value in zip(tags, values, strict=True)]
+            changed = [row for row in range(len(raws)) if not told or raws[row] != told[row]]
+            if changed:
+                ids = [tags[row].id for row in changed]
+                port.submit(Batch.of(ids, [raws[row] for row in changed], port.clock.now_ns()))
+            told = raws
+            await port.clock.sleep(FIGURES_S)
+
+    async def _keep_house(self, port: Port) -> None:
+        while True:
+            await port.clock.sleep(TIDY_S)
+            try:
+                evicted = await self._tidy()
+            except StoreError as exc:
+                log.error("the history cannot be tidied: %s", exc)
+                continue
+            self._evicting = evicted > 0
+            if evicted:
+                text = f"{evicted} samples were deleted early: the history reached its disk limit"
+                self._emit(port, "historian.evicted", text, {"samples": evicted})
+
+    async def _tidy(self) -> int:
+        """Delete what is too old or too much, in slices between which samples are committed."""
+        store, config = self._store, self._config
+        now_ns = self._clock.now_ns()
+        await self._call(store.recorded_until, now_ns)
+        while await self._call(expire, store, config, now_ns):
+            pass
+        evicted = 0
+        while deleted := await self._call(evict, store, config, ROOMY if evicted else FULL):
+            evicted += deleted
+        self._used_bytes = await self._call(store.used_bytes)
+        return evicted
+
+    async def _end(self, port: Port) -> None:
+        await self.flush()
+        if self._rows:
+            text = f"{self._rows} samples were not written when the historian stopped"
+            self._emit(port, "historian.dropped", text, {"dropped": self._rows})
+            log.error("%s", text)
+            self._buffer, self._rows = [], 0
+        now_ns = self._clock.now_ns()
+        try:
+            if not self._failing and self._gap_ns is None:
+                await self._call(self._store.recorded_until, now_ns)
+            await self._call(self._store.close)
+        except StoreError as exc:
+            log.error("%s", exc)
+
+    def _emit(self, port: Port, kind: str, text: str, data: dict[str, Any]) -> None:
+        port.emit(Event(kind, self.name, port.clock.now_ns(), text, data))
+
+    async def _call(self, work: Callable[..., T], *args: Any) -> T:
+        """Do work on the one thread that writes; a cancellation waits until it is done."""
+        job = asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+        if await _settled(job):
+            job.exception()
+            raise asyncio.CancelledError
+        return job.result()
+
+    # In threads.
+
+    def _open(self) -> int:
+        self._store.open()
+        self._stored = self._store.register(self._tags)
+        return self._store.last_ns()
+
+    def _append(self, batches: Sequence[Batch], now_ns: int) -> int:
+        columns = to_columns(batches, self._stored, self._kinds)
+        self._store.append(columns, now_ns)
+        return int(columns.t.max())
+
+    def _read_samples(self, ids: NDArray[np.int32], span: tuple[int, int], limit: int | None) -> Batch:
+        with self._store.cursor() as cursor:
+            return read_samples(cursor, self._stored, self._kinds, ids, span, limit)
+
+    def _read_trend(self, tag_id: int, span: tuple[int, int], buckets: int) -> list[Bucket]:
+        stored = int(self._stored[tag_id])
+        with self._store.cursor() as cursor:
+            return read_trend(cursor, stored, span, buckets, self._clock.now_ns())
+
+
+async def _settled(job: asyncio.Future[Any]) -> bool:
+    """Wait for a job whose outcome must be known; return whether a cancellation came meanwhile."""
+    cancelled = False
+    while not job.done():
+        try:
+            await asyncio.wait([job])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled

@@ -1,0 +1,96 @@
+"""Deadband against a scalar oracle; patterns come back from the columns bit by bit."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.config import TagList
+from runtime.contract import Batch, DataType, Quality, Tag
+from runtime.historian.columns import Kinds, to_columns
+from runtime.historian.deadband import Deadband
+
+TAGS = TagList(
+    [
+        Tag("a/exact", DataType.REAL),
+        Tag("a/banded", DataType.REAL, deadband=1.5),
+        Tag("a/count", DataType.INT, deadband=2),
+        Tag("a/text", DataType.STRING),
+    ]
+)
+KINDS = Kinds(TAGS)
+
+numbers = st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0, -0.0, math.nan, math.inf])
+wholes = st.integers(-5, 5)
+row = st.one_of(
+    st.tuples(st.sampled_from([0, 1]), numbers),
+    st.tuples(st.just(2), wholes),
+    st.tuples(st.just(3), st.sampled_from(["", "a", "b"])),
+)
+rows = st.lists(st.tuples(row, st.sampled_from([Quality.GOOD, Quality.BAD])), max_size=12)
+
+
+@given(st.lists(rows, max_size=6))
+def test_deadband_keeps_what_a_scalar_reading_keeps(batches):
+    deadband = Deadband(TAGS, KINDS)
+    last = {}
+    for played in batches:
+        expected = []
+        for index, ((id_, value), quality) in enumerate(played):
+            tag = TAGS[id_]
+            raw = tag.data_type.encode(value)
+            before = last.get(id_)
+            keep = before is None or before[2] != quality
+            if not keep and isinstance(value, str):
+                keep = before[1] != value
+            elif not keep and raw != before[0]:
+                keep = not (tag.deadband and abs(value - before[1]) < tag.deadband)
+            if keep:
+                last[id_] = (raw, value, quality)
+                expected.append(index)
+        batch = Batch.of(
+            [id_ for (id_, _), _ in played],
+            [TAGS[id_].data_type.encode(value) for (id_, value), _ in played],
+            np.arange(len(played), dtype=np.int64),
+            np.array([quality for _, quality in played], np.uint32),
+            {index: value for index, ((_, value), _) in enumerate(played) if isinstance(value, str)},
+        )
+        kept = deadband.keep(batch)
+        assert kept.source_ns.tolist() == expected
+        assert [each.text for each in kept] == [batch.text.get(index) for index in expected]
+
+
+ALL = TagList([Tag(f"a/{each.iec}", each) for each in DataType])
+
+
+@st.composite
+def any_value(draw):
+    tag = draw(st.sampled_from(list(ALL)))
+    kind = tag.data_type
+    if kind.kind == "s":
+        return tag.id, draw(st.text(max_size=5))
+    if kind.kind == "f":
+        return tag.id, draw(st.floats(width=32 if kind is DataType.REAL else 64, allow_nan=False))
+    return tag.id, draw(st.integers(*(int(bound) for bound in kind.limits)))
+
+
+@given(st.lists(any_value(), min_size=1))
+def test_every_pattern_survives_the_columns(played):
+    batch = Batch.of(
+        [id_ for id_, _ in played],
+        [ALL[id_].data_type.encode(value) for id_, value in played],
+        7,
+        text={index: value for index, (_, value) in enumerate(played) if isinstance(value, str)},
+    )
+    kinds = Kinds(ALL)
+    columns = to_columns([batch, batch], np.arange(len(ALL)), kinds)
+    ids = np.concatenate([batch.ids, batch.ids])
+    raw = kinds.encode(ids, columns.value)
+    exact = ~np.ma.getmaskarray(columns.exact)
+    raw[columns.special[exact]] = columns.exact.data[exact]
+    assert raw.tolist() == batch.raw.tolist() * 2
+    texts = dict(zip(columns.special.tolist(), columns.text.tolist(), strict=True))
+    assert [texts.get(index) for index in range(len(ids))] == [
+        batch.text.get(i) for i in range(len(played))
+    ] * 2
