@@ -12,6 +12,36 @@ from twin.faults import name_of
 from twin.model import TwinModel
 
 
+class Outlet:
+    """The bound readings of one machine, and what was sent of them."""
+
+    __slots__ = ("_frozen", "_machine", "_out", "_readings", "_sent")
+
+    def __init__(self, machine: Equipment, readings: list[tuple[Tag, str]]) -> None:
+        self._machine = machine
+        self._readings = readings
+        self._sent: list[Reading | None] = [None] * len(readings)
+        self._out: dict[str, Reading] = {}
+        self._frozen: dict[str, Reading] = {}
+
+    def collect(self, ids: list[int], raw: list[int]) -> None:
+        """Append tag id and pattern of each reading that moved enough."""
+        machine = self._machine
+        if machine.out == self._out and machine.frozen == self._frozen:
+            return
+        self._out = machine.out.copy()
+        self._frozen = machine.frozen
+        for index, (tag, signal) in enumerate(self._readings):
+            value, last = machine.read(signal), self._sent[index]
+            if value == last:
+                continue
+            if isinstance(value, float) and last is not None and abs(value - last) <= tag.deadband:
+                continue
+            self._sent[index] = value
+            ids.append(tag.id)
+            raw.append(_encode(tag.data_type, value))
+
+
 class TwinStepper:
     """The same object in wall time, in virtual time and in tests.
 
@@ -37,12 +67,13 @@ class TwinStepper:
         self._fault_values = dict.fromkeys(self._fault_tags, 0.0)
         self._fault_sent: dict[int, float] = {}
         self.reads = np.array(sorted({*self._commands, *self._fault_tags}), np.int32)
-        self._readings: list[tuple[Tag, Equipment, str]] = [
-            (each.tag, self.engine.equipment[each.equipment], each.signal)
-            for each in bindings
-            if not each.command
+        self._outlets = [
+            Outlet(
+                machine,
+                [(each.tag, each.signal) for each in bindings if each.equipment == name and not each.command],
+            )
+            for name, machine in self.engine.equipment.items()
         ]
-        self._sent: list[Reading | None] = [None] * len(self._readings)
 
     def step(self, now_ns: int, changed: Batch | None) -> Batch | None:
         """Play until now with the commands of before, then take the new ones."""
@@ -75,17 +106,10 @@ class TwinStepper:
 
     def _give(self, now_ns: int) -> Batch | None:
         self.engine.refresh()
-        ids, raw = [], []
-        for index, (tag, machine, signal) in enumerate(self._readings):
-            value = machine.read(signal)
-            last = self._sent[index]
-            if value == last or (
-                last is not None and isinstance(value, float) and abs(value - last) <= tag.deadband
-            ):
-                continue
-            self._sent[index] = value
-            ids.append(tag.id)
-            raw.append(_encode(tag.data_type, value))
+        ids: list[int] = []
+        raw: list[int] = []
+        for outlet in self._outlets:
+            outlet.collect(ids, raw)
         for id_, severity in self._fault_values.items():
             if self._fault_sent.get(id_) != severity:
                 self._fault_sent[id_] = severity

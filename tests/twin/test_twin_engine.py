@@ -28,7 +28,10 @@ def line(seed=1, **changes) -> TwinModel:
         "press": {
             "kind": "station", "next": "table", "reject_rate": 0.05,
             "cycle": {"dist": "lognormal", "mean": "1.8s", "sd": "0.4s"},
-            "failure": {"mttf": {"dist": "exponential", "mean": "2min"}, "mttr": {"dist": "exponential", "mean": "20s"}},
+            "failure": {
+                "mttf": {"dist": "exponential", "mean": "2min"},
+                "mttr": {"dist": "exponential", "mean": "20s"},
+            },
         },
         "table": {"kind": "buffer", "next": "packer", "capacity": 5, "transit": "1s"},
         "packer": {"kind": "station", "next": "out", "cycle": {"dist": "exponential", "mean": "1.9s"}},
