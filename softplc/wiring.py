@@ -10,6 +10,7 @@ import msgspec
 from runtime.contract import Access, DataType, Tag, Value
 from softplc.application import Application, Symbol, TaskInfo, UnknownPathError
 from softplc.build import Build
+from softplc.core.elf import load
 from softplc.core.kinds import Variable
 from softplc.core.native import Native
 from softplc.core.scancore import Bound, CoreTask, ScanCore
@@ -152,8 +153,6 @@ def make_core(
     build: Build, wiring: Wiring, *, watchdog_limit_ns: int = 0, hold_on_fault: bool = False
 ) -> ScanCore:
     """Load a build into this process; limit 0 means ten intervals, at least 100 ms."""
-    from softplc.codegen.loader import load
-
     application = build.application
     program = load(application.object_code)
     tasks = [

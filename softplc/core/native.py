@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from softplc.core.elf import load
+
 _ADDRESS, _WORD = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -16,8 +18,6 @@ class Native:
     """
 
     def __init__(self, object_code: bytes) -> None:
-        from softplc.codegen.loader import load
-
         self._loaded = load(object_code)
         self.write_inputs = self._bind(ctypes.PYFUNCTYPE, "iw_write_inputs", _WORD, _ADDRESS, _WORD)
         self.push_write = self._bind(

@@ -103,6 +103,6 @@ def _tune(priority: int) -> tuple[bool, bool]:
     slack = _libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(1), 0, 0, 0) == 0
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
-    except PermissionError:
+    except OSError:
         return False, slack
     return True, slack
