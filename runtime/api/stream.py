@@ -103,7 +103,7 @@ class _Follower:
     async def _values(self) -> None:
         bus = self._services.bus
         try:
-            ids = chosen(bus.table.tags, self._wanted.tags)
+            ids = await asyncio.to_thread(chosen, bus.table.tags, self._wanted.tags)
         except Refused as exc:
             raise _Closed(_POLICY, f"{exc.detail}; {exc.remedy}") from exc
         with closing(bus.mailbox(ids)) as mailbox:

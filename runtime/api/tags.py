@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import numpy as np
@@ -43,7 +44,7 @@ def router(services: Services) -> APIRouter:
         limit: Limit = 1000,
     ) -> Json:
         """List tags that match any glob (`*` within a level, `**` across levels), or all."""
-        ids = chosen(tags, match) if match else np.arange(len(tags), dtype=np.int32)
+        ids = await asyncio.to_thread(chosen, tags, match) if match else np.arange(len(tags), dtype=np.int32)
         ids = ids[np.searchsorted(ids, after, side="right") :]
         page = ids[:limit]
         following = int(page[-1]) if len(page) < len(ids) else None

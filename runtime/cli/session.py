@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -27,6 +26,8 @@ def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
     Raises:
         ConnectError: the plant does not run.
     """
+    import asyncio
+
     from runtime.client import PlantClient, find
 
     async def session() -> T:

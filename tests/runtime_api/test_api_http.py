@@ -87,6 +87,21 @@ def test_tags_come_in_pages_and_by_glob(desk: Any) -> None:
     asyncio.run(main())
 
 
+def test_a_pattern_cannot_keep_the_plant_busy(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            assert await client.tags("*?" * 12 + "!") == []
+            assert [tag.path for tag in await client.tags("tank/*?*?*?*l")] == ["site/area/line/tank/level"]
+            assert len(await client.tags("**/tank/**")) == 4
+            for pattern in ("**?*?*?!", "**a**b**", "x" * 300 + "*"):
+                with pytest.raises(PlantError, match="too"):
+                    await client.tags(pattern)
+            with pytest.raises(PlantError, match="too many"):
+                await client.tags(*["*"] * 50)
+
+    asyncio.run(main())
+
+
 def test_a_write_tells_the_previous_value_and_is_audited(desk: Any) -> None:
     async def main() -> None:
         async with desk.client() as client:
