@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,11 +85,32 @@ class Deadband:
             ~first | self._known[ids],
         )
         plain = last & (self._band[ids] == 0)
-        for row in np.flatnonzero(self._band[ids] > 0).tolist():
-            kept[row] = len(self.keep(turned.take(np.array([row])))) == 1
+        self._walk(turned, np.flatnonzero(self._band[ids] > 0), kept)
         self._raw[ids[plain]] = raw[plain]
         self._quality[ids[plain]] = quality[plain]
         self._known[ids[plain]] = True
         out = np.empty_like(kept)
         out[order] = kept
         return out
+
+    def _walk(self, batch: Batch, rows: NDArray[np.intp], kept: NDArray[np.bool_]) -> None:
+        """Judge rows one by one: what a deadband is measured from depends on the rows before."""
+        ids = batch.ids[rows]
+        known, quality = self._known[ids].tolist(), self._quality[ids].tolist()
+        held = self._kinds.decode(ids, self._raw[ids]).tolist()
+        last = dict(zip(ids.tolist(), zip(known, quality, held, strict=True), strict=True))
+        band = self._band[ids].tolist()
+        value = self._kinds.decode(ids, batch.raw[rows]).tolist()
+        taken = np.zeros(len(rows), np.bool_)
+        for index, (id_, code) in enumerate(zip(ids.tolist(), batch.quality[rows].tolist(), strict=True)):
+            was_known, was_code, was = last[id_]
+            now = value[index]
+            still = now == was or abs(now - was) < band[index] or (math.isnan(now) and math.isnan(was))
+            if not (was_known and was_code == code and still):
+                last[id_] = (True, code, now)
+                taken[index] = True
+        kept[rows] = taken
+        at = ids[taken]
+        self._raw[at] = batch.raw[rows[taken]]
+        self._quality[at] = batch.quality[rows[taken]]
+        self._known[at] = True

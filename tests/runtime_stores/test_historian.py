@@ -242,7 +242,7 @@ def test_old_samples_go_by_class_and_the_last_value_stays(tmp_path):
 
 
 def test_the_disk_limit_drops_the_oldest_first_and_says_so(tmp_path):
-    config = HistoryConfig(disk_limit_mib=64)
+    config = HistoryConfig(disk_limit_mib=64, memory_limit_mib=64)
 
     async def main():
         async with running(tmp_path / "h.duckdb", config=config) as (port, historian):
