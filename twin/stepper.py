@@ -45,7 +45,7 @@ class Outlet:
 class TwinStepper:
     """The same object in wall time, in virtual time and in tests.
 
-    A command whose quality is bad counts as 0: a rack whose controller is gone drops its outputs.
+    A command whose quality is not good counts as 0: a rack whose controller is gone drops its outputs.
     Readings go out when they change, numbers when they moved by more than their tag's deadband.
     """
 
@@ -99,8 +99,8 @@ class TwinStepper:
                     self.engine.equipment[equipment].set_fault(fault, severity)
                 continue
             binding = self._commands[sample.id]
-            bad = Quality.is_bad(sample.quality)
-            value = 0 if bad else binding.tag.data_type.decode(sample.raw)
+            good = Quality.is_good(sample.quality)
+            value = binding.tag.data_type.decode(sample.raw) if good else 0
             if not isinstance(value, str):
                 self.engine.equipment[binding.equipment].command(binding.signal, value)
 

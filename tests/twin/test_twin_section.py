@@ -1,6 +1,7 @@
 """The section `twin:`: bindings to tags, the stepper, wall time, and the rack's process."""
 
 import asyncio
+import itertools
 import shutil
 
 import pytest
@@ -132,7 +133,7 @@ def test_deadband_holds_noise_back(folder):
     sent = [values(tags, stepper.step(tick * SECOND // 2, None)) for tick in range(1, 400)]
     forces = [each["press/force_n"] for each in sent if "press/force_n" in each]
     assert 100 < len(forces) < 350
-    assert all(abs(a - b) > 0.5 for a, b in zip(forces, forces[1:], strict=False))
+    assert all(abs(a - b) > 0.5 for a, b in itertools.pairwise(forces))
 
 
 def test_counter_rolls_over_as_a_device_does(folder):
@@ -215,8 +216,8 @@ def test_player_takes_missed_time_in_one_step(folder):
     port, stepper = play(folder, {250: int(1.5 * SECOND)}, 501)
     assert stepper.engine.now_ns == pytest.approx(11.5 * SECOND, abs=SECOND / 10)
     times = sorted({int(at) for batch in port.submitted for at in batch.source_ns})
-    assert max(b - a for a, b in zip(times, times[1:], strict=False)) > SECOND
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= SECOND // 50, "no burst follows"
+    assert max(b - a for a, b in itertools.pairwise(times)) > SECOND
+    assert min(b - a for a, b in itertools.pairwise(times)) >= SECOND // 50, "no burst follows"
 
 
 def test_player_leaves_an_hour_of_sleep_out(folder):
