@@ -32,7 +32,7 @@ from tui.screens.system import SystemScreen
 from tui.screens.tags import TagsScreen, ToTrend
 from tui.screens.trend import HistoryWanted, TrendScreen
 from tui.screens.write import WriteWanted
-from tui.shown import format_value
+from tui.shown import format_value, unit_of
 from tui.widgets.keybar import SCREENS
 
 TICK_S = 0.2
@@ -195,7 +195,7 @@ class ConsoleApp(App[None]):
                 "write.done",
                 tag=self.model.tags.short.get(tag.id, tag.path),
                 previous=format_value(written.previous, tag, words),
-                value=f"{format_value(written.value, tag, words)} {tag.unit_text}".strip(),
+                value=f"{format_value(written.value, tag, words)} {unit_of(tag)}".strip(),
             ),
             markup=False,
         )

@@ -9,7 +9,6 @@ from runtime.client import TagView
 
 LINE = "line"
 STATE = "state"
-FAULT = "fault"
 MAX_VALUES = 4
 
 
@@ -34,6 +33,11 @@ class Station:
     def tags(self) -> tuple[TagView, ...]:
         return tuple(each for each in (self.state, self.level, *self.values) if each)
 
+    @property
+    def in_flow(self) -> bool:
+        """Whether the product passes through it: machines, belts, and buffers that count pieces."""
+        return self.state is not None or (self.level is not None and not is_float(self.level))
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -52,7 +56,7 @@ def read_picture(tags: Iterable[TagView]) -> Picture:
     groups: dict[str, list[TagView]] = {}
     for tag in tags:
         path, _, signal = tag.path.rpartition("/")
-        if path and signal and not _is_kernel(path):
+        if path and signal and "sys" not in path.split("/"):
             groups.setdefault(path, []).append(tag)
     stations = []
     figures: list[TagView] = []
@@ -61,28 +65,52 @@ def read_picture(tags: Iterable[TagView]) -> Picture:
         if name == LINE:
             figures += members
             continue
-        state = next((tag for tag in members if _signal(tag) == STATE), None)
+        state = next((tag for tag in members if is_state(tag)), None)
         level = next((tag for tag in members if _is_level(tag)), None)
         if state is None and level is None:
             continue
-        values = tuple(tag for tag in members if tag is not level and _is_value(tag))
-        stations.append(Station(path, name, state, level, values[:MAX_VALUES]))
-    return Picture(tuple(stations), tuple(sorted(figures, key=lambda tag: tag.access == "rw")))
+        values = sorted((tag for tag in members if tag is not level and _is_value(tag)), key=_rank)
+        stations.append(Station(path, name, state, level, tuple(values[:MAX_VALUES])))
+    return Picture(tuple(stations), tuple(sorted(figures, key=_figure_rank)))
+
+
+def is_state(tag: TagView) -> bool:
+    return _signal(tag) == STATE
+
+
+def is_float(tag: TagView) -> bool:
+    return tag.type in ("REAL", "LREAL")
+
+
+def is_measured(tag: TagView) -> bool:
+    """Tell whether a device reads it from the field."""
+    return bool(tag.device) and tag.source == tag.device
 
 
 def _signal(tag: TagView) -> str:
     return tag.path.rsplit("/", 1)[-1]
 
 
-def _is_kernel(path: str) -> bool:
-    return "sys" in path.split("/")
-
-
 def _is_level(tag: TagView) -> bool:
+    """Tell whether a bar suits it: a level in percent, or pieces of which there is room for some."""
+    if tag.low is None or tag.high is None or is_state(tag) or tag.access == "rw":
+        return False
     signal = _signal(tag)
-    ranged = tag.low is not None and tag.high is not None
-    return ranged and (signal.endswith(("level_pct", "_count")) or signal in ("level", "count"))
+    return signal.endswith(("level_pct", "_count")) or bool(tag.unit_text and _is_whole(tag))
+
+
+def _is_whole(tag: TagView) -> bool:
+    return not is_float(tag) and tag.type not in ("BOOL", "STRING", "TIME", "DT")
 
 
 def _is_value(tag: TagView) -> bool:
-    return bool(tag.unit_text) and tag.type not in ("BOOL", "STRING") and _signal(tag) != STATE
+    return bool(tag.unit_text) and (is_float(tag) or _is_whole(tag)) and not is_state(tag)
+
+
+def _rank(tag: TagView) -> tuple[bool, bool, bool]:
+    """Measured values come first, then computed ones, then counters, then what people set."""
+    return tag.access == "rw", not is_float(tag), not is_measured(tag)
+
+
+def _figure_rank(tag: TagView) -> tuple[bool, bool, bool]:
+    return not is_state(tag), tag.access == "rw", not tag.unit_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -160,11 +161,52 @@ def fit(text: str, width: int, align: str = "left") -> str:
     return text + space
 
 
+def unit_of(tag: TagView) -> str:
+    """Return the unit as people read it; UCUM's `1` for a plain number is none."""
+    return "" if tag.unit_text == "1" else tag.unit_text
+
+
+def show_state(view: View, tag: TagView) -> Shown:
+    """Return how an equipment's state looks: its word and shape, in colour only when it is not normal."""
+    shown = show(view, tag)
+    point = view.values.get(tag.id)
+    if point is None or not isinstance(point.value, int | float):
+        return Shown(shown.word, shown.mark, shown.word, shown.style)
+    code = int(point.value)
+    key = f"equipment.{code}"
+    word = view.words(key) if view.words.has(key) else view.words("equipment.unknown", code=code)
+    if shown.style != "value":
+        return Shown(word, shown.mark, shown.word, shown.style)
+    return Shown(word, EQUIPMENT_SHAPE.get(code, "·"), shown.word, EQUIPMENT_STYLE.get(code, "warning"))
+
+
+def described(tag: TagView, words: Words) -> str:
+    """Return the tag's description in the console's language; English where it has no other."""
+    return (tag.description_zh if words.language == "zh" else "") or tag.description
+
+
+def _parts(tag: TagView, words: Words) -> tuple[str, str]:
+    """Split a description such as `Capper: motor current` into equipment and signal."""
+    text = described(tag, words)
+    for colon in ("：", ": "):
+        equipment, found, signal = text.partition(colon)
+        if found:
+            return equipment.strip(), signal.strip()
+    return "", text
+
+
+def equipment_name(tags: Sequence[TagView], level: str, words: Words) -> str:
+    """Return what the descriptions call the equipment, if they agree; else its path level."""
+    names = {_parts(tag, words)[0] for tag in tags}
+    name = names.pop() if len(names) == 1 else ""
+    return name or plain_name(level)
+
+
 def label_of(tag: TagView, words: Words, width: int) -> str:
     """Return the shortest fair name of a tag: its description where that fits, else its signal."""
-    description = tag.description_zh if words.language == "zh" else tag.description
+    description = _parts(tag, words)[1]
     if description and cell_len(description) <= width:
-        return description
+        return description[:1].upper() + description[1:]
     signal = tag.path.rsplit("/", 1)[-1]
     return plain_name(signal, tag.unit_text)
 
@@ -178,10 +220,11 @@ def plain_name(signal: str, unit_text: str = "") -> str:
         if unit_text and len(parts) > cut and "".join(parts[-cut:]).casefold() in suffixes:
             parts = parts[:-cut]
             break
-    text = " ".join(parts)
+    text = " ".join(part.upper() if part in _ABBREVIATIONS else part for part in parts)
     return text[:1].upper() + text[1:]
 
 
+_ABBREVIATIONS = frozenset(("oee", "sp", "pv", "io", "plc", "id"))
 _UNIT_SUFFIXES = frozenset(
     ("pct", "c", "lpm", "bpm", "nm", "a", "s", "mms", "kw", "kwh", "mm", "bar", "count")
 )

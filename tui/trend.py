@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from runtime.client import TagView, TrendSeries
 from runtime.contract import Quality
+from tui.equipment import is_float, is_measured
 from tui.model import Point, View
 
 MAX_PENS = 4
@@ -111,7 +112,7 @@ def default_pens(tags: Sequence[TagView]) -> list[str]:
     chosen: dict[str, str] = {}
     for tag in tags:
         equipment = tag.path.rsplit("/", 1)[0]
-        measured = tag.type in ("REAL", "LREAL") and tag.low is not None and tag.high is not None
-        if measured and tag.unit_text and equipment not in chosen and len(chosen) < MAX_PENS:
+        ranged = is_float(tag) and tag.low is not None and tag.high is not None
+        if ranged and is_measured(tag) and equipment not in chosen and len(chosen) < MAX_PENS:
             chosen[equipment] = tag.path
     return list(chosen.values())

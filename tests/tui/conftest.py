@@ -58,7 +58,7 @@ LINE = [
     ("labeller/rate_bpm", "REAL", "bpm", 0, 60, "Rate", "速度", "r", 41.5),
     ("conv3/state", "INT", "", None, None, "State", "状态", "r", 4),
     ("conv3/speed_pct", "REAL", "%", 0, 100, "Speed", "速度", "r", 69.0),
-    ("line/bottles_total", "UDINT", "", 0, 1e9, "Bottles", "总瓶数", "r", 12873),
+    ("line/bottles_total", "UDINT", "bottles", 0, 1e9, "Bottles", "总瓶数", "r", 12873),
     ("line/rate_bpm", "REAL", "bpm", 0, 60, "Line rate", "产线速度", "r", 41.2),
     ("line/oee_pct", "REAL", "%", 0, 100, "OEE", "综合效率", "r", 83.1),
     ("line/run_cmd", "BOOL", "", None, None, "Run command", "运行命令", "rw", True),
@@ -85,7 +85,7 @@ def tag_view(id_: int, row: tuple, now_ns: int, root: str = ROOT) -> TagView:
 
 
 def alarm_view(name: str, tag: str, priority: str, en: str, zh: str, raised_ns: int, **more) -> AlarmView:
-    fields = dict(
+    alarm = AlarmView(
         name=name, tag=f"{ROOT}/{tag}", kind="high", limit=4.0, priority=priority, state="unacknowledged",
         active=True, acknowledged=False, text=Text(en, zh), cause=Text("Clutch worn", "离合器磨损"),
         consequence=Text("Caps come loose; bottles are rejected", "瓶盖松动，产品被剔除"),
@@ -93,7 +93,7 @@ def alarm_view(name: str, tag: str, priority: str, en: str, zh: str, raised_ns: 
         raised_ns=raised_ns, cleared_ns=None, acknowledged_ns=None, acknowledged_by=None, comment=None,
         value=4.21, count=1,
     )  # fmt: skip
-    return AlarmView(**{**fields, **more})
+    return msgspec.structs.replace(alarm, **more)
 
 
 @dataclass
@@ -275,9 +275,9 @@ def plant() -> FakePlant:
             comment="refill on its way",
         ),
         alarm_view(
-            "capper.vibration_bad", "capper/vibration_mm_s", "medium", "Vibration sensor fault", "振动传感器故障",
-            now_ns - 60 * SECOND_NS, kind="bad_quality", limit=None, value=None, state="returned",
-            active=False,
+            "capper.vibration_bad", "capper/vibration_mm_s", "medium", "Vibration sensor fault",
+            "振动传感器故障", now_ns - 60 * SECOND_NS, kind="bad_quality", limit=None, value=None,
+            state="returned", active=False,
         ),
     ]  # fmt: skip
     since = now_ns - 7_000 * SECOND_NS

@@ -1,5 +1,7 @@
 """The overview is read from the tags alone."""
 
+import msgspec
+
 from tui.equipment import read_picture
 from tui.trend import default_pens
 
@@ -28,9 +30,22 @@ def test_a_station_shows_at_most_four_measured_values(plant):
 def test_line_figures_come_before_what_can_be_set_and_kernel_facts_are_no_equipment(plant):
     picture = read_picture(plant.tag_list)
     assert [tag.path.rsplit("/", 1)[1] for tag in picture.figures] == [
-        "bottles_total", "rate_bpm", "oee_pct", "run_cmd", "speed_sp_bpm",
+        "bottles_total", "rate_bpm", "oee_pct", "speed_sp_bpm", "run_cmd",
     ]  # fmt: skip
     assert not any("sys" in tag.path.split("/") for tag in picture.tags)
+
+
+def test_measured_values_come_before_what_the_plc_computes_or_people_set(make_tag):
+    rows = [
+        ("m/speed_bpm", "REAL", "bpm", 0, 60, "Speed", "", "r", 1.0),
+        ("m/level_sp_mm", "REAL", "mm", 0, 60, "Setpoint", "", "rw", 1.0),
+        ("m/current_a", "REAL", "A", 0, 60, "Current", "", "r", 1.0),
+        ("m/state", "INT", "", 0, 5, "State", "", "r", 2),
+    ]
+    tags = [make_tag(i, row, 0) for i, row in enumerate(rows)]
+    tags[0] = msgspec.structs.replace(tags[0], source="plc")
+    (station,) = read_picture(tags).stations
+    assert [tag.unit_text for tag in station.values] == ["A", "bpm", "mm"]
 
 
 def test_default_pens_are_of_different_equipment(plant):

@@ -33,7 +33,8 @@ def test_every_text_is_used():
         if file.parent.name != "locale"
     )
     made = (
-        "nav.", "role.", "priority.", "alarm.", "equipment.", "component.", "trend.", "quality.", "help.mark.",
+        "nav.", "role.", "priority.", "alarm.", "equipment.", "component.", "trend.", "quality.",
+        "help.mark.",
     )  # fmt: skip
     unused = [
         key

@@ -70,6 +70,7 @@ TEXTS: dict[str, str] = {
     "column.state": "状态",
     "column.time": "时间",
     "column.text": "内容",
+    "column.description": "说明",
     "column.value": "数值",
     "column.alarm": "报警",
     "column.transition": "变化",

@@ -17,6 +17,7 @@ from tui.widgets.figures import Figures
 from tui.widgets.mimic import Mimic
 
 LEAST_ALARM_ROWS = 3
+TALL = 34  # lines of the screen from which two rows of figures are worth their room
 
 
 @dataclass
@@ -64,7 +65,7 @@ class OverviewScreen(PlantScreen):
         if self.view.tags is not self._read:
             self._read = self.view.tags
             self._picture = read_picture(self._read)
-        self.query_one(Figures).show(self.view, self._picture.figures)
+        self.query_one(Figures).show(self.view, self._picture.figures, 2 if self.size.height >= TALL else 1)
         mimic, newest = self.query_one(Mimic), self.query_one(AlarmList)
         mimic.show(self.view, self._picture.stations, self._room)
         left = self._room - mimic.wanted_height

@@ -17,7 +17,7 @@ from runtime.config import parse_value
 from runtime.contract import DataType, Value
 from tui.model import View
 from tui.screens.dialog import Dialog
-from tui.shown import format_value, show
+from tui.shown import described, format_value, show, unit_of
 
 _TYPES = {each.iec: each for each in DataType}
 
@@ -79,14 +79,14 @@ class WriteDialog(Dialog):
         shown = show(self.view, tag)
         span = words("write.no_range")
         if tag.low is not None and tag.high is not None:
-            span = f"{tag.low:g} … {tag.high:g} {tag.unit_text}"
+            span = f"{tag.low:g} … {tag.high:g} {unit_of(tag)}"
         role = words(f"role.{tag.role}") if words.has(f"role.{tag.role}") else tag.role
         user = self.view.info.user.role if self.view.info else ""
         mine = words(f"role.{user}") if words.has(f"role.{user}") else user
-        description = (tag.description_zh if words.language == "zh" else "") or tag.description
+        description = described(tag, words)
         lines = [description] if description else []
         lines += [
-            f"{words('write.now')}: {shown.text} {tag.unit_text}  {shown.mark} {shown.word}",
+            f"{words('write.now')}: {shown.text} {unit_of(tag)}  {shown.mark} {shown.word}",
             f"{words('tags.range')}: {span}",
             f"{words('tags.role')}: {role} ({words('write.your_role', role=mine)})",
         ]
@@ -129,7 +129,7 @@ class WriteDialog(Dialog):
             self.query_one("#reason").focus()
             return
         words, tag = self.words, self.tag
-        unit = f" {tag.unit_text}" if tag.unit_text else ""
+        unit = f" {unit_of(tag)}" if unit_of(tag) else ""
         old = format_value(self.view.values[tag.id].value if tag.id in self.view.values else None, tag, words)
         question = (
             f"{words('write.question')}\n\n  {old}{unit}  ->  {self._told()}{unit}\n"

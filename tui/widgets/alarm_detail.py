@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from runtime.client import AlarmView
 from tui.model import View
-from tui.shown import PRIORITY_SHAPE, format_number, format_since
+from tui.shown import PRIORITY_SHAPE, format_number, format_since, unit_of
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
@@ -25,7 +25,7 @@ def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
     facts = [f"{words('alarm.tag')} {alarm.tag}"]
     if alarm.limit is not None:
         tag = view.tags.get(alarm.tag)
-        unit = f" {tag.unit_text}" if tag and tag.unit_text else ""
+        unit = f" {unit_of(tag)}" if tag and unit_of(tag) else ""
         facts.append(f"{words('alarm.limit')} {format_number(alarm.limit, None)}{unit}")
     if alarm.raised_ns:
         facts.append(words("alarm.raised", time=format_since(alarm.raised_ns, view.now_ns)))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from runtime.client import AlarmView
 from tui.model import View, needs_acknowledgement
-from tui.shown import PRIORITY_SHAPE, format_number, format_since, format_value
+from tui.shown import PRIORITY_SHAPE, format_number, format_since, format_value, unit_of
 from tui.widgets.cells import Cell
 from tui.widgets.rows import Column, Rows
 
@@ -63,4 +63,4 @@ def value_of(view: View, alarm: AlarmView) -> str:
     tag = view.tags.get(alarm.tag)
     if tag is None:
         return format_number(alarm.value, None) if isinstance(alarm.value, float) else str(alarm.value)
-    return f"{format_value(alarm.value, tag, view.words)} {tag.unit_text}".strip()
+    return f"{format_value(alarm.value, tag, view.words)} {unit_of(tag)}".strip()

@@ -1,4 +1,4 @@
-"""The strip of the line's figures: a name above, the value below, as many beside each other as fit."""
+"""The figures of the whole line: a name above, the value below, as many beside each other as fit."""
 
 from __future__ import annotations
 
@@ -7,31 +7,43 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from runtime.client import TagView
+from tui.equipment import is_state
 from tui.model import View
-from tui.shown import fit, label_of, show
-from tui.widgets.cells import Cell
+from tui.shown import fit, label_of, show, show_state, unit_of
+from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
-WIDTH = 16
+MIN_WIDTH = 16
+MAX_WIDTH = 24
 
 
 class Figures(Sheet):
-    """Two lines of figures."""
+    """One or two rows of figures; what does not fit is left to the tag browser."""
 
-    def show(self, view: View, tags: Sequence[TagView]) -> None:
-        """Show the newest values; what does not fit is left to the tag browser."""
-        room = self.size.width - 1
-        count = min(len(tags), max(1, room // WIDTH))
+    def show(self, view: View, tags: Sequence[TagView], rows: int) -> None:
+        """Show the newest values in at most so many rows."""
         self.display = bool(tags)
-        if not count:
-            return
-        width = min(24, room // count)
-        names = [Cell(" ")]
-        values = [Cell(" ")]
-        for tag in tags[:count]:
+        room = max(MIN_WIDTH, self.size.width - 1)
+        columns = max(1, min(room // MIN_WIDTH, -(-len(tags) // rows)))
+        width = min(MAX_WIDTH, room // columns)
+        lines: list[Line] = []
+        for first in range(0, min(len(tags), columns * rows), columns):
+            lines += _row(view, tags[first : first + columns], width)
+        self.put(lines)
+
+
+def _row(view: View, tags: Sequence[TagView], width: int) -> list[Line]:
+    names = [Cell(" ")]
+    values = [Cell(" ")]
+    for tag in tags:
+        label = view.words("column.state") if is_state(tag) else label_of(tag, view.words, width - 2)
+        names.append(Cell(fit(label, width - 2) + "  ", "label"))
+        if is_state(tag):
+            shown = show_state(view, tag)
+            text, unit = f"{shown.mark} {shown.text}", ""
+        else:
             shown = show(view, tag)
-            names.append(Cell(fit(label_of(tag, view.words, width - 2), width - 2) + "  ", "label"))
-            text = f"{shown.text}{shown.mark}"
-            style = "title" if shown.style == "value" else shown.style
-            values += [Cell(text, style), Cell(fit(tag.unit_text, max(0, width - cell_len(text))), "label")]
-        self.put([tuple(names), tuple(values)])
+            text, unit = f"{shown.text}{shown.mark}", unit_of(tag)
+        style = "title" if shown.style in ("value", "text") else shown.style
+        values += [Cell(text, style), Cell(fit(unit, max(0, width - cell_len(text))), "label")]
+    return [tuple(names), tuple(values)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from tui.model import View
-from tui.shown import format_number, show
+from tui.shown import described, format_number, show, unit_of
 from tui.trend import Curve
 from tui.widgets.cells import Cell
 from tui.widgets.rows import Column, Rows
@@ -22,7 +22,7 @@ class Legend(Rows[str]):
         Column("column.unit", 7),
         Column("column.quality", 15),
         Column("trend.range", 16, "right"),
-        Column("column.text", -2, hide_below=100),
+        Column("column.description", -2, hide_below=100),
     )
     EMPTY = "trend.empty"
 
@@ -41,13 +41,12 @@ class Legend(Rows[str]):
         shown = show(view, tag)
         span = curve.high - curve.low
         pen = f"pen-{curve.number}"
-        zh = tag.description_zh if view.words.language == "zh" else ""
         return (
             Cell(f"━ {curve.number}", pen),
             Cell(view.tags.short.get(tag.id, tag.path), pen),
             Cell(shown.text, shown.style),
-            Cell(tag.unit_text, "label"),
+            Cell(unit_of(tag), "label"),
             Cell(f"{shown.mark} {shown.word}", "label" if shown.style == "value" else shown.style),
             Cell(f"{format_number(curve.low, span)} … {format_number(curve.high, span)}", "label"),
-            Cell(zh or tag.description, "dim"),
+            Cell(described(tag, view.words), "dim"),
         )

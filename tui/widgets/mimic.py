@@ -12,15 +12,16 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from runtime.client import TagView
-from tui.equipment import Station
-from tui.locale import Words
-from tui.model import PRIORITIES, Point, View, needs_acknowledgement
-from tui.shown import EQUIPMENT_SHAPE, EQUIPMENT_STYLE, PRIORITY_SHAPE, Shown, fit, label_of, plain_name, show
+from tui.equipment import Station, is_float
+from tui.model import PRIORITIES, View, needs_acknowledgement
+from tui.shown import PRIORITY_SHAPE, equipment_name, fit, label_of, show, show_state, unit_of
 from tui.widgets.cells import Cell, Cells, Line
 
 MIN_WIDTH = 18
 MAX_WIDTH = 30
 GAP = 2
+UNIT_WIDTH = 5
+ROOMY = 18  # cells within a box from which units stand in a column
 FRAME_ROWS = 3  # top, state, bottom
 _PARTS = " ▏▎▍▌▋▊▉█"
 
@@ -111,10 +112,14 @@ class Mimic(Cells, can_focus=True):
                 for i, box in enumerate(boxes):
                     cells += box[y]
                     last = first + i == len(self._stations) - 1
-                    joined = y == 1 and members[i].state is not None and not last
+                    joined = y == 1 and not last and self._flows(first + i)
                     cells.append(Cell("─▸" if joined else "  ", "line"))
                 lines.append(tuple(cells))
         return lines
+
+    def _flows(self, index: int) -> bool:
+        """Tell whether the product goes from a station to the next."""
+        return self._stations[index].in_flow and self._stations[index + 1].in_flow
 
     def _inner_rows(self, rows: int) -> int:
         """Return how many lines of values each box gets, so that all boxes are seen if they can be."""
@@ -171,10 +176,10 @@ def _box(
     action = f"pick({number})"
     inner = width - 4
     edge = "strong" if selected else "line"
-    state_text, state_style = _state(view, station)
-    if state_style == "fault":
+    state = show_state(view, station.state) if station.state is not None else None
+    if state and state.style == "fault":
         edge = "fault"
-    name = _name(view, station)
+    name = equipment_name(station.tags, station.name, view.words)
     left = mark.text if mark else ""
     title = fit(name, min(cell_len(name), inner - cell_len(left)))
     rule = "─" * (width - 4 - cell_len(title) - cell_len(left))
@@ -185,8 +190,8 @@ def _box(
         top.append(Cell(mark.text, mark.style, "app.goto('alarms')"))
     top.append(Cell(corner[1], edge))
     body: list[Line] = []
-    if station.state is not None:
-        body.append((Cell(fit(state_text, inner), state_style, action),))
+    if state:
+        body.append((Cell(fit(f"{state.mark} {state.text}", inner), state.style, action),))
     if station.level is not None:
         body.append(_level(view, station.level, inner, action))
     body += [_value(view, tag, inner, action) for tag in station.values]
@@ -199,46 +204,11 @@ def _box(
     return lines
 
 
-def _name(view: View, station: Station) -> str:
-    """Return the equipment's name: what its state is the state of, or else its path level."""
-    if station.state is not None:
-        zh = view.words.language == "zh"
-        description = station.state.description_zh if zh else station.state.description
-        name = description.removesuffix("状态" if zh else " state").removesuffix("的").strip()
-        if name and name != description:
-            return name
-    return plain_name(station.name)
-
-
-def _state(view: View, station: Station) -> tuple[str, str]:
-    words = view.words
-    if station.state is None:
-        return "", "dim"
-    shown = show(view, station.state)
-    point = view.values.get(station.state.id)
-    code = _code(point)
-    if code is None or shown.style != "value":
-        word = _state_word(code, words) if code is not None else shown.word
-        return f"{shown.mark} {word}", shown.style
-    return f"{EQUIPMENT_SHAPE.get(code, '·')} {_state_word(code, words)}", EQUIPMENT_STYLE.get(
-        code, "warning"
-    )
-
-
-def _code(point: Point | None) -> int | None:
-    return int(point.value) if point and isinstance(point.value, int | float) else None
-
-
-def _state_word(code: int, words: Words) -> str:
-    key = f"equipment.{code}"
-    return words(key) if words.has(key) else words("equipment.unknown", code=code)
-
-
 def _value(view: View, tag: TagView, width: int, action: str) -> Line:
     shown = show(view, tag)
-    unit = fit(tag.unit_text, min(5, cell_len(tag.unit_text)))
+    unit = unit_of(tag) if cell_len(unit_of(tag)) <= UNIT_WIDTH else ""
     number = f"{shown.text}{shown.mark}"
-    unit_width = 5 if width >= 18 else min(5, cell_len(unit))
+    unit_width = UNIT_WIDTH if width >= ROOMY else cell_len(unit)
     room = width - cell_len(number) - unit_width - 1
     label = fit(label_of(tag, view.words, room), room) if room > 2 else " " * max(0, room)
     return (
@@ -251,15 +221,18 @@ def _value(view: View, tag: TagView, width: int, action: str) -> Line:
 def _level(view: View, tag: TagView, width: int, action: str) -> Line:
     shown = show(view, tag)
     point = view.values.get(tag.id)
-    number = _level_text(shown, tag)
+    low, high = tag.low or 0.0, tag.high or 1.0
+    if is_float(tag):
+        unit = unit_of(tag) if cell_len(unit_of(tag)) <= 2 else ""
+        number = f"{shown.text}{shown.mark}{unit}"
+    else:
+        number = f"{shown.text}{shown.mark.strip()}/{high:g}"
     number_width = max(cell_len(number) + 1, width // 2)
     room = width - number_width
-    low, high = tag.low or 0.0, tag.high or 1.0
     share = 0.0
     if point and isinstance(point.value, int | float):
         share = max(0.0, min(1.0, (float(point.value) - low) / (high - low)))
-    eighths = round(share * room * 8)
-    full, part = divmod(eighths, 8)
+    full, part = divmod(round(share * room * 8), 8)
     bar = "█" * full + (_PARTS[part] if full < room and part else "")
     style = "bar" if shown.style == "value" else "stale"
     return (
@@ -267,8 +240,3 @@ def _level(view: View, tag: TagView, width: int, action: str) -> Line:
         Cell(" " * (room - len(bar)), "trough", action),
         Cell(fit(number, number_width, "right"), shown.style, action),
     )
-
-
-def _level_text(shown: Shown, tag: TagView) -> str:
-    unit = fit(tag.unit_text, min(3, cell_len(tag.unit_text)))
-    return f"{shown.text}{shown.mark}{unit}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runtime.client import TagView
 from tui.model import View
+from tui.shown import described, unit_of
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
@@ -18,10 +19,10 @@ class TagDetail(Sheet):
 
 def _lines(view: View, tag: TagView) -> list[Line]:
     words = view.words
-    description = (tag.description_zh if words.language == "zh" else "") or tag.description
+    description = described(tag, words)
     span = "---"
     if tag.low is not None and tag.high is not None:
-        span = f"{tag.low:g} … {tag.high:g} {tag.unit_text}"
+        span = f"{tag.low:g} … {tag.high:g} {unit_of(tag)}"
     role = words(f"role.{tag.role}") if words.has(f"role.{tag.role}") else tag.role
     facts = [("tags.type", tag.type), ("tags.range", span), ("tags.access", tag.access)]
     if tag.access == "rw":

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from tui.model import View
-from tui.shown import format_age, show
+from tui.shown import described, format_age, show, unit_of
 from tui.widgets.cells import Cell
 from tui.widgets.rows import Column, Rows
 
@@ -22,7 +22,7 @@ class TagList(Rows[int]):
         Column("column.quality", 16),
         Column("column.age", 4, "right"),
         Column("column.source", 12, hide_below=74),
-        Column("column.text", -2, hide_below=116),
+        Column("column.description", -2, hide_below=116),
     )
     EMPTY = "tags.none"
 
@@ -41,16 +41,15 @@ class TagList(Rows[int]):
         shown = show(view, tag)
         point = view.values.get(key)
         age = format_age(view.now_ns - point.source_ns) if point and point.source_ns else ""
-        description = tag.description_zh if view.words.language == "zh" else ""
         mark = "✓" if key in self._marked else "w" if tag.access == "rw" else " "
         name = "title" if key in self._marked else "text"
         return (
             Cell(mark, "dim"),
             Cell(view.tags.short[key], name),
             Cell(shown.text, shown.style),
-            Cell(tag.unit_text, "label"),
+            Cell(unit_of(tag), "label"),
             Cell(f"{shown.mark} {shown.word}", "label" if shown.style == "value" else shown.style),
             Cell(age, "label" if shown.style == "value" else shown.style),
             Cell(tag.source, "dim"),
-            Cell(description or tag.description, "dim"),
+            Cell(described(tag, view.words), "dim"),
         )
