@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from runtime.clock import SECOND_NS, monotonic_ns
-from runtime.contract import Changes, Command, Event, Port, Value
+from runtime.contract import Changes, Command, Event, Port
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.kinds import Variable
 from softplc.core.scancore import ScanCore
 from softplc.core.thread import ScanThread, Scheduling
 from softplc.facts import OWNER, Facts
-from softplc.wiring import Wiring, fault_text, make_core, wire
+from softplc.wiring import FaultPolicy, Wiring, fault_text, make_core, wire
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,7 @@ class BridgeOptions:
 
     publish_ns: int = 20_000_000
     watchdog_ns: int = 0
-    hold_on_fault: bool = False
-    safe: Mapping[str, Value] | None = None
+    policy: FaultPolicy = field(default_factory=FaultPolicy)
 
 
 class Bridge:
@@ -51,18 +50,12 @@ class Bridge:
 
     async def run(self, port: Port) -> None:
         build = await asyncio.to_thread(self._make)
-        wiring = wire(port.tags, build.application, self._options.safe)
+        wiring = wire(port.tags, build.application, self._options.policy)
         errors = [each for each in wiring.problems if each.severity == "error"]
         if errors:
             first = errors[0]
             raise PlantError(f"{first.tag.path}: {first.text}", first.remedy or "run `ironworks check`")
-        core = await asyncio.to_thread(
-            make_core,
-            build,
-            wiring,
-            watchdog_limit_ns=self._options.watchdog_ns,
-            hold_on_fault=self._options.hold_on_fault,
-        )
+        core = await asyncio.to_thread(make_core, build, wiring, self._options.watchdog_ns)
         await _Live(port, build, wiring, core, self._options.publish_ns).run()
 
 

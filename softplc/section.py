@@ -14,6 +14,7 @@ from runtime.errors import Finding, Place
 
 if TYPE_CHECKING:
     from softplc.build import Build
+    from softplc.wiring import FaultPolicy
 
 
 class PlcConfig(Section):
@@ -69,8 +70,7 @@ class PlcPlugin:
         options = BridgeOptions(
             publish_ns=config.publish,
             watchdog_ns=config.watchdog,
-            hold_on_fault=config.on_fault == "hold",
-            safe=_safe(plant, config),
+            policy=_policy(plant, config),
         )
         return [Bridge(lambda: _build(plant, config), options)]
 
@@ -78,10 +78,7 @@ class PlcPlugin:
         """Return the PLC that virtual time drives."""
         from softplc.stepper import PlcStepper
 
-        build = _build(plant, config)
-        return [
-            PlcStepper(build, plant.tags, hold_on_fault=config.on_fault == "hold", safe=_safe(plant, config))
-        ]
+        return [PlcStepper(_build(plant, config), plant.tags, _policy(plant, config))]
 
 
 def _build(plant: Plant, config: PlcConfig) -> Build:
@@ -90,9 +87,11 @@ def _build(plant: Plant, config: PlcConfig) -> Build:
     return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc")
 
 
-def _safe(plant: Plant, config: PlcConfig) -> dict[str, Value]:
-    """Return the safe values by whole path."""
-    return {plant.tags[path].path: value for path, value in config.safe.items()}
+def _policy(plant: Plant, config: PlcConfig) -> FaultPolicy:
+    from softplc.wiring import FaultPolicy
+
+    safe = {plant.tags[path].path: value for path, value in config.safe.items()}
+    return FaultPolicy(config.on_fault == "hold", safe)
 
 
 def _check_safe(plant: Plant, config: PlcConfig, key: tuple[str | int, ...]) -> Iterator[Finding]:

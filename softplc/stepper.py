@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
 from runtime.clock import SECOND_NS
-from runtime.contract import Batch, Value
+from runtime.contract import Batch
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.watch import watch
 from softplc.facts import OWNER, Facts, TagLookup
-from softplc.wiring import fault_text, make_core, wire, writable
+from softplc.wiring import FaultPolicy, fault_text, make_core, wire, writable
 
 _WATCHDOG_NS = 5 * SECOND_NS
 
@@ -26,20 +26,13 @@ class PlcStepper:
 
     name = OWNER
 
-    def __init__(
-        self,
-        build: Build,
-        tags: TagLookup,
-        *,
-        hold_on_fault: bool = False,
-        safe: Mapping[str, Value] | None = None,
-    ) -> None:
-        wiring = wire(tags, build.application, safe)
+    def __init__(self, build: Build, tags: TagLookup, policy: FaultPolicy | None = None) -> None:
+        wiring = wire(tags, build.application, policy)
         errors = [each for each in wiring.problems if each.severity == "error"]
         if errors:
             raise PlantError(f"{errors[0].tag.path}: {errors[0].text}", errors[0].remedy)
         self._application = build.application
-        self._core = make_core(build, wiring, watchdog_limit_ns=_WATCHDOG_NS, hold_on_fault=hold_on_fault)
+        self._core = make_core(build, wiring, _WATCHDOG_NS)
         watch(self._core)
         self._facts = Facts(tags)
         self._facts_due_ns = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from runtime.contract import Access, DataType, Tag, Value
+from runtime.contract import Access, DataType, Quality, Tag, Value
 from softplc.application import Application, Symbol, TaskInfo, UnknownPathError
 from softplc.build import Build
 from softplc.core.elf import load
@@ -35,22 +35,49 @@ class Problem:
     severity: str = "error"
 
 
+@dataclass(frozen=True, slots=True)
+class FaultPolicy:
+    """What becomes of the outputs of a task that a fault has stopped.
+
+    Attributes:
+        hold: they keep their last value; else they take their safe value.
+        safe: safe value by tag path; 0 or FALSE where not given.
+    """
+
+    hold: bool = False
+    safe: Mapping[str, Value] = field(default_factory=dict)
+
+    def raw(self, tag: Tag) -> int:
+        """Return the safe value's raw pattern."""
+        value = self.safe.get(tag.path, 0)
+        return tag.data_type.encode(bool(value) if tag.data_type is DataType.BOOL else value)
+
+    def quality(self, tag: Tag) -> Quality:
+        """Return the quality that the tag then has.
+
+        Drivers write good values only: a safe value on its way to a device is an override.
+        """
+        reaches_device = bool(tag.device) and not self.hold
+        return Quality.GOOD_LOCAL_OVERRIDE if reaches_device else Quality.BAD_DEVICE_FAILURE
+
+
 @dataclass(slots=True)
 class Wiring:
     """Every tag that the program reads or produces, and the problems with the rest."""
 
+    policy: FaultPolicy
     inputs: list[Bound] = field(default_factory=list)
     outputs: list[Bound] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
-def wire(tags: Iterable[Tag], application: Application, safe: Mapping[str, Value] | None = None) -> Wiring:
+def wire(tags: Iterable[Tag], application: Application, policy: FaultPolicy | None = None) -> Wiring:
     """Bind every tag that names a variable.
 
     A tag that the PLC is not the source of is an input; one that it is the source of, an output.
-    `safe` gives the value of an output, by tag path, while its task stands still; else 0 or FALSE.
     """
-    wiring = Wiring()
+    policy = policy or FaultPolicy()
+    wiring = Wiring(policy)
     writers: dict[tuple[int, int], Tag] = {}
     for tag in tags:
         if not tag.variable:
@@ -74,9 +101,8 @@ def wire(tags: Iterable[Tag], application: Application, safe: Mapping[str, Value
             continue
         variable = Variable.of(symbol.offset, _TYPES[symbol.type], symbol.bit)
         if produced:
-            value = (safe or {}).get(tag.path, 0)
-            pattern = tag.data_type.encode(bool(value) if tag.data_type is DataType.BOOL else value)
-            wiring.outputs.append(Bound(tag.id, variable, _owners(symbol, application), pattern))
+            owners = _owners(symbol, application)
+            wiring.outputs.append(Bound(tag.id, variable, owners, policy.raw(tag), policy.quality(tag)))
         else:
             writers[place] = tag
             wiring.inputs.append(Bound(tag.id, variable))
@@ -149,9 +175,7 @@ def interval_ns(task: TaskInfo, application: Application) -> int:
     return task.interval_ns or fastest
 
 
-def make_core(
-    build: Build, wiring: Wiring, *, watchdog_limit_ns: int = 0, hold_on_fault: bool = False
-) -> ScanCore:
+def make_core(build: Build, wiring: Wiring, watchdog_limit_ns: int = 0) -> ScanCore:
     """Load a build into this process; limit 0 means ten intervals, at least 100 ms."""
     application = build.application
     program = load(application.object_code)
@@ -171,7 +195,7 @@ def make_core(
         tasks,
         wiring.inputs,
         wiring.outputs,
-        hold_on_fault=hold_on_fault,
+        hold_on_fault=wiring.policy.hold,
         code=program,
     )
 

@@ -261,7 +261,7 @@ class Exchange:
         values = fn.at(scratch, ctypes.sizeof(Snapshot))
         faults = snapshot["fault_mask"]
         at_ns = b.add(snapshot["at_ns"], control["source_offset_ns"])
-        slots, bad = control.pointer("outputs"), b.trunc(control["bad_quality"], i32)
+        slots = control.pointer("outputs")
         shown_raw, shown_quality = control.pointer("shown_raw"), control.pointer("shown_quality")
         ids, raws, qualities, times = (
             control.pointer(name) for name in ("out_ids", "out_raw", "out_quality", "out_at")
@@ -272,7 +272,8 @@ class Exchange:
         with fn.each(control["output_count"]) as index:
             slot = fn.element(slots, index, Slot)
             raw = fn.load(fn.at(values, index, i64))
-            quality = b.select(fn.any_bit(slot["mask"], faults), bad, i32(0))
+            stopped = fn.any_bit(slot["mask"], faults)
+            quality = b.select(stopped, b.trunc(slot["quality"], i32), i32(0))
             old_raw, old_quality = fn.at(shown_raw, index, i64), fn.at(shown_quality, index, i32)
             changed = b.or_(
                 b.icmp_signed("!=", raw, fn.load(old_raw)),

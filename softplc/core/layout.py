@@ -31,7 +31,7 @@ class Control(ctypes.Structure):
         "in_ids", "in_raw", "in_quality", "out_ids", "out_raw", "out_quality", "out_at",
         "shown_raw", "shown_quality", "scratch",
         "image_size", "task_count", "input_count", "output_count", "key_count", "ring_stride",
-        "hold_on_fault", "bad_quality", "wall_offset_ns", "source_offset_ns", "monitor_ns",
+        "hold_on_fault", "wall_offset_ns", "source_offset_ns", "monitor_ns",
         "scans", "fault_mask", "held", "retries", "collected", "aborts",
         "stop", "ended",
         "ready", "filling", "latched",
@@ -58,9 +58,10 @@ class Slot(ctypes.Structure):
     Attributes:
         mask: tasks whose fault makes an output invalid, one bit a task.
         safe: pattern published instead while one of these is stopped.
+        quality: quality that it then has.
     """
 
-    _fields_ = _words("offset", "kind", "bit", "key", "mask", "safe")
+    _fields_ = _words("offset", "kind", "bit", "key", "mask", "safe", "quality")
 
 
 class Write(ctypes.Structure):

@@ -45,12 +45,14 @@ class Bound:
     Attributes:
         tasks: names of the tasks whose fault makes an output invalid.
         safe: raw pattern published instead while one of these stands still.
+        fault_quality: quality that it then has.
     """
 
     key: int
     variable: Variable
     tasks: frozenset[str] = frozenset()
     safe: int = 0
+    fault_quality: int = Quality.BAD_DEVICE_FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,6 @@ class ScanCore:
         self._control.key_count = keys
         self._control.ring_stride = stride
         self._control.hold_on_fault = int(hold_on_fault)
-        self._control.bad_quality = int(Quality.BAD_DEVICE_FAILURE)
         self._control.filling, self._control.latched = 1, 2
         self._views["image"][:] = np.frombuffer(image, np.uint8)
         self._views["shown_quality"][:] = _UNSEEN_QUALITY
@@ -156,6 +157,7 @@ class ScanCore:
             _place(slot, bound)
             slot.mask = sum(self._masks[name] for name in bound.tasks)
             slot.safe = _signed(bound.safe)
+            slot.quality = bound.fault_quality
 
     # Values in and out.
 

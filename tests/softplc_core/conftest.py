@@ -13,7 +13,7 @@ from softplc import facts
 from softplc.build import Build
 from softplc.core.loop import emit_core
 from softplc.core.thread import ScanThread
-from softplc.wiring import make_core, wire
+from softplc.wiring import FaultPolicy, make_core, wire
 
 ROOT = "site/area/line"
 
@@ -51,6 +51,7 @@ def plant_tags():
                     variable=variable,
                     source="operator" if direction == "in" else "plc",
                     access=Access.READ_WRITE if direction == "rw" else Access.READ,
+                    device="remote_io" if direction == "device" else "",
                 )
             )
         return TagList([*tags, *facts.declare().tags], ROOT)
@@ -63,10 +64,10 @@ def scanning():
     """A context in which a program scans: yields the core and its thread, and always stops both."""
 
     @contextmanager
-    def scanning(build, tags, **options):
-        wiring = wire(tags, build.application)
+    def scanning(build, tags, hold=False, watchdog_limit_ns=0):
+        wiring = wire(tags, build.application, FaultPolicy(hold))
         assert not wiring.problems
-        core = make_core(build, wiring, **options)
+        core = make_core(build, wiring, watchdog_limit_ns)
         thread = ScanThread(core)
         thread.start(time.time_ns())
         try:

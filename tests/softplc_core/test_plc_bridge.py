@@ -11,6 +11,7 @@ from runtime.contract import Quality
 from runtime.errors import PlantError
 from runtime.testing import FakePort
 from softplc.bridge import Bridge, BridgeOptions
+from softplc.wiring import FaultPolicy
 
 SOURCE = """
 PROGRAM Main
@@ -144,8 +145,8 @@ def test_a_fault_is_an_event_bad_quality_degraded_health_and_an_alarm_tag(runnin
 
 def test_configured_safe_values_replace_those_of_a_stopped_task(running):
     async def main():
-        safe = {"site/area/line/quotient": -1}
-        async with running(safe=safe) as port:
+        policy = FaultPolicy(safe={"site/area/line/quotient": -1})
+        async with running(policy=policy) as port:
             await port.command("divisor", 0)
             await eventually(lambda: port.emitted)
             tag = port.tags["quotient"]

@@ -174,7 +174,7 @@ def test_an_endless_loop_does_not_hang_a_test(compiled, plant_tags):
     END_RESOURCE END_CONFIGURATION
     """
     build = compiled(source)
-    core = make_core(build, wire(plant_tags(), build.application), watchdog_limit_ns=100_000_000)
+    core = make_core(build, wire(plant_tags(), build.application), 100_000_000)
     watch(core)
     began = time.monotonic()
     core.step(START_NS)

@@ -44,6 +44,7 @@ TWO_TASK_TAGS = {
     "quick_n": ("LINT", "Quick.n", "out"),
     "slow_n": ("LINT", "Slow.n", "out"),
     "slow_out": ("DINT", "Slow.out", "out"),
+    "valve": ("DINT", "Slow.out", "device"),
     "d": ("DINT", "Slow.d", "rw"),
     "hang": ("BOOL", "Slow.hang", "rw"),
 }
@@ -175,9 +176,20 @@ def test_outputs_of_a_faulted_task_are_safe_and_bad(compiled, plant_tags, scanni
         assert rows[tags["quick_n"].id].quality == Quality.GOOD
 
 
+def test_a_safe_value_on_its_way_to_a_device_is_one_that_drivers_write(compiled, plant_tags, scanning, until):
+    build, tags = compiled(TWO_TASKS), plant_tags(**TWO_TASK_TAGS)
+    with scanning(build, tags) as (core, _):
+        until(lambda: core.stats().tasks[1].scans > 2)
+        core.write(place(tags, build, "d"), 0)
+        until(core.faults)
+        rows = {row.id: row for row in until(core.collect)}
+        assert rows[tags["valve"].id].raw == 0
+        assert rows[tags["valve"].id].quality == Quality.GOOD_LOCAL_OVERRIDE
+
+
 def test_outputs_hold_where_that_is_asked_for(compiled, plant_tags, scanning, until):
     build, tags = compiled(TWO_TASKS), plant_tags(**TWO_TASK_TAGS)
-    with scanning(build, tags, hold_on_fault=True) as (core, _):
+    with scanning(build, tags, hold=True) as (core, _):
         until(lambda: core.stats().tasks[1].scans > 2)
         core.collect()
         core.write(place(tags, build, "d"), 0)
