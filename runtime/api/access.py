@@ -33,7 +33,7 @@ class Callers:
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def of(self, connection: HTTPConnection) -> Actor:
-        """Return who is calling.
+        """Return who is calling: whose secret it shows, else whose process it is, else nobody in particular.
 
         Raises:
             Refused: the name or the secret is wrong.

@@ -54,7 +54,6 @@ class ApiServer:
             proxy_headers=False,
             server_header=False,
             limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=_STOP_S,
         )
         config.load()
         server = uvicorn.Server(config)
@@ -66,7 +65,13 @@ class ApiServer:
             await server.main_loop()
         finally:
             try:
-                await server.shutdown(sockets=self._registration.sockets)
+                async with asyncio.timeout(_STOP_S):
+                    await server.shutdown(sockets=self._registration.sockets)
+            except TimeoutError:  # clients that do not read: what waits for them is dropped
+                for connection in list(server.server_state.connections):
+                    connection.transport.abort()
+                for task in list(server.server_state.tasks):
+                    task.cancel()
             finally:
                 self._registration.release()
 

@@ -60,11 +60,13 @@ def _all(plant: str | None) -> Iterator[Check]:
     there = running()
     yield _instances(there)
     file = None if plant and "://" in plant else plant_file(plant)
+    mains = [each for each in there if not each.rack]
+    if file is None and plant is None and len(mains) == 1:
+        file = Path(mains[0].file)
     if file is None:
         yield _disk(Path.cwd())
         return
-    mine = next((each for each in there if each.file == str(file)), None)
-    yield from _plant(file, mine)
+    yield from _plant(file, next((each for each in there if each.file == str(file)), None))
 
 
 def _python() -> Check:
@@ -91,6 +93,8 @@ def _clock() -> Check:
 def _realtime() -> Check:
     import os
 
+    if not hasattr(os, "sched_setscheduler"):
+        return Check("real time", _WARN, "this system has no SCHED_FIFO: PLC scans have more jitter")
     policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

@@ -183,11 +183,14 @@ def runtime_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def secret() -> str:
+    return hash_secret("hops & malt")
+
+
 @pytest.fixture
-def folder(tmp_path: Path, runtime_home: Path) -> Path:
-    (tmp_path / "plant.yaml").write_text(
-        PLANT.format(port=0, secret=hash_secret("hops & malt")), encoding="utf-8"
-    )
+def folder(tmp_path: Path, runtime_home: Path, secret: str) -> Path:
+    (tmp_path / "plant.yaml").write_text(PLANT.format(port=0, secret=secret), encoding="utf-8")
     (tmp_path / "tags.csv").write_text(TAGS)
     (tmp_path / "alarms.yaml").write_text(ALARMS, encoding="utf-8")
     return tmp_path

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from contextlib import aclosing
 from typing import Any
 
@@ -160,6 +161,37 @@ def test_alarms_that_a_slow_client_lost_close_its_stream(desk: Any, monkeypatch:
                 await _drain(websocket.recv)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1013
+
+    asyncio.run(main())
+
+
+def test_clients_that_never_read_cost_little_and_do_not_hold_up_the_stop(desk: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with desk.serving() as endpoint:
+            reader, writer = await asyncio.open_unix_connection(endpoint.socket, limit=1024)
+            request = (
+                b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            )
+            request += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n"
+            writer.write(request)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.pause_reading()
+            wanted = b'{"tags":["**"],"interval_ms":50}'
+            writer.write(bytes([0x81, 0x80 | len(wanted), 0, 0, 0, 0]) + wanted)
+            await desk.until(lambda: [each for each in desk.bus._subscriptions if isinstance(each, Mailbox)])
+            desk.port.set("tank/batch", "x" * 2_000_000)
+            tracemalloc.start()
+            for number in range(300):
+                desk.port.set("tank/batch", f"{number}" + "x" * 1_000_000)
+                desk.port.set("pump/count", number)
+                await desk.clock.sleep(0.005)
+            grown, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert grown < 30_000_000
+            stopping = loop.time()
+        assert loop.time() - stopping < 2
+        writer.close()
 
     asyncio.run(main())
 
