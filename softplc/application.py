@@ -21,7 +21,7 @@ _SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True, dict=True):
     """The shape of a type in memory.
 
     Attributes:
@@ -155,7 +155,8 @@ class Application(msgspec.Struct, frozen=True, dict=True):
             return found
         root, shape, _offset = found
         raise UnknownPathError(
-            f"{root.path} is a {shape.name}", "name one of its elements" if shape.kind == "array" else "name a member"
+            f"{root.path} is a {shape.name}",
+            "name one of its elements" if shape.kind == "array" else "name a member",
         )
 
     def find(self, path: str) -> Symbol | tuple[Root, Shape, int]:
@@ -206,15 +207,23 @@ class Application(msgspec.Struct, frozen=True, dict=True):
     def _direct(self, path: str) -> Symbol:
         found = _ADDRESS.fullmatch(path)
         region = self.regions.get(found.group(1).upper()) if found else None
-        if found is None or region is None or ((found.group(4) is None) == (found.group(2).upper() in ("X", ""))):
+        if (
+            found is None
+            or region is None
+            or ((found.group(4) is None) == (found.group(2).upper() in ("X", "")))
+        ):
             raise UnknownPathError(f"{path!r} is no direct address", "write %IX0.0, %QW4 or %MD8")
         number = int(found.group(3))
         bits = found.group(4) is not None
         size, type_ = (1, "BOOL") if bits else _SIZES[found.group(2).upper()]
         if number + size > region.size:
-            raise UnknownPathError(f"{path} is outside the process image", f"it has {region.size} bytes there")
+            raise UnknownPathError(
+                f"{path} is outside the process image", f"it has {region.size} bytes there"
+            )
         bit = int(found.group(4)) if bits else -1
-        return Symbol(path.upper(), region.offset + number, bit, size, type_, "DIRECT", path.upper(), False, type_)
+        return Symbol(
+            path.upper(), region.offset + number, bit, size, type_, "DIRECT", path.upper(), False, type_
+        )
 
     def simulator(self) -> Simulator:
         """Return a simulator with a fresh image."""
@@ -238,7 +247,9 @@ class Application(msgspec.Struct, frozen=True, dict=True):
         try:
             return msgspec.msgpack.decode(data[len(MAGIC) + 1 :], type=cls)
         except msgspec.MsgspecError as exc:
-            raise PlantError(f"the compiled application is damaged: {exc}", "compile the sources again") from exc
+            raise PlantError(
+                f"the compiled application is damaged: {exc}", "compile the sources again"
+            ) from exc
 
     def __reduce__(self) -> tuple[object, tuple[bytes]]:
         return (Application.from_bytes, (self.to_bytes(),))
@@ -302,7 +313,9 @@ def index_texts(ranges: tuple[tuple[int, int], ...]) -> Iterator[str]:
 def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Symbol:
     address = root.address if path == root.path else None
     bit = root.bit if path == root.path else -1
-    return Symbol(path, offset, bit, shape.size, shape.type, section, address, root.retain, shape.name, shape.values)
+    return Symbol(
+        path, offset, bit, shape.size, shape.type, section, address, root.retain, shape.name, shape.values
+    )
 
 
 def _element(shape: Shape, text: str, path: str) -> int:

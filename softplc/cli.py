@@ -121,7 +121,9 @@ def _known_program(application: Application, program: str) -> None:
 
     names = [name for task in application.tasks for name in task.programs]
     if program.casefold() not in (name.casefold() for name in names):
-        raise PlantError(f"there is no program instance {program}", f"there are: {', '.join(names) or 'none'}")
+        raise PlantError(
+            f"there is no program instance {program}", f"there are: {', '.join(names) or 'none'}"
+        )
 
 
 def _assign(simulator: Simulator, assignment: str) -> None:

@@ -29,9 +29,7 @@ class Diagnostic:
         """Return the same finding with file, line and column."""
         source = sources.at(self.at)
         line, column = source.place(self.at)
-        return replace(
-            self, file=source.name, line=line, column=column, source_line=source.line_text(line)
-        )
+        return replace(self, file=source.name, line=line, column=column, source_line=source.line_text(line))
 
     def render(self) -> str:
         """Return the text people read: place, message, source line with carets, remedy."""

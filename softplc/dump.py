@@ -41,7 +41,9 @@ def _add(simulator: Simulator, values: dict[str, Any], path: str, shape: Shape, 
         values[path] = _leaf(simulator, shape, offset)
 
 
-def _list(simulator: Simulator, element: Shape, shape: Shape, rank: int, offset: int) -> tuple[list[Any], int]:
+def _list(
+    simulator: Simulator, element: Shape, shape: Shape, rank: int, offset: int
+) -> tuple[list[Any], int]:
     """Return the nested list of one dimension, and the offset after it."""
     low, high = shape.ranges[rank]
     items: list[Any] = []

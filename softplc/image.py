@@ -58,7 +58,9 @@ def write_value(image: memoryview, symbol: Symbol, value: Any) -> None:
     if symbol.values and isinstance(value, str):
         by_key = {name.casefold(): number for name, number in symbol.values.items()}
         if value.casefold() not in by_key:
-            raise PlantError(f"{value!r} is no value of {symbol.declared}", f"it has {', '.join(symbol.values)}")
+            raise PlantError(
+                f"{value!r} is no value of {symbol.declared}", f"it has {', '.join(symbol.values)}"
+            )
         value = by_key[value.casefold()]
     if not isinstance(value, int | float):
         raise PlantError(f"{symbol.path} is {symbol.type}: it cannot be {value!r}")

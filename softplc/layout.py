@@ -80,7 +80,9 @@ def parse_address(text: str) -> Address | None:
     bits = size.upper() in ("X", "")
     if bits != (bit is not None) or int(number) > MAX_ADDRESS:
         return None
-    return Address(region.upper(), int(number), int(bit) if bit else 0 if bits else -1, ADDRESS_SIZES[size.upper()])
+    return Address(
+        region.upper(), int(number), int(bit) if bit else 0 if bits else -1, ADDRESS_SIZES[size.upper()]
+    )
 
 
 def format_of(type_: Elementary) -> str:
@@ -121,7 +123,9 @@ class Sizes:
             if variable.section == "VAR_EXTERNAL" or variable.type is None:
                 continue
             self.type(variable.type)
-            in_local = variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR")
+            in_local = variable.section == "VAR_TEMP" or (
+                pou.kind == "FUNCTION" and variable.section == "VAR"
+            )
             pointer = variable.section == "VAR_IN_OUT"
             size = POINTER_SIZE if pointer else variable.type.size
             align = POINTER_SIZE if pointer else variable.type.align
@@ -188,7 +192,11 @@ class Sizes:
         """Write the initial values of an instance or a function's frame."""
         for variable in pou.variables.values():
             local = variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR")
-            if variable.type is not None and not local and variable.section not in ("VAR_EXTERNAL", "VAR_IN_OUT"):
+            if (
+                variable.type is not None
+                and not local
+                and variable.section not in ("VAR_EXTERNAL", "VAR_IN_OUT")
+            ):
                 self.write(data, variable.offset, variable.type, variable.init)
 
     def frame(self, pou: Pou) -> bytes:
@@ -200,7 +208,9 @@ class Sizes:
         """Return the initial bytes of a routine's own stack frame."""
         data = bytearray(pou.local_size)
         for variable in pou.variables.values():
-            in_local = variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR")
+            in_local = variable.section == "VAR_TEMP" or (
+                pou.kind == "FUNCTION" and variable.section == "VAR"
+            )
             if in_local and variable.type is not None:
                 self.write(data, variable.offset, variable.type, variable.init)
         return bytes(data)
@@ -285,7 +295,9 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     for instance in instances:
         layout.programs[instance] = {}
         owners += [(instance, each) for each in instance.pou.variables.values()]
-    owners = [(i, v) for i, v in owners if v.section not in ("VAR_TEMP", "VAR_EXTERNAL") and v.type is not None]
+    owners = [
+        (i, v) for i, v in owners if v.section not in ("VAR_TEMP", "VAR_EXTERNAL") and v.type is not None
+    ]
     retained = [(i, v) for i, v in owners if not v.address and (v.retain or sizes.retained(v.type))]
     plain = [(i, v) for i, v in owners if not v.address and not (v.retain or sizes.retained(v.type))]
     located = [(i, v) for i, v in owners if v.address]
@@ -335,7 +347,9 @@ def _process_image(project: Project, layout: Layout) -> None:
         layout.size += size
 
 
-def _place(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable) -> None:
+def _place(
+    layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable
+) -> None:
     type_ = variable.type
     if type_ is None:
         return
@@ -349,7 +363,9 @@ def _place(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | N
         layout.programs[instance][variable] = (offset, -1)
 
 
-def _locate(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable) -> None:
+def _locate(
+    layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable
+) -> None:
     address = parse_address(variable.address)
     if address is None or variable.type is None:
         return

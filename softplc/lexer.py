@@ -9,13 +9,67 @@ from softplc.diagnostics import Diagnostic
 from softplc.source import Source
 
 KEYWORDS = frozenset(
-    """
-    ARRAY AT BY CASE CONFIGURATION CONSTANT CONTINUE DO ELSE ELSIF END_CASE END_CONFIGURATION END_FOR
-    END_FUNCTION END_FUNCTION_BLOCK END_IF END_PROGRAM END_REPEAT END_RESOURCE END_STRUCT END_TYPE END_VAR
-    END_WHILE EXIT FOR FUNCTION FUNCTION_BLOCK IF NON_RETAIN OF PERSISTENT PROGRAM REPEAT RESOURCE RETAIN
-    RETURN STRUCT THEN TO TYPE UNTIL VAR VAR_ACCESS VAR_CONFIG VAR_EXTERNAL VAR_GLOBAL VAR_INPUT VAR_IN_OUT
-    VAR_OUTPUT VAR_TEMP WHILE WITH AND OR XOR NOT MOD TRUE FALSE
-    """.split()
+    [
+        "ARRAY",
+        "AT",
+        "BY",
+        "CASE",
+        "CONFIGURATION",
+        "CONSTANT",
+        "CONTINUE",
+        "DO",
+        "ELSE",
+        "ELSIF",
+        "END_CASE",
+        "END_CONFIGURATION",
+        "END_FOR",
+        "END_FUNCTION",
+        "END_FUNCTION_BLOCK",
+        "END_IF",
+        "END_PROGRAM",
+        "END_REPEAT",
+        "END_RESOURCE",
+        "END_STRUCT",
+        "END_TYPE",
+        "END_VAR",
+        "END_WHILE",
+        "EXIT",
+        "FOR",
+        "FUNCTION",
+        "FUNCTION_BLOCK",
+        "IF",
+        "NON_RETAIN",
+        "OF",
+        "PERSISTENT",
+        "PROGRAM",
+        "REPEAT",
+        "RESOURCE",
+        "RETAIN",
+        "RETURN",
+        "STRUCT",
+        "THEN",
+        "TO",
+        "TYPE",
+        "UNTIL",
+        "VAR",
+        "VAR_ACCESS",
+        "VAR_CONFIG",
+        "VAR_EXTERNAL",
+        "VAR_GLOBAL",
+        "VAR_INPUT",
+        "VAR_IN_OUT",
+        "VAR_OUTPUT",
+        "VAR_TEMP",
+        "WHILE",
+        "WITH",
+        "AND",
+        "OR",
+        "XOR",
+        "NOT",
+        "MOD",
+        "TRUE",
+        "FALSE",
+    ]
 )
 
 

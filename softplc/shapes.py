@@ -28,14 +28,22 @@ class Shapes:
     def _build(self, type_: Type) -> Shape:
         scalar = scalar_of(type_)
         if scalar is not None:
-            values = {name: number for name, number in type_.values.values()} if isinstance(type_, Enum) else {}
+            values = (
+                {name: number for name, number in type_.values.values()} if isinstance(type_, Enum) else {}
+            )
             return Shape("scalar", scalar.name, type_.name, scalar.size, values=values)
         if isinstance(type_, String):
             return Shape("string", "STRING", type_.name, type_.size)
         if isinstance(type_, Array):
             element = self.of(type_.element)
             return Shape(
-                "array", type_.name, type_.name, type_.size, ranges=type_.ranges, element=element, stride=type_.stride
+                "array",
+                type_.name,
+                type_.name,
+                type_.size,
+                ranges=type_.ranges,
+                element=element,
+                stride=type_.stride,
             )
         members: list[tuple[str, int, int, str]] = []
         if isinstance(type_, Struct):

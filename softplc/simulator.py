@@ -95,7 +95,9 @@ class Simulator:
     def _read_shape(self, shape: Shape, offset: int) -> Any:
         shapes = self.application.shapes
         if shape.kind == "struct":
-            return {name: self._read_shape(shapes[index], offset + at) for name, at, index, _ in shape.members}
+            return {
+                name: self._read_shape(shapes[index], offset + at) for name, at, index, _ in shape.members
+            }
         if shape.kind == "array":
             element = shapes[shape.element]
             count = shape.size // shape.stride if shape.stride else 0
@@ -132,7 +134,9 @@ class Simulator:
             wanted = "a list" if shape.kind == "array" else "a dict"
             raise PlantError(f"{path} is {shape.name}: it takes {wanted}, not {value!r}")
         else:
-            symbol = Symbol(path, offset, -1, shape.size, shape.type, "", None, False, shape.name, shape.values)
+            symbol = Symbol(
+                path, offset, -1, shape.size, shape.type, "", None, False, shape.name, shape.values
+            )
             write_value(self.image, symbol, value)
 
 

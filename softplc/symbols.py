@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from softplc.iectypes import Alias, BlockType, Enum, Type
 from softplc.syntax import ConfigurationDecl, Init, PouDecl, Scalar, TypeDecl, VarDecl
 
+
 @dataclass(slots=True, eq=False)
 class Variable:
     """A declared variable.

@@ -204,7 +204,9 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
         _mark(typer, argument)
         sign = "=>" if parameter.section == "VAR_OUTPUT" else ":="
         kind = "an output" if parameter.section == "VAR_OUTPUT" else "an input"
-        binding.problem("direction", f"{parameter.name} is {kind}", argument, f"write {parameter.name} {sign} ...")
+        binding.problem(
+            "direction", f"{parameter.name} is {kind}", argument, f"write {parameter.name} {sign} ..."
+        )
         return None
     return parameter
 
@@ -229,7 +231,9 @@ def _pass(typer: Expressions, binding: Binding, parameter: Variable, argument: A
 # Standard functions ------------------------------------------------------------------------------------
 
 
-def _plain_arguments(typer: Expressions, node: Call, binding: Binding, function: Function) -> list[Expr] | None:
+def _plain_arguments(
+    typer: Expressions, node: Call, binding: Binding, function: Function
+) -> list[Expr] | None:
     """Return the arguments in order of the parameters, or None."""
     names = [name for name, _ in function.parameters]
     slots: dict[int, Expr] = {}
@@ -332,7 +336,9 @@ def _capacity(function: Function, values: list[Expr]) -> int:
 
 
 def _wrong(binding: Binding, function: Function, value: Expr, wanted: str) -> None:
-    binding.problem("type", f"{function.name} takes {wanted}, not {value.type}", value, "convert the argument")
+    binding.problem(
+        "type", f"{function.name} takes {wanted}, not {value.type}", value, "convert the argument"
+    )
 
 
 def _generic(
@@ -394,9 +400,7 @@ def _operator_call(
     return type_
 
 
-def _conversion_call(
-    typer: Expressions, node: Call, binding: Binding, found: Conversion
-) -> Type | None:
+def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Conversion) -> Type | None:
     binding.conversion = found
     if len(node.arguments) != 1 or node.arguments[0].value is None or node.arguments[0].output:
         for argument in node.arguments:
@@ -433,4 +437,3 @@ def _trunc(typer: Expressions, node: Call, binding: Binding, expected: Type | No
     wish = base_of(expected)
     whole = isinstance(wish, Elementary) and wish.kind in ("int", "uint")
     return _conversion_call(typer, node, binding, Conversion(None, wish if whole and wish else DINT, True))
-

@@ -110,7 +110,9 @@ class Declarations:
     def _declare_pou(self, pou: Pou) -> None:
         decl = pou.decl
         if decl.kind == "FUNCTION":
-            result = Variable(decl.name, "RESULT", None, None, decl.name_at, decl.name_at + len(decl.name), pou=pou)
+            result = Variable(
+                decl.name, "RESULT", None, None, decl.name_at, decl.name_at + len(decl.name), pou=pou
+            )
             if decl.result is not None:
                 result.type, result.init = self.resolve(decl.result, pou)
             pou.result = result

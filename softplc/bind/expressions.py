@@ -83,7 +83,9 @@ def fits(expr: Expr, target: Type) -> bool:
     if not isinstance(base, Elementary):
         return False
     if base.kind == "real":
-        return base is not REAL or abs(fold.single(float(value))) != float("inf") or abs(value) == float("inf")
+        return (
+            base is not REAL or abs(fold.single(float(value))) != float("inf") or abs(value) == float("inf")
+        )
     if expr.type is REAL_LITERAL or base.kind not in ("int", "uint", "bits", "bool"):
         return False
     low, high = (target.low, target.high) if isinstance(target, Subrange) else base.limits

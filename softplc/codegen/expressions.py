@@ -204,7 +204,9 @@ class Expressions:
         if op in ("/", "MOD"):
             return self._divide(expr, type_, first, operands[1])
         if op == "ABS":
-            return self.add(f"call {kind} @llvm.abs.{kind}({kind} {first}, i1 false)") if type_.signed else first
+            return (
+                self.add(f"call {kind} @llvm.abs.{kind}({kind} {first}, i1 false)") if type_.signed else first
+            )
         if op in ("MAX", "MIN"):
             name = ("s" if type_.signed else "u") + op.lower()
             return self.add(f"call {kind} @llvm.{name}.{kind}({kind} {first}, {kind} {operands[1]})")
@@ -243,7 +245,9 @@ class Expressions:
                 return value
             narrow = self.add(f"trunc i64 {count} to {kind}") if type_.bits < 64 else count
             name = FOLDED_SHIFTS[op]
-            return self.add(f"call {kind} @llvm.{name}.{kind}({kind} {value}, {kind} {value}, {kind} {narrow})")
+            return self.add(
+                f"call {kind} @llvm.{name}.{kind}({kind} {value}, {kind} {value}, {kind} {narrow})"
+            )
         width = 1 if type_ is BOOL else type_.bits
         inside = self.add(f"icmp ult i64 {count}, {width}")
         safe = self.add(f"select i1 {inside}, i64 {count}, i64 0")
@@ -264,7 +268,9 @@ class Expressions:
         if expr.mode == "bits":
             return self.add(f"bitcast {before} {value} to {after}")
         if source.kind == "real" and target.kind == "real":
-            return self.add(f"{'fpext' if target.size > source.size else 'fptrunc'} {before} {value} to {after}")
+            return self.add(
+                f"{'fpext' if target.size > source.size else 'fptrunc'} {before} {value} to {after}"
+            )
         if source.kind == "real":
             suffix = intrinsic_suffix(source)
             if expr.mode == "round":

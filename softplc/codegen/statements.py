@@ -98,7 +98,9 @@ class Statements(Expressions):
             self._jump(node)
         elif isinstance(node, ir.Copy):
             source, target = self.address(node.source), self.address(node.target)
-            self.do(f"call void @llvm.memmove.p0.p0.i64(ptr {target}, ptr {source}, i64 {node.size}, i1 false)")
+            self.do(
+                f"call void @llvm.memmove.p0.p0.i64(ptr {target}, ptr {source}, i64 {node.size}, i1 false)"
+            )
         elif isinstance(node, ir.Fill):
             self.lines += self._filling(self.address(node.target), node.data)
         elif isinstance(node, ir.StorePointer):
@@ -125,7 +127,9 @@ class Statements(Expressions):
             target = self.address(node.target)
             self.do(f"call void @iw.str.append(ptr {target}, ptr {source}, i64 {start}, i64 {count})")
         elif node.style == "real":
-            value = self.value(node.value if node.value.type is LREAL else ir.Convert(LREAL, node.value, "wrap"))
+            value = self.value(
+                node.value if node.value.type is LREAL else ir.Convert(LREAL, node.value, "wrap")
+            )
             target = self.address(node.target)
             self.do(f"call void @iw.str.real(ptr {target}, double {value}, i32 {node.digits})")
         else:

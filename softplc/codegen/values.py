@@ -59,4 +59,6 @@ def intrinsic_suffix(type_: Elementary) -> str:
 
 def quoted(data: bytes) -> str:
     """Return bytes as an LLVM string constant."""
-    return "".join(f"\\{byte:02X}" if byte < 32 or byte > 126 or byte in (34, 92) else chr(byte) for byte in data)
+    return "".join(
+        f"\\{byte:02X}" if byte < 32 or byte > 126 or byte in (34, 92) else chr(byte) for byte in data
+    )

@@ -75,9 +75,7 @@ def _table() -> dict[str, Function]:
         Function("RIGHT", (("IN", "ANY_STRING"), ("L", "ANY_INT")), result="STRING"),
         Function("MID", (("IN", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")), result="STRING"),
         Function("CONCAT", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING")), result="STRING", repeats=True),
-        Function(
-            "INSERT", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING"), ("P", "ANY_INT")), result="STRING"
-        ),
+        Function("INSERT", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING"), ("P", "ANY_INT")), result="STRING"),
         Function("DELETE", (("IN", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")), result="STRING"),
         Function(
             "REPLACE",

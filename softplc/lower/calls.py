@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, String, Struct, Subrange, Type, Array
+from softplc.iectypes import BOOL, Array, String, Struct, Subrange, Type
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard

@@ -116,4 +116,3 @@ def simple(value: ir.Expr) -> bool:
     if isinstance(value, ir.Op):
         return value.op not in ("/", "MOD", "**") and all(simple(each) for each in value.args)
     return False
-

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, INT, LINT, LREAL, LTIME, LWORD, ULINT, Elementary, Enum, String, Type, base_of
+from softplc.iectypes import (
+    BOOL,
+    INT,
+    LINT,
+    LREAL,
+    LTIME,
+    LWORD,
+    ULINT,
+    Elementary,
+    Enum,
+    String,
+    Type,
+    base_of,
+)
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.strings import Strings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, LINT, REAL, ULINT, Elementary, Enum, String, base_of
+from softplc.iectypes import BOOL, INT, LINT, REAL, ULINT, Elementary, Enum, String, base_of
 from softplc.layout import encode
 from softplc.lower.context import Context, LoweringError
 from softplc.lower.conversions import convert
@@ -75,7 +75,7 @@ class Strings(Context):
         if name == "LEFT":
             return [*prelude, ir.Append(result, place, zero, numbers[0])]
         if name == "RIGHT":
-            length = ir.Convert(LINT, ir.Query(LINT, "length", (place,)), "wrap")
+            length: ir.Expr = ir.Convert(LINT, ir.Query(INT, "length", (place,)), "wrap")
             count = ir.Op(LINT, "MAX", (numbers[0], zero))
             start = ir.Op(LINT, "MAX", (ir.Op(LINT, "-", (length, count)), zero))
             return [*prelude, ir.Append(result, place, start, count)]
@@ -128,4 +128,3 @@ def _constant(text: str) -> ir.Text:
 
 def _capacity(node: Expr) -> int:
     return node.type.capacity if isinstance(node.type, String) else 254
-

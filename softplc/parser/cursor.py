@@ -67,8 +67,17 @@ class Cursor:
         shown = "end of file" if token.kind == "end" else repr(token.text)
         if not remedy and token.kind == "kw" and expected.endswith("name"):
             remedy = f"{token.key} is a keyword: choose another name"
-        self.note("ST1010", f"expected {expected}, found {shown}", token.at, max(token.end, token.at + 1), remedy)
+        self.note(
+            "ST1010", f"expected {expected}, found {shown}", token.at, max(token.end, token.at + 1), remedy
+        )
         return SyntaxFault()
+
+    def treat_as_name(self, key: str) -> None:
+        """Let a keyword be a name from here on, so that one mistake is told once."""
+        for i in range(self.position, len(self.tokens)):
+            if self.tokens[i].kind == "kw" and self.tokens[i].key == key:
+                self.tokens[i] = self.tokens[i]._replace(kind="id")
+        self.token = self.tokens[self.position]
 
     def expect_op(self, text: str) -> Token:
         if self.at_op(text):
@@ -128,4 +137,3 @@ class Cursor:
 
     def leave(self) -> None:
         self.depth = max(0, self.depth - 1)
-

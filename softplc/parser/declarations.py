@@ -5,6 +5,7 @@ Source: IEC 61131-3:2013, 6.4 to 6.8.
 
 from __future__ import annotations
 
+from softplc.lexer import Token
 from softplc.parser.cursor import SyntaxFault
 from softplc.parser.statements import POU_STARTS, Statements
 from softplc.syntax import (
@@ -37,7 +38,7 @@ VAR_KEYWORDS = (
     "VAR_GLOBAL",
     "VAR_EXTERNAL",
 )
-CONFIGURATION_PARTS = ("RESOURCE", "END_RESOURCE", "END_CONFIGURATION", "PROGRAM", "VAR_GLOBAL")
+MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
 
 class Declarations(Statements):
@@ -232,7 +233,12 @@ class Declarations(Statements):
     def _var_block(self) -> VarBlock:
         start = self.advance()
         constant = retain = False
-        while self.token.kind == "kw" and self.token.key in ("CONSTANT", "RETAIN", "NON_RETAIN", "PERSISTENT"):
+        while self.token.kind == "kw" and self.token.key in (
+            "CONSTANT",
+            "RETAIN",
+            "NON_RETAIN",
+            "PERSISTENT",
+        ):
             key = self.advance().key
             constant |= key == "CONSTANT"
             retain |= key in ("RETAIN", "PERSISTENT")
@@ -263,9 +269,9 @@ class Declarations(Statements):
             return []
 
     def _plain_declaration(self) -> list[VarDecl]:
-        names = [self.expect_name("a variable name")]
+        names = [self._variable_name()]
         while self.take_op(","):
-            names.append(self.expect_name("a variable name"))
+            names.append(self._variable_name())
         address, address_at = "", 0
         if self.take_keyword("AT"):
             if self.token.kind != "direct":
@@ -277,6 +283,14 @@ class Declarations(Statements):
         init = self.initialiser() if self.take_op(":=") else None
         self.semicolon()
         return [VarDecl(n.at, n.end, n.text, spec, init, address, address_at) for n in names]
+
+    def _variable_name(self) -> Token:
+        """Take a name; a keyword that stands clearly for one is told once and then is one."""
+        token = self.token
+        if token.kind == "kw" and token.key in MISTAKEN and self.peek().text in (":", ","):
+            self.fail("a variable name")
+            self.treat_as_name(token.key)
+        return self.expect_name("a variable name")
 
     # Program organisation units ------------------------------------------------------------------
 
@@ -297,7 +311,11 @@ class Declarations(Statements):
             if self.token.kind == "kw" and self.token.key.startswith("VAR"):
                 raise self.fail(end, "declarations stand before the first statement")
             self.fail(end)
-            if self.token.kind == "kw" and self.token.key in ("END_FUNCTION", "END_FUNCTION_BLOCK", "END_PROGRAM"):
+            if self.token.kind == "kw" and self.token.key in (
+                "END_FUNCTION",
+                "END_FUNCTION_BLOCK",
+                "END_PROGRAM",
+            ):
                 self.advance()
         self.take_op(";")
         return PouDecl(start.at, self.previous_end, start.key, name.text, name.at, result, blocks, body)
@@ -340,13 +358,17 @@ class Declarations(Statements):
         return resource
 
     def _resource_part(self, resource: ResourceDecl) -> bool:
-        if self.token.kind == "id" and self.token.key == "TASK":
-            resource.tasks.append(self._task())
-            return True
-        if self.at_keyword("PROGRAM"):
-            resource.instances.append(self._instance())
-            return True
-        return False
+        task = self.token.kind == "id" and self.token.key == "TASK"
+        if not task and not self.at_keyword("PROGRAM"):
+            return False
+        try:
+            if task:
+                resource.tasks.append(self._task())
+            else:
+                resource.instances.append(self._instance())
+        except SyntaxFault:
+            self.skip_to("END_RESOURCE", "END_CONFIGURATION", "PROGRAM", "RESOURCE")
+        return True
 
     def _task(self) -> TaskDecl:
         self.advance()
@@ -389,4 +411,3 @@ class Declarations(Statements):
         return InstanceDecl(
             name.at, name.end, name.text, task, task_at, type_name.text, type_name.at, arguments
         )
-

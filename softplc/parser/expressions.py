@@ -43,7 +43,9 @@ PRECEDENCE = {
 }
 UNARY_PRECEDENCE = 8
 OPERATOR_FUNCTIONS = ("AND", "OR", "XOR", "MOD")
-TYPED_INTS = frozenset("SINT INT DINT LINT USINT UINT UDINT ULINT BYTE WORD DWORD LWORD".split())
+TYPED_INTS = frozenset(
+    ["SINT", "INT", "DINT", "LINT", "USINT", "UINT", "UDINT", "ULINT", "BYTE", "WORD", "DWORD", "LWORD"]
+)
 TYPED_REALS = frozenset({"REAL", "LREAL"})
 
 
@@ -180,7 +182,9 @@ class Expressions(Cursor):
             self.advance()
             return Direct(token.at, token.end, token.text)
         if kind == "wstring":
-            self.note("ST1013", "WSTRING literals are not supported", token.at, token.end, "use STRING: '...'")
+            self.note(
+                "ST1013", "WSTRING literals are not supported", token.at, token.end, "use STRING: '...'"
+            )
             self.advance()
             return Literal(token.at, token.end, "wrong", 0)
         raise self.fail("an expression")
@@ -236,4 +240,3 @@ class Expressions(Cursor):
 
 def _signed(text: str) -> int:
     return -whole(text[1:]) if text.startswith("-") else whole(text.lstrip("+"))
-

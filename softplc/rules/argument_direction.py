@@ -1,0 +1,23 @@
+"""ST4008: inputs are given with := and outputs taken with =>.
+
+Accepted: VAR t : TON; q : BOOL; END_VAR t(IN := TRUE, Q => q);
+Rejected: VAR t : TON; q : BOOL; END_VAR t(IN := TRUE, Q := q);
+Source: IEC 61131-3:2013, 6.6.1.4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic
+from softplc.rules.context import Context
+from softplc.syntax import Call
+
+ON = (Call,)
+
+
+def check(node: Call, context: Context) -> Iterator[Diagnostic]:
+    """Yield what binding the arguments found."""
+    for each in node.binding.problems if node.binding else ():
+        if each.kind == "direction":
+            yield Diagnostic("ST4008", each.text, each.at, each.end, each.remedy)

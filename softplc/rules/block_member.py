@@ -1,0 +1,37 @@
+"""ST3007: from outside, the inputs of a function block may be set and its outputs read; its variables are
+    its own.
+
+Accepted: VAR t : TON; q : BOOL; END_VAR t.IN := TRUE; q := t.Q;
+Rejected: VAR t : TON; END_VAR t.Q := TRUE;
+Source: IEC 61131-3:2013, 6.6.3.2, table 40.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic
+from softplc.iectypes import BlockType
+from softplc.rules.context import Context, Write
+from softplc.symbols import Variable
+from softplc.syntax import Index, Member
+
+ON = (Member, Write)
+
+
+def check(subject: Member | Write, context: Context) -> Iterator[Diagnostic]:
+    """Yield a finding for access past the interface of a function block."""
+    if isinstance(subject, Write):
+        node = subject.target
+        while isinstance(node, Index) or (
+            isinstance(node, Member) and not isinstance(node.base.type, BlockType)
+        ):
+            node = node.base
+        if isinstance(node, Member) and isinstance(node.ref, Variable) and node.ref.section == "VAR_OUTPUT":
+            message = f"{node.name} is an output of {node.base.type}: it cannot be {subject.why}"
+            yield context.error("ST3007", message, node, "only the block itself sets its outputs")
+        return
+    ref = subject.ref
+    if isinstance(ref, Variable) and ref.section not in ("VAR_INPUT", "VAR_OUTPUT"):
+        message = f"{subject.name} is not in the interface of {subject.base.type}"
+        yield Diagnostic("ST3007", message, subject.name_at, subject.end, "make it VAR_INPUT or VAR_OUTPUT")

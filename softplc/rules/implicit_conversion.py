@@ -1,0 +1,49 @@
+"""ST3001: a value is converted implicitly only where nothing can be lost.
+
+Accepted: VAR i : INT; d : DINT; r : REAL; END_VAR d := i; r := i; i := DINT_TO_INT(d);
+Rejected: VAR i : INT; d : DINT; END_VAR i := d;
+Source: IEC 61131-3:2013, 6.4.2.4, figure 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic
+from softplc.iectypes import BlockType, Elementary, Enum, String, Type, base_of, converts
+from softplc.library.functions import convertible
+from softplc.rules.context import Context, Use
+from softplc.rules.literal import is_untyped
+
+ON = (Use,)
+
+
+def check(use: Use, context: Context) -> Iterator[Diagnostic]:
+    """Yield a finding for a value whose type does not convert to what is wanted."""
+    value, target = use.value, use.target
+    source = value.type
+    if source is None:
+        return
+    if isinstance(target, BlockType):
+        yield context.error(
+            "ST3001", f"instances of {target} cannot be assigned", value, "call the instance instead"
+        )
+        return
+    if converts(source, target) or is_untyped(value):
+        return
+    yield context.error("ST3001", f"{source} does not convert to {target}", value, remedy_for(source, target))
+
+
+def remedy_for(source: Type, target: Type) -> str:
+    """Return the conversion function to use."""
+    plain, wanted = base_of(source), base_of(target)
+    if plain is None or wanted is None:
+        return ""
+    if isinstance(wanted, Enum):
+        values = ", ".join(name for name, _ in list(wanted.values.values())[:6])
+        return f"assign one of {values}"
+    if not isinstance(wanted, Elementary | String) or not convertible(plain, wanted):
+        return ""
+    before = "STRING" if isinstance(plain, String) else str(plain)
+    after = "STRING" if isinstance(wanted, String) else str(wanted)
+    return f"convert it with {before}_TO_{after}(...)"

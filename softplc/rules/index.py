@@ -1,0 +1,43 @@
+"""ST3005: an index is a whole number within the limits, one for each dimension.
+
+Accepted: VAR a : ARRAY[1..3] OF INT; i : INT; END_VAR a[3] := a[i];
+Rejected: VAR a : ARRAY[1..3] OF INT; END_VAR a[4] := 0;
+Source: IEC 61131-3:2013, 6.5.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic
+from softplc.iectypes import Array, in_class
+from softplc.rules.context import Context
+from softplc.syntax import BitAccess, Index
+
+ON = (Index, BitAccess)
+
+
+def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
+    """Yield findings for indices and bits that are not there."""
+    base = node.base.type
+    if base is None:
+        return
+    if isinstance(node, BitAccess):
+        if node.type is None:
+            message = f"{base} has no part {node.size}{node.number}"
+            yield context.error(
+                "ST3005", message, node, "parts exist of BYTE, WORD, DWORD, LWORD and integers"
+            )
+        return
+    if not isinstance(base, Array):
+        yield context.error("ST3005", f"{base} is no array", node, "remove the index")
+        return
+    if len(node.indices) != len(base.ranges):
+        message = f"{len(node.indices)} indices for {len(base.ranges)} dimensions"
+        yield context.error("ST3005", message, node, f"the type is {base}")
+        return
+    for index, (low, high) in zip(node.indices, base.ranges, strict=True):
+        if index.type is not None and not in_class(index.type, "ANY_INT"):
+            yield context.error("ST3005", f"an index is a whole number, not {index.type}", index)
+        elif isinstance(index.value, int) and not low <= index.value <= high:
+            yield context.error("ST3005", f"index {index.value} is outside {low}..{high}", index)

@@ -1,0 +1,60 @@
+"""ST2007: an initialiser has the shape of what it initialises.
+
+Accepted: VAR a : ARRAY[1..3] OF INT := [1, 2(5)]; END_VAR
+Rejected: VAR a : ARRAY[1..3] OF INT := [1, 2, 3, 4]; END_VAR
+Source: IEC 61131-3:2013, 6.4.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.iectypes import Array, BlockType, Struct
+from softplc.rules.context import Context, Initial
+from softplc.syntax import ArrayInit, Expr, StructInit
+
+ON = (Initial,)
+
+
+def check(initial: Initial, context: Context) -> Iterator[Diagnostic]:
+    """Yield findings for a list where no array is, too many elements, or unknown members."""
+    init, target = initial.init, initial.target
+    if isinstance(init, ArrayInit):
+        if not isinstance(target, Array):
+            yield context.error("ST2007", f"{target} is no array", init, "write one value, without [ ]")
+        elif not init.spread:
+            count = _count(init)
+            if count > target.count:
+                message = f"{count} values for {target.count} elements"
+                yield context.error("ST2007", message, init, "remove values or make the array larger")
+    elif isinstance(init, StructInit):
+        yield from _members(init, initial, context)
+    elif isinstance(init, Expr) and isinstance(target, Array | Struct | BlockType) and init.type is not None:
+        sample = "[1, 2, 3]" if isinstance(target, Array) else "(member := value)"
+        yield context.error("ST2007", f"one value cannot initialise {target}", init, f"write {sample}")
+
+
+def _members(init: StructInit, initial: Initial, context: Context) -> Iterator[Diagnostic]:
+    target = initial.target
+    if isinstance(target, Struct):
+        names = [each.name for each in target.fields.values()]
+    elif isinstance(target, BlockType):
+        names = [each.name for each in target.pou.variables.values()]
+    else:
+        yield context.error("ST2007", f"{target} has no members", init, "write one value, without names")
+        return
+    keys = {name.casefold() for name in names}
+    for name, _, at in init.items:
+        if name.casefold() not in keys:
+            remedy = did_you_mean(name, names) or f"it has {', '.join(names)}"
+            yield Diagnostic("ST2007", f"{target} has no member {name}", at, at + len(name), remedy)
+
+
+def _count(init: ArrayInit) -> int:
+    total = 0
+    for count, value in init.items:
+        times = count.value if count is not None and isinstance(count.value, int) else 1
+        inner = _count(value) if isinstance(value, ArrayInit) and value.spread else 1
+        total += int(times) * inner
+    return total

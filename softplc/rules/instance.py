@@ -1,0 +1,47 @@
+"""ST2042: a program instance names a program, its inputs, and a task of its resource.
+
+Accepted: PROGRAM P END_PROGRAM CONFIGURATION C RESOURCE R ON PLC TASK t(INTERVAL := T#1s, PRIORITY :=
+    1); PROGRAM i WITH t : P; END_RESOURCE END_CONFIGURATION
+Rejected: PROGRAM P END_PROGRAM CONFIGURATION C RESOURCE R ON PLC TASK t(INTERVAL := T#1s, PRIORITY :=
+    1); PROGRAM i WITH u : P; END_RESOURCE END_CONFIGURATION
+Source: IEC 61131-3:2013, 6.8.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.rules.context import Context
+from softplc.syntax import InstanceDecl, ResourceDecl
+
+ON = (ResourceDecl,)
+
+
+def check(resource: ResourceDecl, context: Context) -> Iterator[Diagnostic]:
+    """Yield findings for instances that cannot be made."""
+    tasks = {each.name.casefold(): each.name for each in resource.tasks}
+    programs = {k: p.name for k, p in context.project.pous.items() if p.kind == "PROGRAM"}
+    for instance in resource.instances:
+        if instance.task and instance.task.casefold() not in tasks:
+            end = instance.task_at + len(instance.task)
+            remedy = did_you_mean(instance.task, tasks.values()) or "declare the task in this resource"
+            yield Diagnostic("ST2042", f"there is no task {instance.task}", instance.task_at, end, remedy)
+        if instance.type_name.casefold() not in programs:
+            end = instance.type_at + len(instance.type_name)
+            remedy = did_you_mean(instance.type_name, programs.values())
+            yield Diagnostic(
+                "ST2042", f"there is no program {instance.type_name}", instance.type_at, end, remedy
+            )
+            continue
+        yield from _inputs(instance, context)
+
+
+def _inputs(instance: InstanceDecl, context: Context) -> Iterator[Diagnostic]:
+    pou = context.project.pous[instance.type_name.casefold()]
+    names = [each.name for each in pou.parameters("VAR_INPUT")]
+    keys = {name.casefold() for name in names}
+    for argument in instance.arguments:
+        if argument.output or argument.name.casefold() not in keys:
+            remedy = did_you_mean(argument.name, names) or f"{pou.name} has {', '.join(names) or 'no inputs'}"
+            yield context.error("ST2042", f"{pou.name} has no input {argument.name}", argument, remedy)

@@ -1,0 +1,48 @@
+"""ST2005: no function, function block or type uses itself, directly or through others.
+
+Accepted: FUNCTION F : INT F := 1; END_FUNCTION
+Rejected: FUNCTION F : INT VAR_INPUT n : INT; END_VAR F := F(n - 1); END_FUNCTION
+Source: IEC 61131-3:2013, 6.6.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic
+from softplc.rules.context import Context
+from softplc.symbols import Pou, Project
+
+ON = (Project,)
+
+
+def check(project: Project, context: Context) -> Iterator[Diagnostic]:
+    """Yield one finding for each cycle."""
+    for decl in context.declarations.cycles:
+        yield context.error("ST2005", f"type {decl.name} contains itself", decl, "break the cycle")
+    told: set[Pou] = set()
+    for pou in project.pous.values():
+        cycle = _cycle(pou) if pou not in told else []
+        if cycle:
+            told.update(cycle)
+            path = " -> ".join(each.name for each in (*cycle, pou))
+            end = pou.at + len(pou.name)
+            yield Diagnostic("ST2005", f"recursion is not allowed: {path}", pou.at, end, "use a loop instead")
+
+
+def _cycle(start: Pou) -> list[Pou]:
+    """Return the POUs on a way from one back to itself."""
+    came: dict[Pou, Pou] = {}
+    waiting = [start]
+    while waiting:
+        pou = waiting.pop()
+        for used in sorted(pou.uses, key=lambda each: each.name):
+            if used is start:
+                path = [pou]
+                while path[-1] is not start:
+                    path.append(came[path[-1]])
+                return path[::-1]
+            if used not in came:
+                came[used] = pou
+                waiting.append(used)
+    return []

@@ -1,0 +1,35 @@
+"""ST2014: a subrange lies within its type, and a STRING is 1 to 32767 long.
+
+Accepted: VAR x : INT (-5..5); s : STRING[10]; END_VAR
+Rejected: VAR x : SINT (0..200); END_VAR
+Source: IEC 61131-3:2013, 6.4.4.4 and 6.4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic
+from softplc.iectypes import ELEMENTARY, MAX_STRING_LENGTH
+from softplc.rules.context import Context
+from softplc.syntax import NamedSpec
+
+ON = (NamedSpec,)
+
+
+def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
+    """Yield a finding for limits or lengths the type cannot have."""
+    if spec.resolved is not None:
+        return
+    if spec.length is not None and spec.length.value is not None and spec.name.upper() == "STRING":
+        message = f"a STRING cannot have the length {spec.length.value}"
+        yield context.error("ST2014", message, spec.length, f"choose 1 to {MAX_STRING_LENGTH}")
+    if spec.low is None or spec.high is None or spec.low.value is None or spec.high.value is None:
+        return
+    base = ELEMENTARY.get(spec.name.upper())
+    if base is None or base.kind not in ("int", "uint"):
+        yield context.error("ST2014", f"{spec.name} cannot have a subrange", spec, "use an integer type")
+        return
+    low, high = base.limits
+    message = f"{spec.low.value}..{spec.high.value} is no range of {base}"
+    yield context.error("ST2014", message, spec, f"choose limits from {low} to {high}, the lower first")

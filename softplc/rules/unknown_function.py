@@ -1,0 +1,54 @@
+"""ST4001: what is called is a function or an instance of a function block.
+
+Accepted: VAR r : REAL; END_VAR r := SQRT(r);
+Rejected: VAR r : REAL; END_VAR r := SQRTT(r);
+Source: IEC 61131-3:2013, 6.6.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc import library
+from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.library.functions import FUNCTIONS
+from softplc.rules.context import Context
+from softplc.symbols import Pou, Variable
+from softplc.syntax import Call, Name
+
+ON = (Call,)
+
+
+def check(node: Call, context: Context) -> Iterator[Diagnostic]:
+    """Yield a finding for a call of what cannot be called."""
+    binding = node.binding
+    if binding is not None and (binding.pou or binding.function or binding.conversion or binding.problems):
+        return
+    callee = node.callee
+    if not isinstance(callee, Name):
+        if callee.type is not None:
+            yield context.error("ST4001", f"{callee.type} cannot be called", callee)
+        return
+    ref = context.scope.lookup(callee.name)
+    if isinstance(ref, Variable):
+        if ref.type is not None:
+            yield context.error("ST4001", f"{callee.name} is {ref.type}: it cannot be called", callee)
+        return
+    if isinstance(ref, Pou):
+        what = ref.kind.lower().replace("_", " ")
+        yield context.error(
+            "ST4001",
+            f"{callee.name} is a {what}: it cannot be called itself",
+            callee,
+            "declare an instance and call that",
+        )
+        return
+    if library.source_of(callee.name) is not None:
+        message = f"{callee.name.upper()} is a function block"
+        yield context.error("ST4001", message, callee, "declare an instance of it and call that")
+        return
+    known = [*FUNCTIONS, *(each.name for each in context.project.pous.values() if each.kind == "FUNCTION")]
+    if context.pou is not None:
+        known += [each.name for each in context.pou.variables.values()]
+    remedy = did_you_mean(callee.name, known)
+    yield context.error("ST4001", f"there is no function {callee.name}", callee, remedy)

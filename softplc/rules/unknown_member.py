@@ -1,0 +1,60 @@
+"""ST2004: a member that is named exists in the structure, function block or enumeration.
+
+Accepted: VAR t : TON; q : BOOL; END_VAR q := t.Q;
+Rejected: VAR t : TON; q : BOOL; END_VAR q := t.X;
+Source: IEC 61131-3:2013, 6.4.4.6 and 6.6.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.iectypes import Array, BlockType, Enum, Struct
+from softplc.rules.context import Context
+from softplc.syntax import Member, Name, TypedName
+
+ON = (Member, TypedName)
+
+
+def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
+    """Yield a finding for a member that is not there."""
+    if node.type is not None:
+        return
+    if isinstance(node, TypedName):
+        yield from _value(node, node.type_name, node.name, context)
+        return
+    base = node.base.type
+    if isinstance(node.base, Name) and base is None:
+        if node.base.ref is None and node.base.name.casefold() in context.project.types:
+            yield from _value(node, node.base.name, node.name, context)
+        return
+    if base is None:
+        return
+    names: list[str] = []
+    if isinstance(base, Struct):
+        names = [each.name for each in base.fields.values()]
+        if node.name.casefold() in base.fields:
+            return
+    elif isinstance(base, BlockType):
+        if node.name.casefold() in base.pou.variables:
+            return
+        names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
+    else:
+        remedy = "give an index first" if isinstance(base, Array) else ""
+        yield Diagnostic("ST2004", f"{base} has no members", node.name_at, node.end, remedy)
+        return
+    remedy = did_you_mean(node.name, names) or f"it has {', '.join(names)}"
+    yield Diagnostic("ST2004", f"{base} has no member {node.name}", node.name_at, node.end, remedy)
+
+
+def _value(node: Member | TypedName, type_name: str, name: str, context: Context) -> Iterator[Diagnostic]:
+    type_ = context.project.types.get(type_name.casefold())
+    if not isinstance(type_, Enum):
+        known = [each.name for each in context.project.type_decls]
+        remedy = did_you_mean(type_name, known)
+        yield context.error("ST2004", f"there is no enumeration {type_name}", node, remedy)
+        return
+    names = [each[0] for each in type_.values.values()]
+    remedy = did_you_mean(name, names) or f"it has {', '.join(names)}"
+    yield context.error("ST2004", f"{type_} has no value {name}", node, remedy)
