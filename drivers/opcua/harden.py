@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -314,22 +315,18 @@ class Protocol(OPCUAProtocol):  # type: ignore[misc]
 class Listener(BinaryServer):  # type: ignore[misc]
     """The listening socket and its connections."""
 
-    def __init__(self, server: HardenedServer, host: str, port: int, limits: Any) -> None:
+    def __init__(self, server: HardenedServer, bound: socket.socket, limits: Any) -> None:
+        host, port = bound.getsockname()[:2]
         super().__init__(server, host, port, limits)
         self.gone = asyncio.Event()
+        self._bound = bound
 
     def _make_protocol(self) -> Protocol:
         return Protocol(self)
 
     async def start(self) -> None:
-        """Take the address; nobody is served before `serve`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._make_protocol, self.hostname, self.port, start_serving=False
-        )
-
-    async def serve(self) -> None:
-        await self._server.start_serving()
+        self._server = await loop.create_server(self._make_protocol, sock=self._bound)
         self.cleanup_task = asyncio.create_task(self._close_task_loop())
 
     async def stop(self) -> None:
@@ -349,9 +346,8 @@ class Listener(BinaryServer):  # type: ignore[misc]
 class HardenedFace(Server):  # type: ignore[misc]
     """asyncua's `Server` on our listener, within our limits."""
 
-    def __init__(self, server: HardenedServer, host: str, port: int) -> None:
+    def __init__(self, server: HardenedServer) -> None:
         super().__init__(server)
-        self.socket_address = (host, port)
         self.limits = TransportLimits(
             max_recv_buffer=MAX_CHUNK,
             max_send_buffer=MAX_CHUNK,
@@ -359,15 +355,10 @@ class HardenedFace(Server):  # type: ignore[misc]
             max_message_size=MAX_MESSAGE,
         )
 
-    async def start(self) -> None:
-        """Take the address.
-
-        Raises:
-            OSError: the address cannot be had.
-        """
+    async def serve(self, bound: socket.socket) -> None:
+        """Serve on a socket that listens already."""
         await self._setup_server_nodes()
         await self.iserver.start()
-        host, port = self.socket_address
-        self.bserver = Listener(self.iserver, host, port, self.limits)
+        self.bserver = Listener(self.iserver, bound, self.limits)
         self.bserver.set_policies(self._policies)
         await self.bserver.start()

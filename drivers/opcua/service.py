@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -45,7 +46,7 @@ class Service:
         anonymous = None if config.anonymous is None else Actor("anonymous", config.anonymous, "opcua")
         self._server = TagServer(self._authenticate, anonymous, config.loopback)
         self._server.max_connections = config.max_connections
-        self._face = HardenedFace(self._server, config.host, config.port)
+        self._face = HardenedFace(self._server)
         tags = list(port.tags)
         self._image = Image(tags)
         self._values = TagValues(tags, self._image, port.clock)
@@ -66,28 +67,42 @@ class Service:
         ids = port.tags.select(*self._config.expose)
         self._image.take(port.tags.snapshot(ids))
         changes, events = port.changes(ids), port.events("alarm.")
-        await self._prepare(state)
-        server = self._server
-        tags = [self._values.tags[id_] for id_ in ids.tolist()]
-        nodes = PlantNodes(server.aspace._nodes, self._plant, tags, self._values)
-        server.aspace._nodes = nodes
-        alarms = Alarms(server.aspace, nodes.plant)
-        watch = Watch(nodes, self._values, port.clock)
-        await self._listen()
-        async with asyncio.TaskGroup() as group:
-            server.context = Context(port, nodes, self._values, watch, alarms, group)
-            try:
-                await self._face.bserver.serve()
-                url = self._url()
-                listening(url)
-                port.health(True, url)
-                group.create_task(self._follow(changes, watch))
-                group.create_task(self._hear(events, alarms))
-                await self._tick()
-            finally:
-                self._tell(running=False)
-                async with asyncio.timeout(STOP_WITHIN_S):
-                    await self._face.stop()
+        with self._bind() as bound:
+            await self._prepare(state)
+            space = self._server.aspace
+            tags = [self._values.tags[id_] for id_ in ids.tolist()]
+            nodes = space._nodes = PlantNodes(space._nodes, self._plant, tags, self._values)
+            alarms = Alarms(space, nodes.plant)
+            watch = Watch(nodes, self._values, port.clock)
+            async with asyncio.TaskGroup() as group:
+                self._server.context = Context(port, nodes, self._values, watch, alarms, group)
+                try:
+                    await self._face.serve(bound)
+                    url = _url(bound)
+                    listening(url)
+                    port.health(True, url)
+                    group.create_task(self._follow(changes, watch))
+                    group.create_task(self._hear(events, alarms))
+                    await self._tick()
+                finally:
+                    self._tell(running=False)
+                    async with asyncio.timeout(STOP_WITHIN_S):
+                        await self._face.stop()
+
+    def _bind(self) -> socket.socket:
+        """Take the address before anything else is done: clients wait until the server answers."""
+        host, number = self._config.host, self._config.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            return socket.create_server((host, number), family=family)
+        except OSError as exc:
+            text = f"OPC UA server {self._config.name}: cannot listen on {host} port {number}"
+            if exc.errno == errno.EADDRINUSE:
+                remedy = (
+                    "the port is in use: stop the program that has it, or set another `port` for this driver"
+                )
+                raise ConnectError(text, remedy) from exc
+            raise ConnectError(f"{text}: {exc.strerror}", "correct `host` or `port` of this driver") from exc
 
     async def _prepare(self, state: Path) -> None:
         """Build asyncua's own part: standard nodes, names, certificate."""
@@ -122,24 +137,6 @@ class Service:
         face.set_security_policy([*plain, *_POLICIES])
         limit = ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite)
         await face.get_node(limit).write_value(ua.Variant(MAX_WRITE, ua.VariantType.UInt32))
-
-    async def _listen(self) -> None:
-        host, number = self._config.host, self._config.port
-        try:
-            await self._face.start()
-        except OSError as exc:
-            await self._face.stop()
-            text = f"OPC UA server {self._config.name}: cannot listen on {host} port {number}"
-            if exc.errno == errno.EADDRINUSE:
-                remedy = (
-                    "the port is in use: stop the program that has it, or set another `port` for this driver"
-                )
-                raise ConnectError(text, remedy) from exc
-            raise ConnectError(f"{text}: {exc.strerror}", "correct `host` or `port` of this driver") from exc
-
-    def _url(self) -> str:
-        host, number = self._face.bserver._server.sockets[0].getsockname()[:2]
-        return f"opc.tcp://[{host}]:{number}/" if ":" in host else f"opc.tcp://{host}:{number}/"
 
     async def _authenticate(self, name: str, secret: str) -> Actor | None:
         async with self._logins:  # each takes memory and a processor on purpose
@@ -181,3 +178,8 @@ class Service:
         }
         ids = [self._facts[each] for each in facts]
         self._port.submit(Batch.of(ids, list(facts.values()), self._port.clock.now_ns()))
+
+
+def _url(bound: socket.socket) -> str:
+    host, number = bound.getsockname()[:2]
+    return f"opc.tcp://[{host}]:{number}/" if ":" in host else f"opc.tcp://{host}:{number}/"
