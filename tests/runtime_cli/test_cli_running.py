@@ -155,3 +155,19 @@ def test_doctor_knows_that_the_plant_runs(ironworks: Any) -> None:
     assert "brewery" in checks["running"]["text"]
     assert checks["journal"]["verdict"] == "ok"
     assert "running plant" in checks["history"]["text"]
+
+
+def test_a_plant_that_runs_cannot_be_run_again(running_plant: Path, runtime_home: Path) -> None:
+    command = [sys.executable, "-m", "runtime.cli", "run", str(running_plant)]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 1
+    assert "is already running (pid " in done.stderr
