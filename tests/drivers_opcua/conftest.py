@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,33 @@ class Serve:
                 yield Served(port, component.url, task, component)
             finally:
                 task.cancel()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def standard_nodes_once() -> Iterator[None]:
+    """Build asyncua's six thousand standard nodes once: a second a server, and there are fifty here."""
+    from asyncua.server.address_space import AttributeValue, NodeData
+    from asyncua.server.internal_server import InternalServer
+
+    build = InternalServer.load_standard_address_space
+    kept: dict[Any, NodeData] = {}
+
+    async def load(self: InternalServer, shelf_file: Path | None = None) -> None:
+        if not kept:
+            await build(self, shelf_file)
+            kept.update({key: copied(node) for key, node in self.aspace._nodes.items()})
+            return
+        self.aspace._nodes = {key: copied(node) for key, node in kept.items()}
+
+    def copied(node: NodeData) -> NodeData:
+        made = NodeData(node.nodeid)
+        made.references = list(node.references)
+        made.attributes = {key: AttributeValue(each.value) for key, each in node.attributes.items()}
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InternalServer, "load_standard_address_space", load)
+        yield
 
 
 @pytest.fixture(scope="session")
