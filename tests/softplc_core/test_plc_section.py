@@ -21,8 +21,14 @@ motor,BOOL,plc,Main.motor
 """
 
 
+@pytest.fixture(scope="session")
+def state(tmp_path_factory):
+    """A state folder that all tests here share, for the cache of compiled programs."""
+    return str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture
-def check(tmp_path):
+def check(tmp_path, state):
     """A function that checks a plant with the given tags and program, and returns its findings."""
 
     def check(tags=GOOD, source=SOURCE, **config):
@@ -34,7 +40,7 @@ def check(tmp_path):
         declared = plugin.declare(tmp_path, "a/b/c", section)
         plant = Plant(
             tmp_path / "plant.yaml",
-            PlantFile(plant="p", root="a/b/c"),
+            PlantFile(plant="p", root="a/b/c", state=state),
             Document(tmp_path / "plant.yaml", {"plc": config}, {("plc",): (3, 1)}),
             TagList([*(tag for tag, _ in read), *declared.tags], "a/b/c"),
             {tag.path: place for tag, place in read},
