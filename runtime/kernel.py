@@ -127,6 +127,7 @@ class Kernel:
         self.bus = Bus(self.table)
         self.identity = Identity(self.plant.head.users)
         self.supervisor = Supervisor(self.clock, self.emit)
+        self.ready = asyncio.Event()
         state = self.plant.state
         try:
             state.mkdir(parents=True, exist_ok=True)
@@ -165,6 +166,7 @@ class Kernel:
         try:
             await self.journal.open()
             await self._restore()
+            self.ready.set()
             core = asyncio.create_task(self.supervisor.run(*self._core))
             field = asyncio.create_task(self.supervisor.run(*self._field))
             told = asyncio.create_task(stop.wait())

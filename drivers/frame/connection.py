@@ -8,7 +8,7 @@ from runtime.config import AlarmConfig, Declared, Text
 from runtime.contract import Batch, DataType, Event, Port, Tag
 
 COUNTERS = ("requests", "timeouts", "exceptions", "reconnects")
-_TOLD = ("online", *COUNTERS, "round_trip_ms")
+GRACE_NS = 5_000_000_000  # a device may take that long to answer at first, before it is called lost
 
 
 class Backoff:
@@ -103,6 +103,7 @@ class Link:
         self.traffic = Traffic()
         self.online: bool | None = None
         self._port = port
+        self._since_ns = port.clock.now_ns()
         self._tags = [
             port.tags[f"sys/drivers/{name}/{each}"] for each in ("online", *COUNTERS, "round_trip_ms")
         ]
@@ -118,7 +119,8 @@ class Link:
 
     def down(self, reason: str) -> None:
         """Tell that the device is lost, if that is news."""
-        if self.online is False:
+        starting = self.online is None and self._port.clock.now_ns() - self._since_ns < GRACE_NS
+        if self.online is False or starting:
             return
         self.online = False
         self._tell("driver.offline", f"{self.name} does not answer: {reason}")

@@ -21,8 +21,12 @@ def run(
     attached: Annotated[
         bool, typer.Option("--attached", help="Stop when standard input closes: for a parent process.")
     ] = False,
-    seconds: Annotated[float | None, typer.Option("--for", help="Stop by itself after so many seconds.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, not only what matters.")] = False,
+    seconds: Annotated[
+        float | None, typer.Option("--for", help="Stop by itself after so many seconds.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log everything, not only what matters.")
+    ] = False,
 ) -> None:
     """Run a plant until Ctrl-C."""
     from runtime.assembly import assemble
@@ -47,7 +51,9 @@ def check(
         findings = list(exc.findings)
     errors = sum(each.severity == "error" for each in findings)
     if as_json:
-        typer.echo(json.dumps({"ok": errors == 0, "findings": [_as_dict(each) for each in findings]}, indent=2))
+        typer.echo(
+            json.dumps({"ok": errors == 0, "findings": [_as_dict(each) for each in findings]}, indent=2)
+        )
     else:
         for each in findings:
             typer.echo(str(each), err=each.severity == "error")
@@ -81,7 +87,7 @@ def test(
     match: Annotated[str, typer.Option("-k", help="Run only tests whose names match.")] = "",
 ) -> None:
     """Run a plant's own tests (PLANT/tests) in virtual time."""
-    import pytest
+    import subprocess
 
     from runtime.assembly import assemble
     from runtime.errors import PlantError
@@ -89,14 +95,16 @@ def test(
     folder = assemble(plant).plant.folder
     tests = folder / "tests"
     if not any(tests.glob("**/test_*.py")):
-        raise PlantError(f"{tests} holds no test_*.py", "write one: the fixture `plant` is the plant in virtual time")
-    options = ["-q", f"--rootdir={folder}", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", "/dev/null"]
+        raise PlantError(
+            f"{tests} holds no test_*.py", "write one: the fixture `plant` is the plant in virtual time"
+        )
+    command = [sys.executable, "-B", "-m", "pytest", "-q", f"--rootdir={folder}", "--import-mode=importlib"]
+    command += ["-p", "no:cacheprovider", "-c", "/dev/null"]
     if junit:
-        options.append(f"--junitxml={junit}")
+        command.append(f"--junitxml={junit.resolve()}")
     if match:
-        options += ["-k", match]
-    sys.dont_write_bytecode = True
-    raise typer.Exit(int(pytest.main([*options, str(tests)])))
+        command += ["-k", match]
+    raise typer.Exit(subprocess.run([*command, str(tests)], check=False).returncode)
 
 
 def new(

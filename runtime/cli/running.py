@@ -9,13 +9,12 @@ import logging.handlers
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import typer
 
 from runtime.assembly import Assembly
-from runtime.kernel import open_kernel
+from runtime.kernel import Kernel, open_kernel
 
 LOG_BYTES = 5_000_000
 LOG_FILES = 4
@@ -25,13 +24,10 @@ def run_plant(assembly: Assembly, *, attached: bool, seconds: float | None, verb
     """Run a plant until Ctrl-C, a signal, the end of standard input (`attached`) or the given time."""
     kernel = open_kernel(assembly)
     start_log(assembly.plant.state, verbose)
-    typer.echo(f"{assembly.plant.name} runs; Ctrl-C stops it", err=True)
-    asyncio.run(_until_stopped(kernel.run, attached, seconds))
+    asyncio.run(_until_stopped(kernel, attached, seconds))
 
 
-async def _until_stopped(
-    run: Callable[[asyncio.Event], Awaitable[None]], attached: bool, seconds: float | None
-) -> None:
+async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -44,7 +40,17 @@ async def _until_stopped(
             os.set_blocking(descriptor, False)
             loop.add_reader(descriptor, _read_parent, descriptor, stop)
             stack.callback(loop.remove_reader, descriptor)
-        await run(stop)
+        async with asyncio.TaskGroup() as group:
+            told = group.create_task(_tell(kernel))
+            try:
+                await kernel.run(stop)
+            finally:
+                told.cancel()
+
+
+async def _tell(kernel: Kernel) -> None:
+    await kernel.ready.wait()
+    typer.echo(f"{kernel.plant.name} runs; Ctrl-C stops it", err=True)
 
 
 def _read_parent(descriptor: int, stop: asyncio.Event) -> None:

@@ -134,7 +134,7 @@ class ApiConfig(Section):
     """Where the HTTP and WebSocket API listens; the unix socket is always there."""
 
     host: Literal["127.0.0.1", "::1", "localhost"] = "127.0.0.1"
-    port: int | None = Field(8080, ge=0, le=65535)
+    port: int | None = Field(8420, ge=0, le=65535)
 
 
 class HistoryConfig(Section):
