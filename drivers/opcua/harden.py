@@ -95,6 +95,12 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
         return self.make_session(name)
 
+    async def make_room(self) -> None:
+        """Where sessions run out, end the one whose client has been gone longest."""
+        lost = [each for each in self.sessions if each.processor is None]
+        if lost and len(self._external_sessions) >= SESSIONS_PER_SERVER:
+            await min(lost, key=lambda each: each._last_activity).close_session(True)
+
     def make_session(self, name: str) -> HardenedSession:
         return HardenedSession(self, self.subscription_service, name)
 
@@ -104,7 +110,7 @@ class HardenedSession(InternalSession):  # type: ignore[misc]
 
     Attributes:
         actor: who it is, once activated.
-        processor: the connection that it is attached to.
+        processor: the connection that it is attached to; None when its client is gone.
         certificate: the client certificate of the channel that created it.
     """
 
@@ -199,6 +205,7 @@ class Processor(UaProcessor):  # type: ignore[misc]
         if service == _CREATE:
             if self.session is not None and self.session.state != SessionState.Closed:
                 raise ServiceError(ua.StatusCodes.BadTooManySessions)
+            await self.iserver.make_room()
             going = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
             if self.session is not None:
                 self.session.processor, self.session.certificate = self, policy.peer_certificate
@@ -245,6 +252,11 @@ class Processor(UaProcessor):  # type: ignore[misc]
         for subscription in session.subscription_service.subscriptions.values():
             subscription.pub_result_callback = self.forward_publish_response
             subscription.pub_request_callback = self.get_publish_request
+
+    async def close(self) -> None:
+        await super().close()
+        if self.session is not None:
+            self.session.processor = None
 
     def _should_close_session_on_transport_loss(self) -> bool:
         session = self.session

@@ -244,6 +244,24 @@ def test_more_connections_than_allowed_are_closed_and_the_others_served(serve: A
     asyncio.run(main())
 
 
+def test_sessions_of_clients_that_are_gone_make_room(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        monkeypatch.setattr("drivers.opcua.harden.SESSIONS_PER_SERVER", 2)
+        async with serve() as served:
+            for _ in range(4):
+                flaky = Client(served.url, timeout=5)
+                await flaky.connect()
+                await flaky.create_subscription(500, None)
+                flaky.disconnect_socket()
+                await asyncio.sleep(0.05)
+            async with Client(served.url, timeout=5), Client(served.url, timeout=5):
+                with pytest.raises(UaStatusCodeError) as caught:
+                    await Client(served.url, timeout=5).connect()
+                assert ua.StatusCode(caught.value.code).name == "BadTooManySessions"
+
+    asyncio.run(main())
+
+
 def test_a_password_in_the_clear_is_refused(serve: Any) -> None:
     async def main() -> None:
         async with serve() as served:
