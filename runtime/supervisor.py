@@ -80,7 +80,7 @@ class Supervisor:
         finally:
             for task in tasks:
                 task.cancel()
-            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S) if tasks else ((), ())
             for task in late:
                 log.error("%s did not stop within %g s", task.get_name(), STOP_TIMEOUT_S)
 

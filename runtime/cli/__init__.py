@@ -37,7 +37,8 @@ def build() -> typer.Typer:
     for module, names in GROUPS.items():
         loaded = import_module(module)
         for name in names:
-            app.command(name)(getattr(loaded, name))
+            negative = {"ignore_unknown_options": name == "write"}  # `ironworks write x -5`
+            app.command(name, context_settings=negative)(getattr(loaded, name))
     for name in APPS:
         app.add_typer(import_module(f"runtime.cli.{name}").app, name=name)
     for name in registry.names("commands"):

@@ -26,7 +26,9 @@ def lay_out(folder: Path, template: str) -> list[Path]:
     """
     name = folder.resolve().name
     if not _NAME.fullmatch(name):
-        raise PlantError(f"{name!r} cannot be a plant's name", "use letters, digits, - and _, beginning with a letter")
+        raise PlantError(
+            f"{name!r} cannot be a plant's name", "use letters, digits, - and _, beginning with a letter"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PlantError(f"{folder} is there already and not empty", "name another folder")
     source: Path = registry.load("templates", template)
@@ -49,7 +51,9 @@ def copy_plant(source: Path, folder: Path) -> None:
     try:
         shutil.copytree(source, folder, ignore=IGNORED, dirs_exist_ok=True)
     except OSError as exc:
-        raise PlantError(f"{folder} cannot be written: {exc}", "choose a folder with room and rights") from exc
+        raise PlantError(
+            f"{folder} cannot be written: {exc}", "choose a folder with room and rights"
+        ) from exc
 
 
 def schemas() -> dict[str, Any]:

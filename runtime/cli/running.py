@@ -40,12 +40,11 @@ async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) 
             os.set_blocking(descriptor, False)
             loop.add_reader(descriptor, _read_parent, descriptor, stop)
             stack.callback(loop.remove_reader, descriptor)
-        async with asyncio.TaskGroup() as group:
-            told = group.create_task(_tell(kernel))
-            try:
-                await kernel.run(stop)
-            finally:
-                told.cancel()
+        told = asyncio.create_task(_tell(kernel))
+        try:
+            await kernel.run(stop)
+        finally:
+            told.cancel()
 
 
 async def _tell(kernel: Kernel) -> None:

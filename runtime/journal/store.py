@@ -195,7 +195,7 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             answers = [_execute(connection, request) for request in requests]
             connection.execute("COMMIT")
-        except (sqlite3.Error, OverflowError) as exc:
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as exc:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if len(requests) > 1 and not isinstance(exc, sqlite3.OperationalError):
