@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from runtime.clock import WallClock
 from runtime.contract import Clock
@@ -15,6 +15,7 @@ FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0
 HEALTH_S = 2.0
 STREAM_MS = 200
+STREAM_PATHS = 32  # the API takes no more in one subscription
 
 
 class PlantLink:
@@ -94,15 +95,19 @@ class PlantLink:
     async def _values(self, client: Client) -> None:
         while True:
             self._rewatch.clear()
+            parts = [
+                self._paths[first : first + STREAM_PATHS]
+                for first in range(0, len(self._paths), STREAM_PATHS)
+            ]
             async with asyncio.TaskGroup() as group:
-                following = group.create_task(self._rows(client, self._paths))
+                following = [group.create_task(self._rows(client, part)) for part in parts]
                 await self._rewatch.wait()
-                following.cancel()
+                for each in following:
+                    each.cancel()
 
-    async def _rows(self, client: Client, paths: tuple[str, ...]) -> None:
-        if paths:
-            async for message in client.stream(tags=paths, interval_ms=STREAM_MS):
-                self.model.apply(message)
+    async def _rows(self, client: Client, paths: Sequence[str]) -> None:
+        async for message in client.stream(tags=paths, interval_ms=STREAM_MS):
+            self.model.apply(message)
 
     async def _health(self, client: Client) -> None:
         while True:

@@ -108,11 +108,13 @@ def _segments(points: Iterator[tuple[int, float | None]], start_ns: int) -> Iter
 
 
 def default_pens(tags: Sequence[TagView]) -> list[str]:
-    """Choose up to four measured values with a range, of different equipment."""
-    chosen: dict[str, str] = {}
+    """Choose up to four measured values with a range, of different equipment and of different kinds."""
+    chosen: list[str] = []
+    seen: set[str] = set()
     for tag in tags:
-        equipment = tag.path.rsplit("/", 1)[0]
+        equipment, _, signal = tag.path.rpartition("/")
         ranged = is_float(tag) and tag.low is not None and tag.high is not None
-        if ranged and is_measured(tag) and equipment not in chosen and len(chosen) < MAX_PENS:
-            chosen[equipment] = tag.path
-    return list(chosen.values())
+        if ranged and is_measured(tag) and not seen & {equipment, signal}:
+            chosen.append(tag.path)
+            seen |= {equipment, signal}
+    return chosen[:MAX_PENS]

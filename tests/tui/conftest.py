@@ -31,7 +31,7 @@ from runtime.client import (
 )
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Quality, Value
-from runtime.errors import ConnectError, WriteRejectedError
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 ROOT = "nb/bottling/line1"
 
@@ -242,6 +242,8 @@ class FakePlant:
         interval_ms: int = 200,
     ) -> AsyncGenerator[Message, None]:
         self._answer()
+        if len(tags) > 32:
+            raise PlantError(f"{len(tags)} patterns are too many", "send up to 32")
         queue: asyncio.Queue[Message | None] = asyncio.Queue()
         entry = (queue, tuple(tags))
         self._streams.append(entry)

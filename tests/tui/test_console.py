@@ -584,3 +584,37 @@ def test_link_state_of_the_app_is_online(plant):
         assert app.view.link is Link.ONLINE
 
     drive(plant, script)
+
+
+def test_a_click_on_a_key_does_what_the_key_does(plant):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        lines = seen(app).splitlines()
+        await pilot.click(offset=(lines[-2].index("Acknowledge"), len(lines) - 2))
+        await appears(pilot, "Comment")
+        await pilot.press("escape")
+        await pilot.click(offset=(lines[-1].index("System"), len(lines) - 1))
+        await appears(pilot, "modbus.client")
+
+    drive(plant, script)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_dialogs_fit_at_80_by_24(plant, language):
+    async def script(app, pilot):
+        for keys in (
+            ("question_mark",),
+            ("f2", "A"),
+            ("f3", "t"),
+            ("f4", "slash", *"speed_sp", "enter", "w"),
+        ):
+            await pilot.press(*keys)
+            await pilot.pause(0.4)
+            frame = app.screen.query_one("#frame").region
+            assert app.screen.region.contains_region(frame)
+            for widget in app.screen.query("#frame Button"):
+                assert not widget.display or frame.contains_region(widget.region)
+            await pilot.press("escape")
+
+    drive(plant, script, (80, 24), language)

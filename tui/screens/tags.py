@@ -21,7 +21,7 @@ from tui.widgets.tabs import Tabs
 from tui.widgets.tag_detail import TagDetail
 from tui.widgets.tag_list import TagList
 
-MARGIN = 40
+MARGIN = 24
 
 
 @dataclass

@@ -1,0 +1,40 @@
+"""`ironworks console` on the command line."""
+
+import subprocess
+import sys
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "runtime.cli", "console", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment, "COLUMNS": "100"},
+    )
+
+
+def test_without_a_plant_it_says_what_to_do(tmp_path):
+    done = run("--screenshot", str(tmp_path / "out"), XDG_RUNTIME_DIR=str(tmp_path), IRONWORKS_PLANT="")
+    assert done.returncode != 0
+    assert "no plant is running" in done.stderr
+    assert "ironworks run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_address_where_nothing_answers_is_an_error_for_screenshots(tmp_path):
+    done = run("--url", "http://127.0.0.1:9", "--screenshot", str(tmp_path / "out"))
+    assert done.returncode != 0
+    assert "cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_naming_the_command_imports_no_textual():
+    code = "import sys, tui.cli; print({'textual', 'httpx', 'numpy'} & sys.modules.keys() or 'light')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "light"

@@ -1,0 +1,166 @@
+"""The console on a real kernel: gate, alarms, history and connection as a user meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.client import PlantClient, find
+from runtime.clock import WallClock, monotonic_ns
+from runtime.errors import ConnectError
+from tui.console import ConsoleApp
+from tui.locale import Words
+
+PLANT = """\
+plant: kettle
+title: {en: Kettle house, zh: 锅炉房}
+root: site/area/line1
+tags: tags.csv
+alarms: alarms.yaml
+api: null
+"""
+TAGS = """\
+path,type,unit,unit_text,low,high,description,description_zh,access,source,initial
+kettle/state,INT,,,0,5,Kettle: state,锅炉：状态,rw,operator,2
+kettle/temperature_c,REAL,Cel,°C,0,120,Kettle: temperature,锅炉：温度,rw,operator,20
+kettle/level_pct,REAL,%,%,0,100,Kettle: level,锅炉：液位,rw,operator,55
+line/rate_bpm,REAL,/min,bpm,0,60,Rate,速度,rw,operator,30
+"""
+ALARMS = """\
+alarms:
+  - name: kettle.hot
+    tag: kettle/temperature_c
+    kind: high
+    limit: 95
+    priority: high
+    text: {en: Kettle too hot, zh: 锅炉过热}
+    cause: {en: Heater stays on, zh: 加热器未关}
+    action: {en: Cut the heater, zh: 切断加热器}
+"""
+
+
+class Kernel:
+    """`ironworks run` as a child that ends with the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "runtime.cli", "run", str(self.folder), "--attached"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "log").open("ab"),
+            env=dict(os.environ),
+        )
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait(10)
+            assert self.process.stdin
+            self.process.stdin.close()
+            self.process = None
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    runtime = tmp_path / "r"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.delenv("IRONWORKS_PLANT", raising=False)
+    folder = tmp_path / "plant"
+    folder.mkdir()
+    for name, text in (("plant.yaml", PLANT), ("tags.csv", TAGS), ("alarms.yaml", ALARMS)):
+        (folder / name).write_text(text, encoding="utf-8")
+    kernel = Kernel(folder)
+    kernel.start()
+    yield kernel
+    kernel.kill()
+
+
+def seen(app: ConsoleApp) -> str:
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
+
+
+async def appears(pilot, text: str, seconds: float = 15.0) -> None:
+    end_ns = monotonic_ns() + round(seconds * 1e9)
+    while not re.search(text, seen(pilot.app)):
+        assert monotonic_ns() < end_ns, f"{text!r} did not appear:\n{seen(pilot.app)}"
+        await pilot.pause(0.05)
+
+
+async def found(kernel: Kernel):
+    clock = WallClock()
+    end_ns = clock.now_ns() + 30 * 10**9
+    while True:
+        try:
+            return find(kernel.folder)
+        except ConnectError:
+            assert clock.now_ns() < end_ns, (kernel.folder / "log").read_text()
+            await clock.sleep(0.1)
+
+
+def test_an_operators_day(kernel):
+    async def main() -> None:
+        endpoint = await found(kernel)
+        app = ConsoleApp(lambda: PlantClient(endpoint), Words("en"))
+        async with app.run_test(size=(110, 32), notifications=True) as pilot:
+            # the line, named by its descriptions
+            await appears(pilot, "▶ running")
+            assert "Kettle house" in seen(app)
+            await appears(pilot, r"55\.0 %")
+
+            # a write that the gate refuses, then one that it takes
+            await pilot.press("f4", "slash", *"temperature", "enter")
+            await appears(pilot, "1 of ")
+            await pilot.press("w")
+            await appears(pilot, "0 … 120 °C")
+            await pilot.press(*"500", "enter", *"boil", "enter")
+            await appears(pilot, "Write this value")
+            await pilot.press("y")
+            await appears(pilot, "Refused: .*500 is out of")
+            await pilot.press(*["backspace"] * 3, *"99", "enter", "enter")
+            await appears(pilot, r"-> +99\.0 °C")
+            await pilot.press("y")
+            await appears(pilot, r"temperature_c +99\.0")
+
+            # the alarm that this raises
+            await pilot.press("f2")
+            await appears(pilot, "high +unacknowledged .*Kettle too hot")
+            await pilot.press("enter")
+            await appears(pilot, "Cut the heater")
+            await pilot.press("a")
+            await appears(pilot, "Comment")
+            await pilot.press(*"seen", "enter")
+            await appears(pilot, "high +acknowledged .*Kettle too hot")
+            await pilot.press("j")
+            await appears(pilot, "kettle.hot")
+
+            # history, and the plant's own parts
+            await pilot.press("f3", "t", "slash", *"temperature", "enter", "enter", "escape")
+            await appears(pilot, r"━ 1 +kettle/temperature_c +99\.0")
+            assert "History:" not in seen(app)
+            await pilot.press("f5")
+            await appears(pilot, "historian +▶ running")
+            await appears(pilot, "healthy")
+
+            # killed and started again: stale, then back by itself, and nothing is forgotten
+            kernel.kill()
+            await appears(pilot, "CONNECTION LOST")
+            await pilot.press("f4", "escape", "escape")
+            await appears(pilot, r"\? stale")
+            kernel.start()
+            await appears(pilot, r"temperature_c +99\.0 .*good", 40)
+            await pilot.press("f2", "j")
+            await appears(pilot, "high +acknowledged .*Kettle too hot")
+
+    asyncio.run(main())
