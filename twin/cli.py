@@ -81,4 +81,7 @@ def run(
     typer.echo("items     " + "  ".join(f"{key} {value}" for key, value in result["items"].items()))
     for name, figures in result["equipment"].items():
         typer.echo(f"{name:10}" + "  ".join(f"{key} {value:g}" for key, value in figures.items()))
+    typer.echo(
+        "raised    " + (", ".join(f"{name} {count}" for name, count in result["raised"].items()) or "none")
+    )
     typer.echo("alarms    " + (", ".join(result["alarms"]) or "none"))

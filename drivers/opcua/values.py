@@ -72,7 +72,7 @@ def from_variant(data_type: DataType, variant: ua.Variant | None) -> Value:
         raise TypeError("null")
     if data_type is DataType.TIME:
         ns: float = value * 1e6
-        if ns != ns or abs(ns) >= 2**63:  # noqa: PLR0124 - NaN
+        if ns != ns or abs(ns) >= 2**63:
             raise TypeError("not a duration")
         return round(ns)
     if data_type is DataType.DT:

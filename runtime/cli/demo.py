@@ -62,7 +62,7 @@ def running(plant: Path) -> Iterator[tuple[Endpoint, subprocess.Popen[bytes]]]:
     Raises:
         PlantError: it ended, or did not answer in time; with what it said.
     """
-    from runtime.client import Endpoint, find
+    from runtime.client import find
     from runtime.clock import monotonic_ns
     from runtime.errors import ConnectError, PlantError
 

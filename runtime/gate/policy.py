@@ -67,7 +67,7 @@ def judge(
         raw = tag.data_type.encode(value)
     except (TypeError, ValueError, OverflowError) as exc:
         raise WriteRejectedError(f"{name}: {exc}") from exc
-    if tag.data_type.kind == "f" and value != value:  # noqa: PLR0124 - NaN
+    if tag.data_type.kind == "f" and value != value:
         raise WriteRejectedError(f"{name}: not a number")
     if not isinstance(value, str):
         unit = f" {tag.unit_text}" if tag.unit_text else ""

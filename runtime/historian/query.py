@@ -85,7 +85,7 @@ def read_trend(
     A value holds until the next sample, at most until `until_ns`. None where the tag had no good value.
     """
     start, end = span
-    width = max(1, -(-(end - start) // buckets))
+    width = max(1, -(-(end - start) // max(1, buckets)))
     until = min(end, until_ns)
     with told("the history cannot be read"):
         row = cursor.execute(_BEFORE, [tag, start]).fetchone()

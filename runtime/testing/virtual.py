@@ -18,7 +18,7 @@ from runtime.assembly import Assembly, assemble
 from runtime.bus import Bus, Mailbox
 from runtime.clock import SECOND_NS, ManualClock
 from runtime.config.models import parse_duration_ns
-from runtime.contract import Actor, Batch, Quality, Role, Stepper, Tag, Value
+from runtime.contract import Access, Actor, Batch, Quality, Role, Stepper, Tag, Value
 from runtime.errors import ConfigError
 from runtime.gate.expression import parse_expression
 from runtime.gate.policy import judge
@@ -49,7 +49,8 @@ class VirtualPlant:
         self._recorded: list[Batch] = []
         self._queue: list[tuple[int, int, Stepper, Mailbox]] = []
         for order, stepper in enumerate(self._ordered(assembly)):
-            own = [tag.id for tag in self.plant.tags if tag.source == stepper.name and tag.access.value == "rw"]
+            mine = (tag for tag in self.plant.tags if tag.source == stepper.name)
+            own = [tag.id for tag in mine if tag.access is Access.READ_WRITE]
             reads = np.union1d(stepper.reads, np.array(own, np.int32)).astype(np.int32)
             heapq.heappush(self._queue, (self.start_ns, order, stepper, self.bus.mailbox(reads)))
         self._set_initial_values()
@@ -171,4 +172,3 @@ class VirtualPlant:
     def _publish(self, batch: Batch) -> None:
         self.bus.publish(batch)
         self._alarms.on_batch(batch, self.clock.now_ns())
-

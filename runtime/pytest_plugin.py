@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,8 @@ def plant_folder(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def plant(plant_folder: Path) -> Iterator[VirtualPlant]:
+def plant(plant_folder: Path) -> VirtualPlant:
     """The plant in virtual time, at its start: `plant.run_for("30s")`, `plant["tank/level_pct"]`."""
     from runtime.testing.virtual import VirtualPlant
 
-    yield VirtualPlant(plant_folder)
+    return VirtualPlant(plant_folder)
