@@ -43,4 +43,5 @@ def play(folder: Path, duration: str, seed: int | None, faults: list[str]) -> di
         "items": stepper.engine.balance(),
         "equipment": figures(stepper.engine),
         "alarms": sorted(plant.active_alarms()),
+        "raised": {alarm["name"]: alarm["count"] for alarm in plant.alarms() if alarm["count"]},
     }

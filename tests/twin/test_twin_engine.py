@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twin.demo.bottling import FOLDER
 from twin.engine.engine import Engine
 from twin.kpi import figures
-from twin.model import TwinModel
+from twin.model import TwinModel, load_twin
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -437,6 +438,32 @@ def test_stuck_sensor_keeps_its_last_value():
     assert capper.read("torque_nm") != stuck
 
 
+# -- terminals -------------------------------------------------------------------------------------
+
+
+def everything() -> TwinModel:
+    return load_twin(FOLDER / "twin.yaml")[0]
+
+
+def test_every_reading_a_model_promises_is_given():
+    engine = Engine(everything())
+    engine.refresh()
+    for name, entry in engine.model.equipment.items():
+        promised = {signal for signal, terminal in entry.all_signals().items() if not terminal.command}
+        assert promised <= set(engine.equipment[name].out), name
+
+
+@pytest.mark.parametrize("speed", [math.nan, math.inf, -math.inf, -5.0, 1e12])
+def test_nonsense_speed_over_the_wire_neither_hangs_nor_breaks_the_plant(speed):
+    commands = {"infeed": ("speed_bpm",), "belt": ("speed_mm_s",), "press": ("run", "speed_bpm")}
+    engine = Engine(line(), commands)
+    for name, signals in commands.items():
+        for signal in signals:
+            engine.equipment[name].command(signal, True if signal == "run" else speed)
+    engine.advance(10 * SECOND)
+    assert_conserved(engine)
+
+
 # -- state as data ---------------------------------------------------------------------------------
 
 
@@ -451,6 +478,20 @@ def test_restored_plant_goes_on_as_the_first_did():
     second.advance(30 * MINUTE)
     assert readings(second) == readings(first)
     assert figures(second) == figures(first)
+
+
+def test_whole_demo_plant_is_restored_exactly_faults_and_all():
+    first = Engine(everything())
+    first.advance(2 * MINUTE)
+    first.equipment["capper"].set_fault("wear", 1.0)
+    first.equipment["tank"].set_fault("leak", 0.5)
+    first.advance(4 * MINUTE + 1)
+    state = first.snapshot()
+    first.advance(20 * MINUTE)
+    second = Engine(everything())
+    second.restore(state)
+    second.advance(20 * MINUTE)
+    assert readings(second) == readings(first)
 
 
 def test_snapshot_is_not_touched_by_what_follows():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any, ClassVar
 
 from twin.engine.calendar import Calendar
@@ -11,6 +12,7 @@ from twin.equipment.fault import Fault
 from twin.model.equipment import EquipmentModel
 
 SECOND_NS = 1_000_000_000
+SHORTEST_NS = 1_000_000  # of a cycle or interval, whatever speed is commanded
 Reading = bool | int | float
 
 
@@ -69,8 +71,9 @@ class Equipment:
         """React to a changed command."""
 
     def number(self, signal: str, default: float) -> float:
-        """Return a commanded number; `default` when the command is not bound."""
-        return float(self.commands.get(signal, default))
+        """Return a commanded number; `default` when the command is not bound, 0 when it is no number."""
+        value = float(self.commands.get(signal, default))
+        return value if math.isfinite(value) else 0.0
 
     @property
     def commanded(self) -> bool:

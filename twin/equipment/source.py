@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from twin.engine.calendar import Calendar
-from twin.equipment.base import SECOND_NS
+from twin.equipment.base import SECOND_NS, SHORTEST_NS
 from twin.equipment.flow import Flow, Item
 from twin.model.equipment import SourceModel
 
@@ -63,7 +63,8 @@ class Source(Flow):
             self._next()
 
     def _next(self) -> None:
-        self.after("ready", round(self.model.every.sample(self.random) / self._pace()))
+        interval = round(self.model.every.sample(self.random) / self._pace())
+        self.after("ready", max(SHORTEST_NS, interval))
 
     def _deliver(self) -> None:
         if not (self.ready and self.running):

@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from twin.engine.calendar import Calendar
-from twin.equipment.base import SECOND_NS
+from twin.equipment.base import SECOND_NS, SHORTEST_NS
 from twin.equipment.flow import Flow, Item
 from twin.equipment.tank import Tank
 from twin.model.equipment import StationModel
@@ -72,7 +72,8 @@ class Station(Flow):
         self.item = item
         self._draw_load()
         stretch = max(0.1, 1 + self.effect("cycle") + self.model.cycle_load * self.load)
-        self.cycle_ns = round(self.model.cycle.sample(self.random) * stretch / self.speed_ratio)
+        cycle_ns = round(self.model.cycle.sample(self.random) * stretch / self.speed_ratio)
+        self.cycle_ns = max(SHORTEST_NS, cycle_ns)
         self.left_ns = self.cycle_ns
         self._work()
         return True
