@@ -69,7 +69,7 @@ class String(Type):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"STRING[{self.capacity}]"
+        return "STRING" if self.capacity == DEFAULT_STRING_LENGTH else f"STRING[{self.capacity}]"
 
     @property
     def size(self) -> int:  # type: ignore[override]

@@ -73,7 +73,7 @@ class Op:
 
 @dataclass(slots=True, eq=False)
 class Convert:
-    """A conversion of values: `round` (reals to nearest even, saturating), `trunc`, `wrap`, `bits` or `truth`."""
+    """A conversion: `round` (reals to nearest even, saturating), `trunc`, `wrap`, `bits` or `truth`."""
 
     type: Elementary
     arg: Expr

@@ -302,18 +302,18 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     plain = [(i, v) for i, v in owners if not v.address and not (v.retain or sizes.retained(v.type))]
     located = [(i, v) for i, v in owners if v.address]
     start = layout.size
-    for instance, variable in retained:
-        _place(layout, data, sizes, instance, variable)
+    for owner, variable in retained:
+        _place(layout, data, sizes, owner, variable)
     layout.size = align_up(layout.size, REGION_ALIGN)
     layout.regions["RETAIN"] = (start, layout.size - start)
     start = layout.size
-    for instance, variable in plain:
-        _place(layout, data, sizes, instance, variable)
+    for owner, variable in plain:
+        _place(layout, data, sizes, owner, variable)
     layout.size = align_up(layout.size, REGION_ALIGN)
     layout.regions["DATA"] = (start, layout.size - start)
     data.extend(bytes(layout.size - len(data)))
-    for instance, variable in located:
-        _locate(layout, data, sizes, instance, variable)
+    for owner, variable in located:
+        _locate(layout, data, sizes, owner, variable)
     for instance in instances:
         places = layout.programs[instance]
         for name, value in instance.inputs:

@@ -90,8 +90,12 @@ _PATTERN = re.compile(
   | (?P<comment>\(\*|/\*)
   | (?P<pragma>\{)
   | (?P<time>(?:T|TIME|LT|LTIME)\#[+-]?[0-9][0-9_.a-zA-Z]*)
-  | (?P<date>(?:DATE_AND_TIME|LDATE_AND_TIME|TIME_OF_DAY|LTIME_OF_DAY|LDATE|DATE|LTOD|LDT|LD|DT|TOD|D)\#[0-9](?:[0-9_.:-]*[0-9])?)
-  | (?P<typed>[A-Za-z_][A-Za-z0-9_]*\#(?:[+-]?[0-9][0-9]?\#[0-9A-Fa-f_]+|[+-]?[0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9]+)?|[A-Za-z_][A-Za-z0-9_]*|(?=')))
+  | (?P<date>(?:L?DATE_AND_TIME|L?TIME_OF_DAY|L?DATE|L?TOD|L?DT|L?D)\#[0-9](?:[0-9_.:-]*[0-9])?)
+  | (?P<typed>[A-Za-z_][A-Za-z0-9_]*\#(?:
+        [+-]?[0-9][0-9]?\#[0-9A-Fa-f_]+
+      | [+-]?[0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9]+)?
+      | [A-Za-z_][A-Za-z0-9_]*
+      | (?=')))
   | (?P<id>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<based>[0-9][0-9_]*\#[0-9A-Za-z_]+)
   | (?P<real>[0-9][0-9_]*(?:\.[0-9][0-9_]*(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))
@@ -118,9 +122,12 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
         found = match(text, position)
         if found is None:
             findings.append(_stray(text, position, base))
-            line_end = text.find("\n", position)
-            quote = text[position] in "'\""
-            position = (line_end if line_end >= 0 else size) if quote else position + 1
+            if text[position] in "'\"":
+                end = _string_end(text, position)
+                tokens.append(Token("string", "''", "''", base + position, base + end))
+                position = end
+            else:
+                position += 1
             continue
         kind = found.lastgroup or ""
         start, position = position, found.end()
@@ -146,6 +153,14 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
         tokens.append(Token(_KINDS.get(kind, kind), key, word, base + start, base + position))
     tokens.append(Token("end", "end of file", "", base + size, base + size))
     return tokens, findings
+
+
+def _string_end(text: str, position: int) -> int:
+    """Return where an open string was probably meant to end: before the line's last semicolon."""
+    line_end = text.find("\n", position)
+    line_end = line_end if line_end >= 0 else len(text)
+    semicolon = text.rfind(";", position, line_end)
+    return semicolon if semicolon >= 0 else line_end
 
 
 def _stray(text: str, position: int, base: int) -> Diagnostic:

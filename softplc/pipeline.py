@@ -12,6 +12,7 @@ from softplc.configuration import tasks_of
 from softplc.diagnostics import CompileError, Diagnostic
 from softplc.ir import Module
 from softplc.layout import Sizes, lay_out
+from softplc.lower.context import LoweringError
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
 from softplc.rules.walk import check
@@ -38,12 +39,20 @@ def lower_application(
 ) -> tuple[Application, Module]:
     """Do everything but generate code."""
     texts = SourceSet()
-    project, declarations = checked(paths, sources, texts)
+    project = checked(paths, sources, texts)
     tasks = tasks_of(project)
     instances = [instance for _, members in tasks for instance in members]
     sizes = Sizes()
     layout, image = lay_out(project, instances, sizes)
-    module = lower(project, layout, sizes, texts, [members for _, members in tasks])
+    try:
+        module = lower(project, layout, sizes, texts, [members for _, members in tasks])
+    except LoweringError as exc:
+        name = texts.files[0].name if texts.files else ""
+        message = f"the compiler cannot translate this program: {exc}"
+        remedy = "please report it with the program"
+        raise CompileError(
+            [Diagnostic("ST9001", message, 0, 0, remedy, file=name, line=1, column=1)]
+        ) from exc
     shapes = Shapes()
     roots = roots_of(project, instances, layout, sizes, shapes)
     infos = tuple(
@@ -52,7 +61,6 @@ def lower_application(
     )
     regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
     files = tuple(each.name for each in texts.files)
-    del declarations
     return Application(b"", image, infos, files, regions, roots, tuple(shapes.table)), module
 
 
@@ -68,9 +76,7 @@ def _with_code(application: Application, code: bytes) -> Application:
     )
 
 
-def checked(
-    paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet
-) -> tuple[Project, Declarations]:
+def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet) -> Project:
     """Parse, bind and check.
 
     Raises:
@@ -93,7 +99,7 @@ def checked(
     project = declarations.declare(unit)
     bind(declarations)
     _stop_at(list(check(declarations)), texts)
-    return project, declarations
+    return project
 
 
 def _merge(unit: Unit, part: Unit) -> None:

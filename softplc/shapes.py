@@ -28,9 +28,7 @@ class Shapes:
     def _build(self, type_: Type) -> Shape:
         scalar = scalar_of(type_)
         if scalar is not None:
-            values = (
-                {name: number for name, number in type_.values.values()} if isinstance(type_, Enum) else {}
-            )
+            values = dict(type_.values.values()) if isinstance(type_, Enum) else {}
             return Shape("scalar", scalar.name, type_.name, scalar.size, values=values)
         if isinstance(type_, String):
             return Shape("string", "STRING", type_.name, type_.size)

@@ -10,6 +10,7 @@ from typing import Any
 from runtime.errors import PlantError
 from softplc.application import Application, Root, Shape, Symbol, UnknownPathError
 from softplc.faults import Fault
+from softplc.guard import GUARD, Watched
 from softplc.image import read_value, write_value
 from softplc.layout import DT_NS, FAULT_CODE, NOW_NS, SCAN_COUNT
 
@@ -32,7 +33,8 @@ class Simulator:
     """An application with an image of its own.
 
     The first scan runs at time 0; after each scan time advances by `dt_ns`. A task with an interval
-    runs in the scans at or after the times it is due; one without runs in every scan.
+    runs in the scans at or after the times it is due; one without runs in every scan. A task that does
+    not end within 5 s of real time is stopped with the watchdog's fault.
     """
 
     def __init__(self, application: Application) -> None:
@@ -47,6 +49,8 @@ class Simulator:
         self._address = ctypes.addressof(self._memory) + start
         entry = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
         self._tasks = [(task, entry(self._loaded.address(task.symbol))) for task in application.tasks]
+        self._watched = Watched(self.image)
+        GUARD.watch(self._watched)
         self._due_ns = [0] * len(self._tasks)
         self.now_ns = 0
         self.inputs = Located(self, "I")
@@ -67,7 +71,10 @@ class Simulator:
                 if task.interval_ns:
                     late = (self.now_ns - self._due_ns[index]) // task.interval_ns
                     self._due_ns[index] += (late + 1) * task.interval_ns
-                if run(self._address):
+                self._watched.serial += 1
+                failed = run(self._address)
+                self._watched.serial += 1
+                if failed:
                     raise self._fault(task.name)
             count = struct.unpack_from("<q", self.image, SCAN_COUNT)[0]
             struct.pack_into("<q", self.image, SCAN_COUNT, count + 1)
@@ -76,6 +83,7 @@ class Simulator:
     def _fault(self, task: str) -> PlcFaultError:
         code, line, file = struct.unpack_from("<iii", self.image, FAULT_CODE)
         struct.pack_into("<iii", self.image, FAULT_CODE, 0, 0, 0)
+        self._watched.clear()
         known = code in Fault.__members__.values()
         cause = Fault(code).text if known else f"fault {code}"
         return PlcFaultError(task, cause, self.application.files[file], line, code)

@@ -307,7 +307,7 @@ class TaskDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class InstanceDecl(Node):
-    """`PROGRAM name WITH task : type (inputs);`"""
+    """A program instance: `PROGRAM name WITH task : type (inputs);`."""
 
     name: str
     task: str

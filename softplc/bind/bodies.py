@@ -16,7 +16,7 @@ def bind(declarations: Declarations) -> Project:
     for type_ in project.type_decls:
         if type_.init is not None:
             mark_init(declarations.typer(None), type_.init, type_.spec.resolved)
-    for spec in list(declarations.specs):
+    for spec in list(declarations.specs.values()):
         fields = getattr(spec, "fields", ())
         for field in fields:
             if field.init is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from softplc.diagnostics import did_you_mean
@@ -15,6 +16,7 @@ from softplc.iectypes import (
     REAL,
     BlockType,
     Elementary,
+    Enum,
     String,
     Type,
     base_of,
@@ -29,6 +31,7 @@ from softplc.syntax import Argument, Binary, Call, Expr, Name
 if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
+WITH_STRINGS = ("MOVE", "SEL", "MUX")
 _NUMBERED = re.compile(r"(IN)([0-9]+)", re.IGNORECASE)
 
 
@@ -82,8 +85,8 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
         if isinstance(ref, Pou) and ref.kind == "FUNCTION":
             callee.ref = ref
             return _user_call(typer, node, binding, ref)
-        if ref is None:
-            standard = _standard(typer, callee.name)
+        if ref is None or (isinstance(ref, Variable) and isinstance(ref.type, Elementary)):
+            standard = _standard(typer, callee.name)  # a variable may be named like a standard function
             if isinstance(standard, Function):
                 return _standard_call(typer, node, binding, standard, expected)
             if isinstance(standard, Conversion):
@@ -133,7 +136,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
             _mark(typer, argument)
             binding.problem(
                 "count",
-                f"{pou.name} takes {len(positional)} argument{'s' * (len(positional) != 1)}, not {len(node.arguments)}",
+                f"{pou.name} takes {_arguments(len(positional))}, not {len(node.arguments)}",
                 argument,
                 f"parameters: {', '.join(each.name for each in positional) or 'none'}",
             )
@@ -156,6 +159,10 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
             "name all arguments, or none",
         )
     return pou.result.type if pou.result else None
+
+
+def _arguments(count: int) -> str:
+    return f"{count} argument{'s' * (count != 1)}"
 
 
 def _missing(
@@ -320,6 +327,8 @@ def _standard_call(
         binding.generic = _generic(typer, binding, function, generic, expected)
         if binding.generic is None:
             return None
+        if not _takes(function, binding.generic):
+            binding.problem("type", f"{function.name} cannot take {binding.generic}", generic[0], "use IF")
     if binding.problems or any(each.type is None for each in values):
         return None
     if function.result == "T":
@@ -327,6 +336,13 @@ def _standard_call(
     if function.result == "STRING":
         return String(_capacity(function, values))
     return ELEMENTARY[function.result]
+
+
+def _takes(function: Function, type_: Type) -> bool:
+    """Tell whether the code generator has the function for strings or aggregates."""
+    if isinstance(type_, Elementary | Enum):
+        return True
+    return function.name == "MOVE" or (isinstance(type_, String) and function.name in WITH_STRINGS)
 
 
 def _capacity(function: Function, values: list[Expr]) -> int:
@@ -383,10 +399,7 @@ def _operator_call(
     """Turn `ADD(a, b, c)` into `a + b + c`, and `GT(a, b, c)` into `a > b AND b > c`."""
     operator = function.operator
     if operator in ("=", "<", ">", "<=", ">="):
-        parts = [
-            Binary(node.at, node.end, operator, left, right)
-            for left, right in zip(values, values[1:], strict=False)
-        ]
+        parts = [Binary(node.at, node.end, operator, left, right) for left, right in pairwise(values)]
         result: Expr = parts[0]
         for part in parts[1:]:
             result = Binary(node.at, node.end, "AND", result, part)

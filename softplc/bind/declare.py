@@ -53,7 +53,8 @@ class Declarations:
         self._pending: dict[str, TypeDecl] = {}
         self._resolving: set[str] = set()
         self._evaluating: set[Variable] = set()
-        self.specs: list[TypeSpec] = []
+        self._failed: set[str] = set()
+        self.specs: dict[int, TypeSpec] = {}
         self.cycles: list[TypeDecl] = []
 
     def declare(self, unit: Unit) -> Project:
@@ -163,11 +164,14 @@ class Declarations:
 
     # Types ---------------------------------------------------------------------------------------
 
+    def _note(self, spec: TypeSpec) -> None:
+        self.specs.setdefault(spec.at, spec)
+
     def resolve(self, spec: TypeSpec, pou: Pou | None) -> tuple[Type | None, Init | None]:
         """Return the type a specification means, and the initial value that type has of its own."""
         if spec.resolved is not None:
             return spec.resolved, None
-        self.specs.append(spec)
+        self._note(spec)
         init: Init | None = None
         if isinstance(spec, NamedSpec):
             spec.resolved, init = self._named(spec, pou)
@@ -219,13 +223,16 @@ class Declarations:
         return pou.type if pou is not None else None
 
     def _type_decl(self, key: str, decl: TypeDecl) -> Type | Alias | None:
+        if key in self._failed:
+            return None
         if key in self._resolving:
             self.cycles.append(decl)
+            self._failed.add(key)
             return None
         self._resolving.add(key)
         spec = decl.spec
         result: Type | Alias | None
-        self.specs.append(spec)
+        self._note(spec)
         init: Init | None = decl.init
         if isinstance(spec, StructSpec):
             result = spec.resolved = self._struct(spec, decl.name, None)
@@ -238,6 +245,8 @@ class Declarations:
             if isinstance(inner, Subrange) and isinstance(spec, NamedSpec) and spec.low is not None:
                 result = spec.resolved = Subrange(decl.name, inner.base, inner.low, inner.high)
         self._resolving.discard(key)
+        if result is None:
+            self._failed.add(key)
         if isinstance(result, Type):
             self.project.types[key] = Alias(result, init) if init is not None else result
             if isinstance(result, Enum) and isinstance(self.project.types[key], Alias):

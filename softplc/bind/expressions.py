@@ -338,16 +338,25 @@ class Expressions:
         numeric = ("int", "uint", "real", "literal")
         if left.kind == "time" and right.kind in numeric and node.op in ("*", "/"):
             default(node.right)
+            self._fold_time(node, left)
             return left
         if right.kind == "time" and left.kind in numeric and node.op == "*":
             default(node.left)
+            self._fold_time(node, right)
             return right
         return _DATE_MATH.get((node.op, left.kind, right.kind))
+
+    @staticmethod
+    def _fold_time(node: Binary, type_: Type) -> None:
+        """Fold the product or quotient of a duration and a whole number."""
+        left, right = node.left.value, node.right.value
+        if isinstance(left, int) and isinstance(right, int):
+            node.value = fold.binary(node.op, left, right, type_)
 
     def _bits_of_literals(self, node: Binary, expected: Type | None) -> Type | None:
         target = base_of(expected)
         for type_ in (target, *BITS[1:]):
-            if type_ in BITS and fits(node.left, type_) and fits(node.right, type_):  # type: ignore[arg-type]
+            if type_ in BITS and fits(node.left, type_) and fits(node.right, type_):
                 settle(node.left, type_)
                 settle(node.right, type_)
                 return type_
@@ -398,7 +407,7 @@ class Expressions:
             if result is None or other is None:
                 return None
             if isinstance(result, String) and isinstance(other, String):
-                result = max(result, other, key=lambda s: s.capacity)  # type: ignore[attr-defined]
+                result = max(result, other, key=lambda s: s.capacity)
                 continue
             result = common(result, other)
         for literal in literals:

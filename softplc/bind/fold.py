@@ -74,7 +74,7 @@ def _compare(op: str, left: Scalar, right: Scalar) -> bool:
         a, b = str(left), str(right)
         order = (a > b) - (a < b)
     else:
-        if left != left or right != right:  # NaN
+        if math.isnan(left) or math.isnan(right):
             return op == "<>"
         order = (left > right) - (left < right)
     return {

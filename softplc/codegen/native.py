@@ -1,4 +1,4 @@
-"""LLVM assembly to object code for the host: verified, optimised at O2, no fast-math, no fused multiply-add."""
+"""LLVM assembly to object code for the host: verified, O2, no fast-math, no fused multiply-add."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def convertible(source: Type, target: Type, truncates: bool = False) -> bool:
     if not isinstance(target, Elementary):
         return False
     if source.kind in ("date", "tod", "dt") and target.kind in ("date", "tod", "dt"):
-        return source.kind == target.kind or source.kind == "dt"
+        return source.kind in (target.kind, "dt")
     if source.kind in ("date", "tod", "dt", "time") or target.kind in ("date", "tod", "dt", "time"):
         pair = {source.kind, target.kind}
         return pair == {"time"} or bool(pair & {"int", "uint", "real", "bits"})

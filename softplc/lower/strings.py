@@ -69,16 +69,19 @@ class Strings(Context):
             ]
             return [ir.Switch(self.expr(values[0], LINT), branches, [])]
         source = self.text(values[0])
-        prelude, place = source.body, ir.Text(source.place, source.constant)
-        numbers = [self.expr(each, LINT) for each in values[1:] if not isinstance(base_of(each.type), String)]
+        prelude: list[ir.Stmt] = list(source.body)
+        place = ir.Text(source.place, source.constant)
+        numbers = [
+            self._once(each, prelude) for each in values[1:] if not isinstance(base_of(each.type), String)
+        ]
         zero, rest = ir.Const(LINT, 0), ir.Const(LINT, MAX_COUNT)
         if name == "LEFT":
             return [*prelude, ir.Append(result, place, zero, numbers[0])]
         if name == "RIGHT":
             length: ir.Expr = ir.Convert(LINT, ir.Query(INT, "length", (place,)), "wrap")
             count = ir.Op(LINT, "MAX", (numbers[0], zero))
-            start = ir.Op(LINT, "MAX", (ir.Op(LINT, "-", (length, count)), zero))
-            return [*prelude, ir.Append(result, place, start, count)]
+            begin = ir.Op(LINT, "MAX", (ir.Op(LINT, "-", (length, count)), zero))
+            return [*prelude, ir.Append(result, place, begin, count)]
         if name == "MID":
             return [*prelude, ir.Append(result, place, _before(numbers[1]), numbers[0])]
         if name == "INSERT":
@@ -89,13 +92,22 @@ class Strings(Context):
                 *middle,
                 ir.Append(result, place, numbers[0], rest),
             ]
-        count, position = numbers
-        after = ir.Op(LINT, "+", (_before(position), ir.Op(LINT, "MAX", (count, zero))))
+        amount, position = numbers
+        after = ir.Op(LINT, "+", (_before(position), ir.Op(LINT, "MAX", (amount, zero))))
         head = ir.Append(result, place, zero, _before(position))
         tail = ir.Append(result, place, after, rest)
         if name == "DELETE":
             return [*prelude, head, tail]
         return [*prelude, head, ir.Append(result, self.text(values[1])), tail]
+
+    def _once(self, node: Expr, prelude: list[ir.Stmt]) -> ir.Expr:
+        """Evaluate a number before the string is built, so that it may be used more than once."""
+        value = self.expr(node, LINT)
+        if isinstance(value, ir.Const):
+            return value
+        slot = self.slot(8)
+        prelude.append(ir.Store(slot, value, LINT))
+        return ir.Load(LINT, slot)
 
     def _conversion_text(self, result: ir.Place, binding: Binding) -> list[ir.Stmt]:
         value = binding.values[0]

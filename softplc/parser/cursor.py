@@ -95,7 +95,7 @@ class Cursor:
         raise self.fail(what)
 
     def semicolon(self) -> None:
-        """Take a semicolon; if it is missing before something that can follow it, go on as if it were there."""
+        """Take a semicolon; if it is missing before what can follow it, go on as if it were there."""
         if self.at_op(";"):
             while self.take_op(";"):
                 pass
@@ -133,6 +133,7 @@ class Cursor:
             self.depth = 0
             self.position = len(self.tokens) - 1
             self.token = self.tokens[self.position]
+            self._last_error_at = self.position  # that the rest is missing needs no telling
             raise SyntaxFault
 
     def leave(self) -> None:

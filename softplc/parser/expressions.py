@@ -39,9 +39,9 @@ PRECEDENCE = {
     "*": 7,
     "/": 7,
     "MOD": 7,
-    "**": 9,
+    "**": 8,
 }
-UNARY_PRECEDENCE = 8
+UNARY_PRECEDENCE = 9
 OPERATOR_FUNCTIONS = ("AND", "OR", "XOR", "MOD")
 TYPED_INTS = frozenset(
     ["SINT", "INT", "DINT", "LINT", "USINT", "UINT", "UDINT", "ULINT", "BYTE", "WORD", "DWORD", "LWORD"]

@@ -109,7 +109,7 @@ class Statements(Expressions):
         raise self.fail("':=' or '('")
 
     def _end(self, key: str, at: int) -> int:
-        """Take the keyword that ends a statement, and its semicolon if there (most compilers do not insist)."""
+        """Take the keyword that ends a statement, and its semicolon if there (few compilers insist)."""
         if not self.at_keyword(key):
             line_note = f"{key} is missing for the statement that begins here"
             self.note("ST1015", line_note, at, at + len(key) - 4, f"add {key};")

@@ -1,5 +1,4 @@
-"""ST2008: a direct address is well formed and has the size of its variable; it stands in programs and
-    globals.
+"""ST2008: a direct address is well formed, has its variable's size, and stands in programs and globals.
 
 Accepted: VAR x AT %IX0.0 : BOOL; w AT %QW2 : INT; END_VAR
 Rejected: VAR x AT %IX0.0 : INT; END_VAR
@@ -61,8 +60,8 @@ def _size(variable: Variable, size: int, at: int, end: int) -> Iterator[Diagnost
     elif size and type_ is BOOL:
         yield Diagnostic("ST2008", "a BOOL is one bit", at, end, f"use %{variable.address[1]}X<byte>.<bit>")
     elif size and element is type_ and type_.size != size:
-        letter = SIZES.get(type_.size)
-        remedy = f"use %{variable.address[1]}{letter}..." if letter else "remove AT"
+        wanted = SIZES.get(type_.size)
+        remedy = f"use %{variable.address[1]}{wanted}..." if wanted else "remove AT"
         yield Diagnostic(
             "ST2008", f"{variable.address} has {size} bytes, {type_} {type_.size}", at, end, remedy
         )

@@ -1,5 +1,4 @@
-"""ST3007: from outside, the inputs of a function block may be set and its outputs read; its variables are
-    its own.
+"""ST3007: from outside, inputs of a function block may be set and outputs read; the rest is its own.
 
 Accepted: VAR t : TON; q : BOOL; END_VAR t.IN := TRUE; q := t.Q;
 Rejected: VAR t : TON; END_VAR t.Q := TRUE;

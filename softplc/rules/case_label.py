@@ -1,5 +1,4 @@
-"""ST5002: CASE selects by whole numbers, bit strings or enumerations; labels are constants of that type,
-    each once.
+"""ST5002: CASE selects by whole numbers, bits or enumerations; labels are constants of it, each once.
 
 Accepted: VAR i : INT; END_VAR CASE i OF 1, 5..7: i := 0; 2: i := 1; END_CASE;
 Rejected: VAR i : INT; END_VAR CASE i OF 1, 5..7: i := 0; 6: i := 1; END_CASE;

@@ -1,5 +1,4 @@
-"""ST2043: a task has a constant positive INTERVAL and a PRIORITY of 0 or more; SINGLE tasks are not
-    supported.
+"""ST2043: a task has a constant positive INTERVAL and a PRIORITY from 0; SINGLE is not supported.
 
 Accepted: CONFIGURATION C RESOURCE R ON PLC TASK t(INTERVAL := T#10ms, PRIORITY := 0); END_RESOURCE
     END_CONFIGURATION

@@ -56,6 +56,7 @@ from softplc.syntax import (
 
 Rule = Callable[[Any, Context], Iterator[Diagnostic]]
 NOT_RULES = ("context", "walk")
+ONCE = ("ST2001", "ST2003", "ST4001")
 
 
 def modules() -> list[ModuleType]:
@@ -92,10 +93,11 @@ class Walk:
         self.rules = by_subject()
         self.findings: list[Diagnostic] = []
         self.untyped: list[Expr] = []
+        self._told: set[tuple[str, str, Pou | None]] = set()
 
     def run(self) -> list[Diagnostic]:
         self.show(self.project)
-        for spec in self.context.declarations.specs:
+        for spec in self.context.declarations.specs.values():
             self.spec(spec)
         for decl in self.project.type_decls:
             if decl.init is not None and decl.spec.resolved is not None:
@@ -122,7 +124,17 @@ class Walk:
     def show(self, subject: Any) -> None:
         """Let the rules about a subject see it."""
         for rule in self.rules.get(type(subject), ()):
-            self.findings.extend(rule(subject, self.context))
+            for finding in rule(subject, self.context):
+                self._add(finding)
+
+    def _add(self, finding: Diagnostic) -> None:
+        """Keep a finding, but tell of a missing name only once in a POU."""
+        if finding.code in ONCE:
+            key = (finding.code, finding.message.casefold(), self.context.pou)
+            if key in self._told:
+                return
+            self._told.add(key)
+        self.findings.append(finding)
 
     # Declarations --------------------------------------------------------------------------------
 
@@ -325,6 +337,6 @@ class Walk:
                 source = Name(target.at, target.end, parameter.name)
                 source.type = parameter.type
                 self.show(Use(source, target.type))
-        for argument in node.arguments:
-            if argument.value is not None and id(argument.value) not in passed:
-                self.expr(argument.value)
+        for given in node.arguments:
+            if given.value is not None and id(given.value) not in passed:
+                self.expr(given.value)

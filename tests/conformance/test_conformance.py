@@ -50,7 +50,9 @@ def test_program_keeps_to_its_trace(name):
         elif words[0] == "fault":
             with pytest.raises(softplc.PlcFaultError) as caught:
                 simulator.scan()
-            assert (caught.value.line, caught.value.cause) == (int(words[1]), words[2]), f"{name}.trace:{number}"
+            assert (caught.value.line, caught.value.cause) == (int(words[1]), words[2]), (
+                f"{name}.trace:{number}"
+            )
             checked += 1
         else:
             path, _, value = line.partition(" = ")
