@@ -203,9 +203,12 @@ def equipment_name(tags: Sequence[TagView], level: str, words: Words) -> str:
 
 
 def label_of(tag: TagView, words: Words, width: int) -> str:
-    """Return the shortest fair name of a tag: its description where that fits, else its signal."""
+    """Return a name of at most about `width` cells: the description if it fits, else the signal.
+
+    A Chinese description is cut rather than replaced by the signal's English name.
+    """
     description = _parts(tag, words)[1]
-    if description and cell_len(description) <= width:
+    if description and (cell_len(description) <= width or (words.language == "zh" and tag.description_zh)):
         return description[:1].upper() + description[1:]
     signal = tag.path.rsplit("/", 1)[-1]
     return plain_name(signal, tag.unit_text)
