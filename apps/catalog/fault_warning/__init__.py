@@ -1,0 +1,1 @@
+"""Warns before a machine's own alarms do: a multivariate EWMA over its signals."""

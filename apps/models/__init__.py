@@ -1,0 +1,1 @@
+"""Models of apps: a folder each, with hashes, a card and golden vectors."""
