@@ -22,16 +22,17 @@ class Station(Flow):
     """
 
     __slots__ = (
-        "began_ns", "cycle_ns", "down", "finished", "item", "left_ns", "load", "load_ns", "share_ns",
-        "since_ns", "tank", "to_failure_ns",
+        "began_ns", "cycle_ns", "down", "finished", "item", "left_ns", "load", "load_ns",
+        "nominal_bpm", "share_ns", "since_ns", "state", "tank", "to_failure_ns",
     )  # fmt: skip
     STATE: ClassVar[tuple[str, ...]] = (
         "began_ns", "cycle_ns", "down", "finished", "item", "left_ns", "load", "load_ns", "share_ns",
-        "since_ns", "to_failure_ns",
+        "since_ns", "state", "to_failure_ns",
     )  # fmt: skip
 
     def __init__(self, name: str, model: StationModel, calendar: Calendar, seed: int) -> None:
         super().__init__(name, model, calendar, seed)
+        self.nominal_bpm = 60 * SECOND_NS / float(model.cycle.mean_ns)
         self.tank: Tank | None = None
         self.item: Item | None = None
         self.finished = False
@@ -42,6 +43,7 @@ class Station(Flow):
         self.to_failure_ns = model.failure.mttf.sample(self.random) if model.failure else None
         self.load = 0.0
         self.load_ns = 0
+        self.state = "stopped"
         self.share_ns: dict[str, int] = {}
         self.since_ns = 0
         self.out = {
@@ -118,8 +120,7 @@ class Station(Flow):
     @property
     def speed_ratio(self) -> float:
         """Return the speed, 1 at nominal."""
-        nominal_bpm = 60 * SECOND_NS / float(self.model.cycle.mean_ns)
-        return self.number("speed_bpm", nominal_bpm) / nominal_bpm
+        return self.number("speed_bpm", self.nominal_bpm) / self.nominal_bpm
 
     @property
     def running(self) -> bool:
@@ -128,8 +129,9 @@ class Station(Flow):
     def _update(self) -> None:
         """Go on or stop, as commands and faults want it."""
         self.out["fault"] = self.down or self.stopped_by_fault
-        self._say(running=self.running)
-        if not self.running:
+        self.out["running"] = running = self.running
+        self._say()
+        if not running:
             self._pause()
         elif self.item is None:
             self._invite()
@@ -192,36 +194,30 @@ class Station(Flow):
 
     # -- what it says ------------------------------------------------------------------------------
 
-    def _say(self, running: bool | None = None) -> None:
-        if running is not None:
-            self.out["running"] = running
-        on = bool(self.out["running"])
-        self.out["busy"] = self.began_ns is not None
-        self.out["starved"] = on and self.item is None
-        self.out["blocked"] = on and self.finished
-        self._account()
+    def _say(self) -> None:
+        """Bring its status up to date, and book the time in the state that ends."""
+        out = self.out
+        running = bool(out["running"])
+        out["busy"] = busy = self.began_ns is not None
+        out["blocked"] = blocked = running and self.finished
+        out["starved"] = starved = running and self.item is None
+        if out["fault"]:
+            state = "fault"
+        else:
+            state = "busy" if busy else "blocked" if blocked else "starved" if starved else "stopped"
+        if state != self.state:
+            self._book()
+            self.state = state
 
-    def state(self) -> str:
-        """Return in which of its states it is."""
-        for each in ("fault", "busy", "blocked", "starved"):
-            if self.out[each]:
-                return each
-        return "stopped"
-
-    def _account(self) -> None:
-        """Book the time in the state that has lasted until now."""
+    def _book(self) -> None:
         now = self.calendar.now_ns
-        last = self.share_ns.pop("now", None)
-        names = ("fault", "busy", "blocked", "starved", "stopped")
-        if last is not None:
-            self.share_ns[names[last]] = self.share_ns.get(names[last], 0) + now - self.since_ns
-        self.share_ns["now"] = names.index(self.state())
+        self.share_ns[self.state] = self.share_ns.get(self.state, 0) + now - self.since_ns
         self.since_ns = now
 
     def shares_ns(self) -> dict[str, int]:
-        """Return the time spent in each state so far."""
-        self._account()
-        return {name: spent for name, spent in self.share_ns.items() if name != "now"}
+        """Return the time spent so far in each state: fault, busy, blocked, starved, stopped."""
+        self._book()
+        return dict(self.share_ns)
 
     def _draw_load(self) -> None:
         """Move the load on: an Ornstein-Uhlenbeck process, exact for any step."""
