@@ -82,11 +82,13 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
         ref = typer.scope.lookup(callee.name)
         if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
             ref = ref.pou  # the function calls itself: the rule on recursion tells
+        if isinstance(ref, Variable) and isinstance(ref.type, Elementary):
+            ref = typer.project.pous.get(callee.name.casefold())  # what cannot be called hides no function
         if isinstance(ref, Pou) and ref.kind == "FUNCTION":
             callee.ref = ref
             return _user_call(typer, node, binding, ref)
-        if ref is None or (isinstance(ref, Variable) and isinstance(ref.type, Elementary)):
-            standard = _standard(typer, callee.name)  # a variable may be named like a standard function
+        if ref is None:
+            standard = _standard(typer, callee.name)
             if isinstance(standard, Function):
                 return _standard_call(typer, node, binding, standard, expected)
             if isinstance(standard, Conversion):

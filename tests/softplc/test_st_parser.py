@@ -26,7 +26,8 @@ FUNCTION_BLOCK G VAR_IN_OUT v : INT; END_VAR VAR t : TON; END_VAR
 t(IN := v > 3, PT := T#1s); v := F(v); END_FUNCTION_BLOCK
 PROGRAM P VAR i : INT; s : S; g : G; c : C := B; t : STRING[9] := 'x'; even AT %QX0.0 : BOOL; END_VAR
 FOR i := 1 TO 2 BY 1 DO s.b[i] := 2.5 * i; END_FOR; g(v := i);
-CASE c OF A: i := 1; C#B: i := 2; ELSE i := 3; END_CASE; t := CONCAT(t, INT_TO_STRING(i)); even := i MOD 2 = 0;
+CASE c OF A: i := 1; C#B: i := 2; ELSE i := 3; END_CASE; t := CONCAT(t, INT_TO_STRING(i));
+even := i MOD 2 = 0;
 WHILE i > 0 AND NOT even DO i := i - 1; IF i = 5 THEN EXIT; END_IF; END_WHILE;
 END_PROGRAM
 """

@@ -1,0 +1,163 @@
+"""The simulator: time, tasks, access by path and address, faults, and applications as bytes."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import softplc
+from runtime.errors import PlantError
+from softplc.application import UnknownPathError
+
+PROGRAM = """
+TYPE Mode : (Idle, Run := 7); Pair : STRUCT a : INT; b : REAL; END_STRUCT; END_TYPE
+VAR_GLOBAL total : DINT; END_VAR
+PROGRAM Main
+VAR
+    Start AT %IX0.3 : BOOL; Level AT %IW2 : INT; Lamp AT %QX1.0 : BOOL; mode : Mode; s : STRING[4];
+    table : ARRAY[1..2, 0..1] OF INT; pair : ARRAY[1..2] OF Pair; t : TON; u : USINT; r : REAL;
+END_VAR
+VAR RETAIN kept : INT := 3; END_VAR
+total := total + 1; Lamp := Start AND Level > 10; t(IN := Lamp, PT := T#1s);
+END_PROGRAM
+"""
+
+
+@pytest.fixture
+def application():
+    return softplc.compile(sources={"main.st": PROGRAM})
+
+
+def test_time_starts_at_zero_and_advances_after_each_scan(application):
+    simulator = application.simulator()
+    simulator.scan(3, dt_ns=1_000_000)
+    assert simulator.now_ns == 3_000_000
+    assert int.from_bytes(simulator.image[0:8], "little") == 2_000_000
+    assert int.from_bytes(simulator.image[8:16], "little") == 3
+
+
+def test_inputs_and_outputs_by_name_path_and_address(application):
+    simulator = application.simulator()
+    simulator.inputs["start"] = True
+    simulator.inputs["Main.Level"] = 11
+    simulator.scan()
+    assert simulator.outputs["Lamp"] is True
+    assert simulator.outputs["%QX1.0"] is True
+    assert simulator.outputs["%QB1"] == 1
+    assert set(simulator.inputs) == {"Main.Start", "Main.Level"}
+    simulator.inputs["%IX0.3"] = False
+    assert simulator.read("main.START") is False
+
+
+def test_read_and_write_whole_structures_and_arrays(application):
+    simulator = application.simulator()
+    simulator.write("Main.pair[2]", {"a": 4, "b": 0.5})
+    simulator.write("Main.table", [1, 2, 3, 4])
+    simulator.write("main.mode", "run")
+    simulator.write("MAIN.S", "abcd")
+    assert simulator.read("Main.pair") == [{"a": 0, "b": 0.0}, {"a": 4, "b": 0.5}]
+    assert simulator.read("Main.table[2, 0]") == 3
+    assert simulator.read("Main.mode") == 7
+    assert simulator.read("Main.s") == "abcd"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("Main.u", 256),
+        ("Main.u", 1.5),
+        ("Main.u", "x"),
+        ("Main.s", "abcde"),
+        ("Main.mode", "Walk"),
+        ("Main.table", [1]),
+        ("Main.Start", 2),
+        ("Main.s", "\u20ac"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(application, path, value):
+    with pytest.raises(PlantError):
+        application.simulator().write(path, value)
+
+
+@pytest.mark.parametrize(
+    "path", ["Main.nope", "nope", "Main.table[3,0]", "Main.table[1]", "%IW900", "%ZZ", "Main.t.X"]
+)
+def test_unknown_paths_are_refused(application, path):
+    with pytest.raises(UnknownPathError):
+        application.simulator().read(path)
+
+
+def test_symbols_name_every_elementary_leaf(application):
+    symbols = application.symbols
+    assert "main.t.q" in symbols
+    assert "main.table[2,1]" in symbols
+    assert symbols["MAIN.PAIR[1].B"].type == "REAL"
+    assert symbols["main.start"].bit == 3
+    assert symbols["main.start"].address == "%IX0.3"
+    assert symbols["main.kept"].retain
+    assert symbols["main.kept"].offset >= application.regions["RETAIN"].offset
+    assert len(symbols) == len(list(symbols)) == len({s.offset * 8 + max(s.bit, 0) for s in symbols.values()})
+
+
+def test_bytes_and_pickle_keep_the_application(application):
+    copy = softplc.Application.from_bytes(application.to_bytes())
+    assert copy == application
+    assert pickle.loads(pickle.dumps(application)) == application
+    simulator = copy.simulator()
+    simulator.scan(2)
+    assert simulator.read("total") == 2
+    with pytest.raises(PlantError, match="no compiled application"):
+        softplc.Application.from_bytes(b"something else")
+    with pytest.raises(PlantError, match="damaged"):
+        softplc.Application.from_bytes(application.to_bytes()[:40])
+
+
+def test_loading_needs_no_llvm(application, tmp_path):
+    (tmp_path / "app").write_bytes(application.to_bytes())
+    code = (
+        "import sys, softplc, pathlib;"
+        "a = softplc.Application.from_bytes(pathlib.Path(sys.argv[1]).read_bytes());"
+        "assert len(a.symbols) > 10; assert not [m for m in sys.modules if m.startswith('llvmlite')]"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "app")], check=True, timeout=60)
+
+
+def test_a_fault_names_file_line_and_cause_and_keeps_the_state():
+    text = (
+        "PROGRAM P\nVAR n, z : INT; END_VAR\nn := n + 1;\nIF n = 3 THEN\n  z := n / z;\nEND_IF;\nEND_PROGRAM"
+    )
+    simulator = softplc.compile(sources={"p.st": text}).simulator()
+    simulator.scan(2)
+    with pytest.raises(softplc.PlcFaultError) as caught:
+        simulator.scan()
+    assert (caught.value.file, caught.value.line, caught.value.cause) == ("p.st", 5, "division by zero")
+    assert simulator.read("P.n") == 3
+
+
+def test_a_fault_in_a_block_names_the_block_s_file():
+    sources = {
+        "main.st": "PROGRAM P VAR b : B; END_VAR b(i := 5); END_PROGRAM",
+        "block.st": "FUNCTION_BLOCK B\nVAR_INPUT i : INT; END_VAR\n"
+        "VAR a : ARRAY[0..3] OF INT; END_VAR\na[i] := 1;\nEND_FUNCTION_BLOCK",
+    }
+    with pytest.raises(softplc.PlcFaultError, match=r"block\.st:4: .*index out of range"):
+        softplc.compile(sources=sources).simulator().scan()
+
+
+def test_a_loop_without_end_is_stopped():
+    text = "PROGRAM P VAR n : DINT; END_VAR\nWHILE TRUE DO\n n := n + 1;\nEND_WHILE;\nEND_PROGRAM"
+    simulator = softplc.compile(sources={"p.st": text}).simulator()
+    with pytest.raises(softplc.PlcFaultError, match="watchdog") as caught:
+        simulator.scan()
+    assert caught.value.line == 2
+
+
+def test_two_simulators_do_not_share_state(application):
+    one, two = application.simulator(), application.simulator()
+    one.scan(5)
+    assert (one.read("total"), two.read("total")) == (5, 0)
+
+
+def test_compiling_is_deterministic(application):
+    assert softplc.compile(sources={"main.st": PROGRAM}).to_bytes() == application.to_bytes()
