@@ -247,7 +247,10 @@ class Loop:
 
 @dataclass(slots=True, eq=False)
 class Count:
-    """FOR: limits are evaluated once; stops at the limit of the type instead of wrapping."""
+    """FOR: limits are evaluated once; stops at the limit of the type instead of wrapping.
+
+    `private` says that only this routine's statements can reach the control variable.
+    """
 
     place: Place
     type: Elementary
@@ -257,6 +260,7 @@ class Count:
     body: list[Stmt]
     line: int
     limits: tuple[int, int] | None = None
+    private: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -34,7 +34,9 @@ class Expressions:
         self.routine = routine
         self.lines: list[str] = []
         self.block = "entry"
+        self.registers: dict[tuple[str, int, int], str] = {}  # control variables of FOR loops
         self._count = 0
+        self.register_types: dict[str, Elementary] = {}
         self._faults: list[tuple[str, int, int]] = []
 
     # Text ----------------------------------------------------------------------------------------
@@ -112,6 +114,10 @@ class Expressions:
         return self.add(f"{'sext' if type_.signed else 'zext'} {value_type(type_)} {value} to i64")
 
     def load(self, type_: Elementary, place: ir.Place) -> str:
+        if not place.steps and place.pointer is None:
+            kept = self.registers.get((place.base, place.slot, place.offset))
+            if kept is not None and place.bit < 0 and self.register_types[kept] is type_:
+                return kept
         address = self.address(place)
         raw = self.add(f"load {memory_type(type_)}, ptr {address}, align 1")
         if type_ is not BOOL:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from softplc import ir
 from softplc.codegen.expressions import Expressions
 from softplc.codegen.values import constant, value_type
+from softplc.codegen.writes import changes
 from softplc.faults import Fault
 from softplc.iectypes import BOOL, LREAL, Elementary
 from softplc.layout import FAULT_CODE, FAULT_FILE, FAULT_LINE, STOP
@@ -232,10 +233,20 @@ class Statements(Expressions):
         step = node.step if isinstance(node.step, int) else self.value(node.step)
         self._check(type_, first, node.limits, node.line)
         self.store(type_, node.place, first)
+        key = (node.place.base, node.place.slot, node.place.offset)
+        kept = node.private and not changes(node.body, node.place, type_.size)
+        before = self.block
         head, body, check, end = (self.label(each) for each in ("head", "body", "check", "end"))
         self.jump(head)
         self.start(head)
-        current = self.load(type_, node.place)
+        if kept:
+            current = self.fresh()
+            phi = len(self.lines)
+            self.lines.append("")
+            self.registers[key] = current
+            self.register_types[current] = type_
+        else:
+            current = self.load(type_, node.place)
         self.branch(self._in_range(type_, current, last, step), body, end)
         self.start(body)
         self.loops.append((check, end))
@@ -244,7 +255,21 @@ class Statements(Expressions):
         self.jump(check)
         self.start(check)
         self._poll(node.line)
-        current = self.load(type_, node.place)
+        following = self._step(type_, self.load(type_, node.place), step, end)
+        if node.limits is not None:
+            self._leave_outside(type_, following, node.limits, end)
+        self.store(type_, node.place, following)
+        if kept:
+            del self.registers[key]
+            self.lines[phi] = (
+                f"  {current} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.block} ]"
+            )
+        self.jump(head)
+        self.start(end)
+
+    def _step(self, type_: Elementary, current: str, step: int | str, end: str) -> str:
+        """Return the next value of a control variable; leave the loop where the type ends."""
+        kind = value_type(type_)
         down = isinstance(step, int) and step < 0 and not type_.signed
         amount = -step if down and isinstance(step, int) else step
         name = f"{'s' if type_.signed else 'u'}{'sub' if down else 'add'}"
@@ -256,11 +281,7 @@ class Statements(Expressions):
         store = self.label("store")
         self.do(f"br i1 {wrapped}, label %{end}, label %{store}, !prof !0")
         self.start(store)
-        if node.limits is not None:
-            self._leave_outside(type_, following, node.limits, end)
-        self.store(type_, node.place, following)
-        self.jump(head)
-        self.start(end)
+        return following
 
     def _leave_outside(self, type_: Elementary, value: str, limits: tuple[int, int], end: str) -> None:
         """A control variable of a subrange stays at its limit, as one of a whole type does."""

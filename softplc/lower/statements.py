@@ -7,6 +7,7 @@ from softplc.iectypes import BOOL
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
+from softplc.symbols import Variable
 from softplc.syntax import (
     Assign,
     Call,
@@ -14,13 +15,18 @@ from softplc.syntax import (
     Case,
     Continue,
     Exit,
+    Expr,
     For,
     If,
+    Name,
     Repeat,
     Return,
     Statement,
     While,
 )
+
+
+PRIVATE = ("VAR", "VAR_OUTPUT", "VAR_TEMP", "RESULT")
 
 
 class Statements(Expressions):
@@ -97,7 +103,16 @@ class Statements(Expressions):
             self.body(node.body),
             self.line(node.at),
             limits_of(type_),
+            _is_private(node.variable),
         )
+
+
+def _is_private(node: Expr) -> bool:
+    """Tell whether nothing outside the routine can reach a variable while it runs."""
+    if not isinstance(node, Name) or not isinstance(node.ref, Variable):
+        return False
+    variable = node.ref
+    return variable.pou is not None and not variable.address and variable.section in PRIVATE
 
 
 def _whole(value: object) -> int:
