@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.config import HistoryConfig, TagList
-from runtime.contract import Batch, Clock, Event, Port, Quality
+from runtime.contract import Batch, Changes, Clock, Event, Port, Quality
 from runtime.errors import StoreError
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.deadband import Deadband
@@ -96,6 +96,7 @@ class Historian:
 
     async def run(self, port: Port) -> None:
         """Work until cancelled; what waits then is committed before it ends."""
+        changes = port.changes(self._recorded, every=True)  # what comes while the store opens counts
         with ThreadPoolExecutor(1, "historian") as thread:
             self._thread = thread
             try:
@@ -104,7 +105,7 @@ class Historian:
                     group.create_task(self._flush_each_interval(port))
                     group.create_task(self._tell_figures(port))
                     group.create_task(self._keep_house(port))
-                    await self._record(port)
+                    await self._record(port, changes)
             finally:
                 await self._end(port)
 
@@ -160,15 +161,16 @@ class Historian:
             if cancelled:
                 raise asyncio.CancelledError
 
-    async def _record(self, port: Port) -> None:
-        first = True
-        async for batch in port.changes(self._recorded, every=True):
-            if first:
-                batch = self._as_of_start(batch)
-                first = False
-            self._add(port, self._deadband.keep(batch))
-            if self._rows >= FLUSH_ROWS and not self._failing:
-                await self.flush()
+    async def _record(self, port: Port, changes: Changes) -> None:
+        self._add(port, self._deadband.keep(self._as_of_start(await anext(changes))))
+        try:
+            async for batch in changes:
+                self._add(port, self._deadband.keep(batch))
+                if self._rows >= FLUSH_ROWS and not self._failing:
+                    await self.flush()
+        finally:  # what the bus has handed out by now is kept too
+            while (rest := changes.take()) is not None:
+                self._add(port, self._deadband.keep(rest))
 
     def _add(self, port: Port, batch: Batch) -> None:
         rows = len(batch)

@@ -1,0 +1,117 @@
+"""The kernel as a whole, in one process: stop keeps everything, dead sources turn bad."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from runtime.assembly import assemble
+from runtime.contract import Batch, DataType, Quality
+from runtime.historian import open_readonly
+from runtime.kernel import Kernel
+
+TAGS = "path,type,source,access,initial\na/x,DINT,extra,r,\na/sp,REAL,operator,rw,7.5\n"
+
+
+class Source:
+    name = "extra"
+
+    def __init__(self, values):
+        self.values = values
+        self.done = asyncio.Event()
+
+    async def run(self, port):
+        id_ = port.tags["a/x"].id
+        start_ns = port.clock.now_ns()
+        for number in range(self.values):
+            port.submit(Batch.of([id_], [number], start_ns + number))
+        self.done.set()
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "plant.yaml").write_text("plant: p\nroot: s/l\napi: {port: null}\n")
+    (tmp_path / "tags.csv").write_text(TAGS)
+    return tmp_path
+
+
+def run(folder, source, then=None):
+    async def main():
+        kernel = Kernel(assemble(folder), extra=[source])
+        stop = asyncio.Event()
+        life = asyncio.create_task(kernel.run(stop))
+        await asyncio.wait_for(source.done.wait(), 20)
+        if then:
+            await then(kernel)
+        stop.set()
+        await asyncio.wait_for(life, 20)
+        return kernel
+
+    return asyncio.run(main())
+
+
+def test_a_stop_right_after_a_burst_loses_no_sample(folder):
+    kernel = run(folder, Source(5000))
+    tag = kernel.plant.tags["a/x"]
+    assert kernel.historian.stats().dropped == 0
+    with open_readonly(folder / ".ironworks" / "history.duckdb", "s/l") as archive:
+        ids = archive.tags.select(tag.path)
+        stored = archive.query(ids, 0, 2**62)
+    good = stored.raw[stored.quality == Quality.GOOD]
+    assert good.tolist() == list(range(5000))
+    assert stored.quality[-1] == Quality.BAD_NOT_CONNECTED
+
+
+def test_a_source_that_ends_leaves_no_good_value_behind(folder):
+    class Short(Source):
+        async def run(self, port):
+            port.submit(Batch.of([port.tags["a/x"].id], [5], port.clock.now_ns()))
+            self.done.set()
+            raise RuntimeError("broken")
+
+    async def then(kernel):
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if kernel.table.quality[kernel.plant.tags["a/x"].id] == Quality.BAD_NOT_CONNECTED:
+                return
+        pytest.fail("the value is still good")
+
+    run(folder, Short(1), then)
+
+
+def test_initial_values_hold_until_an_operator_sets_others(folder):
+    async def then(kernel):
+        tag = kernel.plant.tags["a/sp"]
+        seen.append(kernel.table.value(kernel.table[tag.id]))
+        await kernel.gate.write(tag, 9.25, kernel.identity.peer(0))
+
+    seen = []
+    run(folder, Source(1), then)
+    run(folder, Source(1), then)
+    assert seen == [7.5, 9.25]
+
+
+def test_a_component_cannot_speak_for_another(folder):
+    refused = []
+
+    class Stranger(Source):
+        async def run(self, port):
+            with pytest.raises(PermissionError, match="not the source of s/l/a/sp"):
+                port.submit(Batch.of([port.tags["a/sp"].id], [DataType.REAL.encode(1.0)], 1))
+            refused.append(True)
+            self.done.set()
+            await asyncio.Event().wait()
+
+    run(folder, Stranger(1))
+    assert refused
+
+
+def test_the_bus_and_figures_are_told_by_health(folder):
+    async def then(kernel):
+        health = kernel.health()
+        assert health["bus"]["updates"] >= 10
+        assert health["bus"]["overflow"] == 0
+        assert np.isfinite(health["history"]["lag_ms"])
+
+    run(folder, Source(10), then)
