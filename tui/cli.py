@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-class Language(StrEnum):
-    """A language of the console."""
-
-    EN = "en"
-    ZH = "zh"
-
-
 def console(
     plant: Annotated[
-        Path | None, typer.Option(help="Plant folder or file; without it, the plant that runs.")
+        str | None, typer.Option("--plant", "-p", help="Plant folder or file; else the only running plant.")
     ] = None,
     url: Annotated[str | None, typer.Option(help="Address of a plant on another port or machine.")] = None,
-    user: Annotated[str | None, typer.Option(help="Plant user, with --url; asks for the secret.")] = None,
-    secret: Annotated[
-        str | None, typer.Option(envvar="IRONWORKS_SECRET", help="Secret of the user.", show_default=False)
+    user: Annotated[
+        str | None,
+        typer.Option(
+            envvar="IRONWORKS_USER", help="Plant user; the secret is $IRONWORKS_SECRET, or asked for."
+        ),
     ] = None,
-    lang: Annotated[Language | None, typer.Option(help="Language; the terminal's without it.")] = None,
+    lang: Annotated[str | None, typer.Option(help="Language, en or zh; the terminal's without it.")] = None,
     screenshot: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write every screen as SVG into a folder and leave.")
     ] = None,
@@ -35,10 +30,11 @@ def console(
     from tui.console import run, take_screenshots
 
     endpoint = find(url or plant)
-    if user and secret is None:
+    secret = os.environ.get("IRONWORKS_SECRET") if user else None
+    if user and not secret:
         secret = typer.prompt(f"Secret of {user}", hide_input=True)
     if screenshot is None:
-        run(endpoint, lang.value if lang else None, user, secret)
+        run(endpoint, lang, user, secret)
         return
     import asyncio
 

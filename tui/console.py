@@ -218,8 +218,15 @@ class ConsoleApp(App[None]):
 
 
 def words_for(lang: str | None) -> Words:
-    """Return the words of a language; of the environment's without one."""
-    return Words(lang or language_of(os.environ))
+    """Return the words of a language; of the environment's without one.
+
+    Raises:
+        PlantError: the console does not speak it.
+    """
+    language = lang or language_of(os.environ)
+    if language not in LANGUAGES:
+        raise PlantError(f"the console does not speak {language!r}", f"use {' or '.join(LANGUAGES)}")
+    return Words(language)
 
 
 def make(
@@ -251,6 +258,8 @@ async def take_screenshots(
         async with app.run_test(size=size) as pilot:
             for name in SCREENS:
                 await pilot.press(f"f{SCREENS.index(name) + 1}")
+                if name == "alarms":
+                    await pilot.press("enter")  # cause and action are what is worth seeing
                 await clock.sleep(settle_s)
                 if app.view.link is not Link.ONLINE:
                     raise PlantError(app.view.trouble or "the plant does not answer", "start it first")

@@ -52,7 +52,10 @@ class Pen:
             elif low == high:
                 points.append((at_ns, mean))
             else:
-                points += [(at_ns + width_ns // 4, low), (at_ns + 3 * width_ns // 4, high)]
+                before = points[-1][1] if points else None
+                falling = before is not None and abs(before - high) < abs(before - low)
+                middle_ns = at_ns + width_ns // 2
+                points += [(middle_ns, value) for value in ((high, low) if falling else (low, high))]
         while points and points[-1][1] is None:
             points.pop()  # buckets that are not committed yet are not a gap: the live points follow
         self.stored = tuple(points)

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+from runtime.errors import PlantError
+
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     import os
@@ -38,3 +42,10 @@ def test_naming_the_command_imports_no_textual():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "light"
+
+
+def test_an_unknown_language_is_refused_in_words():
+    from tui.console import words_for
+
+    with pytest.raises(PlantError, match=r"'de'.*en or zh"):
+        words_for("de")
