@@ -51,10 +51,10 @@ class Rack:
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         await self._read(process)
         code = await process.wait()
-        said = "\n  ".join(self.tail) or "it said nothing"
-        raise PlantError(
-            f"the rack {self.file.name} ended with code {code}: {said}", f"try: ironworks check {self.file}"
-        )
+        how = f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
+        said = "\n  ".join(self.tail) or "nothing"
+        remedy = f"try: ironworks check {self.file}"
+        raise PlantError(f"the rack {self.file.name} {how}; it said last: {said}", remedy)
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Keep the last lines of what the child says, however long a line is."""

@@ -169,6 +169,26 @@ def test_emergency_stop_stops_all_and_needs_a_reset(demo):
     assert "line.stopped_safe" not in plant.active_alarms()
 
 
+def test_line_waits_for_a_silent_rack_and_goes_on_by_itself(demo):
+    plant = VirtualPlant(demo)
+    plant.fault("rack.frozen")
+    plant.run_for("1min")
+    assert plant["line/io_alive"] is False
+    assert plant["line/state"] == 1
+    assert plant["filler/run"] is False
+    assert plant["inlet_valve/open"] is False
+    plant.fault("rack.frozen", 0.0)
+    plant.run_for("10s")
+    assert plant["line/running"] is True
+    plant.fault("rack.frozen")
+    plant.run_for("5s")
+    assert plant["line/running"] is False
+    plant.fault("rack.frozen", 0.0)
+    plant.run_for("10s")
+    assert plant["line/running"] is True
+    assert not any(plant[f"{each}/tripped"] for each in ("filler", "capper", "labeller"))
+
+
 def test_stopped_belt_is_told_backs_up_the_filler_and_is_forgotten(demo):
     plant = VirtualPlant(demo)
     plant.run_for("30s")

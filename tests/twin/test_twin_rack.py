@@ -115,7 +115,7 @@ def test_killed_rack_is_a_fault_that_the_supervisor_hears(folder):
         async with asyncio.timeout(20):
             await task
 
-    with pytest.raises(PlantError, match="ended with code -9"):
+    with pytest.raises(PlantError, match="was killed by signal 9"):
         asyncio.run(main())
     assert children() == []
 

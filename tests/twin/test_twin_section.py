@@ -212,6 +212,24 @@ def test_player_keeps_wall_time(folder):
     assert port.value("out/count") == 9
 
 
+def test_player_without_commands_and_faults_plays_too(folder):
+    (folder / "twin.yaml").write_text(TWIN[: TWIN.index("    faults:")] + "  out:\n    kind: sink\n")
+    rows = TAGS.splitlines(keepends=True)
+    (folder / "tags.csv").write_text("".join(row for row in rows if not row.startswith("press/run,")))
+    tags, stepper = stepper_of(folder)
+    assert len(stepper.reads) == 0
+    port = FakePort(tags, "twin", "site/area/line")
+
+    async def main():
+        task = asyncio.create_task(Player(stepper).run(port))
+        await port.clock.advance(3.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+    assert port.value("out/count") == 2
+
+
 def test_player_takes_missed_time_in_one_step(folder):
     port, stepper = play(folder, {250: int(1.5 * SECOND)}, 501)
     assert stepper.engine.now_ns == pytest.approx(11.5 * SECOND, abs=SECOND / 10)

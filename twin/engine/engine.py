@@ -11,6 +11,7 @@ from twin.equipment.conveyor import Conveyor
 from twin.equipment.flow import Flow
 from twin.equipment.heater import Heater
 from twin.equipment.pump import Pump
+from twin.equipment.rack_head import RackHead
 from twin.equipment.sink import Sink
 from twin.equipment.source import Source
 from twin.equipment.station import Station
@@ -28,6 +29,7 @@ MACHINES: dict[str, type[Any]] = {
     "valve": Valve,
     "pump": Pump,
     "heater": Heater,
+    "rack": RackHead,
 }
 
 

@@ -378,6 +378,15 @@ class HeaterModel(EquipmentModel):
         return {"tank": ("tank",)}
 
 
+class RackModel(EquipmentModel):
+    """The remote I/O itself: a counter that tells the controller that it still answers."""
+
+    SIGNALS: ClassVar[dict[str, Signal]] = {"heartbeat": reading(COUNT, "one more each `beat`")}
+
+    kind: Literal["rack"]
+    beat: DurationNs = Field(SECOND_NS // 5, gt=0)
+
+
 AnyEquipment = Annotated[
     SourceModel
     | StationModel
@@ -387,7 +396,8 @@ AnyEquipment = Annotated[
     | TankModel
     | ValveModel
     | PumpModel
-    | HeaterModel,
+    | HeaterModel
+    | RackModel,
     Field(discriminator="kind"),
 ]
 KINDS: dict[str, type[EquipmentModel]] = {
@@ -400,6 +410,7 @@ KINDS: dict[str, type[EquipmentModel]] = {
     "valve": ValveModel,
     "pump": PumpModel,
     "heater": HeaterModel,
+    "rack": RackModel,
 }
 
 
