@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import Node
+from ruamel.yaml.reader import ReaderError
 
 from runtime.errors import ConfigError, Finding, Place
 
 Key = tuple[str | int, ...]
+_MOST_VALUES = 500_000  # in one file, aliases counted as often as they are used
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -40,62 +47,136 @@ def read_text(file: Path) -> str:
         ConfigError: it is missing, unreadable or not UTF-8.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")
+        data = file.read_bytes()
     except FileNotFoundError as exc:
         raise ConfigError([Finding("file not found", Place(file), "create it, or correct the path")]) from exc
+    except IsADirectoryError as exc:
+        raise ConfigError([Finding("this is a folder, not a file", Place(file), "correct the path")]) from exc
+    except (OSError, ValueError) as exc:  # ValueError: a name that no file can have
+        why = exc.strerror if isinstance(exc, OSError) else str(exc)
+        remedy = "check the path, the owner of the file and its rights"
+        raise ConfigError([Finding(f"cannot be read: {why}", Place(file), remedy)]) from exc
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise ConfigError(
-            [Finding(f"not UTF-8 at byte {exc.start}", Place(file), "save it as UTF-8")]
-        ) from exc
-    except OSError as exc:
-        raise ConfigError([Finding(f"cannot be read: {exc.strerror}", Place(file))]) from exc
+        place = _place_at(file, data[: exc.start].decode("utf-8-sig"))
+        remedy = f"save it as UTF-8 {_guess_encoding(data)}"
+        raise ConfigError([Finding("this is not UTF-8", place, remedy.rstrip())]) from exc
+
+
+def _guess_encoding(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "(it is UTF-16 now)"
+    try:
+        data.decode("gb18030")
+    except UnicodeDecodeError:
+        return ""
+    return "(it seems to be GBK now; Excel: save as CSV UTF-8)"
+
+
+def _place_at(file: Path, before: str) -> Place:
+    """Return the place that follows a part of the text."""
+    lines = _LINE_BREAK.split(before)
+    return Place(file, len(lines), len(lines[-1]) + 1)
 
 
 def load_yaml(file: Path) -> Document:
     """Load a YAML file.
 
     Raises:
-        ConfigError: the file is missing or is not YAML.
+        ConfigError: the file is missing or is not YAML, or holds more than plain values.
     """
     text = read_text(file)
     yaml = YAML(typ="rt", pure=True)
-    try:
-        tree = yaml.load(text)
-    except MarkedYAMLError as exc:
-        mark = exc.problem_mark
-        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        remedy = "check the indentation and the quotes around this line"
-        raise ConfigError([Finding(f"not valid YAML: {exc.problem}", place, remedy)]) from exc
-    except YAMLError as exc:
-        raise ConfigError([Finding(f"not valid YAML: {exc}", Place(file))]) from exc
+    yaml.Constructor = _Constructor
     marks: dict[Key, tuple[int, int]] = {}
-    return Document(file, _plain(tree, (), marks), marks)
+    try:
+        return Document(file, _plain(yaml.load(text), (), marks), marks)
+    except MarkedYAMLError as exc:
+        raise ConfigError([_not_yaml(file, exc)]) from exc
+    except ReaderError as exc:
+        finding = Finding(
+            f"not valid YAML: character {exc.character:#06x} is not allowed",
+            _place_at(file, text[: exc.position]),
+            "remove it; is this a text file?",
+        )
+        raise ConfigError([finding]) from exc
+    except YAMLError as exc:
+        raise ConfigError([Finding(f"not valid YAML: {exc}", Place(file), "see the YAML syntax")]) from exc
+    except RecursionError as exc:
+        remedy = "write it flat: no plant needs more than a few levels"
+        raise ConfigError([Finding("nested too deeply", Place(file), remedy)]) from exc
+    except _UnusableError as exc:
+        place = Place(
+            file,
+            *next(
+                (marks[exc.key[:end]] for end in range(len(exc.key), 0, -1) if exc.key[:end] in marks), (1, 1)
+            ),
+        )
+        raise ConfigError([Finding(exc.text, place, exc.remedy)]) from exc
+
+
+def _not_yaml(file: Path, error: MarkedYAMLError) -> Finding:
+    mark = error.problem_mark or error.context_mark
+    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
+    problem = str(error.problem)
+    if isinstance(error, DuplicateKeyError):
+        name = problem.partition('"')[2].partition('"')[0]
+        return Finding(f"the key {name!r} is there twice", place, "keep one of the two")
+    if "\\t" in problem:
+        return Finding("a tab cannot indent YAML", place, "indent with spaces")
+    if "another document" in problem:
+        return Finding("a second document begins here", place, "remove the line ---")
+    remedy = "check the indentation and the quotes around this line"
+    return Finding(f"not valid YAML: {problem}", place, remedy)
+
+
+class _Constructor(RoundTripConstructor):
+    """Knows the place of values that look like a date or a number but are none."""
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as exc:
+            raise ConstructorError(None, None, str(exc), node.start_mark) from exc
+
+
+class _UnusableError(Exception):
+    def __init__(self, key: Key, text: str, remedy: str) -> None:
+        super().__init__(text)
+        self.key, self.text, self.remedy = key, text, remedy
 
 
 def _plain(node: Any, key: Key, marks: dict[Key, tuple[int, int]]) -> Any:
+    if len(marks) > _MOST_VALUES:
+        raise _UnusableError(key, f"more than {_MOST_VALUES} values", "do without nested aliases (*name)")
     if isinstance(node, CommentedMap):
         out = {}
         for name, value in node.items():
-            line, column = node.lc.key(name)
-            marks[(*key, name)] = (line + 1, column + 1)
+            line, column = (node.lc.data or {}).get(name, (None, None))[:2]
+            if line is not None:  # what << merged in stands elsewhere
+                marks[(*key, name)] = (line + 1, column + 1)
             out[name] = _plain(value, (*key, name), marks)
         return out
     if isinstance(node, CommentedSeq):
         items = []
         for index, value in enumerate(node):
-            line, column = node.lc.item(index)
-            marks[(*key, index)] = (line + 1, column + 1)
+            line, column = (node.lc.data or {}).get(index, (None, None))[:2]
+            if line is not None:
+                marks[(*key, index)] = (line + 1, column + 1)
             items.append(_plain(value, (*key, index), marks))
         return items
     if isinstance(node, str):
         return str(node)
-    if isinstance(node, bool) or node is None:
+    if isinstance(node, bool | date) or node is None:
         return node
     if isinstance(node, int):
         return int(node)
     if isinstance(node, float):
         return float(node)
-    return node
+    tag = getattr(node, "tag", None)
+    told = getattr(tag, "value", None) or type(node).__name__
+    raise _UnusableError(key, f"the YAML tag {told} means nothing here", "write a plain value")
 
 
 def locate(error_location: Sequence[str | int], data: Any) -> Key:
