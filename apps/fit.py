@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from runtime.errors import PlantError
 
 CHUNK_S = 600.0
 LIMIT = 100_000
+GOLDEN_RATIO = 0.6180339887498949
 BEFORE_ALARM_NS = 30 * 60 * SECOND_NS
 AFTER_ALARM_NS = 5 * 60 * SECOND_NS
 LIBRARIES = ("ironworks", "numpy", "onnx", "onnxruntime")
@@ -31,7 +31,7 @@ LIBRARIES = ("ironworks", "numpy", "onnx", "onnxruntime")
 
 @dataclass(frozen=True)
 class Variation:
-    """A tag that is set anew at times while the plant plays, evenly drawn between two values."""
+    """A tag that is set anew at times while the plant plays, so that its span is covered evenly."""
 
     path: str
     low: float
@@ -51,6 +51,10 @@ class Variation:
         except ValueError as exc:
             remedy = "write it like line/speed_sp_bpm=24..40"
             raise PlantError(f"{text!r} is not PATH=LOW..HIGH", remedy) from exc
+
+    def value(self, turn: int) -> float:
+        """Return the value of a turn: a low-discrepancy sequence, the same each time."""
+        return round(self.low + (self.high - self.low) * (turn * GOLDEN_RATIO % 1), 1)
 
 
 def fit_app(installed: Installed, plant: str, reads: Sequence[str], history: History) -> tuple[Card, Fitted]:
@@ -105,10 +109,11 @@ def play(
         journal = virtual.bus.journal(ids)
         points: dict[str, list[tuple[int, Value | None, int]]] = {path: [] for path in paths}
         by_id = dict(zip(ids.tolist(), paths, strict=True))
-        draw = random.Random(0)
+        turn = 0
         while virtual.seconds < seconds:
             for each in variations:
-                virtual.write(each.path, round(draw.uniform(each.low, each.high), 1))
+                virtual.write(each.path, each.value(turn))
+            turn += 1
             virtual.run_for(min(CHUNK_S, seconds - virtual.seconds))
             while (batch := journal.take()) is not None:
                 for sample in batch:
@@ -132,6 +137,8 @@ async def recall(
     found = await client.tags(*installed.manifest.permissions.reads)
     paths = [tag.path for tag in found if tag.source != installed.name]
     points: dict[str, list[tuple[int, Value | None, int]]] = {path.removeprefix(prefix): [] for path in paths}
+    for series in await client.history(paths, 0, start_ns, 1):  # what has not changed since is not stored
+        points[series.path.removeprefix(prefix)] += series.points
     step_ns = round(CHUNK_S * SECOND_NS)
     for at_ns in range(start_ns, end_ns, step_ns):
         for series in await client.history(paths, at_ns, min(at_ns + step_ns, end_ns), LIMIT):

@@ -58,7 +58,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "apps.runner.worker", str(theirs.fileno()), str(os.getpid()),
+                sys.executable, "-P", "-m", "apps.runner.worker", str(theirs.fileno()), str(os.getpid()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,

@@ -22,7 +22,7 @@ class Session:
         self._app = make_app(folder, entry)
         try:
             self._app.setup(context)
-        except PlantError:
+        except (PlantError, MemoryError):
             raise
         except Exception as exc:
             raise self._told("setup", exc) from exc
@@ -37,7 +37,7 @@ class Session:
         try:
             made = self._app.step(now_ns, self._values)
             return {path: _output(value) for path, value in made.items()}
-        except PlantError:
+        except (PlantError, MemoryError):
             raise
         except Exception as exc:
             raise self._told("step", exc) from exc

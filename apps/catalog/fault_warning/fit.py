@@ -44,8 +44,10 @@ def fit(history: History, context: Context) -> Fitted:
     split = int(len(x) * FIT_SHARE)
     least = round(LEAST_MEMORIES / smoothing / FIT_SHARE)
     if len(x) < least:
+        out = ", ".join(sorted({each.why for each in history.excluded}))
         raise FitError(
-            f"{len(x)} cycles of normal running are too few; {least} are needed",
+            f"{len(x)} cycles of normal running are too few; {least} are needed"
+            + (f" (left out: times around {out})" if out else ""),
             "take a longer time, or raise the parameter smoothing",
         )
     notes: list[str] = []

@@ -1,0 +1,140 @@
+"""What `ironworks check` says about apps, and apps in virtual time."""
+
+import pytest
+
+from apps.section import plugin
+from runtime.assembly import assemble
+from runtime.errors import ConfigError
+from runtime.testing.virtual import VirtualPlant
+
+
+def wrong(small):
+    with pytest.raises(ConfigError) as caught:
+        assemble(small.folder)
+    return str(caught.value)
+
+
+def test_a_sound_app_has_no_findings(small):
+    assert small.findings() == []
+
+
+def test_an_unknown_key_of_the_manifest_is_placed(small):
+    small.manifest("entry: app:Mine", "entyr: app:Mine")
+    text = wrong(small)
+    assert "app.yaml:5:1: error: unknown key 'entyr'" in text
+    assert "did you mean 'entry'?" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("deadline: 40ms", "deadline: 60ms", "the deadline is longer than the period"),
+        ("type: REAL, unit: m, low", "type: FLOAT, unit: m, low", "produces.0.type"),
+        ("entry: app:Mine", "entry: app", "entry"),
+        ('reads: ["unit/*"]', "reads: []", "permissions.reads"),
+        ('reads: ["unit/*"]', 'reads: ["{unit}/*"]', "no parameter is named 'unit'"),
+        ("default: 2,", "default: two,", "'two' is not of type REAL"),
+        ('["unit/*"]', '["unit/*"]\n  writes: ["unit/x"]', "permissions.writes"),
+        (
+            "budget:",
+            "alarms: [{name: a.b, tag: unit/x, kind: high, limit: 3, text: no}]\nbudget:",
+            "'unit/x' is no tag of the app's own",
+        ),
+        ("name: mine\n", "name: [mine\n", "not valid YAML"),
+    ],
+)
+def test_a_wrong_manifest_is_told_with_its_place(small, old, new, told):
+    small.manifest(old, new)
+    text = wrong(small)
+    assert told in text
+    assert "app.yaml:" in text
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (
+            "fault_waring",
+            "plant.yaml:6:5: error: no app is named 'fault_waring'\n    did you mean 'fault_warning'",
+        ),
+        ("./apps/none", "plant.yaml:6:5: error: no app.yaml in "),
+        (
+            "./apps/mine\n    parameters: {facter: 3}",
+            "plant.yaml:7:18: error: ./apps/mine: no parameter is named",
+        ),
+        (
+            "./apps/mine\n    parameters: {factor: 11}",
+            "plant.yaml:7:18: error: ./apps/mine: parameter 'factor': 11",
+        ),
+        ("./apps/mine\n    parameters: {factor: fast}", "'fast' is not of type REAL"),
+        ("./apps/mine\n  - app: ./apps/mine", "the name 'mine' is already used by another app"),
+        ("./apps/mine\n    enabeld: no", "unknown key 'enabeld'"),
+    ],
+)
+def test_a_wrong_entry_of_the_plant_file_is_told_with_its_place(small, entry, told):
+    small.plant(f"plant: small\nroot: site/area/line\napi: null\nhistory: null\napps:\n  - app: {entry}\n")
+    assert told in wrong(small)
+
+
+def test_reading_what_is_not_there_and_producing_what_is_are_errors(small):
+    small.manifest('["unit/*"]', '["unit/*", "unti/x"]')
+    small.manifest("unit/double", "other/y")
+    found = "\n".join(small.findings())
+    assert "mine reads 'unti/x', and no tag matches" in found
+    assert "did you mean 'site/area/line/unit/x'?" in found
+    assert "mine produces other/y, which is defined already" in found
+
+
+def test_apps_that_want_more_than_a_core_together_are_not_admitted(small):
+    small.manifest("cpu: 0.5", "cpu: 0.6")
+    small.plant((small.folder / "plant.yaml").read_text() + "  - {app: ./apps/mine, name: other}\n")
+    assert any("the apps ask for 1.20 cores together" in each for each in small.findings())
+
+
+def test_a_disabled_app_is_not_there(small):
+    small.plant((small.folder / "plant.yaml").read_text() + "    enabled: false\n")
+    assembly = assemble(small.folder)
+    assert "unit/double" not in assembly.plant.tags
+    assert list(plugin.build(assembly.plant, assembly.sections[0].config)) == []
+
+
+def test_the_same_app_runs_in_virtual_time(small):
+    plant = VirtualPlant(small.folder)
+    plant.write("unit/x", 21.0)
+    plant.run_for("1s")
+    assert plant["unit/double"] == 42.0
+    assert plant["unit/word"] == "calm"
+
+
+def test_an_app_never_gets_its_own_products(small):
+    small.code("""\
+        from apps.sdk import App
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                return {"unit/word": " ".join(sorted(values))}
+        """)
+    plant = VirtualPlant(small.folder)
+    plant.run_for("1s")
+    assert plant["unit/word"] == "unit/mode unit/x"
+
+
+def test_a_product_has_all_that_a_tag_has(small):
+    small.manifest(
+        "description: Twice x", "deadband: 0.5, retention: long, description: {en: Twice x, zh: 两倍}"
+    )
+    tag = assemble(small.folder).plant.tags["unit/double"]
+    assert (tag.low, tag.high, tag.unit, tag.source) == (-100, 100, "m", "mine")
+    assert (tag.deadband, tag.retention, tag.description_zh) == (0.5, "long", "两倍")
+
+
+def test_a_list_parameter_names_several_tags(tmp_path):
+    from apps.installed import CATALOG
+    from apps.manifest import load_manifest
+
+    manifest, parameters = load_manifest(CATALOG / "fault_warning", {"equipment": "filler", "speed": ""})
+    assert manifest.permissions.reads[:2] == ["filler/torque_nm", "filler/current_a"]
+    assert "filler/" not in manifest.permissions.reads
+    assert manifest.alarms[0].name == "filler.early_warning"
+    assert manifest.alarms[0].tag == "filler/early_warning"
+    assert parameters["false_alarm_every"] == 30 * 86_400 * 10**9
