@@ -31,7 +31,9 @@ bench: .venv/ready
 	@$(BIN)/ironworks bench start
 
 screenshots: .venv/ready
-	@$(BIN)/ironworks demo --screenshots docs/screenshots
+	@folder=$$(mktemp -d) && { $(BIN)/ironworks demo --headless --for 300 --folder $$folder/line & } && \
+	sleep 200 && $(BIN)/ironworks twin fault capper.jam --plant $$folder/line && sleep 30 && \
+	$(BIN)/ironworks console --plant $$folder/line --screenshot docs/screenshots; wait; rm -rf $$folder
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -28,7 +28,6 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option(help="Keep the plant there, not in a temporary folder.")
     ] = None,
-    screenshots: Annotated[Path | None, typer.Option(help="Write pictures of the console there.")] = None,
 ) -> None:
     """Run a demo plant: PLC, twin behind Modbus TCP, OPC UA, console. `q` or Ctrl-C stops everything."""
     from runtime import registry
@@ -48,7 +47,7 @@ def demo(
                 figures = asyncio.run(_headless(endpoint, child, seconds, started_ns))
             else:
                 console = registry.load("commands", "console")
-                console(plant=plant, lang=lang, screenshot=screenshots)
+                console(plant=plant, lang=lang)
                 return
     typer.echo(json.dumps(figures))
     if not figures["produced"]:
