@@ -1,5 +1,6 @@
 """The engine: determinism, conservation, balances, timing, failures, faults, snapshots."""
 
+import itertools
 import math
 
 import pytest
@@ -163,6 +164,41 @@ def test_items_close_up_behind_a_machine_that_stands_and_the_eye_stays_dark():
     engine.advance(2 * MINUTE)
     assert readings(engine)["out"]["count"] >= 58
     assert_conserved(engine)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(50, 4000), st.booleans(), st.booleans(), st.floats(50, 600)), max_size=30)
+)
+def test_items_on_a_belt_keep_their_distance_and_never_go_back(steps):
+    engine = Engine(
+        model(
+            infeed={"kind": "source", "next": "belt", "every": "400ms"},
+            belt=belt(next="press", initial=4),
+            press={"kind": "station", "next": "out", "cycle": "500ms"},
+            out={"kind": "sink"},
+        ),
+        {"belt": ("run", "speed_mm_s"), "press": ("run",)},
+    )
+    conveyor = engine.equipment["belt"]
+    was = {}
+    for milliseconds, belt_runs, press_runs, speed in steps:
+        conveyor.command("run", belt_runs)
+        conveyor.command("speed_mm_s", speed)
+        engine.equipment["press"].command("run", press_runs)
+        engine.advance(engine.now_ns + milliseconds * 1_000_000)
+        engine.refresh()
+        positions = list(conveyor.positions_mm)
+        assert all(front - back >= 100 - 1e-6 for front, back in itertools.pairwise(positions))
+        assert all(0 <= position <= 1000 for position in positions)
+        now = {
+            item.serial: position
+            for item, position in zip(conveyor.items, positions, strict=True)
+            if item.serial
+        }
+        assert all(now[serial] >= position for serial, position in was.items() if serial in now)
+        was = now
+        assert_conserved(engine)
 
 
 def test_machine_in_front_of_a_standing_belt_is_blocked():
