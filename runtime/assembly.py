@@ -21,7 +21,7 @@ from runtime.gate.expression import parse_expression
 from runtime.historian import house
 
 PLANT_FILE = "plant.yaml"
-RESERVED = ("operator", "kernel", "alarms", "historian", "api")
+RESERVED = ("operator", "kernel", "alarms", "historian", "api", "rack")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,10 @@ class Assembly:
 
     def check(self) -> list[Finding]:
         """Return everything that is wrong, in the order of the files."""
-        findings = list(_check_tags(self.plant, {entry.name for entry in self.sections}))
+        findings = [
+            *_check_users(self.plant),
+            *_check_tags(self.plant, {each.name for each in self.sections}),
+        ]
         for entry in self.sections:
             try:
                 findings += entry.plugin.check(self.plant, entry.config, entry.key)
@@ -168,6 +171,17 @@ def _sections(head: PlantFile, document: Document, findings: list[Finding]) -> I
         yield SectionEntry(where, config.name, plugin, config)
 
 
+def _check_users(plant: Plant) -> Iterator[Finding]:
+    for what in ("name", "os_user"):
+        seen: set[str] = set()
+        for index, user in enumerate(plant.head.users):
+            value = getattr(user, what)
+            if value in seen:
+                place = plant.place("users", index, what)
+                yield Finding(f"two users have the {what} {value!r}", place, "keep one of the two")
+            seen |= {value} - {None}
+
+
 def _with_device(tag: Tag, drivers: set[str]) -> Tag:
     if not tag.device and tag.source in drivers:
         return replace(tag, device=tag.source)
@@ -180,10 +194,12 @@ def _mirrored(tag: Tag, rack: str) -> Tag:
 
 
 def _check_tags(plant: Plant, sections: set[str]) -> Iterator[Finding]:
-    own = {tag.source for tag in plant.tags if tag.path.startswith("sys/")}
-    sources = {*RESERVED, *sections, *own}
+    declared = {tag.source for tag in plant.tags if plant.place_of(tag).file == plant.file}
+    sources = {"operator", *sections, *(declared - set(RESERVED))}
     for tag in plant.tags:
         place = plant.place_of(tag)
+        if place.file == plant.file:
+            continue
         if tag.source not in sources:
             remedy = f"there are: {', '.join(sorted(sections | {'operator'}))}"
             yield Finding(f"{tag.path}: no component is named {tag.source!r}", place, remedy)
@@ -208,3 +224,6 @@ def _check_interlock(plant: Plant, tag: Tag, place: Place) -> Iterator[Finding]:
     for path in expression.paths:
         if path not in plant.tags:
             yield Finding(f"{tag.path}: interlock: unknown tag {path!r}", place, plant.tags.close_to(path))
+        elif plant.tags[path].data_type is DataType.STRING:
+            text = f"{tag.path}: interlock: {path} is a STRING"
+            yield Finding(text, place, "compare numbers and BOOLs only")

@@ -65,7 +65,13 @@ def read_sources(folder: Path, patterns: list[str]) -> dict[str, str]:
     Raises:
         ConfigError: nothing matches, or a file cannot be read.
     """
-    files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
+    try:
+        files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
+    except (ValueError, NotImplementedError, OSError) as exc:
+        text = f"{', '.join(patterns)}: {exc}"
+        raise ConfigError(
+            [Finding(text, Place(folder), "name files of the plant folder, such as plc/*.st")]
+        ) from exc
     if not files:
         text = f"no program: nothing matches {', '.join(patterns)}"
         raise ConfigError([Finding(text, Place(folder), "write a program, such as plc/main.st")])

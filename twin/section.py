@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from runtime.config import Declared, Document, Plant, Section, load_yaml
+from runtime.config import Declared, Document, FileName, Plant, Section, load_yaml
 from runtime.contract import Component, Stepper, Tag
 from runtime.errors import ConfigError, Finding
 
@@ -29,8 +29,8 @@ class TwinConfig(Section):
         speed: plant seconds per second of wall time; virtual time ignores it.
     """
 
-    model: str = "twin.yaml"
-    rack: str | None = None
+    model: FileName = "twin.yaml"
+    rack: FileName | None = None
     seed: int | None = None
     speed: float = Field(1.0, gt=0, le=100)
 
@@ -116,7 +116,7 @@ class TwinPlugin:
 
         try:
             status = file.stat()
-        except OSError:
+        except (OSError, ValueError):
             return load_twin(file)
         stamp = (status.st_mtime_ns, status.st_size)
         known = self._loaded.get(file)
@@ -132,7 +132,7 @@ class TwinPlugin:
         if plant.head.rack:
             return Side("twin", plant.head.rack)
         if config.rack:
-            device = str(load_yaml(plant.path(config.rack)).data.get("rack", ""))
+            device = str(_rack_keys(load_yaml(plant.path(config.rack))).get("rack", ""))
             return Side(device, device)
         return Side("twin", None)
 
@@ -143,7 +143,7 @@ class TwinPlugin:
         except ConfigError as exc:
             yield from exc.findings
             return
-        data = document.data if isinstance(document.data, dict) else {}
+        data = _rack_keys(document)
         drivers = [each.get("name") for each in plant.head.drivers]
         if "rack" not in data:
             remedy = "add `rack:` with the name of the driver that it answers"
@@ -153,6 +153,10 @@ class TwinPlugin:
         elif data["rack"] not in drivers:
             text = f"no driver of {plant.file.name} is named {data['rack']!r}"
             yield Finding(text, document.place("rack"), f"there are: {', '.join(map(str, drivers))}")
+
+
+def _rack_keys(document: Document) -> dict[str, Any]:
+    return document.data if isinstance(document.data, dict) else {}
 
 
 plugin = TwinPlugin()

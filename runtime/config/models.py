@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,6 +33,8 @@ _UNITS_NS = {
     "h": 3_600_000_000_000,
     "d": 86_400_000_000_000,
 }
+_HOUR_NS = _UNITS_NS["h"]
+_LONGEST_NS = 36_525 * _UNITS_NS["d"]
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h|d)")
 
 
@@ -46,7 +49,10 @@ def parse_duration_ns(text: object) -> int:
     if isinstance(text, str):
         parts = _DURATION.findall(text)
         if parts and not _DURATION.sub("", text).strip():
-            return round(sum(Decimal(number) * _UNITS_NS[unit] for number, unit in parts))
+            ns = round(sum(Decimal(number) * _UNITS_NS[unit] for number, unit in parts))
+            if ns > _LONGEST_NS:
+                raise ValueError("longer than 100 years")
+            return ns
     raise ValueError(f"{text!r} is not a duration; write it like 250ms, 1.5s, 10min or 8h")
 
 
@@ -78,7 +84,9 @@ def _role(text: object) -> object:
             return Role[text.upper()]
         except KeyError:
             raise ValueError(f"{text!r} is not a role; use viewer, operator, engineer or admin") from None
-    return text
+    if isinstance(text, Role):
+        return text
+    raise ValueError(f"{text!r} is not a role; use viewer, operator, engineer or admin")
 
 
 RoleName = Annotated[
@@ -112,8 +120,19 @@ def _text(value: object) -> object:
     return {"en": value} if isinstance(value, str) else value
 
 
-Words = Annotated[Text, BeforeValidator(_text)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+Words = Annotated[Text, BeforeValidator(_text, json_schema_input_type=str | Text)]
+_FILE = r"^[^\x00-\x1f]+$"
+_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+_ALARM = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+_ROOT = r"^[^/\s*?,\x00-\x1f]+(/[^/\s*?,\x00-\x1f]+)*$"
+FileName = Annotated[str, Field(pattern=_FILE, max_length=4096)]
+Name = Annotated[str, Field(pattern=_NAME, max_length=64)]
+
+
+def _hash(secret: object) -> object:
+    if isinstance(secret, str) and not secret.startswith("$argon2"):
+        raise ValueError("not an argon2 hash; make one with `ironworks user hash`")
+    return secret
 
 
 class UserConfig(Section):
@@ -127,7 +146,7 @@ class UserConfig(Section):
     name: Name
     role: RoleName = Role.VIEWER
     os_user: str | None = None
-    secret: str | None = None
+    secret: Annotated[str | None, BeforeValidator(_hash)] = None
 
 
 class ApiConfig(Section):
@@ -147,12 +166,12 @@ class HistoryConfig(Section):
         disk_limit_mib: disk that the store may use; oldest samples go first, with an alarm.
     """
 
-    flush: DurationNs = 1_000_000_000
-    short: DurationNs = 2 * 86_400_000_000_000
-    standard: DurationNs = 90 * 86_400_000_000_000
-    long: DurationNs = 3650 * 86_400_000_000_000
-    memory_limit_mib: int = Field(128, ge=64)
-    disk_limit_mib: int = Field(2048, ge=64)
+    flush: DurationNs = Field(1_000_000_000, ge=10_000_000)
+    short: DurationNs = Field(2 * 86_400_000_000_000, ge=_HOUR_NS)
+    standard: DurationNs = Field(90 * 86_400_000_000_000, ge=_HOUR_NS)
+    long: DurationNs = Field(3650 * 86_400_000_000_000, ge=_HOUR_NS)
+    memory_limit_mib: int = Field(128, ge=64, le=1 << 20)
+    disk_limit_mib: int = Field(2048, ge=64, le=1 << 30)
 
 
 class AlarmConfig(Section):
@@ -166,7 +185,7 @@ class AlarmConfig(Section):
         on_delay, off_delay: how long the condition must hold, or be gone.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=128)]
+    name: Annotated[str, Field(pattern=_ALARM, max_length=128)]
     tag: str
     kind: Literal["high", "low", "discrete", "bad_quality"]
     limit: float | None = None
@@ -188,6 +207,12 @@ class DriverConfig(Section):
     kind: str
 
 
+def _not_system(root: str) -> str:
+    if root.partition("/")[0] == "sys":
+        raise ValueError("sys/ is kept for the system's own tags; begin with the name of the site")
+    return root
+
+
 class PlantFile(BaseModel):
     """The head of a plant folder: `plant.yaml`. Sections of other packages stand beside these keys.
 
@@ -202,10 +227,10 @@ class PlantFile(BaseModel):
 
     plant: Name
     title: Words | None = None
-    root: Annotated[str, Field(pattern=r"^[^/\s*]+(/[^/\s*]+)*$")]
-    tags: str = "tags.csv"
-    alarms: str | None = None
-    state: str = ".ironworks"
+    root: Annotated[str, Field(pattern=_ROOT, max_length=200), AfterValidator(_not_system)]
+    tags: FileName = "tags.csv"
+    alarms: FileName | None = None
+    state: FileName = ".ironworks"
     rack: Name | None = None
     users: list[UserConfig] = []
     api: ApiConfig | None = ApiConfig()
@@ -213,7 +238,14 @@ class PlantFile(BaseModel):
     drivers: list[dict[str, Any]] = []
 
 
+_WANTED = {
+    _FILE: "write the name of a file",
+    _NAME: "use letters, digits, - and _, beginning with a letter",
+    _ALARM: "use letters, digits, - _ and ., beginning with a letter",
+    _ROOT: "write levels joined by /, such as site/area/line, without spaces",
+}
 M = TypeVar("M", bound=BaseModel)
+_LONGEST_SHOWN = 80
 
 
 def findings_of(
@@ -227,6 +259,7 @@ def findings_of(
         location = locate(each["loc"], data)
         place = document.place(*prefix, *location)
         name = str(each["loc"][-1]) if each["loc"] else ""
+        what = ".".join(map(str, each["loc"] or prefix[-1:]))
         match each["type"]:
             case "extra_forbidden":
                 known = list(_model_at(model, each["loc"][:-1]).model_fields)
@@ -235,11 +268,30 @@ def findings_of(
                 yield Finding(f"unknown key {name!r}", place, remedy)
             case "missing":
                 yield Finding(f"{name!r} is missing", place, f"add {name}: to this section")
+            case "model_type" | "dict_type":
+                remedy = "write `key: value` lines below it"
+                yield Finding(f"{what or 'this'}: keys and values belong here", place, remedy)
+            case "string_pattern_mismatch":
+                remedy = _WANTED.get(each["ctx"]["pattern"], f"it must match {each['ctx']['pattern']}")
+                yield Finding(f"{what}: {_short(each.get('input'))} is not possible here", place, remedy)
+            case "greater_than_equal" | "less_than_equal" if _is_duration(each["input"]):
+                limit = format_duration(each["ctx"].get("ge", each["ctx"].get("le")))
+                bound = "at least" if "ge" in each["ctx"] else "at most"
+                yield Finding(f"{what}: must be {bound} {limit}", place, f"found {each['input']!r}")
             case _:
                 text = each["msg"].removeprefix("Value error, ")
                 yield Finding(
-                    f"{'.'.join(map(str, each['loc']))}: {text}", place, f"found {each.get('input')!r}"
+                    f"{what}: {text}" if what else text, place, f"found {_short(each.get('input'))}"
                 )
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, str) and _DURATION.search(value) is not None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:

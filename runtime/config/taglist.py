@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,8 @@ COLUMNS = (
 )  # fmt: skip
 RETENTION = ("none", "short", "standard", "long")
 _TYPES = {each.iec: each for each in DataType}
-_PATH = re.compile(r"[^/\s*,]+(/[^/\s*,]+)*")
+_PATH = re.compile(r"[^/\s*?,\x00-\x1f]+(/[^/\s*?,\x00-\x1f]+)*")
+_LONGEST_PATH = 250
 
 
 class TagList:
@@ -86,11 +89,19 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
     Raises:
         ConfigError: with every wrong cell, by line and column.
     """
-    rows = csv.reader(io.StringIO(read_text(file)))
+    rows = csv.reader(io.StringIO(read_text(file), newline=None), strict=True)
     findings: list[Finding] = []
-    header = [name.strip().lower() for name in next(rows, [])]
+    lines = _lines(rows, file, findings)
+    _, first = next(lines, (1, []))
+    header = [name.strip().lower() for name in first]
+    if len(header) == 1 and (other := next((each for each in ";\t|" if each in header[0]), "")):
+        remedy = "save it as CSV with commas"
+        raise ConfigError([Finding(f"cells are separated by {other!r} here", Place(file, 1, 1), remedy)])
     for column, name in enumerate(header, 1):
-        if name not in COLUMNS:
+        if name in header[: column - 1]:
+            text = f"column {name!r} is there twice"
+            findings.append(Finding(text, Place(file, 1, column), "keep one of the two"))
+        elif name not in COLUMNS:
             close = get_close_matches(name, COLUMNS, 1)
             remedy = f"did you mean {close[0]!r}?" if close else f"known columns: {', '.join(COLUMNS)}"
             findings.append(Finding(f"unknown column {name!r}", Place(file, 1, column), remedy))
@@ -103,15 +114,14 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
         raise ConfigError(findings)
     tags: list[tuple[Tag, Place]] = []
     seen: dict[str, int] = {}
-    for cells in rows:
-        line = rows.line_num
+    for line, cells in lines:
         if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
             continue
         if len(cells) > len(header):
             text = f"{len(cells)} cells, but the header has {len(header)} columns"
             findings.append(Finding(text, Place(file, line), 'put cells that hold a comma into "quotes"'))
             continue
-        row = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+        row = {name: cell.strip() for name, cell in zip_longest(header, cells, fillvalue="")}
         try:
             tag = _tag(row, root)
         except _CellError as exc:
@@ -131,6 +141,21 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
     if findings:
         raise ConfigError(findings)
     return tags
+
+
+def _lines(rows: Any, file: Path, findings: list[Finding]) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the line it begins in; stop with a finding where it is not CSV."""
+    while True:
+        line = rows.line_num + 1
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as exc:
+            text = f"not valid CSV: {exc}"
+            findings.append(Finding(text, Place(file, line, 1), "check the quotes from this line on"))
+            return
+        yield line, cells
 
 
 class _CellError(Exception):
@@ -186,6 +211,12 @@ def _tag(row: dict[str, str], root: str) -> Tag:
     path = row["path"]
     if not _PATH.fullmatch(path):
         raise _CellError("path", f"{path!r} is not a path", "use levels of letters and digits joined by /")
+    if path.startswith("sys/"):
+        raise _CellError("path", "sys/ is kept for the system's own tags", "use another first level")
+    if len(path) > _LONGEST_PATH:
+        raise _CellError("path", f"longer than {_LONGEST_PATH} characters", "shorten it")
+    if not row["type"]:
+        raise _CellError("type", "the tag has no type", f"use one of {', '.join(_TYPES)}")
     data_type = _TYPES[_one_of({"type": row["type"].upper()}, "type", list(_TYPES), "")]
     low, high = _number(row, "low"), _number(row, "high")
     if low is not None and high is not None and low >= high:
@@ -196,6 +227,13 @@ def _tag(row: dict[str, str], root: str) -> Tag:
             initial = parse_value(data_type, row["initial"])
         except ValueError as exc:
             raise _CellError("initial", str(exc)) from exc
+        if isinstance(initial, float) and not np.isfinite(initial):
+            raise _CellError("initial", f"{row['initial']!r} is not a finite number", "give a number")
+        if not isinstance(initial, str) and not _within(low, initial, high):
+            raise _CellError("initial", f"{initial:g} is outside low and high", "give a value inside")
+    deadband = _number(row, "deadband") or 0.0
+    if deadband < 0:
+        raise _CellError("deadband", f"{deadband:g} is below 0", "write 0 to keep every change")
     role = _one_of(row, "role", [each.name.lower() for each in Role], "operator")
     return Tag(
         path=path if path.startswith(f"{root}/") else f"{root}/{path}",
@@ -211,12 +249,16 @@ def _tag(row: dict[str, str], root: str) -> Tag:
         device=row.get("device", ""),
         address=row.get("address", ""),
         variable=row.get("variable", ""),
-        deadband=_number(row, "deadband") or 0.0,
+        deadband=deadband,
         retention=_one_of(row, "retention", RETENTION, "standard"),
         role=Role[role.upper()],
         interlock=row.get("interlock") or None,
         initial=initial,
     )
+
+
+def _within(low: float | None, value: float, high: float | None) -> bool:
+    return (low is None or value >= low) and (high is None or value <= high)
 
 
 def write_tags(tags: Iterable[Tag], root: str) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from runtime.contract import Tags, Value
 
-_TOKEN = re.compile(r"\s*(?:(<>|<=|>=|[<>=()])|([A-Za-z0-9_.+-][\w./+-]*)|(\S))", re.ASCII)
+_TOKEN = re.compile(r"\s*(?:(<>|<=|>=|[<>=()])|([\w.+-][\w./+-]*)|(\S))")
+_LONGEST = 500
 _COMPARE: dict[str, Callable[[Value, Value], bool]] = {
     "=": lambda a, b: a == b,
     "<>": lambda a, b: a != b,
@@ -53,6 +54,8 @@ def parse_expression(text: str) -> Expression:
     Raises:
         ValueError: with the column and what was expected.
     """
+    if len(text) > _LONGEST:
+        raise ValueError(f"longer than {_LONGEST} characters")
     parser = _Parser(text)
     test = parser.disjunction()
     if parser.word:
