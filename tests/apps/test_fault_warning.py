@@ -60,6 +60,7 @@ def test_the_graph_is_the_formula():
         mean=random.normal(size=4),
         sd=random.uniform(0.5, 2, size=4),
         coefficients=random.normal(size=(2, 4)),
+        power=np.array([-1.0, 0.0, 0.5, 2.0]),
         speed=30.0,
         smoothing=0.1,
         covariance=mixing @ mixing.T,
@@ -81,7 +82,7 @@ def test_the_graph_is_the_formula():
 
 def test_a_contribution_is_the_loss_of_t2_without_that_feature():
     covariance = np.array([[1.0, 0.6, 0.1], [0.6, 1.0, 0.3], [0.1, 0.3, 1.0]])
-    detector = Detector(np.zeros(3), np.ones(3), np.zeros((2, 3)), 1.0, 1.0, covariance)
+    detector = Detector(np.zeros(3), np.ones(3), np.zeros((2, 3)), np.zeros(3), 1.0, 1.0, covariance)
     x = np.array([[1.0, -2.0, 0.5]])
     session = open_session(detector.graph())
     _, t2, contributions = session.run(None, {"x": x, "given": np.ones((1, 1)), "z_prev": np.zeros((1, 3))})
@@ -119,6 +120,7 @@ def test_a_limit_holds_for_independent_cycles(tmp_path):
         np.array([each["mean"] for each in facts["features"]]),
         np.array([each["sd"] for each in facts["features"]]),
         np.array([each["by_speed"] for each in facts["features"]]).T,
+        np.array([each["spread_power"] for each in facts["features"]]),
         facts["speed"],
         facts["smoothing"],
         np.array(facts["covariance"]),

@@ -1,4 +1,4 @@
-"""The bottling line in virtual time: the app warns minutes before the capper's own alarm, and not without cause."""
+"""The bottling line in virtual time: a warning minutes before the line's own alarm, none without cause."""
 
 import shutil
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
@@ -78,10 +79,14 @@ def fit(history: History, context: Context) -> Fitted:
     low, high = float(speed[:split].min()), float(speed[:split].max())
     facts: dict[str, Any] = {
         "features": [
-            {"path": name, "mean": float(mean), "sd": float(sd), "by_speed": by_speed.tolist()}
-            for name, mean, sd, by_speed in zip(
-                names, detector.mean, detector.sd, detector.coefficients.T, strict=True
-            )
+            {
+                "path": name,
+                "mean": float(detector.mean[index]),
+                "sd": float(detector.sd[index]),
+                "by_speed": detector.coefficients[:, index].tolist(),
+                "spread_power": float(detector.power[index]),
+            }
+            for index, name in enumerate(names)
         ],
         "speed": detector.speed,
         "speed_range": [low * (1 - SPEED_MARGIN), high * (1 + SPEED_MARGIN)],
@@ -114,7 +119,8 @@ def _detector(names: tuple[str, ...], x: Array, speed: Array, smoothing: float, 
     if speed.min() <= 0:
         raise FitError(f"the speed is {speed.min():g} while the machine runs", "leave speed: empty")
     design = basis(speed, reference)
-    if speed.std() < STEADY_SPEED * reference:
+    steady = speed.std() < STEADY_SPEED * reference
+    if steady:
         coefficients = np.zeros((2, x.shape[1]))
         notes.append("the speed was steady: what depends on it could not be learned")
     else:
@@ -122,6 +128,7 @@ def _detector(names: tuple[str, ...], x: Array, speed: Array, smoothing: float, 
         coefficients = np.linalg.lstsq(centred, x - x.mean(axis=0), rcond=1e-6)[0]
     rest = x - design @ coefficients
     mean, sd = rest.mean(axis=0), rest.std(axis=0)
+    power = np.zeros(x.shape[1])
     still = sd <= 1e-9 * np.maximum(np.abs(mean), 1)
     constant = [name for name, each in zip(names, still, strict=True) if each]
     if constant:
@@ -129,7 +136,11 @@ def _detector(names: tuple[str, ...], x: Array, speed: Array, smoothing: float, 
             f"{', '.join(constant)} did not change in the whole time",
             "take it out of the parameter features, or look why its sensor is still",
         )
-    z = ewma((rest - mean) / sd, smoothing)[round(3 / smoothing) :]
+    if not steady:
+        power = _power(np.abs(rest - mean) / sd, speed / reference)
+        sd = ((rest - mean) / (speed[:, None] / reference) ** power).std(axis=0)
+    detector = Detector(mean, sd, coefficients, power, reference, smoothing, np.eye(len(sd)))
+    z = ewma(detector.standardise(x, speed), smoothing)[round(3 / smoothing) :]
     covariance = z.T @ z / len(z)
     condition = float(np.linalg.cond(covariance))
     if not np.isfinite(condition) or condition > LARGEST_CONDITION:
@@ -140,7 +151,14 @@ def _detector(names: tuple[str, ...], x: Array, speed: Array, smoothing: float, 
         )
     if not np.linalg.cond(covariance) < LARGEST_CONDITION:
         raise FitError("the covariance of the signals is singular", "take one out of the parameter features")
-    return Detector(mean, sd, coefficients, reference, smoothing, covariance)
+    return replace(detector, covariance=covariance)
+
+
+def _power(size: Array, ratio: Array) -> Array:
+    """Return p of a spread that goes with ratio^p, from n sizes of deviations, shape (k,)."""
+    log_ratio = np.log(ratio) - np.log(ratio).mean()
+    log_size = np.log(np.maximum(size, 1e-6))
+    return np.asarray(np.round(log_ratio @ (log_size - log_size.mean(axis=0)) / (log_ratio @ log_ratio), 2))
 
 
 def _limit(t2: Array, k: int, smoothing: float, cycles_between: float, notes: list[str]) -> float:

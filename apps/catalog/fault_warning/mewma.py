@@ -1,6 +1,6 @@
 """The detector: multivariate EWMA of standardised features, speed regressed out, as an ONNX graph.
 
-    u = (x - mean - C b(v)) / sd      b(v) = (v/v0 - 1, v0/v - 1)
+    u = (x - mean - C b(v)) / (sd (v/v0)^p)      b(v) = (v/v0 - 1, v0/v - 1)
     z = (1 - smoothing) z_prev + smoothing u
     t2 = z' S^-1 z
 
@@ -33,6 +33,7 @@ class Detector:
     Attributes:
         mean, sd: of the features at the reference speed, after speed, shape (k,).
         coefficients: C, how they depend on speed, shape (2, k).
+        power: p, how their spread does, shape (k,).
         speed: v0.
         smoothing: weight of the newest cycle.
         covariance: S, of z, shape (k, k).
@@ -41,13 +42,15 @@ class Detector:
     mean: Array
     sd: Array
     coefficients: Array
+    power: Array
     speed: float
     smoothing: float
     covariance: Array
 
     def standardise(self, x: Array, speed: Array) -> Array:
         """Return u of n cycles, shape (n, k)."""
-        return np.asarray((x - self.mean - basis(speed, self.speed) @ self.coefficients) / self.sd)
+        spread = self.sd * (speed[:, None] / self.speed) ** self.power
+        return np.asarray((x - self.mean - basis(speed, self.speed) @ self.coefficients) / spread)
 
     def t2(self, z: Array) -> Array:
         """Return the statistic of n states, shape (n,)."""
@@ -64,6 +67,7 @@ class Detector:
             "C": self.coefficients,
             "mean": [self.mean],
             "sd": [self.sd],
+            "power": [self.power],
             "keep": [[1 - self.smoothing]],
             "take": [[self.smoothing]],
             "precision": precision,
@@ -79,7 +83,9 @@ class Detector:
             node("MatMul", ["basis", "C"], ["by_speed"]),
             node("Sub", ["x", "mean"], ["centred"]),
             node("Sub", ["centred", "by_speed"], ["residual"]),
-            node("Div", ["residual", "sd"], ["u"]),
+            node("Pow", ["ratio", "power"], ["wider"]),
+            node("Mul", ["sd", "wider"], ["spread"]),
+            node("Div", ["residual", "spread"], ["u"]),
             node("Mul", ["z_prev", "keep"], ["old"]),
             node("Mul", ["u", "take"], ["new"]),
             node("Add", ["old", "new"], ["z"]),
