@@ -11,7 +11,7 @@ from runtime.errors import PlantError
 from runtime.testing.virtual import VirtualPlant
 from twin.faults import PREFIX, name_of, resolve
 from twin.kpi import figures
-from twin.section import plugin
+from twin.stepper import TwinStepper
 
 
 def play(folder: Path, duration: str, seed: int | None, faults: list[str]) -> dict[str, Any]:
@@ -24,9 +24,8 @@ def play(folder: Path, duration: str, seed: int | None, faults: list[str]) -> di
         span_ns = parse_duration_ns(duration)
     except ValueError as exc:
         raise PlantError(f"--for: {exc}") from exc
-    plugin.seed = seed
-    plant = VirtualPlant(folder)
-    stepper = plugin.take_stepper()
+    plant = VirtualPlant(folder, {} if seed is None else {"twin": {"seed": seed}})
+    stepper = next((each for each in plant.steppers if isinstance(each, TwinStepper)), None)
     if stepper is None:
         raise PlantError(f"{folder} has no twin", "add `twin: {model: twin.yaml}` to plant.yaml")
     known = [name_of(tag.path) for tag in plant.plant.tags if tag.path.startswith(PREFIX)]

@@ -36,18 +36,12 @@ class TwinConfig(Section):
 
 
 class TwinPlugin:
-    """Brings the twin to life: in wall time, as a rack beside the plant, or in virtual time.
-
-    Attributes:
-        seed: goes before the seed of section and model; set by `ironworks twin run --seed`.
-    """
+    """Brings the twin to life: in wall time, as a rack beside the plant, or in virtual time."""
 
     Config = TwinConfig
 
     def __init__(self) -> None:
         self._loaded: dict[Path, tuple[tuple[int, int], tuple[TwinModel, Document]]] = {}
-        self.seed: int | None = None
-        self._last: TwinStepper | None = None
 
     @staticmethod
     def schemas() -> dict[str, Any]:
@@ -92,17 +86,10 @@ class TwinPlugin:
         from twin.stepper import TwinStepper
 
         model, _ = self._model(plant.path(config.model))
-        seed = config.seed if self.seed is None else self.seed
-        if seed is not None:
-            model = model.model_copy(update={"seed": seed})
+        if config.seed is not None:
+            model = model.model_copy(update={"seed": config.seed})
         bindings = bind(model, plant.tags, self._side(plant, config))
-        self._last = TwinStepper(model, bindings, self._faults(plant), speed)
-        return self._last
-
-    def take_stepper(self) -> TwinStepper | None:
-        """Return the stepper made last, once: `ironworks twin run` reads its figures."""
-        last, self._last = self._last, None
-        return last
+        return TwinStepper(model, bindings, self._faults(plant), speed)
 
     @staticmethod
     def _faults(plant: Plant) -> list[Tag]:

@@ -275,7 +275,7 @@ def findings_of(
                 remedy = _WANTED.get(each["ctx"]["pattern"], f"it must match {each['ctx']['pattern']}")
                 yield Finding(f"{what}: {_short(each.get('input'))} is not possible here", place, remedy)
             case "greater_than_equal" | "less_than_equal" if _is_duration(each["input"]):
-                limit = format_duration(each["ctx"].get("ge", each["ctx"].get("le")))
+                limit = format_duration(int(each["ctx"].get("ge") or each["ctx"]["le"]))
                 bound = "at least" if "ge" in each["ctx"] else "at most"
                 yield Finding(f"{what}: must be {bound} {limit}", place, f"found {each['input']!r}")
             case _:

@@ -7,7 +7,8 @@ tags that the drivers would read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,15 @@ ENGINEER = Actor("test", Role.ADMIN, "test")
 class VirtualPlant:
     """A plant folder that plays as fast as the machine can.
 
-    `plant["tank/level_pct"]` is a value, None while its quality is bad.
+    `plant["tank/level_pct"]` is a value, None while its quality is bad. `settings` change sections
+    for this play: `{"twin": {"seed": 7}}`.
     """
 
-    def __init__(self, target: Path | str | Assembly) -> None:
+    def __init__(
+        self, target: Path | str | Assembly, settings: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         assembly = target if isinstance(target, Assembly) else assemble(Path(target))
+        assembly = _changed(assembly, settings or {})
         findings = [each for each in assembly.check() if each.severity == "error"]
         if findings:
             raise ConfigError(findings)
@@ -48,7 +53,8 @@ class VirtualPlant:
         self._record = self.bus.journal(np.arange(len(self.table), dtype=np.int32), RECORD_ROWS)
         self._recorded: list[Batch] = []
         self._queue: list[tuple[int, int, Stepper, Mailbox]] = []
-        for order, stepper in enumerate(self._ordered(assembly)):
+        self.steppers = self._ordered(assembly)
+        for order, stepper in enumerate(self.steppers):
             mine = (tag for tag in self.plant.tags if tag.source == stepper.name)
             own = [tag.id for tag in mine if tag.access is Access.READ_WRITE]
             reads = np.union1d(stepper.reads, np.array(own, np.int32)).astype(np.int32)
@@ -172,3 +178,13 @@ class VirtualPlant:
     def _publish(self, batch: Batch) -> None:
         self.bus.publish(batch)
         self._alarms.on_batch(batch, self.clock.now_ns())
+
+
+def _changed(assembly: Assembly, settings: Mapping[str, Mapping[str, Any]]) -> Assembly:
+    sections = tuple(
+        replace(entry, config=entry.config.model_copy(update=dict(settings[entry.name])))
+        if entry.name in settings
+        else entry
+        for entry in assembly.sections
+    )
+    return replace(assembly, sections=sections)

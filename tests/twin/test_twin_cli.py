@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 from runtime.errors import PlantError
 from twin.cli import app
 from twin.demo.templates import LINE
-from twin.section import plugin
 
 
 @pytest.fixture
@@ -19,8 +18,7 @@ def line(tmp_path):
     for each in folder.rglob("*"):
         if each.is_file():
             each.write_text(each.read_text().replace("{{name}}", "my-plant"))
-    yield folder
-    plugin.seed = None
+    return folder
 
 
 def figures(*arguments: str):
