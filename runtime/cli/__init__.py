@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
 
 import typer
 
-from runtime.errors import PlantError
+from runtime.errors import ConfigError, PlantError
 
 GROUPS = {
     "runtime.cli.plant": ("run", "check", "test", "new", "schema"),
@@ -73,8 +74,18 @@ def _version(
 
 def main() -> None:
     """Run the command line; every error is told in words, never as a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it cannot
+            else:
+                stream.reconfigure(encoding="utf-8")
     try:
         build()()
+    except ConfigError as exc:
+        for each in exc.findings:
+            typer.echo(str(each), err=True)
+        sys.exit(1)
     except PlantError as exc:
         typer.echo(f"error: {exc.text}", err=True)
         if exc.remedy:
@@ -85,6 +96,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as exc:
+        typer.echo(f"error: {f'{exc.filename}: ' if exc.filename else ''}{exc.strerror or exc}", err=True)
+        typer.echo("  check the path, its rights, and the room on its disk", err=True)
+        sys.exit(1)
     except Exception as exc:
         if os.environ.get("IRONWORKS_DEBUG"):
             raise

@@ -23,7 +23,7 @@ STOP_TIMEOUT_S = 20.0
 def demo(
     name: Annotated[str, typer.Argument(help="Which demo plant.")] = "bottling",
     headless: Annotated[bool, typer.Option("--headless", help="No console; figures as JSON last.")] = False,
-    seconds: Annotated[float, typer.Option("--for", help="Seconds that a headless demo runs.")] = 20.0,
+    seconds: Annotated[float, typer.Option("--for", min=1, help="Seconds a headless demo runs.")] = 20.0,
     lang: Annotated[str | None, typer.Option(help="Language of the console: en or zh.")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Keep the plant there, not in a temporary folder.")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runtime.assembly import Assembly
     from runtime.errors import Finding
 
+_NO_TESTS = 5  # what pytest answers
 PlantArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 
 
@@ -22,7 +23,7 @@ def run(
         bool, typer.Option("--attached", help="Stop when standard input closes: for a parent process.")
     ] = False,
     seconds: Annotated[
-        float | None, typer.Option("--for", help="Stop by itself after so many seconds.")
+        float | None, typer.Option("--for", min=0, help="Stop by itself after so many seconds.")
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log everything, not only what matters.")
@@ -104,7 +105,10 @@ def test(
         command.append(f"--junitxml={junit.resolve()}")
     if match:
         command += ["-k", match]
-    raise typer.Exit(subprocess.run([*command, str(tests)], check=False).returncode)
+    code = subprocess.run([*command, str(tests)], check=False).returncode
+    if code == _NO_TESTS:
+        raise PlantError(f"no test of {tests} matches", "correct -k, or leave it out")
+    raise typer.Exit(code)
 
 
 def new(
