@@ -9,7 +9,6 @@ from runtime.assembly import assemble
 from runtime.testing.virtual import VirtualPlant
 from twin.demo.bottling import FOLDER
 from twin.demo.templates import LINE, MINIMAL
-from twin.section import plugin
 
 WEAR_S = 120
 
@@ -24,7 +23,7 @@ def demo(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def ten_minutes(demo) -> tuple[VirtualPlant, object]:
     plant = VirtualPlant(demo)
-    stepper = plugin.take_stepper()
+    (stepper,) = [each for each in plant.steppers if each.name == "twin"]
     plant.run_for("10min")
     return plant, stepper.engine
 
