@@ -272,6 +272,8 @@ def _plain_arguments(
         slots[place] = argument.value
     least = len(names)
     if binding.problems:
+        for each in slots.values():
+            typer.value(each)
         return None
     count = max(slots, default=-1) + 1
     if count < least or (count > least and not function.repeats) or len(slots) != count:

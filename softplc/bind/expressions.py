@@ -279,7 +279,8 @@ class Expressions:
 
     def _binary(self, node: Binary, expected: Type | None) -> Type | None:
         pushed = expected if node.op not in COMPARISONS else None
-        left, right = self.expr(node.left), self.expr(node.right)
+        for side in (node.left, node.right):  # what a call yields may depend on what is wanted: TRUNC
+            self.expr(side, pushed if isinstance(side, Call) else None)
         self._enum_by_other_side(node)
         left, right = node.left.type, node.right.type
         if left is None or right is None:

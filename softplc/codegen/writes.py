@@ -9,20 +9,24 @@ def changes(body: object, place: ir.Place, size: int) -> bool:
     """Tell whether anything in the tree writes to the bytes of a place, or takes its address."""
     if isinstance(body, list | tuple):
         return any(changes(each, place, size) for each in body)
-    if isinstance(body, ir.Store | ir.Count):
-        if _overlaps(body.place, body.type.size, place, size):
-            return True
-    elif isinstance(body, ir.StorePointer):
-        if _overlaps(body.target, size, place, size):
-            return True
-    elif isinstance(body, ir.Copy):
-        if _overlaps(body.target, body.size, place, size):
-            return True
-    elif isinstance(body, ir.Fill):
-        if _overlaps(body.target, len(body.data), place, size):
-            return True
+    written = _written(body, size)
+    if written is not None and _overlaps(*written, place, size):
+        return True
     names = getattr(type(body), "__slots__", ())
     return any(changes(getattr(body, name), place, size) for name in names)
+
+
+def _written(node: object, size: int) -> tuple[ir.Place, int] | None:
+    """Return the place a statement itself writes, and how many bytes."""
+    if isinstance(node, ir.Store | ir.Count):
+        return node.place, node.type.size
+    if isinstance(node, ir.StorePointer):
+        return node.target, size
+    if isinstance(node, ir.Copy):
+        return node.target, node.size
+    if isinstance(node, ir.Fill):
+        return node.target, len(node.data)
+    return None
 
 
 def _overlaps(written: ir.Place, length: int, place: ir.Place, size: int) -> bool:

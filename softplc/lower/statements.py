@@ -25,7 +25,6 @@ from softplc.syntax import (
     While,
 )
 
-
 PRIVATE = ("VAR", "VAR_OUTPUT", "VAR_TEMP", "RESULT")
 
 

@@ -264,6 +264,8 @@ class Declarations(Statements):
             if self.position == start and self.token.kind != "kw":
                 self.advance()
             self.skip_to(stop, "END_VAR", "END_STRUCT", "END_TYPE", *VAR_KEYWORDS, *POU_STARTS)
+            if self.position == start:
+                raise  # a keyword that no declaration starts with: the enclosing block knows better
             if not self.at_keyword(stop) and self.token.kind == "kw" and self.token.key.startswith("END_"):
                 raise
             return []

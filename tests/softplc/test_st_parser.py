@@ -130,3 +130,17 @@ def test_every_error_of_several_files_is_told():
 def test_a_missing_file_is_a_finding(tmp_path):
     with pytest.raises(softplc.CompileError, match="cannot read the file"):
         softplc.compile(tmp_path / "absent.st")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TYPE S : STRUCT a : INT; VAR b : INT; END_STRUCT; END_TYPE",
+        "TYPE S : STRUCT VAR",
+        "PROGRAM P VAR x : STRUCT VAR_INPUT END_VAR END_PROGRAM",
+        "CONFIGURATION C RESOURCE R ON X RESOURCE",
+    ],
+)
+def test_a_keyword_out_of_place_never_holds_the_parser(text):
+    assert answer(text)
