@@ -20,7 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from runtime.config.positions import Document, load_yaml, locate
+from runtime.config.positions import Document, load_yaml, locate, shortened
 from runtime.contract import Role, Value
 from runtime.errors import ConfigError, Finding
 
@@ -245,7 +245,6 @@ _WANTED = {
     _ROOT: "write levels joined by /, such as site/area/line, without spaces",
 }
 M = TypeVar("M", bound=BaseModel)
-_LONGEST_SHOWN = 80
 
 
 def findings_of(
@@ -273,7 +272,7 @@ def findings_of(
                 yield Finding(f"{what or 'this'}: keys and values belong here", place, remedy)
             case "string_pattern_mismatch":
                 remedy = _WANTED.get(each["ctx"]["pattern"], f"it must match {each['ctx']['pattern']}")
-                yield Finding(f"{what}: {_short(each.get('input'))} is not possible here", place, remedy)
+                yield Finding(f"{what}: {shortened(each.get('input'))} is not possible here", place, remedy)
             case "greater_than_equal" | "less_than_equal" if _is_duration(each["input"]):
                 limit = format_duration(int(each["ctx"].get("ge") or each["ctx"]["le"]))
                 bound = "at least" if "ge" in each["ctx"] else "at most"
@@ -281,17 +280,12 @@ def findings_of(
             case _:
                 text = each["msg"].removeprefix("Value error, ")
                 yield Finding(
-                    f"{what}: {text}" if what else text, place, f"found {_short(each.get('input'))}"
+                    f"{what}: {text}" if what else text, place, f"found {shortened(each.get('input'))}"
                 )
 
 
 def _is_duration(value: object) -> bool:
     return isinstance(value, str) and _DURATION.search(value) is not None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:

@@ -20,6 +20,7 @@ from runtime.errors import ConfigError, Finding, Place
 
 Key = tuple[str | int, ...]
 _MOST_VALUES = 500_000  # in one file, aliases counted as often as they are used
+_LONGEST_SHOWN = 80
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -62,6 +63,12 @@ def read_text(file: Path) -> str:
         place = _place_at(file, data[: exc.start].decode("utf-8-sig"))
         remedy = f"save it as UTF-8 {_guess_encoding(data)}"
         raise ConfigError([Finding("this is not UTF-8", place, remedy.rstrip())]) from exc
+
+
+def shortened(value: object) -> str:
+    """Return how a value is written, cut where it is too long for a message."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _guess_encoding(data: bytes) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.config.positions import read_text
+from runtime.config.positions import read_text, shortened
 from runtime.contract import Access, DataType, Role, Tag, Value
 from runtime.errors import ConfigError, Finding, Place
 
@@ -197,13 +197,15 @@ def parse_value(data_type: DataType, text: str) -> Value:
     if data_type is DataType.BOOL:
         known = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
         if text.strip().lower() not in known:
-            raise ValueError(f"{text!r} is not a BOOL; use true or false")
+            raise ValueError(f"{shortened(text)} is not a BOOL; use true or false")
         return known[text.strip().lower()]
     try:
         value: Value = float(text) if data_type.kind == "f" else int(text.replace("_", ""), 0)
         data_type.encode(value)
     except (ValueError, TypeError) as exc:
-        raise ValueError(f"{text!r} is not a value of {data_type.iec}") from exc
+        raise ValueError(f"{shortened(text)} is not a value of {data_type.iec}") from exc
+    if isinstance(value, float) and not np.isfinite(value):
+        raise ValueError(f"{shortened(text)} is not a finite number")
     return value
 
 
@@ -227,8 +229,6 @@ def _tag(row: dict[str, str], root: str) -> Tag:
             initial = parse_value(data_type, row["initial"])
         except ValueError as exc:
             raise _CellError("initial", str(exc)) from exc
-        if isinstance(initial, float) and not np.isfinite(initial):
-            raise _CellError("initial", f"{row['initial']!r} is not a finite number", "give a number")
         if not isinstance(initial, str) and not _within(low, initial, high):
             raise _CellError("initial", f"{initial:g} is outside low and high", "give a value inside")
     deadband = _number(row, "deadband") or 0.0
