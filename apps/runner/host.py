@@ -7,6 +7,7 @@ import logging
 
 from apps.errors import AppError, ModelError
 from apps.installed import Installed
+from apps.models.registry import CARD_FILE
 from apps.runner.inlet import Inlet
 from apps.runner.outlet import Outlet
 from apps.runner.process import Usage, Worker
@@ -15,6 +16,7 @@ from apps.sdk import Output
 from runtime.clock import SECOND_NS
 from runtime.config import Plant
 from runtime.contract import Batch, Changes, Event, Port
+from runtime.errors import PlantError
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +48,18 @@ class AppHost:
         self.pid: int | None = None
 
     async def run(self, port: Port) -> None:
+        model = self._installed.model
+        if model is not None and not (model / CARD_FILE).is_file():
+            raise ModelError("it has no model yet", f"make one: ironworks app fit {self.name}")
         worker = await Worker.start()
         self.pid = worker.process.pid
         changes = port.changes(self._inlet.ids)
         try:
             async with asyncio.TaskGroup() as group:
-                listening = group.create_task(worker.listen())
-                await self._work(port, worker, changes)
-                listening.cancel()
-        except* AppError as group_error:
+                group.create_task(worker.listen())
+                group.create_task(worker.watch())
+                group.create_task(self._work(port, worker, changes))
+        except* PlantError as group_error:
             raise group_error.exceptions[0] from None
         finally:
             changes.close()
@@ -88,8 +93,6 @@ class AppHost:
 
     async def _set_up(self, worker: Worker) -> None:
         installed = self._installed
-        if installed.model is not None and not (installed.model / "card.json").is_file():
-            raise ModelError("it has no model yet", f"make one: ironworks app fit {self.name}")
         setup = Setup(
             folder=str(installed.folder),
             entry=installed.manifest.entry,

@@ -51,6 +51,7 @@ class Worker:
     writer: asyncio.StreamWriter
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     _last: tuple[float, int] = (0.0, 0)
+    _asking: bool = False
 
     @classmethod
     async def start(cls) -> Worker:
@@ -80,6 +81,7 @@ class Worker:
         Raises:
             AppError: the worker failed, ended, or sent what is no answer.
         """
+        self._asking = True
         try:
             self.writer.write(frame(message))
             await self.writer.drain()
@@ -89,9 +91,21 @@ class Worker:
             raise AppError(f"the worker's message is refused: {exc}") from exc
         except (asyncio.IncompleteReadError, ConnectionError) as exc:
             raise AppError(await self._why_ended()) from exc
+        finally:
+            self._asking = False
         if isinstance(answer, Failure):
             raise AppError(answer.text, answer.remedy)
         return answer
+
+    async def watch(self) -> None:
+        """Wait for the worker's end between two questions; during one, the question tells it.
+
+        Raises:
+            AppError: it ended.
+        """
+        await self.process.wait()
+        if not self._asking:
+            raise AppError(await self._why_ended())
 
     async def listen(self) -> None:
         """Keep the last lines that the worker printed; returns when it has closed its output."""
