@@ -19,6 +19,7 @@ __all__ = [
     "Simulator",
     "Symbol",
     "TaskInfo",
+    "check",
     "compile",
 ]
 
@@ -42,6 +43,18 @@ def compile(*paths: str | Path, sources: Mapping[str, str] | None = None) -> App
     from softplc.pipeline import compile_application
 
     return compile_application(paths, sources or {})
+
+
+def check(*paths: str | Path, sources: Mapping[str, str] | None = None) -> list[Diagnostic]:
+    """Return what there is to say about ST files and texts: errors, or warnings where there are none."""
+    from softplc.diagnostics import CompileError
+    from softplc.pipeline import checked
+    from softplc.source import SourceSet
+
+    try:
+        return checked(paths, sources or {}, SourceSet()).warnings
+    except CompileError as exc:
+        return list(exc.diagnostics)
 
 
 def __getattr__(name: str) -> Any:

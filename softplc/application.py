@@ -216,6 +216,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
         number = int(found.group(3))
         bits = found.group(4) is not None
         size, type_ = (1, "BOOL") if bits else _SIZES[found.group(2).upper()]
+        number *= size
         if number + size > region.size:
             raise UnknownPathError(
                 f"{path} is outside the process image", f"it has {region.size} bytes there"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -11,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from runtime.errors import PlantError
     from softplc.application import Application
+    from softplc.diagnostics import Diagnostic
     from softplc.simulator import Simulator
 
 app = typer.Typer(help="IEC 61131-3 Structured Text: check and run programs.", no_args_is_help=True)
@@ -24,23 +26,33 @@ def check(
     files: Files,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
 ) -> None:
-    """Check programs; exit code 1 if there are errors."""
-    from softplc.diagnostics import CompileError
-    from softplc.pipeline import checked
-    from softplc.source import SourceSet
+    """Check programs; exit code 1 if there are errors, 0 if there are warnings only."""
+    import softplc
+    from softplc.diagnostics import ERROR
 
-    try:
-        checked(tuple(files), {}, SourceSet())
-    except CompileError as exc:
-        if as_json:
-            typer.echo(json.dumps({"ok": False, "diagnostics": [each.as_dict() for each in exc.diagnostics]}))
-        else:
-            _say_findings(exc)
-        raise typer.Exit(WRONG_PROGRAM) from None
+    findings = softplc.check(*files)
+    errors = sum(each.severity == ERROR for each in findings)
     if as_json:
-        typer.echo(json.dumps({"ok": True, "diagnostics": []}))
+        typer.echo(json.dumps({"ok": not errors, "diagnostics": [each.as_dict() for each in findings]}))
     else:
-        typer.echo(f"{len(files)} file{'s' * (len(files) != 1)}: no errors")
+        _say_findings(findings)
+    if errors:
+        raise typer.Exit(WRONG_PROGRAM)
+    if not as_json:
+        warnings = f", {_count(len(findings), 'warning')}" if findings else ""
+        typer.echo(f"{_count(len(files), 'file')}: no errors{warnings}")
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="A code such as ST2009.")]) -> None:
+    """Explain a finding: what is asked, what is accepted, what is rejected, and the clause."""
+    from softplc.explain import explanation
+
+    text = explanation(code)
+    if text is None:
+        typer.echo(f"error: there is no finding {code}\n  help: codes look like ST2009", err=True)
+        raise typer.Exit(USAGE)
+    typer.echo(text)
 
 
 @app.command()
@@ -102,18 +114,22 @@ def _compile(files: list[Path]) -> Application:
     try:
         return softplc.compile(*files)
     except softplc.CompileError as exc:
-        _say_findings(exc)
+        _say_findings(exc.diagnostics)
         raise typer.Exit(WRONG_PROGRAM) from None
 
 
-def _say_findings(error: PlantError) -> None:
-    from softplc.diagnostics import CompileError
+def _say_findings(findings: Sequence[Diagnostic]) -> None:
+    from softplc.diagnostics import ERROR
 
-    if isinstance(error, CompileError):
-        for each in error.diagnostics:
-            typer.echo(each.render(), err=True)
-        count = len(error.diagnostics)
-        typer.echo(f"{count} error{'s' * (count != 1)}", err=True)
+    for each in findings:
+        typer.echo(each.render(), err=True)
+    errors = sum(each.severity == ERROR for each in findings)
+    if errors:
+        typer.echo(_count(errors, "error"), err=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _known_program(application: Application, program: str) -> None:

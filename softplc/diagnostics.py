@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from runtime.errors import PlantError
 from softplc.source import SourceSet
 
+ERROR, WARNING = "error", "warning"
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -19,7 +21,7 @@ class Diagnostic:
     at: int
     end: int
     remedy: str = ""
-    severity: str = "error"
+    severity: str = ERROR
     file: str = ""
     line: int = 0
     column: int = 0

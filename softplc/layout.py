@@ -1,7 +1,7 @@
 """Layout: where every variable lies, and the bytes it starts with.
 
-One image: header, %I, %Q, %M, RETAIN, then everything else. Addresses count bytes: %IW2 is the bytes
-2 and 3 of the inputs and holds %IX3.2.
+One image: header, %I, %Q, %M, RETAIN, then everything else. Addresses count in their own size: %IW1 is the
+bytes 2 and 3 of the inputs and holds %IX3.2; %ID1 is the bytes 4 to 7.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ def parse_address(text: str) -> Address | None:
         return None
     region, size, number, bit = found.groups()
     bits = size.upper() in ("X", "")
-    if bits != (bit is not None) or int(number) > MAX_ADDRESS:
+    width = ADDRESS_SIZES[size.upper()]
+    offset = int(number) * max(width, 1)
+    if bits != (bit is not None) or offset > MAX_ADDRESS:
         return None
-    return Address(
-        region.upper(), int(number), int(bit) if bit else 0 if bits else -1, ADDRESS_SIZES[size.upper()]
-    )
+    return Address(region.upper(), offset, int(bit) if bit else -1, width)
 
 
 def format_of(type_: Elementary) -> str:

@@ -74,7 +74,10 @@ KEYWORDS = frozenset(
 
 
 class Token(NamedTuple):
-    """One token. `kind`: id, kw, int, real, typed, string, wstring, direct, op or end; `key` ignores case."""
+    """One token; `key` ignores case.
+
+    Kinds: id, kw, int, real, typed, time, date, string, wstring, broken, direct, op, end.
+    """
 
     kind: str
     key: str
@@ -124,7 +127,7 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
             findings.append(_stray(text, position, base))
             if text[position] in "'\"":
                 end = _string_end(text, position)
-                tokens.append(Token("string", "''", "''", base + position, base + end))
+                tokens.append(Token("broken", "", "", base + position, base + end))
                 position = end
             else:
                 position += 1

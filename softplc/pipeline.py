@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from softplc.application import Application, Region, TaskInfo
 from softplc.bind.bodies import bind
 from softplc.bind.declare import Declarations
 from softplc.configuration import tasks_of
-from softplc.diagnostics import CompileError, Diagnostic
+from softplc.diagnostics import ERROR, WARNING, CompileError, Diagnostic
 from softplc.ir import Module
 from softplc.layout import Sizes, lay_out
 from softplc.lower.context import LoweringError
@@ -20,6 +21,8 @@ from softplc.shapes import Shapes, roots_of
 from softplc.source import SourceSet
 from softplc.symbols import Project
 from softplc.syntax import Unit
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def compile_application(paths: tuple[str | Path, ...], sources: Mapping[str, str]) -> Application:
@@ -77,7 +80,7 @@ def _with_code(application: Application, code: bytes) -> Application:
 
 
 def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet) -> Project:
-    """Parse, bind and check.
+    """Parse, bind and check; the project carries its warnings.
 
     Raises:
         CompileError: with every finding.
@@ -88,7 +91,6 @@ def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: So
         part, wrong = parse(texts.add(name, text))
         findings += wrong
         _merge(unit, part)
-    _stop_at(findings, texts)
 
     def load_library(name: str, text: str) -> Unit:
         part, wrong = parse(texts.add(f"library/{name.upper()}.st", text))
@@ -98,8 +100,21 @@ def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: So
     declarations = Declarations(load_library)
     project = declarations.declare(unit)
     bind(declarations)
-    _stop_at(list(check(declarations)), texts)
+    found = list(check(declarations))
+    if findings:
+        found = [each for each in found if not _follows(each, unit.skipped, texts)]
+    findings += found
+    _stop_at(findings, texts)
+    project.warnings = _located(findings, texts)
     return project
+
+
+def _follows(finding: Diagnostic, skipped: set[str], texts: SourceSet) -> bool:
+    """Tell whether a finding is about a name whose declaration could not be read, or only a guess."""
+    source = texts.at(finding.at)
+    text = source.text[finding.at - source.base : finding.end - source.base]
+    names = {each.casefold() for each in _NAME.findall(text)}
+    return finding.severity == WARNING or finding.code == "ST3000" or bool(names & skipped)
 
 
 def _merge(unit: Unit, part: Unit) -> None:
@@ -107,12 +122,17 @@ def _merge(unit: Unit, part: Unit) -> None:
     unit.pous += part.pous
     unit.globals += part.globals
     unit.configurations += part.configurations
+    unit.skipped |= part.skipped
 
 
 def _stop_at(findings: list[Diagnostic], texts: SourceSet) -> None:
-    if any(each.severity == "error" for each in findings):
-        ordered = sorted(findings, key=lambda each: (each.at, each.code))
-        raise CompileError([each.located(texts) for each in ordered])
+    if any(each.severity == ERROR for each in findings):
+        errors = [each for each in findings if each.severity == ERROR]
+        raise CompileError(_located(errors, texts))
+
+
+def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
+    return [each.located(texts) for each in sorted(findings, key=lambda each: (each.at, each.code))]
 
 
 def _read(paths: tuple[str | Path, ...]) -> list[tuple[str, str]]:

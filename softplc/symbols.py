@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Alias, BlockType, Enum, Type
 from softplc.syntax import ConfigurationDecl, Init, PouDecl, Scalar, TypeDecl, VarDecl
 
@@ -118,6 +119,7 @@ class Project:
     configurations: list[ConfigurationDecl] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
     directs: set[str] = field(default_factory=set)
+    warnings: list[Diagnostic] = field(default_factory=list)
 
 
 Ref = Variable | Pou | EnumValue

@@ -334,9 +334,10 @@ class ConfigurationDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class Unit(Node):
-    """One file, or all files of a compilation merged."""
+    """One file, or all files of a compilation merged; `skipped` are names in text that could not be read."""
 
     types: list[TypeDecl] = field(default_factory=list)
     pous: list[PouDecl] = field(default_factory=list)
     globals: list[VarBlock] = field(default_factory=list)
     configurations: list[ConfigurationDecl] = field(default_factory=list)
+    skipped: set[str] = field(default_factory=set)

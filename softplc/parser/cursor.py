@@ -21,6 +21,7 @@ class Cursor:
         self.token = tokens[0]
         self.findings: list[Diagnostic] = []
         self.depth = 0
+        self.skipped: set[str] = set()  # names in declarations that could not be read
         self._last_error_at = -1
 
     def advance(self) -> Token:
@@ -118,6 +119,11 @@ class Cursor:
                 self.advance()
                 return
             self.advance()
+
+    def skip_names(self, start: int) -> None:
+        """Remember the names from a token on: what was meant to declare them is missing."""
+        ids = (each for each in self.tokens[start : self.position + 1] if each.kind == "id")
+        self.skipped.update(each.text.casefold() for each in ids)
 
     def enter(self) -> None:
         """Go one nesting level deeper; text nested deeper than anyone writes is refused."""

@@ -58,6 +58,8 @@ class Declarations(Statements):
                 if self.position == start:
                     self.advance()
                 self.skip_to(*POU_STARTS, semicolon=False)
+                self.skip_names(start)
+        unit.skipped = self.skipped
         return unit
 
     def _top(self, unit: Unit) -> None:
@@ -86,6 +88,7 @@ class Declarations(Statements):
         while not self.at_keyword("END_TYPE"):
             if self.token.kind == "end" or self.at_keyword(*POU_STARTS):
                 raise self.fail("END_TYPE")
+            start = self.position
             try:
                 name = self.expect_name("a type name")
                 self.expect_op(":")
@@ -97,6 +100,7 @@ class Declarations(Statements):
                 self.skip_to("END_TYPE", "END_STRUCT", *POU_STARTS)
                 if self.take_keyword("END_STRUCT"):
                     self.take_op(";")
+                self.skip_names(start)
         self.advance()
         self.take_op(";")
 
@@ -264,6 +268,7 @@ class Declarations(Statements):
             if self.position == start and self.token.kind != "kw":
                 self.advance()
             self.skip_to(stop, "END_VAR", "END_STRUCT", "END_TYPE", *VAR_KEYWORDS, *POU_STARTS)
+            self.skip_names(start)
             if self.position == start:
                 raise  # a keyword that no declaration starts with: the enclosing block knows better
             if not self.at_keyword(stop) and self.token.kind == "kw" and self.token.key.startswith("END_"):
@@ -360,6 +365,7 @@ class Declarations(Statements):
         return resource
 
     def _resource_part(self, resource: ResourceDecl) -> bool:
+        start = self.position
         task = self.token.kind == "id" and self.token.key == "TASK"
         if not task and not self.at_keyword("PROGRAM"):
             return False
@@ -370,6 +376,7 @@ class Declarations(Statements):
                 resource.instances.append(self._instance())
         except SyntaxFault:
             self.skip_to("END_RESOURCE", "END_CONFIGURATION", "PROGRAM", "RESOURCE")
+            self.skip_names(start)
         return True
 
     def _task(self) -> TaskDecl:

@@ -178,6 +178,9 @@ class Expressions(Cursor):
             if token.key in OPERATOR_FUNCTIONS and self.peek().text == "(":
                 self.advance()
                 return Name(token.at, token.end, token.text)
+        if kind == "broken":  # told by the lexer
+            self.advance()
+            return Literal(token.at, token.end, "wrong", 0)
         if kind == "direct":
             self.advance()
             return Direct(token.at, token.end, token.text)

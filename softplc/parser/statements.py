@@ -132,8 +132,7 @@ class Statements(Expressions):
         return If(at, self._end("END_IF", at), branches, otherwise)
 
     def _then(self) -> None:
-        if not self.take_keyword("THEN"):
-            self.fail("THEN")
+        self._word("THEN")
 
     def _case(self, at: int) -> Statement:
         selector = self.expression()
@@ -203,8 +202,15 @@ class Statements(Expressions):
         return For(at, self._end("END_FOR", at), variable, first, last, step, body)
 
     def _do(self) -> None:
-        if not self.take_keyword("DO"):
-            self.fail("DO")
+        self._word("DO")
+
+    def _word(self, key: str) -> None:
+        """Take a keyword; if it is missing or misspelt, tell that and go on as if it were there."""
+        if self.take_keyword(key):
+            return
+        self.fail(key)
+        if self.token.kind == "id" and self.peek().text not in (":=", "(", ".", "[", "^"):
+            self.advance()
 
     def _while(self, at: int) -> Statement:
         condition = self.expression()

@@ -1,6 +1,6 @@
 """ST2008: a direct address is well formed, has its variable's size, and stands in programs and globals.
 
-Accepted: VAR x AT %IX0.0 : BOOL; w AT %QW2 : INT; END_VAR
+Accepted: VAR x AT %IX0.0 : BOOL; w AT %QW1 : INT; END_VAR
 Rejected: VAR x AT %IX0.0 : INT; END_VAR
 Source: IEC 61131-3:2013, 6.5.5.
 """
@@ -17,7 +17,7 @@ from softplc.symbols import Variable
 from softplc.syntax import Direct
 
 ON = (Declared, Direct)
-FORM = "addresses look like %IX0.0, %IB2, %QW4, %MD8 or %ML16; numbers count bytes"
+FORM = "addresses look like %IX0.0, %IB2, %QW4, %MD8 or %ML16; %QW4 is the bytes 8 and 9"
 SIZES = {1: "B", 2: "W", 4: "D", 8: "L"}
 
 

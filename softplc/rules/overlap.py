@@ -1,15 +1,16 @@
-"""ST2009: located variables do not cut into each other; one may lie wholly inside another.
+"""ST2009: located variables do not share a part of their bytes (a warning).
 
-Accepted: VAR w AT %QW0 : WORD; b AT %QX1.0 : BOOL; v AT %QW2 : WORD; END_VAR
-Rejected: VAR w AT %QW0 : WORD; v AT %QW1 : WORD; END_VAR
-Source: IEC 61131-3:2013, 6.5.5 (what addresses mean is the implementer's choice: they count bytes here).
+One variable may lie wholly inside another, and an address may be used twice.
+Accepted: VAR w AT %QW0 : WORD; b AT %QX1.0 : BOOL; v AT %QW1 : WORD; END_VAR w := v; b := TRUE; v := 1;
+Rejected: VAR w AT %QD0 : ARRAY[0..1] OF DWORD; v AT %QW3 : ARRAY[0..1] OF WORD; END_VAR w[0] := 1; v[0] := 1;
+Source: IEC 61131-3:2013, 6.5.5; that numbers count in their own size is the implementer's choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from softplc.diagnostics import Diagnostic
+from softplc.diagnostics import WARNING, Diagnostic
 from softplc.layout import parse_address
 from softplc.rules.context import Context
 from softplc.symbols import Project, Variable
@@ -35,7 +36,7 @@ def check(project: Project, context: Context) -> Iterator[Diagnostic]:
         if reach is not None and reach[0] == region and start < reach[2] < end:
             at = variable.address_at
             message = f"{variable.address} shares bytes with {reach[3].address} of {reach[3].name}"
-            remedy = f"addresses count bytes: the next free one is {variable.address[:3]}{reach[2]}"
-            yield Diagnostic("ST2009", message, at, at + len(variable.address), remedy)
+            remedy = f"addresses count in their own size: the byte after {reach[3].name} is {reach[2]}"
+            yield Diagnostic("ST2009", message, at, at + len(variable.address), remedy, WARNING)
         if reach is None or reach[0] != region or end > reach[2]:
             reach = span

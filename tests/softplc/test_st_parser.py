@@ -92,7 +92,7 @@ def test_deep_nesting_is_refused_with_a_finding():
         ("x = 1;", ["ST1010"]),
         ("IF x = 1 THEN x := 2;", ["ST1015"]),
         ("x := 'abc; x := 1;\nx := 2;", ["ST1002"]),
-        ("x := (1 + ; y := 2; x := 3 +;", ["ST1010", "ST1010"]),
+        ("x := (1 + ; x := 2; x := 3 +;", ["ST1010", "ST1010"]),
         ("x := nope + nope; nope := 1;", ["ST2003"]),
         ("x := 2; END_IF; x := 3;", ["ST1010"]),
         ("FOR x := 1 TO 3 x := 2; END_FOR;", ["ST1010"]),

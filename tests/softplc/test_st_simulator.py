@@ -15,7 +15,7 @@ TYPE Mode : (Idle, Run := 7); Pair : STRUCT a : INT; b : REAL; END_STRUCT; END_T
 VAR_GLOBAL total : DINT; END_VAR
 PROGRAM Main
 VAR
-    Start AT %IX0.3 : BOOL; Level AT %IW2 : INT; Lamp AT %QX1.0 : BOOL; mode : Mode; s : STRING[4];
+    Start AT %IX0.3 : BOOL; Level AT %IW1 : INT; Lamp AT %QX1.0 : BOOL; mode : Mode; s : STRING[4];
     table : ARRAY[1..2, 0..1] OF INT; pair : ARRAY[1..2] OF Pair; t : TON; u : USINT; r : REAL;
 END_VAR
 VAR RETAIN kept : INT := 3; END_VAR

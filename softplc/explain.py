@@ -1,0 +1,34 @@
+"""Explanations of findings by code: the text of the rule, or of what the parser asks for."""
+
+from __future__ import annotations
+
+import re
+
+SYNTAX = {
+    "ST0001": "A file cannot be read: it is missing, locked, or not UTF-8 text.",
+    "ST1001": "A character has no meaning in Structured Text.",
+    "ST1002": "A string is not closed on its line.",
+    "ST1003": "A comment or pragma is not closed. Comments of one kind nest.",
+    "ST1010": "The grammar asks for something else here. What follows is read on from the next statement.",
+    "ST1011": "A statement or declaration does not end with a semicolon.",
+    "ST1012": "Statements or expressions are nested too deep.",
+    "ST1014": "A literal is written wrong.",
+    "ST1015": "A statement that was opened is not closed, such as IF without END_IF.",
+    "ST1016": "A task has INTERVAL, PRIORITY and SINGLE only.",
+    "ST3000": "An expression cannot be used where it stands.",
+    "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",
+}
+
+
+def explanation(code: str) -> str | None:
+    """Return what a code means, or None if there is no such code."""
+    from softplc.rules.walk import modules
+
+    key = code.strip().upper()
+    if key in SYNTAX:
+        return f"{key}: {SYNTAX[key]}"
+    for module in modules():
+        doc = (module.__doc__ or "").strip()
+        if doc.startswith(f"{key}:"):
+            return re.sub(r"^(?=(Accepted|Rejected|Source):)", "  ", doc, flags=re.MULTILINE)
+    return None
