@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime import figures, registry
-from runtime.alarms import service as alarm_service
 from runtime.alarms.configuration import check_alarms, load_alarms
+from runtime.alarms.tags import TAGS as ALARM_TAGS
 from runtime.config.models import AlarmConfig, PlantFile, validate
 from runtime.config.plant import Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
@@ -124,7 +124,7 @@ def assemble(target: Path) -> Assembly:
 
 def declare_services(head: PlantFile) -> Declared:
     """Return the tags and alarms of the kernel and its services."""
-    parts = [figures.declare(), Declared(alarm_service.TAGS)]
+    parts = [figures.declare(), Declared(ALARM_TAGS)]
     if head.history:
         parts.append(Declared(house.TAGS, house.ALARMS))
     return Declared(

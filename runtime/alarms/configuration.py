@@ -8,6 +8,7 @@ from pathlib import Path
 from runtime.config import AlarmConfig, Section, TagList, load_yaml, validate
 from runtime.contract import DataType, Tag
 from runtime.errors import ConfigError, Finding, Place
+from runtime.gate.expression import parse_expression
 
 
 class AlarmFile(Section):
@@ -57,10 +58,76 @@ def check_alarms(alarms: Iterable[tuple[AlarmConfig, Place]], tags: TagList) -> 
         if config.tag not in tags:
             yield Finding(f"{about}: there is no tag {config.tag!r}", place, tags.close_to(config.tag))
             continue
-        tag = tags[config.tag]
-        check = {"high": _check_limit, "low": _check_limit, "discrete": _check_state}.get(config.kind)
-        for text, remedy in check(config, tag) if check else ():
+        for text, remedy in _check(config, tags[config.tag], tags):
             yield Finding(f"{about}: {text}", place, remedy)
+
+
+def _check(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:
+    match config.kind:
+        case "high" | "low":
+            yield from _check_limit(config, tag)
+        case "deviation" | "rate_of_change":
+            yield from _check_distance(config, tag, tags)
+        case "discrete":
+            yield from _check_state(config, tag)
+        case "communication":
+            yield from _check_link(tag, tags)
+        case "expression":
+            yield from check_expression("expression", config.expression, tags)
+    for key, kind in _KEYS.items():
+        if kind != config.kind and getattr(config, key) is not None:
+            yield f"{key} is for kind {kind}", f"remove {key}:"
+    if config.suppressed_when is not None:
+        yield from check_expression("suppressed_when", config.suppressed_when, tags)
+
+
+_KEYS = {"setpoint": "deviation", "expression": "expression"}
+
+
+def _check_distance(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:
+    if tag.data_type in (DataType.BOOL, DataType.STRING):
+        text = f"kind {config.kind} needs a number, but {tag.path} is {tag.data_type.iec}"
+        yield text, "use kind: discrete with state:"
+    if config.limit is None or config.limit <= 0:
+        unit = "unit of the tag" + (" per second" if config.kind == "rate_of_change" else "")
+        yield f"kind {config.kind} needs a limit above 0", f"add limit: in the {unit}"
+    elif config.deadband >= config.limit:
+        yield f"deadband {config.deadband:g} is not below the limit: it would never clear", "make it smaller"
+    if config.kind == "deviation":
+        if config.setpoint is None:
+            yield "kind deviation needs a setpoint", "add setpoint: with the path of a tag"
+        elif config.setpoint not in tags:
+            yield f"setpoint: there is no tag {config.setpoint!r}", tags.close_to(config.setpoint)
+        elif (other := tags[config.setpoint]).data_type in (DataType.BOOL, DataType.STRING):
+            yield f"setpoint: {other.path} is {other.data_type.iec}", "name a tag that is a number"
+
+
+def _check_link(tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:
+    online = f"sys/drivers/{tag.device}/online" if tag.device else tag.path
+    if online not in tags or tags[online].data_type is not DataType.BOOL:
+        yield (
+            f"kind communication: {tag.path} belongs to no driver that tells whether it is online",
+            "name a tag of a device, or a BOOL such as sys/drivers/NAME/online",
+        )
+
+
+def check_expression(key: str, text: str | None, tags: TagList) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with an expression over tags, as text and remedy."""
+    if not text:
+        yield f"{key} is missing", f"add {key}: with something like `pump/running AND tank/level_pct < 5`"
+        return
+    try:
+        expression = parse_expression(text)
+    except ValueError as exc:
+        yield f"{key}: {exc}", "write it like `tank/level_pct > 20 AND NOT filler/fault`"
+        return
+    if not expression.paths:
+        yield f"{key}: {text!r} reads no tag", "compare a tag with something"
+    for path in expression.paths:
+        if path not in tags:
+            yield f"{key}: there is no tag {path!r}", tags.close_to(path)
+        elif tags[path].data_type is DataType.STRING:
+            yield f"{key}: {path} is a STRING", "compare numbers and BOOLs only"
 
 
 def _check_limit(config: AlarmConfig, tag: Tag) -> Iterator[tuple[str, str]]:

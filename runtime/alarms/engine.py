@@ -5,33 +5,71 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.alarms.model import Alarm, Transition
-from runtime.alarms.rules import NEVER, Rules
-from runtime.alarms.states import State, Trigger, after
+from runtime.alarms.commands import COMMANDS, check
+from runtime.alarms.model import Alarm, Note, Transition, notes_of, standing_of
+from runtime.alarms.rates import NEVER
+from runtime.alarms.rules import Rules, in_rounds
+from runtime.alarms.states import NORMAL, Standing, State, Trigger, after
+from runtime.alarms.suppression import Suppression
+from runtime.alarms.watched import watched_tag
 from runtime.config import AlarmConfig, TagList
-from runtime.contract import Actor, Batch, Role, Value
+from runtime.contract import Actor, Batch, Value
 from runtime.errors import WriteRejectedError
 from runtime.journal import AlarmRow
+from runtime.tagtable import TagTable
+
+_CALLING = (Trigger.RAISE, Trigger.RE_ALARM, Trigger.UNSHELVE, Trigger.UNSUPPRESS, Trigger.RETURN)
+
+
+class Counts(NamedTuple):
+    """How many alarms are what; the first two count only those that are not hidden."""
+
+    active: int = 0
+    unacknowledged: int = 0
+    shelved: int = 0
+    suppressed: int = 0
+    out_of_service: int = 0
+
+
+def _counts(standing: Standing) -> Counts:
+    seen = not standing.hidden
+    return Counts(
+        seen and standing.active,
+        seen and not standing.acknowledged,
+        standing.shelved,
+        standing.suppressed,
+        standing.out_of_service,
+    )
 
 
 class AlarmEngine:
     """All alarms of a plant. The configs must have passed `check_alarms`."""
 
     def __init__(self, configs: Sequence[AlarmConfig], tags: TagList) -> None:
-        self._rules = Rules(configs, tags)
-        self._tags = [tags[config.tag] for config in configs]
+        self._table = TagTable(tags)
+        self._rules = Rules(configs, tags, self._table)
+        self._suppression = Suppression(configs, tags, self._table)
+        self._watched = self._rules.index.watched | self._suppression.index.watched
+        self._tags = [watched_tag(config, tags) for config in configs]
         self._alarms = [Alarm(config, tag.path) for config, tag in zip(configs, self._tags, strict=True)]
         self._rows = {config.name: row for row, config in enumerate(configs)}
+        self._groups: dict[str, list[int]] = {}
+        for row, config in enumerate(configs):
+            if config.group:
+                self._groups.setdefault(config.group, []).append(row)
+        self._timer_ns = np.full(len(configs), NEVER, np.int64)
         self._next_due = NEVER
+        self.counts = Counts()
 
     @property
     def tag_ids(self) -> NDArray[np.int32]:
-        """Ids of the tags that any alarm watches, in order."""
-        return self._rules.tag_ids
+        """Ids of the tags that any alarm looks at, in order."""
+        return np.flatnonzero(self._watched).astype(np.int32)
 
     def alarms(self) -> tuple[Alarm, ...]:
         """Return all alarms, in order of the plant folder."""
@@ -55,23 +93,31 @@ class AlarmEngine:
     def on_batch(self, batch: Batch, now_ns: int) -> list[Transition]:
         """Take values, in order; return what they change at once."""
         out = self.on_time(now_ns)
-        layers = self._rules.layers(batch)
-        for layer in layers:
-            out += self._moved(self._rules.take(batch, layer, now_ns), now_ns)
-        if layers:
-            self._next_due = int(self._rules.due_ns.min())
+        for each in in_rounds(batch, self._watched):
+            self._table.apply(each)
+            verdicts = list(self._suppression.judge(each.ids))
+            out += self._suppress((rows for rows, holds in verdicts if holds), Trigger.SUPPRESS, now_ns)
+            out += self._moved(self._rules.judge(each.ids, now_ns), now_ns)
+            out += self._suppress((rows for rows, holds in verdicts if not holds), Trigger.UNSUPPRESS, now_ns)
+        self._plan()
         return out
 
     def on_time(self, now_ns: int) -> list[Transition]:
-        """End the delays that are over; return what this changes."""
+        """End the delays, windows and shelves that are over, announce again; return what changes."""
         if self._next_due > now_ns:
             return []
-        out = self._moved(self._rules.expire(now_ns), now_ns)
-        self._next_due = int(self._rules.due_ns.min())
+        out = []
+        for row in np.flatnonzero(self._timer_ns <= now_ns).tolist():
+            shelf = self._alarms[row].shelf
+            over = shelf is not None and shelf.until_ns is not None and shelf.until_ns <= now_ns
+            moved = self._apply(row, Trigger.UNSHELVE if over else Trigger.RE_ALARM, now_ns)
+            out += [moved] if moved else []
+        out += self._moved(self._rules.expire(now_ns), now_ns)
+        self._plan()
         return out
 
     def next_due_ns(self) -> int | None:
-        """Return when the next delay ends."""
+        """Return when time alone may change something next."""
         return None if self._next_due == NEVER else self._next_due
 
     def acknowledge(self, name: str, actor: Actor, comment: str, now_ns: int) -> Transition:
@@ -80,35 +126,54 @@ class AlarmEngine:
         Raises:
             WriteRejectedError: no such alarm, nothing to acknowledge, or the role does not allow it.
         """
+        return self.command("acknowledge", name, actor, comment, now_ns)
+
+    def command(
+        self, verb: str, name: str, actor: Actor, reason: str, now_ns: int, for_ns: int = 0
+    ) -> Transition:
+        """Carry out one of `COMMANDS`; a shelf lasts `for_ns`.
+
+        Raises:
+            WriteRejectedError: no such alarm, nothing to do, no reason, or the role does not allow it.
+        """
         alarm = self.alarm(name)
-        if actor.role < Role.OPERATOR:
-            raise WriteRejectedError(
-                f"{actor.name} is {actor.role.name.lower()} and may not acknowledge alarms",
-                "ask an operator, or log in as one",
-            )
-        state = after(alarm.state, Trigger.ACKNOWLEDGE)
-        if state is None:
-            raise WriteRejectedError(
-                f"alarm {name!r} has nothing to acknowledge: it is {alarm.state.value}",
-                "only unacknowledged and returned alarms wait for it",
-            )
-        new = replace(alarm, state=state, acknowledged_ns=now_ns, acknowledged_by=actor.name, comment=comment)
-        self._alarms[self._rows[name]] = new
-        return Transition(new, Trigger.ACKNOWLEDGE, now_ns, actor.name, comment)
+        command = COMMANDS[verb]
+        check(command, name, actor, reason, for_ns)
+        trigger = command.trigger
+        changes: dict[str, Any] = {}
+        if trigger is Trigger.ACKNOWLEDGE:
+            changes = {"acknowledged_ns": now_ns, "acknowledged_by": actor.name, "comment": reason}
+        elif trigger is Trigger.SHELVE:
+            changes = {"shelf": Note(now_ns, actor.name, reason, now_ns + for_ns)}
+        elif trigger is Trigger.REMOVE:
+            changes = {"removal": Note(now_ns, actor.name, reason)}
+        moved = self._apply(self._rows[name], trigger, now_ns, actor.name, reason, changes)
+        if moved is None:
+            what, remedy = command.pointless
+            if trigger in (Trigger.ACKNOWLEDGE, Trigger.RESET):
+                what += f": it is {alarm.state.value}"
+            raise WriteRejectedError(f"alarm {name!r} {what}", remedy)
+        self._plan()
+        return moved
 
     def restore(self, rows: Iterable[AlarmRow]) -> list[Alarm]:
-        """Put alarms into the states they had before; return those that are not normal.
+        """Put alarms as they stood before; return those that are not normal or hidden.
 
-        Rows of alarms that the plant no longer has are left out.
+        Rows of alarms that the plant no longer has are left out; a suppression that it no longer has ends.
         """
-        standing = []
+        kept = []
         for row in rows:
             index = self._rows.get(row.name)
             if index is None:
                 continue
+            alarm = self._alarms[index]
+            standing = standing_of(row)
+            if standing.suppressed and not alarm.config.suppressed_when:
+                standing = after(standing, Trigger.UNSUPPRESS) or standing
+            shelf, removal = notes_of(row)
             alarm = replace(
-                self._alarms[index],
-                state=State(row.state),
+                alarm,
+                standing=standing,
                 raised_ns=row.raised_ns,
                 cleared_ns=row.cleared_ns,
                 acknowledged_ns=row.acknowledged_ns,
@@ -116,40 +181,114 @@ class AlarmEngine:
                 comment=row.comment,
                 value=row.value,
                 count=row.count,
+                first_out=row.first_out,
+                shelf=shelf,
+                removal=removal,
             )
-            self._alarms[index] = alarm
-            self._rules.force(index, alarm.state.active)
-            if alarm.state is not State.NORMAL:
-                standing.append(alarm)
-        return standing
+            self._put(index, alarm)
+            self._rules.force(index, standing.active)
+            if standing != NORMAL:
+                kept.append(alarm)
+        for members in self._groups.values():
+            firsts = sorted(
+                (each for each in members if self._alarms[each].first_out),
+                key=lambda each: self._alarms[each].raised_ns or 0,
+            )
+            for older in firsts[:-1]:
+                self._alarms[older] = replace(self._alarms[older], first_out=False)
+        self._plan()
+        return kept
 
     def undo(self, alarm: Alarm) -> None:
-        """Put an alarm back to a state it had, its condition untouched: the journal refused the new one."""
-        self._alarms[self._rows[alarm.name]] = alarm
+        """Put an alarm back to how it stood, its condition untouched: the journal refused the new one."""
+        self._put(self._rows[alarm.name], alarm)
+        self._plan()
+
+    def _plan(self) -> None:
+        self._next_due = min(self._rules.next_due_ns, int(self._timer_ns.min(initial=NEVER)))
+
+    def _suppress(self, groups: Iterable[list[int]], trigger: Trigger, now_ns: int) -> list[Transition]:
+        moves = (self._apply(row, trigger, now_ns) for rows in groups for row in rows)
+        return [moved for moved in moves if moved]
 
     def _moved(self, rows: NDArray[np.intp], now_ns: int) -> list[Transition]:
         return [self._move(row, now_ns) for row in rows.tolist()]
 
     def _move(self, row: int, now_ns: int) -> Transition:
         alarm = self._alarms[row]
-        trigger = Trigger.RAISE if self._rules.active[row] else Trigger.CLEAR
-        state = after(alarm.state, trigger)
-        if state is None:
-            raise AssertionError(f"alarm {alarm.name} cannot be {trigger.value} from {alarm.state.value}")
-        value = self._value(row)
+        trigger = Trigger.RAISE if not alarm.standing.active else Trigger.CLEAR
+        changes: dict[str, Any] = {"value": self._value(row, trigger)}
         if trigger is Trigger.RAISE:
-            new = replace(
-                alarm, state=state, raised_ns=now_ns, acknowledged_ns=None, acknowledged_by="",
-                comment="", value=value, count=alarm.count + 1,
-            )  # fmt: skip
+            changes |= {"raised_ns": now_ns, "count": alarm.count + 1}
         else:
-            new = replace(alarm, state=state, cleared_ns=now_ns, value=value)
-        self._alarms[row] = new
-        return Transition(new, trigger, now_ns)
+            changes["cleared_ns"] = now_ns
+        moved = self._apply(row, trigger, now_ns, changes=changes)
+        if moved is None:
+            raise AssertionError(f"alarm {alarm.name} cannot be {trigger.value} from {alarm.standing}")
+        return moved
 
-    def _value(self, row: int) -> Value | None:
-        """Return the value that moved an alarm; none while the alarm is that there is no good one."""
-        if self._alarms[row].config.kind == "bad_quality" and self._rules.active[row]:
+    def _apply(
+        self,
+        row: int,
+        trigger: Trigger,
+        now_ns: int,
+        actor: str = "",
+        comment: str = "",
+        changes: dict[str, Any] | None = None,
+    ) -> Transition | None:
+        """Move one alarm; None where the trigger changes nothing."""
+        alarm = self._alarms[row]
+        standing = after(alarm.standing, trigger, alarm.config.latching)
+        if standing is None:
             return None
-        value = self._tags[row].data_type.decode(int(self._rules.raw[row]), self._rules.text.get(row))
+        calls = trigger in _CALLING and standing.state is State.UNACKNOWLEDGED
+        announced = calls and not standing.hidden
+        if calls:
+            alarm = replace(alarm, acknowledged_ns=None, acknowledged_by="", comment="")
+        new = replace(
+            alarm,
+            standing=standing,
+            shelf=alarm.shelf if standing.shelved else None,
+            removal=alarm.removal if standing.out_of_service else None,
+        )
+        new = replace(new, **changes) if changes else new
+        if announced and alarm.config.group and trigger is not Trigger.RE_ALARM:
+            new = self._first_out(row, new)
+        self._put(row, new)
+        return Transition(new, trigger, now_ns, actor, comment, announced)
+
+    def _first_out(self, row: int, alarm: Alarm) -> Alarm:
+        """Mark the first alarm of a group in which all was normal."""
+        others = [each for each in self._groups[alarm.config.group] if each != row]
+        standings = [self._alarms[each].standing for each in others]
+        alone = all(each.hidden or each.state is State.NORMAL for each in standings)
+        before = self._alarms[row].standing
+        if not alone or not (before.hidden or before.state is State.NORMAL):
+            return alarm
+        for each in others:
+            if self._alarms[each].first_out:
+                self._alarms[each] = replace(self._alarms[each], first_out=False)
+        return replace(alarm, first_out=True)
+
+    def _put(self, row: int, new: Alarm) -> None:
+        """Let an alarm stand so, and its timer and the counts follow."""
+        old, self._alarms[row] = self._alarms[row], new
+        if old.standing != new.standing:
+            pairs = zip(self.counts, _counts(new.standing), _counts(old.standing), strict=True)
+            self.counts = Counts(*(count + now - before for count, now, before in pairs))
+        due = [NEVER]
+        if new.shelf and new.shelf.until_ns:
+            due.append(new.shelf.until_ns)
+        standing = new.standing
+        waits = standing.state is State.ACKNOWLEDGED and standing.active and not standing.hidden
+        if waits and new.config.re_alarm and new.acknowledged_ns is not None:
+            due.append(new.acknowledged_ns + new.config.re_alarm)
+        self._timer_ns[row] = min(due)
+
+    def _value(self, row: int, trigger: Trigger) -> Value | None:
+        """Return the value that moved an alarm; none while the alarm is that there is no good one."""
+        tag = self._tags[row]
+        if self._alarms[row].config.kind == "bad_quality" and trigger is Trigger.RAISE:
+            return None
+        value = tag.data_type.decode(int(self._table.raw[tag.id]), self._table.text.get(tag.id))
         return None if isinstance(value, float) and not np.isfinite(value) else value

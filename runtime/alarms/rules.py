@@ -3,12 +3,16 @@
 A condition is a comparator with hysteresis followed by a delay:
 
 - `high` holds beyond the limit (value > limit) and until the value is back by the deadband
-  (value <= limit - deadband); `low` is its mirror image; `discrete` holds while the value equals `state`.
+  (value <= limit - deadband); `low` is its mirror image. `deviation` is `high` of the distance to the
+  setpoint, `rate_of_change` is `high` of the speed (see `rates`). `discrete` holds while the value equals
+  `state`, `expression` while its expression does.
 - The alarm goes active when its condition has held for `on_delay`, and inactive when it was gone for
   `off_delay`. Both run in the kernel's time.
-- A bad value says nothing about these three: comparator and alarm hold what they are and a running delay
-  starts anew with the next good value. Not-a-number is a bad value.
-- `bad_quality` holds while the value is bad; a tag that still waits for its first value says nothing.
+- A bad value says nothing about these: comparator and alarm hold what they are and a running delay
+  starts anew with the next good value. Not-a-number is a bad value; so is an expression that cannot be
+  judged.
+- `bad_quality` holds while the value is bad, `communication` while the driver is offline or gone; a tag that
+  still waits for its first value says nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +22,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.alarms.rates import NEVER, Mask, Rates, Rows
+from runtime.alarms.watched import Index, watched_tag
 from runtime.config import AlarmConfig, TagList
 from runtime.contract import Batch, DataType, Quality
+from runtime.gate.expression import Undecided, parse_expression
+from runtime.tagtable import TagTable
 
-Rows = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-NEVER = np.iinfo(np.int64).max
-
-_HIGH, _LOW, _DISCRETE, _BAD = range(4)
-_KINDS = {"high": _HIGH, "low": _LOW, "discrete": _DISCRETE, "bad_quality": _BAD}
+_KINDS = (
+    "high", "low", "discrete", "bad_quality", "deviation", "rate_of_change", "communication", "expression",
+)  # fmt: skip
+_HIGH, _LOW, _DISCRETE, _BAD, _DEVIATION, _RATE, _LINK, _EXPRESSION = range(len(_KINDS))
 
 
 class Rules:
@@ -35,99 +41,138 @@ class Rules:
     Attributes:
         active: whether each alarm is active, after delays, shape (alarms,).
         due_ns: when a running delay ends, `NEVER` where none runs, shape (alarms,).
-        raw, text: last pattern and text seen of each alarm's tag.
+        table: present values of the tags that were told.
     """
 
-    def __init__(self, configs: Sequence[AlarmConfig], tags: TagList) -> None:
-        chosen = [tags[config.tag] for config in configs]
+    def __init__(self, configs: Sequence[AlarmConfig], tags: TagList, table: TagTable) -> None:
+        chosen = [watched_tag(config, tags) for config in configs]
         n = len(configs)
-        order = np.argsort([tag.id for tag in chosen], kind="stable") if n else np.zeros(0, np.intp)
-        ids = np.array([tag.id for tag in chosen], np.intp)
-        self.tag_ids = np.unique(ids).astype(np.int32)
+        self.table = table
         self.active = np.zeros(n, np.bool_)
         self.due_ns = np.full(n, NEVER, np.int64)
-        self.raw = np.zeros(n, np.uint64)
-        self.text: dict[int, str] = {}
-        self._by_tag = order.astype(np.intp)
-        self._first = np.searchsorted(ids[order], np.arange(len(tags) + 1))
-        self._watched = np.diff(self._first) > 0
-        self._newest = np.zeros(len(tags), np.intp)
+        self._tag = np.array([tag.id for tag in chosen], np.intp)
+        self._setpoint = self._tag.copy()
         self._condition = np.zeros(n, np.bool_)
-        self._kind = np.array([_KINDS[config.kind] for config in configs], np.int8)
-        self._float = np.array([tag.data_type.kind == "f" for tag in chosen], np.bool_)
-        self._signed = np.array([tag.data_type.kind == "i" for tag in chosen], np.bool_)
+        self._kind = np.array([_KINDS.index(config.kind) for config in configs], np.int8)
+        self._number_of = np.array(["usif".index(tag.data_type.kind) for tag in tags], np.int8)
         self._limit = np.array([config.limit or 0.0 for config in configs], np.float64)
         self._deadband = np.array([config.deadband for config in configs], np.float64)
         self._on_ns = np.array([config.on_delay for config in configs], np.int64)
         self._off_ns = np.array([config.off_delay for config in configs], np.int64)
         self._state = np.zeros(n, np.uint64)
         self._state_text: dict[int, str] = {}
+        self._expressions = {
+            row: parse_expression(config.expression or "")
+            for row, config in enumerate(configs)
+            if config.kind == "expression"
+        }
+        self._rates = Rates(np.array([config.over for config in configs], np.int64))
+        self._any_rate = bool((self._kind == _RATE).any())
+        pairs = []
         for row, (config, tag) in enumerate(zip(configs, chosen, strict=True)):
+            looked_at = [tag.id]
             if config.kind == "discrete":
                 self._state[row] = tag.data_type.encode(config.state)
                 if tag.data_type is DataType.STRING:
                     self._state_text[row] = str(config.state)
+            elif config.kind == "deviation":
+                self._setpoint[row] = tags[config.setpoint or ""].id
+                looked_at.append(int(self._setpoint[row]))
+            elif config.kind == "expression":
+                looked_at = [tags[path].id for path in self._expressions[row].paths]
+            pairs += [(row, id_) for id_ in set(looked_at)]
+        self.index = Index(pairs, len(tags))
 
-    def layers(self, batch: Batch) -> list[Rows]:
-        """Return the batch's rows that any alarm watches, as rounds in which no tag occurs twice."""
-        rows = np.flatnonzero(self._watched[batch.ids])
-        ids = batch.ids[rows]
-        self._newest[ids] = rows
-        if (self._newest[ids] == rows).all():
-            return [rows] if len(rows) else []
-        order = np.argsort(ids, kind="stable")
-        sorted_ids = ids[order]
-        first = np.append(True, sorted_ids[1:] != sorted_ids[:-1])
-        turn = np.arange(len(rows))
-        turn -= np.maximum.accumulate(np.where(first, turn, 0))
-        by_turn = np.argsort(turn, kind="stable")
-        ends = np.cumsum(np.bincount(turn))[:-1]
-        return [np.sort(layer) for layer in np.split(rows[order[by_turn]], ends)]
+    @property
+    def next_due_ns(self) -> int:
+        """When a delay or a window ends; `NEVER` when none runs."""
+        least = int(self.due_ns.min(initial=NEVER))
+        return min(least, int(self._rates.due_ns.min(initial=NEVER))) if self._any_rate else least
 
-    def take(self, batch: Batch, layer: Rows, now_ns: int) -> Rows:
-        """Evaluate one layer; return the alarms whose activity changes now."""
-        alarms, rows = self._expand(batch.ids[layer], layer)
-        raw = batch.raw[rows]
-        self.raw[alarms] = raw
-        if self._state_text or batch.text:
-            for alarm, row in zip(alarms.tolist(), rows.tolist(), strict=True):
-                if row in batch.text:
-                    self.text[alarm] = batch.text[row]
-        quality = batch.quality[rows]
-        value = self._number(alarms, raw)
+    def judge(self, ids: NDArray[np.int32], now_ns: int) -> Rows:
+        """Judge the alarms on tags that the table has just taken; return those whose activity changes now."""
+        alarms = self.index.rows_of(ids)
+        if not len(alarms):
+            return alarms
+        tag = self._tag[alarms]
+        raw, quality = self.table.raw[tag], self.table.quality[tag]
+        value = self._number(tag, raw)
         bad = (quality >> 31 == 1) | np.isnan(value)
-        condition = self._compare(alarms, raw, value, bad)
-        watches_bad = self._kind[alarms] == _BAD
-        silent = np.where(watches_bad, quality == Quality.BAD_WAITING_FOR_INITIAL_DATA, bad)
-        condition = np.where(silent, self._condition[alarms], condition)
+        kind = self._kind[alarms]
+        silent = np.where(
+            (kind == _BAD) | (kind == _LINK), quality == Quality.BAD_WAITING_FOR_INITIAL_DATA, bad
+        )
+        measure = value
+        keep = np.zeros(len(alarms), np.bool_)
+        if (deviates := kind == _DEVIATION).any():
+            other = self._setpoint[alarms]
+            setpoint = self._number(other, self.table.raw[other])
+            lost = (self.table.quality[other] >> 31 == 1) | np.isnan(setpoint)
+            silent |= deviates & lost
+            with np.errstate(invalid="ignore"):
+                measure = np.where(deviates, np.abs(value - setpoint), measure)
+        rows = np.flatnonzero(kind == _RATE)
+        if len(rows):
+            which = alarms[rows]
+            with np.errstate(invalid="ignore"):
+                times = self.table.source_ns[tag[rows]]
+                speed, whole = self._rates.take(which, value[rows], times, bad[rows])
+            measure = measure.copy()
+            measure[rows] = speed
+            keep[rows] = ~whole & ~(speed > self._limit[which])
+        holds = self._compare(alarms, raw, measure, bad)
+        for row in np.flatnonzero(kind == _EXPRESSION).tolist():
+            try:
+                holds[row] = self._expressions[int(alarms[row])].holds(self.table)
+                silent[row] = False
+            except Undecided:
+                silent[row] = True
+        condition = np.where(silent | keep, self._condition[alarms], holds)
         self._condition[alarms] = condition
-        return self._delay(alarms, condition, silent, now_ns)
+        if len(rows):
+            self._rates.watch(alarms[rows], condition[rows], bad[rows], now_ns)
+        changed = self._delay(alarms, condition, silent, now_ns)
+        return changed[np.argsort(self.table.source_ns[self._tag[changed]], kind="stable")]
 
     def expire(self, now_ns: int) -> Rows:
-        """End the delays that are over; return the alarms whose activity changes now, in order of time."""
+        """End the delays and windows that are over; return each change of activity, in order of time."""
+        if not self._any_rate or int(self._rates.due_ns.min()) > now_ns:
+            return self._end_delays(now_ns)
+        changes: list[Rows] = []
+        while (at_ns := self.next_due_ns) <= now_ns:
+            changes.append(self._end_delays(at_ns))
+            open_ = np.flatnonzero(self._rates.due_ns <= at_ns)
+            if len(open_):
+                changes.append(self._end_windows(open_, at_ns))
+        return np.concatenate(changes)
+
+    def _end_delays(self, now_ns: int) -> Rows:
         changed = np.flatnonzero(self.due_ns <= now_ns)
         changed = changed[np.argsort(self.due_ns[changed], kind="stable")]
         self._flip(changed)
         return changed
+
+    def _end_windows(self, alarms: Rows, now_ns: int) -> Rows:
+        speed = self._rates.settle(alarms)
+        good = np.zeros(len(alarms), np.bool_)
+        condition = self._compare(alarms, np.zeros(len(alarms), np.uint64), speed, good)
+        self._condition[alarms] = condition
+        self._rates.watch(alarms, condition, good, now_ns)
+        return self._delay(alarms, condition, good, now_ns)
 
     def force(self, alarm: int, active: bool) -> None:
         """Put an alarm and its comparator into a state, as it was before a restart."""
         self.active[alarm] = self._condition[alarm] = active
         self.due_ns[alarm] = NEVER
 
-    def _expand(self, ids: NDArray[np.int32], rows: Rows) -> tuple[Rows, Rows]:
-        first = self._first[ids]
-        counts = self._first[ids + 1] - first
-        total = int(counts.sum())
-        starts = np.cumsum(counts) - counts
-        index = np.arange(total) + np.repeat(first - starts, counts)
-        return self._by_tag[index], np.repeat(rows, counts)
+    def _number(self, tags: Rows, raw: NDArray[np.uint64]) -> NDArray[np.float64]:
+        shape = self._number_of[tags]
+        value = np.where(shape == 3, raw.view(np.float64), raw.astype(np.float64))
+        return np.where(shape == 2, raw.view(np.int64).astype(np.float64), value)
 
-    def _number(self, alarms: Rows, raw: NDArray[np.uint64]) -> NDArray[np.float64]:
-        value = np.where(self._float[alarms], raw.view(np.float64), raw.astype(np.float64))
-        return np.where(self._signed[alarms], raw.view(np.int64).astype(np.float64), value)
-
-    def _compare(self, alarms: Rows, raw: NDArray[np.uint64], value: NDArray[np.float64], bad: Mask) -> Mask:
+    def _compare(
+        self, alarms: Rows, raw: NDArray[np.uint64], measure: NDArray[np.float64], bad: Mask
+    ) -> Mask:
         kind = self._kind[alarms]
         limit = self._limit[alarms]
         band = np.where(self._condition[alarms], self._deadband[alarms], 0.0)
@@ -135,8 +180,11 @@ class Rules:
         if self._state_text:
             for row, alarm in enumerate(alarms.tolist()):
                 if alarm in self._state_text:
-                    equal[row] = self.text.get(alarm, "") == self._state_text[alarm]
-        holds: Mask = np.choose(kind, [value > limit - band, value < limit + band, equal, bad])
+                    equal[row] = self.table.text.get(int(self._tag[alarm]), "") == self._state_text[alarm]
+        above = measure > limit - band
+        holds: Mask = np.choose(
+            kind, [above, measure < limit + band, equal, bad, above, above, bad | (raw == 0), equal]
+        )
         return holds
 
     def _delay(self, alarms: Rows, condition: Mask, silent: Mask, now_ns: int) -> Rows:
@@ -153,3 +201,26 @@ class Rules:
     def _flip(self, alarms: Rows) -> None:
         self.active[alarms] = ~self.active[alarms]
         self.due_ns[alarms] = NEVER
+
+
+def rounds(ids: NDArray[np.int32], rows: Rows) -> list[Rows]:
+    """Split rows of a batch, in order, into rounds in which no tag occurs twice."""
+    if not len(rows):
+        return []
+    order = np.argsort(ids, kind="stable")
+    sorted_ids = ids[order]
+    first = np.append(True, sorted_ids[1:] != sorted_ids[:-1])
+    if first.all():
+        return [rows]
+    turn = np.arange(len(rows))
+    turn -= np.maximum.accumulate(np.where(first, turn, 0))
+    by_turn = np.argsort(turn, kind="stable")
+    ends = np.cumsum(np.bincount(turn))[:-1]
+    return [np.sort(layer) for layer in np.split(rows[order[by_turn]], ends)]
+
+
+def in_rounds(batch: Batch, watched: Mask) -> list[Batch]:
+    """Return the watched values of a batch, as batches in which no tag occurs twice."""
+    rows = np.flatnonzero(watched[batch.ids])
+    layers = rounds(batch.ids[rows], rows)
+    return [batch] if len(layers) == 1 and len(rows) == len(batch) else [batch.take(each) for each in layers]

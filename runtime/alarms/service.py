@@ -10,9 +10,10 @@ from typing import Any
 
 from runtime.alarms.engine import AlarmEngine
 from runtime.alarms.model import Alarm, Transition
-from runtime.alarms.rules import NEVER
+from runtime.alarms.rates import NEVER
+from runtime.alarms.tags import TAGS
 from runtime.config import AlarmConfig, TagList
-from runtime.contract import Actor, Batch, DataType, Event, Port, Tag
+from runtime.contract import Actor, Batch, Event, Port
 from runtime.errors import StoreError, WriteRejectedError
 from runtime.journal import AlarmLogEntry, Journal, alarm_rows
 
@@ -20,33 +21,14 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 BACKLOG = 100_000  # transitions that wait for a disk that is full; the oldest go first
 
-TAGS = (
-    Tag(
-        "sys/alarms/active",
-        DataType.UDINT,
-        description="Alarms whose condition holds",
-        description_zh="当前激活的报警数",
-        source="alarms",
-        retention="short",
-    ),
-    Tag(
-        "sys/alarms/unacknowledged",
-        DataType.UDINT,
-        description="Alarms that wait for an acknowledgement",
-        description_zh="未确认的报警数",
-        source="alarms",
-        retention="short",
-    ),
-)
-
 
 class AlarmService:
     """A component. Standing alarms come back from the journal at start and are then judged by live values.
 
-    Emits `alarm.raised`, `alarm.cleared`, `alarm.acknowledged`, and `alarm.restored` for those standing at
-    start, each with the alarm under `alarm`. While the journal cannot be written, alarms are told all the
-    same (an operator must see them), wait in a bounded backlog and are written later; acknowledgements are
-    refused until then.
+    Emits `alarm.TRANSITION` (raised, cleared, acknowledged, shelved ...) for each, and `alarm.restored` for
+    those that were not normal at start, with the alarm under `alarm`. While the journal cannot be written,
+    alarms are told all the same (an operator must see them), wait in a bounded backlog and are written later;
+    commands are refused until then.
     """
 
     name = "alarms"
@@ -58,7 +40,7 @@ class AlarmService:
         self._backlog: deque[AlarmLogEntry] = deque()
         self._lost = 0
         self._timer_ns = NEVER
-        self._counts = (-1, -1)
+        self._told: tuple[int, ...] = ()
         self._port: Port | None = None
         self._group: asyncio.TaskGroup | None = None
 
@@ -86,19 +68,33 @@ class AlarmService:
             async for batch in changes:
                 await self._take(port, batch)
 
-    async def acknowledge(self, name: str, actor: Actor, comment: str = "") -> dict[str, Any]:
-        """Acknowledge an alarm; return it once that is on disk.
+    def view(self, name: str) -> dict[str, Any]:
+        """Return one alarm as the API has it.
 
         Raises:
-            WriteRejectedError: no such alarm, nothing to acknowledge, the role does not allow it, or the
-                journal cannot be written.
+            WriteRejectedError: there is none of that name.
+        """
+        return self.engine.alarm(name).as_dict()
+
+    async def acknowledge(self, name: str, actor: Actor, comment: str = "") -> dict[str, Any]:
+        """Acknowledge an alarm; see `command`."""
+        return await self.command("acknowledge", name, actor, comment)
+
+    async def command(
+        self, verb: str, name: str, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> dict[str, Any]:
+        """Carry out one of `COMMANDS`; return the alarm once that is on disk.
+
+        Raises:
+            WriteRejectedError: no such alarm, nothing to do, the role does not allow it, or the journal
+                cannot be written.
         """
         port = self._port
         if port is None:
             raise WriteRejectedError("the alarms are not running yet", "try again in a moment")
         async with self._order:
             before = self.engine.alarm(name)
-            moved = self.engine.acknowledge(name, actor, comment, port.clock.now_ns())
+            moved = self.engine.command(verb, name, actor, reason, port.clock.now_ns(), for_ns)
             try:
                 if self._backlog:
                     raise StoreError("transitions still wait for the disk", "free space on the disk")
@@ -106,9 +102,10 @@ class AlarmService:
             except StoreError as exc:
                 self.engine.undo(before)
                 raise WriteRejectedError(
-                    f"alarm {name!r} was not acknowledged: {exc.text}", exc.remedy
+                    f"{verb} of alarm {name!r} was not done: {exc.text}", exc.remedy
                 ) from exc
             self._tell(port, [moved])
+        self._schedule(port)
         return moved.alarm.as_dict()
 
     async def _take(self, port: Port, batch: Batch | None) -> None:
@@ -173,13 +170,9 @@ class AlarmService:
         port.emit(Event(kind, self.name, port.clock.now_ns(), text, {"alarm": alarm.as_dict()}))
 
     def _count(self, port: Port) -> None:
-        alarms = self.engine.alarms()
-        counts = (
-            sum(alarm.state.active for alarm in alarms),
-            sum(not alarm.state.acknowledged for alarm in alarms),
-        )
-        if counts != self._counts:
-            self._counts = counts
+        counts = tuple(self.engine.counts)
+        if counts != self._told:
+            self._told = counts
             ids = [port.tags[tag.path].id for tag in TAGS]
             port.submit(Batch.of(ids, counts, port.clock.now_ns()))
 
@@ -196,4 +189,5 @@ def _entry(moved: Transition) -> AlarmLogEntry:
         comment=moved.comment,
         value=alarm.value,
         after=alarm.as_row(),
+        announced=moved.announced,
     )

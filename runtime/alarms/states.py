@@ -6,15 +6,20 @@
                         v        |
                         returned ----acknowledge--> normal
 
-Latched, shelved, suppressed by design and out of service are flags beside these four: an alarm keeps
-its place here while it is hidden.
+Beside these four stand flags:
 
-Source: ANSI/ISA-18.2-2016, 5.6, alarm state transition diagram (NORM, UNACK, ACKED, RTNUN).
+- latched: a latching alarm whose condition is gone keeps its state until it is reset.
+- shelved, suppressed by design, out of service: the alarm is hidden. Its condition is followed all the same;
+  when the last of the three ends it is new to the operator (unacknowledged) if it is still in alarm, and
+  normal otherwise.
+
+Source: ANSI/ISA-18.2-2016, 5.6, alarm state transition diagram; IEC 62682:2022, the same.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 
 class State(Enum):
@@ -25,16 +30,6 @@ class State(Enum):
     ACKNOWLEDGED = "acknowledged"
     RETURNED = "returned"
 
-    @property
-    def active(self) -> bool:
-        """Tell whether the condition holds."""
-        return self in (State.UNACKNOWLEDGED, State.ACKNOWLEDGED)
-
-    @property
-    def acknowledged(self) -> bool:
-        """Tell whether nobody is asked to acknowledge."""
-        return self in (State.NORMAL, State.ACKNOWLEDGED)
-
 
 class Trigger(Enum):
     """What happens to an alarm; the value names the transition it makes."""
@@ -42,18 +37,95 @@ class Trigger(Enum):
     RAISE = "raised"
     CLEAR = "cleared"
     ACKNOWLEDGE = "acknowledged"
+    RESET = "reset"
+    RE_ALARM = "re_alarmed"
+    SHELVE = "shelved"
+    UNSHELVE = "unshelved"
+    SUPPRESS = "suppressed"
+    UNSUPPRESS = "unsuppressed"
+    REMOVE = "out_of_service"
+    RETURN = "in_service"
 
 
-_TABLE = {
+class Standing(NamedTuple):
+    """A state and the flags beside it."""
+
+    state: State = State.NORMAL
+    latched: bool = False
+    shelved: bool = False
+    suppressed: bool = False
+    out_of_service: bool = False
+
+    @property
+    def in_alarm(self) -> bool:
+        """Tell whether the condition holds, or is latched."""
+        return self.state in (State.UNACKNOWLEDGED, State.ACKNOWLEDGED)
+
+    @property
+    def active(self) -> bool:
+        """Tell whether the condition holds."""
+        return self.in_alarm and not self.latched
+
+    @property
+    def acknowledged(self) -> bool:
+        """Tell whether nobody is asked to acknowledge."""
+        return self.state in (State.NORMAL, State.ACKNOWLEDGED)
+
+    @property
+    def hidden(self) -> bool:
+        """Tell whether the operator is not to be bothered."""
+        return self.shelved or self.suppressed or self.out_of_service
+
+
+NORMAL = Standing()
+_STATES = {
     (State.NORMAL, Trigger.RAISE): State.UNACKNOWLEDGED,
     (State.RETURNED, Trigger.RAISE): State.UNACKNOWLEDGED,
     (State.UNACKNOWLEDGED, Trigger.CLEAR): State.RETURNED,
     (State.ACKNOWLEDGED, Trigger.CLEAR): State.NORMAL,
     (State.UNACKNOWLEDGED, Trigger.ACKNOWLEDGE): State.ACKNOWLEDGED,
     (State.RETURNED, Trigger.ACKNOWLEDGE): State.NORMAL,
+    (State.ACKNOWLEDGED, Trigger.RE_ALARM): State.UNACKNOWLEDGED,
+}
+_RESET = {State.UNACKNOWLEDGED: State.RETURNED, State.ACKNOWLEDGED: State.NORMAL}
+_FLAGS = {
+    Trigger.SHELVE: ("shelved", True),
+    Trigger.UNSHELVE: ("shelved", False),
+    Trigger.SUPPRESS: ("suppressed", True),
+    Trigger.UNSUPPRESS: ("suppressed", False),
+    Trigger.REMOVE: ("out_of_service", True),
+    Trigger.RETURN: ("out_of_service", False),
 }
 
 
-def after(state: State, trigger: Trigger) -> State | None:
-    """Return the next state, or None where the trigger changes nothing."""
-    return _TABLE.get((state, trigger))
+def after(standing: Standing, trigger: Trigger, latching: bool = False) -> Standing | None:
+    """Return how an alarm stands next, or None where the trigger changes nothing.
+
+    A shelf can be renewed: shelving a shelved alarm is a change.
+    """
+    if trigger in _FLAGS:
+        return _hide_or_show(standing, trigger)
+    state, latched = standing.state, standing.latched
+    match trigger:
+        case Trigger.RAISE if latched:
+            return standing._replace(state=State.UNACKNOWLEDGED, latched=False)
+        case Trigger.CLEAR if latched:
+            return None
+        case Trigger.CLEAR if latching and standing.active:
+            return standing._replace(latched=True)
+        case Trigger.RESET:
+            return standing._replace(state=_RESET[state], latched=False) if latched else None
+        case Trigger.RE_ALARM if latched or standing.hidden:
+            return None
+    new = _STATES.get((state, trigger))
+    return None if new is None else standing._replace(state=new)
+
+
+def _hide_or_show(standing: Standing, trigger: Trigger) -> Standing | None:
+    flag, value = _FLAGS[trigger]
+    if getattr(standing, flag) == value and trigger is not Trigger.SHELVE:
+        return None
+    new = Standing(**(standing._asdict() | {flag: value}))
+    if standing.hidden and not new.hidden:
+        new = new._replace(state=State.UNACKNOWLEDGED if new.in_alarm else State.NORMAL)
+    return new

@@ -180,20 +180,50 @@ class AlarmConfig(Section):
     Attributes:
         name: unique in the plant; `equipment.condition` reads well.
         tag: path, relative to the plant's root or whole.
-        kind: `high`, `low` (with `limit`), `discrete` (with `state`), or `bad_quality`.
+        kind: `high`, `low` (with `limit`), `deviation` (`limit` from `setpoint`), `rate_of_change` (`limit`
+            per second, measured `over` some time), `discrete` (with `state`), `bad_quality`,
+            `communication` (the driver of the tag is offline), or `expression` (with `expression`; `tag` is
+            what it is about).
+        setpoint: path of the tag that `deviation` compares with.
         deadband: how far the value must return before the alarm clears, in engineering units.
         on_delay, off_delay: how long the condition must hold, or be gone.
+        area: whose operator is to act; load and floods are counted for each area.
+        class_: alarm class, written `class:`; for lists and rationalization.
+        group: alarms of one group tell which of them was the first.
+        latching: stays in alarm until it is reset.
+        re_alarm: how long after its acknowledgement a standing alarm is announced again; 0 for never.
+        suppressed_when: expression over tags that hides the alarm by design while it holds.
     """
 
-    name: Annotated[str, Field(pattern=_ALARM, max_length=128)]
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", max_length=128)]
     tag: str
-    kind: Literal["high", "low", "discrete", "bad_quality"]
+    kind: Literal[
+        "high",
+        "low",
+        "deviation",
+        "rate_of_change",
+        "discrete",
+        "bad_quality",
+        "communication",
+        "expression",
+    ]
     limit: float | None = None
+    setpoint: str | None = None
+    over: DurationNs = Field(10_000_000_000, ge=10_000_000)
     state: Value = True
+    expression: str | None = None
     deadband: float = Field(0.0, ge=0)
     on_delay: DurationNs = 0
     off_delay: DurationNs = 0
     priority: Literal["low", "medium", "high", "critical"] = "medium"
+    area: Annotated[str, Field(max_length=128)] = ""
+    class_: Annotated[str, Field(alias="class", max_length=128)] = ""
+    group: Annotated[str, Field(max_length=128)] = ""
+    latching: bool = False
+    re_alarm: DurationNs = 0
+    suppressed_when: str | None = None
     text: Words
     cause: Words | None = None
     consequence: Words | None = None
@@ -261,7 +291,8 @@ def findings_of(
         what = ".".join(map(str, each["loc"] or prefix[-1:]))
         match each["type"]:
             case "extra_forbidden":
-                known = list(_model_at(model, each["loc"][:-1]).model_fields)
+                fields = _model_at(model, each["loc"][:-1]).model_fields
+                known = [field.alias or key for key, field in fields.items()]
                 close = get_close_matches(name, known, 1)
                 remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
                 yield Finding(f"unknown key {name!r}", place, remedy)

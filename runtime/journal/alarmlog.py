@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 from runtime.contract import Value
 from runtime.journal.schema import parsed, to_json
 
-_COLUMNS = "name, state, raised_ns, cleared_ns, acknowledged_ns, acknowledged_by, comment, value, count"
-
 
 @dataclass(frozen=True, slots=True)
 class AlarmRow:
-    """The present state of one alarm; times are None until the first such transition."""
+    """The present state of one alarm; times are None until the first such transition.
+
+    Attributes:
+        shelved_ns, removed_ns: since when it is shelved or out of service; None while it is not.
+    """
 
     name: str
     state: str
@@ -26,23 +28,29 @@ class AlarmRow:
     comment: str = ""
     value: Value | None = None
     count: int = 0
+    latched: bool = False
+    suppressed: bool = False
+    first_out: bool = False
+    shelved_ns: int | None = None
+    shelved_until_ns: int | None = None
+    shelved_by: str = ""
+    shelved_reason: str = ""
+    removed_ns: int | None = None
+    removed_by: str = ""
+    removed_reason: str = ""
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes."""
-        yield (
-            f"INSERT OR REPLACE INTO alarm_state ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            (
-                self.name,
-                self.state,
-                self.raised_ns,
-                self.cleared_ns,
-                self.acknowledged_ns,
-                self.acknowledged_by,
-                self.comment,
-                to_json(self.value),
-                self.count,
-            ),
-        )
+        cells = list(astuple(self))
+        cells[_VALUE] = to_json(self.value)
+        yield _REPLACE, tuple(cells)
+
+
+_NAMES = [field.name for field in fields(AlarmRow)]
+_VALUE = _NAMES.index("value")
+_FLAGS = tuple(_NAMES.index(name) for name in ("latched", "suppressed", "first_out"))
+_COLUMNS = ", ".join(_NAMES)
+_REPLACE = f"INSERT OR REPLACE INTO alarm_state ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +58,10 @@ class AlarmLogEntry:
     """One transition; `seq` is 0 until it is committed.
 
     Attributes:
-        transition: `raised`, `cleared` or `acknowledged`.
+        transition: `raised`, `cleared`, `acknowledged`, `shelved` ...: a `runtime.alarms.Trigger`.
         state: state after it.
         after: the whole row of the alarm after it, written in the same commit; None when read back.
+        announced: whether it asked the operator for attention.
     """
 
     seq: int
@@ -64,12 +73,13 @@ class AlarmLogEntry:
     comment: str = ""
     value: Value | None = None
     after: AlarmRow | None = None
+    announced: bool = False
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes; the first gives the sequence number."""
         yield (
-            "INSERT INTO alarm_journal (at_ns, alarm, transition, state, actor, comment, value)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO alarm_journal (at_ns, alarm, transition, state, actor, comment, value, announced)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self.at_ns,
                 self.alarm,
@@ -78,6 +88,7 @@ class AlarmLogEntry:
                 self.actor,
                 self.comment,
                 to_json(self.value),
+                self.announced,
             ),
         )
         if self.after is not None:
@@ -86,8 +97,13 @@ class AlarmLogEntry:
 
 def alarm_rows(connection: sqlite3.Connection) -> list[AlarmRow]:
     """Return the present state of every alarm that ever had a transition."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM alarm_state ORDER BY name")  # noqa: S608
-    return [AlarmRow(*parsed(row, 7)) for row in rows]
+    found = []
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM alarm_state ORDER BY name"):  # noqa: S608
+        cells = parsed(row, _VALUE)
+        for index in _FLAGS:
+            cells[index] = bool(cells[index])
+        found.append(AlarmRow(*cells))
+    return found
 
 
 def alarm_log(
@@ -95,8 +111,21 @@ def alarm_log(
 ) -> list[AlarmLogEntry]:
     """Return the newest transitions, newest first; of one alarm, or before a sequence number, if given."""
     rows = connection.execute(
-        "SELECT seq, at_ns, alarm, transition, state, actor, comment, value FROM alarm_journal"
-        " WHERE seq < ? AND (?2 IS NULL OR alarm = ?2) ORDER BY seq DESC LIMIT ?3",
+        f"{_LOG} WHERE seq < ? AND (?2 IS NULL OR alarm = ?2) ORDER BY seq DESC LIMIT ?3",
         (2**63 - 1 if before is None else before, alarm, limit),
     )
-    return [AlarmLogEntry(*parsed(row, 7)) for row in rows]
+    return [_entry(row) for row in rows]
+
+
+def alarm_log_between(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> list[AlarmLogEntry]:
+    """Return the transitions of a span of time, oldest first."""
+    query = f"{_LOG} WHERE at_ns >= ? AND at_ns < ? ORDER BY at_ns, seq"
+    rows = connection.execute(query, (start_ns, end_ns))
+    return [_entry(row) for row in rows]
+
+
+_LOG = "SELECT seq, at_ns, alarm, transition, state, actor, comment, value, announced FROM alarm_journal"
+
+
+def _entry(row: tuple[Any, ...]) -> AlarmLogEntry:
+    return replace(AlarmLogEntry(*parsed(row[:8], 7)), announced=bool(row[8]))

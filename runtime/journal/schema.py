@@ -10,8 +10,6 @@ from typing import Any
 from runtime.contract import Value
 from runtime.errors import StoreError
 
-VERSION = 1
-
 _TABLES = """
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, actor TEXT NOT NULL, role TEXT NOT NULL,
@@ -33,10 +31,30 @@ CREATE TABLE operator_values (
     quality INTEGER NOT NULL, source_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+# What takes a journal from each format to the next; a new one begins with the tables and takes all of them.
+_STEPS = (
+    _TABLES,
+    """
+ALTER TABLE alarm_state ADD COLUMN latched INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarm_state ADD COLUMN suppressed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarm_state ADD COLUMN first_out INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarm_state ADD COLUMN shelved_ns INTEGER;
+ALTER TABLE alarm_state ADD COLUMN shelved_until_ns INTEGER;
+ALTER TABLE alarm_state ADD COLUMN shelved_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE alarm_state ADD COLUMN shelved_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE alarm_state ADD COLUMN removed_ns INTEGER;
+ALTER TABLE alarm_state ADD COLUMN removed_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE alarm_state ADD COLUMN removed_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE alarm_journal ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;
+UPDATE alarm_journal SET announced = 1 WHERE transition = 'raised';
+CREATE INDEX alarm_journal_at ON alarm_journal (at_ns);
+""",
+)
+VERSION = len(_STEPS)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Check the file and make the tables where there are none.
+    """Check the file, make the tables where there are none, and bring older ones to this format.
 
     Raises:
         sqlite3.DatabaseError: the file is damaged.
@@ -51,8 +69,8 @@ def prepare(connection: sqlite3.Connection) -> None:
             f"the journal has format {version}, this Ironworks knows {VERSION}",
             "a later Ironworks wrote it: install that version or a newer one",
         )
-    if version == 0:
-        connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {VERSION};COMMIT;")
+    for number, step in enumerate(_STEPS[version:], version + 1):
+        connection.executescript(f"BEGIN;{step}PRAGMA user_version = {number};COMMIT;")
 
 
 def to_json(value: Value | None) -> str:

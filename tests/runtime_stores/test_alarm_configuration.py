@@ -78,7 +78,7 @@ def test_what_does_not_fit_the_tag(tmp_path, lines, text, remedy):
         ("alarms: []\nalarm: []\n", "unknown key 'alarm'", 2),
         ("alarms:\n  - name: a\n    tag: t\n    kind: high\n    limt: 5\n    text: t\n", "'limt'", 5),
         ("alarms:\n  - name: a\n    tag: t\n    kind: hihg\n    text: t\n", "kind", 4),
-        ("alarms:\n  - 5\n", "dictionary", 2),
+        ("alarms:\n  - 5\n", "keys and values belong here", 2),
     ],
 )
 def test_what_is_no_alarm_file(tmp_path, text, said, line):

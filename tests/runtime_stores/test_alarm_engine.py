@@ -117,7 +117,7 @@ def test_delays_are_told_ahead_and_end_in_order_of_time():
     assert engine.next_due_ns() == 12 * S
     assert engine.on_batch(values(("level", 90)), 11 * S) == []  # slow never cleared, quick starts anew
     assert engine.next_due_ns() == 14 * S
-    assert engine.alarm("slow").state.active
+    assert engine.alarm("slow").standing.active
 
 
 def test_acknowledge_says_why_not():

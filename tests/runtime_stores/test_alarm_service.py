@@ -128,7 +128,7 @@ def _full_disk(path: Path) -> None:
             port.set("tank/level", 90.0)
             await until(lambda: port.emitted)
             assert not port.healthy
-            with pytest.raises(WriteRejectedError, match="not acknowledged"):
+            with pytest.raises(WriteRejectedError, match="not done"):
                 await service.acknowledge("tank.high", ANN)
             assert service.views()[0]["state"] == "unacknowledged"
             port.set("tank/level", 10.0)

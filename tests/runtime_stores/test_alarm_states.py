@@ -1,46 +1,83 @@
-"""The state model of an alarm."""
+"""The state model of an alarm, against ISA-18.2's diagram written out, and as a walk."""
+
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.alarms.states import State, Trigger, after
+from runtime.alarms.states import Standing, State, Trigger, after
 
 N, U, A, R = State.NORMAL, State.UNACKNOWLEDGED, State.ACKNOWLEDGED, State.RETURNED
+T = Trigger
+# Every transition of an alarm that is not hidden: (state, latched), trigger, latching -> (state, latched).
+TABLE = {
+    ((N, False), T.RAISE): (U, False),
+    ((U, False), T.ACKNOWLEDGE): (A, False),
+    ((R, False), T.RAISE): (U, False),
+    ((R, False), T.ACKNOWLEDGE): (N, False),
+    ((A, False), T.RE_ALARM): (U, False),
+    ((U, True), T.RAISE): (U, False),
+    ((A, True), T.RAISE): (U, False),
+    ((U, True), T.ACKNOWLEDGE): (A, True),
+    ((U, True), T.RESET): (R, False),
+    ((A, True), T.RESET): (N, False),
+}
+CLEARED = {
+    False: {(U, False): (R, False), (A, False): (N, False)},
+    True: {(U, False): (U, True), (A, False): (A, True)},
+}
+PLACES = [(N, False), (U, False), (A, False), (R, False), (U, True), (A, True)]
+HIDING = {T.SHELVE: "shelved", T.SUPPRESS: "suppressed", T.REMOVE: "out_of_service"}
+SHOWING = {T.UNSHELVE: "shelved", T.UNSUPPRESS: "suppressed", T.RETURN: "out_of_service"}
 
 
-@pytest.mark.parametrize(
-    ("start", "triggers", "end"),
-    [
-        (N, "raise clear acknowledge", N),
-        (N, "raise acknowledge clear", N),
-        (N, "raise clear raise", U),
-        (N, "raise acknowledge", A),
-        (N, "raise clear", R),
-    ],
-)
-def test_the_ways_through_the_diagram(start, triggers, end):
-    state = start
-    for name in triggers.split():
-        state = after(state, Trigger[name.upper()])
-    assert state is end
-
-
-@given(st.lists(st.sampled_from(Trigger)))
-def test_an_alarm_leaves_the_list_only_when_it_is_gone_and_was_acknowledged(triggers):
-    state, active, waits = N, False, False
-    for trigger in triggers:
-        moved = after(state, trigger)
-        if trigger is Trigger.RAISE:
-            assert (moved is None) == active
-            waits, active = (waits or not active), True
-        elif trigger is Trigger.CLEAR:
-            assert (moved is None) == (not active)
-            active = False
+@pytest.mark.parametrize("trigger", Trigger)
+@pytest.mark.parametrize("latching", [False, True])
+def test_every_transition_of_every_standing(trigger, latching):
+    for place, *flags in product(PLACES, *[[False, True]] * 3):
+        standing = Standing(*place, *flags)
+        result = after(standing, trigger, latching)
+        if trigger in HIDING:
+            hidden = standing._replace(**{HIDING[trigger]: True})
+            again = getattr(standing, HIDING[trigger]) and trigger is not T.SHELVE
+            assert result == (None if again else hidden)
+        elif trigger in SHOWING:
+            if not getattr(standing, SHOWING[trigger]):
+                assert result is None
+                continue
+            shown = standing._replace(**{SHOWING[trigger]: False})
+            if not any(shown[2:]):  # ISA-18.2: back to normal, or new to the operator
+                shown = shown._replace(state=U if place[0] in (U, A) else N)
+            assert result == shown
         else:
-            assert (moved is None) == (not waits)
+            expected = CLEARED[latching].get(place) if trigger is T.CLEAR else TABLE.get((place, trigger))
+            if trigger is T.RE_ALARM and any(flags):
+                expected = None
+            assert result == (expected and Standing(*expected, *flags))
+
+
+@given(st.booleans(), st.lists(st.sampled_from(Trigger), max_size=60))
+def test_the_operator_misses_no_alarm(latching, triggers):
+    """Whatever happens, an active alarm is in alarm, and one that nobody acknowledged asks for it."""
+    standing, active, waits = Standing(), False, False
+    for trigger in triggers:
+        if trigger is T.RAISE and active or trigger is T.CLEAR and not active:
+            continue  # the rules tell changes only
+        moved = after(standing, trigger, latching)
+        if trigger in (T.RAISE, T.CLEAR):
+            assert moved is not None
+            active = trigger is T.RAISE
+            waits |= active
+        elif trigger is T.ACKNOWLEDGE:
+            assert (moved is not None) == waits
             waits = False
-        state = moved or state
-        assert state.active == active
-        assert state.acknowledged == (not waits)
-        assert (state is N) == (not active and not waits)
+        elif trigger is T.RE_ALARM and moved is not None:
+            waits = True
+        elif trigger in SHOWING and moved is not None and standing.hidden and not moved.hidden:
+            waits = moved.in_alarm
+        standing = moved or standing
+        assert standing.active == active
+        assert standing.in_alarm >= active
+        assert standing.acknowledged == (not waits)
+        assert not standing.latched or (latching and standing.in_alarm and not active)

@@ -1,0 +1,95 @@
+"""What people may do to an alarm, and who may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runtime.alarms.states import Trigger
+from runtime.config import format_duration
+from runtime.contract import Actor, Role
+from runtime.errors import WriteRejectedError
+
+LONGEST_SHELF_NS = 24 * 3_600_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One kind of command.
+
+    Attributes:
+        verb: name in the API, the audit trail and refusals.
+        needs_reason: whether it is refused without one.
+        pointless: why it was refused where it changes nothing, and what to know then.
+    """
+
+    verb: str
+    trigger: Trigger
+    role: Role
+    needs_reason: bool
+    pointless: tuple[str, str]
+
+
+COMMANDS = {
+    each.verb: each
+    for each in (
+        Command(
+            "acknowledge",
+            Trigger.ACKNOWLEDGE,
+            Role.OPERATOR,
+            False,
+            ("has nothing to acknowledge", "only unacknowledged and returned alarms wait for it"),
+        ),
+        Command(
+            "reset",
+            Trigger.RESET,
+            Role.OPERATOR,
+            False,
+            ("is not latched", "a latching alarm can be reset once its condition is gone"),
+        ),
+        Command("shelve", Trigger.SHELVE, Role.OPERATOR, True, ("cannot be shelved", "")),
+        Command(
+            "unshelve",
+            Trigger.UNSHELVE,
+            Role.OPERATOR,
+            False,
+            ("is not shelved", "`ironworks alarms list --hidden` lists those that are"),
+        ),
+        Command(
+            "out-of-service",
+            Trigger.REMOVE,
+            Role.ENGINEER,
+            True,
+            ("is out of service already", "`ironworks alarms in-service` returns it"),
+        ),
+        Command(
+            "in-service",
+            Trigger.RETURN,
+            Role.ENGINEER,
+            False,
+            ("is in service already", "`ironworks alarms list --hidden` lists those that are not"),
+        ),
+    )
+}
+
+
+def check(command: Command, name: str, actor: Actor, reason: str, for_ns: int) -> None:
+    """Refuse a command that the role, a missing reason or a wrong duration forbids.
+
+    Raises:
+        WriteRejectedError: says why.
+    """
+    if actor.role < command.role:
+        have, need = actor.role.name.lower(), command.role.name.lower()
+        raise WriteRejectedError(
+            f"{actor.name} is {have} and may not {command.verb} alarms: that needs {need}",
+            f"ask an {need}, or log in as one",
+        )
+    if command.needs_reason and not reason.strip():
+        raise WriteRejectedError(
+            f"alarm {name!r}: {command.verb} needs a reason", "say why; it is kept in the journal"
+        )
+    if command.trigger is Trigger.SHELVE and not 0 < for_ns <= LONGEST_SHELF_NS:
+        raise WriteRejectedError(
+            f"alarm {name!r} cannot be shelved for {format_duration(for_ns)}",
+            f"give a duration up to {format_duration(LONGEST_SHELF_NS)}; beyond, it goes out of service",
+        )
