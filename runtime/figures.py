@@ -1,4 +1,4 @@
-"""The kernel's own figures as tags: updates, overflow, memory, loop lag, faulted components."""
+"""The kernel's own figures as tags: updates, overflow, memory, loop lag, faulted components, journal."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _TAGS = (
     ("components_faulted", DataType.UDINT, "1", "Components that are faulted now", "当前故障的组件数"),
     ("memory_mib", DataType.REAL, "MiBy", "Resident memory of the kernel", "内核驻留内存"),
     ("loop_lag_ms", DataType.REAL, "ms", "How late the event loop woke up", "事件循环延迟"),
+    ("journal_failing", DataType.BOOL, "", "The journal cannot be written", "日志库无法写入"),
+    ("journal_damaged", DataType.BOOL, "", "The journal was damaged and begun anew", "日志库损坏并已重建"),
 )
 
 
@@ -74,6 +76,35 @@ def declare() -> Declared:
             cause=Text(en="A subscriber that needs every value is too slow", zh="需要每个值的订阅者处理过慢"),
             action=Text(en="Check disk and CPU load of the gateway", zh="检查网关的磁盘和处理器负载"),
         ),
+        AlarmConfig(
+            name="journal.failing",
+            tag="sys/kernel/journal_failing",
+            kind="discrete",
+            priority="high",
+            text=Text(en="Alarms and audit cannot be written", zh="报警和审计记录无法写入"),
+            cause=Text(en="The disk is full or failing", zh="磁盘已满或故障"),
+            consequence=Text(
+                en="Writes of operators and acknowledgements are refused until it can be written",
+                zh="恢复写入之前，操作员写入和报警确认将被拒绝",
+            ),
+            action=Text(en="Free space on the disk of the state folder", zh="清理状态文件夹所在磁盘"),
+        ),
+        AlarmConfig(
+            name="journal.damaged",
+            tag="sys/kernel/journal_damaged",
+            kind="discrete",
+            priority="high",
+            text=Text(en="The journal was damaged and begun anew", zh="日志库损坏，已重新建立"),
+            cause=Text(en="The disk or another program changed the file", zh="磁盘或其他程序改动了文件"),
+            consequence=Text(
+                en="Operator values are the initial ones; earlier alarms and audit are in the file kept",
+                zh="操作员设定值恢复为初始值；此前的报警和审计记录在保留的旧文件中",
+            ),
+            action=Text(
+                en="Check the operator values and the disk; the damaged file is kept beside the new one",
+                zh="核对操作员设定值并检查磁盘；损坏的文件保留在新文件旁",
+            ),
+        ),
     ]
     return Declared(tags, alarms)
 
@@ -105,6 +136,8 @@ class Figures:
                 kernel.supervisor.count(State.FAULTED),
                 process.memory_info().rss / 2**20,
                 lag_ms,
+                kernel.journal.failing,
+                bool(kernel.journal.problems),
             )
             raws = [kind.encode(value) for kind, value in zip(types, values, strict=True)]
             port.submit(Batch.of(ids, raws, now_ns))

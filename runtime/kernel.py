@@ -16,6 +16,7 @@ from runtime.api.server import ApiServer
 from runtime.assembly import Assembly
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import WallClock
+from runtime.config import format_duration
 from runtime.contract import Actor, Batch, Clock, Command, Component, Event, Quality, Role, Tag, Value
 from runtime.errors import ConfigError, PlantError, WriteRejectedError
 from runtime.figures import Figures
@@ -165,6 +166,8 @@ class Kernel:
         self.api.bind()
         try:
             await self.journal.open()
+            for problem in self.journal.problems:
+                log.error("%s", problem)
             await self._restore()
             self.ready.set()
             core = asyncio.create_task(self.supervisor.run(*self._core))
@@ -210,8 +213,19 @@ class Kernel:
         Raises:
             WriteRejectedError: says why not.
         """
+        return await self.command_alarm("acknowledge", alarm, actor, comment)
+
+    async def command_alarm(
+        self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> dict[str, Any]:
+        """Carry out a command on an alarm (`runtime.alarms.COMMANDS`), audited; returns when it is on disk.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        told = f"for {format_duration(for_ns)}: {reason}" if for_ns else reason
         return await self.gate.audited(
-            "acknowledge", alarm, actor, comment, lambda: self.alarms.acknowledge(alarm, actor, comment)
+            verb, alarm, actor, told, lambda: self.alarms.command(verb, alarm, actor, reason, for_ns)
         )
 
     async def restart(self, name: str, actor: Actor, reason: str = "") -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +28,7 @@ from softplc.diagnostics import CompileError, Diagnostic
 if TYPE_CHECKING:
     from softplc.application import Application
 
+log = logging.getLogger(__name__)
 _TIMEOUT_S = 300
 _KEPT = 8
 _DIGEST, _LENGTH = 32, 8
@@ -83,26 +87,29 @@ def build(sources: Mapping[str, str], cache: Path) -> Build:
 
     Raises:
         CompileError: the program is wrong; has every diagnostic.
-        StoreError: the cache cannot be written.
+        StoreError: neither the cache nor a temporary folder can be written.
         PlantError: the compiler itself failed.
     """
     target = cache / f"{_key(sources)}.plc"
     try:
         kept = Build.from_bytes(target.read_bytes())
-        os.utime(target)
-    except (FileNotFoundError, ValueError, PlantError):
+        with suppress(OSError):  # a folder that may only be read
+            os.utime(target)
+    except (OSError, ValueError, PlantError):
         pass
-    except OSError as exc:
-        raise StoreError(f"{target} cannot be read: {exc.strerror}", "check its owner and the disk") from exc
     else:
         return kept
     try:
         cache.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise StoreError(f"{cache} cannot be made: {exc.strerror}", "check its owner and the disk") from exc
-    _compile_in_child(sources, target)
-    made = Build.from_bytes(target.read_bytes())
-    _prune(cache)
+        _compile_in_child(sources, target)
+        made = Build.from_bytes(target.read_bytes())
+        _prune(cache)
+    except (OSError, StoreError) as exc:  # a cache is no reason not to run
+        log.info("%s cannot be used as a cache: %s", cache, exc)
+        with tempfile.TemporaryDirectory(prefix="ironworks-plc-") as spare:
+            target = Path(spare) / target.name
+            _compile_in_child(sources, target)
+            made = Build.from_bytes(target.read_bytes())
     return made
 
 

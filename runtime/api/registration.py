@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from runtime.client import Endpoint, registration_name, runtime_folder
 from runtime.config import Plant
@@ -71,6 +72,7 @@ class Registration:
 
     def _bind_unix(self) -> socket.socket:
         _private(self._socket_file.parent)
+        _sweep(self._socket_file.parent)
         if len(os.fsencode(self._socket_file)) > _SOCKET_PATH_LIMIT:
             raise PlantError(
                 f"{self._socket_file}: too long for a unix socket", "set XDG_RUNTIME_DIR to a shorter folder"
@@ -120,6 +122,19 @@ def _private(folder: Path) -> None:
         raise PlantError(
             f"{folder} is not a private folder of this account", f"remove it, or chmod 700 {folder}"
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Take away the entries of kernels that were killed."""
+    for entry in folder.glob("*.json"):
+        try:
+            pid = msgspec.json.decode(entry.read_bytes(), type=Endpoint).pid
+            alive = psutil.pid_exists(pid)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        if not alive:
+            entry.with_suffix(".sock").unlink(missing_ok=True)
+            entry.unlink(missing_ok=True)
 
 
 def _peer_pid(socket_file: Path) -> int | None:

@@ -46,12 +46,14 @@ class Journal:
 
     Attributes:
         problems: what went wrong with the file and was set right, for the kernel to alarm.
+        failing: the last commit failed for want of room or rights; the next that succeeds ends it.
     """
 
     def __init__(self, path: Path, clock: Clock, depth: int = 1024) -> None:
         self.path = path
         self.clock = clock
         self.problems: list[str] = []
+        self.failing = False
         self._room = asyncio.Semaphore(depth)
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -202,11 +204,13 @@ class Journal:
                 for request in requests:  # one record is wrong: the others must not suffer
                     self._commit(connection, [request])
                 return
+            self.failing = isinstance(exc, sqlite3.Error)
             for request in requests:
                 error = StoreError(f"the journal cannot be written: {exc}", _REMEDY)
                 error.__cause__ = exc
                 request.loop.call_soon_threadsafe(_fail, request.answer, error)
             return
+        self.failing = False
         for request, numbers in zip(requests, answers, strict=True):
             request.loop.call_soon_threadsafe(_succeed, request.answer, numbers)
 
