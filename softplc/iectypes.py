@@ -284,6 +284,10 @@ WIDENINGS = _widenings()
 _RANK = [*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME]
 
 
+def is_literal_type(type_: Type) -> bool:
+    return type_ is INT_LITERAL or type_ is REAL_LITERAL
+
+
 def base_of(type_: Type | None) -> Type | None:
     """Return the type whose operations a subrange has."""
     return type_.base if isinstance(type_, Subrange) else type_

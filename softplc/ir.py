@@ -110,6 +110,14 @@ class After:
 
 
 @dataclass(slots=True, eq=False)
+class Once:
+    """A value that is used several times in one expression and evaluated at its first use."""
+
+    type: Elementary
+    arg: Expr
+
+
+@dataclass(slots=True, eq=False)
 class Query:
     """A whole number from the string helpers: length, compare, find, to_int, to_uint or to_real."""
 
@@ -125,7 +133,7 @@ class Now:
     type: Elementary
 
 
-Expr = Const | Load | Op | Convert | Choose | Lazy | After | Query | Now
+Expr = Const | Load | Op | Convert | Choose | Lazy | After | Once | Query | Now
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from softplc.bind import constants, fold
 from softplc.diagnostics import did_you_mean
 from softplc.iectypes import (
     BOOL,
@@ -23,6 +24,7 @@ from softplc.iectypes import (
     common,
     converts,
     in_class,
+    is_literal_type,
 )
 from softplc.library.functions import FUNCTIONS, LIBRARY_ONLY, Conversion, Function, conversion, convertible
 from softplc.symbols import Pou, Variable
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
 WITH_STRINGS = ("MOVE", "SEL", "MUX")
+_BCD = re.compile(
+    r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
+    r"|(?:(USINT|UINT|UDINT|ULINT)_)?TO_BCD_(BYTE|WORD|DWORD|LWORD)"
+)
 _NUMBERED = re.compile(r"(IN)([0-9]+)", re.IGNORECASE)
 
 
@@ -70,6 +76,11 @@ class Binding:
     enable_out: Expr | None = None
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def declared(self) -> bool:
+        """Tell whether a POU with declared parameters is called."""
+        return self.pou is not None and self.conversion is None
+
     def problem(self, kind: str, text: str, node: Argument | Expr, remedy: str = "") -> None:
         self.problems.append(Problem(kind, text, node.at, node.end, remedy))
 
@@ -93,8 +104,15 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
                 return _standard_call(typer, node, binding, standard, expected)
             if isinstance(standard, Conversion):
                 return _conversion_call(typer, node, binding, standard)
-            if callee.name.upper() in ("TRUNC",):
+            if callee.name.upper() == "TRUNC":
                 return _trunc(typer, node, binding, expected)
+            bcd = _BCD.fullmatch(callee.name.upper())
+            if bcd is not None:
+                return _bcd(typer, node, binding, bcd)
+            pou = typer.load(callee.name)
+            if pou is not None and pou.kind == "FUNCTION":
+                callee.ref = pou
+                return _user_call(typer, node, binding, pou)
     type_ = typer.expr(callee)
     if isinstance(type_, BlockType):
         _user_call(typer, node, binding, type_.pou)
@@ -246,7 +264,8 @@ def _plain_arguments(
     """Return the arguments in order of the parameters, or None."""
     names = [name for name, _ in function.parameters]
     slots: dict[int, Expr] = {}
-    for position, argument in enumerate(node.arguments):
+    arguments = _without_enable(typer, node, binding)
+    for position, argument in enumerate(arguments):
         key = argument.name.upper()
         if not argument.name:
             place: int | None = position
@@ -254,10 +273,7 @@ def _plain_arguments(
             place = names.index(key)
         else:
             place = _repeated_place(function, names, key)
-        if key == "EN" and argument.value is not None:
-            binding.problem("unknown", f"EN is not supported on {function.name}", argument, "use IF")
-            place = None
-        elif place is None:
+        if place is None:
             binding.problem(
                 "unknown",
                 f"{function.name} has no parameter {argument.name}",
@@ -283,12 +299,29 @@ def _plain_arguments(
         plural = "s" * (least != 1)
         binding.problem(
             "count",
-            f"{function.name} takes {wanted} argument{plural}, not {len(node.arguments)}",
+            f"{function.name} takes {wanted} argument{plural}, not {len(arguments)}",
             node,
             f"parameters: {', '.join(names) or 'none'}",
         )
         return None
     return [slots[i] for i in range(count)]
+
+
+def _without_enable(typer: Expressions, node: Call, binding: Binding) -> list[Argument]:
+    """Take EN and ENO into the binding; return the other arguments."""
+    rest: list[Argument] = []
+    for argument in node.arguments:
+        key = argument.name.upper()
+        if key == "EN" and argument.value is not None and not argument.output:
+            typer.value(argument.value, BOOL)
+            binding.enable = argument.value
+        elif key == "ENO" and argument.output:
+            if argument.value is not None:
+                typer.expr(argument.value)
+            binding.enable_out = argument.value
+        else:
+            rest.append(argument)
+    return rest
 
 
 def _repeated_place(function: Function, names: list[str], key: str) -> int | None:
@@ -311,14 +344,14 @@ def _standard_call(
         return None
     binding.values = values
     if function.operator:
-        return _operator_call(typer, node, function, values, expected)
-    generic: list[Expr] = []
+        return _operator_call(typer, node, binding, function, values, expected)
+    generic = [value for place, value in enumerate(values) if function.parameter_type(place) == "T"]
+    _mark_generic(typer, generic, expected)
     for position, value in enumerate(values):
-        wanted = function.parameters[min(position, len(function.parameters) - 1)][1]
+        wanted = function.parameter_type(position)
         if wanted == "T":
-            typer.expr(value)
-            generic.append(value)
-        elif wanted.startswith("ANY"):
+            continue
+        if wanted.startswith("ANY"):
             typer.value(value)
             if value.type is not None and not in_class(value.type, wanted):
                 _wrong(binding, function, value, wanted)
@@ -340,6 +373,20 @@ def _standard_call(
     if function.result == "STRING":
         return String(_capacity(function, values))
     return ELEMENTARY[function.result]
+
+
+def _mark_generic(typer: Expressions, values: list[Expr], expected: Type | None) -> None:
+    """Mark the values that share a type: those that can take any of several come last."""
+    from softplc.bind.expressions import adapts, is_literal
+
+    known: Type | None = None
+    for value in values:
+        if not adapts(value):
+            type_ = typer.expr(value)
+            known = known or (type_ if type_ is not None and not is_literal(value) else None)
+    for value in values:
+        if adapts(value):
+            typer.expr(value, known or expected)
 
 
 def _takes(function: Function, type_: Type) -> bool:
@@ -398,33 +445,60 @@ def _generic(
 
 
 def _operator_call(
-    typer: Expressions, node: Call, function: Function, values: list[Expr], expected: Type | None
+    typer: Expressions,
+    node: Call,
+    binding: Binding,
+    function: Function,
+    values: list[Expr],
+    expected: Type | None,
 ) -> Type | None:
-    """Turn `ADD(a, b, c)` into `a + b + c`, and `GT(a, b, c)` into `a > b AND b > c`."""
+    """Turn `ADD(a, b, c)` into `a + b + c`; `GT(a, b, c)` keeps its values, each evaluated once."""
     operator = function.operator
-    if operator in ("=", "<", ">", "<=", ">="):
-        parts = [Binary(node.at, node.end, operator, left, right) for left, right in pairwise(values)]
-        result: Expr = parts[0]
-        for part in parts[1:]:
-            result = Binary(node.at, node.end, "AND", result, part)
-    else:
-        result = values[0]
-        for value in values[1:]:
-            result = Binary(node.at, node.end, operator, result, value)
+    if operator in ("=", "<", ">", "<=", ">=") and len(values) > 2:
+        return _chain(typer, node, binding, function, values)
+    result = values[0]
+    for value in values[1:]:
+        result = Binary(node.at, node.end, operator, result, value)
     node.rewritten = result
     type_ = typer.expr(result, expected)
     node.value = result.value
     return type_
 
 
+def _chain(
+    typer: Expressions, node: Call, binding: Binding, function: Function, values: list[Expr]
+) -> Type | None:
+    """Bind a comparison of more than two values."""
+    from softplc.bind.expressions import comparable, default
+
+    _mark_generic(typer, values, None)
+    if any(each.type is None for each in values):
+        return None
+    type_ = typer.join(values)
+    for each in values:
+        default(each)
+    type_ = typer.join(values) if type_ is None or is_literal_type(type_) else type_
+    if type_ is None or not comparable(type_):
+        shown = ", ".join(str(each.type) for each in values)
+        binding.problem("type", f"{function.name} cannot compare {shown}", node, "convert the arguments")
+        return None
+    binding.generic = type_
+    known = [each.value for each in values if each.value is not None]
+    if len(known) == len(values):
+        pairs = pairwise(fold.as_type(each, type_) for each in known)
+        node.value = all(fold.binary(function.operator, a, b, type_) for a, b in pairs)
+    return BOOL
+
+
 def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Conversion) -> Type | None:
     binding.conversion = found
-    if len(node.arguments) != 1 or node.arguments[0].value is None or node.arguments[0].output:
-        for argument in node.arguments:
+    arguments = _without_enable(typer, node, binding)
+    if len(arguments) != 1 or arguments[0].value is None or arguments[0].output:
+        for argument in arguments:
             _mark(typer, argument)
-        binding.problem("count", f"a conversion takes 1 argument, not {len(node.arguments)}", node)
+        binding.problem("count", f"a conversion takes 1 argument, not {len(arguments)}", node)
         return None
-    value = node.arguments[0].value
+    value = arguments[0].value
     binding.values = [value]
     source = typer.value(value, found.source)
     if source is None:
@@ -446,7 +520,39 @@ def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Co
                 binding.inputs = [(binding.pou.parameters("VAR_INPUT")[0], value)]
                 return binding.pou.result.type if binding.pou.result else None
         return String(source.capacity if isinstance(source, String) else 40)
+    if value.value is not None and binding.enable is None:
+        node.value = constants.converted(value.value, found.source or source, found.target, found.truncates)
     return found.target
+
+
+def _bcd(typer: Expressions, node: Call, binding: Binding, found: re.Match[str]) -> Type | None:
+    """Turn a BCD conversion into a call of the library's function between two plain conversions.
+
+    Source: IEC 61131-3:2013, table 24.
+    """
+    arguments = _without_enable(typer, node, binding)
+    if len(arguments) != 1 or arguments[0].value is None or arguments[0].output:
+        for argument in arguments:
+            _mark(typer, argument)
+        binding.problem("count", f"a conversion takes 1 argument, not {len(arguments)}", node)
+        return None
+    from_bits, whole, from_whole, bits = found.groups()
+    source = from_bits or from_whole
+    result = arguments[0].value
+    wide = "LWORD" if whole else "ULINT"
+    routine = "_FROM_BCD" if whole else "_TO_BCD"
+    backward = f"ULINT_TO_{whole}" if whole else f"LWORD_TO_{bits}"
+    if source != wide:
+        result = _call(node, f"{source}_TO_{wide}" if source else f"TO_{wide}", result)
+    result = _call(node, routine, result)
+    node.rewritten = (
+        result if backward in ("ULINT_TO_ULINT", "LWORD_TO_LWORD") else _call(node, backward, result)
+    )
+    return typer.expr(node.rewritten)
+
+
+def _call(node: Call, name: str, value: Expr) -> Call:
+    return Call(node.at, node.end, Name(node.at, node.end, name), [Argument(value.at, value.end, "", value)])
 
 
 def _trunc(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:

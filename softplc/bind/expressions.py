@@ -40,6 +40,7 @@ from softplc.iectypes import (
     common,
     converts,
     default_int,
+    is_literal_type,
     natural,
 )
 from softplc.symbols import EnumValue, Pou, Variable
@@ -110,6 +111,42 @@ def default(expr: Expr) -> None:
 
 def is_literal(expr: Expr) -> bool:
     return expr.type is INT_LITERAL or expr.type is REAL_LITERAL
+
+
+def adapts(node: Expr) -> bool:
+    """Tell whether a value is chosen among untyped literals by a function, so that it has no type yet."""
+    if isinstance(node, Unary):
+        return adapts(node.operand)
+    if isinstance(node, Binary):
+        sides = (node.left, node.right)
+        return node.op not in COMPARISONS and any(map(adapts, sides)) and all(map(_is_open, sides))
+    if not isinstance(node, Call) or not isinstance(node.callee, Name):
+        return False
+    first = {"SEL": 1, "MUX": 1, "MAX": 0, "MIN": 0, "LIMIT": 0}.get(node.callee.name.upper())
+    if first is None:
+        return False
+    values = [
+        each.value
+        for place, each in enumerate(node.arguments)
+        if each.value is not None
+        and not each.output
+        and (each.name.upper() not in ("EN", "G", "K") if each.name else place >= first)
+    ]
+    return bool(values) and all(map(_is_open, values))
+
+
+def _is_open(node: Expr) -> bool:
+    if isinstance(node, Literal):
+        return node.kind in ("int", "real") and not node.type_name
+    if isinstance(node, Unary):
+        return _is_open(node.operand)
+    if isinstance(node, Binary):
+        return node.op not in COMPARISONS and _is_open(node.left) and _is_open(node.right)
+    return adapts(node)
+
+
+def _adapts_last(pair: tuple[Expr, Expr]) -> bool:
+    return adapts(pair[0])
 
 
 class Expressions:
@@ -279,8 +316,13 @@ class Expressions:
 
     def _binary(self, node: Binary, expected: Type | None) -> Type | None:
         pushed = expected if node.op not in COMPARISONS else None
-        for side in (node.left, node.right):  # what a call yields may depend on what is wanted: TRUNC
-            self.expr(side, pushed if isinstance(side, Call) else None)
+        # what a call yields may depend on what is wanted: TRUNC(r), SEL(b, 1.5, 2.0)
+        for side, other in sorted(((node.left, node.right), (node.right, node.left)), key=_adapts_last):
+            if adapts(side):
+                known = other.type if not adapts(other) and not is_literal(other) else None
+                self.expr(side, known if isinstance(base_of(known), Elementary) else pushed)
+            else:
+                self.expr(side, pushed if isinstance(side, Call) else None)
         self._enum_by_other_side(node)
         left, right = node.left.type, node.right.type
         if left is None or right is None:
@@ -317,9 +359,7 @@ class Expressions:
             return None
         kind = type_.kind if isinstance(type_, Elementary) else "other"
         if op in COMPARISONS:
-            if isinstance(type_, Elementary | String):
-                return BOOL
-            return BOOL if isinstance(type_, Enum) else None
+            return BOOL if comparable(type_) else None
         if op in LOGIC:
             return type_ if kind in ("bool", "bits") else None
         if op == "MOD":
@@ -442,8 +482,8 @@ class Expressions:
         return bind_call(self, node, expected)
 
 
-def is_literal_type(type_: Type) -> bool:
-    return type_ is INT_LITERAL or type_ is REAL_LITERAL
+def comparable(type_: Type) -> bool:
+    return isinstance(type_, Elementary | String | Enum)
 
 
 _HANDLERS: dict[type, Callable[[Expressions, Any, Type | None], Type | None]] = {

@@ -35,6 +35,7 @@ class Expressions:
         self.lines: list[str] = []
         self.block = "entry"
         self.registers: dict[tuple[str, int, int], str] = {}  # control variables of FOR loops
+        self.known: dict[ir.Once, str] = {}
         self._count = 0
         self.register_types: dict[str, Elementary] = {}
         self._faults: list[tuple[str, int, int]] = []
@@ -158,6 +159,10 @@ class Expressions:
         if isinstance(expr, ir.After):
             self.block_of(expr.body)
             return self.value(expr.value)
+        if isinstance(expr, ir.Once):
+            if expr not in self.known:
+                self.known[expr] = self.value(expr.arg)
+            return self.known[expr]
         if isinstance(expr, ir.Query):
             return self._query(expr)
         return self.load(LINT, ir.Place("image", NOW_NS))

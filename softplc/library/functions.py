@@ -31,6 +31,10 @@ class Function:
     repeats: bool = False
     operator: str = ""
 
+    def parameter_type(self, place: int) -> str:
+        """Return the type of a parameter; the last may repeat."""
+        return self.parameters[min(place, len(self.parameters) - 1)][1]
+
 
 def _table() -> dict[str, Function]:
     rows = [

@@ -17,16 +17,31 @@ class Calls(Standard):
 
     def call_value(self, node: Call) -> ir.Expr:
         """Lower a call that yields a scalar."""
-        if node.rewritten is not None:
-            return self.expr(node.rewritten)
         binding = node.binding
         if binding is None:
             raise LoweringError("call without binding")
+        if (binding.enable is not None or binding.enable_out is not None) and not binding.declared:
+            type_ = machine(node.type)
+            result = self.slot(type_.size)
+            body: list[ir.Stmt] = [ir.Store(result, ir.Const(type_, 0), type_)]
+            body += self.enabled(binding, [ir.Store(result, self._yielded(node, binding), type_)])
+            return ir.After(type_, body, ir.Load(type_, result))
+        return self._yielded(node, binding)
+
+    def _yielded(self, node: Call, binding: Binding) -> ir.Expr:
+        if node.rewritten is not None:
+            return self.expr(node.rewritten)
         if binding.pou is not None:
             body, place = self.function_call(binding)
             type_ = machine(binding.pou.result.type if binding.pou.result else None)
             return ir.After(type_, body, ir.Load(type_, place))
         return self.standard_value(node, binding)
+
+    def effects(self, node: Call, binding: Binding) -> list[ir.Stmt]:
+        """Lower the call of a standard function that stands as a statement: only its ENO is seen."""
+        if node.type is None or binding.enable_out is None:
+            return []
+        return self.enabled(binding, [])
 
     def function_call(self, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:
         """Return the statements of a function call, and the place of its result."""
@@ -35,7 +50,7 @@ class Calls(Standard):
             raise LoweringError("call of nothing")
         frame = self.slot(pou.frame_size)
         body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou))]
-        body += self._enabled(binding, self._invoke(binding, pou, frame))
+        body += self.enabled(binding, self._invoke(binding, pou, frame))
         return body, frame.at(pou.result.offset if pou.result else 0)
 
     def block_call(self, node: Call) -> list[ir.Stmt]:
@@ -44,9 +59,9 @@ class Calls(Standard):
         place = self.place(node.callee)
         if binding is None or binding.pou is None or place is None:
             raise LoweringError("block call without instance")
-        return self._enabled(binding, self._invoke(binding, binding.pou, place))
+        return self.enabled(binding, self._invoke(binding, binding.pou, place))
 
-    def _enabled(self, binding: Binding, body: list[ir.Stmt]) -> list[ir.Stmt]:
+    def enabled(self, binding: Binding, body: list[ir.Stmt]) -> list[ir.Stmt]:
         """Put the call under its EN, and set its ENO."""
         if binding.enable is None and binding.enable_out is None:
             return body
@@ -127,11 +142,21 @@ class Calls(Standard):
             if node.binding.pou is not None:
                 return self.function_call(node.binding)
             if node.binding.values:  # MOVE
-                return self.aggregate(node.binding.values[0])
+                return self._moved(node, node.binding)
         place = self.place(node)
         if place is None:
             raise LoweringError("aggregate without place")
         return [], place
+
+    def _moved(self, node: Call, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:
+        body, source = self.aggregate(binding.values[0])
+        if binding.enable is None and binding.enable_out is None:
+            return body, source
+        if node.type is None:
+            raise LoweringError("MOVE of nothing")
+        result = self.slot(node.type.size)
+        copied = self.enabled(binding, [*body, ir.Copy(result, source, node.type.size)])
+        return [ir.Fill(result, self.sizes.initial(node.type)), *copied], result
 
 
 def routine_name(pou: Pou) -> str:

@@ -8,6 +8,7 @@ Source: IEC 61131-3:2013, 6.6.2.5.2, tables 22 to 27 (units of TIME are the impl
 from __future__ import annotations
 
 from softplc import ir
+from softplc.bind.constants import DAY_NS, MOMENTS, UNIT_NS
 from softplc.iectypes import (
     BOOL,
     DATE,
@@ -15,17 +16,11 @@ from softplc.iectypes import (
     DWORD,
     LINT,
     LREAL,
-    LTIME,
     LWORD,
     REAL,
-    TIME,
     TOD,
     Elementary,
 )
-
-UNIT_NS = {TIME: 1_000_000, LTIME: 1, DATE: 1_000_000_000, DT: 1_000_000_000, TOD: 1_000_000}
-DAY_NS = 86_400_000_000_000
-MOMENTS = ("time", "date", "tod", "dt")
 
 
 def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.Expr:
@@ -49,32 +44,33 @@ def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.E
 def _moment(value: ir.Expr, source: Elementary, target: Elementary) -> ir.Expr:
     if source.kind in MOMENTS and target.kind in MOMENTS:
         if source is DT and target in (DATE, TOD):
-            days = ir.Op(LINT, "MOD", (ir.Convert(LINT, value, "wrap"), ir.Const(LINT, DAY_NS)))
+            number = ir.Once(LINT, ir.Convert(LINT, value, "wrap"))
+            days = ir.Op(LINT, "MOD", (number, ir.Const(LINT, DAY_NS)))
             raised = ir.Op(LINT, "+", (days, ir.Const(LINT, DAY_NS)))
             rest: ir.Expr = ir.Op(LINT, "MOD", (raised, ir.Const(LINT, DAY_NS)))
             if target is TOD:
                 return ir.Convert(TOD, rest, "wrap")
-            whole = ir.Op(LINT, "-", (ir.Convert(LINT, value, "wrap"), rest))
+            whole = ir.Op(LINT, "-", (number, rest))
             return ir.Convert(DATE, whole, "wrap")
         return ir.Convert(target, value, "wrap")
     if source.kind in MOMENTS:
         unit = UNIT_NS[source]
-        number: ir.Expr = ir.Convert(LINT, value, "wrap")
+        count: ir.Expr = ir.Convert(LINT, value, "wrap")
         if target.kind == "real":
-            real: ir.Expr = ir.Convert(LREAL, number, "wrap")
+            real: ir.Expr = ir.Convert(LREAL, count, "wrap")
             if unit != 1:
                 real = ir.Op(LREAL, "/", (real, ir.Const(LREAL, float(unit))))
             return convert(real, target)
         if unit != 1:
-            number = ir.Op(LINT, "/", (number, ir.Const(LINT, unit)))
-        return convert(number, target)
+            count = ir.Op(LINT, "/", (count, ir.Const(LINT, unit)))
+        return convert(count, target)
     unit = UNIT_NS[target]
     if source.kind == "real":
         real = convert(value, LREAL)
         if unit != 1:
             real = ir.Op(LREAL, "*", (real, ir.Const(LREAL, float(unit))))
         return ir.Convert(target, ir.Convert(LINT, real, "round"), "wrap")
-    number = convert(value, LINT)
+    scaled = convert(value, LINT)
     if unit != 1:
-        number = ir.Op(LINT, "*", (number, ir.Const(LINT, unit)))
-    return ir.Convert(target, number, "wrap")
+        scaled = ir.Op(LINT, "*", (scaled, ir.Const(LINT, unit)))
+    return ir.Convert(target, scaled, "wrap")

@@ -5,10 +5,13 @@ Source: IEC 61131-3:2013, 6.6.2.5.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from softplc import ir
 from softplc.bind.calls import Binding
 from softplc.iectypes import (
     BOOL,
+    DINT,
     INT,
     LINT,
     LREAL,
@@ -64,7 +67,25 @@ class Standard(Strings):
         if name == "CONCAT_DATE_TOD":
             parts = tuple(ir.Convert(LINT, self.expr(each), "wrap") for each in values)
             return ir.Convert(machine(node.type), ir.Op(LINT, "+", parts), "wrap")
+        if function.operator:
+            return self._chain(function.operator, values, generic)
         return self._intrinsic(name, binding)
+
+    def _chain(self, operator: str, values: list[Expr], generic: Type | None) -> ir.Expr:
+        """Lower a comparison of more than two values, each evaluated once."""
+        pairs: list[ir.Expr] = []
+        if isinstance(generic, String):
+            texts = [self.kept_text(each) for each in values]
+            for left, right in pairwise(texts):
+                order = ir.Query(DINT, "compare", (left, right))
+                pairs.append(ir.Op(BOOL, operator, (order, ir.Const(DINT, 0))))
+            before = [stmt for each in texts for stmt in each.body]
+            for each in texts:
+                each.body = []
+            return ir.After(BOOL, before, _all(pairs))
+        type_ = machine(generic)
+        once = [ir.Once(type_, self.expr(each, generic)) for each in values]
+        return _all([ir.Op(BOOL, operator, pair) for pair in pairwise(once)])
 
     def _intrinsic(self, name: str, binding: Binding) -> ir.Expr:
         if name == "__NOW":
@@ -111,3 +132,10 @@ class Standard(Strings):
         if target.kind == "int":
             return convert(ir.Query(LINT, "to_int", (text,)), target)
         return convert(convert(ir.Query(ULINT, "to_uint", (text,)), LWORD), target)
+
+
+def _all(conditions: list[ir.Expr]) -> ir.Expr:
+    result = conditions[0]
+    for each in conditions[1:]:
+        result = ir.Op(BOOL, "AND", (result, each))
+    return result

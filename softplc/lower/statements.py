@@ -69,7 +69,7 @@ class Statements(Expressions):
             return self.block_call(call)
         if pou is not None:
             return self.function_call(call.binding)[0]
-        return []  # a standard function changes nothing
+        return self.effects(call, call.binding)
 
     def _if(self, node: If) -> list[ir.Stmt]:
         otherwise = self.body(node.otherwise)

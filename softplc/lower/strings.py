@@ -39,6 +39,10 @@ class Strings(Context):
         """Return the statements of a function call, and the place of its result."""
         raise NotImplementedError
 
+    def enabled(self, binding: Binding, body: list[ir.Stmt]) -> list[ir.Stmt]:
+        """Put a call under its EN, and set its ENO."""
+        raise NotImplementedError
+
     def _text_call(self, node: Call) -> ir.Text:
         binding = node.binding
         if binding is None:
@@ -50,10 +54,20 @@ class Strings(Context):
         result = self.slot(String(capacity).size)
         body = [ir.Clear(result, capacity)]
         if binding.conversion is not None:
-            body += self._conversion_text(result, binding)
+            body += self.enabled(binding, self._conversion_text(result, binding))
         elif binding.function is not None:
-            body += self._build(result, binding.function.name, binding.values)
+            body += self.enabled(binding, self._build(result, binding.function.name, binding.values))
         return ir.Text(result, None, body, capacity)
+
+    def kept_text(self, node: Expr) -> ir.Text:
+        """Lower a string that is read more than once: its body may be run before all reads."""
+        text = self.text(node)
+        if not text.body:
+            return text
+        copy = self.slot(String(max(text.capacity, 1)).size)
+        return ir.Text(
+            copy, None, [ir.Clear(copy, max(text.capacity, 1)), ir.Append(copy, text)], text.capacity
+        )
 
     def _build(self, result: ir.Place, name: str, values: list[Expr]) -> list[ir.Stmt]:
         if name == "CONCAT":

@@ -22,6 +22,8 @@ ON = (Call,)
 def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for a call of what cannot be called."""
     binding = node.binding
+    if node.rewritten is not None:
+        return
     if binding is not None and (binding.pou or binding.function or binding.conversion or binding.problems):
         return
     callee = node.callee
