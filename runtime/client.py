@@ -122,13 +122,25 @@ class TrendList(Struct, frozen=True):
     series: tuple[TrendSeries, ...]
 
 
+class AlarmNote(Struct, frozen=True):
+    """Who hid an alarm, when, why, and until when (null: until told otherwise)."""
+
+    at_ns: int
+    by: str
+    reason: str
+    until_ns: int | None = None
+
+
 class AlarmView(Struct, frozen=True):
     """An alarm and its state in the terms of ISA-18.2.
 
     Attributes:
         state: `normal`, `unacknowledged`, `acknowledged` or `returned`.
+        active: whether the condition holds; a latched alarm stays in its state without it.
         acknowledged_by, comment: empty while it is not acknowledged.
         count: how often it was raised.
+        first_out: whether it was the first of its group in the group's latest episode.
+        hidden: shelved, suppressed by design or out of service: the operator is not asked for anything.
     """
 
     name: str
@@ -150,6 +162,15 @@ class AlarmView(Struct, frozen=True):
     comment: str
     value: Value | None
     count: int
+    area: str = ""
+    class_: str = msgspec.field(default="", name="class")
+    group: str = ""
+    first_out: bool = False
+    hidden: bool = False
+    latched: bool = False
+    suppressed: bool = False
+    shelved: AlarmNote | None = None
+    out_of_service: AlarmNote | None = None
 
 
 class AlarmList(Struct, frozen=True):
@@ -157,7 +178,11 @@ class AlarmList(Struct, frozen=True):
 
 
 class JournalEntry(Struct, frozen=True):
-    """One transition of an alarm; `actor` is empty for the plant itself."""
+    """One transition of an alarm; `actor` is empty for the plant itself.
+
+    Attributes:
+        announced: whether it asked the operator for attention.
+    """
 
     seq: int
     at_ns: int
@@ -167,6 +192,7 @@ class JournalEntry(Struct, frozen=True):
     actor: str
     comment: str
     value: Value | None
+    announced: bool = False
 
 
 class JournalPage(Struct, frozen=True):
@@ -463,14 +489,41 @@ class PlantClient:
             series += (await self._get("/history/trend", TrendList, **query)).series
         return series
 
-    async def alarms(self, all: bool = False) -> tuple[AlarmView, ...]:  # noqa: A002 - the API's word
-        """Return the alarms that are not normal, or all."""
-        return (await self._get("/alarms", AlarmList, all=str(all).lower())).alarms
+    async def alarms(
+        self,
+        all: bool = False,  # noqa: A002 - the API's word
+        hidden: bool = False,
+    ) -> tuple[AlarmView, ...]:
+        """Return the alarms that the operator is to see, or the hidden ones, or all."""
+        query = {"all": str(all).lower(), "hidden": str(hidden).lower()}
+        return (await self._get("/alarms", AlarmList, **query)).alarms
 
     async def acknowledge(self, name: str, comment: str = "") -> AlarmView:
         """Acknowledge an alarm; returns when that is on disk."""
-        path = f"/alarms/{quote(name, safe='')}/acknowledge"
-        return await self._send("POST", path, AlarmView, {"comment": comment})
+        return await self._command(name, "acknowledge", {"comment": comment})
+
+    async def shelve(self, name: str, for_ns: int, reason: str) -> AlarmView:
+        """Hide an alarm for some time; returns when that is on disk."""
+        return await self._command(name, "shelve", {"for_ns": for_ns, "reason": reason})
+
+    async def unshelve(self, name: str, reason: str = "") -> AlarmView:
+        """End a shelf before its time."""
+        return await self._command(name, "unshelve", {"reason": reason})
+
+    async def out_of_service(self, name: str, reason: str) -> AlarmView:
+        """Take an alarm out of service (engineer)."""
+        return await self._command(name, "out-of-service", {"reason": reason})
+
+    async def in_service(self, name: str, reason: str = "") -> AlarmView:
+        """Return an alarm to service (engineer)."""
+        return await self._command(name, "in-service", {"reason": reason})
+
+    async def reset_alarm(self, name: str, reason: str = "") -> AlarmView:
+        """Reset the latch of an alarm whose condition is gone."""
+        return await self._command(name, "reset", {"reason": reason})
+
+    async def _command(self, name: str, verb: str, body: dict[str, Any]) -> AlarmView:
+        return await self._send("POST", f"/alarms/{quote(name, safe='')}/{verb}", AlarmView, body)
 
     async def alarm_journal(self, limit: int = 100, before: int | None = None) -> tuple[JournalEntry, ...]:
         """Return transitions of alarms, newest first."""

@@ -1,4 +1,4 @@
-"""/alarms: the list, acknowledgement, and the journal of transitions."""
+"""/alarms: the list, commands on alarms, and the journal of transitions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictInt
 
+from runtime.alarms import COMMANDS
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import Comment
 from runtime.client import AlarmList, AlarmView, JournalEntry, JournalPage
-from runtime.contract import Role
+from runtime.contract import Actor
 from runtime.errors import WriteRejectedError
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
@@ -29,6 +30,20 @@ class AcknowledgeRequest(BaseModel):
     comment: Comment = ""
 
 
+class CommandRequest(BaseModel):
+    """Why something is done to the alarm."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Comment = ""
+
+
+class ShelveRequest(CommandRequest):
+    """For how long the alarm is hidden, and why."""
+
+    for_ns: StrictInt
+
+
 def alarm_view(fields: Mapping[str, Any]) -> AlarmView:
     """Return an alarm in the API's shape."""
     return msgspec.convert(fields, AlarmView)
@@ -37,14 +52,23 @@ def alarm_view(fields: Mapping[str, Any]) -> AlarmView:
 def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["alarms"])
 
-    def named(name: str) -> Mapping[str, Any] | None:
-        return next((each for each in services.alarms.views() if each["name"] == name), None)
+    async def command(verb: str, name: str, actor: Actor, reason: str, for_ns: int = 0) -> Json:
+        try:
+            services.alarms.view(name)
+        except WriteRejectedError as exc:
+            raise Refused(404, f"no alarm is named {name!r}", exc.remedy) from exc
+        try:
+            return Json(alarm_view(await services.command_alarm(verb, name, actor, reason, for_ns)))
+        except WriteRejectedError as exc:
+            status = 403 if actor.role < COMMANDS[verb].role else 409
+            raise Refused(status, exc.text, exc.remedy) from exc
 
     @routes.get("/alarms", **answers(AlarmList, "Alarms."))
-    async def list_alarms(all: bool = False) -> Json:  # noqa: A002 - the query's name
-        """List the alarms that are not in state normal, or all."""
+    async def list_alarms(all: bool = False, hidden: bool = False) -> Json:  # noqa: A002 - the query's name
+        """List the alarms that the operator is to see (not normal, not hidden), the hidden ones, or all."""
         views = services.alarms.views()
-        return Json(AlarmList(tuple(alarm_view(each) for each in views if all or each["state"] != "normal")))
+        chosen = (each for each in views if all or (each["hidden"] if hidden else _seen(each)))
+        return Json(AlarmList(tuple(alarm_view(each) for each in chosen)))
 
     @routes.get("/alarms/journal", **answers(JournalPage, "Transitions, newest first."))
     async def journal(limit: Limit = 100, before: Before = None) -> Json:
@@ -55,12 +79,35 @@ def router(services: Services) -> APIRouter:
     @routes.post("/alarms/{name}/acknowledge", **answers(AlarmView, "The alarm, acknowledged on disk."))
     async def acknowledge(name: str, actor: Caller, body: AcknowledgeRequest | None = None) -> Json:
         """Acknowledge an alarm (operator)."""
-        if named(name) is None:
-            raise Refused(404, f"no alarm is named {name!r}", "see /api/v1/alarms?all=true")
-        try:
-            await services.acknowledge(name, actor, body.comment if body else "")
-        except WriteRejectedError as exc:
-            raise Refused(403 if actor.role < Role.OPERATOR else 409, exc.text, exc.remedy) from exc
-        return Json(alarm_view(named(name) or {}))
+        return await command("acknowledge", name, actor, body.comment if body else "")
+
+    @routes.post("/alarms/{name}/shelve", **answers(AlarmView, "The alarm, shelved on disk."))
+    async def shelve(name: str, actor: Caller, body: ShelveRequest) -> Json:
+        """Hide an alarm for some time, up to 24 h (operator); shelving it again sets another time."""
+        return await command("shelve", name, actor, body.reason, body.for_ns)
+
+    @routes.post("/alarms/{name}/unshelve", **answers(AlarmView, "The alarm, shown again."))
+    async def unshelve(name: str, actor: Caller, body: CommandRequest | None = None) -> Json:
+        """End a shelf before its time (operator)."""
+        return await command("unshelve", name, actor, body.reason if body else "")
+
+    @routes.post("/alarms/{name}/reset", **answers(AlarmView, "The alarm without its latch."))
+    async def reset(name: str, actor: Caller, body: CommandRequest | None = None) -> Json:
+        """Reset a latched alarm whose condition is gone (operator)."""
+        return await command("reset", name, actor, body.reason if body else "")
+
+    @routes.post("/alarms/{name}/out-of-service", **answers(AlarmView, "The alarm, out of service."))
+    async def out_of_service(name: str, actor: Caller, body: CommandRequest) -> Json:
+        """Take an alarm out of service until it is returned (engineer)."""
+        return await command("out-of-service", name, actor, body.reason)
+
+    @routes.post("/alarms/{name}/in-service", **answers(AlarmView, "The alarm, in service again."))
+    async def in_service(name: str, actor: Caller, body: CommandRequest | None = None) -> Json:
+        """Return an alarm to service (engineer)."""
+        return await command("in-service", name, actor, body.reason if body else "")
 
     return routes
+
+
+def _seen(alarm: Mapping[str, Any]) -> bool:
+    return alarm["state"] != "normal" and not alarm["hidden"]

@@ -34,6 +34,14 @@ class Alarms(Protocol):
         """Return every alarm as it is now, with the fields of `runtime.client.AlarmView`."""
         ...
 
+    def view(self, name: str) -> Mapping[str, Any]:
+        """Return one alarm.
+
+        Raises:
+            WriteRejectedError: there is none of that name.
+        """
+        ...
+
 
 class Supervisor(Protocol):
     """The components."""
@@ -86,8 +94,10 @@ class Services(Protocol):
     @property
     def historian(self) -> History | None: ...
 
-    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> object:
-        """Check the role, audit, and acknowledge; returns when that is on disk.
+    async def command_alarm(
+        self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> Mapping[str, Any]:
+        """Check the role, audit, and carry out a command on an alarm; returns it when that is on disk.
 
         Raises:
             WriteRejectedError: says why not.

@@ -114,7 +114,7 @@ class _Follower:
     async def _alarms(self) -> None:
         with closing(self._services.bus.events("alarm.")) as events:
             for view in self._services.alarms.views():
-                if view["state"] != "normal":
+                if view["state"] != "normal" or view["hidden"]:
                     await self._send(AlarmChange(alarm_view(view)))
             async for event in _all(events):
                 await self._send(AlarmChange(alarm_view(alarm_of(event))))

@@ -1,7 +1,8 @@
-"""`ironworks alarms`: list, acknowledge, journal."""
+"""`ironworks alarms`: list, commands on alarms, journal."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,31 +10,37 @@ import typer
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
 
 if TYPE_CHECKING:
-    from runtime.client import AlarmView
+    from runtime.client import AlarmView, PlantClient
 
-app = typer.Typer(help="Alarms: list, acknowledge, journal.", invoke_without_command=True)
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]
+
+app = typer.Typer(help="Alarms: list, acknowledge, shelve, journal.", invoke_without_command=True)
 
 
 @app.callback()
 def default(context: typer.Context, plant: PlantOption = None, json: JsonOption = False) -> None:
     if context.invoked_subcommand is None:
-        list_alarms(False, plant, json)
+        list_alarms(False, False, plant, json)
 
 
 @app.command("list")
 def list_alarms(
-    all_: Annotated[bool, typer.Option("--all", help="Also those in state normal.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also those in state normal, and hidden ones.")] = False,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help="Those that are shelved, suppressed or out of service.")
+    ] = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the alarms that are not normal."""
-    alarms: tuple[AlarmView, ...] = ask(plant, lambda client: client.alarms(all_))
+    """List the alarms that are neither normal nor hidden."""
+    alarms: tuple[AlarmView, ...] = ask(plant, lambda client: client.alarms(all_, hidden))
     if json:
         print_json(alarms)
     elif alarms:
-        print_table(("priority", "state", "since", "alarm", "text"), [_row(alarm) for alarm in alarms])
+        header = ("priority", "state", "since", "alarm", "text", "note")
+        print_table(header, [_row(alarm) for alarm in alarms])
     else:
-        print("no alarms")
+        print("no hidden alarms" if hidden else "no alarms")
 
 
 @app.command()
@@ -49,6 +56,55 @@ def ack(
         print_json(alarm)
     else:
         print(f"{alarm.name}: {alarm.state}, acknowledged by {alarm.acknowledged_by}")
+
+
+@app.command()
+def shelve(
+    name: str,
+    reason: ReasonOption,
+    duration: Annotated[str, typer.Option("--for", help="How long: 30min, 2h; up to 24h.")] = "30min",
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Hide an alarm for some time; it comes back by itself."""
+    from runtime.config import parse_duration_ns
+    from runtime.errors import PlantError
+
+    try:
+        for_ns = parse_duration_ns(duration)
+    except ValueError as exc:
+        raise PlantError(f"--for: {exc}") from exc
+    _command(plant, json, lambda client: client.shelve(name, for_ns, reason))
+
+
+@app.command()
+def unshelve(
+    name: str, reason: ReasonOption = "", plant: PlantOption = None, json: JsonOption = False
+) -> None:
+    """Show a shelved alarm again before its time."""
+    _command(plant, json, lambda client: client.unshelve(name, reason))
+
+
+@app.command("out-of-service")
+def out_of_service(
+    name: str, reason: ReasonOption, plant: PlantOption = None, json: JsonOption = False
+) -> None:
+    """Take an alarm out of service until it is returned (engineer)."""
+    _command(plant, json, lambda client: client.out_of_service(name, reason))
+
+
+@app.command("in-service")
+def in_service(
+    name: str, reason: ReasonOption = "", plant: PlantOption = None, json: JsonOption = False
+) -> None:
+    """Return an alarm to service (engineer)."""
+    _command(plant, json, lambda client: client.in_service(name, reason))
+
+
+@app.command()
+def reset(name: str, reason: ReasonOption = "", plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Reset a latched alarm whose condition is gone."""
+    _command(plant, json, lambda client: client.reset_alarm(name, reason))
 
 
 @app.command()
@@ -77,5 +133,30 @@ def journal(
     print_table(("time", "alarm", "transition", "state", "value", "by", "comment"), rows)
 
 
+def _command(plant: str | None, json: bool, work: Callable[[PlantClient], Awaitable[AlarmView]]) -> None:
+    alarm = ask(plant, work)
+    if json:
+        print_json(alarm)
+    else:
+        note = _note(alarm)
+        print(f"{alarm.name}: {alarm.state}" + (f", {note}" if note else ""))
+
+
 def _row(alarm: AlarmView) -> tuple[str, ...]:
-    return alarm.priority, alarm.state, show_time(alarm.raised_ns), alarm.name, alarm.text.en
+    text = alarm.text.en
+    return alarm.priority, alarm.state, show_time(alarm.raised_ns), alarm.name, text, _note(alarm)
+
+
+def _note(alarm: AlarmView) -> str:
+    """Say in words what stands beside the state."""
+    notes = ["first out"] if alarm.first_out and alarm.state != "normal" else []
+    if alarm.latched:
+        notes.append("latched")
+    if alarm.suppressed:
+        notes.append("suppressed by design")
+    if alarm.shelved:
+        until = show_time(alarm.shelved.until_ns)
+        notes.append(f"shelved by {alarm.shelved.by} until {until}: {alarm.shelved.reason}")
+    if alarm.out_of_service:
+        notes.append(f"out of service by {alarm.out_of_service.by}: {alarm.out_of_service.reason}")
+    return "; ".join(notes)

@@ -102,8 +102,10 @@ class Desk:
         self.gate = Gate(self.port.table, self.clock, self.journal, self.bus.publish, lambda command: False)
         self.historian: Any = None
 
-    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> object:
-        return await self.alarms.acknowledge(alarm, actor, comment)
+    async def command_alarm(
+        self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> Mapping[str, Any]:
+        return await self.alarms.command(verb, alarm, actor, reason, for_ns)
 
     async def restart(self, name: str, actor: Actor) -> None:
         if actor.role < Role.ENGINEER:
