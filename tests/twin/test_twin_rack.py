@@ -59,8 +59,9 @@ def folder(monkeypatch, tmp_path):
         yield tmp_path
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children()
+def children(folder: Path) -> list[psutil.Process]:
+    """Return our child processes that work for a plant folder."""
+    return [each for each in psutil.Process().children() if str(folder) in " ".join(each.cmdline())]
 
 
 async def in_thread(*arguments: str):
@@ -100,7 +101,7 @@ def test_rack_plays_takes_faults_and_leaves_nothing_behind(folder):
     assert said == [{"press.jam": 0.0}, {"press.jam": 1.0}, {"press.jam": 0.0}]
     assert port.value("sys/twin/fault/press/jam") == 1.0, "as the plant had set it"
     assert "did you mean 'press.jam'?" in str(wrong.exception)
-    assert children() == []
+    assert children(folder) == []
 
 
 def test_killed_rack_is_a_fault_that_the_supervisor_hears(folder):
@@ -110,14 +111,14 @@ def test_killed_rack_is_a_fault_that_the_supervisor_hears(folder):
     async def main():
         task = asyncio.create_task(Rack(folder / "rack.yaml", []).run(port))
         await answering(folder / "rack.yaml")
-        (child,) = children()
+        (child,) = children(folder)
         os.kill(child.pid, signal.SIGKILL)
         async with asyncio.timeout(20):
             await task
 
     with pytest.raises(PlantError, match="was killed by signal 9"):
         asyncio.run(main())
-    assert children() == []
+    assert children(folder) == []
 
 
 def test_fault_forwarded_to_a_rack_that_is_not_up_is_refused_with_the_reason(folder):
