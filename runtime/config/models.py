@@ -322,7 +322,7 @@ def _is_duration(value: object) -> bool:
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
     """Return the model that a key of the location belongs to."""
     for step in location:
-        field = model.model_fields.get(step) if isinstance(step, str) else None
+        field = model.model_fields.get(step if isinstance(step, str) else "root")
         inner = next(_models_in(field.annotation), None) if field else None
         if inner is not None:
             model = inner
