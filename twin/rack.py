@@ -14,6 +14,7 @@ from runtime.errors import PlantError
 TAIL_LINES = 20
 STOP_S = 5.0
 KILL_S = 2.0
+HEALTH_S = 2.0
 
 
 class Rack:
@@ -43,6 +44,7 @@ class Rack:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch(process))
                 group.create_task(self._forward(port))
+                group.create_task(self._follow_health(port))
         except* PlantError as group_error:
             raise group_error.exceptions[0] from None
         finally:
@@ -82,15 +84,28 @@ class Rack:
             port.submit(_batch([command.tag], [severity], port.clock.now_ns()))
             command.done()
 
+    async def _follow_health(self, port: Port) -> None:
+        """Be as well as the rack's own components are."""
+        while True:
+            await port.clock.sleep(HEALTH_S)
+            try:
+                async with PlantClient(find(self.file)) as client:
+                    components = await client.components()
+            except PlantError:  # it starts, or ends: then `_watch` says so
+                continue
+            ill = [
+                f"{each.name}: {each.text}" for each in components if each.state in ("degraded", "faulted")
+            ]
+            port.health(not ill, "; ".join(ill))
+
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
-        """Ask by closing the pipe; then firmly; then not at all."""
+        """Ask, then insist; one that is still starting ends at once."""
         if process.stdin is not None:
             process.stdin.close()
-        for step, patience_s in ((None, STOP_S), (process.terminate, KILL_S), (process.kill, KILL_S)):
+        for step, patience_s in ((process.terminate, STOP_S), (process.kill, KILL_S)):
             if process.returncode is not None:
                 return
-            if step is not None:
-                step()
+            step()
             try:
                 async with asyncio.timeout(patience_s):
                     await self._read(process)

@@ -6,10 +6,12 @@ import io
 import os
 import sys
 from collections.abc import Callable
-
-import typer
+from typing import TYPE_CHECKING
 
 from runtime.errors import ConfigError, PlantError
+
+if TYPE_CHECKING:
+    import typer
 
 GROUPS = {
     "runtime.cli.plant": ("run", "check", "test", "new", "schema"),
@@ -24,6 +26,8 @@ def build() -> typer.Typer:
     """Return the command tree. Heavy libraries load inside commands, never here."""
     from importlib import import_module
 
+    import typer
+
     from runtime import registry
 
     app = typer.Typer(
@@ -34,7 +38,7 @@ def build() -> typer.Typer:
         rich_markup_mode=None,
         add_completion=True,
     )
-    app.callback()(_version)
+    app.callback()(_version())
     for module, names in GROUPS.items():
         loaded = import_module(module)
         for name in names:
@@ -62,14 +66,29 @@ def _broken(error: PlantError) -> Callable[[], None]:
     return command
 
 
-def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-) -> None:
-    if version:
-        from importlib.metadata import version as installed
+def _version() -> Callable[[bool], None]:
+    import typer
 
-        typer.echo(installed("ironworks"))
-        raise typer.Exit
+    def tell(wanted: bool) -> None:
+        if wanted:
+            from importlib.metadata import version as installed
+
+            typer.echo(installed("ironworks"))
+            raise typer.Exit
+
+    def options(
+        version: bool = typer.Option(
+            False, "--version", help="Print the version and exit.", is_eager=True, callback=tell
+        ),
+    ) -> None:
+        """Take the options that stand before a command."""
+
+    return options
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def main() -> None:
@@ -83,13 +102,10 @@ def main() -> None:
     try:
         build()()
     except ConfigError as exc:
-        for each in exc.findings:
-            typer.echo(str(each), err=True)
+        _tell(*map(str, exc.findings))
         sys.exit(1)
     except PlantError as exc:
-        typer.echo(f"error: {exc.text}", err=True)
-        if exc.remedy:
-            typer.echo(f"  {exc.remedy}", err=True)
+        _tell(f"error: {exc.text}", *([f"  {exc.remedy}"] if exc.remedy else []))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -97,12 +113,14 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as exc:
-        typer.echo(f"error: {f'{exc.filename}: ' if exc.filename else ''}{exc.strerror or exc}", err=True)
-        typer.echo("  check the path, its rights, and the room on its disk", err=True)
+        name = f"{exc.filename}: " if exc.filename else ""
+        _tell(f"error: {name}{exc.strerror or exc}", "  check the path, its rights, and the room on its disk")
         sys.exit(1)
     except Exception as exc:
         if os.environ.get("IRONWORKS_DEBUG"):
             raise
-        typer.echo(f"internal error: {type(exc).__name__}: {exc}", err=True)
-        typer.echo("  please report it; IRONWORKS_DEBUG=1 shows where it arose", err=True)
+        _tell(
+            f"internal error: {type(exc).__name__}: {exc}",
+            "  please report it; IRONWORKS_DEBUG=1 shows where it arose",
+        )
         sys.exit(70)

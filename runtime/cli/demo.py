@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ def demo(
     from runtime.clock import monotonic_ns
 
     started_ns = monotonic_ns()
+    signal.signal(signal.SIGTERM, _end)  # so that the temporary folder goes, however it is stopped
     source = registry.load("demos", name)
     with tempfile.TemporaryDirectory(prefix="ironworks-demo-") as temporary:
         plant = (folder or Path(temporary) / name).resolve()
@@ -52,6 +54,10 @@ def demo(
     typer.echo(json.dumps(figures))
     if not figures["produced"]:
         raise typer.Exit(1)
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 @contextmanager

@@ -8,12 +8,12 @@ import logging
 import logging.handlers
 import os
 import signal
-import sys
 from pathlib import Path
 
 import typer
 
 from runtime.assembly import Assembly
+from runtime.errors import PlantError
 from runtime.kernel import Kernel, open_kernel
 
 LOG_BYTES = 5_000_000
@@ -36,10 +36,7 @@ async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) 
         loop.call_later(seconds, stop.set)
     with contextlib.ExitStack() as stack:
         if attached:
-            descriptor = sys.stdin.fileno()
-            os.set_blocking(descriptor, False)
-            loop.add_reader(descriptor, _read_parent, descriptor, stop)
-            stack.callback(loop.remove_reader, descriptor)
+            stack.callback(loop.remove_reader, _watch_parent(loop, stop))
         told = asyncio.create_task(_tell(kernel))
         try:
             await kernel.run(stop)
@@ -50,6 +47,22 @@ async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) 
 async def _tell(kernel: Kernel) -> None:
     await kernel.ready.wait()
     typer.echo(f"{kernel.plant.name} runs; Ctrl-C stops it", err=True)
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> int:
+    """Stop when standard input ends; returns its descriptor.
+
+    Raises:
+        PlantError: standard input is closed, or a file.
+    """
+    try:
+        descriptor = 0
+        os.set_blocking(descriptor, False)
+        loop.add_reader(descriptor, _read_parent, descriptor, stop)
+    except OSError as exc:
+        remedy = "run it from a program that holds the other end, or without --attached"
+        raise PlantError("--attached needs a pipe as standard input", remedy) from exc
+    return descriptor
 
 
 def _read_parent(descriptor: int, stop: asyncio.Event) -> None:
