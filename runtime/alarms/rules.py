@@ -22,11 +22,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.alarms.condition import Condition
 from runtime.alarms.rates import NEVER, Mask, Rates, Rows
 from runtime.alarms.watched import Index, watched_tag
 from runtime.config import AlarmConfig, TagList
 from runtime.contract import Batch, DataType, Quality
-from runtime.gate.expression import Undecided, parse_expression
 from runtime.tagtable import TagTable
 
 _KINDS = (
@@ -62,7 +62,7 @@ class Rules:
         self._state = np.zeros(n, np.uint64)
         self._state_text: dict[int, str] = {}
         self._expressions = {
-            row: parse_expression(config.expression or "")
+            row: Condition(config.expression or "", tags, table)
             for row, config in enumerate(configs)
             if config.kind == "expression"
         }
@@ -79,7 +79,7 @@ class Rules:
                 self._setpoint[row] = tags[config.setpoint or ""].id
                 looked_at.append(int(self._setpoint[row]))
             elif config.kind == "expression":
-                looked_at = [tags[path].id for path in self._expressions[row].paths]
+                looked_at = self._expressions[row].ids.tolist()
             pairs += [(row, id_) for id_ in set(looked_at)]
         self.index = Index(pairs, len(tags))
 
@@ -122,11 +122,9 @@ class Rules:
             keep[rows] = ~whole & ~(speed > self._limit[which])
         holds = self._compare(alarms, raw, measure, bad)
         for row in np.flatnonzero(kind == _EXPRESSION).tolist():
-            try:
-                holds[row] = self._expressions[int(alarms[row])].holds(self.table)
-                silent[row] = False
-            except Undecided:
-                silent[row] = True
+            verdict = self._expressions[int(alarms[row])].holds()
+            silent[row] = verdict is None
+            holds[row] = bool(verdict)
         condition = np.where(silent | keep, self._condition[alarms], holds)
         self._condition[alarms] = condition
         if len(rows):

@@ -232,6 +232,28 @@ def test_an_alarm_is_listed_acknowledged_and_in_the_journal(desk: Any) -> None:
     asyncio.run(main())
 
 
+def test_alarms_are_shelved_shown_and_taken_out_of_service(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            await desk.overflow_the_tank()
+            with pytest.raises(WriteRejectedError, match="needs a reason"):
+                await client.shelve("tank.high", 60 * 10**9, "")
+            shelved = await client.shelve("tank.high", 60 * 10**9, "sensor is cleaned")
+            assert (shelved.hidden, shelved.shelved.reason) == (True, "sensor is cleaned")
+            assert await client.alarms() == ()
+            assert [each.name for each in await client.alarms(hidden=True)] == ["tank.high"]
+            shown = await client.unshelve("tank.high")
+            assert (shown.hidden, shown.shelved, shown.state) == (False, None, "unacknowledged")
+            assert (await client.out_of_service("tank.high", "away")).out_of_service.until_ns is None
+            assert not (await client.in_service("tank.high")).hidden
+            with pytest.raises(WriteRejectedError, match="not latched"):
+                await client.reset_alarm("tank.high")
+            newest = (await client.alarm_journal(1))[0]
+            assert (newest.transition, newest.announced) == ("in_service", True)
+
+    asyncio.run(main())
+
+
 def test_components_and_health(desk: Any) -> None:
     async def main() -> None:
         async with desk.client() as client:

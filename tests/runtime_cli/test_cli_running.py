@@ -86,6 +86,22 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> No
     ironworks("write", "tank/setpoint", "50")
 
 
+def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
+    shelved = ironworks(
+        "alarms", "shelve", "tank.high", "--for", "2h", "--reason", "sensor is cleaned"
+    ).stdout
+    assert "shelved by" in shelved
+    assert "sensor is cleaned" in ironworks("alarms", "list", "--hidden").stdout
+    newest = _json(ironworks("audit", "list", "--json", "--limit", "1"))[0]
+    assert (newest["action"], newest["reason"]) == ("shelve", "for 2h: sensor is cleaned")
+    assert ironworks("alarms", "unshelve", "tank.high").stdout == "tank.high: normal\n"
+    assert "out of service by" in ironworks("alarms", "out-of-service", "tank.high", "-r", "away").stdout
+    ironworks("alarms", "in-service", "tank.high")
+    assert "no hidden alarms" in ironworks("alarms", "list", "--hidden").stdout
+    for wrong in (("reset", "tank.high"), ("shelve", "tank.high", "-r", "x", "--for", "soon")):
+        assert isinstance(ironworks("alarms", *wrong).exception, PlantError)
+
+
 def test_components_are_listed_and_restarted(ironworks: Any) -> None:
     names = {each["name"] for each in _json(ironworks("components", "list", "--json"))}
     assert {"alarms", "api", "historian"} <= names

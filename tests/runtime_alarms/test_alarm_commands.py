@@ -1,0 +1,269 @@
+"""Shelving, service, latches, re-alarm and first-out: what people do, and what time does."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.alarms import TAGS as SYSTEM_TAGS
+from runtime.alarms import AlarmEngine, AlarmService, State
+from runtime.config import AlarmConfig, TagList
+from runtime.contract import Actor, Batch, DataType, Quality, Role, Tag
+from runtime.errors import WriteRejectedError
+from runtime.journal import Journal, alarm_log, alarm_rows
+from runtime.testing import FakePort
+
+S = 1_000_000_000
+LEVEL = Tag("site/area/line/level", DataType.REAL, source="plc")
+OTHER = Tag("site/area/line/other", DataType.REAL, source="plc")
+TAGS = TagList([LEVEL, OTHER], "site/area/line")
+ANN = Actor("ann", Role.OPERATOR, "console")
+EVE = Actor("eve", Role.ENGINEER, "console")
+
+
+def config(name="high", tag="level", **more):
+    return AlarmConfig(**({"name": name, "tag": tag, "kind": "high", "limit": 80, "text": name} | more))
+
+
+class Played:
+    """An engine with one hand on the values and the other on the clock, in seconds."""
+
+    def __init__(self, *configs):
+        self.engine = AlarmEngine(configs, TAGS)
+        self.now_s = 1
+
+    def set(self, value, tag="level"):
+        raw = DataType.REAL.encode(value)
+        batch = Batch.of([TAGS[tag].id], [raw], self.now_s * S)
+        return [moved.trigger.value for moved in self.engine.on_batch(batch, self.now_s * S)]
+
+    def wait(self, seconds):
+        self.now_s += seconds
+        return self.engine.on_time(self.now_s * S)
+
+    def do(self, verb, actor=ANN, reason="", for_s=0, name="high"):
+        return self.engine.command(verb, name, actor, reason, self.now_s * S, for_s * S)
+
+    def alarm(self, name="high"):
+        return self.engine.alarm(name)
+
+
+def test_a_shelf_hides_and_ends_by_itself():
+    played = Played(config())
+    played.set(90.0)
+    played.do("acknowledge")
+    assert played.do("shelve", reason="sensor is cleaned", for_s=600).alarm.standing.hidden
+    assert played.engine.counts[:3] == (0, 0, 1)
+    assert played.wait(599) == []
+    assert played.engine.next_due_ns() == 601 * S
+    (moved,) = played.wait(1)
+    assert (moved.trigger.value, moved.actor, moved.announced) == ("unshelved", "", True)
+    assert (moved.alarm.state, moved.alarm.shelf) == (State.UNACKNOWLEDGED, None)
+    assert played.engine.counts[:3] == (1, 1, 0)
+
+
+def test_what_came_and_went_on_the_shelf_asks_for_nothing():
+    played = Played(config())
+    played.do("shelve", reason="known", for_s=60)
+    assert played.set(90.0) == ["raised"]
+    assert played.set(10.0) == ["cleared"]
+    assert played.alarm().state is State.RETURNED
+    assert [moved.announced for moved in played.wait(60)] == [False]
+    assert played.alarm().state is State.NORMAL
+
+
+def test_a_shelf_can_be_renewed_and_ended():
+    played = Played(config())
+    played.do("shelve", reason="known", for_s=60)
+    played.wait(30)
+    played.do("shelve", reason="takes longer", for_s=120)
+    assert played.wait(60) == []
+    assert played.do("unshelve").actor == "ann"
+    assert played.engine.next_due_ns() is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "actor", "more", "said"),
+    [
+        ("shelve", ANN, {"for_s": 60}, "needs a reason"),
+        ("shelve", ANN, {"reason": " ", "for_s": 60}, "needs a reason"),
+        ("shelve", ANN, {"reason": "x"}, "cannot be shelved for 0ns"),
+        ("shelve", ANN, {"reason": "x", "for_s": 86_401}, "cannot be shelved for"),
+        ("shelve", Actor("bob", Role.VIEWER, "http"), {"reason": "x", "for_s": 1}, "bob is viewer"),
+        ("unshelve", ANN, {}, "is not shelved"),
+        ("reset", ANN, {}, "is not latched"),
+        ("out-of-service", ANN, {"reason": "x"}, "needs engineer"),
+        ("in-service", EVE, {}, "is in service already"),
+    ],
+)
+def test_a_command_that_is_refused_says_why_and_changes_nothing(verb, actor, more, said):
+    played = Played(config())
+    before = played.alarm()
+    with pytest.raises(WriteRejectedError, match=said):
+        played.do(verb, actor, **more)
+    assert played.alarm() == before
+
+
+def test_out_of_service_lasts_until_an_engineer_ends_it():
+    played = Played(config())
+    played.set(90.0)
+    played.do("out-of-service", EVE, "transmitter is away")
+    with pytest.raises(WriteRejectedError, match="already"):
+        played.do("out-of-service", EVE, "again")
+    assert played.wait(10_000_000) == []
+    played.do("shelve", reason="both", for_s=10)
+    assert [moved.announced for moved in played.wait(10)] == [False]  # still out of service
+    moved = played.do("in-service", EVE)
+    assert (moved.announced, moved.alarm.state) == (True, State.UNACKNOWLEDGED)
+
+
+def test_a_latched_alarm_stands_until_it_is_reset():
+    played = Played(config(latching=True))
+    played.set(90.0)
+    with pytest.raises(WriteRejectedError, match="not latched"):
+        played.do("reset")
+    played.set(10.0)
+    alarm = played.do("acknowledge").alarm
+    assert (alarm.state, alarm.standing.latched, alarm.standing.active) == (State.ACKNOWLEDGED, True, False)
+    assert played.do("reset").alarm.state is State.NORMAL
+    assert played.set(90.0) == ["raised"]
+    played.set(10.0)
+    assert played.set(90.0) == ["raised"]
+    assert played.alarm().standing == (State.UNACKNOWLEDGED, False, False, False, False)
+
+
+def test_a_standing_alarm_calls_again():
+    played = Played(config(re_alarm="10min"))
+    played.set(90.0)
+    assert played.wait(3600) == []  # nobody acknowledged: it still asks
+    played.do("acknowledge")
+    assert played.wait(599) == []
+    (moved,) = played.wait(1)
+    assert (moved.trigger.value, moved.announced, moved.alarm.acknowledged_by) == ("re_alarmed", True, "")
+    played.do("acknowledge")
+    played.set(10.0)
+    assert played.wait(3600) == []
+
+
+def test_the_first_of_a_group_is_told_until_the_next_episode():
+    played = Played(config("a", group="trip"), config("b", "other", group="trip"), config("c", "other"))
+    played.set(90.0, "other")
+    played.set(90.0)
+    firsts = [alarm.name for alarm in played.engine.alarms() if alarm.first_out]
+    assert firsts == ["b"]
+    played.set(10.0, "other")
+    played.do("acknowledge", name="b")
+    played.set(90.0, "other")  # again, while a stands
+    assert [alarm.name for alarm in played.engine.alarms() if alarm.first_out] == ["b"]
+    for tag in ("other", "level"):
+        played.set(10.0, tag)
+    for name in ("a", "b"):
+        played.do("acknowledge", name=name)
+    played.set(90.0)
+    assert [alarm.name for alarm in played.engine.alarms() if alarm.first_out] == ["a"]
+
+
+def test_the_first_within_one_batch_is_the_one_with_the_earliest_source_time():
+    engine = AlarmEngine([config("a", group="trip"), config("b", "other", group="trip")], TAGS)
+    raw = DataType.REAL.encode(90.0)
+    batch = Batch.of([LEVEL_ID, OTHER_ID], [raw, raw], np.array([7 * S, 5 * S]))
+    assert [moved.alarm.name for moved in engine.on_batch(batch, 9 * S)] == ["b", "a"]
+    assert engine.alarm("b").first_out
+
+
+LEVEL_ID, OTHER_ID = TAGS["level"].id, TAGS["other"].id
+
+
+def test_everything_comes_back_after_a_restart():
+    configs = [config(latching=True, group="g"), config("b", "other", re_alarm="1min")]
+    first = Played(*configs)
+    first.set(90.0)
+    first.set(10.0)
+    first.do("shelve", reason="known", for_s=600)
+    first.set(90.0, "other")
+    first.do("acknowledge", name="b", reason="seen")
+    first.do("out-of-service", EVE, "away", name="b")
+    again = AlarmEngine(configs, TAGS)
+    assert len(again.restore([alarm.as_row() for alarm in first.engine.alarms()])) == 2
+    assert again.alarms() == first.engine.alarms()
+    assert again.counts == first.engine.counts
+    assert again.next_due_ns() == first.engine.next_due_ns() == 601 * S
+
+
+CHILD = """
+    import asyncio, pathlib, sys
+    sys.path.insert(0, {here!r})
+    from test_alarm_commands import ANN, EVE, LEVEL, OTHER, SYSTEM_TAGS, config
+    from runtime.alarms import AlarmService
+    from runtime.journal import Journal
+    from runtime.testing import FakePort
+
+    async def main():
+        port = FakePort([LEVEL, OTHER, *SYSTEM_TAGS], name="alarms")
+        journal = Journal(pathlib.Path({path!r}), port.clock)
+        await journal.open()
+        service = AlarmService([config(), config("b", "other")], port.tags.tags, journal)
+        task = asyncio.create_task(service.run(port))
+        port.set("level", 90.0)
+        while not port.emitted:
+            await asyncio.sleep(0.001)
+        await service.command("acknowledge", "high", ANN, "seen")
+        await service.command("shelve", "high", ANN, "known", 600 * 10**9)
+        await service.command("out-of-service", "b", EVE, "away")
+        print("confirmed", flush=True)
+        await task
+
+    asyncio.run(main())
+"""
+
+
+async def until(condition):
+    """Let everything run until a condition holds; the journal's thread takes real time."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - a thread and a disk are waited for
+            await asyncio.sleep(0.001)
+
+
+def test_confirmed_commands_survive_a_kill_and_the_shelf_still_ends(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    code = textwrap.dedent(CHILD).format(here=str(Path(__file__).parent), path=str(path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "confirmed\n"
+        child.send_signal(signal.SIGKILL)
+
+    async def main():
+        port = FakePort([LEVEL, OTHER, *SYSTEM_TAGS], name="alarms")
+        journal = Journal(path, port.clock)
+        await journal.open()
+        service = AlarmService([config(), config("b", "other")], port.tags.tags, journal)
+        task = asyncio.create_task(service.run(port))
+        await until(lambda: port.value("sys/alarms/shelved") == 1)
+        assert port.value("sys/alarms/out_of_service") == 1
+        assert service.view("high")["shelved"]["reason"] == "known"
+        assert service.view("high")["acknowledged_by"] == "ann"
+        await port.clock.advance(601)
+        await until(lambda: port.value("sys/alarms/shelved") == 0)
+        assert service.view("high")["state"] == "unacknowledged"
+        rows = {row.name: row for row in journal.read_now(alarm_rows)}
+        assert (rows["high"].shelved_ns, rows["b"].removed_by) == (None, "eve")
+        (newest,) = journal.read_now(alarm_log, 1)
+        assert (newest.transition, newest.announced) == ("unshelved", True)
+        task.cancel()
+        await asyncio.wait([task])
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_bad_quality_is_restored_without_a_new_alarm():
+    played = Played(config("bad", kind="bad_quality", limit=None))
+    lost = Batch.of([LEVEL_ID], [0], S, Quality.BAD)
+    assert [moved.alarm.value for moved in played.engine.on_batch(lost, S)] == [None]
+    again = AlarmEngine([config("bad", kind="bad_quality", limit=None)], TAGS)
+    again.restore([played.alarm("bad").as_row()])
+    assert again.on_batch(lost, 2 * S) == []
