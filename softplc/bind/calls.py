@@ -77,6 +77,10 @@ class Binding:
     problems: list[Problem] = field(default_factory=list)
 
     @property
+    def guarded(self) -> bool:
+        return self.enable is not None or self.enable_out is not None
+
+    @property
     def declared(self) -> bool:
         """Tell whether a POU with declared parameters is called."""
         return self.pou is not None and self.conversion is None
@@ -461,7 +465,7 @@ def _operator_call(
         result = Binary(node.at, node.end, operator, result, value)
     node.rewritten = result
     type_ = typer.expr(result, expected)
-    node.value = result.value
+    node.value = None if binding.guarded else result.value
     return type_
 
 
@@ -484,7 +488,7 @@ def _chain(
         return None
     binding.generic = type_
     known = [each.value for each in values if each.value is not None]
-    if len(known) == len(values):
+    if len(known) == len(values) and not binding.guarded:
         pairs = pairwise(fold.as_type(each, type_) for each in known)
         node.value = all(fold.binary(function.operator, a, b, type_) for a, b in pairs)
     return BOOL
@@ -520,7 +524,7 @@ def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Co
                 binding.inputs = [(binding.pou.parameters("VAR_INPUT")[0], value)]
                 return binding.pou.result.type if binding.pou.result else None
         return String(source.capacity if isinstance(source, String) else 40)
-    if value.value is not None and binding.enable is None:
+    if value.value is not None and not binding.guarded:
         node.value = constants.converted(value.value, found.source or source, found.target, found.truncates)
     return found.target
 

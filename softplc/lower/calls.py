@@ -20,7 +20,7 @@ class Calls(Standard):
         binding = node.binding
         if binding is None:
             raise LoweringError("call without binding")
-        if (binding.enable is not None or binding.enable_out is not None) and not binding.declared:
+        if binding.guarded and not binding.declared:
             type_ = machine(node.type)
             result = self.slot(type_.size)
             body: list[ir.Stmt] = [ir.Store(result, ir.Const(type_, 0), type_)]
@@ -63,7 +63,7 @@ class Calls(Standard):
 
     def enabled(self, binding: Binding, body: list[ir.Stmt]) -> list[ir.Stmt]:
         """Put the call under its EN, and set its ENO."""
-        if binding.enable is None and binding.enable_out is None:
+        if not binding.guarded:
             return body
         enable = self.expr(binding.enable, BOOL) if binding.enable else ir.Const(BOOL, True)
         flag = self.slot(1)
@@ -150,7 +150,7 @@ class Calls(Standard):
 
     def _moved(self, node: Call, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:
         body, source = self.aggregate(binding.values[0])
-        if binding.enable is None and binding.enable_out is None:
+        if not binding.guarded:
             return body, source
         if node.type is None:
             raise LoweringError("MOVE of nothing")
