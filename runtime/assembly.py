@@ -12,7 +12,7 @@ from runtime import figures, registry
 from runtime.alarms.configuration import check_alarms, load_alarms
 from runtime.alarms.tags import TAGS as ALARM_TAGS
 from runtime.config.models import AlarmConfig, PlantFile, validate
-from runtime.config.plant import Declared, Plant, Plugin
+from runtime.config.plant import PLANT_FILE, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
 from runtime.config.taglist import TagList, read_tags
 from runtime.contract import DataType, Tag
@@ -20,7 +20,6 @@ from runtime.errors import ConfigError, Finding, Place, PlantError
 from runtime.gate.expression import parse_expression
 from runtime.historian import house
 
-PLANT_FILE = "plant.yaml"
 RESERVED = ("operator", "kernel", "alarms", "historian", "api", "rack")
 
 

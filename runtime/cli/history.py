@@ -141,10 +141,11 @@ def _from_either(plant: str | None, online: Any, offline: Any) -> Any:
         if file is None:
             raise
         from runtime.config import PlantFile, load_model
+        from runtime.config.plant import state_folder
         from runtime.historian import open_readonly
 
         head, _ = load_model(PlantFile, file)
-        with open_readonly(file.parent / head.state / "history.duckdb", head.root) as archive:
+        with open_readonly(state_folder(file, head) / "history.duckdb", head.root) as archive:
             return offline(archive)
     return ask(plant, online)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import logging.handlers
 import os
@@ -25,6 +26,7 @@ def run_plant(assembly: Assembly, *, attached: bool, seconds: float | None, verb
     kernel = open_kernel(assembly)
     start_log(assembly.plant.state, verbose)
     asyncio.run(_until_stopped(kernel, attached, seconds))
+    gc.freeze()  # all is closed: the interpreter need not look through every object before it ends
 
 
 async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) -> None:
@@ -85,7 +87,7 @@ def start_log(state: Path, verbose: bool) -> None:
     root = logging.getLogger()
     root.handlers = [file, shown]
     root.setLevel(logging.INFO)
-    for noisy in ("asyncua", "pymodbus", "uvicorn", "uvicorn.access", "websockets"):
+    for noisy in ("asyncua", "pymodbus", "uvicorn", "uvicorn.access", "websockets", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 

@@ -248,7 +248,7 @@ class PlantFile(BaseModel):
 
     Attributes:
         root: ISA-95 path that the paths in the folder's files are relative to.
-        state: folder for stores, caches and logs.
+        state: folder for stores, caches and logs; `.ironworks`, and a folder in it for a file that is not plant.yaml.
         rack: makes this file the field side of that device: its tags only, with the twin as
             the source of what the device reads and the device as the source of what it writes.
     """
@@ -260,7 +260,7 @@ class PlantFile(BaseModel):
     root: Annotated[str, Field(pattern=_ROOT, max_length=200), AfterValidator(_not_system)]
     tags: FileName = "tags.csv"
     alarms: FileName | None = None
-    state: FileName = ".ironworks"
+    state: FileName | None = None
     rack: Name | None = None
     users: list[UserConfig] = []
     api: ApiConfig | None = ApiConfig()

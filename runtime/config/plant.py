@@ -16,6 +16,9 @@ from runtime.contract import Component, Stepper, Tag
 from runtime.errors import Finding, Place
 
 
+PLANT_FILE = "plant.yaml"
+
+
 @dataclass(frozen=True)
 class Plant:
     """A plant folder with everything resolved but nothing started.
@@ -47,7 +50,7 @@ class Plant:
 
     @property
     def state(self) -> Path:
-        return self.folder / self.head.state
+        return state_folder(self.file, self.head)
 
     def path(self, relative: str) -> Path:
         """Return a file of the plant folder."""
@@ -60,6 +63,14 @@ class Plant:
     def place_of(self, tag: Tag) -> Place:
         """Return where a tag is defined."""
         return self.tag_places.get(tag.path, self.document.place())
+
+
+def state_folder(file: Path, head: PlantFile) -> Path:
+    """Return where a plant keeps its stores: each plant file of a folder has its own."""
+    if head.state is not None:
+        return file.parent / head.state
+    home = file.parent / ".ironworks"
+    return home if file.name == PLANT_FILE else home / file.stem
 
 
 @dataclass(frozen=True, slots=True)
