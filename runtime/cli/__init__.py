@@ -93,6 +93,19 @@ def _tell(*lines: str) -> None:
 
 def main() -> None:
     """Run the command line; every error is told in words, never as a traceback."""
+    try:
+        _run()
+    except SystemExit as exc:
+        if "runtime.kernel" in sys.modules:
+            # All that a kernel held is closed by now: spare the seconds in which the interpreter looks
+            # through every object of its libraries once more.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exc.code if isinstance(exc.code, int) else int(exc.code is not None))
+        raise
+
+
+def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             if stream.isatty():

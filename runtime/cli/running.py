@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import logging.handlers
 import os
@@ -26,7 +25,6 @@ def run_plant(assembly: Assembly, *, attached: bool, seconds: float | None, verb
     kernel = open_kernel(assembly)
     start_log(assembly.plant.state, verbose)
     asyncio.run(_until_stopped(kernel, attached, seconds))
-    gc.freeze()  # all is closed: the interpreter need not look through every object before it ends
 
 
 async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) -> None:

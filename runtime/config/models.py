@@ -248,7 +248,8 @@ class PlantFile(BaseModel):
 
     Attributes:
         root: ISA-95 path that the paths in the folder's files are relative to.
-        state: folder for stores, caches and logs; `.ironworks`, and a folder in it for a file that is not plant.yaml.
+        state: folder for stores, caches and logs; `.ironworks`, for another file than plant.yaml a
+            folder in it.
         rack: makes this file the field side of that device: its tags only, with the twin as
             the source of what the device reads and the device as the source of what it writes.
     """

@@ -15,7 +15,6 @@ from runtime.config.taglist import TagList
 from runtime.contract import Component, Stepper, Tag
 from runtime.errors import Finding, Place
 
-
 PLANT_FILE = "plant.yaml"
 
 
