@@ -25,7 +25,9 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
             tasks: dict[str, list[Instance]] = {}
             for decl in resource.tasks:
                 interval = _number(decl.interval)
-                task = Task(decl.name, interval, _number(decl.priority), decl.at)
+                last = project.triggers.get(decl)
+                single = decl.single if last is not None else None
+                task = Task(decl.name, interval, _number(decl.priority), decl.at, single, last)
                 tasks[decl.name.casefold()] = []
                 found.append((task, tasks[decl.name.casefold()]))
             for each in resource.instances:

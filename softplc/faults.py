@@ -15,6 +15,7 @@ class Fault(IntEnum):
     INDEX_OUT_OF_RANGE = 2
     WATCHDOG = 3
     VALUE_OUT_OF_RANGE = 4
+    NULL_REFERENCE = 5
 
     @property
     def text(self) -> str:
@@ -26,4 +27,5 @@ _TEXTS = {
     Fault.INDEX_OUT_OF_RANGE: "index out of range",
     Fault.WATCHDOG: "a loop ran longer than the watchdog allows",
     Fault.VALUE_OUT_OF_RANGE: "value outside its subrange",
+    Fault.NULL_REFERENCE: "a reference that is NULL was followed",
 }

@@ -160,6 +160,55 @@ class Array(Type):
         return self.name
 
 
+@dataclass(frozen=True, eq=False)
+class OpenArray(Type):
+    """ARRAY[*]: in memory a pointer, then low and high of each dimension, 8 bytes each."""
+
+    element: Type
+    rank: int
+    align = 8
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"ARRAY[{', '.join('*' * self.rank)}] OF {self.element}"
+
+    @property
+    def size(self) -> int:  # type: ignore[override]
+        return 8 + 16 * self.rank
+
+    @property
+    def stride(self) -> int:
+        return align_up(self.element.size, self.element.align)
+
+    def takes(self, other: Type) -> bool:
+        """Tell whether a variable of another type may be passed."""
+        rank = len(other.ranges) if isinstance(other, Array) else 0
+        if isinstance(other, OpenArray):
+            rank = other.rank
+        return (
+            isinstance(other, Array | OpenArray) and rank == self.rank and same(other.element, self.element)
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Reference(Type):
+    """REF_TO: in memory the offset in the image, so that the image may move; NULL (no target) is 0."""
+
+    target: Type | None
+    size = 8
+    align = 8
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"REF_TO {self.target}" if self.target is not None else "NULL"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(slots=True)
 class Field:
     """A member of a structure: byte offset and initialiser."""
@@ -301,6 +350,12 @@ def same(left: Type, right: Type) -> bool:
         return left.ranges == right.ranges and same(left.element, right.element)
     if isinstance(left, String) and isinstance(right, String):
         return left.capacity == right.capacity
+    if isinstance(left, Reference) and isinstance(right, Reference):
+        return left.target is right.target or bool(
+            left.target and right.target and same(left.target, right.target)
+        )
+    if isinstance(left, OpenArray) and isinstance(right, OpenArray):
+        return left.rank == right.rank and same(left.element, right.element)
     return False
 
 
@@ -311,6 +366,8 @@ def converts(source: Type, target: Type) -> bool:
         return True
     if isinstance(source, String) and isinstance(target, String):
         return True
+    if isinstance(source, Reference) and isinstance(target, Reference):
+        return source.target is None
     if isinstance(source, Elementary) and isinstance(target, Elementary):
         return target in WIDENINGS.get(source, ())
     return False

@@ -18,18 +18,19 @@ class Step:
     """A dynamic array index: address += (index - low) * stride, after the check 0 <= index - low < count."""
 
     index: Expr
-    low: int
-    count: int
-    stride: int
+    low: int | Expr
+    count: int | Expr
+    stride: int | Expr
     line: int
 
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A place in memory. `base`: image, self, local, slot or pointer (read from `pointer`).
+    """A place in memory. `base`: image, self, local, slot, pointer or ref (read from `pointer`).
 
     Attributes:
         slot: number of the stack slot, where base is `slot`.
+        line: where a reference is followed, for the fault if it is NULL.
         bit: bit within the byte, for packed BOOLs in the process image; else -1.
     """
 
@@ -39,11 +40,12 @@ class Place:
     bit: int = -1
     slot: int = 0
     pointer: Place | None = None
+    line: int = 0
 
     def at(self, offset: int, step: Step | None = None, bit: int = -1) -> Place:
         """Return the place `offset` bytes further, or at an index."""
         steps = (*self.steps, step) if step else self.steps
-        return Place(self.base, self.offset + offset, steps, bit, self.slot, self.pointer)
+        return Place(self.base, self.offset + offset, steps, bit, self.slot, self.pointer, self.line)
 
 
 # Expressions -----------------------------------------------------------------------------------
@@ -118,6 +120,14 @@ class Once:
 
 
 @dataclass(slots=True, eq=False)
+class AddressOf:
+    """A reference to a place: its offset in the image."""
+
+    type: Elementary
+    place: Place
+
+
+@dataclass(slots=True, eq=False)
 class Query:
     """A whole number from the string helpers: length, compare, find, to_int, to_uint or to_real."""
 
@@ -133,7 +143,7 @@ class Now:
     type: Elementary
 
 
-Expr = Const | Load | Op | Convert | Choose | Lazy | After | Once | Query | Now
+Expr = Const | Load | Op | Convert | Choose | Lazy | After | Once | AddressOf | Query | Now
 
 
 @dataclass(slots=True, eq=False)

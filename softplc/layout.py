@@ -14,10 +14,13 @@ from typing import Any
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
     BOOL,
+    LINT,
     Array,
     BlockType,
     Elementary,
     Enum,
+    OpenArray,
+    Reference,
     String,
     Struct,
     Subrange,
@@ -99,6 +102,8 @@ def scalar_of(type_: Type) -> Elementary | None:
     """Return the elementary type that holds values of a scalar type."""
     if isinstance(type_, Enum | Subrange):
         return type_.base
+    if isinstance(type_, Reference):
+        return LINT
     return type_ if isinstance(type_, Elementary) else None
 
 
@@ -127,7 +132,9 @@ class Sizes:
                 pou.kind == "FUNCTION" and variable.section == "VAR"
             )
             pointer = variable.section == "VAR_IN_OUT"
-            size = POINTER_SIZE if pointer else variable.type.size
+            size = variable.type.size
+            if pointer and not isinstance(variable.type, OpenArray):
+                size = POINTER_SIZE
             align = POINTER_SIZE if pointer else variable.type.align
             if in_local:
                 variable.offset = align_up(local, align)

@@ -48,7 +48,7 @@ def lower_application(
     sizes = Sizes()
     layout, image = lay_out(project, instances, sizes)
     try:
-        module = lower(project, layout, sizes, texts, [members for _, members in tasks])
+        module = lower(project, layout, sizes, texts, tasks)
     except LoweringError as exc:
         name = texts.files[0].name if texts.files else ""
         message = f"the compiler cannot translate this program: {exc}"

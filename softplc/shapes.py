@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from softplc.application import Root, Shape
-from softplc.iectypes import Array, BlockType, Enum, String, Struct, Type
+from softplc.iectypes import Array, BlockType, Enum, Reference, String, Struct, Type
 from softplc.layout import Layout, Sizes, scalar_of
-from softplc.symbols import Instance, Project, Variable
+from softplc.symbols import Instance, Project, Variable, is_hidden
 
 HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "VAR_IN_OUT", "RESULT")
 
@@ -45,14 +45,25 @@ class Shapes:
             )
         members: list[tuple[str, int, int, str]] = []
         if isinstance(type_, Struct):
-            members = [(f.name, f.offset, self.of(f.type), "VAR") for f in type_.fields.values()]
+            members = [
+                (f.name, f.offset, self.of(f.type), "VAR")
+                for f in type_.fields.values()
+                if _is_shown(f.name, f.type)
+            ]
         elif isinstance(type_, BlockType):
             members = [
                 (v.name, v.offset, self.of(v.type), v.section)
                 for v in type_.pou.variables.values()
-                if v.section not in HIDDEN and v.type is not None
+                if v.section not in HIDDEN and v.type is not None and _is_shown(v.name, v.type)
             ]
         return Shape("struct", type_.name, type_.name, type_.size, tuple(members))
+
+
+def _is_shown(name: str, type_: Type) -> bool:
+    """Tell whether a variable can be seen from outside; references cannot, as they only mean something inside."""
+    while isinstance(type_, Array):
+        type_ = type_.element
+    return not is_hidden(name) and not isinstance(type_, Reference)
 
 
 def roots_of(
@@ -62,10 +73,12 @@ def roots_of(
     roots = [
         _root(each.name, each, each.offset, each.bit, sizes, shapes, "")
         for each in project.globals.values()
-        if each.type is not None
+        if each.type is not None and _is_shown(each.name, each.type)
     ]
     for instance in instances:
         for variable, (offset, bit) in layout.programs[instance].items():
+            if variable.type is None or not _is_shown(variable.name, variable.type):
+                continue
             path = f"{instance.name}.{variable.name}"
             roots.append(_root(path, variable, offset, bit, sizes, shapes, instance.name))
     return tuple(roots)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Alias, BlockType, Enum, Type
-from softplc.syntax import ConfigurationDecl, Init, PouDecl, Scalar, TypeDecl, VarDecl
+from softplc.syntax import ConfigurationDecl, Expr, Init, PouDecl, Scalar, TaskDecl, TypeDecl, VarDecl
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +18,7 @@ class Variable:
         offset: byte offset in the image, the instance or the frame, once laid out.
         bit: bit of a located BOOL, else -1.
         target: the global that a VAR_EXTERNAL means.
+        edge, last: for inputs with R_EDGE or F_EDGE, what the body reads, and the input's last value.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Variable:
     bit: int = -1
     target: Variable | None = None
     decl: VarDecl | None = None
+    edge: Variable | None = None
+    last: Variable | None = None
 
     @property
     def end_of_chain(self) -> Variable:
@@ -87,12 +90,14 @@ class Duplicate:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A task of a resource; `interval_ns` 0 means every scan."""
+    """A task of a resource; `interval_ns` 0 means every scan, or at each rising edge of `single`."""
 
     name: str
     interval_ns: int
     priority: int
     at: int
+    single: Expr | None = None
+    last: Variable | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +124,14 @@ class Project:
     configurations: list[ConfigurationDecl] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
     directs: set[str] = field(default_factory=set)
+    triggers: dict[TaskDecl, Variable] = field(default_factory=dict)
+    references: bool = False
     warnings: list[Diagnostic] = field(default_factory=list)
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether the compiler made a variable up."""
+    return "$" in name
 
 
 Ref = Variable | Pou | EnumValue

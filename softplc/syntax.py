@@ -78,6 +78,13 @@ class Index(Expr):
 
 
 @dataclass(slots=True, eq=False)
+class Deref(Expr):
+    """What a reference refers to: `r^`."""
+
+    base: Expr
+
+
+@dataclass(slots=True, eq=False)
 class Direct(Expr):
     """A directly represented variable, such as `%IX0.0`."""
 
@@ -163,8 +170,16 @@ class NamedSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class ArraySpec(TypeSpec):
+    """An array; `rank` counts the dimensions of `ARRAY[*, *]`, which has no ranges."""
+
     ranges: list[tuple[Expr, Expr]]
     element: TypeSpec
+    rank: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class RefSpec(TypeSpec):
+    target: TypeSpec
 
 
 @dataclass(slots=True, eq=False)
@@ -180,13 +195,14 @@ class EnumSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class VarDecl(Node):
-    """One variable; a list `a, b : INT` becomes several that share type and initialiser."""
+    """One variable, `edge` R_EDGE, F_EDGE or none; a list `a, b : INT` becomes several that share type and initialiser."""
 
     name: str
     spec: TypeSpec
     init: Init | None
     address: str = ""
     address_at: int = 0
+    edge: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -6,7 +6,7 @@ from softplc.bind.declare import Declarations
 from softplc.bind.expressions import Expressions, default, settle
 from softplc.bind.initialisers import mark_init
 from softplc.iectypes import BOOL, TIME, Type
-from softplc.symbols import Project
+from softplc.symbols import Project, Variable
 from softplc.syntax import Assign, CallStatement, Case, For, If, Repeat, Statement, While
 
 
@@ -54,6 +54,11 @@ def _configuration(declarations: Declarations) -> None:
                     typer.value(task.priority)
                 if task.single is not None:
                     typer.value(task.single, BOOL)
+                    if task.single.value is None:
+                        name = f"{resource.name}.{task.name}$single"
+                        last = Variable(name, "VAR_GLOBAL", BOOL, None, task.at, task.end)
+                        declarations.project.globals[name.casefold()] = last
+                        declarations.project.triggers[task] = last
             for instance in resource.instances:
                 pou = declarations.project.pous.get(instance.type_name.casefold())
                 for argument in instance.arguments:

@@ -10,6 +10,7 @@ from softplc.bind.fold import as_type
 from softplc.bind.initialisers import mark_init
 from softplc.bind.scope import Scope
 from softplc.iectypes import (
+    BOOL,
     DEFAULT_STRING_LENGTH,
     ELEMENTARY,
     INT,
@@ -19,6 +20,8 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    OpenArray,
+    Reference,
     String,
     Struct,
     Subrange,
@@ -34,6 +37,7 @@ from softplc.syntax import (
     Literal,
     NamedSpec,
     PouDecl,
+    RefSpec,
     StructSpec,
     TypeDecl,
     TypeSpec,
@@ -143,6 +147,20 @@ class Declarations:
                     pou=pou,
                     decl=decl,
                 )
+                if decl.edge:
+                    self._edge(into, into[key])
+
+    @staticmethod
+    def _edge(into: dict[str, Variable], variable: Variable) -> None:
+        """Give an input with R_EDGE or F_EDGE its two helpers."""
+        helpers = [
+            Variable(
+                f"{variable.name}${what}", "VAR", BOOL, None, variable.at, variable.end, pou=variable.pou
+            )
+            for what in ("edge", "last")
+        ]
+        variable.edge, variable.last = helpers
+        into.update({each.name.casefold(): each for each in helpers})
 
     def _resolve_variables(self, variables: dict[str, Variable], pou: Pou | None) -> None:
         for variable in list(variables.values()):
@@ -177,6 +195,9 @@ class Declarations:
             spec.resolved, init = self._named(spec, pou)
         elif isinstance(spec, ArraySpec):
             spec.resolved = self._array(spec, pou)
+        elif isinstance(spec, RefSpec):
+            target, _ = self.resolve(spec.target, pou)
+            spec.resolved = Reference(target) if target is not None else None
         elif isinstance(spec, StructSpec):
             spec.resolved = self._struct(spec, "STRUCT", pou)
         elif isinstance(spec, EnumSpec):
@@ -289,6 +310,8 @@ class Declarations:
             if isinstance(first, int) and isinstance(last, int) and first <= last:
                 ranges.append((int(first), int(last)))
         element, _ = self.resolve(spec.element, pou)
+        if spec.rank and element is not None:
+            return OpenArray(element, spec.rank)
         if element is None or len(ranges) != len(spec.ranges):
             return None
         array = Array(element, tuple(ranges))

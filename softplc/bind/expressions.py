@@ -32,6 +32,8 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    OpenArray,
+    Reference,
     String,
     Struct,
     Subrange,
@@ -48,6 +50,7 @@ from softplc.syntax import (
     Binary,
     BitAccess,
     Call,
+    Deref,
     Direct,
     Expr,
     Index,
@@ -223,6 +226,9 @@ class Expressions:
         if isinstance(ref, EnumValue):
             node.value = ref.number
             return ref.type
+        if ref is None and node.name.upper() == "NULL":
+            node.value = 0
+            return Reference(None)
         return None
 
     def _variable(self, node: Name, variable: Variable) -> Type | None:
@@ -282,9 +288,15 @@ class Expressions:
         base = self.expr(node.base)
         for index in node.indices:
             self.value(index)
+        if isinstance(base, OpenArray):
+            return base.element if len(node.indices) == base.rank else None
         if not isinstance(base, Array) or len(node.indices) != len(base.ranges):
             return None
         return base.element
+
+    def _deref(self, node: Deref, expected: Type | None) -> Type | None:
+        base = self.expr(node.base)
+        return base.target if isinstance(base, Reference) else None
 
     # Operators -----------------------------------------------------------------------------------
 
@@ -359,7 +371,8 @@ class Expressions:
             return None
         kind = type_.kind if isinstance(type_, Elementary) else "other"
         if op in COMPARISONS:
-            return BOOL if comparable(type_) else None
+            ordered = op in ("=", "<>") or not isinstance(type_, Reference)
+            return BOOL if comparable(type_) and ordered else None
         if op in LOGIC:
             return type_ if kind in ("bool", "bits") else None
         if op == "MOD":
@@ -450,6 +463,9 @@ class Expressions:
             if isinstance(result, String) and isinstance(other, String):
                 result = max(result, other, key=lambda s: s.capacity)
                 continue
+            if isinstance(result, Reference) and result.target is None:
+                result = other if isinstance(other, Reference) else None
+                continue
             result = common(result, other)
         for literal in literals:
             result = self._adapt(literal, result)
@@ -483,7 +499,7 @@ class Expressions:
 
 
 def comparable(type_: Type) -> bool:
-    return isinstance(type_, Elementary | String | Enum)
+    return isinstance(type_, Elementary | String | Enum | Reference)
 
 
 _HANDLERS: dict[type, Callable[[Expressions, Any, Type | None], Type | None]] = {
@@ -494,6 +510,7 @@ _HANDLERS: dict[type, Callable[[Expressions, Any, Type | None], Type | None]] = 
     Member: Expressions._member,
     BitAccess: Expressions._bit,
     Index: Expressions._index,
+    Deref: Expressions._deref,
     Unary: Expressions._unary,
     Binary: Expressions._binary,
     Call: Expressions._call,

@@ -86,11 +86,11 @@ class Expressions:
             index = self.value(step.index)
             wide = self._to_i64(index, step.index.type)
             if step.low:
-                wide = self.add(f"sub i64 {wide}, {step.low}")
-            outside = self.add(f"icmp uge i64 {wide}, {step.count}")
+                wide = self.add(f"sub i64 {wide}, {self._size(step.low)}")
+            outside = self.add(f"icmp uge i64 {wide}, {self._size(step.count)}")
             self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line)
             if step.stride != 1:
-                wide = self.add(f"mul nuw nsw i64 {wide}, {step.stride}")
+                wide = self.add(f"mul nuw nsw i64 {wide}, {self._size(step.stride)}")
             base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {wide}")
         if offset:
             base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
@@ -107,7 +107,15 @@ class Expressions:
             return f"%slot{place.slot}"
         if place.pointer is None:
             raise AssertionError("pointer place without pointer")
+        if place.base == "ref":
+            offset = self.load(LINT, place.pointer)
+            self.fault_if(self.add(f"icmp eq i64 {offset}, 0"), Fault.NULL_REFERENCE, place.line)
+            start = self.add("ptrtoint ptr %img to i64")
+            return self.add(f"inttoptr i64 {self.add(f'add i64 {start}, {offset}')} to ptr")
         return self.add(f"load ptr, ptr {self.address(place.pointer)}, align 1")
+
+    def _size(self, size: int | ir.Expr) -> str:
+        return str(size) if isinstance(size, int) else self.value(size)
 
     def _to_i64(self, value: str, type_: Elementary) -> str:
         if type_.bits == 64 and type_ is not BOOL:
@@ -163,6 +171,9 @@ class Expressions:
             if expr not in self.known:
                 self.known[expr] = self.value(expr.arg)
             return self.known[expr]
+        if isinstance(expr, ir.AddressOf):
+            there = self.add(f"ptrtoint ptr {self.address(expr.place)} to i64")
+            return self.add(f"sub i64 {there}, {self.add('ptrtoint ptr %img to i64')}")
         if isinstance(expr, ir.Query):
             return self._query(expr)
         return self.load(LINT, ir.Place("image", NOW_NS))

@@ -31,6 +31,8 @@ def _written(node: object, size: int) -> tuple[ir.Place, int] | None:
 
 def _overlaps(written: ir.Place, length: int, place: ir.Place, size: int) -> bool:
     """Compare constant places; an element of an array is never a variable of its own."""
+    if written.base == "ref":
+        return True
     if written.base != place.base or written.slot != place.slot or written.steps:
         return False
     return written.offset < place.offset + size and place.offset < written.offset + length

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, Array, String, Struct, Subrange, Type
+from softplc.iectypes import BOOL, LINT, Array, OpenArray, String, Struct, Subrange, Type
+from softplc.layout import POINTER_SIZE
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
@@ -31,6 +32,14 @@ class Calls(Standard):
     def _yielded(self, node: Call, binding: Binding) -> ir.Expr:
         if node.rewritten is not None:
             return self.expr(node.rewritten)
+        if binding.referred is not None:
+            place = self.place(binding.referred)
+            if place is None:
+                raise LoweringError("REF of no place")
+            return ir.AddressOf(LINT, place)
+        if binding.bound is not None:
+            array, dimension, side = binding.bound
+            return convert(self.bounds(array, dimension)[side], machine(node.type))
         if binding.pou is not None:
             body, place = self.function_call(binding)
             type_ = machine(binding.pou.result.type if binding.pou.result else None)
@@ -101,6 +110,15 @@ class Calls(Standard):
         target = self.place(argument)
         if target is None:
             raise LoweringError("VAR_IN_OUT without variable")
+        here = frame.at(parameter.offset)
+        if isinstance(argument.type, OpenArray):
+            before.append(ir.Copy(here, self.descriptor(argument), argument.type.size))
+            return
+        if isinstance(parameter.type, OpenArray) and isinstance(argument.type, Array):
+            for number, limits in enumerate(argument.type.ranges):
+                for side, limit in enumerate(limits):
+                    at = here.at(POINTER_SIZE + 16 * number + 8 * side)
+                    before.append(ir.Store(at, ir.Const(LINT, limit), LINT))
         if target.bit >= 0:  # a packed bit has no address: copy in and out
             copy = self.slot(1)
             before.append(ir.Store(copy, ir.Load(BOOL, target), BOOL))

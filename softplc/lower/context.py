@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from softplc import ir
-from softplc.iectypes import Array, BlockType, Elementary, Struct, Type
-from softplc.layout import Layout, Sizes, parse_address, scalar_of
+from softplc.iectypes import LINT, Array, BlockType, Elementary, OpenArray, Struct, Type
+from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Variable
-from softplc.syntax import BitAccess, Direct, Expr, Index, Member, Name
+from softplc.syntax import BitAccess, Deref, Direct, Expr, Index, Member, Name
 
 PART_BYTES = {"B": 1, "W": 2, "D": 4}
 
@@ -25,7 +25,7 @@ class Context:
         layout: Layout,
         sizes: Sizes,
         sources: SourceSet,
-        pou: Pou,
+        pou: Pou | None,
         instance: Instance | None = None,
     ) -> None:
         self.project = project
@@ -50,6 +50,8 @@ class Context:
     def variable(self, variable: Variable) -> ir.Place:
         """Return the place of a variable as seen from this routine."""
         variable = variable.end_of_chain
+        if variable.edge is not None and variable.pou is self.pou:
+            variable = variable.edge
         pou = variable.pou
         if pou is None:
             return ir.Place("image", variable.offset, bit=variable.bit)
@@ -84,6 +86,11 @@ class Context:
             return base.at(node.number * PART_BYTES[node.size])
         if isinstance(node, Index):
             return self._index(node)
+        if isinstance(node, Deref):
+            reference = self.place(node.base)
+            if reference is None:
+                return None
+            return ir.Place("ref", 0, pointer=reference, line=self.line(node.at))
         return None
 
     def _member(self, node: Member) -> ir.Place | None:
@@ -105,6 +112,8 @@ class Context:
     def _index(self, node: Index) -> ir.Place | None:
         base = self.place(node.base)
         array = node.base.type
+        if base is not None and isinstance(array, OpenArray):
+            return self._open_index(node, base, array)
         if base is None or not isinstance(array, Array):
             return None
         stride = array.stride
@@ -121,9 +130,39 @@ class Context:
                 base = base.at(0, step)
         return base
 
+    def _open_index(self, node: Index, base: ir.Place, array: OpenArray) -> ir.Place:
+        bounds = [self.bounds(node.base, number) for number in range(array.rank)]
+        stride: int | ir.Expr = array.stride
+        strides: list[int | ir.Expr] = []
+        for low, high in reversed(bounds):
+            strides.append(stride)
+            factor = ir.Const(LINT, stride) if isinstance(stride, int) else stride
+            stride = ir.Op(LINT, "*", (factor, _count(low, high)))
+        for index, (low, high), size in zip(node.indices, bounds, reversed(strides), strict=True):
+            step = ir.Step(self.expr(index), low, _count(low, high), size, self.line(index.at))
+            base = base.at(0, step)
+        return base
+
+    def bounds(self, node: Expr, dimension: int) -> tuple[ir.Expr, ir.Expr]:
+        """Return the limits of one dimension of an ARRAY[*]."""
+        place = self.descriptor(node)
+        low, high = (place.at(POINTER_SIZE + 16 * dimension + each) for each in (0, 8))
+        return ir.Load(LINT, low), ir.Load(LINT, high)
+
+    def descriptor(self, node: Expr) -> ir.Place:
+        """Return where pointer and limits of an ARRAY[*] lie."""
+        place = self.place(node)
+        if place is None or place.pointer is None:
+            raise LoweringError("ARRAY[*] without parameter")
+        return place.pointer
+
     def expr(self, node: Expr, target: Type | None = None) -> ir.Expr:
         """Lower a scalar expression, converted to the target type where one is given."""
         raise NotImplementedError
+
+
+def _count(low: ir.Expr, high: ir.Expr) -> ir.Expr:
+    return ir.Op(LINT, "+", (ir.Op(LINT, "-", (high, low)), ir.Const(LINT, 1)))
 
 
 def machine(type_: Type | None) -> Elementary:

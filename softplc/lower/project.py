@@ -7,7 +7,7 @@ from softplc.layout import Layout, Sizes
 from softplc.lower.calls import routine_name
 from softplc.lower.statements import Statements
 from softplc.source import SourceSet
-from softplc.symbols import Instance, Pou, Project
+from softplc.symbols import Instance, Pou, Project, Task
 
 
 def task_symbol(index: int) -> str:
@@ -20,19 +20,22 @@ def lower(
     layout: Layout,
     sizes: Sizes,
     sources: SourceSet,
-    tasks: list[list[Instance]],
+    tasks: list[tuple[Task, list[Instance]]],
 ) -> ir.Module:
     """Lower everything the tasks reach."""
     module = ir.Module([])
     waiting: list[Pou] = []
-    for index, instances in enumerate(tasks):
+    for index, (task, instances) in enumerate(tasks):
         calls: list[ir.Stmt] = []
         for instance in instances:
             routine, reached = _program(project, layout, sizes, sources, instance)
             module.routines.append(routine)
             waiting += reached
             calls.append(ir.Call(routine.name, ir.Place("image", 0)))
-        module.routines.append(ir.Routine(task_symbol(index), calls, 0, exported=True))
+        entry = Statements(project, layout, sizes, sources, None)
+        if task.single is not None and task.last is not None:
+            calls = entry.on_rising_edge(task.single, entry.variable(task.last), calls)
+        module.routines.append(ir.Routine(task_symbol(index), calls, 0, entry.slots, exported=True))
     done: set[Pou] = set()
     while waiting:
         pou = waiting.pop()
@@ -40,7 +43,7 @@ def lower(
             continue
         done.add(pou)
         context = Statements(project, layout, sizes, sources, pou)
-        body = context.body(pou.decl.body)
+        body = [*context.edges(pou), *context.body(pou.decl.body)]
         module.routines.append(
             ir.Routine(
                 routine_name(pou),
@@ -60,7 +63,7 @@ def _program(
 ) -> tuple[ir.Routine, list[Pou]]:
     pou = instance.pou
     context = Statements(project, layout, sizes, sources, pou, instance)
-    body = context.body(pou.decl.body)
+    body = [*context.edges(pou), *context.body(pou.decl.body)]
     routine = ir.Routine(
         f"instance.{instance.name.casefold()}",
         body,

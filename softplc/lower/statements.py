@@ -7,7 +7,7 @@ from softplc.iectypes import BOOL
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
-from softplc.symbols import Variable
+from softplc.symbols import Pou, Variable
 from softplc.syntax import (
     Assign,
     Call,
@@ -36,6 +36,39 @@ class Statements(Expressions):
         for statement in statements:
             result += self.statement(statement)
         return result
+
+    def edges(self, pou: Pou) -> list[ir.Stmt]:
+        """Return what finds the edges of inputs with R_EDGE or F_EDGE, before the body."""
+        result: list[ir.Stmt] = []
+        for variable in pou.variables.values():
+            if variable.edge is None or variable.last is None or variable.decl is None:
+                continue
+            value = self.slot(1)
+            raw = ir.Place("self", variable.offset)
+            if pou.kind == "PROGRAM" and self.instance is not None:
+                offset, bit = self.layout.programs[self.instance][variable]
+                raw = ir.Place("image", offset, bit=bit)
+            now, last = ir.Load(BOOL, value), ir.Load(BOOL, self.variable(variable.last))
+            off = last if variable.decl.edge == "R_EDGE" else now
+            on = now if off is last else last
+            changed = ir.Op(BOOL, "AND", (on, ir.Op(BOOL, "NOT", (off,))))
+            result.append(ir.Store(value, ir.Load(BOOL, raw), BOOL))
+            result.append(ir.Store(self.variable(variable.edge), changed, BOOL))
+            result.append(ir.Store(self.variable(variable.last), now, BOOL))
+        return result
+
+    def on_rising_edge(self, trigger: Expr, last: ir.Place, body: list[ir.Stmt]) -> list[ir.Stmt]:
+        """Run statements where a trigger has become TRUE since the last scan."""
+        value = self.slot(1)
+        now, before = ir.Load(BOOL, value), ir.Load(BOOL, last)
+        rises = self.slot(1)
+        edge = ir.Op(BOOL, "AND", (now, ir.Op(BOOL, "NOT", (before,))))
+        return [
+            ir.Store(value, self.expr(trigger, BOOL), BOOL),
+            ir.Store(rises, edge, BOOL),
+            ir.Store(last, now, BOOL),
+            ir.If(ir.Load(BOOL, rises), body, []),
+        ]
 
     def statement(self, node: Statement) -> list[ir.Stmt]:
         if isinstance(node, Assign):
@@ -102,7 +135,7 @@ class Statements(Expressions):
             self.body(node.body),
             self.line(node.at),
             limits_of(type_),
-            _is_private(node.variable),
+            _is_private(node.variable) and not self.project.references,
         )
 
 

@@ -18,6 +18,7 @@ from softplc.syntax import (
     InstanceDecl,
     NamedSpec,
     PouDecl,
+    RefSpec,
     ResourceDecl,
     StructInit,
     StructSpec,
@@ -115,6 +116,10 @@ class Declarations(Statements):
             result = self._struct()
         elif token.kind == "op" and token.text == "(":
             result = self._enum("")
+        elif token.kind == "id" and token.key == "REF_TO":
+            self.advance()
+            target = self.spec()
+            result = RefSpec(token.at, target.end, target)
         else:
             result = self._named()
         self.leave()
@@ -162,16 +167,22 @@ class Declarations(Statements):
         at = self.advance().at
         self.expect_op("[")
         ranges: list[tuple[Expr, Expr]] = []
+        rank = 0
         while True:
-            low = self.expression()
-            self.expect_op("..")
-            ranges.append((low, self.expression()))
+            if self.take_op("*"):
+                rank += 1
+            else:
+                low = self.expression()
+                self.expect_op("..")
+                ranges.append((low, self.expression()))
             if not self.take_op(","):
                 break
+        if rank and ranges:
+            raise self.fail("* in every dimension")
         self.expect_op("]")
         self.expect_keyword("OF")
         element = self.spec()
-        return ArraySpec(at, element.end, ranges, element)
+        return ArraySpec(at, element.end, ranges, element, rank)
 
     def _struct(self) -> TypeSpec:
         at = self.advance().at
@@ -287,9 +298,10 @@ class Declarations(Statements):
             self.advance()
         self.expect_op(":")
         spec = self.spec()
+        edge = self.advance().key if self.token.key in ("R_EDGE", "F_EDGE") else ""
         init = self.initialiser() if self.take_op(":=") else None
         self.semicolon()
-        return [VarDecl(n.at, n.end, n.text, spec, init, address, address_at) for n in names]
+        return [VarDecl(n.at, n.end, n.text, spec, init, address, address_at, edge) for n in names]
 
     def _variable_name(self) -> Token:
         """Take a name; a keyword that stands clearly for one is told once and then is one."""

@@ -13,6 +13,7 @@ from softplc.syntax import (
     Binary,
     BitAccess,
     Call,
+    Deref,
     Direct,
     Expr,
     Index,
@@ -104,6 +105,8 @@ class Expressions(Cursor):
                     indices.append(self.expression())
                 end = self.expect_op("]").end
                 expr = Index(expr.at, end, expr, indices)
+            elif text == "^":
+                expr = Deref(expr.at, self.advance().end, expr)
             elif text == "(" and isinstance(expr, Name | Member | Index):
                 arguments = self.arguments()
                 expr = Call(expr.at, self.previous_end, expr, arguments)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Array, in_class
+from softplc.iectypes import Array, OpenArray, in_class
 from softplc.rules.context import Context
 from softplc.syntax import BitAccess, Index
 
@@ -28,6 +28,11 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
             yield context.error(
                 "ST3005", message, node, "parts exist of BYTE, WORD, DWORD, LWORD and integers"
             )
+        return
+    if isinstance(base, OpenArray):
+        if len(node.indices) != base.rank:
+            message = f"{len(node.indices)} indices for {base.rank} dimensions"
+            yield context.error("ST3005", message, node, f"the type is {base}")
         return
     if not isinstance(base, Array):
         yield context.error("ST3005", f"{base} is no array", node, "remove the index")

@@ -1,4 +1,4 @@
-"""ST2043: a task has a constant positive INTERVAL and a PRIORITY from 0; SINGLE is not supported.
+"""ST2043: a task has a constant positive INTERVAL or a BOOL as SINGLE, and a PRIORITY from 0.
 
 Accepted: CONFIGURATION C RESOURCE R ON PLC TASK t(INTERVAL := T#10ms, PRIORITY := 0); END_RESOURCE
     END_CONFIGURATION
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import LTIME, TIME, in_class
+from softplc.iectypes import BOOL, LTIME, TIME, in_class
 from softplc.rules.context import Context
 from softplc.syntax import TaskDecl
 
@@ -32,7 +32,11 @@ def check(task: TaskDecl, context: Context) -> Iterator[Diagnostic]:
         if not in_class(priority.type, "ANY_INT") or not isinstance(number, int) or number < 0:
             message = f"the PRIORITY of {task.name} must be a constant whole number from 0"
             yield context.error("ST2043", message, priority, "0 is the highest priority")
-    if task.single is not None and task.single.value is not False:
+    if task.single is None:
+        return
+    if task.single.type is not BOOL:
+        yield context.error("ST2043", f"the SINGLE of {task.name} must be a BOOL variable", task.single)
+    elif interval is not None and task.single.value is not False:
         yield context.error(
-            "ST2043", "tasks started by SINGLE are not supported", task.single, "use INTERVAL"
+            "ST2043", f"{task.name} has both INTERVAL and SINGLE", task.single, "use one of them"
         )

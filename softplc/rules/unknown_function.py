@@ -24,7 +24,14 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     binding = node.binding
     if node.rewritten is not None:
         return
-    if binding is not None and (binding.pou or binding.function or binding.conversion or binding.problems):
+    if binding is not None and (
+        binding.pou
+        or binding.function
+        or binding.conversion
+        or binding.referred
+        or binding.bound
+        or binding.problems
+    ):
         return
     callee = node.callee
     if not isinstance(callee, Name):

@@ -28,6 +28,6 @@ def check(node: Name, context: Context) -> Iterator[Diagnostic]:
         }[kind]
         what = kind.lower().replace("_", " ")
         yield context.error("ST2003", f"{node.name} is a {what}, not a variable", node, remedy)
-    elif node.ref is None:
+    elif node.ref is None and node.type is None:
         remedy = did_you_mean(node.name, context.scope.names()) or f"declare {node.name} in a VAR block"
         yield context.error("ST2003", f"there is no variable {node.name}", node, remedy)

@@ -36,6 +36,7 @@ from softplc.syntax import (
     CallStatement,
     Case,
     Continue,
+    Deref,
     EnumSpec,
     Exit,
     Expr,
@@ -113,6 +114,8 @@ class Walk:
                 self.show(resource)
                 for task in resource.tasks:
                     self.show(task)
+                    if task.single is not None:
+                        self.expr(task.single)
                 for instance in resource.instances:
                     self.show(instance)
                     self._instance(instance.type_name, instance.arguments)
@@ -298,7 +301,9 @@ class Walk:
                 self.expr(node.base)
                 for index in node.indices:
                     self.expr(index)
-            elif isinstance(node, BitAccess) or (isinstance(node, Member) and not self._names_type(node)):
+            elif isinstance(node, BitAccess | Deref) or (
+                isinstance(node, Member) and not self._names_type(node)
+            ):
                 self.expr(node.base)
             self.show(node)
         if node.type is None:
