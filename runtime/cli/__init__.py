@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from runtime.errors import ConfigError, PlantError
@@ -99,8 +100,9 @@ def main() -> None:
         if "runtime.kernel" in sys.modules:
             # All that a kernel held is closed by now: spare the seconds in which the interpreter looks
             # through every object of its libraries once more.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(AttributeError, OSError):  # it may be closed
+                    stream.flush()
             os._exit(exc.code if isinstance(exc.code, int) else int(exc.code is not None))
         raise
 
