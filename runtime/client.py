@@ -199,6 +199,75 @@ class JournalPage(Struct, frozen=True):
     entries: tuple[JournalEntry, ...]
 
 
+class OperatorLoad(Struct, frozen=True):
+    """What the alarms of one area asked of its operator; the area is empty where none is given."""
+
+    area: str
+    announced: int
+    last_10min: int
+    average_10min: float
+    peak_10min: int
+    flood_percent: float
+
+
+class AlarmFlood(Struct, frozen=True):
+    """More than 10 alarms within 10 minutes, until fewer than 5 are; `ended_ns` is null while it lasts."""
+
+    area: str
+    first: str
+    began_ns: int
+    count: int
+    ended_ns: int | None
+
+
+class AlarmShare(Struct, frozen=True):
+    alarm: str
+    count: int
+    percent: float
+
+
+class AlarmCount(Struct, frozen=True):
+    alarm: str
+    count: int
+
+
+class StaleAlarm(Struct, frozen=True):
+    alarm: str
+    since_ns: int
+
+
+class PriorityShare(Struct, frozen=True):
+    """How many announced alarms were of a priority, beside what ISA-18.2 aims at; critical counts as high."""
+
+    priority: str
+    count: int
+    percent: float
+    target_percent: float
+
+
+class AlarmFigures(Struct, frozen=True):
+    """How the alarm system does over a span of time, after ISA-18.2.
+
+    Attributes:
+        standing: alarms that the operator sees in alarm now.
+        chattering: most announcements within a minute, of those with three or more.
+        fleeting: how often an alarm was gone within 10 s.
+        stale: alarms that have stood for more than 24 h.
+    """
+
+    start_ns: int
+    end_ns: int
+    announced: int
+    standing: int
+    operators: tuple[OperatorLoad, ...]
+    floods: tuple[AlarmFlood, ...]
+    top: tuple[AlarmShare, ...]
+    chattering: tuple[AlarmCount, ...]
+    fleeting: tuple[AlarmCount, ...]
+    stale: tuple[StaleAlarm, ...]
+    priorities: tuple[PriorityShare, ...]
+
+
 class AuditEntry(Struct, frozen=True):
     """One attempt to do something, and what came of it."""
 
@@ -528,6 +597,10 @@ class PlantClient:
     async def alarm_journal(self, limit: int = 100, before: int | None = None) -> tuple[JournalEntry, ...]:
         """Return transitions of alarms, newest first."""
         return (await self._get("/alarms/journal", JournalPage, limit=limit, before=before)).entries
+
+    async def alarm_figures(self, hours: float = 8.0) -> AlarmFigures:
+        """Return how the alarm system did over the last hours."""
+        return await self._get("/alarms/figures", AlarmFigures, hours=hours)
 
     async def audit(self, limit: int = 100, before: int | None = None) -> tuple[AuditEntry, ...]:
         """Return what was attempted, newest first."""

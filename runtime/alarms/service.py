@@ -9,16 +9,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.alarms.engine import AlarmEngine
+from runtime.alarms.load import Load
 from runtime.alarms.model import Alarm, Transition
+from runtime.alarms.performance import performance
 from runtime.alarms.rates import NEVER
 from runtime.alarms.tags import TAGS
 from runtime.config import AlarmConfig, TagList
-from runtime.contract import Actor, Batch, Event, Port
+from runtime.contract import Actor, Batch, Event, Port, Value
 from runtime.errors import StoreError, WriteRejectedError
-from runtime.journal import AlarmLogEntry, Journal, alarm_rows
+from runtime.journal import AlarmLogEntry, Journal, alarm_moves, alarm_rows
 
 log = logging.getLogger(__name__)
 RETRY_S = 1.0
+LOAD_S = 5.0
+REMEMBERED_NS = 24 * 3600 * 1_000_000_000  # how far back a flood that lasts is looked for at start
 BACKLOG = 100_000  # transitions that wait for a disk that is full; the oldest go first
 
 
@@ -35,12 +39,14 @@ class AlarmService:
 
     def __init__(self, configs: Sequence[AlarmConfig], tags: TagList, journal: Journal) -> None:
         self.engine = AlarmEngine(configs, tags)
+        self._configs = configs
         self._journal = journal
         self._order = asyncio.Lock()  # state and journal move together, one transition after the other
         self._backlog: deque[AlarmLogEntry] = deque()
         self._lost = 0
         self._timer_ns = NEVER
-        self._told: tuple[int, ...] = ()
+        self._told: tuple[Value, ...] = ()
+        self._load = Load(configs)
         self._port: Port | None = None
         self._group: asyncio.TaskGroup | None = None
 
@@ -56,6 +62,9 @@ class AlarmService:
             if not self._backlog:
                 for alarm in self.engine.restore(await self._journal.read(alarm_rows)):
                     self._emit(port, "alarm.restored", alarm)
+                now_ns = port.clock.now_ns()
+                self._load = Load(self._configs)
+                self._load.take(await self._journal.read(alarm_moves, now_ns - REMEMBERED_NS, now_ns))
             self._count(port)
         self._timer_ns = NEVER
         async with asyncio.TaskGroup() as group:
@@ -65,6 +74,7 @@ class AlarmService:
             else:
                 port.health(True)
             self._schedule(port)
+            group.create_task(self._follow_load(port))
             async for batch in changes:
                 await self._take(port, batch)
 
@@ -107,6 +117,24 @@ class AlarmService:
             self._tell(port, [moved])
         self._schedule(port)
         return moved.alarm.as_dict()
+
+    async def figures(self, span_ns: int) -> dict[str, Any]:
+        """Return the figures of the time until now with the fields of `runtime.client.AlarmFigures`.
+
+        Raises:
+            StoreError: the journal cannot be read.
+        """
+        end_ns = self._journal.clock.now_ns() + 1
+        alarms = self.engine.alarms()
+        moves = await self._journal.read(alarm_moves, end_ns - span_ns, end_ns)
+        return await asyncio.to_thread(performance, moves, alarms, end_ns - span_ns, end_ns)
+
+    async def _follow_load(self, port: Port) -> None:
+        """Tell the load as tags: it falls by time alone."""
+        while True:
+            await port.clock.sleep(LOAD_S)
+            async with self._order:
+                self._count(port)
 
     async def _take(self, port: Port, batch: Batch | None) -> None:
         async with self._order:
@@ -163,6 +191,8 @@ class AlarmService:
     def _tell(self, port: Port, moved: Sequence[Transition]) -> None:
         for each in moved:
             self._emit(port, f"alarm.{each.trigger.value}", each.alarm)
+            if each.announced:
+                self._load.add(each.at_ns, each.alarm.name)
         self._count(port)
 
     def _emit(self, port: Port, kind: str, alarm: Alarm) -> None:
@@ -170,11 +200,14 @@ class AlarmService:
         port.emit(Event(kind, self.name, port.clock.now_ns(), text, {"alarm": alarm.as_dict()}))
 
     def _count(self, port: Port) -> None:
-        counts = tuple(self.engine.counts)
-        if counts != self._told:
-            self._told = counts
+        now_ns = port.clock.now_ns()
+        values: tuple[Value, ...] = (*self.engine.counts, *self._load.figures(self.engine.alarms(), now_ns))
+        if values != self._told:
+            self._told = values
             ids = [port.tags[tag.path].id for tag in TAGS]
-            port.submit(Batch.of(ids, counts, port.clock.now_ns()))
+            raws = [tag.data_type.encode(value) for tag, value in zip(TAGS, values, strict=True)]
+            texts = {row: value for row, value in enumerate(values) if isinstance(value, str)}
+            port.submit(Batch.of(ids, raws, now_ns, text=texts))
 
 
 def _entry(moved: Transition) -> AlarmLogEntry:

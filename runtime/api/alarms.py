@@ -14,11 +14,13 @@ from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import Comment
-from runtime.client import AlarmList, AlarmView, JournalEntry, JournalPage
+from runtime.client import AlarmFigures, AlarmList, AlarmView, JournalEntry, JournalPage
+from runtime.clock import SECOND_NS
 from runtime.contract import Actor
 from runtime.errors import WriteRejectedError
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
+Hours = Annotated[float, Query(gt=0, le=31 * 24, description="how far back")]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
 
 
@@ -75,6 +77,12 @@ def router(services: Services) -> APIRouter:
         """Return what happened to the alarms."""
         rows = await services.journal.alarm_log(limit, before)
         return Json(JournalPage(msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True)))
+
+    @routes.get("/alarms/figures", **answers(AlarmFigures, "How the alarm system does."))
+    async def figures(hours: Hours = 8.0) -> Json:
+        """Return load, floods, nuisance alarms and the mix of priorities over the last hours."""
+        found = await services.alarms.figures(round(hours * 3600 * SECOND_NS))
+        return Json(msgspec.convert(found, AlarmFigures))
 
     @routes.post("/alarms/{name}/acknowledge", **answers(AlarmView, "The alarm, acknowledged on disk."))
     async def acknowledge(name: str, actor: Caller, body: AcknowledgeRequest | None = None) -> Json:

@@ -22,6 +22,7 @@ _STRUCTS = (
     client.TrendList,
     client.AlarmList,
     client.JournalPage,
+    client.AlarmFigures,
     client.AuditPage,
     client.ComponentList,
     client.Health,

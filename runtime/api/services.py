@@ -42,6 +42,10 @@ class Alarms(Protocol):
         """
         ...
 
+    async def figures(self, span_ns: int) -> Mapping[str, Any]:
+        """Return the fields of `runtime.client.AlarmFigures` over the time until now."""
+        ...
+
 
 class Supervisor(Protocol):
     """The components."""

@@ -1,4 +1,4 @@
-"""`ironworks alarms`: list, commands on alarms, journal."""
+"""`ironworks alarms`: list, commands on alarms, journal, figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
 
 if TYPE_CHECKING:
-    from runtime.client import AlarmView, PlantClient
+    from runtime.client import AlarmFigures, AlarmView, PlantClient
 
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]
 
@@ -131,6 +131,47 @@ def journal(
         for each in entries
     ]
     print_table(("time", "alarm", "transition", "state", "value", "by", "comment"), rows)
+
+
+@app.command()
+def figures(
+    hours: Annotated[float, typer.Option(min=0.01, max=744, help="How far back.")] = 8.0,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell how the alarm system does: load of each operator, floods, nuisance alarms, priorities."""
+    found: AlarmFigures = ask(plant, lambda client: client.alarm_figures(hours))
+    if json:
+        print_json(found)
+        return
+    print(f"{found.announced} alarms announced in {hours:g} h, {found.standing} standing now")
+    loads = [
+        (
+            each.area or "-",
+            str(each.announced),
+            f"{each.average_10min:.1f}",
+            str(each.peak_10min),
+            f"{each.flood_percent:.1f}",
+        )
+        for each in found.operators
+    ]
+    print_table(("area", "announced", "per 10 min", "peak 10 min", "% in flood"), loads)
+    mix = [
+        (each.priority, str(each.count), f"{each.percent:.0f}", f"{each.target_percent:.0f}")
+        for each in found.priorities
+    ]
+    print_table(("priority", "announced", "%", "% aimed at"), mix)
+    for flood in found.floods:
+        end = "still on" if flood.ended_ns is None else f"until {show_time(flood.ended_ns)}"
+        print(f"flood from {show_time(flood.began_ns)} {end}: {flood.count} alarms, first {flood.first}")
+    for share in found.top:
+        print(f"often: {share.alarm} {share.count} times ({share.percent:.0f} %)")
+    for chatters in found.chattering:
+        print(f"chattering: {chatters.alarm} {chatters.count} times in a minute")
+    for flees in found.fleeting:
+        print(f"fleeting: {flees.alarm} {flees.count} times gone within 10 s")
+    for old in found.stale:
+        print(f"stale: {old.alarm} since {show_time(old.since_ns)}")
 
 
 def _command(plant: str | None, json: bool, work: Callable[[PlantClient], Awaitable[AlarmView]]) -> None:

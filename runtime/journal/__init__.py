@@ -1,21 +1,25 @@
 """The journal: audit, alarms and operator values in SQLite; what it confirmed outlives a kill."""
 
-from runtime.journal.alarmlog import AlarmLogEntry, AlarmRow, alarm_log, alarm_log_between, alarm_rows
+from runtime.journal.alarmlog import AlarmLogEntry, AlarmMove, AlarmRow, alarm_log, alarm_moves, alarm_rows
 from runtime.journal.audit import AuditEntry, AuditRow, audit_log
+from runtime.journal.chain import ChainReport, verify_audit
 from runtime.journal.store import Journal, Record
 from runtime.journal.values import OperatorValue, operator_values
 
 __all__ = [
     "AlarmLogEntry",
+    "AlarmMove",
     "AlarmRow",
     "AuditEntry",
     "AuditRow",
+    "ChainReport",
     "Journal",
     "OperatorValue",
     "Record",
     "alarm_log",
-    "alarm_log_between",
+    "alarm_moves",
     "alarm_rows",
     "audit_log",
     "operator_values",
+    "verify_audit",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime.contract import Value
 from runtime.journal.schema import parsed, to_json
@@ -117,11 +117,23 @@ def alarm_log(
     return [_entry(row) for row in rows]
 
 
-def alarm_log_between(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> list[AlarmLogEntry]:
+class AlarmMove(NamedTuple):
+    """A transition as the figures need it."""
+
+    at_ns: int
+    alarm: str
+    transition: str
+    announced: bool
+
+
+def alarm_moves(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> list[AlarmMove]:
     """Return the transitions of a span of time, oldest first."""
-    query = f"{_LOG} WHERE at_ns >= ? AND at_ns < ? ORDER BY at_ns, seq"
-    rows = connection.execute(query, (start_ns, end_ns))
-    return [_entry(row) for row in rows]
+    rows = connection.execute(
+        "SELECT at_ns, alarm, transition, announced FROM alarm_journal"
+        " WHERE at_ns >= ? AND at_ns < ? ORDER BY at_ns, seq",
+        (start_ns, end_ns),
+    )
+    return [AlarmMove(*row[:3], bool(row[3])) for row in rows]
 
 
 _LOG = "SELECT seq, at_ns, alarm, transition, state, actor, comment, value, announced FROM alarm_journal"

@@ -248,6 +248,8 @@ def test_alarms_are_shelved_shown_and_taken_out_of_service(desk: Any) -> None:
             assert not (await client.in_service("tank.high")).hidden
             with pytest.raises(WriteRejectedError, match="not latched"):
                 await client.reset_alarm("tank.high")
+            figures = await client.alarm_figures(1.0)
+            assert (figures.announced, figures.standing, figures.top[0].alarm) == (3, 1, "tank.high")
             newest = (await client.alarm_journal(1))[0]
             assert (newest.transition, newest.announced) == ("in_service", True)
 

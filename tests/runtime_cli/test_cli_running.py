@@ -98,6 +98,8 @@ def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
     assert "out of service by" in ironworks("alarms", "out-of-service", "tank.high", "-r", "away").stdout
     ironworks("alarms", "in-service", "tank.high")
     assert "no hidden alarms" in ironworks("alarms", "list", "--hidden").stdout
+    assert _json(ironworks("alarms", "figures", "--json"))["announced"] >= 0
+    assert "% in flood" in ironworks("alarms", "figures", "--hours", "1").stdout
     for wrong in (("reset", "tank.high"), ("shelve", "tank.high", "-r", "x", "--for", "soon")):
         assert isinstance(ironworks("alarms", *wrong).exception, PlantError)
 
