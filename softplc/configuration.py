@@ -36,6 +36,8 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
                 for argument in each.arguments:
                     if argument.value is not None and argument.value.value is not None:
                         instance.inputs.append((argument.name.casefold(), argument.value.value))
+                    elif argument.value is not None:
+                        instance.arguments.append(argument)
                 tasks.get(each.task.casefold(), loose).append(instance)
     if loose:
         found.append((Task("default", 0, LOWEST_PRIORITY, 0), loose))

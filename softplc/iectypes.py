@@ -127,10 +127,11 @@ class Subrange(Type):
 
 @dataclass(frozen=True, eq=False)
 class Array(Type):
-    """An array, row-major; each range is low, high, both included."""
+    """An array, row-major; each range is low, high, both included; `init` is the element type's own."""
 
     element: Type
     ranges: tuple[tuple[int, int], ...]
+    init: Init | None = None
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -185,8 +185,9 @@ class Sizes:
         if isinstance(type_, Subrange):
             return struct.pack(format_of(type_.base), type_.low)
         if isinstance(type_, Array):
-            element = self.initial(type_.element).ljust(type_.stride, b"\0")
-            return element * type_.count
+            element = bytearray(type_.stride)
+            self.write(element, 0, type_.element, type_.init)
+            return bytes(element) * type_.count
         data = bytearray(type_.size)
         if isinstance(type_, Struct):
             for member in type_.fields.values():
@@ -247,7 +248,7 @@ class Sizes:
                 continue
             times = min(times, type_.count - index)
             at = offset + index * type_.stride
-            self.write(data, at, type_.element, value)
+            self.write(data, at, type_.element, type_.init if value is None else value)
             one = bytes(data[at : at + type_.element.size]).ljust(type_.stride, b"\0")
             data[at : at + times * type_.stride] = one * times
             index += times

@@ -60,7 +60,7 @@ class Shapes:
 
 
 def _is_shown(name: str, type_: Type) -> bool:
-    """Tell whether a variable can be seen from outside; references cannot, as they only mean something inside."""
+    """Tell whether a variable can be seen from outside: references mean nothing there."""
     while isinstance(type_, Array):
         type_ = type_.element
     return not is_hidden(name) and not isinstance(type_, Reference)

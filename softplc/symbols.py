@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Alias, BlockType, Enum, Type
-from softplc.syntax import ConfigurationDecl, Expr, Init, PouDecl, Scalar, TaskDecl, TypeDecl, VarDecl
+from softplc.syntax import (
+    Argument,
+    ConfigurationDecl,
+    Expr,
+    Init,
+    PouDecl,
+    Scalar,
+    TaskDecl,
+    TypeDecl,
+    VarDecl,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +112,10 @@ class Task:
 
 @dataclass(slots=True, eq=False)
 class Instance:
-    """A program instance, and the task it runs in ("" for every scan)."""
+    """A program instance, and the task it runs in ("" for every scan).
+
+    `inputs` are constants, `arguments` what is copied before and after each run.
+    """
 
     name: str
     pou: Pou
@@ -110,6 +123,7 @@ class Instance:
     at: int
     variables: dict[str, Variable] = field(default_factory=dict)
     inputs: list[tuple[str, Scalar]] = field(default_factory=list)
+    arguments: list[Argument] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

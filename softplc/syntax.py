@@ -195,7 +195,10 @@ class EnumSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class VarDecl(Node):
-    """One variable, `edge` R_EDGE, F_EDGE or none; a list `a, b : INT` becomes several that share type and initialiser."""
+    """One variable; a list `a, b : INT` becomes several that share type and initialiser.
+
+    `edge` is R_EDGE, F_EDGE or empty.
+    """
 
     name: str
     spec: TypeSpec

@@ -63,7 +63,9 @@ def _configuration(declarations: Declarations) -> None:
                 pou = declarations.project.pous.get(instance.type_name.casefold())
                 for argument in instance.arguments:
                     variable = pou.variables.get(argument.name.casefold()) if pou else None
-                    if argument.value is not None:
+                    if argument.value is not None and argument.output:
+                        typer.expr(argument.value)
+                    elif argument.value is not None:
                         typer.value(argument.value, variable.type if variable else None)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
 BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
-WITH_STRINGS = ("MOVE", "SEL", "MUX")
+WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
 _BCD = re.compile(
     r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
     r"|(?:(USINT|UINT|UDINT|ULINT)_)?TO_BCD_(BYTE|WORD|DWORD|LWORD)"

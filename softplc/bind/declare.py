@@ -88,7 +88,6 @@ class Declarations:
         for pou in pous:
             if pou is not None:
                 self._declare_pou(pou)
-        self._bind_externals()
         return self.project
 
     # Names ---------------------------------------------------------------------------------------
@@ -147,6 +146,8 @@ class Declarations:
                     pou=pou,
                     decl=decl,
                 )
+                if block.section == "VAR_EXTERNAL":
+                    into[key].target = self.project.globals.get(key)
                 if decl.edge:
                     self._edge(into, into[key])
 
@@ -174,11 +175,6 @@ class Declarations:
                 block = block.element
             if isinstance(block, BlockType) and pou is not None:
                 pou.uses.add(block.pou)
-
-    def _bind_externals(self) -> None:
-        for pou in self.project.pous.values():
-            for variable in pou.parameters("VAR_EXTERNAL"):
-                variable.target = self.project.globals.get(variable.name.casefold())
 
     # Types ---------------------------------------------------------------------------------------
 
@@ -309,12 +305,12 @@ class Declarations:
             first, last = low.value, high.value
             if isinstance(first, int) and isinstance(last, int) and first <= last:
                 ranges.append((int(first), int(last)))
-        element, _ = self.resolve(spec.element, pou)
+        element, init = self.resolve(spec.element, pou)
         if spec.rank and element is not None:
             return OpenArray(element, spec.rank)
         if element is None or len(ranges) != len(spec.ranges):
             return None
-        array = Array(element, tuple(ranges))
+        array = Array(element, tuple(ranges), init)
         return array if array.size <= MAX_IMAGE_BYTES else None
 
     def _struct(self, spec: StructSpec, name: str, pou: Pou | None) -> Type | None:

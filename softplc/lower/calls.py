@@ -96,7 +96,7 @@ class Calls(Standard):
         routine = routine_name(pou)
         body = [*before, ir.Call(routine, frame), *after]
         for parameter, argument, negated in binding.outputs:
-            body += self._output(parameter, argument, negated, frame)
+            body += self.output(parameter, argument, negated, frame.at(parameter.offset))
         return body
 
     def _in_out(
@@ -126,8 +126,8 @@ class Calls(Standard):
             target = copy
         before.append(ir.StorePointer(frame.at(parameter.offset), target))
 
-    def _output(self, parameter: Variable, argument: Expr, negated: bool, frame: ir.Place) -> list[ir.Stmt]:
-        source = frame.at(parameter.offset)
+    def output(self, parameter: Variable, argument: Expr, negated: bool, source: ir.Place) -> list[ir.Stmt]:
+        """Copy an output to its target."""
         target = self.place(argument)
         if target is None or parameter.type is None or argument.type is None:
             raise LoweringError("output without target")

@@ -26,13 +26,15 @@ def lower(
     module = ir.Module([])
     waiting: list[Pou] = []
     for index, (task, instances) in enumerate(tasks):
+        entry = Statements(project, layout, sizes, sources, None)
         calls: list[ir.Stmt] = []
         for instance in instances:
             routine, reached = _program(project, layout, sizes, sources, instance)
             module.routines.append(routine)
             waiting += reached
-            calls.append(ir.Call(routine.name, ir.Place("image", 0)))
-        entry = Statements(project, layout, sizes, sources, None)
+            before, after = entry.bindings(instance)
+            calls += [*before, ir.Call(routine.name, ir.Place("image", 0)), *after]
+        waiting += sorted(entry.calls, key=lambda each: each.name)
         if task.single is not None and task.last is not None:
             calls = entry.on_rising_edge(task.single, entry.variable(task.last), calls)
         module.routines.append(ir.Routine(task_symbol(index), calls, 0, entry.slots, exported=True))

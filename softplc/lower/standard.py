@@ -16,7 +16,6 @@ from softplc.iectypes import (
     LINT,
     LREAL,
     LTIME,
-    LWORD,
     ULINT,
     Elementary,
     Enum,
@@ -130,8 +129,18 @@ class Standard(Strings):
         if target is BOOL:
             return ir.Query(BOOL, "to_bool", (text,))
         if target.kind == "int":
-            return convert(ir.Query(LINT, "to_int", (text,)), target)
-        return convert(convert(ir.Query(ULINT, "to_uint", (text,)), LWORD), target)
+            return _saturated(ir.Query(LINT, "to_int", (text,)), target)
+        return _saturated(ir.Query(ULINT, "to_uint", (text,)), target)
+
+
+def _saturated(value: ir.Expr, target: Elementary) -> ir.Expr:
+    """Keep a number that was read within the limits of its type."""
+    low, high = target.limits
+    if target.size < value.type.size:
+        value = ir.Op(value.type, "MIN", (value, ir.Const(value.type, high)))
+        if value.type.signed:
+            value = ir.Op(value.type, "MAX", (value, ir.Const(value.type, low)))
+    return convert(value, target)
 
 
 def _all(conditions: list[ir.Expr]) -> ir.Expr:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from softplc import ir
-from softplc.iectypes import BOOL
+from softplc.iectypes import BOOL, DINT, String
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
-from softplc.symbols import Pou, Variable
+from softplc.symbols import Instance, Pou, Variable
 from softplc.syntax import (
     Assign,
     Call,
@@ -57,6 +57,22 @@ class Statements(Expressions):
             result.append(ir.Store(self.variable(variable.last), now, BOOL))
         return result
 
+    def bindings(self, instance: Instance) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
+        """Return what copies the inputs of a program before it runs, and its outputs after."""
+        before: list[ir.Stmt] = []
+        after: list[ir.Stmt] = []
+        for argument in instance.arguments:
+            variable = instance.pou.variables[argument.name.casefold()]
+            offset, bit = self.layout.programs[instance][variable]
+            place = ir.Place("image", offset, bit=bit)
+            if argument.value is None:
+                continue
+            if argument.output:
+                after += self.output(variable, argument.value, argument.negated, place)
+            else:
+                before += self.assign(place, variable.type, argument.value)
+        return before, after
+
     def on_rising_edge(self, trigger: Expr, last: ir.Place, body: list[ir.Stmt]) -> list[ir.Stmt]:
         """Run statements where a trigger has become TRUE since the last scan."""
         value = self.slot(1)
@@ -81,7 +97,7 @@ class Statements(Expressions):
         if isinstance(node, If):
             return self._if(node)
         if isinstance(node, Case):
-            return [self._case(node)]
+            return self._case_text(node) if isinstance(node.selector.type, String) else [self._case(node)]
         if isinstance(node, For):
             return [self._for(node)]
         if isinstance(node, While):
@@ -116,6 +132,19 @@ class Statements(Expressions):
             ranges = [(_whole(low.value), _whole(high.value)) for low, high in branch.labels]
             branches.append((ranges, self.body(branch.body)))
         return ir.Switch(self.expr(node.selector), branches, self.body(node.otherwise))
+
+    def _case_text(self, node: Case) -> list[ir.Stmt]:
+        selector = self.kept_text(node.selector)
+        before, selector.body = selector.body, []
+        result = self.body(node.otherwise)
+        for branch in reversed(node.branches):
+            found: ir.Expr = ir.Const(BOOL, False)
+            for label, _ in branch.labels:
+                order = ir.Query(DINT, "compare", (selector, self.text(label)))
+                same = ir.Op(BOOL, "=", (order, ir.Const(DINT, 0)))
+                found = same if isinstance(found, ir.Const) else ir.Op(BOOL, "OR", (found, same))
+            result = [ir.If(found, self.body(branch.body), result)]
+        return [*before, *result]
 
     def _for(self, node: For) -> ir.Stmt:
         place = self.place(node.variable)

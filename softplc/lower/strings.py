@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, INT, LINT, REAL, ULINT, Elementary, Enum, String, base_of
+from softplc.iectypes import BOOL, DINT, INT, LINT, REAL, ULINT, Elementary, Enum, String, base_of
 from softplc.layout import encode
 from softplc.lower.context import Context, LoweringError
 from softplc.lower.conversions import convert
@@ -82,6 +82,11 @@ class Strings(Context):
                 ([(k, k)], [ir.Append(result, self.text(each))]) for k, each in enumerate(values[1:])
             ]
             return [ir.Switch(self.expr(values[0], LINT), branches, [])]
+        if name in ("MAX", "MIN"):
+            return self._extreme(result, name, values)
+        if name == "LIMIT":
+            low, value, high = values
+            return [*self._extreme(result, "MAX", [value, low]), *self._better(result, "MIN", high)]
         source = self.text(values[0])
         prelude: list[ir.Stmt] = list(source.body)
         place = ir.Text(source.place, source.constant)
@@ -113,6 +118,20 @@ class Strings(Context):
         if name == "DELETE":
             return [*prelude, head, tail]
         return [*prelude, head, ir.Append(result, self.text(values[1])), tail]
+
+    def _extreme(self, result: ir.Place, name: str, values: list[Expr]) -> list[ir.Stmt]:
+        body: list[ir.Stmt] = [ir.Append(result, self.text(values[0]))]
+        for value in values[1:]:
+            body += self._better(result, name, value)
+        return body
+
+    def _better(self, result: ir.Place, name: str, value: Expr) -> list[ir.Stmt]:
+        """Replace a string by another one that is greater (MAX) or less (MIN)."""
+        other = self.kept_text(value)
+        before, other.body = other.body, []
+        order = ir.Query(DINT, "compare", (other, ir.Text(result)))
+        wins = ir.Op(BOOL, ">" if name == "MAX" else "<", (order, ir.Const(DINT, 0)))
+        return [*before, ir.If(wins, [ir.SetText(result, other)], [])]
 
     def _once(self, node: Expr, prelude: list[ir.Stmt]) -> ir.Expr:
         """Evaluate a number before the string is built, so that it may be used more than once."""

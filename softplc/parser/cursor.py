@@ -73,6 +73,10 @@ class Cursor:
         )
         return SyntaxFault()
 
+    def replace(self, key: str) -> None:
+        """Let the token here be a keyword that was meant."""
+        self.tokens[self.position] = self.token = self.token._replace(kind="kw", key=key)
+
     def treat_as_name(self, key: str) -> None:
         """Let a keyword be a name from here on, so that one mistake is told once."""
         for i in range(self.position, len(self.tokens)):

@@ -39,6 +39,7 @@ VAR_KEYWORDS = (
     "VAR_GLOBAL",
     "VAR_EXTERNAL",
 )
+MISSPELT = {"FUNCTIONBLOCK": "FUNCTION_BLOCK", "FUNCTION_BLOC": "FUNCTION_BLOCK", "PROGRAMM": "PROGRAM"}
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
 
@@ -80,6 +81,11 @@ class Declarations(Statements):
                 return
         if self.take_op(";"):
             return
+        meant = MISSPELT.get(token.key)
+        if meant is not None and self.peek().kind == "id":
+            self.fail(meant, f"did you mean {meant}?")
+            self.replace(meant)
+            return
         raise self.fail("TYPE, FUNCTION, FUNCTION_BLOCK, PROGRAM, VAR_GLOBAL or CONFIGURATION")
 
     # Types -------------------------------------------------------------------------------------
@@ -95,7 +101,8 @@ class Declarations(Statements):
                 self.expect_op(":")
                 spec = self.spec()
                 init = self.initialiser() if self.take_op(":=") else None
-                self.semicolon()
+                if self.at_op(";") or not isinstance(spec, StructSpec):  # many write none after END_STRUCT
+                    self.semicolon()
                 unit.types.append(TypeDecl(name.at, name.end, name.text, spec, init))
             except SyntaxFault:
                 self.skip_to("END_TYPE", "END_STRUCT", *POU_STARTS)
@@ -287,7 +294,11 @@ class Declarations(Statements):
             return []
 
     def _plain_declaration(self) -> list[VarDecl]:
-        names = [self._variable_name()]
+        if self.at_keyword("AT") and self.peek().kind == "direct":  # only reserves the address
+            direct = self.peek()
+            names = [direct._replace(text=f"{direct.text}$")]
+        else:
+            names = [self._variable_name()]
         while self.take_op(","):
             names.append(self._variable_name())
         address, address_at = "", 0

@@ -142,4 +142,7 @@ def text_of(quoted: str) -> str:
         except ValueError as exc:
             raise LiteralError(f"${code} is no escape: $$, $', $L, $N, $P, $R, $T or two hex digits") from exc
         position += 2
+    wide = next((each for each in parts if ord(each) > 255), None)
+    if wide is not None:
+        raise LiteralError(f"{wide} is no character of STRING, which has Latin-1 only")
     return "".join(parts)

@@ -50,6 +50,10 @@ class Statements(Expressions):
                     self.advance()
                     self.take_op(";")
                     continue
+            if self.token.key in ("ELSEIF", "ELSE_IF") and "ELSIF" in self._open:
+                self.fail("ELSIF", "did you mean ELSIF?")
+                self.replace("ELSIF")
+                break
             if self.take_op(";"):
                 continue
             self._guarded(statements)
@@ -172,7 +176,9 @@ class Statements(Expressions):
     def _at_label(self) -> bool:
         """Tell whether a CASE label starts here: something up to a colon, before any := or ;."""
         token = self.token
-        if token.kind in ("int", "typed", "time", "date") or (token.kind == "op" and token.text in "-+("):
+        if token.kind in ("int", "typed", "time", "date", "string", "wstring") or (
+            token.kind == "op" and token.text in "-+("
+        ):
             return True
         if token.kind == "kw":
             return token.key in ("TRUE", "FALSE")

@@ -7,6 +7,7 @@ Source: IEC 61131-3:2013, 6.5.5.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
@@ -18,6 +19,7 @@ from softplc.syntax import Direct
 
 ON = (Declared, Direct)
 FORM = "addresses look like %IX0.0, %IB2, %QW4, %MD8 or %ML16; %QW4 is the bytes 8 and 9"
+_BIT = re.compile(r"%([IQM])X?([0-9]+)", re.IGNORECASE)
 SIZES = {1: "B", 2: "W", 4: "D", 8: "L"}
 
 
@@ -25,7 +27,8 @@ def check(subject: Declared | Direct, context: Context) -> Iterator[Diagnostic]:
     """Yield findings for addresses that cannot be."""
     if isinstance(subject, Direct):
         if parse_address(subject.address) is None:
-            yield context.error("ST2008", f"{subject.address} is no direct address", subject, FORM)
+            message = f"{subject.address} is no direct address"
+            yield context.error("ST2008", message, subject, _form(subject.address))
         return
     variable = subject.variable
     if not variable.address:
@@ -33,7 +36,9 @@ def check(subject: Declared | Direct, context: Context) -> Iterator[Diagnostic]:
     at, end = variable.address_at, variable.address_at + len(variable.address)
     address = parse_address(variable.address)
     if address is None:
-        yield Diagnostic("ST2008", f"{variable.address} is no direct address", at, end, FORM)
+        yield Diagnostic(
+            "ST2008", f"{variable.address} is no direct address", at, end, _form(variable.address)
+        )
         return
     if variable.pou is not None and variable.pou.kind != "PROGRAM":
         what = variable.pou.kind.lower().replace("_", " ")
@@ -41,6 +46,15 @@ def check(subject: Declared | Direct, context: Context) -> Iterator[Diagnostic]:
         yield Diagnostic("ST2008", f"a {what} has no located variables", at, end, remedy)
         return
     yield from _size(variable, address.size, at, end)
+
+
+def _form(address: str) -> str:
+    """Return how to write an address: bits are counted in their byte."""
+    found = _BIT.fullmatch(address)
+    if found is None:
+        return FORM
+    region, number = found.group(1).upper(), int(found.group(2))
+    return f"write %{region}X{number // 8}.{number % 8} for bit {number}"
 
 
 def _size(variable: Variable, size: int, at: int, end: int) -> Iterator[Diagnostic]:

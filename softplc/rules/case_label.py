@@ -1,4 +1,4 @@
-"""ST5002: CASE selects by whole numbers, bits or enumerations; labels are constants of it, each once.
+"""ST5002: CASE selects by whole numbers, bits, strings or enumerations; labels are constants, each once.
 
 Accepted: VAR i : INT; END_VAR CASE i OF 1, 5..7: i := 0; 2: i := 1; END_CASE;
 Rejected: VAR i : INT; END_VAR CASE i OF 1, 5..7: i := 0; 6: i := 1; END_CASE;
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BOOL, Enum, base_of, converts, in_class
+from softplc.iectypes import Enum, String, base_of, converts, in_class
 from softplc.rules.context import Context
 from softplc.rules.literal import is_untyped
 from softplc.syntax import Case, Expr
@@ -24,7 +24,10 @@ def check(node: Case, context: Context) -> Iterator[Diagnostic]:
     if type_ is None:
         return
     good = isinstance(type_, Enum) or in_class(type_, "ANY_INT") or in_class(type_, "ANY_BIT")
-    if not good or type_ is BOOL:
+    if isinstance(type_, String):
+        yield from _texts(node, context)
+        return
+    if not good:
         yield context.error("ST5002", f"CASE cannot select by {type_}", node.selector, "use IF")
         return
     taken: list[tuple[int, int]] = []
@@ -43,6 +46,20 @@ def check(node: Case, context: Context) -> Iterator[Diagnostic]:
                 yield context.error("ST5002", "this label is already taken", low, "remove it from one branch")
             else:
                 taken.append((first, last))
+
+
+def _texts(node: Case, context: Context) -> Iterator[Diagnostic]:
+    taken: set[str] = set()
+    for branch in node.branches:
+        for low, high in branch.labels:
+            finding = _label(low, node, context)
+            if finding is not None:
+                yield finding
+            elif low is not high:
+                yield context.error("ST5002", "strings have no ranges", low, "name each string")
+            elif str(low.value) in taken:
+                yield context.error("ST5002", "this label is already taken", low, "remove it from one branch")
+            taken.add(str(low.value))
 
 
 def _label(label: Expr, node: Case, context: Context) -> Diagnostic | None:

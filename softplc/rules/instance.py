@@ -39,9 +39,9 @@ def check(resource: ResourceDecl, context: Context) -> Iterator[Diagnostic]:
 
 def _inputs(instance: InstanceDecl, context: Context) -> Iterator[Diagnostic]:
     pou = context.project.pous[instance.type_name.casefold()]
-    names = [each.name for each in pou.parameters("VAR_INPUT")]
-    keys = {name.casefold() for name in names}
     for argument in instance.arguments:
-        if argument.output or argument.name.casefold() not in keys:
-            remedy = did_you_mean(argument.name, names) or f"{pou.name} has {', '.join(names) or 'no inputs'}"
-            yield context.error("ST2042", f"{pou.name} has no input {argument.name}", argument, remedy)
+        what, section = ("output", "VAR_OUTPUT") if argument.output else ("input", "VAR_INPUT")
+        names = [each.name for each in pou.parameters(section)]
+        if argument.name.casefold() not in {name.casefold() for name in names}:
+            remedy = did_you_mean(argument.name, names) or f"it has {', '.join(names) or 'none'}"
+            yield context.error("ST2042", f"{pou.name} has no {what} {argument.name}", argument, remedy)

@@ -210,9 +210,12 @@ class Walk:
         pou = self.project.pous.get(type_name.casefold())
         for argument in arguments:
             variable = pou.variables.get(argument.name.casefold()) if pou else None
-            if variable is not None and variable.type is not None and argument.value is not None:
+            if variable is None or variable.type is None or argument.value is None:
+                continue
+            if argument.output:
+                self.output(variable, argument.value)
+            else:
                 self.use(argument.value, variable.type)
-                self.show(Constant(argument.value, "an input of a program instance"))
 
     # Statements ----------------------------------------------------------------------------------
 
@@ -316,6 +319,15 @@ class Walk:
         base = node.base
         return isinstance(base, Name) and base.ref is None and base.name.casefold() in self.project.types
 
+    def output(self, parameter: Variable, target: Expr) -> None:
+        """Show the target of an output: written, with a value of the output's type."""
+        self.expr(target)
+        self.show(Write(target, "an output's target"))
+        if parameter.type is not None and target.type is not None:
+            source = Name(target.at, target.end, parameter.name)
+            source.type = parameter.type
+            self.show(Use(source, target.type))
+
     def call(self, node: Call) -> None:
         if not isinstance(node.callee, Name):
             self.expr(node.callee)
@@ -336,12 +348,7 @@ class Walk:
                 self.use(argument, parameter.type)
         for parameter, target, _ in binding.outputs:
             passed.add(id(target))
-            self.expr(target)
-            self.show(Write(target, "an output's target"))
-            if parameter.type is not None and target.type is not None:
-                source = Name(target.at, target.end, parameter.name)
-                source.type = parameter.type
-                self.show(Use(source, target.type))
+            self.output(parameter, target)
         for given in node.arguments:
             if given.value is not None and id(given.value) not in passed:
                 self.expr(given.value)

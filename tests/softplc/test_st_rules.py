@@ -60,6 +60,9 @@ def test_a_syntax_error_hides_no_error_elsewhere():
         "FUNCTION : INT VAR_INPUT a : INT; END_VAR F := a; END_FUNCTION PROGRAM P F(1); END_PROGRAM",
         "PROGRAM P VAR x : INT; END_VAR IF x = 1 THE x := 2; ELSE x := 3; END_IF; END_PROGRAM",
         "PROGRAM P VAR a : INT END_VAR a := 1; a := a + 1; END_PROGRAM",
+        "PROGRAM P VAR a : INT; END_VAR IF a = 1 THEN a := 2; ELSEIF a = 2 THEN a := 1; END_IF; END_PROGRAM",
+        "FUNCTIONBLOCK B VAR a : INT; END_VAR a := 1; END_FUNCTION_BLOCK",
+        "PROGRAM P VAR a : STRING; END_VAR a := '\u20ac'; END_PROGRAM",
     ],
 )
 def test_one_syntax_error_is_told_once(text):
