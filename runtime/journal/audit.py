@@ -5,15 +5,24 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.contract import Value
+from runtime.journal import chain
 from runtime.journal.schema import parsed, to_json
 from runtime.journal.values import OperatorValue
 
+if TYPE_CHECKING:
+    from runtime.journal.store import Record
+
+_FIELDS = ", ".join(f"?{number}" for number in range(1, 12))
+_NEXT = (
+    "SELECT coalesce((SELECT hash FROM audit_head), x'') AS p,"
+    " 1 + max(coalesce((SELECT seq FROM audit_head), 0), coalesce((SELECT max(seq) FROM audit), 0)) AS n"
+)
 _INSERT = (
-    "INSERT INTO audit (at_ns, actor, role, via, action, target, old, new, reason, outcome, detail)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO audit ({chain.CELLS}, previous, hash)"  # noqa: S608 - our own names
+    f" SELECT n, {_FIELDS}, p, audit_hash(p, n, {_FIELDS}) FROM ({_NEXT})"
 )
 
 
@@ -27,6 +36,7 @@ class AuditEntry:
         action: `write`, `acknowledge`, `restart`, ...
         outcome: `done`, `refused` or `failed`; `detail` says why.
         keep: value of an operator tag to be kept for the next start, in the same commit.
+        also: whatever else is to be kept in the same commit.
     """
 
     at_ns: int
@@ -41,6 +51,7 @@ class AuditEntry:
     outcome: str = "done"
     detail: str = ""
     keep: OperatorValue | None = None
+    also: tuple[Record, ...] = ()
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes; the first gives the sequence number."""
@@ -61,8 +72,11 @@ class AuditEntry:
                 self.detail,
             ),
         )
+        yield chain.ADVANCE, ()
         if self.keep is not None:
             yield from self.keep.statements()
+        for record in self.also:
+            yield from record.statements()
 
 
 @dataclass(frozen=True, slots=True)

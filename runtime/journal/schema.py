@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from runtime.contract import Value
 from runtime.errors import StoreError
+from runtime.journal import chain
 
 _TABLES = """
 CREATE TABLE audit (
@@ -32,7 +33,7 @@ CREATE TABLE operator_values (
 ) WITHOUT ROWID;
 """
 # What takes a journal from each format to the next; a new one begins with the tables and takes all of them.
-_STEPS = (
+_STEPS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     _TABLES,
     """
 ALTER TABLE alarm_state ADD COLUMN latched INTEGER NOT NULL DEFAULT 0;
@@ -49,6 +50,8 @@ ALTER TABLE alarm_journal ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;
 UPDATE alarm_journal SET announced = 1 WHERE transition = 'raised';
 CREATE INDEX alarm_journal_at ON alarm_journal (at_ns);
 """,
+    chain.TABLES,
+    chain.link_all,
 )
 VERSION = len(_STEPS)
 
@@ -60,6 +63,7 @@ def prepare(connection: sqlite3.Connection) -> None:
         sqlite3.DatabaseError: the file is damaged.
         StoreError: a later Ironworks wrote it.
     """
+    chain.install(connection)
     (report,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if report != "ok":
         raise sqlite3.DatabaseError(report)
@@ -70,7 +74,13 @@ def prepare(connection: sqlite3.Connection) -> None:
             "a later Ironworks wrote it: install that version or a newer one",
         )
     for number, step in enumerate(_STEPS[version:], version + 1):
-        connection.executescript(f"BEGIN;{step}PRAGMA user_version = {number};COMMIT;")
+        if isinstance(step, str):
+            connection.executescript(f"BEGIN;{step}PRAGMA user_version = {number};COMMIT;")
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        step(connection)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
 
 
 def to_json(value: Value | None) -> str:
