@@ -22,6 +22,9 @@ class Kinds:
         self._float = np.array([tag.data_type.kind == "f" for tag in tags], np.bool_)
         self._signed = np.array([tag.data_type.kind == "i" for tag in tags], np.bool_)
         self.text = np.array([tag.data_type is DataType.STRING for tag in tags], np.bool_)
+        self.wide = np.array(
+            [tag.data_type.kind in "iu" and tag.data_type.bits == 64 for tag in tags], np.bool_
+        )
 
     def decode(self, ids: NDArray[np.int32], raw: NDArray[np.uint64]) -> NDArray[np.float64]:
         """Return the numbers; whole ones beyond 2**53 are rounded."""

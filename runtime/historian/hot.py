@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 from runtime.config import HistoryConfig, TagList
 from runtime.contract import Batch, Changes, Clock, Event, Port, Quality
 from runtime.errors import StoreError
+from runtime.historian import compaction
+from runtime.historian.cold import Part, whole
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.deadband import Deadband
-from runtime.historian.house import FULL, ROOMY, TAGS, evict, expire
-from runtime.historian.query import Bucket, read_samples, read_trend
+from runtime.historian.faults import DamagedPartsError
+from runtime.historian.house import TAGS
+from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
+from runtime.historian.reading import Snapshot
 from runtime.historian.store import Store
 
 log = logging.getLogger(__name__)
@@ -74,6 +78,10 @@ class Historian:
         self._stored: NDArray[np.int64] = np.full(len(tags), -1, np.int64)
         self._recorded = np.array([tag.id for tag in tags if tag.retention != "none"], np.int32)
         self._writing = asyncio.Lock()
+        self._tidying = asyncio.Lock()
+        self._full = asyncio.Event()
+        self._checked = 0
+        self._whole: set[int] = set()
         self._buffer: list[Batch] = []
         self._rows = 0
         self._since_ns = 0
@@ -97,14 +105,15 @@ class Historian:
     async def run(self, port: Port) -> None:
         """Work until cancelled; what waits then is committed before it ends."""
         changes = port.changes(self._recorded, every=True)  # what comes while the store opens counts
-        with ThreadPoolExecutor(1, "historian") as thread:
-            self._thread = thread
+        with ThreadPoolExecutor(1, "historian") as thread, ThreadPoolExecutor(1, "compaction") as beside:
+            self._thread, self._beside = thread, beside
             try:
                 await self._begin(port, await self._call(self._open))
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._flush_each_interval(port))
                     group.create_task(self._tell_figures(port))
                     group.create_task(self._keep_house(port))
+                    group.create_task(self._compact_when_full())
                     await self._record(port, changes)
             finally:
                 await self._end(port)
@@ -119,8 +128,8 @@ class Historian:
         Raises:
             StoreError: the store cannot be read.
         """
-        await self.flush()
-        return await asyncio.to_thread(self._read_samples, ids, (start_ns, end_ns), limit)
+        span = (start_ns, end_ns)
+        return await self._read(lambda view: read_samples(view, self._stored, self._kinds, ids, span, limit))
 
     async def trend(self, tag_id: int, start_ns: int, end_ns: int, buckets: int) -> Sequence[Bucket]:
         """Return (start ns, least, time-weighted mean, greatest) of at most `buckets` equal spans.
@@ -130,8 +139,41 @@ class Historian:
         Raises:
             StoreError: the store cannot be read.
         """
-        await self.flush()
-        return await asyncio.to_thread(self._read_trend, tag_id, (start_ns, end_ns), buckets)
+        stored, span = int(self._stored[tag_id]), (start_ns, end_ns)
+        return await self._read(lambda view: read_trend(view, stored, span, buckets, self._clock.now_ns()))
+
+    async def figures(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, interval_ns: int, mode: str
+    ) -> dict[int, Points]:
+        """Return a point for each interval of each tag, by a mode of `runtime.historian.MODES`.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        stored = {int(self._stored[id_]): int(id_) for id_ in ids if self._stored[id_] >= 0}
+        span = (start_ns, end_ns)
+        found = await self._read(
+            lambda view: read_figures(view, list(stored), span, interval_ns, mode, self._clock.now_ns())
+        )
+        return {stored[tag]: points for tag, points in found.items()}
+
+    async def backfill(self, batch: Batch) -> None:
+        """Commit samples of the past, in any order, as they are; when this returns they are on disk.
+
+        Raises:
+            StoreError: a tag keeps no history, or they could not be written, and none was.
+        """
+        strangers = np.unique(batch.ids[self._stored[batch.ids] < 0])
+        if len(strangers):
+            raise StoreError(
+                f"{self._tags[int(strangers[0])].path} keeps no history", "give it a retention in tags.csv"
+            )
+        if len(batch) and int(batch.source_ns.min()) < 0:
+            raise StoreError("a sample is older than 1970", "give the times as ns since 1970-01-01 UTC")
+        for first in range(0, len(batch), FLUSH_ROWS):
+            piece = batch.take(np.arange(first, min(first + FLUSH_ROWS, len(batch))))
+            await self._call(self._append, [piece], 0)
+            self._note_fullness()
 
     async def flush(self) -> None:
         """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so."""
@@ -158,6 +200,7 @@ class Historian:
                 self._failing = False
                 committed = self._stats.committed + rows
                 self._stats = replace(self._stats, committed=committed, last_ns=last_ns)
+                self._note_fullness()
             if cancelled:
                 raise asyncio.CancelledError
 
@@ -237,6 +280,7 @@ class Historian:
             stats = self.stats()
             values = (
                 stats.committed, stats.dropped, stats.lag_ms, self._used_bytes / 2**20,
+                100 * self._used_bytes / (self._config.disk_limit_mib * 2**20),
                 self._failing, self._evicting, bool(self.problems),
             )  # fmt: skip
             raws = [tag.data_type.encode(value) for tag, value in zip(tags, values, strict=True)]
@@ -246,6 +290,10 @@ class Historian:
                 port.submit(Batch.of(ids, [raws[row] for row in changed], port.clock.now_ns()))
             told = raws
             await port.clock.sleep(FIGURES_S)
+
+    def _note_fullness(self) -> None:
+        if self._store.waiting_rows >= compaction.table_rows(self._config):
+            self._full.set()
 
     async def _keep_house(self, port: Port) -> None:
         while True:
@@ -260,18 +308,108 @@ class Historian:
                 text = f"{evicted} samples were deleted early: the history reached its disk limit"
                 self._emit(port, "historian.evicted", text, {"samples": evicted})
 
+    async def _compact_when_full(self) -> None:
+        while True:
+            await self._full.wait()
+            self._full.clear()
+            try:
+                async with self._tidying:
+                    await self._compact()
+            except StoreError as exc:  # the next round of the house tries again
+                log.error("the history cannot be compacted: %s", exc)
+
     async def _tidy(self) -> int:
-        """Delete what is too old or too much, in slices between which samples are committed."""
+        """Compact, delete what is too old or too much; return how many samples went before their time."""
+        async with self._tidying:
+            await self._call(self._store.recorded_until, self._clock.now_ns())
+            await self._compact()
+            now_ns = self._clock.now_ns()
+            for part in compaction.expired(await self._call(self._store.parts), self._config, now_ns):
+                await self._drop(part)
+            await self._check_one()
+            evicted = await self._evict()
+            await self._call(self._store.sweep)
+            self._used_bytes = await self._call(self._store.used_bytes)
+            return evicted
+
+    async def _compact(self) -> None:
+        """Turn sealed tables into files, and files of a day into one. Samples are committed meanwhile."""
         store, config = self._store, self._config
-        now_ns = self._clock.now_ns()
-        await self._call(store.recorded_until, now_ns)
-        while await self._call(expire, store, config, now_ns):
-            pass
-        evicted = 0
-        while deleted := await self._call(evict, store, config, ROOMY if evicted else FULL):
-            evicted += deleted
-        self._used_bytes = await self._call(store.used_bytes)
+        if compaction.due(store, config, self._clock.now_ns()):
+            await self._call(store.seal)
+        for table in await self._call(store.sealed):
+            written = await self._do_beside(compaction.write_table, store, table)
+            await self._call(store.commit_parts, written, table)
+            await self._call(store.sweep)
+        most = compaction.file_rows(config)
+        while group := compaction.mergeable(await self._call(store.parts), self._clock.now_ns(), most):
+            try:
+                merged = await self._do_beside(compaction.merge, store, group)
+            except StoreError:
+                if not await self._lose_damaged(group):
+                    raise
+                continue
+            await self._call(store.commit_parts, [merged], None, group)
+            await self._call(store.sweep)
+        for part in await self._call(store.parts):
+            if not part.digested:
+                digest = await self._do_beside(store.digest, part)
+                await self._call(store.commit_digest, part, digest)
+
+    async def _drop(self, part: Part) -> None:
+        try:
+            newest = await self._do_beside(self._store.newest, part)
+        except StoreError:
+            if not await self._lose_damaged([part]):
+                raise
+            return
+        await self._call(self._store.drop_part, part, newest)
+
+    async def _evict(self) -> int:
+        """Delete the oldest files while more than the disk limit allows is used; return how many samples."""
+        store, evicted = self._store, 0
+        goal = compaction.FULL
+        while await self._call(store.used_bytes) > goal * self._config.disk_limit_mib * 2**20:
+            goal = compaction.ROOMY
+            parts = await self._call(store.parts)
+            if not parts:
+                if not store.waiting_rows:
+                    break
+                await self._call(store.seal)
+                await self._compact()
+                continue
+            await self._drop(parts[0])
+            evicted += parts[0].rows
+            await self._call(store.sweep)
         return evicted
+
+    async def _check_one(self) -> None:
+        """Check that one more file is as it was written; all of them take their turn."""
+        parts = sorted(await self._call(self._store.parts), key=lambda each: each.number)
+        if parts:
+            part = next((each for each in parts if each.number > self._checked), parts[0])
+            self._checked = part.number
+            await self._lose_damaged([part])
+
+    async def _lose_damaged(self, parts: Sequence[Part]) -> bool:
+        """Set those of the files aside that are damaged; return whether any was."""
+        folder = self._store.folder
+        damaged = [part for part in parts if not await self._do_beside(whole, folder / part.name, part)]
+        if damaged:
+            await self._call(self._store.lose_parts, damaged)
+        return bool(damaged)
+
+    async def _read(self, work: Callable[[Snapshot], T]) -> T:
+        """Commit what waits, then read in a thread; damaged files are set aside and the rest is read."""
+        await self.flush()
+        while True:
+            try:
+                return await asyncio.to_thread(self._look, work)
+            except DamagedPartsError as exc:
+                there = {part.number: part for part in await self._call(self._store.parts)}
+                lost = [there[number] for number in exc.numbers if number in there]
+                if lost:  # else they were replaced by others while they were read
+                    await self._call(self._store.lose_parts, lost)
 
     async def _end(self, port: Port) -> None:
         await self.flush()
@@ -299,6 +437,18 @@ class Historian:
             raise asyncio.CancelledError
         return job.result()
 
+    async def _do_beside(self, work: Callable[..., T], *args: Any) -> T:
+        """Do work that only reads the store beside the thread that writes; a cancellation breaks it off."""
+        job = asyncio.get_running_loop().run_in_executor(self._beside, work, *args)
+        try:
+            await asyncio.wait([job])
+        except asyncio.CancelledError:
+            self._store.interrupt()
+            await _settled(job)
+            job.exception()
+            raise
+        return job.result()
+
     # In threads.
 
     def _open(self) -> int:
@@ -311,14 +461,9 @@ class Historian:
         self._store.append(columns, now_ns)
         return int(columns.t.max())
 
-    def _read_samples(self, ids: NDArray[np.int32], span: tuple[int, int], limit: int | None) -> Batch:
-        with self._store.cursor() as cursor:
-            return read_samples(cursor, self._stored, self._kinds, ids, span, limit)
-
-    def _read_trend(self, tag_id: int, span: tuple[int, int], buckets: int) -> list[Bucket]:
-        stored = int(self._stored[tag_id])
-        with self._store.cursor() as cursor:
-            return read_trend(cursor, stored, span, buckets, self._clock.now_ns())
+    def _look(self, work: Callable[[Snapshot], T]) -> T:
+        with self._store.cursor() as cursor, Snapshot(cursor, self._store.folder, self._whole) as view:
+            return work(view)
 
 
 async def _settled(job: asyncio.Future[Any]) -> bool:

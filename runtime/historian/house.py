@@ -1,14 +1,9 @@
-"""Keeping house in the store: its tags and alarms, retention by class, the limit on disk."""
+"""What the historian tells of itself: its tags and alarms."""
 
 from __future__ import annotations
 
-from runtime.config import AlarmConfig, HistoryConfig, Text
+from runtime.config import AlarmConfig, Text
 from runtime.contract import DataType, Tag
-from runtime.historian.store import Store
-
-_MIB = 1 << 20
-FULL = 0.95  # of the disk limit: from here on the oldest samples go
-ROOMY = 0.90  # of the disk limit: down to here
 
 
 def _tag(name: str, kind: DataType, unit: str, en: str, zh: str, retention: str = "none") -> Tag:
@@ -23,6 +18,7 @@ TAGS = (
     _tag("dropped", DataType.ULINT, "1", "Samples lost since the start", "启动以来丢失的样本数", "short"),
     _tag("lag_ms", DataType.REAL, "ms", "Age of the oldest sample not on disk", "最早未写入样本的等待时间"),
     _tag("used_mib", DataType.REAL, "MiBy", "Disk used by the history", "历史数据占用磁盘", "short"),
+    _tag("used_pct", DataType.REAL, "%", "Share of the disk limit in use", "磁盘限额使用比例", "short"),
     _tag("failing", DataType.BOOL, "", "Samples cannot be written", "样本无法写入", "short"),
     _tag(
         "evicting",
@@ -32,7 +28,7 @@ TAGS = (
         "达到磁盘上限，旧样本被删除",
         "short",
     ),
-    _tag("damaged", DataType.BOOL, "", "The store was damaged and begun anew", "存储损坏并已重建", "short"),
+    _tag("damaged", DataType.BOOL, "", "Samples were lost to damage", "存储损坏，有样本丢失", "short"),
 )
 ALARMS = (
     AlarmConfig(
@@ -44,6 +40,23 @@ ALARMS = (
         cause=Text(en="The disk is full or failing", zh="磁盘已满或故障"),
         consequence=Text(en="Samples wait in memory, then they are lost", zh="样本先留在内存，随后会丢失"),
         action=Text(en="Free space on the disk of the state folder", zh="清理状态文件夹所在磁盘"),
+    ),
+    AlarmConfig(
+        name="history.disk",
+        tag="sys/history/used_pct",
+        kind="high",
+        limit=80,
+        deadband=2,
+        priority="low",
+        text=Text(en="The history uses 80 % of its disk", zh="历史数据已用磁盘限额的 80%"),
+        consequence=Text(
+            en="At 95 % the oldest samples are deleted before their time",
+            zh="达到 95% 时最旧的样本被提前删除",
+        ),
+        action=Text(
+            en="Raise history.disk_limit_mib or shorten retention",
+            zh="提高 history.disk_limit_mib 或缩短保存期",
+        ),
     ),
     AlarmConfig(
         name="history.evicting",
@@ -62,47 +75,11 @@ ALARMS = (
         tag="sys/history/damaged",
         kind="discrete",
         priority="high",
-        text=Text(en="The history was damaged and begun anew", zh="历史存储损坏，已重新建立"),
+        text=Text(en="The history was damaged; samples are lost", zh="历史存储损坏，有样本丢失"),
         cause=Text(en="The disk or another program changed the file", zh="磁盘或其他程序改动了文件"),
         action=Text(
-            en="Check the disk; the damaged file is kept beside the new one",
-            zh="检查磁盘；损坏的文件保留在新文件旁",
+            en="Check the disk; see the event for which samples, and where the damaged file is kept",
+            zh="检查磁盘；事件说明丢失了哪些样本，以及损坏文件的位置",
         ),
     ),
 )
-
-
-def expire(store: Store, config: HistoryConfig, now_ns: int) -> int:
-    """Delete a slice of what is over its retention; return how many samples, 0 when there are none.
-
-    Raises:
-        StoreError: the store refused.
-    """
-    classes = {"short": config.short, "standard": config.standard, "long": config.long}
-    for name, age_ns in classes.items():
-        deleted = store.delete_oldest([name], before_ns=now_ns - age_ns)
-        if deleted:
-            store.compact()
-            return deleted
-    return 0
-
-
-def evict(store: Store, config: HistoryConfig, goal: float) -> int:
-    """Delete a slice of the oldest samples if more than a share of the disk limit is used.
-
-    Returns how many samples, 0 when the store fits.
-
-    Raises:
-        StoreError: the store refused.
-    """
-    allowed = goal * config.disk_limit_mib * _MIB
-    if store.used_bytes() <= allowed:
-        return 0
-    store.compact()
-    used = store.used_bytes()
-    if used <= allowed:
-        return 0
-    share = max(0.01, 1 - ROOMY * config.disk_limit_mib * _MIB / used)
-    deleted = store.delete_oldest(["short", "standard", "long"], share=share)
-    store.compact()
-    return deleted

@@ -1,46 +1,38 @@
-"""Reading samples: as they are, or in buckets for a trend."""
+"""Questions to history: samples as they are, values at times, figures of intervals."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.contract import NO_TEXT, Batch
 from runtime.historian.columns import Kinds
-from runtime.historian.store import told
+from runtime.historian.intervals import Intervals, Sums, Ticks
+from runtime.historian.reading import PIECE_ROWS, Rows, Snapshot, Wanted, joined
+from runtime.historian.store import NOT_RECORDED
 
 Bucket = tuple[int, float | None, float | None, float | None]
+AT, INTERPOLATED = "at", "interpolated"
+FIGURES = ("min", "max", "mean", "first", "last", "time_weighted")
+MODES = (AT, INTERPOLATED, *FIGURES)
+_DAYS_AT_ONCE = 2
 
-_SAMPLES = """
-SELECT tag, t, value, exact, quality{text} FROM samples
-WHERE tag IN (SELECT unnest($tags::UINTEGER[])) AND t >= $start AND t < $end
-{newest} ORDER BY tag, t, rowid
-"""
-_NEWEST = "QUALIFY row_number() OVER (PARTITION BY tag ORDER BY t DESC, rowid DESC) <= $limit"
 
-# A value holds until the next sample: the mean is weighted by time. `ends` is the end of a sample's bucket.
-_TREND = """
-WITH held AS (
-    SELECT t, (t - $start) // $width AS bucket, least($until, $start + (bucket + 1) * $width) AS ends,
-        lead(t, 1, $until) OVER (ORDER BY t, rowid) AS next,
-        CASE WHEN quality < 2147483648 AND isfinite(value) THEN value END AS good
-    FROM samples WHERE tag = $tag AND t >= $start AND t < $until
-)
-SELECT bucket, min(t), min(good), max(good), sum(good * (least(next, ends) - t)),
-    sum(least(next, ends) - t) FILTER (good IS NOT NULL), max(good) FILTER (next >= ends)
-FROM held GROUP BY bucket ORDER BY bucket
-"""
-_BEFORE = """
-SELECT CASE WHEN quality < 2147483648 AND isfinite(value) THEN value END FROM samples
-WHERE tag = ? AND t < ? ORDER BY t DESC, rowid DESC LIMIT 1
-"""
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Values of one tag at times; where the quality is bad there is none."""
+
+    t: NDArray[np.int64]
+    value: NDArray[np.float64]
+    quality: NDArray[np.uint32]
 
 
 def read_samples(
-    cursor: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
     stored: NDArray[np.int64],
     kinds: Kinds,
     ids: NDArray[np.int32],
@@ -52,61 +44,214 @@ def read_samples(
     With a limit, the newest so many of each tag. `stored` has the store's id of each tag.
     """
     ids = np.unique(ids[stored[ids] >= 0]).astype(np.int32)
-    texts = bool(kinds.text[ids].any())
-    query = _SAMPLES.format(text=", text" if texts else "", newest="" if limit is None else _NEWEST)
-    values: dict[str, Any] = {"tags": stored[ids].tolist(), "start": span[0], "end": span[1]}
-    if limit is not None:
-        values["limit"] = limit
-    with told("the history cannot be read"):
-        columns = cursor.execute(query, values).fetchnumpy()
+    wanted = Wanted(np.sort(stored[ids]).tolist(), bool(kinds.wide[ids].any()), bool(kinds.text[ids].any()))
+    rows = snapshot.rows(wanted, span) if limit is None else _newest(snapshot, wanted, span, limit)
     order = np.argsort(stored[ids])
-    place = order[np.searchsorted(stored[ids][order], columns["tag"])]
+    place = order[np.searchsorted(stored[ids][order], rows.tag)]
     found = ids[place]
-    value = np.ma.filled(columns["value"], np.nan).astype(np.float64)
-    raw = kinds.encode(found, value)
-    exact = np.ma.masked_array(columns["exact"])
-    known = ~np.ma.getmaskarray(exact)
-    raw[known] = exact.data[known]
-    nothing = np.ma.getmaskarray(columns["value"]) & ~known
-    raw[nothing] = 0
+    raw = kinds.encode(found, rows.value)
+    if rows.exact is not None:
+        known = ~np.ma.getmaskarray(rows.exact)
+        raw[known] = rows.exact.data[known]
+    raw[(rows.quality == NOT_RECORDED) & np.isnan(rows.value)] = 0
     text = NO_TEXT
-    if texts:
-        rows = zip(kinds.text[found].tolist(), np.ma.filled(columns["text"], None).tolist(), strict=True)
-        text = {row: words for row, (is_text, words) in enumerate(rows) if is_text and words is not None}
-    batch = Batch(found, raw, columns["quality"], columns["t"], text)
+    if rows.text is not None:
+        words = zip(kinds.text[found].tolist(), rows.text.tolist(), strict=True)
+        text = {row: word for row, (is_text, word) in enumerate(words) if is_text and word is not None}
+    batch = Batch(found, raw, rows.quality, rows.t, text)
     return batch.take(np.argsort(found, kind="stable")) if (np.diff(found) < 0).any() else batch
 
 
+def _newest(snapshot: Snapshot, wanted: Wanted, span: tuple[int, int], limit: int) -> Rows:
+    """Read from the newest day backward until there are enough samples of each tag."""
+    days: dict[str, list[Any]] = {}
+    for part in snapshot.files(span):
+        days.setdefault(part.day, []).append(part)
+    rows = _last_of_each(snapshot.fresh(wanted, span), limit)
+    left = sorted(days)
+    at_once = _DAYS_AT_ONCE
+    while left:
+        taken, left = left[-at_once:], left[:-at_once]
+        at_once *= 2
+        cold = snapshot.cold(wanted, span, [part for day in taken for part in days[day]])
+        rows = _last_of_each(joined([cold, rows]), limit)
+        older_ns = max((part.last_ns for day in left for part in days[day]), default=0)
+        tags, first, counts = np.unique(rows.tag, return_index=True, return_counts=True)
+        if len(tags) == len(wanted.tags) and ((counts >= limit) & (rows.t[first] > older_ns)).all():
+            break
+    return rows
+
+
+def _last_of_each(rows: Rows, limit: int) -> Rows:
+    """Return the last rows of each tag."""
+    _, first, counts = np.unique(rows.tag, return_index=True, return_counts=True)
+    if not len(counts) or counts.max() <= limit:
+        return rows
+    from_end = np.repeat(first + counts, counts) - np.arange(len(rows))
+    return rows.take(np.flatnonzero(from_end <= limit))
+
+
 def read_trend(
-    cursor: duckdb.DuckDBPyConnection, tag: int, span: tuple[int, int], buckets: int, until_ns: int
+    snapshot: Snapshot, tag: int, span: tuple[int, int], buckets: int, until_ns: int
 ) -> list[Bucket]:
     """Return (start ns, least, mean, greatest) of at most so many equal buckets of one tag of the store.
 
     A value holds until the next sample, at most until `until_ns`. None where the tag had no good value.
     """
-    start, end = span
-    width = max(1, -(-(end - start) // max(1, buckets)))
-    until = min(end, until_ns)
-    with told("the history cannot be read"):
-        row = cursor.execute(_BEFORE, [tag, start]).fetchone()
-        held: float | None = row[0] if row else None
-        values = {"tag": tag, "start": start, "until": until, "width": width}
-        rows = cursor.execute(_TREND, values).fetchall() if until > start else []
-    found = {bucket: rest for bucket, *rest in rows}
-    out: list[Bucket] = []
-    for index, at in enumerate(range(start, end, width)):
-        if index not in found:
-            value = held if at < until else None
-            out.append((at, value, value, value))
-            continue
-        first, least, greatest, area, good_ns, last = found[index]
-        area, good_ns = area or 0.0, good_ns or 0
-        if held is not None and first > at:
-            least = held if least is None else min(least, held)
-            greatest = held if greatest is None else max(greatest, held)
-            area += held * (first - at)
-            good_ns += first - at
-        mean = min(max(area / good_ns, least), greatest) if good_ns else least
-        out.append((at, least, mean, greatest))
-        held = last
+    width = max(1, -(-(span[1] - span[0]) // max(1, buckets)))
+    found = gather(snapshot, [tag], span, width, until_ns)[tag]
+    columns = [
+        [None if value != value else value for value in column.tolist()]
+        for column in (found.least, found.weighted, found.greatest)
+    ]
+    return list(zip(found.starts.tolist(), *columns, strict=True))
+
+
+def read_figures(
+    snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, mode: str, until_ns: int
+) -> dict[int, Points]:
+    """Return one point for each interval of each tag of the store, by a mode of `MODES`.
+
+    `at` and `interpolated` give the value at the start of the interval; the others judge all of it: `mean`,
+    `first` and `last` its samples, `min`, `max` and `time_weighted` also the value that held when it began.
+    """
+    if mode in (AT, INTERPOLATED):
+        return _read_ticks(snapshot, tags, span, width, mode, until_ns)
+    out = {}
+    for tag, found in gather(snapshot, tags, span, width, until_ns).items():
+        figure = {
+            "min": found.least, "max": found.greatest, "mean": found.mean, "first": found.head,
+            "last": found.tail, "time_weighted": found.weighted,
+        }[mode]  # fmt: skip
+        out[tag] = Points(found.starts, figure, found.quality(figure))
     return out
+
+
+def _read_ticks(
+    snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, mode: str, until_ns: int
+) -> dict[int, Points]:
+    wanted = Wanted(tags)
+    ticks = np.arange(span[0], span[1], width, dtype=np.int64)
+    found = {tag: Ticks(ticks) for tag in tags}
+    for tag, row in snapshot.before(wanted, span[0]).items():
+        found[tag].feed(row.t, row.usable, row.quality)
+    for piece in snapshot.pieces(wanted, span):
+        for tag, rows in _each(snapshot.rows(wanted, piece)):
+            found[tag].feed(rows.t, rows.usable, rows.quality)
+    if mode == INTERPOLATED:
+        for tag, row in snapshot.after(wanted, span[1]).items():
+            found[tag].feed(row.t, row.usable, row.quality)
+        return {tag: Points(ticks, *each.interpolated(until_ns)) for tag, each in found.items()}
+    return {tag: Points(ticks, *each.held(until_ns)) for tag, each in found.items()}
+
+
+def gather(
+    snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, until_ns: int
+) -> dict[int, Intervals]:
+    """Return the figures of equal intervals; sums of whole files are used wherever they fit into one."""
+    out = {tag: Intervals(*span, width, until_ns) for tag in tags}
+    wanted = Wanted(tags)
+    for tag, row in snapshot.before(wanted, span[0]).items():
+        out[tag].hold(float(row.usable[0]), bool(row.quality[0] >> 30 == 1))
+    inside = (span[0], max(span[0], min(span[1], until_ns)))
+    sums = snapshot.digests(wanted, inside)
+    fresh = dict(_each(snapshot.fresh(wanted, inside)))
+    unsummed = [part for part in snapshot.files(inside) if not part.digested]
+    for tag, found in out.items():
+        mine = {name: column[sums["tag"] == tag] for name, column in sums.items()}
+        _fill(snapshot, tag, found, mine, fresh.get(tag), unsummed)
+        found.finish()
+    return out
+
+
+def _fill(
+    snapshot: Snapshot,
+    tag: int,
+    found: Intervals,
+    sums: dict[str, NDArray[Any]],
+    fresh: Rows | None,
+    unsummed: Sequence[Any],
+) -> None:
+    """Feed one tag: sums where they stand alone, else the samples, in order of time."""
+    span = (found.start, found.stop)
+    alone = _alone(found, sums, fresh) if not unsummed else np.zeros(len(sums["tag"]), np.bool_)
+    crowded = set(sums["part"][~alone].tolist())
+    parts = [part for part in snapshot.parts if part.number in crowded] + list(unsummed)
+    ready = [_sums_at(sums, row) for row in np.flatnonzero(alone).tolist()]
+    wanted = Wanted([tag])
+    for piece in _pieces(span, sums["first_ns"][~alone], sums["rows"][~alone]):
+        files = [part for part in parts if part.first_ns < piece[1] and part.last_ns >= piece[0]]
+        rows = [snapshot.cold(wanted, piece, files)] if files else []
+        if fresh is not None:
+            rows.append(fresh.take(np.flatnonzero((fresh.t >= piece[0]) & (fresh.t < piece[1]))))
+        all_rows = joined(rows) if rows else None
+        at = 0
+        for each in [each for each in ready if piece[0] <= each.first_ns < piece[1]]:
+            if all_rows is not None:
+                upto = int(np.searchsorted(all_rows.t, each.first_ns))
+                _feed(found, all_rows, at, upto)
+                at = upto
+            found.feed_sums(each)
+        if all_rows is not None:
+            _feed(found, all_rows, at, len(all_rows))
+
+
+def _feed(found: Intervals, rows: Rows, first: int, last: int) -> None:
+    if last > first:
+        part = rows.take(np.arange(first, last)) if last - first < len(rows) else rows
+        found.feed(part.t, part.usable, part.quality >> 30 == 1)
+
+
+def _alone(found: Intervals, sums: dict[str, NDArray[Any]], fresh: Rows | None) -> NDArray[np.bool_]:
+    """Tell which sums lie within one interval, and have no other samples among theirs."""
+    first, last = sums["first_ns"], sums["last_ns"]
+    alone: NDArray[np.bool_] = (first >= found.start) & (last < found.stop)
+    alone &= (first - found.start) // found.width == (last - found.start) // found.width
+    if len(first) > 1:
+        reached = np.maximum.accumulate(last)
+        alone[1:] &= first[1:] > reached[:-1]
+        alone[:-1] &= last[:-1] < first[1:]
+    if fresh is not None:
+        alone &= np.searchsorted(fresh.t, first, side="left") == np.searchsorted(fresh.t, last, side="right")
+    return alone
+
+
+def _pieces(
+    span: tuple[int, int], firsts: NDArray[np.int64], counts: NDArray[np.uint64]
+) -> Iterator[tuple[int, int]]:
+    """Divide a span where files begin, into pieces of about `PIECE_ROWS` samples to read."""
+    begun, rows = span[0], 0
+    for first_ns, count in zip(firsts.tolist(), counts.tolist(), strict=True):
+        if rows and rows + int(count) > PIECE_ROWS and first_ns > begun:
+            yield begun, first_ns
+            begun, rows = first_ns, 0
+        rows += int(count)
+    if span[1] > begun:
+        yield begun, span[1]
+
+
+def _sums_at(sums: dict[str, NDArray[Any]], row: int) -> Sums:
+    return Sums(
+        first_ns=int(sums["first_ns"][row]),
+        last_ns=int(sums["last_ns"][row]),
+        good=int(sums["good"][row]),
+        head=float(sums["head"][row]),
+        tail=float(sums["tail"][row]),
+        held=float(sums["held"][row]),
+        least=float(sums["least"][row]),
+        greatest=float(sums["greatest"][row]),
+        total=float(sums["total"][row]),
+        area=float(sums["area"][row]),
+        good_ns=float(sums["good_ns"][row]),
+        uncertain=bool(sums["uncertain"][row]),
+        held_uncertain=bool(int(sums["quality"][row]) >> 30 == 1),
+    )
+
+
+def _each(rows: Rows) -> Iterator[tuple[int, Rows]]:
+    """Yield the rows of each tag."""
+    if not len(rows):
+        return
+    begin = np.append(0, np.flatnonzero(np.diff(rows.tag.astype(np.int64))) + 1)
+    for first, last in zip(begin.tolist(), np.append(begin[1:], len(rows)).tolist(), strict=True):
+        yield int(rows.tag[first]), rows.take(np.arange(first, last))

@@ -1,10 +1,13 @@
-"""The file of samples: opening it whatever its state, appending, making room. One thread at a time."""
+"""The store of samples: a DuckDB file for new ones and the list of cold files. One thread writes."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +18,100 @@ from numpy.typing import NDArray
 from runtime.config import TagList
 from runtime.contract import Clock, Quality, Tag
 from runtime.errors import StoreError
+from runtime.historian.cold import SUFFIX, UNFINISHED, Part, about_file, checksum, listed, write_file
 from runtime.historian.columns import Columns
+from runtime.historian.counter import Counter, Mark
+from runtime.historian.faults import is_damage, told
 
 log = logging.getLogger(__name__)
-FORMAT = 1
-_EVER = (1 << 63) - 1
+FORMAT = 2
 NOT_RECORDED = int(Quality.BAD_OUT_OF_SERVICE)
+TAGS_FILE = f"tags{SUFFIX}"
+LOOSE = ".loose"  # files that live no longer than the process that made them
 
-_SCHEMA = """
+_SAMPLES = "(tag UINTEGER, t BIGINT, value DOUBLE, exact UBIGINT, text VARCHAR, quality UINTEGER)"
+_PART = "number, day, keep, first_ns, last_ns, rows, size, crc, merged, digested"
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS tags (
     id UINTEGER PRIMARY KEY, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR
 );
-CREATE TABLE IF NOT EXISTS samples (
-    tag UINTEGER, t BIGINT, value DOUBLE, exact UBIGINT, text VARCHAR, quality UINTEGER
-);
 CREATE TABLE IF NOT EXISTS recorder (format INTEGER, last_ns BIGINT);
+ALTER TABLE recorder ADD COLUMN IF NOT EXISTS store UBIGINT;
+ALTER TABLE recorder ADD COLUMN IF NOT EXISTS commits UBIGINT DEFAULT 0;
+ALTER TABLE recorder ADD COLUMN IF NOT EXISTS samples UBIGINT DEFAULT 0;
+CREATE TABLE IF NOT EXISTS parts (
+    number UBIGINT, day VARCHAR, keep VARCHAR, first_ns BIGINT, last_ns BIGINT, rows UBIGINT, size UBIGINT,
+    crc UINTEGER, merged BOOLEAN, digested BOOLEAN
+);
+CREATE TABLE IF NOT EXISTS gone (name VARCHAR);
+CREATE TABLE IF NOT EXISTS held {_SAMPLES};
+CREATE TABLE IF NOT EXISTS digests (
+    part UBIGINT, tag UINTEGER, first_ns BIGINT, last_ns BIGINT, rows UBIGINT, good UBIGINT, head DOUBLE,
+    tail DOUBLE, held DOUBLE, quality UINTEGER, least DOUBLE, greatest DOUBLE, total DOUBLE, area DOUBLE,
+    good_ns DOUBLE, uncertain BOOLEAN
+);
 """
-# Of each tag the newest sample before the cut stays: it is the value that held from then on.
-_OLD = "t < $cut AND tag IN (SELECT id FROM tags WHERE retention = ANY($classes))"
-_DELETE = f"""
-DELETE FROM samples WHERE {_OLD}
-AND rowid NOT IN (SELECT arg_max(rowid, (t, rowid)) FROM samples WHERE t < $cut GROUP BY tag)
-"""  # noqa: S608 - constants
-_SLICE = 2_000_000  # samples that one transaction deletes: memory is limited
+_HELD = """
+SELECT tag, max(t), last(value ORDER BY t, n), last(exact ORDER BY t, n), last(text ORDER BY t, n),
+    last(quality ORDER BY t, n)
+FROM (SELECT *, row_number() OVER () AS n FROM (SELECT * FROM held UNION ALL SELECT * FROM given_held))
+GROUP BY tag
+"""
+
+
+Digest = dict[str, NDArray[Any]]
 
 
 class Store:
     """One DuckDB file with one writer; readers take cursors of their own.
 
+    New samples go to the last of the tables `samples_N`; the others are sealed: nothing is added to them
+    any more, and what they hold becomes files in the folder beside the store. A file counts from when it is
+    in the table `parts`, in the same transaction in which what it was made of goes.
+
     Attributes:
-        problems: what went wrong with the file and was set right.
+        folder: where the cold files are.
+        problems: what went wrong with the files and was set right.
     """
 
     def __init__(self, path: Path, clock: Clock, memory_limit_mib: int) -> None:
         self.path = path
+        self.folder = path.with_suffix("")
         self.problems: list[str] = []
+        self.waiting_rows = 0
+        self.waiting_since_ns = 0
         self._clock = clock
         self._memory_mib = memory_limit_mib
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._counter = Counter(path.with_suffix(".count"))
+        self._mark = Mark(0, 0, 0, 0)
+        self._table = 0
+        self._following = 1
+        self._working: duckdb.DuckDBPyConnection | None = None
+        self._stopping = False
+
+    # Opening and closing.
 
     def open(self) -> None:
-        """Open the file; a damaged one is set aside and a new one begun.
+        """Open the file; a damaged one is set aside and a new one begun with the cold files that are there.
 
         Raises:
             StoreError: the file cannot be used.
         """
         with told(f"the history {self.path} cannot be opened"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 self._connection = self._connect()
             except duckdb.Error as exc:
-                if not _is_damage(exc):
+                if not is_damage(exc):
                     raise
-                self._set_aside(exc)
-                self._connection = self._connect()
+                self._connection = self._reopen(exc)
+            try:
+                self._settle(self._connection)
+            except BaseException:
+                self._connection.close()
+                self._connection = None
+                raise
 
     def close(self) -> None:
         """Write the log into the file and let go of it.
@@ -78,6 +121,7 @@ class Store:
         """
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._counter.close()
             with told(f"the history {self.path} cannot be closed"), contextlib.closing(connection):
                 connection.execute("CHECKPOINT")
 
@@ -93,21 +137,33 @@ class Store:
         with told("the history cannot be read"):
             return connection.cursor()
 
+    # What it knows.
+
     def last_ns(self) -> int:
         """Return until when this store was recorded into; 0 for never."""
-        return self._number("SELECT last_ns FROM recorder")
-
-    def count(self) -> int:
-        """Return the number of samples in the file."""
-        return self._number("SELECT count(*) FROM samples")
+        return self._mark.last_ns
 
     def used_bytes(self) -> int:
-        """Return the disk in use; blocks that are free for new samples do not count."""
+        """Return the disk in use, cold files included; blocks that are free for new samples do not count."""
         with told("the history cannot be read"), self.cursor() as cursor:
             cursor.execute("SELECT block_size * used_blocks FROM pragma_database_size()")
             blocks = int((cursor.fetchone() or (0,))[0])
+            cursor.execute("SELECT coalesce(sum(size), 0) FROM parts")
+            cold = int((cursor.fetchone() or (0,))[0])
         wal = self.path.with_name(self.path.name + ".wal")
-        return blocks + (wal.stat().st_size if wal.exists() else 0)
+        return blocks + cold + (wal.stat().st_size if wal.exists() else 0)
+
+    def parts(self) -> list[Part]:
+        """Return the cold files, oldest first."""
+        with told("the history cannot be read"), self.cursor() as cursor:
+            return parts_in(cursor)
+
+    def sealed(self) -> list[int]:
+        """Return the tables to which nothing is added any more, oldest first."""
+        with told("the history cannot be read"), self.cursor() as cursor:
+            return tables_in(cursor)[:-1]
+
+    # Writing.
 
     def register(self, tags: TagList) -> NDArray[np.int64]:
         """Return the store's id of each recorded tag by tag id, -1 where its retention is none."""
@@ -140,6 +196,9 @@ class Store:
                     " AND (tags.unit, tags.retention) IS DISTINCT FROM (given.unit, given.retention)"
                 )
                 connection.unregister("given")
+        with told("the list of recorded tags cannot be written"), self.cursor() as cursor:
+            # Beside the cold files: they are of use without this store too.
+            write_file(cursor, "SELECT * FROM tags ORDER BY id", self.folder / TAGS_FILE, {})
         return stored
 
     def append(self, columns: Columns, now_ns: int) -> None:
@@ -148,7 +207,8 @@ class Store:
         Raises:
             StoreError: they could not be written, and none was.
         """
-        with self._transaction() as connection:
+        with self._transaction(samples=len(columns), until_ns=now_ns) as connection:
+            into = f"INSERT INTO samples_{self._table}"
             special = columns.special
             plain: dict[str, NDArray[np.generic]] = {
                 "tag": columns.tag, "t": columns.t, "value": columns.value, "quality": columns.quality
@@ -160,58 +220,146 @@ class Store:
                 more |= {"exact": columns.exact, "text": columns.text}
                 plain = {name: column[others] for name, column in plain.items()}
                 connection.register("more", more)
-                connection.execute("INSERT INTO samples SELECT tag, t, value, exact, text, quality FROM more")
+                connection.execute(f"{into} SELECT tag, t, value, exact, text, quality FROM more")  # noqa: S608
                 connection.unregister("more")
             connection.register("plain", plain)
-            connection.execute("INSERT INTO samples SELECT tag, t, value, NULL, NULL, quality FROM plain")
+            connection.execute(f"{into} SELECT tag, t, value, NULL, NULL, quality FROM plain")  # noqa: S608
             connection.unregister("plain")
-            connection.execute("UPDATE recorder SET last_ns = greatest(last_ns, ?)", [now_ns])
+        if not self.waiting_rows:
+            self.waiting_since_ns = self._clock.now_ns()
+        self.waiting_rows += len(columns)
 
     def recorded_until(self, now_ns: int) -> None:
         """Note that nothing changed since the last samples, and that this is known until now."""
-        with self._transaction() as connection:
-            connection.execute("UPDATE recorder SET last_ns = greatest(last_ns, ?)", [now_ns])
+        with self._transaction(until_ns=now_ns):
+            pass
 
     def mark_gap(self, stored: NDArray[np.int64], at_ns: int) -> None:
         """Say of tags that nothing is known from a time on, until their next sample."""
+        with self._transaction(samples=len(stored)) as connection:
+            self._say_unknown(connection, stored, at_ns)
+
+    def seal(self) -> None:
+        """Begin a new table for samples; what the present one holds may go to cold files."""
         with self._transaction() as connection:
-            connection.register("gone", {"tag": stored})
-            connection.execute(
-                "INSERT INTO samples SELECT tag, ?, NULL, NULL, NULL, ? FROM gone", [at_ns, NOT_RECORDED]
+            connection.execute(f"CREATE TABLE samples_{self._table + 1} {_SAMPLES}")
+        self._table += 1
+        self.waiting_rows = 0
+
+    # Cold files. `write_part` and `digest` only read the store: they may run beside the writing thread.
+
+    def new_number(self) -> int:
+        """Return the number of the next cold file."""
+        self._following += 1
+        return self._following - 1
+
+    def write_part(self, query: str, part: Part, replaces: Sequence[Part] = ()) -> Part:
+        """Write the rows of a query (sorted by tag and time) as a cold file; it does not count yet."""
+        file = self.folder / part.name
+        about = {
+            "store": self._mark.store, "number": part.number, "day": part.day, "keep": part.keep,
+            "replaces": [each.name for each in replaces],
+        }  # fmt: skip
+        with told("cold history cannot be written"), self._long() as cursor:
+            write_file(cursor, query, file, about)
+            return _measured(cursor, file, part)
+
+    def commit_parts(
+        self, written: Sequence[tuple[Part, Digest]], table: int | None = None, replaced: Sequence[Part] = ()
+    ) -> None:
+        """Let files count; in the same transaction the table or files they were made of go."""
+        with self._transaction() as connection:
+            _remove(connection, replaced)
+            for part, digest in written:
+                connection.execute(f"INSERT INTO parts ({_PART}) VALUES ({_marks(10)})", astuple(part))  # noqa: S608
+                _keep_digest(connection, part, digest)
+            if table is not None:
+                connection.execute(f"DROP TABLE samples_{table}")
+
+    def digest(self, part: Part) -> Digest:
+        """Return the sums of each tag of a file."""
+        with told("cold history cannot be read"), self._long() as cursor:
+            query = _DIGEST.format(part=part.number, files=listed([self.folder / part.name]))
+            found: Digest = cursor.execute(query).fetchnumpy()
+        return found
+
+    def commit_digest(self, part: Part, digest: Digest) -> None:
+        """Keep the sums of a file that had none."""
+        with self._transaction() as connection:
+            _keep_digest(connection, part, digest)
+
+    def newest(self, part: Part) -> Digest:
+        """Return the last sample of each tag of a file."""
+        with told("cold history cannot be read"), self._long() as cursor:
+            found: Digest = cursor.execute(
+                _NEWEST.format(files=listed([self.folder / part.name]))
+            ).fetchnumpy()
+        return found
+
+    def drop_part(self, part: Part, newest: Digest) -> None:
+        """Delete a file; the newest sample of each tag stays: it is the value that held from then on."""
+        with self._transaction() as connection:
+            connection.register("given_held", newest)
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE newly_held AS {_HELD}")
+            connection.execute("DELETE FROM held")
+            connection.execute("INSERT INTO held SELECT * FROM newly_held")
+            connection.execute("DROP TABLE newly_held")
+            connection.unregister("given_held")
+            _remove(connection, [part])
+
+    def lose_parts(self, parts: Sequence[Part]) -> None:
+        """Set damaged files aside; history says from when on it knows nothing."""
+        with self._transaction() as connection:
+            stored = connection.execute("SELECT id FROM tags").fetchnumpy()["id"]
+            for part in parts:
+                self._say_unknown(connection, stored, part.first_ns)
+            _remove(connection, parts, keep_files=True)
+        for part in parts:
+            file = self.folder / part.name
+            kept = file.with_name(f"{file.name}.corrupt")
+            there = file.exists()
+            if there:
+                file.replace(kept)
+            fate = f"kept as {self.folder.name}/{part.day}/{kept.name}" if there else "gone"
+            self.problems.append(
+                f"{part.rows} samples between {_iso(part.first_ns)} and {_iso(part.last_ns)} are lost:"
+                f" {part.name} was damaged; it is {fate}"
             )
-            connection.unregister("gone")
 
-    def delete_oldest(self, classes: list[str], *, before_ns: int = _EVER, share: float = 1.0) -> int:
-        """Delete the oldest samples of retention classes, one slice; return how many, 0 when done.
-
-        Only those before a time, and only about a share of all. Of each tag the newest of them stays,
-        since it is the value that held from then on.
-        """
-        given: dict[str, Any] = {"cut": before_ns, "classes": classes}
-        with self._transaction() as connection:
-            found = connection.execute(f"SELECT count(*) FROM samples WHERE {_OLD}", given).fetchone()  # noqa: S608
-            count = int(found[0]) if found else 0
-            if count == 0:
-                return 0
-            part = min(share, _SLICE / count)
-            if part < 1:
-                found = connection.execute(
-                    f"SELECT approx_quantile(t, {part:.4f})::BIGINT FROM samples WHERE {_OLD}",  # noqa: S608
-                    given,
-                ).fetchone()
-                given["cut"] = found[0] if found else 0
-            deleted = connection.execute(_DELETE, given).fetchone()
-        return int(deleted[0]) if deleted else 0
-
-    def compact(self) -> None:
-        """Give the room of deleted samples back to new ones."""
+    def sweep(self) -> None:
+        """Delete the files that do not count any more, and give free room back to the disk."""
+        with told("old history cannot be deleted"), self.cursor() as cursor:
+            names = [name for (name,) in cursor.execute("SELECT name FROM gone").fetchall()]
+            for name in names:
+                file = self.folder / name
+                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # other files are still in it
+                    file.parent.rmdir()
+        if names:
+            with self._transaction() as connection:
+                connection.execute(f"DELETE FROM gone WHERE name IN ({_marks(len(names))})", names)  # noqa: S608
         with told("the history cannot be compacted"), self.cursor() as cursor:
             cursor.execute("CHECKPOINT")
 
-    def _number(self, query: str) -> int:
-        with told("the history cannot be read"), self.cursor() as cursor:
-            row = cursor.execute(query).fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
+    def interrupt(self) -> None:
+        """Break off what runs beside the writing thread, now and from now on."""
+        self._stopping = True
+        if self._working is not None:
+            self._working.interrupt()
+
+    # Inside.
+
+    @contextlib.contextmanager
+    def _long(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor for work that may take long, and that `interrupt` breaks off."""
+        with self.cursor() as cursor:
+            self._working = cursor
+            try:
+                if self._stopping:
+                    raise StoreError("the history is being closed")
+                yield cursor
+            finally:
+                self._working = None
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
@@ -228,9 +376,7 @@ class Store:
             connection.execute(_SCHEMA)
             row = connection.execute("SELECT max(format) FROM recorder").fetchone()
             found = row[0] if row else None
-            if found is None:
-                connection.execute("INSERT INTO recorder VALUES (?, 0)", [FORMAT])
-            elif found > FORMAT:
+            if found is not None and found > FORMAT:
                 raise StoreError(
                     f"the history has format {found}, this Ironworks knows {FORMAT}",
                     "a later Ironworks wrote it: install that version or a newer one",
@@ -240,86 +386,279 @@ class Store:
             raise
         return connection
 
-    def _set_aside(self, cause: duckdb.Error) -> None:
+    def _settle(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Bring what an earlier run left half done to its end, and find out what is missing."""
+        fresh = connection.execute("SELECT count(*) FROM recorder").fetchone() == (0,)
+        connection.begin()
+        if fresh:
+            connection.execute("INSERT INTO recorder (format, last_ns) VALUES (?, 0)", [FORMAT])
+        connection.execute(
+            "UPDATE recorder SET format = ?, store = coalesce(store, ?), commits = coalesce(commits, 0),"
+            " samples = coalesce(samples, 0)",
+            [FORMAT, secrets.randbits(63)],
+        )
+        tables = tables_in(connection)
+        if not tables:
+            if connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'samples'").fetchone():
+                connection.execute("ALTER TABLE samples RENAME TO samples_1")  # the tables of format 1
+            else:
+                connection.execute(f"CREATE TABLE samples_1 {_SAMPLES}")
+            tables = [1]
+        connection.commit()
+        row = connection.execute("SELECT store, commits, samples, last_ns FROM recorder").fetchone()
+        self._mark = Mark(*(int(each) for each in row or ()))
+        self._table = tables[-1]
+        counted = connection.execute(f"SELECT count(*) FROM samples_{self._table}").fetchone()  # noqa: S608
+        self.waiting_rows, self.waiting_since_ns = int((counted or (0,))[0]), self._clock.now_ns()
+        self._compare_counts()
+        self._following = 1 + max(
+            [each.number for each in parts_in(connection)]
+            + [int(file.stem.rpartition("-")[2]) for file in self._files() if file.stem[-1:].isdecimal()],
+            default=0,
+        )
+        self._find_files(connection, fresh)
+
+    def _compare_counts(self) -> None:
+        counted = self._counter.read()
+        if counted and counted.store == self._mark.store and counted.commits > self._mark.commits:
+            samples = max(0, counted.samples - self._mark.samples)
+            self.problems.append(
+                f"{counted.commits - self._mark.commits} commits with {samples} samples between"
+                f" {_iso(self._mark.last_ns)} and {_iso(counted.last_ns)} are missing:"
+                " the log of the history was damaged"
+            )
+        self._counter.write(self._mark)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*/*{SUFFIX}"))
+
+    def _find_files(self, connection: duckdb.DuckDBPyConnection, fresh: bool) -> None:
+        for file in [*self.folder.rglob(f"*{UNFINISHED}"), *self.folder.glob(f"*{LOOSE}")]:
+            file.unlink()
+        if fresh:
+            self._adopt(connection)
+        self.sweep()
+        parts = parts_in(connection)
+        known = {part.name for part in parts}
+        for file in self._files():
+            name = file.relative_to(self.folder).as_posix()
+            if name not in known and self._about(connection, file).get("store") == self._mark.store:
+                file.unlink()  # about to count when the process was killed: its samples are in the store
+        lost = [part for part in parts if not (self.folder / part.name).exists()]
+        if lost:
+            self.lose_parts(lost)
+
+    def _about(self, connection: duckdb.DuckDBPyConnection, file: Path) -> dict[str, object]:
+        try:
+            return about_file(connection, file)
+        except duckdb.Error as exc:
+            log.warning("%s is no file of samples: %s", file, str(exc).splitlines()[0])
+            return {}
+
+    def _adopt(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Take the cold files into a new store: they know their tags' ids from the file of tags."""
+        files = self._files()
+        names = self.folder / TAGS_FILE
+        if not files or not names.exists():
+            return
+        found = {file: about for file in files if (about := self._about(connection, file))}
+        replaced = {name for about in found.values() for name in _names(about.get("replaces"))}
+        connection.begin()
+        connection.execute(f"INSERT INTO tags SELECT * FROM read_parquet({listed([names])})")  # noqa: S608
+        for file, about in found.items():
+            name = file.relative_to(self.folder).as_posix()
+            if name in replaced:
+                connection.execute("INSERT INTO gone VALUES (?)", [name])
+                continue
+            number = int(str(about["number"]))
+            part = Part(number, str(about["day"]), str(about["keep"]), 0, 0, 0, 0, 0)
+            if name == part.name:
+                part = replace(_measured(connection, file, part), merged=bool(about.get("replaces")))
+                connection.execute(f"INSERT INTO parts ({_PART}) VALUES ({_marks(10)})", astuple(part))  # noqa: S608
+        connection.execute(
+            "UPDATE recorder SET last_ns = greatest(last_ns, (SELECT coalesce(max(last_ns), 0) FROM parts))"
+        )
+        connection.commit()
+        row = connection.execute("SELECT last_ns FROM recorder").fetchone()
+        self._mark = replace(self._mark, last_ns=int((row or (0,))[0]))
+
+    def _reopen(self, cause: duckdb.Error) -> duckdb.DuckDBPyConnection:
+        """Set the log aside where that is enough, else all of the store."""
+        if "WAL" in str(cause):
+            self._set_aside(cause, (".wal",))
+            try:
+                return self._connect()
+            except duckdb.Error as exc:
+                if not is_damage(exc):
+                    raise
+                cause = exc
+        self._set_aside(cause)
+        return self._connect()
+
+    def _set_aside(self, cause: duckdb.Error, suffixes: tuple[str, ...] = ("", ".wal")) -> None:
         kept = f"{self.path.name}.corrupt-{self._clock.now_ns()}"
-        for suffix in ("", ".wal"):
+        for suffix in suffixes:
             file = self.path.with_name(self.path.name + suffix)
             if file.exists():
                 file.rename(self.path.with_name(kept + suffix))
-        first = str(cause).splitlines()[0]
+        what = "the history" if "" in suffixes else "the log of the history"
+        kept += "" if "" in suffixes else ".wal"
         self.problems.append(
-            f"the history was damaged ({first}); it is kept as {kept} and a new one was begun"
+            f"{what} was damaged ({str(cause).splitlines()[0]}); it is kept as {kept} and a new one was begun"
         )
 
+    def _say_unknown(
+        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int
+    ) -> None:
+        connection.register("unknown", {"tag": stored})
+        connection.execute(
+            f"INSERT INTO samples_{self._table} SELECT tag, ?, NULL, NULL, NULL, ? FROM unknown",  # noqa: S608
+            [at_ns, NOT_RECORDED],
+        )
+        connection.unregister("unknown")
+
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, samples: int = 0, until_ns: int = 0) -> Iterator[duckdb.DuckDBPyConnection]:
         """Commit what the block does, or nothing of it; a connection that broke is opened anew next time."""
         if self._connection is None:
             self.open()
         connection = self._connection
         if connection is None:
             raise StoreError("the history is not open", "see the state of the historian")
+        mark = self._mark
+        mark = replace(
+            mark,
+            commits=mark.commits + 1,
+            samples=mark.samples + samples,
+            last_ns=max(mark.last_ns, until_ns),
+        )
         with told("the history cannot be written"):
             try:
                 connection.begin()
                 yield connection
+                connection.execute(
+                    "UPDATE recorder SET commits = ?, samples = ?, last_ns = ?",
+                    [mark.commits, mark.samples, mark.last_ns],
+                )
                 connection.commit()
             except duckdb.Error as exc:
                 self._give_up(connection, exc)
                 raise
+            except BaseException:
+                connection.rollback()
+                raise
+        self._mark = mark
+        try:
+            self._counter.write(mark)
+        except OSError as exc:  # what is committed stays so; a count that is behind raises no alarm
+            log.warning("%s cannot be written: %s", self._counter, exc.strerror)
 
     def _give_up(self, connection: duckdb.DuckDBPyConnection, cause: duckdb.Error) -> None:
         try:
             connection.rollback()
         except duckdb.Error as exc:
             log.debug("no transaction to roll back: %s", exc)
-        if isinstance(cause, duckdb.FatalException | duckdb.InternalException) or _is_damage(cause):
+        if isinstance(cause, duckdb.FatalException | duckdb.InternalException) or is_damage(cause):
             connection.close()
             self._connection = None
-            if _is_damage(cause):
+            if is_damage(cause):
                 self._set_aside(cause)
+
+
+# Sums of each tag of a sorted file, up to its last sample there. A value holds until the next sample.
+_DIGEST = """
+WITH rows AS (
+    SELECT tag, t, quality, CASE WHEN quality < 2147483648 AND isfinite(value) THEN value END AS good,
+        lead(tag) OVER () AS next_tag, lead(t) OVER () AS next_t
+    FROM read_parquet({files})
+), spans AS (
+    SELECT tag, t, quality, good, CASE WHEN next_tag = tag THEN (next_t - t)::DOUBLE ELSE 0 END AS ns
+    FROM rows
+)
+SELECT {part}::UBIGINT AS part, tag, min(t) AS first_ns, max(t) AS last_ns, count(*)::UBIGINT AS rows,
+    count(good)::UBIGINT AS good, first(good) FILTER (good IS NOT NULL) AS head,
+    last(good) FILTER (good IS NOT NULL) AS tail, last(good) AS held, last(quality) AS quality,
+    min(good) AS least, max(good) AS greatest, sum(good) AS total, coalesce(sum(good * ns), 0) AS area,
+    coalesce(sum(ns) FILTER (good IS NOT NULL), 0) AS good_ns,
+    coalesce(bool_or(quality >> 30 = 1) FILTER (good IS NOT NULL), false) AS uncertain
+FROM spans GROUP BY tag ORDER BY tag
+"""
+_NEWEST = """
+SELECT tag, t, value, exact, text, quality FROM (
+    SELECT *, lead(tag) OVER () AS next_tag FROM read_parquet({files})
+) WHERE next_tag IS DISTINCT FROM tag
+"""
+
+
+def parts_in(cursor: duckdb.DuckDBPyConnection) -> list[Part]:
+    """Return the cold files that count, oldest first."""
+    found = cursor.execute(f"SELECT {_PART} FROM parts ORDER BY day, number").fetchall()  # noqa: S608
+    return [Part(*row) for row in found]
+
+
+def tables_in(cursor: duckdb.DuckDBPyConnection) -> list[int]:
+    """Return the numbers of the tables of samples, the one that is written last."""
+    found = cursor.execute(
+        "SELECT table_name[9:]::INTEGER FROM duckdb_tables() WHERE starts_with(table_name, 'samples_')"
+    ).fetchall()
+    return sorted(number for (number,) in found)
+
+
+def _measured(cursor: duckdb.DuckDBPyConnection, file: Path, part: Part) -> Part:
+    row = cursor.execute(f"SELECT count(*), min(t), max(t) FROM read_parquet({listed([file])})").fetchone()  # noqa: S608
+    rows, first_ns, last_ns = row or (0, 0, 0)
+    return replace(
+        part,
+        first_ns=first_ns or 0,
+        last_ns=last_ns or 0,
+        rows=rows,
+        size=file.stat().st_size,
+        crc=checksum(file),
+    )
+
+
+def _remove(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], keep_files: bool = False) -> None:
+    for part in parts:
+        connection.execute("DELETE FROM parts WHERE number = ?", [part.number])
+        connection.execute("DELETE FROM digests WHERE part = ?", [part.number])
+        if not keep_files:
+            connection.execute("INSERT INTO gone VALUES (?)", [part.name])
+
+
+def _keep_digest(connection: duckdb.DuckDBPyConnection, part: Part, digest: Digest) -> None:
+    connection.register("digest", digest)
+    connection.execute("INSERT INTO digests SELECT * FROM digest")
+    connection.unregister("digest")
+    connection.execute("UPDATE parts SET digested = true WHERE number = ?", [part.number])
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def _names(found: object) -> list[str]:
+    return [str(each) for each in found] if isinstance(found, list) else []
+
+
+def _iso(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat(timespec="seconds")
 
 
 def open_file(path: Path) -> duckdb.DuckDBPyConnection:
     """Open the file for reading only.
 
     Raises:
-        StoreError: there is none, it is damaged, or a running plant holds it.
+        StoreError: there is none, it is damaged, a running plant holds it, or it is of an older format.
     """
     if not path.exists():
         raise StoreError(f"there is no history at {path}", "the plant has not run yet, or keeps no history")
     with told(f"the history {path} cannot be opened"):
-        return duckdb.connect(str(path), read_only=True, config={"threads": 1})
-
-
-@contextlib.contextmanager
-def told(text: str) -> Iterator[None]:
-    """Turn the library's errors into errors for people.
-
-    Raises:
-        StoreError: says what could not be done, why, and what to do.
-    """
-    try:
-        yield
-    except OSError as exc:
+        connection = duckdb.connect(str(path), read_only=True, config={"threads": 1})
+        found = connection.execute("SELECT format FROM recorder").fetchone()
+    if not found or found[0] != FORMAT:
+        connection.close()
         raise StoreError(
-            f"{text}: {exc.strerror}", "check the state folder, its rights and its disk"
-        ) from exc
-    except duckdb.Error as exc:
-        first = str(exc).splitlines()[0]
-        remedy = "free space on the disk of the plant's state folder"
-        if "set lock" in first:
-            first = "another process has it open"
-            remedy = "the plant runs: ask it through `ironworks history`, or stop it first"
-        elif _is_damage(exc):
-            remedy = "start the plant: it sets the damaged file aside and begins a new one"
-        raise StoreError(f"{text}: {first}", remedy) from exc
-
-
-def _is_damage(exc: duckdb.Error) -> bool:
-    """Tell a damaged file from a full disk, a lock or missing rights, by what the library says."""
-    text = str(exc)
-    return isinstance(exc, duckdb.SerializationException) or any(
-        words in text
-        for words in ("not a valid DuckDB", "Corrupt database", "Could not read enough bytes", "checksum")
-    )
+            f"the history {path} has format {found[0] if found else '?'}, this Ironworks reads {FORMAT}",
+            "start the plant once: it brings an older history up to date",
+        )
+    return connection

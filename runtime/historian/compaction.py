@@ -1,0 +1,102 @@
+"""Which samples become cold files, which files become one, and which go: the rules and the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from runtime.config import HistoryConfig
+from runtime.historian.cold import DAY_NS, Part, listed, quoted
+from runtime.historian.faults import told
+from runtime.historian.store import Digest, Store
+
+HOUR_NS = 3_600_000_000_000
+FULL = 0.95  # of the disk limit: from here on the oldest samples go
+ROOMY = 0.90  # of the disk limit: down to here
+_MIB = 1 << 20
+_MANY = 12  # files of a day that still goes on: more are made one
+_COLUMNS = "tag, t, value, exact, text, quality"
+
+
+def table_rows(config: HistoryConfig) -> int:
+    """Return how many samples a table takes before they become cold files."""
+    return min(4_000_000, config.disk_limit_mib * _MIB // 128)
+
+
+def file_rows(config: HistoryConfig) -> int:
+    """Return how many samples files that are made one may have: what goes at once when the disk is full."""
+    return min(32_000_000, config.disk_limit_mib * _MIB // 64)
+
+
+def due(store: Store, config: HistoryConfig, now_ns: int) -> bool:
+    """Tell whether the table that is written is full, or of an hour that is over."""
+    if store.waiting_rows >= table_rows(config):
+        return True
+    return store.waiting_rows > 0 and now_ns // HOUR_NS > store.waiting_since_ns // HOUR_NS
+
+
+def write_table(store: Store, table: int) -> list[tuple[Part, Digest]]:
+    """Write what a sealed table holds, a file for each day and retention class."""
+    source = f"samples_{table} JOIN tags ON tags.id = tag"
+    with told("the history cannot be read"), store.cursor() as cursor:
+        groups = cursor.execute(
+            f"SELECT t // {DAY_NS} AS day, retention FROM {source} GROUP BY ALL ORDER BY ALL"  # noqa: S608
+        ).fetchall()
+    written = []
+    for day, keep in groups:
+        query = (
+            f"SELECT {_COLUMNS} FROM {source} WHERE retention = {quoted(keep)}"  # noqa: S608
+            f" AND t >= {day * DAY_NS} AND t < {(day + 1) * DAY_NS} ORDER BY tag, t, samples_{table}.rowid"
+        )
+        part = store.write_part(query, Part(store.new_number(), _name(day), keep, 0, 0, 0, 0, 0))
+        written.append((part, store.digest(part)))
+    return written
+
+
+def merge(store: Store, group: Sequence[Part]) -> tuple[Part, Digest]:
+    """Make one file of several of a day and class; samples of one tag and time keep their order."""
+    pieces = " UNION ALL ".join(
+        f"SELECT {_COLUMNS}, {order} AS o, file_row_number AS r"  # noqa: S608
+        f" FROM read_parquet({listed([store.folder / part.name])}, file_row_number = true)"
+        for order, part in enumerate(sorted(group, key=lambda each: each.number))
+    )
+    query = f"SELECT {_COLUMNS} FROM ({pieces}) ORDER BY tag, t, o, r"  # noqa: S608
+    first = group[0]
+    made = Part(store.new_number(), first.day, first.keep, 0, 0, 0, 0, 0, merged=True)
+    part = store.write_part(query, made, group)
+    return part, store.digest(part)
+
+
+def mergeable(parts: Sequence[Part], now_ns: int, most_rows: int) -> list[Part]:
+    """Return files of a day and class that should be one, or none.
+
+    All of a day that is over; of the present day only when there are many.
+    """
+    groups: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        groups.setdefault((part.day, part.keep), []).append(part)
+    for (day, _), group in groups.items():
+        over = _name((now_ns - HOUR_NS) // DAY_NS) > day
+        small = group if over else [part for part in group if not part.merged]
+        if len(small) >= (2 if over else _MANY):
+            chosen, rows = [], 0
+            for part in sorted(small, key=lambda each: each.rows):
+                rows += part.rows
+                if rows > most_rows:
+                    break
+                chosen.append(part)
+            if len(chosen) >= 2:
+                return chosen
+    return []
+
+
+def expired(parts: Sequence[Part], config: HistoryConfig, now_ns: int) -> Iterator[Part]:
+    """Yield the files of which each sample is older than its class is kept."""
+    ages = {"short": config.short, "standard": config.standard, "long": config.long}
+    for part in parts:
+        if part.last_ns < now_ns - ages[part.keep]:
+            yield part
+
+
+def _name(day: int) -> str:
+    return datetime.fromtimestamp(day * DAY_NS // 1_000_000_000, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,51 @@
+"""What the store's library reports, turned into errors for people."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import duckdb
+
+from runtime.errors import StoreError
+
+
+class DamagedPartsError(StoreError):
+    """Files of samples that cannot be read; the rest can."""
+
+    def __init__(self, numbers: list[int], text: str) -> None:
+        super().__init__(text, "start the plant: it sets the damaged files aside and serves the rest")
+        self.numbers = numbers
+
+
+@contextlib.contextmanager
+def told(text: str) -> Iterator[None]:
+    """Turn the library's errors into errors for people.
+
+    Raises:
+        StoreError: says what could not be done, why, and what to do.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise StoreError(
+            f"{text}: {exc.strerror}", "check the state folder, its rights and its disk"
+        ) from exc
+    except duckdb.Error as exc:
+        first = str(exc).splitlines()[0]
+        remedy = "free space on the disk of the plant's state folder"
+        if "set lock" in first:
+            first = "another process has it open"
+            remedy = "the plant runs: ask it through `ironworks history`, or stop it first"
+        elif is_damage(exc):
+            remedy = "start the plant: it sets the damaged file aside and begins a new one"
+        raise StoreError(f"{text}: {first}", remedy) from exc
+
+
+def is_damage(exc: duckdb.Error) -> bool:
+    """Tell a damaged file from a full disk, a lock or missing rights, by what the library says."""
+    text = str(exc)
+    return isinstance(exc, duckdb.SerializationException) or any(
+        words in text
+        for words in ("not a valid DuckDB", "Corrupt database", "Could not read enough bytes", "checksum")
+    )

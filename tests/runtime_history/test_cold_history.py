@@ -1,0 +1,142 @@
+"""Samples in cold files answer as if they were in the store; a kill at any instant changes nothing."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.config import HistoryConfig
+from runtime.contract import Batch
+from runtime.errors import StoreError
+from runtime.historian import compaction, open_readonly
+
+
+def test_a_kill_at_any_instant_neither_loses_nor_doubles_a_sample(tmp_path):
+    script = Path(__file__).with_name("kill_steps.py")
+    run = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "6"], capture_output=True, text=True, timeout=250
+    )
+    assert run.stdout.startswith("fine"), run.stderr
+    assert int(run.stdout.split()[1]) > 60
+
+
+def test_hours_and_days_become_files_and_answers_stay_the_same(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+
+    async def main():
+        async with kit.running(path) as (port, historian):
+            expected = {name: [] for name in ("level", "count", "recipe", "run")}
+            for hour in range(52):
+                await port.clock.advance(3600 * hour + 60 - (port.clock.now_ns() - kit.T0) / kit.S)
+                values = {"level": hour / 4, "count": 2**63 + hour, "run": hour % 2 == 1}
+                values["recipe"] = f"可乐 {hour // 8}"
+                for name, value in values.items():
+                    port.set(name, value)
+                    if not expected[name] or expected[name][-1][1] != value:
+                        expected[name].append((hour * 3600.0 + 60, value))
+                await port.clock.settle()
+                if hour % 5 == 4:
+                    for name, rows in expected.items():
+                        assert await kit.samples(historian, port, name) == rows
+                await kit.keep_house(port, historian)
+            await kit.keep_house(port, historian)
+            for name, rows in expected.items():
+                assert await kit.samples(historian, port, name) == rows
+                assert await kit.samples(historian, port, name, limit=3) == rows[-3:]
+            day = kit.T0 + 24 * kit.HOUR, kit.T0 + 48 * kit.HOUR
+            assert await kit.samples(historian, port, "level", *day) == expected["level"][24:48]
+        files = sorted(
+            file.relative_to(tmp_path / "history").as_posix() for file in tmp_path.rglob("2023*/*")
+        )
+        days = [file.rpartition("-")[0] for file in files]
+        for day in ("2023-11-15", "2023-11-16"):  # a file for each class of a day that is over
+            assert days.count(f"{day}/standard") == days.count(f"{day}/long") == 1
+        with open_readonly(path, "site/area/line") as archive:
+            tag = archive.tags["count"]
+            batch = archive.query(np.array([tag.id], np.int32), 0, 2**62)
+            assert batch.raw.tolist() == [2**63 + hour for hour in range(52)]
+
+    asyncio.run(main())
+
+
+def test_late_samples_and_backfill_take_their_place(tmp_path, kit):
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb") as (port, historian):
+            level = port.tags["level"]
+            for hour in range(1, 30):
+                await port.clock.advance(3600 * hour - (port.clock.now_ns() - kit.T0) / kit.S)
+                port.set("level", float(hour))
+                await port.clock.settle()
+                await kit.keep_house(port, historian)
+            port.bus.publish(kit.batch(level, [1800], [0.5]))  # late: the device had it in a buffer
+            await port.clock.settle()
+            await historian.backfill(kit.batch(level, [-7200.5, 5400.25, -3600], [-2.0, 1.5, -1.0]))
+            expected = sorted(
+                [(float(hour * 3600), float(hour)) for hour in range(1, 30)]
+                + [(1800.0, 0.5), (-7200.5, -2.0), (5400.25, 1.5), (-3600.0, -1.0)]
+            )
+            for _ in range(3):
+                assert await kit.samples(historian, port, "level") == expected
+                assert await kit.samples(historian, port, "level", limit=2) == expected[-2:]
+                figures = await historian.figures(
+                    np.array([level.id], np.int32), kit.T0 - 24 * kit.HOUR, kit.T0 + 48 * kit.HOUR,
+                    24 * kit.HOUR, "mean",
+                )  # fmt: skip
+                means = figures[level.id].value.tolist()
+                assert means == pytest.approx([-1.5, (276 + 2.0) / 25, (24 + 25 + 26 + 27 + 28 + 29) / 6])
+                await port.clock.advance(3600)
+                await kit.keep_house(port, historian)
+            assert (tmp_path / "history" / "2023-11-14").is_dir()
+            assert historian.stats().dropped == 0
+            silent = port.tags["sys/history/lag_ms"]
+            with pytest.raises(StoreError, match="keeps no history"):
+                await historian.backfill(kit.batch(silent, [0], [1.0]))
+
+    asyncio.run(main())
+
+
+def test_files_go_by_class_and_the_last_value_stays(tmp_path, kit):
+    config = HistoryConfig(standard="30h", long="300h", flush="30min")
+
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb", config=config) as (port, historian):
+            for day in range(6):
+                await port.clock.advance(86400 * day - (port.clock.now_ns() - kit.T0) / kit.S)
+                port.set("level", float(day))
+                port.set("count", day)
+                port.set("recipe", "cola")
+                await port.clock.settle()
+                await port.clock.advance(3600)
+                await kit.keep_house(port, historian)
+                await kit.keep_house(port, historian)
+            left = await kit.samples(historian, port, "level")
+            assert [value for _, value in left] == [3.0, 4.0, 5.0]  # the first held when the second came
+            assert await kit.samples(historian, port, "recipe") == [(0.0, "cola")]
+            assert len(await kit.samples(historian, port, "count")) == 6
+            days = {file.parent.name for file in tmp_path.rglob("standard-*.parquet")}
+            assert days == {"2023-11-19", "2023-11-20"}
+
+    asyncio.run(main())
+
+
+def test_a_table_that_is_full_becomes_a_file_at_once(tmp_path, kit):
+    config = HistoryConfig(disk_limit_mib=64)
+
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb", config=config) as (port, historian):
+            ids = np.full(100_000, port.tags["level"].id, np.int32)
+            for step in range(14):
+                times = kit.T0 + step * 100_000 + np.arange(100_000, dtype=np.int64)
+                port.bus.publish(Batch.of(ids, (times - kit.T0).astype(np.float64).view(np.uint64), times))
+                await port.clock.settle()
+                await historian.flush()
+            await kit.until(lambda: list((tmp_path / "history").glob("2023-11-15/standard-*.parquet")))
+            await kit.until(lambda: historian._store.waiting_rows < compaction.table_rows(config))
+            found = await historian.query(ids[:1], 0, 2**62)
+            assert (found.source_ns == kit.T0 + np.arange(1_400_000)).all()
+            assert historian.stats().dropped == 0
+
+    asyncio.run(main())

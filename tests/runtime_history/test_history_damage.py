@@ -1,0 +1,155 @@
+"""Damage is told, set aside and stepped around: never a crash, never silence."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.historian import compaction, open_readonly
+from runtime.historian.store import NOT_RECORDED, Store
+
+
+def filled(kit, path, hours=3):
+    """Return a store with a file for each hour, one sample a minute."""
+    shelf = kit.Shelf(path)
+    for hour in range(hours):
+        minutes = np.arange(60) + 60 * hour
+        shelf.append(kit.batch(shelf.tags[0], 60 * minutes, minutes), now_ns=kit.T0 + (hour + 1) * kit.HOUR)
+        shelf.store.seal()
+        for table in shelf.store.sealed():
+            shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    return shelf
+
+
+def spoil(file):
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 3
+    data[middle : middle + 40] = os.urandom(40)
+    file.write_bytes(data)
+
+
+def test_a_damaged_file_is_set_aside_and_the_rest_served(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    spoilt = shelf.store.folder / shelf.store.parts()[1].name
+    shelf.store.close()
+    spoil(spoilt)
+    with open_readonly(path) as archive:
+        found = archive.query(np.array([archive.tags["site/area/line/level"].id], np.int32), 0, 2**62)
+        assert len(found) == 120
+        assert "standard-2" in archive.problems[0]
+
+    async def main():
+        start_ns = kit.T0 + 3 * kit.HOUR + kit.S
+        async with kit.running(path, start_ns=start_ns) as (port, historian):
+            level = await kit.samples(historian, port, "level", kit.T0, start_ns - kit.S)
+            assert [value for _, value in level] == [*range(60), None, *range(120, 180)]
+            assert "60 samples between 2023-11-15T01:00:00" in historian.problems[0]
+            await port.clock.advance(3600)
+            assert port.value("sys/history/damaged") is True
+            assert [event.kind for event in port.emitted] == ["historian.damaged"]
+        assert spoilt.with_name(spoilt.name + ".corrupt").exists()
+
+    asyncio.run(main())
+
+
+def test_damage_that_no_one_asks_for_is_found_by_the_house(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    spoilt = shelf.store.folder / shelf.store.parts()[2].name
+    shelf.store.close()
+    spoil(spoilt)
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 3 * kit.HOUR + kit.S) as (port, historian):
+            for _ in range(4):
+                await kit.keep_house(port, historian)
+            assert "120:00" not in historian.problems[0]
+            assert "2023-11-15T02:00:00" in historian.problems[0]
+
+    asyncio.run(main())
+
+
+def test_a_file_that_is_gone_is_told_at_the_start(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    gone = shelf.store.folder / shelf.store.parts()[0].name
+    shelf.store.close()
+    gone.unlink()
+    again = kit.Shelf(path)
+    assert "60 samples" in again.store.problems[0]
+    found = again.read()
+    level = found.take(found.ids == again.tags["site/area/line/level"].id)
+    assert level.quality.tolist() == [NOT_RECORDED] + [0] * 120
+    again.store.close()
+
+
+@pytest.mark.parametrize("damage", ["turned", "cut"])
+def test_a_log_that_was_damaged_raises_the_alarm(tmp_path, kit, damage):
+    path = tmp_path / "history.duckdb"
+    code = textwrap.dedent(f"""
+        import os, pathlib, signal, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import conftest as kit
+        shelf = kit.Shelf(pathlib.Path({str(path)!r}))
+        for number in range(200):
+            now = kit.T0 + number * kit.S
+            shelf.append(kit.batch(shelf.tags[0], [number] * 50, [number] * 50), now_ns=now)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    killed = subprocess.run([sys.executable, "-c", code], timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    log = path.with_name(path.name + ".wal")
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    log.write_bytes(data if damage == "turned" else data[: len(data) // 2])
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 500 * kit.S) as (port, historian):
+            problem = historian.problems[-1]
+            assert "commits with" in problem
+            assert "and 2023-11-15T00:03:19" in problem
+            await port.clock.advance(3600)
+            assert port.value("sys/history/damaged") is True
+            left = await kit.samples(historian, port, "level")
+            seen = [value for _, value in left if value is not None]
+            assert seen == sorted(seen)
+            assert not seen or seen.count(seen[-1]) == 50
+            assert len(seen) < 10_000
+
+    asyncio.run(main())
+
+
+def test_a_whole_log_raises_none(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    for _ in range(3):
+        shelf = kit.Shelf(path)
+        shelf.append(kit.batch(shelf.tags[0], [1], [1.0]), now_ns=kit.T0)
+        shelf.store.close()
+        assert shelf.store.problems == []
+
+
+def test_cold_files_outlive_the_store(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    files = {file.name for file in shelf.store.folder.rglob("standard-*")}
+    merged = compaction.merge(shelf.store, shelf.store.parts()[:2])
+    shelf.store.close()  # killed before the merged file counted, and then the store is damaged
+    path.write_bytes(b"not a store" * 100)
+    again = kit.Shelf(path, [kit.PLANT[3], kit.PLANT[0]])
+    assert "damaged" in again.store.problems[0]
+    tags = again.tags
+    found = again.read()
+    assert found.ids.tolist() == [tags["site/area/line/level"].id] * 180
+    assert found.raw.view(np.float64).tolist() == [float(minute) for minute in range(180)]
+    left = {file.name for file in again.store.folder.rglob("standard-*")}
+    assert left == {max(files), merged[0].name.partition("/")[2]}
+    assert isinstance(again.store, Store)
+    assert again.store.last_ns() == kit.T0 + 179 * 60 * kit.S
+    again.store.close()

@@ -1,0 +1,123 @@
+"""Figures of intervals against a scalar reading, however the samples lie in tables and files."""
+
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runtime.contract import Quality
+from runtime.historian import compaction
+from runtime.historian.query import read_figures, read_trend
+from runtime.historian.reading import Wanted
+
+BAD, UNCERTAIN = int(Quality.BAD), int(Quality.UNCERTAIN_LAST_USABLE_VALUE)
+DAY = 86_400
+
+sample = st.tuples(
+    st.integers(0, 4 * DAY // 600).map(lambda step: step * 600),
+    st.sampled_from([1.0, -2.0, 10.0, 3.5, math.nan]),
+    st.sampled_from([0, 0, 0, BAD, UNCERTAIN]),
+)
+runs = st.lists(st.lists(sample, max_size=25, unique_by=lambda row: row[0]), max_size=4)
+width = st.sampled_from([DAY, DAY // 2, 3600 * 5 + 7, 2 * DAY])
+
+
+def scalar(rows, start, end, step, until):
+    """Yield each interval's figures, and the share of its time with a value."""
+    for begin in range(start, end, step):
+        finish = min(begin + step, end, until)
+        inside = [row for row in rows if begin <= row[0] < finish]
+        before = [(begin, *row[1:]) for row in rows if row[0] < begin][-1:]
+        events = [(t, math.nan if quality == BAD else value) for t, value, quality in [*before, *inside]]
+        events = events if begin < finish else []
+        ends = [t for t, _ in events[1:]] + [finish] * bool(events)
+        spans = [(b - a, value) for (a, value), b in zip(events, ends, strict=True) if value == value]
+        good = [value for _, value, quality in inside if quality != BAD and value == value]
+        held = [value for length, value in spans if length > 0] + good
+        length = sum(each for each, _ in spans)
+        yield (
+            {
+                "min": min(held, default=math.nan),
+                "max": max(held, default=math.nan),
+                "mean": sum(good) / len(good) if good else math.nan,
+                "first": good[0] if good else math.nan,
+                "last": good[-1] if good else math.nan,
+                "time_weighted": sum(each * value for each, value in spans) / length if length else math.nan,
+            },
+            length / max(1, finish - begin),
+        )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=runs, step=width, shift=st.sampled_from([0, 0, 3 * 3600]))
+def test_figures_are_those_of_a_scalar_reading(tmp_path_factory, kit, written, step, shift):
+    shelf = kit.Shelf(tmp_path_factory.mktemp("figures") / "history.duckdb")
+    level = shelf.tags["site/area/line/level"]
+    stored = int(shelf.stored[level.id])
+    rows = set()
+    for number, run in enumerate(written):
+        fresh = [row for row in run if row[0] not in rows]
+        rows |= {row[0] for row in fresh}
+        if fresh:
+            shelf.append(kit.batch(level, *map(list, zip(*fresh, strict=True))))
+        if number % 3 < 2:
+            shelf.store.seal()
+            for table in shelf.store.sealed():
+                shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+        if number == 2 and (group := compaction.mergeable(shelf.store.parts(), 2**62, 10**6)):
+            shelf.store.commit_parts([compaction.merge(shelf.store, group)], None, group)
+    with shelf.view() as view:
+        found = view.rows(Wanted([stored]), (0, 2**62))
+    ordered = [
+        ((t - kit.T0) // kit.S, value, quality)
+        for t, value, quality in zip(
+            found.t.tolist(), found.value.tolist(), found.quality.tolist(), strict=True
+        )
+    ]
+    assert {row[0] for row in ordered} == rows
+    start, end, until = shift, 4 * DAY, 4 * DAY - 1000
+    span = (kit.T0 + start * kit.S, kit.T0 + end * kit.S)
+    expected = list(scalar(ordered, start, end, step, until))
+    for mode in ("min", "max", "mean", "first", "last", "time_weighted"):
+        with shelf.view() as view:
+            points = read_figures(view, [stored], span, step * kit.S, mode, kit.T0 + until * kit.S)[stored]
+        assert points.value.tolist() == pytest.approx([each[mode] for each, _ in expected], nan_ok=True), mode
+        for quality, value, (_, share) in zip(points.quality, points.value, expected, strict=True):
+            assert (quality == 0x809B_0000) == math.isnan(value)
+            if share < 0.999 and not math.isnan(value):
+                assert quality == 0x40A4_0000
+    with shelf.view() as view:
+        trend = read_trend(view, stored, span, 7, kit.T0 + until * kit.S)
+    assert len(trend) == 7
+    shelf.store.close()
+
+
+def test_values_at_times_and_between(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level = shelf.tags["site/area/line/level"]
+    stored = int(shelf.stored[level.id])
+    shelf.append(kit.batch(level, [0, 3600], [10.0, 20.0]))
+    shelf.store.seal()
+    for table in shelf.store.sealed():
+        shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    shelf.append(kit.batch(level, [3 * 3600, 4 * 3600], [40.0, 0.0], [0, BAD]))
+    span = (kit.T0 - 1800 * kit.S, kit.T0 + 5 * 3600 * kit.S)
+
+    def values(mode):
+        with shelf.view() as view:
+            points = read_figures(view, [stored], span, 1800 * kit.S, mode, kit.T0 + 10 * 3600 * kit.S)[
+                stored
+            ]
+        return [
+            (None if math.isnan(value) else value, int(quality))
+            for value, quality in zip(points.value.tolist(), points.quality.tolist(), strict=True)
+        ]
+
+    nothing, bad = (None, 0x809B_0000), (None, BAD)
+    at = [10, 10, 20, 20, 20, 20, 40, 40]
+    assert values("at") == [nothing, *((float(value), 0) for value in at), bad, bad]
+    between = [10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0]
+    unsure = (40.0, 0x40A4_0000)
+    assert values("interpolated") == [nothing, *((value, 0) for value in between), unsure, bad, bad]
+    shelf.store.close()
