@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from softplc.application import Application, Region, TaskInfo
@@ -22,6 +24,7 @@ from softplc.source import SourceSet
 from softplc.symbols import Project
 from softplc.syntax import Unit
 
+RECURSION_LIMIT = 60_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -31,10 +34,11 @@ def compile_application(paths: tuple[str | Path, ...], sources: Mapping[str, str
     Raises:
         CompileError: with every finding, where the program is wrong.
     """
-    application, module = lower_application(paths, sources)
     from softplc.codegen.native import object_code
 
-    return _with_code(application, object_code(module))
+    application, module = lower_application(paths, sources)
+    with deep_recursion():
+        return _with_code(application, object_code(module))
 
 
 def lower_application(
@@ -43,6 +47,22 @@ def lower_application(
     """Do everything but generate code."""
     texts = SourceSet()
     project = checked(paths, sources, texts)
+    with deep_recursion():
+        return _lowered(project, texts)
+
+
+@contextmanager
+def deep_recursion() -> Iterator[None]:
+    """Let the tree be as deep as the parser lets it be: long chains of operators, ELSIF and constants."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, RECURSION_LIMIT))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
     tasks = tasks_of(project)
     instances = [instance for _, members in tasks for instance in members]
     sizes = Sizes()
@@ -98,9 +118,10 @@ def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: So
         return part
 
     declarations = Declarations(load_library)
-    project = declarations.declare(unit)
-    bind(declarations)
-    found = list(check(declarations))
+    with deep_recursion():
+        project = declarations.declare(unit)
+        bind(declarations)
+        found = list(check(declarations))
     if findings:
         found = [each for each in found if not _follows(each, unit.skipped, texts)]
     findings += found

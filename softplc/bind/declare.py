@@ -326,7 +326,7 @@ class Declarations:
                 good = False
                 continue
             struct.add(each.name, type_, each.init or init)
-        return struct if good else None
+        return struct if good and struct.size <= MAX_IMAGE_BYTES else None
 
     def _enum(self, spec: EnumSpec, name: str, pou: Pou | None) -> Type | None:
         base = ELEMENTARY.get(spec.base.upper(), INT) if spec.base else INT

@@ -19,6 +19,7 @@ class Emitter:
     def __init__(self) -> None:
         self.constants: dict[bytes, str] = {}
         self.uses_strings = False
+        self.largest = 0
 
     def data(self, data: bytes) -> str:
         """Return the name of a constant with these bytes."""
@@ -43,6 +44,7 @@ class Emitter:
     def _routine(self, routine: ir.Routine) -> str:
         writer = Statements(self, routine)
         writer.block_of(routine.body)
+        self.largest = max(self.largest, len(writer.lines))
         return writer.finish()
 
 

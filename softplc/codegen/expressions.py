@@ -206,9 +206,8 @@ class Expressions:
         if op == "NEG":
             return self.add(f"fneg {kind} {operands[0]}")
         if op in ("MAX", "MIN"):
-            order = "ogt" if op == "MAX" else "olt"
-            wins = self.add(f"fcmp {order} {kind} {operands[1]}, {operands[0]}")
-            return self.add(f"select i1 {wins}, {kind} {operands[1]}, {kind} {operands[0]}")
+            arguments = f"{kind} {operands[0]}, {kind} {operands[1]}"
+            return self.add(f"call {kind} @llvm.{op.lower()}num.{intrinsic_suffix(type_)}({arguments})")
         name = "fabs" if op == "ABS" else INTRINSICS[op]
         arguments = ", ".join(f"{kind} {each}" for each in operands)
         return self.add(f"call {kind} @llvm.{name}.{intrinsic_suffix(type_)}({arguments})")

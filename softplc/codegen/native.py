@@ -1,4 +1,4 @@
-"""LLVM assembly to object code for the host: verified, O2, no fast-math, no fused multiply-add."""
+"""LLVM assembly to object code for the host: verified, O2 (less where a routine is huge), no fast-math, no fused multiply-add."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import llvmlite.binding as llvm
 
 from softplc import ir
 from softplc.codegen.emit import Emitter
+
+LEVELS = ((2, 15_000), (1, 60_000), (0, 1 << 60))  # the optimiser's time grows with the square of a routine
 
 
 @cache
@@ -24,19 +26,21 @@ def assembly(module: ir.Module) -> str:
 def object_code(module: ir.Module) -> bytes:
     """Return a relocatable object file for the host."""
     _initialise()
-    parsed = llvm.parse_assembly(assembly(module), llvm.create_context())
+    emitter = Emitter()
+    parsed = llvm.parse_assembly(emitter.module(module), llvm.create_context())
+    level = next(level for level, lines in LEVELS if emitter.largest <= lines)
     parsed.verify()
     triple = llvm.get_process_triple()
     machine = llvm.Target.from_triple(triple).create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=llvm.get_host_cpu_features().flatten(),
-        opt=2,
+        opt=level,
         reloc="pic",
         codemodel="small",
     )
     parsed.triple = triple
     parsed.data_layout = str(machine.target_data)
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
     passes = builder.getModulePassManager()
     passes.run(parsed, builder)
     code: bytes = machine.emit_object(parsed)

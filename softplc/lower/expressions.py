@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from softplc import ir
+from softplc.bind.constants import DAY_NS
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
     BOOL,
@@ -84,7 +85,9 @@ class Expressions(Calls):
         result = machine(node.type)
         left, right = self.expr(node.left), self.expr(node.right)
         if node.op in ("+", "-"):
-            return ir.Op(result, node.op, (convert_bits(left, result), convert_bits(right, result)), line)
+            sides = (convert_bits(left, result), convert_bits(right, result))
+            total = ir.Op(result, node.op, sides, line)
+            return within_day(total) if result.kind == "tod" else total
         if right.type.kind == "time":
             left, right = right, left
         if right.type.kind == "real":
@@ -103,6 +106,13 @@ class Expressions(Calls):
 
 def convert_bits(value: ir.Expr, type_: Elementary) -> ir.Expr:
     return value if value.type is type_ else ir.Convert(type_, value, "wrap")
+
+
+def within_day(value: ir.Expr) -> ir.Expr:
+    """Keep a time of day within its day."""
+    day = ir.Const(value.type, DAY_NS)
+    raised = ir.Op(value.type, "+", (ir.Op(value.type, "MOD", (value, day)), day))
+    return ir.Op(value.type, "MOD", (raised, day))
 
 
 def simple(value: ir.Expr) -> bool:

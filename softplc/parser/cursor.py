@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from softplc.diagnostics import Diagnostic
 from softplc.lexer import Token
 
@@ -133,18 +135,16 @@ class Cursor:
         """Go one nesting level deeper; text nested deeper than anyone writes is refused."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            self.note(
-                "ST1012",
-                f"nested deeper than {MAX_DEPTH} levels",
-                self.token.at,
-                self.token.end,
-                "split it into variables or functions",
-            )
-            self.depth = 0
-            self.position = len(self.tokens) - 1
-            self.token = self.tokens[self.position]
-            self._last_error_at = self.position  # that the rest is missing needs no telling
-            raise SyntaxFault
+            self.too_deep(f"nested deeper than {MAX_DEPTH} levels")
+
+    def too_deep(self, message: str) -> NoReturn:
+        """Refuse what nobody writes, and all that follows."""
+        self.note("ST1012", message, self.token.at, self.token.end, "split it into variables or functions")
+        self.depth = 0
+        self.position = len(self.tokens) - 1
+        self.token = self.tokens[self.position]
+        self._last_error_at = self.position  # that the rest is missing needs no telling
+        raise SyntaxFault
 
     def leave(self) -> None:
         self.depth = max(0, self.depth - 1)

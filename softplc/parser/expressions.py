@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from softplc.diagnostics import Diagnostic
 from softplc.parser.cursor import Cursor
-from softplc.parser.literals import LiteralError, date_ns, duration_ns, text_of, whole
+from softplc.parser.literals import LiteralError, date_ns, duration_ns, real, text_of, whole
 from softplc.syntax import (
     Argument,
     Binary,
@@ -43,6 +43,7 @@ PRECEDENCE = {
     "**": 8,
 }
 UNARY_PRECEDENCE = 9
+MAX_OPERANDS = 2_000
 OPERATOR_FUNCTIONS = ("AND", "OR", "XOR", "MOD")
 TYPED_INTS = frozenset(
     ["SINT", "INT", "DINT", "LINT", "USINT", "UINT", "UDINT", "ULINT", "BYTE", "WORD", "DWORD", "LWORD"]
@@ -61,7 +62,11 @@ class Expressions(Cursor):
 
     def _binary(self, least: int) -> Expr:
         left = self._unary()
+        operands = 1
         while True:
+            operands += 1
+            if operands > MAX_OPERANDS:
+                self.too_deep(f"more than {MAX_OPERANDS} operands in a row")
             token = self.token
             if token.kind not in ("op", "kw"):
                 return left
@@ -202,7 +207,7 @@ class Expressions(Cursor):
             if token.kind == "int":
                 return Literal(at, end, "int", whole(token.text))
             if token.kind == "real":
-                return Literal(at, end, "real", float(token.text.replace("_", "")))
+                return Literal(at, end, "real", real(token.text))
             if token.kind == "string":
                 return Literal(at, end, "string", text_of(token.text))
             prefix, text = token.text.split("#", 1)
@@ -234,7 +239,7 @@ class Expressions(Cursor):
                 raise LiteralError("BOOL# takes 0, 1, TRUE or FALSE")
             return Literal(at, end, "bool", text == "1")
         if key in TYPED_REALS:
-            return Literal(at, end, "real", float(text.replace("_", "")), key)
+            return Literal(at, end, "real", real(text), key)
         if key in TYPED_INTS:
             if "." in text or "e" in text.lower().split("#")[0]:
                 raise LiteralError(f"{key} takes whole numbers")

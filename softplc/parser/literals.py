@@ -5,6 +5,7 @@ Source: IEC 61131-3:2013, 6.3 Literals.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 
@@ -21,6 +22,8 @@ _PART = re.compile(r"([0-9][0-9_]*)(?:\.([0-9][0-9_]*))?(ms|us|ns|d|h|m|s)_?", r
 _ORDER = list(UNITS_NS)
 _DATE = re.compile(r"(\d{1,4})-(\d{1,2})-(\d{1,2})")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?")
+MAX_DIGITS = 200
+MAX_TEXT = 32_767
 DAY_NS = UNITS_NS["d"]
 ESCAPES = {"$": "$", "'": "'", '"': '"', "l": "\n", "n": "\n", "p": "\f", "r": "\r", "t": "\t"}
 DATE_TYPES = {
@@ -43,8 +46,18 @@ class LiteralError(ValueError):
     """The text of a literal is wrong; the message says why."""
 
 
+def real(text: str) -> float:
+    """Read `1.5` or `1_000.0E-3`."""
+    value = float(text.replace("_", ""))
+    if math.isinf(value):
+        raise LiteralError("the number is larger than LREAL can hold")
+    return value
+
+
 def whole(text: str) -> int:
     """Read `12_000`, `2#1010`, `8#17` or `16#FF`, with an optional sign before decimal digits."""
+    if len(text) > MAX_DIGITS:
+        raise LiteralError("the number has too many digits")
     if "#" in text:
         base, digits = text.split("#", 1)
         radix = int(base.replace("_", ""))
@@ -66,6 +79,8 @@ def duration_ns(text: str) -> int:
         part = _PART.match(text, position)
         if part is None:
             raise LiteralError("a duration is numbers with units d, h, m, s, ms, us, ns, such as T#1m30s")
+        if len(part.group()) > MAX_DIGITS:
+            raise LiteralError("the number has too many digits")
         number, fraction, unit = part.group(1), part.group(2), part.group(3).lower()
         order = _ORDER.index(unit)
         if order <= last:
@@ -142,6 +157,8 @@ def text_of(quoted: str) -> str:
         except ValueError as exc:
             raise LiteralError(f"${code} is no escape: $$, $', $L, $N, $P, $R, $T or two hex digits") from exc
         position += 2
+    if len(parts) > MAX_TEXT:
+        raise LiteralError(f"a STRING has at most {MAX_TEXT} characters")
     wide = next((each for each in parts if ord(each) > 255), None)
     if wide is not None:
         raise LiteralError(f"{wide} is no character of STRING, which has Latin-1 only")

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.declare import MAX_IMAGE_BYTES
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import ELEMENTARY, MAX_STRING_LENGTH
 from softplc.rules.context import Context
-from softplc.syntax import NamedSpec
+from softplc.syntax import NamedSpec, StructSpec
 
-ON = (NamedSpec,)
+ON = (NamedSpec, StructSpec)
 
 
-def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
+def check(spec: NamedSpec | StructSpec, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for limits or lengths the type cannot have."""
     if spec.resolved is not None:
+        return
+    if isinstance(spec, StructSpec):
+        if all(each.spec.resolved is not None for each in spec.fields):
+            message = f"the structure is larger than {MAX_IMAGE_BYTES >> 20} MiB"
+            yield context.error("ST2014", message, spec, "make it smaller")
         return
     if spec.length is not None and spec.length.value is not None and spec.name.upper() == "STRING":
         message = f"a STRING cannot have the length {spec.length.value}"

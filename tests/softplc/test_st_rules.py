@@ -67,3 +67,34 @@ def test_a_syntax_error_hides_no_error_elsewhere():
 )
 def test_one_syntax_error_is_told_once(text):
     assert len(codes(text)) == 1
+
+
+def deep(text: str) -> list[str]:
+    return codes(f"PROGRAM P VAR y : DINT; b : BOOL; s : STRING; l : LREAL; END_VAR {text} END_PROGRAM")
+
+
+def test_long_chains_work():
+    assert deep("y := y" + " + y" * 1500 + ";") == []
+    assert deep("IF y = 0 THEN y := 1;" + " ELSIF y = 1 THEN y := 2;" * 500 + " END_IF;") == []
+    constants = "".join(f"c{i} : INT := c{i - 1};" for i in range(999, 0, -1)) + "c0 : INT := 1;"
+    text = f"VAR_GLOBAL CONSTANT {constants} END_VAR PROGRAM P VAR a : INT; END_VAR a := c999; END_PROGRAM"
+    softplc.compile(sources={"x.st": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("y := y" + " + y" * 3000 + ";", "ST1012"),
+        ("s := '" + "a" * 40_000 + "';", "ST1014"),
+        ("y := " + "9" * 5000 + ";", "ST1014"),
+        ("l := 1.0E400;", "ST1014"),
+    ],
+)
+def test_what_is_too_large_is_refused(text, code):
+    assert deep(text) == [code]
+
+
+def test_structures_larger_than_memory_are_refused():
+    types = "".join(f"s{i} : STRUCT a, b : s{i - 1}; END_STRUCT;" for i in range(1, 40))
+    text = f"TYPE s0 : STRUCT a, b : INT; END_STRUCT; {types} END_TYPE PROGRAM P VAR s : s39; END_VAR END_PROGRAM"
+    assert codes(text) == ["ST2014"]
