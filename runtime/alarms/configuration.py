@@ -1,11 +1,12 @@
-"""`alarms.yaml`: read it with places, and check alarms against the plant's tags."""
+"""A plant's alarms (`alarms.yaml` or `alarms.csv`): read with places, and checked against its tags."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runtime.config import AlarmConfig, Section, TagList, load_yaml, validate
+from runtime.alarms.table import read_table
+from runtime.config import AlarmConfig, Document, Section, TagList, load_yaml, validate
 from runtime.contract import DataType, Tag
 from runtime.errors import ConfigError, Finding, Place
 from runtime.gate.expression import parse_expression
@@ -23,7 +24,24 @@ def load_alarms(file: Path) -> list[tuple[AlarmConfig, Place]]:
     Raises:
         ConfigError: with everything wrong in the file.
     """
-    document = load_yaml(file)
+    return read_alarms(document_of(file))
+
+
+def document_of(file: Path) -> Document:
+    """Read a file of alarms, YAML or CSV by its name; what each says is not looked at yet.
+
+    Raises:
+        ConfigError: it is missing, or not of its format.
+    """
+    return read_table(file).document() if file.suffix == ".csv" else load_yaml(file)
+
+
+def read_alarms(document: Document) -> list[tuple[AlarmConfig, Place]]:
+    """Return the alarms of a document, and where each stands.
+
+    Raises:
+        ConfigError: with everything wrong in the file.
+    """
     data = document.data
     if not isinstance(data, dict) or not isinstance(data.get("alarms"), list):
         text = "this is not a list of alarms"

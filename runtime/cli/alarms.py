@@ -1,8 +1,9 @@
-"""`ironworks alarms`: list, commands on alarms, journal, figures."""
+"""`ironworks alarms`: list, commands on alarms, journal, figures, import and export."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_
 if TYPE_CHECKING:
     from runtime.client import AlarmFigures, AlarmView, PlantClient
 
+FolderArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]
 
 app = typer.Typer(help="Alarms: list, acknowledge, shelve, journal.", invoke_without_command=True)
@@ -172,6 +174,58 @@ def figures(
         print(f"fleeting: {flees.alarm} {flees.count} times gone within 10 s")
     for old in found.stale:
         print(f"stale: {old.alarm} since {show_time(old.since_ns)}")
+
+
+@app.command()
+def export(
+    folder: FolderArgument = Path(),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
+    ] = None,
+) -> None:
+    """Write the alarms of a plant folder as CSV, for a spreadsheet."""
+    from runtime.alarms.exchange import export_table
+    from runtime.assembly import assemble
+
+    text = export_table(assemble(folder).plant)
+    if output is None:
+        print(text, end="")
+    else:
+        _write(output, text)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV file; a column that it lacks stays as it is.")],
+    folder: FolderArgument = Path(),
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove the alarms that the file does not have.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and tell; write nothing.")] = False,
+) -> None:
+    """Merge alarms from CSV into a plant folder, by name; a running plant takes them at its next start."""
+    from runtime.alarms.exchange import plan_import
+    from runtime.assembly import assemble
+
+    planned = plan_import(assemble(folder).plant, file, replace)
+    if not dry_run:
+        _write(planned.file, planned.text)
+    counts = f"{len(planned.new)} new, {len(planned.changed)} changed, {len(planned.removed)} removed"
+    print(f"{planned.file}: {counts}{' (nothing was written)' if dry_run else ''}")
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    from runtime.errors import PlantError
+
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
+    except OSError as exc:
+        raise PlantError(
+            f"{file} cannot be written: {exc.strerror}", "check the folder and its rights"
+        ) from exc
 
 
 def _command(plant: str | None, json: bool, work: Callable[[PlantClient], Awaitable[AlarmView]]) -> None:

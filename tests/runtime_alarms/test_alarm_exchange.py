@@ -1,0 +1,175 @@
+"""Alarms as CSV: in the plant folder, out of it, and merged back; what is wrong has line and column."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from runtime.alarms import load_alarms
+from runtime.alarms.exchange import export_table, plan_import
+from runtime.alarms.table import cells_of, columns_of, keys_of, line_of
+from runtime.assembly import assemble
+from runtime.cli.alarms import app
+from runtime.config import AlarmConfig
+from runtime.errors import ConfigError, PlantError
+
+TAGS = """path,type,low,high
+tank/level,REAL,0,100
+tank/sp,REAL,0,100
+pump/run,BOOL,,
+pump/mode,STRING,,
+"""
+YAML = """\
+# alarms of the tank
+alarms:
+  # the operators asked for this one
+  - name: tank.high
+    tag: tank/level
+    kind: high
+    limit: 90  # agreed in the HAZOP
+    text: {en: Tank is full, zh: 罐满}
+  - {name: pump.mode, tag: pump/mode, kind: discrete, state: "5", text: Mode five}
+"""
+CSV = """\
+# alarms of the tank
+name,tag,kind,limit,state,text,text_zh
+
+# the operators asked for this one
+tank.high,tank/level,high,90,,Tank is full,罐满
+pump.mode,pump/mode,discrete,,"""
+
+
+def plant(folder, alarms, name="alarms.yaml"):
+    folder.mkdir(exist_ok=True)
+    (folder / "plant.yaml").write_text(f"plant: p\nroot: s/a/l\napi: null\nhistory: null\nalarms: {name}\n")
+    (folder / "tags.csv").write_text(TAGS)
+    (folder / name).write_text(alarms, encoding="utf-8")
+    return assemble(folder).plant
+
+
+def brought(folder, text):
+    file = folder / "sheet.csv"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+CSV += '"""5""",Mode five,\n'
+
+
+def test_both_formats_say_the_same(tmp_path):
+    one, two = plant(tmp_path / "1", YAML), plant(tmp_path / "2", CSV, "alarms.csv")
+    assert one.alarms[:2] == two.alarms[:2]
+    places = [place for _, place in load_alarms(two.path("alarms.csv"))]
+    assert [(place.line, place.column) for place in places] == [(5, 1), (6, 1)]
+    exported = tmp_path / "out.csv"
+    exported.write_text(export_table(one), encoding="utf-8")
+    assert [config for config, _ in load_alarms(exported)] == list(one.alarms[:2])
+    assert export_table(two) == CSV
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line", "column"),
+    [
+        ("name,tag,kind,limit,text\na,tank/level,high,ninety,x\n", "number", 2, 4),
+        ("name,tag,kind,text\n\n# note, with a comma\na,tank/levle,high,x\n", "no tag 'tank/levle'", 4, 1),
+        ("name,tag,kind,text,on_delay\na,pump/run,discrete,x,soon\n", "not a duration", 2, 5),
+        ("name,tag,kind,txet\n", "unknown column 'txet'", 1, 4),
+        ("name;tag;kind\n", "separated by ';'", 1, 0),
+        ("tag,kind\n", "column 'name' is missing", 1, 0),
+        ("name,tag,kind,text\na,pump/run,discrete,x,y,z\n", "6 cells", 2, 5),
+        ('name,tag,kind,text\na,pump/run,discrete,"x\n', "not valid CSV", 2, 1),
+        ("# only a note\n", "no header", 1, 1),
+        ("name,tag,kind,text\nkernel.values_lost,pump/run,discrete,x\n", "already defined", 2, 1),
+        ("name,tag,kind,text\na,pump/run,discrete,x\na,pump/run,discrete,x\n", "already defined", 3, 1),
+        ("name,tag,kind\nnew,pump/run,discrete\n", "'text' is missing", 2, 1),
+    ],
+)
+def test_what_is_wrong_has_line_and_column(tmp_path, text, said, line, column):
+    there = plant(tmp_path, YAML)
+    with pytest.raises(ConfigError) as caught:
+        plan_import(there, brought(tmp_path, text))
+    (finding,) = caught.value.findings
+    assert said in finding.text
+    assert (finding.place.line, finding.place.column) == (line, column)
+    assert finding.remedy
+
+
+SHEET = """\
+name,limit,tag,kind,text,area
+tank.high,95,tank/level,high,Tank is very full,north
+tank.low,5,tank/level,low,"Tank, empty",
+"""
+
+
+@pytest.mark.parametrize(("text", "name"), [(YAML, "alarms.yaml"), (CSV, "alarms.csv")])
+def test_an_import_merges_by_name_and_keeps_comments(tmp_path, text, name):
+    before = plant(tmp_path, text, name)
+    planned = plan_import(before, brought(tmp_path, SHEET))
+    assert (planned.new, planned.changed, planned.removed) == (("tank.low",), ("tank.high",), ())
+    planned.file.write_text(planned.text, encoding="utf-8")
+    after = {config.name: config for config in assemble(tmp_path).plant.alarms}
+    assert (after["tank.high"].limit, after["tank.high"].area, after["tank.high"].text.zh) == (
+        95,
+        "north",
+        "罐满",
+    )
+    assert (after["tank.low"].text.en, after["pump.mode"]) == ("Tank, empty", before.alarms[1])
+    assert "# alarms of the tank" in planned.text
+    assert "# the operators asked for this one" in planned.text
+    again = plan_import(assemble(tmp_path).plant, brought(tmp_path, SHEET))
+    assert (again.new, again.changed) == ((), ())
+    assert again.text == planned.text
+    only = plan_import(assemble(tmp_path).plant, brought(tmp_path, SHEET), replace=True)
+    assert only.removed == ("pump.mode",)
+    assert "pump.mode" not in only.text
+
+
+def test_the_command_line_exports_and_imports(tmp_path):
+    plant(tmp_path, YAML)
+    run = CliRunner().invoke
+    out = tmp_path / "out.csv"
+    assert run(app, ["export", str(tmp_path), "-o", str(out)]).exit_code == 0
+    out.write_text(out.read_text(encoding="utf-8").replace(",90,", ",80,"), encoding="utf-8")
+    dry = run(app, ["import", str(out), str(tmp_path), "--dry-run"])
+    assert "0 new, 1 changed, 0 removed (nothing was written)" in dry.stdout
+    assert (tmp_path / "alarms.yaml").read_text(encoding="utf-8") == YAML
+    assert "1 changed" in run(app, ["import", str(out), str(tmp_path)]).stdout
+    assert "limit: 80  # agreed in the HAZOP" in (tmp_path / "alarms.yaml").read_text(encoding="utf-8")
+
+
+def test_a_plant_without_a_file_of_alarms_says_what_to_do(tmp_path):
+    plant(tmp_path, YAML)
+    (tmp_path / "plant.yaml").write_text("plant: p\nroot: s/a/l\napi: null\nhistory: null\n")
+    with pytest.raises(PlantError, match="names no file of alarms") as caught:
+        export_table(assemble(tmp_path).plant)
+    assert "alarms: alarms.csv" in caught.value.remedy
+
+
+words = st.text(st.characters(categories=["L", "N", "P", "Z"], exclude_characters="\r\n"), max_size=20)
+texts = words.map(str.strip).filter(bool)
+states = st.one_of(st.booleans(), st.integers(-100, 100), st.floats(-1e9, 1e9), texts)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, words.map(str.strip), states, st.integers(1, 10**15), st.floats(-1e9, 1e9), st.booleans())
+def test_every_alarm_reads_back_from_its_row(tmp_path_factory, en, zh, state, delay_ns, limit, latching):
+    config = AlarmConfig.model_validate(
+        {
+            "name": "a.b", "tag": "t", "kind": "discrete", "state": state, "limit": limit, "class": en,
+            "on_delay": f"{delay_ns}ns", "latching": latching, "text": {"en": en, "zh": zh},
+            "cause": zh or None,
+        }
+    )  # fmt: skip
+    cells = cells_of(keys_of(config))
+    columns = columns_of([cells])
+    file = tmp_path_factory.mktemp("row") / "alarms.csv"
+    lines = [dict(zip(columns, columns, strict=True)), cells]
+    file.write_text("".join(line_of(columns, each) for each in lines), encoding="utf-8")
+    assert [config for config, _ in load_alarms(file)] == [config]
+
+
+def test_thousands_of_rows(tmp_path):
+    rows = "".join(f"a{n},tank/level,high,{n % 90 + 1},Alarm {n}\n" for n in range(5000))
+    there = plant(tmp_path, "name,tag,kind,limit,text\n" + rows, "alarms.csv")
+    sheet = brought(tmp_path, "name,limit\n" + "".join(f"a{n},50\n" for n in range(0, 5000, 2)))
+    assert len(plan_import(there, sheet).changed) > 2000
