@@ -289,6 +289,25 @@ class AuditPage(Struct, frozen=True):
     entries: tuple[AuditEntry, ...]
 
 
+class Tampering(Struct, frozen=True):
+    """A place where the audit's chain does not hold: `touched`, `removed`, `inserted` or `head`."""
+
+    seq: int
+    kind: str
+    text: str
+
+
+class AuditCheck(Struct, frozen=True):
+    """What a check of the audit's hash chain found; `findings` are the first of `found`."""
+
+    ok: bool
+    rows: int
+    head_seq: int
+    head: str
+    findings: tuple[Tampering, ...]
+    found: int
+
+
 class ComponentView(Struct, frozen=True):
     """A component; state is `starting`, `running`, `degraded`, `faulted` or `stopped`."""
 
@@ -605,6 +624,10 @@ class PlantClient:
     async def audit(self, limit: int = 100, before: int | None = None) -> tuple[AuditEntry, ...]:
         """Return what was attempted, newest first."""
         return (await self._get("/audit", AuditPage, limit=limit, before=before)).entries
+
+    async def verify_audit(self, expect: str = "") -> AuditCheck:
+        """Check the audit's hash chain (engineer); `expect` is a head noted earlier."""
+        return await self._get("/audit/verify", AuditCheck, expect=expect)
 
     async def components(self) -> tuple[ComponentView, ...]:
         return (await self._get("/components", ComponentList)).components

@@ -24,6 +24,7 @@ _STRUCTS = (
     client.JournalPage,
     client.AlarmFigures,
     client.AuditPage,
+    client.AuditCheck,
     client.ComponentList,
     client.Health,
     client.Refusal,

@@ -1,19 +1,19 @@
-"""`ironworks audit`: who tried to change what, and what came of it."""
+"""`ironworks audit`: who tried to change what, what came of it, and whether the trail is whole."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
+from runtime.errors import ConnectError, PlantError
+
+if TYPE_CHECKING:
+    from runtime.client import AuditCheck
+    from runtime.journal.chain import ChainReport
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
-
-
-@app.callback()
-def audit() -> None:
-    """Keep `list` a sub-command, so that others can stand beside it."""
 
 
 @app.command("list")
@@ -40,3 +40,39 @@ def list_entries(
         for each in entries
     ]
     print_table(("time", "who", "action", "target", "change", "outcome", "why"), rows)
+
+
+@app.command()
+def verify(
+    expect: Annotated[str, typer.Option(help="A head noted earlier: it must still be in the chain.")] = "",
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check the hash chain, of a running plant or a stopped one; names the rows that were touched."""
+    report: AuditCheck | ChainReport
+    try:
+        report = ask(plant, lambda client: client.verify_audit(expect))
+    except ConnectError:  # it does not run: its file tells
+        report = _stopped(plant, expect)
+    if json:
+        print_json(report)
+    elif report.ok:
+        print(f"ok: {report.rows} rows, head {report.head or '-'}")
+    if not report.ok:
+        if not json:
+            for each in report.findings:
+                print(each.text)
+        text = f"the audit trail is not whole: {report.found} findings in {report.rows} rows"
+        raise PlantError(text, "keep a copy of the file as it is, and find out who had access to it")
+
+
+def _stopped(plant: str | None, expect: str) -> ChainReport:
+    from runtime.cli.stopped import journal_file
+    from runtime.clock import WallClock
+    from runtime.journal import Journal
+    from runtime.journal.chain import verify_audit
+
+    file = journal_file(plant)
+    if not file.is_file():
+        raise PlantError(f"{file}: no journal yet", "the plant makes it at its first start")
+    return Journal(file, WallClock()).read_now(verify_audit, expect)

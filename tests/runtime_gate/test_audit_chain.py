@@ -221,3 +221,25 @@ def test_a_kill_leaves_a_whole_chain(tmp_path):
         report = checked(path)
         assert report.ok, report.findings
         assert report.rows >= confirmed
+
+
+def test_the_command_checks_a_plant_that_is_stopped(tmp_path):
+    from typer.testing import CliRunner
+
+    from runtime.cli import build
+
+    (tmp_path / "plant.yaml").write_text("plant: p\nroot: s/l\n")
+    file = tmp_path / ".ironworks" / "journal.sqlite"
+    file.parent.mkdir()
+    filled(file, [entry(1), entry(2)])
+
+    def run(*more):
+        return CliRunner().invoke(build(), ["audit", "verify", "--plant", str(tmp_path), *more])
+
+    assert run().stdout.startswith("ok: 2 rows, head ")
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE audit SET reason = 'none' WHERE seq = 1")
+    result = run("--json")
+    assert result.exit_code == 1
+    assert '"seq":1,"kind":"touched"' in result.stdout
+    assert "row 1 was touched" in run().stdout
