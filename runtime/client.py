@@ -110,6 +110,14 @@ class SeriesList(Struct, frozen=True):
     series: tuple[Series, ...]
 
 
+class SqlAnswer(Struct, frozen=True):
+    """Rows of a query; `truncated` tells that there were more."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: bool
+
+
 class TrendSeries(Struct, frozen=True):
     """Buckets of one tag: (start ns, least, mean, greatest); null where there is a gap."""
 
@@ -559,14 +567,36 @@ class PlantClient:
         return await self._send("PUT", f"/tags/{quote(path)}", Written, {"value": value, "reason": reason})
 
     async def history(
-        self, paths: Sequence[str], start_ns: int, end_ns: int, limit: int | None = None
+        self,
+        paths: Sequence[str],
+        start_ns: int,
+        end_ns: int,
+        limit: int | None = None,
+        *,
+        mode: str = "raw",
+        interval_ns: int | None = None,
     ) -> tuple[Series, ...]:
-        """Return stored samples of each tag, oldest first; at most the newest `limit` of each."""
+        """Return stored samples of each tag, oldest first; at most the newest `limit` of each.
+
+        With another mode (`at`, `interpolated`, `min`, `max`, `mean`, `first`, `last`, `time_weighted`) and
+        an interval, one point for each interval.
+        """
         series: tuple[Series, ...] = ()
-        for chunk in _chunks(paths, limit or 10_000):
-            query = {"tag": chunk, "start": start_ns, "end": end_ns, "limit": limit}
+        points = limit or 10_000
+        if interval_ns:
+            points = max(1, -(-(end_ns - start_ns) // interval_ns))
+        for chunk in _chunks(paths, points):
+            query: dict[str, Any] = {"tag": chunk, "start": start_ns, "end": end_ns, "limit": limit}
+            if mode != "raw":
+                query |= {"mode": mode, "interval": interval_ns}
             series += (await self._get("/history", SeriesList, **query)).series
         return series
+
+    async def sql(self, query: str, limit: int = 10_000, seconds: float = 30.0) -> SqlAnswer:
+        """Return the rows of one SELECT over `samples` and `tags` of the history; for engineers."""
+        body = {"query": query, "limit": limit, "seconds": seconds}
+        patience_s = seconds + self._timeout_s
+        return await self._ask("POST", "/history/sql", SqlAnswer, json=body, timeout=patience_s)
 
     async def trend(
         self, paths: Sequence[str], start_ns: int, end_ns: int, buckets: int

@@ -20,6 +20,7 @@ _STRUCTS = (
     client.Written,
     client.SeriesList,
     client.TrendList,
+    client.SqlAnswer,
     client.AlarmList,
     client.JournalPage,
     client.AlarmFigures,

@@ -12,6 +12,7 @@ from runtime.bus import Bus
 from runtime.config import Plant
 from runtime.contract import Actor, Batch, Clock, Event, Tag, Value
 from runtime.gate.identity import Identity
+from runtime.historian import Answer, Points
 from runtime.journal import Journal
 
 
@@ -68,6 +69,16 @@ class History(Protocol):
         self, tag_id: int, start_ns: int, end_ns: int, buckets: int
     ) -> Sequence[tuple[int, float | None, float | None, float | None]]:
         """Return (start ns, least, mean, greatest) of equal buckets of one tag; None in gaps."""
+        ...
+
+    async def figures(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, interval_ns: int, mode: str
+    ) -> Mapping[int, Points]:
+        """Return a point for each interval of each tag that has a history."""
+        ...
+
+    async def sql(self, query: str, limit: int, seconds: float) -> Answer:
+        """Return the rows of one SELECT."""
         ...
 
 

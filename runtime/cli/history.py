@@ -6,6 +6,7 @@ import csv
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ from runtime.errors import ConnectError, PlantError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runtime.client import PlantClient, Series, TrendSeries
+    from runtime.client import PlantClient, Series, SqlAnswer, TrendSeries
     from runtime.config import TagList
     from runtime.contract import Tag
     from runtime.historian import Archive
@@ -36,9 +37,25 @@ app = typer.Typer(help="Stored samples of a plant, running or stopped.", no_args
 Paths = Annotated[list[str], typer.Argument(help="Paths or globs of tags.", metavar="PATH...")]
 FromOption = Annotated[str, typer.Option("--from", help="-1h, -30min, or an ISO 8601 time.")]
 ToOption = Annotated[str, typer.Option("--to", help="now, -10min, or an ISO 8601 time; not included.")]
+_POINTS = 100_000
 CsvOption = Annotated[
     str | None, typer.Option("--csv", help="Write CSV to this file; - for standard output.")
 ]
+ParquetOption = Annotated[str | None, typer.Option("--parquet", help="Write Parquet to this file.")]
+
+
+class Mode(StrEnum):
+    """What is told of the samples: as they are, values at times, or figures of intervals."""
+
+    RAW = "raw"
+    AT = "at"
+    INTERPOLATED = "interpolated"
+    MIN = "min"
+    MAX = "max"
+    MEAN = "mean"
+    FIRST = "first"
+    LAST = "last"
+    TIME_WEIGHTED = "time_weighted"
 
 
 @app.command()
@@ -47,22 +64,42 @@ def query(
     start: FromOption = "-1h",
     end: ToOption = "now",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Of each tag, the newest.")] = 10_000,
+    mode: Annotated[Mode, typer.Option(help="raw, or a value for each interval.")] = Mode.RAW,
+    interval: Annotated[
+        str | None, typer.Option(help="Such as 1min, from --from on; for every mode but raw.")
+    ] = None,
     plant: PlantOption = None,
     json: JsonOption = False,
     csv_file: CsvOption = None,
+    parquet: ParquetOption = None,
 ) -> None:
-    """Print samples, oldest first."""
+    """Print samples, oldest first, or figures of equal intervals."""
     span = _span(start, end)
+    interval_ns = _interval(mode, interval, span)
 
     async def online(client: PlantClient) -> Sequence[Series]:
-        return await client.history(await _expanded(client, paths), *span, limit)
+        found = await _expanded(client, paths)
+        return await client.history(found, *span, limit, mode=mode, interval_ns=interval_ns)
 
     def offline(archive: Archive) -> Sequence[Series]:
-        return _read(archive, _chosen(archive.tags, paths), span, limit)
+        chosen = _chosen(archive.tags, paths)
+        if interval_ns is None:
+            return _read(archive, chosen, span, limit)
+        return _figures(archive, chosen, span, interval_ns, mode)
 
     series: Sequence[Series] = _from_either(plant, online, offline)
     if json:
         print_json(series)
+    elif parquet:
+        points = [(each, *point) for each in series for point in each.points]
+        columns: dict[str, list[Any]] = {
+            "time_ns": [at_ns for _, at_ns, *_ in points],
+            "path": [each.path for each, *_ in points],
+            "value": [value for *_, value, _ in points],
+            "unit": [each.unit_text for each, *_ in points],
+            "quality": [quality for *_, quality in points],
+        }
+        _write_parquet(parquet, columns)
     elif csv_file:
         header = ("time_ns", "time", "path", "value", "unit", "quality")
         _write_csv(csv_file, header, _csv_rows(series))
@@ -120,6 +157,90 @@ def trend(
         )
 
 
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT.", metavar="SELECT")],
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Rows at most.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=0.1, max=120, help="How long it may take.")] = 30.0,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+    csv_file: CsvOption = None,
+    parquet: ParquetOption = None,
+) -> None:
+    """Answer a SELECT over samples and tags, for engineers.
+
+    samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention). Times are in UTC; a
+    condition on t_ns (ns since 1970) is faster than one on t.
+    """
+
+    async def online(client: PlantClient) -> SqlAnswer:
+        return await client.sql(query, limit, seconds)
+
+    def offline(archive: Archive) -> SqlAnswer:
+        from runtime.client import SqlAnswer
+
+        found = archive.sql(query, limit, seconds)
+        return SqlAnswer(found.columns, found.rows, found.truncated)
+
+    answer: SqlAnswer = _from_either(plant, online, offline)
+    if json:
+        print_json(answer)
+    elif parquet:
+        names = [
+            f"{name}_{index}" if name in answer.columns[:index] else name
+            for index, name in enumerate(answer.columns)
+        ]
+        _write_parquet(
+            parquet, {name: [row[index] for row in answer.rows] for index, name in enumerate(names)}
+        )
+    elif csv_file:
+        _write_csv(csv_file, answer.columns, answer.rows)
+    else:
+        print_table(answer.columns, [tuple(show(value) for value in row) for row in answer.rows])
+    if answer.truncated:
+        print(f"only the first {limit} rows: see --limit", file=sys.stderr)
+
+
+def _interval(mode: Mode, interval: str | None, span: tuple[int, int]) -> int | None:
+    from runtime.config import parse_duration_ns
+
+    if mode is Mode.RAW:
+        if interval:
+            raise PlantError("--interval is for a --mode other than raw", "add --mode mean, or another")
+        return None
+    if not interval:
+        raise PlantError(f"--mode {mode} needs an --interval", "add --interval 1min, or another")
+    try:
+        interval_ns = parse_duration_ns(interval)
+    except ValueError as exc:
+        raise PlantError(f"--interval: {exc}", "write it like 1s, 10min or 1d") from exc
+    if interval_ns < 1 or -(-(span[1] - span[0]) // interval_ns) > _POINTS:
+        raise PlantError(f"--interval {interval} is too short", f"up to {_POINTS} intervals are answered")
+    return interval_ns
+
+
+def _figures(
+    archive: Archive, chosen: list[Tag], span: tuple[int, int], interval_ns: int, mode: Mode
+) -> list[Series]:
+    import numpy as np
+
+    from runtime.client import Series
+
+    for tag in chosen:
+        if tag.data_type.kind == "s":
+            raise PlantError(f"{tag.path} is text and has no figures", "ask with --mode raw")
+    found = archive.figures(np.array([tag.id for tag in chosen], np.int32), *span, interval_ns, mode)
+    return [
+        Series(tag.path, tag.unit_text, tuple(found[tag.id].listed(tag.data_type, mode))) for tag in chosen
+    ]
+
+
+def _write_parquet(file: str, columns: dict[str, list[Any]]) -> None:
+    from runtime.historian import write_parquet
+
+    write_parquet(Path(file), columns)
+
+
 def _span(start: str, end: str) -> tuple[int, int]:
     from runtime.clock import WallClock
 
@@ -146,7 +267,10 @@ def _from_either(plant: str | None, online: Any, offline: Any) -> Any:
 
         head, _ = load_model(PlantFile, file)
         with open_readonly(state_folder(file, head) / "history.duckdb", head.root) as archive:
-            return offline(archive)
+            found = offline(archive)
+            for problem in archive.problems:
+                print(problem, file=sys.stderr)
+            return found
     return ask(plant, online)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.config import TagList
 from runtime.contract import Batch, DataType, Tag
+from runtime.historian.analyst import Answer, answer, library
 from runtime.historian.columns import Kinds
 from runtime.historian.faults import DamagedPartsError, told
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
@@ -75,6 +76,15 @@ class Archive:
             lambda view: read_figures(view, list(stored), span, interval_ns, mode, self.last_ns)
         )
         return {stored[tag]: points for tag, points in found.items()}
+
+    def sql(self, query: str, limit: int, seconds: float) -> Answer:
+        """Do what `Historian.sql` does."""
+        cursor = self._connection.cursor()
+        with (
+            Snapshot(cursor, self._folder, self._whole, self._avoided) as view,
+            library(self._folder, view, cursor) as books,
+        ):
+            return answer(books, query, limit, seconds)
 
     def _read(self, work: Callable[[Snapshot], T]) -> T:
         while True:

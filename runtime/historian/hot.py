@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from runtime.config import HistoryConfig, TagList
 from runtime.contract import Batch, Changes, Clock, Event, Port, Quality
 from runtime.errors import StoreError
 from runtime.historian import compaction
+from runtime.historian.analyst import Answer, answer, library
 from runtime.historian.cold import Part, whole
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.deadband import Deadband
@@ -156,6 +158,16 @@ class Historian:
             lambda view: read_figures(view, list(stored), span, interval_ns, mode, self._clock.now_ns())
         )
         return {stored[tag]: points for tag, points in found.items()}
+
+    async def sql(self, query: str, limit: int, seconds: float) -> Answer:
+        """Return the rows of one SELECT; it can read the history and nothing else.
+
+        Raises:
+            SqlError: it is wrong, or takes too long or too much.
+            StoreError: the store cannot be read.
+        """
+        await self.flush()
+        return await asyncio.to_thread(self._answer, query, limit, seconds)
 
     async def backfill(self, batch: Batch) -> None:
         """Commit samples of the past, in any order, as they are; when this returns they are on disk.
@@ -460,6 +472,13 @@ class Historian:
         columns = to_columns(batches, self._stored, self._kinds)
         self._store.append(columns, now_ns)
         return int(columns.t.max())
+
+    def _answer(self, query: str, limit: int, seconds: float) -> Answer:
+        folder = self._store.folder
+        with ExitStack() as stack:
+            with self._store.cursor() as cursor, Snapshot(cursor, folder, self._whole) as view:
+                books = stack.enter_context(library(folder, view, cursor))
+            return answer(books, query, limit, seconds)
 
     def _look(self, work: Callable[[Snapshot], T]) -> T:
         with self._store.cursor() as cursor, Snapshot(cursor, self._store.folder, self._whole) as view:

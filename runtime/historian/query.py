@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.contract import NO_TEXT, Batch
+from runtime.contract import NO_TEXT, Batch, DataType, Value
 from runtime.historian.columns import Kinds
 from runtime.historian.intervals import Intervals, Sums, Ticks
 from runtime.historian.reading import PIECE_ROWS, Rows, Snapshot, Wanted, joined
@@ -29,6 +29,15 @@ class Points:
     t: NDArray[np.int64]
     value: NDArray[np.float64]
     quality: NDArray[np.uint32]
+
+    def listed(self, kind: DataType, mode: str) -> list[tuple[int, Value | None, int]]:
+        """Return (time ns, value, quality); means and interpolated values are numbers of their own."""
+        whole = kind.kind in "ui" and mode not in ("mean", "time_weighted", INTERPOLATED)
+        values: list[Value | None] = [None if value != value else value for value in self.value.tolist()]
+        if whole:
+            make = bool if kind is DataType.BOOL else int
+            values = [None if value is None else make(value) for value in values]
+        return list(zip(self.t.tolist(), values, self.quality.tolist(), strict=True))
 
 
 def read_samples(

@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 FORMAT = 2
 NOT_RECORDED = int(Quality.BAD_OUT_OF_SERVICE)
 TAGS_FILE = f"tags{SUFFIX}"
-LOOSE = ".loose"  # files that live no longer than the process that made them
 
 _SAMPLES = "(tag UINTEGER, t BIGINT, value DOUBLE, exact UBIGINT, text VARCHAR, quality UINTEGER)"
 _PART = "number, day, keep, first_ns, last_ns, rows, size, crc, merged, digested"
@@ -433,7 +432,7 @@ class Store:
         return sorted(self.folder.glob(f"*/*{SUFFIX}"))
 
     def _find_files(self, connection: duckdb.DuckDBPyConnection, fresh: bool) -> None:
-        for file in [*self.folder.rglob(f"*{UNFINISHED}"), *self.folder.glob(f"*{LOOSE}")]:
+        for file in self.folder.rglob(f"*{UNFINISHED}"):
             file.unlink()
         if fresh:
             self._adopt(connection)

@@ -1,0 +1,132 @@
+"""SQL for analysts: a database of its own over the files of history, that can read these and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from runtime.errors import PlantError
+from runtime.historian.cold import listed
+from runtime.historian.faults import told
+from runtime.historian.reading import Snapshot
+
+MOST_ROWS = 100_000
+_MEMORY_MIB = 256
+_COLUMNS = "tag, t, value, quality, text"
+
+
+class SqlError(PlantError):
+    """A query that cannot be answered: says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of a query; `truncated` tells that there were more."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What a query may read: files of samples, and the tags."""
+
+    files: Sequence[Path]
+    tags: Sequence[tuple[Any, ...]]
+
+
+@contextmanager
+def library(folder: Path, view: Snapshot, cursor: duckdb.DuckDBPyConnection) -> Iterator[Library]:
+    """Give the cold files, and a copy of what is not in them yet."""
+    with tempfile.TemporaryDirectory(prefix="ironworks-sql-") as home:
+        fresh = Path(home) / "fresh.parquet"
+        pieces = " UNION ALL ".join(f"SELECT {_COLUMNS} FROM {table}" for table in ["held", *view.tables])  # noqa: S608
+        with told("the newest samples cannot be read"):
+            cursor.execute(f"COPY ({pieces}) TO '{fresh}' (FORMAT parquet)")
+            tags = cursor.execute("SELECT id, path, type, unit, retention FROM tags ORDER BY id").fetchall()
+        yield Library([*(folder / part.name for part in view.parts), fresh], tags)
+
+
+def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
+    """Run one SELECT over the views `samples(path, t, t_ns, value, quality, text)` and `tags`.
+
+    Raises:
+        SqlError: it is no SELECT, is wrong, takes too long or too much memory.
+    """
+    with duckdb.connect(":memory:", config={"threads": 1, "memory_limit": f"{_MEMORY_MIB}MiB"}) as desk:
+        _lay_out(desk, books)
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            desk.interrupt()
+
+        timer = threading.Timer(seconds, stop)
+        timer.start()
+        try:
+            _check(desk, query)
+            found = desk.execute(query)
+            columns = tuple(each[0] for each in found.description or ())
+            rows = found.fetchmany(limit + 1)
+        except duckdb.Error as exc:
+            if late.is_set():
+                raise SqlError(
+                    f"the query took longer than {seconds:g} s", "ask for less: fewer tags, t_ns >= ..."
+                ) from exc
+            lines = [line for line in str(exc).splitlines() if line.strip()]
+            raise SqlError(
+                lines[0],
+                "tables: samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention)",
+            ) from exc
+        finally:
+            timer.cancel()
+    plain = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
+    return Answer(columns, plain, len(rows) > limit)
+
+
+def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
+    with told("the history cannot be opened"):
+        desk.execute(
+            "CREATE TABLE ids (id UINTEGER, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR)"
+        )
+        if books.tags:
+            desk.executemany("INSERT INTO ids VALUES (?, ?, ?, ?, ?)", books.tags)
+        desk.execute("CREATE VIEW tags AS SELECT path, type, unit, retention FROM ids")
+        source = f"SELECT {_COLUMNS} FROM read_parquet({listed(books.files)})"  # noqa: S608
+        desk.execute(
+            "CREATE VIEW samples AS SELECT path, make_timestamp_ns(t) AS t, t AS t_ns, value, quality, text"  # noqa: S608
+            f" FROM ({source}) AS s JOIN ids ON ids.id = s.tag"
+        )
+        desk.execute("SET allowed_paths = ?", [[str(file) for file in books.files]])
+        for setting in (
+            "autoinstall_known_extensions = false", "autoload_known_extensions = false",
+            "temp_directory = ''", "enable_external_access = false", "lock_configuration = true",
+        ):  # fmt: skip
+            desk.execute(f"SET {setting}")
+
+
+def _check(desk: duckdb.DuckDBPyConnection, query: str) -> None:
+    statements = desk.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise SqlError("only one SELECT is answered", "history is read here, never changed")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can carry it."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    return str(value)

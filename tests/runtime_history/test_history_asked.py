@@ -1,0 +1,201 @@
+"""What people and programs ask of history, by command line and API, of a plant that runs or not."""
+
+import asyncio
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+import httpx
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from runtime.cli import build
+from runtime.client import Endpoint, PlantClient, find
+from runtime.errors import ConnectError, PlantError
+from runtime.historian import compaction
+
+PLANT = """plant: brewery
+root: site/area/line
+api: {port: 0}
+history: {flush: 100ms}
+"""
+TAGS = """path,type,access,source,retention
+level,REAL,rw,operator,standard
+count,ULINT,rw,operator,long
+recipe,STRING,rw,operator,standard
+run,BOOL,rw,operator,standard
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, kit):
+    """A plant that stands still, with six hours of history, half of it in cold files."""
+    (tmp_path / "plant.yaml").write_text(PLANT)
+    (tmp_path / "tags.csv").write_text(TAGS)
+    shelf = kit.Shelf(tmp_path / ".ironworks" / "history.duckdb")
+    minutes = np.arange(360)
+    batch = kit.batch(shelf.tags["site/area/line/level"], 60 * minutes, np.sin(minutes))
+    last_ns = kit.T0 + 6 * kit.HOUR
+    shelf.append(batch.take(minutes[:180]), now_ns=last_ns)
+    shelf.store.seal()
+    for table in shelf.store.sealed():
+        shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    shelf.append(batch.take(minutes[180:]), now_ns=last_ns)
+    shelf.store.close()
+    return tmp_path
+
+
+@pytest.fixture
+def home(monkeypatch):
+    made = tempfile.mkdtemp(prefix="iw")  # short: a socket's path is limited
+    monkeypatch.setenv("XDG_RUNTIME_DIR", made)
+    monkeypatch.delenv("IRONWORKS_PLANT", raising=False)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def running_plant(folder, home):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "XDG_RUNTIME_DIR": home},
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not _found(folder):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield folder
+    finally:
+        process.stdin.close()
+        process.wait(20)
+
+
+def _found(folder):
+    try:
+        return find(folder)
+    except ConnectError:
+        return None
+
+
+@pytest.fixture
+def ironworks(home):
+    app = build()
+    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+SPAN = ("--from", "2023-11-15T00:00:00+00:00", "--to", "2023-11-15T06:00:00+00:00")
+HOURS = [np.sin(np.arange(60) + 60 * hour).mean() for hour in range(6)]
+
+
+def ask(ironworks, folder):
+    """Ask the same of a plant, whether it runs or not."""
+    plant = ("--plant", folder)
+    result = ironworks(
+        "history", "query", "level", *SPAN, "--mode", "mean", "--interval", "1h", "--json", *plant
+    )
+    assert result.exit_code == 0, result.exception
+    (series,) = json.loads(result.stdout)
+    assert [value for _, value, _ in series["points"]] == pytest.approx(HOURS)
+    assert [quality for *_, quality in series["points"]] == [0] * 6
+    (raw,) = json.loads(ironworks("history", "query", "level", *SPAN, "--json", *plant).stdout)
+    assert len(raw["points"]) == 360
+    file = folder / "out.parquet"
+    result = ironworks("history", "query", "level", *SPAN, "--parquet", file, *plant)
+    assert result.exit_code == 0, result.exception
+    found = duckdb.connect().execute(
+        f"SELECT count(*), avg(value), min(time)::VARCHAR, any_value(path) FROM '{file}'"
+    )
+    assert found.fetchone() == (
+        360, pytest.approx(np.mean(HOURS)), "2023-11-15 00:00:00", "site/area/line/level"
+    )  # fmt: skip
+    result = ironworks(
+        "history", "query", "level", *SPAN, "--mode", "max", "--interval", "3h", "--csv", "-", *plant
+    )
+    assert len(list(csv.DictReader(result.stdout.splitlines()))) == 2
+    query = (
+        "SELECT path, count(*) AS n, max(t) AS last FROM samples JOIN tags USING (path)"
+        " WHERE type = 'REAL' AND quality = 0 AND t < '2023-11-16' GROUP BY path"
+    )
+    result = ironworks("history", "sql", query, "--json", *plant)
+    assert result.exit_code == 0, result.exception
+    answer = json.loads(result.stdout)
+    assert answer["columns"] == ["path", "n", "last"]
+    assert answer["rows"] == [["site/area/line/level", 360, "2023-11-15T05:59:00"]]
+    for wrong, why in (
+        (("query", "level", "--mode", "mean"), "needs an --interval"),
+        (("query", "level", "--interval", "1h"), "other than raw"),
+        (("query", "level", "--mode", "mean", "--interval", "1ns"), "too short"),
+        (("query", "recipe", "--mode", "mean", "--interval", "1h"), "text|no history"),
+        (("sql", "SELECT * FROM nothing"), "nothing"),
+        (("sql", "DROP TABLE samples"), "only one SELECT"),
+    ):
+        error = ironworks("history", *wrong, *plant).exception
+        assert isinstance(error, PlantError), wrong
+        assert any(each in error.text for each in why.split("|")), error.text
+    result = ironworks("history", "sql", "SELECT * FROM samples", "--limit", "2", *plant)
+    assert "only the first 2 rows" in result.output
+
+
+def test_a_plant_that_stands_still(ironworks, folder):
+    ask(ironworks, folder)
+
+
+def test_a_plant_that_runs(ironworks, running_plant):
+    ask(ironworks, running_plant)
+
+
+def test_the_api_refuses_what_it_must(running_plant):
+    endpoint = find(running_plant)
+
+    async def main():
+        async with PlantClient(endpoint) as client:
+            answer = await client.sql("SELECT path FROM tags ORDER BY path")
+            assert "site/area/line/level" in {row[0] for row in answer.rows}
+            for query in (
+                f"SELECT * FROM read_csv('{running_plant}/plant.yaml')",
+                "SELECT * FROM read_text('/etc/hostname')",
+                f"COPY (SELECT 1) TO '{running_plant}/x.csv'",
+                "SET enable_external_access = true",
+                "INSTALL httpfs",
+                "SELECT 1; SELECT 2",
+                "ATTACH 'x.duckdb'",
+                f"SELECT * FROM '{running_plant}/.ironworks/history.duckdb'",
+                "",
+            ):
+                with pytest.raises(PlantError):
+                    await client.sql(query)
+            with pytest.raises(PlantError, match=r"longer than 0\.3 s"):
+                await client.sql(
+                    "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b", 1, 0.3
+                )
+            with pytest.raises(PlantError, match="emory"):
+                await client.sql("SELECT list(range ORDER BY random()) FROM range(100000000)")
+            for query, why in (
+                ({"mode": "mean"}, "needs an interval"),
+                ({"mode": "mean", "interval_ns": 1}, "too much"),
+                ({"mode": "median", "interval_ns": 10**9}, "mode"),
+            ):
+                with pytest.raises(PlantError, match=why):
+                    await client.history(["level"], 0, 10**15, **query)
+        async with PlantClient(Endpoint(http=endpoint.http)) as stranger:
+            with pytest.raises(PlantError, match="needs engineer"):
+                await stranger.sql("SELECT 1")
+        async with httpx.AsyncClient(base_url=endpoint.http) as raw:
+            body = {"query": "SELECT 1", "limit": 10**9}
+            answer = await raw.post("/api/v1/history/sql", json=body)
+            assert answer.status_code == 422
+
+    asyncio.run(main())
+    assert not Path("x.duckdb").exists()
+    assert not (running_plant / "x.csv").exists()
