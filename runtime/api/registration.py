@@ -31,10 +31,10 @@ class Registration:
         self.sockets: list[socket.socket] = []
 
     def bind(self) -> None:
-        """Take the unix socket, and the port where the plant file names one.
+        """Take the unix socket and the port; another free one where the plant file names none.
 
         Raises:
-            PlantError: the plant runs already, or the port is taken.
+            PlantError: the plant runs already, or the port that the plant file names is taken.
         """
         self.sockets = [self._bind_unix()]
         api = self._plant.head.api
@@ -43,8 +43,10 @@ class Registration:
         try:
             self.sockets.append(self._bind_tcp(api.host, api.port))
         except PlantError:
-            self.release()
-            raise
+            if "port" in api.model_fields_set:
+                self.release()
+                raise
+            self.sockets.append(self._bind_tcp(api.host, 0))  # a second plant on this machine
 
     def announce(self) -> Endpoint:
         """Write the entry by which clients find the plant."""

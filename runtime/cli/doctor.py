@@ -201,7 +201,7 @@ def _plant(file: Path, mine: Endpoint | None) -> Iterator[Check]:
 def _ports(assembly: Assembly, mine: Endpoint | None) -> Iterator[Check]:
     head = assembly.plant.head
     wanted: dict[str, tuple[str, int]] = {}
-    if head.api and head.api.port:
+    if head.api and head.api.port and "port" in head.api.model_fields_set:
         wanted["api"] = (head.api.host, head.api.port)
     for driver in head.drivers:
         port = driver.get("port")

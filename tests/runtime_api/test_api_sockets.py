@@ -1,6 +1,7 @@
 """Where a plant can be found: private socket, port, registration; twice is refused, leftovers are not."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -98,3 +99,19 @@ def test_find_says_what_is_wrong(runtime_home: Path, tmp_path: Path, monkeypatch
     assert find("http://127.0.0.1:1/") == Endpoint(http="http://127.0.0.1:1")
     monkeypatch.setenv("IRONWORKS_PLANT", "http://127.0.0.1:2")
     assert find().http == "http://127.0.0.1:2"
+
+
+def test_a_second_plant_without_a_port_of_its_own_takes_a_free_one(desk: Any, folder: Path) -> None:
+    file = folder / "plant.yaml"
+    file.write_text(file.read_text("utf-8").replace("port: 0", "host: 127.0.0.1"), "utf-8")
+
+    async def main() -> None:
+        with contextlib.suppress(OSError):  # somebody else may hold it already
+            blocker.bind(("127.0.0.1", 8420))
+            blocker.listen()
+        async with type(desk)(folder).serving() as endpoint:
+            assert endpoint.http
+            assert not endpoint.http.endswith(":8420")
+
+    with socket.socket() as blocker:
+        asyncio.run(main())
