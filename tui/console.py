@@ -21,6 +21,7 @@ from tui.locale import LANGUAGES, Words, language_of
 from tui.model import Link, PlantModel, View
 from tui.picture import mend
 from tui.screens.acknowledge import AcknowledgeWanted
+from tui.screens.alarm_command import AlarmCommandWanted
 from tui.screens.alarms import AlarmsScreen, JournalWanted
 from tui.screens.base import PlantScreen
 from tui.screens.dialog import Dialog
@@ -177,6 +178,32 @@ class ConsoleApp(App[None]):
                 break
         if done:
             self.notify(self._speaking("acknowledge.done", count=done))
+
+    @on(AlarmCommandWanted)
+    def command_alarm(self, event: AlarmCommandWanted) -> None:
+        self._ask(self._command_alarm(event), "alarm")
+
+    async def _command_alarm(self, event: AlarmCommandWanted) -> None:
+        client, name, reason = self.link.client, event.name, event.reason
+        try:
+            match event.verb:
+                case "shelve":
+                    alarm = await client.shelve(name, event.for_ns, reason)
+                case "unshelve":
+                    alarm = await client.unshelve(name, reason)
+                case "out-of-service":
+                    alarm = await client.out_of_service(name, reason)
+                case "in-service":
+                    alarm = await client.in_service(name, reason)
+                case _:
+                    alarm = await client.reset_alarm(name, reason)
+        except PlantError as exc:
+            event.dialog.refused(exc.text, exc.remedy)
+            return
+        self.model.take_alarm(alarm)
+        event.dialog.dismiss()
+        words = self._speaking
+        self.notify(words("command.done", name=name, what=words(f"alarm.verb.{event.verb}")), markup=False)
 
     @on(WriteWanted)
     def write(self, event: WriteWanted) -> None:

@@ -87,6 +87,7 @@ class View:
         trouble: why the plant does not answer.
         values: newest point of each watched tag; a tag that is missing has not been told yet.
         alarms: those that are not normal, by priority and then newest first.
+        hidden_alarms: those that are shelved, suppressed by design or out of service.
         updates_per_s: rate of the plant's bus between the last two health reports.
     """
 
@@ -100,6 +101,7 @@ class View:
     tags: TagIndex = field(default_factory=TagIndex)
     values: Mapping[int, Point] = field(default_factory=dict)
     alarms: tuple[AlarmView, ...] = ()
+    hidden_alarms: tuple[AlarmView, ...] = ()
     components: tuple[ComponentView, ...] = ()
     health: Health | None = None
     updates_per_s: float | None = None
@@ -118,11 +120,20 @@ class View:
 
 
 def needs_acknowledgement(alarm: AlarmView) -> bool:
-    return alarm.state in ("unacknowledged", "returned")
+    return alarm.state in ("unacknowledged", "returned") and not alarm.hidden
 
 
 def _order(alarm: AlarmView) -> tuple[int, int]:
     return _RANK[alarm.priority], -(alarm.raised_ns or 0)
+
+
+def _seen(alarms: Sequence[AlarmView]) -> tuple[AlarmView, ...]:
+    chosen = (alarm for alarm in alarms if alarm.state != "normal" and not alarm.hidden)
+    return tuple(sorted(chosen, key=_order))
+
+
+def _hidden(alarms: Sequence[AlarmView]) -> tuple[AlarmView, ...]:
+    return tuple(sorted((alarm for alarm in alarms if alarm.hidden), key=_order))
 
 
 class PlantModel:
@@ -172,7 +183,8 @@ class PlantModel:
             trouble="",
             info=info,
             tags=TagIndex(tags, info.root),
-            alarms=tuple(sorted((each for each in alarms if each.state != "normal"), key=_order)),
+            alarms=_seen(alarms),
+            hidden_alarms=_hidden(alarms),
             components=tuple(components),
             health=None,
             updates_per_s=None,
@@ -208,10 +220,9 @@ class PlantModel:
                 self.take_component(component)
 
     def take_alarm(self, alarm: AlarmView) -> None:
-        others = [each for each in self._view.alarms if each.name != alarm.name]
-        if alarm.state != "normal":
-            others.append(alarm)
-        self._set(alarms=tuple(sorted(others, key=_order)))
+        present = (*self._view.alarms, *self._view.hidden_alarms)
+        alarms = [*(each for each in present if each.name != alarm.name), alarm]
+        self._set(alarms=_seen(alarms), hidden_alarms=_hidden(alarms))
 
     def take_component(self, component: ComponentView) -> None:
         known = {each.name: each for each in self._view.components}

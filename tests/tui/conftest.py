@@ -13,6 +13,7 @@ import pytest
 
 from runtime.client import (
     AlarmChange,
+    AlarmNote,
     AlarmView,
     BusHealth,
     ComponentChange,
@@ -195,6 +196,33 @@ class FakePlant:
         self.alarm_list[name] = alarm
         self._tell(AlarmChange(alarm))
         return alarm
+
+    def _hide(self, name: str, call: tuple, **changes) -> AlarmView:
+        self._answer()
+        self.calls.append(call)
+        if self.refusal:
+            raise self.refusal
+        alarm = msgspec.structs.replace(self.alarm_list[name], **changes)
+        hidden = bool(alarm.shelved or alarm.out_of_service)
+        self.alarm_list[name] = alarm = msgspec.structs.replace(alarm, hidden=hidden)
+        self._tell(AlarmChange(alarm))
+        return alarm
+
+    async def shelve(self, name: str, for_ns: int, reason: str) -> AlarmView:
+        note = AlarmNote(1, "wang", reason, 1 + for_ns)
+        return self._hide(name, ("shelve", name, for_ns, reason), shelved=note)
+
+    async def unshelve(self, name: str, reason: str = "") -> AlarmView:
+        return self._hide(name, ("unshelve", name, reason), shelved=None)
+
+    async def out_of_service(self, name: str, reason: str) -> AlarmView:
+        return self._hide(name, ("out-of-service", name, reason), out_of_service=AlarmNote(1, "wang", reason))
+
+    async def in_service(self, name: str, reason: str = "") -> AlarmView:
+        return self._hide(name, ("in-service", name, reason), out_of_service=None)
+
+    async def reset_alarm(self, name: str, reason: str = "") -> AlarmView:
+        return self._hide(name, ("reset", name, reason), latched=False, state="normal")
 
     def raise_alarm(self, alarm: AlarmView) -> None:
         self.alarm_list[alarm.name] = alarm

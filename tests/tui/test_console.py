@@ -267,6 +267,66 @@ def test_a_new_alarm_appears_and_the_cursor_stays_on_its_alarm(plant, make_alarm
     drive(plant, script)
 
 
+def test_an_alarm_is_shelved_with_a_reason_and_found_again(plant):
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("s")
+        await appears(pilot, "How long")
+        await pilot.press("enter")
+        await appears(pilot, "Give a reason")
+        await pilot.press(*"known", "enter")
+        await appears(pilot, "capper.torque_high: Shelve alarm")
+        await appears(pilot, "Hidden 1")
+        assert ("shelve", "capper.torque_high", 1800 * 10**9, "known") in plant.calls
+        assert app.screen.query_one(AlarmList).key != "capper.torque_high"
+        await pilot.press("h")
+        await appears(pilot, "[Hidden 1]")
+        await appears(pilot, "shelved")
+        await pilot.press("s")
+        await appears(pilot, "shown again at once")
+        await pilot.press("enter")
+        await appears(pilot, "Hidden 0")
+        assert ("unshelve", "capper.torque_high", "") in plant.calls
+
+    drive(plant, script)
+
+
+def test_out_of_service_refused_says_why(plant):
+    async def script(app, pilot):
+        plant.refusal = WriteRejectedError("wang is operator", "ask an engineer")
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("r")
+        await appears(pilot, "not latched")
+        await pilot.press("o")
+        await appears(pilot, "until an engineer returns it")
+        await pilot.press(*"away", "enter")
+        await appears(pilot, "ask an engineer")
+        assert ("out-of-service", "capper.torque_high", "away") in plant.calls
+
+    drive(plant, script)
+
+
+def test_a_flood_tells_its_first_alarm(plant, make_tag):
+    rows = (
+        ("sys/alarms/flood", "BOOL", True),
+        ("sys/alarms/flood_first", "STRING", "tank.high"),
+        ("sys/alarms/rate_10min", "UDINT", 23),
+    )
+    for path, type_, value in rows:
+        row = (path, type_, "", None, None, "", "", "r", value)
+        plant.tag_list.append(make_tag(len(plant.tag_list), row, 1))
+
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "ALARM FLOOD: 23 in 10 minutes · first: tank.high")
+        plant.push("sys/alarms/flood", False)
+        await goes(pilot, "ALARM FLOOD")
+
+    drive(plant, script)
+
+
 def test_journal_lists_transitions(plant):
     async def script(app, pilot):
         await pilot.press("f2", "j")

@@ -14,9 +14,11 @@ from textual.message import Message
 from runtime.client import AlarmView, JournalEntry
 from tui.model import needs_acknowledgement
 from tui.screens.acknowledge import AcknowledgeDialog
+from tui.screens.alarm_command import AlarmCommandDialog
 from tui.screens.base import PlantScreen
 from tui.widgets.alarm_detail import AlarmDetail
 from tui.widgets.alarm_list import AlarmList
+from tui.widgets.flood import FloodLine, flood_tags
 from tui.widgets.journal_list import JournalList
 from tui.widgets.rows import Rows
 from tui.widgets.tabs import Tabs
@@ -35,11 +37,19 @@ class AlarmsScreen(PlantScreen):
         ("Enter", "key.details", "screen.details"),
         ("a", "key.acknowledge", "screen.acknowledge"),
         ("A", "key.acknowledge_all", "screen.acknowledge_all"),
+        ("s", "key.shelve", "screen.shelve"),
+        ("o", "key.service", "screen.service"),
+        ("r", "key.reset", "screen.reset"),
+        ("h", "key.hidden", "screen.hidden"),
         ("j", "key.journal", "screen.journal"),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "acknowledge", show=False),
         Binding("A", "acknowledge_all", show=False),
+        Binding("s", "shelve", show=False),
+        Binding("o", "service", show=False),
+        Binding("r", "reset", show=False),
+        Binding("h", "hidden", show=False),
         Binding("j", "journal", show=False),
         Binding("escape", "close_details", show=False),
     ]
@@ -51,6 +61,7 @@ class AlarmsScreen(PlantScreen):
 
     def body(self) -> ComposeResult:
         yield Tabs(id="tabs")
+        yield FloodLine(id="flood")
         yield AlarmList(id="alarms")
         yield JournalList(id="journal")
         yield AlarmDetail(id="detail")
@@ -65,7 +76,7 @@ class AlarmsScreen(PlantScreen):
         return self.query_one("#journal").display
 
     def watched(self) -> Iterable[int]:
-        return ()
+        return flood_tags(self.view)
 
     def refresh_body(self) -> None:
         view = self.view
@@ -73,9 +84,12 @@ class AlarmsScreen(PlantScreen):
         alarms.show(view)
         self.query_one(JournalList).show(view, self._entries)
         self.query_one(AlarmDetail).show(view, alarms.alarm)
-        count = str(len(view.alarms))
+        self.query_one(FloodLine).show(view)
+        count, hidden = str(len(view.alarms)), str(len(view.hidden_alarms))
+        seen = not self.in_journal and not alarms.hidden
         choices = (
-            ("", view.words("alarm.tab.list", count=count), not self.in_journal, "screen.journal"),
+            ("", view.words("alarm.tab.list", count=count), seen, "screen.list"),
+            ("", view.words("alarm.tab.hidden", count=hidden), alarms.hidden, "screen.hidden"),
             ("", view.words("alarm.tab.journal"), self.in_journal, "screen.journal"),
         )
         self.query_one(Tabs).show("", choices)
@@ -107,6 +121,7 @@ class AlarmsScreen(PlantScreen):
 
     def action_journal(self) -> None:
         """Go from the list to the journal, or back."""
+        self.query_one(AlarmList).hidden = False
         to_journal = not self.in_journal
         self.query_one("#journal").display = to_journal
         self.query_one("#alarms").display = not to_journal
@@ -115,6 +130,50 @@ class AlarmsScreen(PlantScreen):
         if to_journal:
             self.post_message(JournalWanted())
         self.call_after_refresh(lambda: self.show(self.view))
+
+    def action_list(self) -> None:
+        """Show the alarms that are to be seen."""
+        if self.in_journal:
+            self.action_journal()
+        elif self.query_one(AlarmList).hidden:
+            self.action_hidden()
+
+    def action_hidden(self) -> None:
+        """Go from the alarms that are to be seen to the hidden ones, or back."""
+        if self.in_journal:
+            self.action_journal()
+        alarms = self.query_one(AlarmList)
+        alarms.hidden = not alarms.hidden
+        self.call_after_refresh(lambda: self.show(self.view))
+
+    def action_shelve(self) -> None:
+        """Shelve the selected alarm, or end its shelf."""
+        alarm = self._selected()
+        if alarm:
+            self._ask(alarm, "unshelve" if alarm.shelved else "shelve")
+
+    def action_service(self) -> None:
+        """Take the selected alarm out of service, or return it."""
+        alarm = self._selected()
+        if alarm:
+            self._ask(alarm, "in-service" if alarm.out_of_service else "out-of-service")
+
+    def action_reset(self) -> None:
+        """Reset the latch of the selected alarm."""
+        alarm = self._selected()
+        if alarm and alarm.latched:
+            self._ask(alarm, "reset")
+        elif alarm:
+            self.notify(self.view.words("command.not_latched"))
+
+    def _selected(self) -> AlarmView | None:
+        alarm = None if self.in_journal else self.query_one(AlarmList).alarm
+        if alarm is None:
+            self.notify(self.view.words("command.nothing"))
+        return alarm
+
+    def _ask(self, alarm: AlarmView, verb: str) -> None:
+        self.app.push_screen(AlarmCommandDialog(self.view, alarm, verb))
 
     def action_acknowledge(self) -> None:
         alarm = self.query_one(AlarmList).alarm

@@ -34,6 +34,10 @@ def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
         facts.append(
             f"{words('alarm.acknowledged')} {words('alarm.by', name=alarm.acknowledged_by, time=at)}"
         )
+    for key, note in (("shelved", alarm.shelved), ("out_of_service", alarm.out_of_service)):
+        if note:
+            until = format_since(note.until_ns, view.now_ns) if note.until_ns else "-"
+            facts.append(words(f"alarm.{key}_by", name=note.by, until=until, reason=note.reason))
     lines: list[Line] = [(Cell(f" {head}", alarm.priority), Cell(f"  {alarm.name}", "dim"))]
     lines.append((Cell(" " + " · ".join(facts), "label"),))
     parts = [(name, words.pick(getattr(alarm, name))) for name in ("cause", "consequence", "action")]

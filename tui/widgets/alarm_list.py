@@ -24,9 +24,14 @@ class AlarmList(Rows[str]):
     )
     EMPTY = "alarm.none"
 
+    hidden = False
+
     def show(self, view: View) -> None:
-        """Show the newest alarms."""
-        self.put(view, tuple(alarm.name for alarm in view.alarms))
+        """Show the newest alarms, or the hidden ones."""
+        self.put(view, tuple(alarm.name for alarm in self._shown(view)))
+
+    def _shown(self, view: View) -> Sequence[AlarmView]:
+        return view.hidden_alarms if self.hidden else view.alarms
 
     @property
     def alarm(self) -> AlarmView | None:
@@ -34,7 +39,7 @@ class AlarmList(Rows[str]):
         return self.find(self.key) if self.key is not None else None
 
     def find(self, name: str) -> AlarmView | None:
-        return next((each for each in self.view.alarms if each.name == name), None)
+        return next((each for each in self._shown(self.view) if each.name == name), None)
 
     def cells(self, key: str) -> Sequence[Cell]:
         alarm = self.find(key)
@@ -44,16 +49,30 @@ class AlarmList(Rows[str]):
         new = needs_acknowledgement(alarm)
         stale = "?" if self.view.stale else ""
         text_style = "stale" if self.view.stale else "title" if new else "text" if alarm.active else "dim"
+        text = words.pick(alarm.text) or alarm.name
+        if alarm.first_out:
+            text = f"{words('alarm.first_out')} {text}"
         return (
             Cell(
                 f"{PRIORITY_SHAPE[alarm.priority]} {words(f'priority.{alarm.priority}')}",
                 f"{alarm.priority}-new" if new else alarm.priority,
             ),
-            Cell(words(f"alarm.{alarm.state}") + stale, text_style),
+            Cell(words(f"alarm.{standing_of(alarm)}") + stale, text_style),
             Cell(format_since(alarm.raised_ns, self.view.now_ns)[-8:] if alarm.raised_ns else "", text_style),
-            Cell(words.pick(alarm.text) or alarm.name, text_style),
+            Cell(text, text_style),
             Cell(value_of(self.view, alarm), text_style),
         )
+
+
+def standing_of(alarm: AlarmView) -> str:
+    """Return the word for how an alarm stands: what hides it before its state."""
+    if alarm.out_of_service:
+        return "out_of_service"
+    if alarm.shelved:
+        return "shelved"
+    if alarm.suppressed:
+        return "suppressed"
+    return "latched" if alarm.latched else alarm.state
 
 
 def value_of(view: View, alarm: AlarmView) -> str:
