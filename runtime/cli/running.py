@@ -8,13 +8,17 @@ import logging
 import logging.handlers
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from runtime.assembly import Assembly
-from runtime.errors import PlantError
-from runtime.kernel import Kernel, open_kernel
+from runtime.errors import ConfigError, PlantError
+
+if TYPE_CHECKING:
+    from runtime.kernel import Kernel
 
 LOG_BYTES = 5_000_000
 LOG_FILES = 4
@@ -22,7 +26,14 @@ LOG_FILES = 4
 
 def run_plant(assembly: Assembly, *, attached: bool, seconds: float | None, verbose: bool) -> None:
     """Run a plant until Ctrl-C, a signal, the end of standard input (`attached`) or the given time."""
-    kernel = open_kernel(assembly)
+    with ThreadPoolExecutor(1) as background:
+        checked = background.submit(assembly.check)  # the PLC compiles while the kernel's libraries load
+        from runtime.kernel import Kernel
+
+        errors = [each for each in checked.result() if each.severity == "error"]
+    if errors:
+        raise ConfigError(errors)
+    kernel = Kernel(assembly)
     start_log(assembly.plant.state, verbose)
     asyncio.run(_until_stopped(kernel, attached, seconds))
 
