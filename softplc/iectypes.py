@@ -264,6 +264,22 @@ class BlockType(Type):
 
 
 @dataclass(frozen=True, eq=False)
+class Interface(Type):
+    """A variable of an interface: in memory a reference to an instance that has it."""
+
+    pou: Pou
+    size = 8
+    align = 8
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.pou.name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
 class Alias:
     """A named type with an initial value of its own."""
 
@@ -368,7 +384,14 @@ def converts(source: Type, target: Type) -> bool:
     if isinstance(source, String) and isinstance(target, String):
         return True
     if isinstance(source, Reference) and isinstance(target, Reference):
+        both = source.target, target.target
+        if isinstance(both[0], BlockType) and isinstance(both[1], BlockType):
+            return both[0].pou.offers(both[1].pou)
         return source.target is None
+    if isinstance(target, Interface):
+        if isinstance(source, Reference):
+            return source.target is None
+        return isinstance(source, BlockType | Interface) and source.pou.offers(target.pou)
     if isinstance(source, Elementary) and isinstance(target, Elementary):
         return target in WIDENINGS.get(source, ())
     return False

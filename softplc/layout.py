@@ -19,6 +19,7 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Interface,
     OpenArray,
     Reference,
     String,
@@ -28,13 +29,14 @@ from softplc.iectypes import (
     align_up,
     base_of,
 )
-from softplc.symbols import Instance, Pou, Project, Variable
+from softplc.symbols import Instance, Pou, Project, Variable, all_pous
 from softplc.syntax import ArrayInit, Expr, Init, StructInit
 
 HEADER_SIZE = 64
 NOW_NS, SCAN_COUNT, FAULT_CODE, FAULT_LINE, FAULT_FILE, STOP, DT_NS = 0, 8, 16, 20, 24, 28, 32
 REGION_ALIGN = 64
 POINTER_SIZE = 8
+NUMBER_SIZE = 4
 ADDRESS_SIZES = {"X": 0, "": 0, "B": 1, "W": 2, "D": 4, "L": 8}
 MAX_ADDRESS = 1 << 20
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
@@ -102,9 +104,17 @@ def scalar_of(type_: Type) -> Elementary | None:
     """Return the elementary type that holds values of a scalar type."""
     if isinstance(type_, Enum | Subrange):
         return type_.base
-    if isinstance(type_, Reference):
+    if isinstance(type_, Reference | Interface):
         return LINT
     return type_ if isinstance(type_, Elementary) else None
+
+
+def has_number(pou: Pou) -> bool:
+    """Tell whether instances begin with the number of their class: where methods or heirs may be."""
+    root = pou.root
+    return root.type is not None and any(
+        each.methods or each.interfaces or each.base or each.derived for each in root.descendants()
+    )
 
 
 # Instances and frames --------------------------------------------------------------------------
@@ -124,13 +134,18 @@ class Sizes:
             return
         self._done.add(pou)
         frame = local = 0
+        if pou.kind == "METHOD":
+            frame = POINTER_SIZE  # of the instance
+        elif pou.base is not None:
+            self.pou(pou.base)
+            frame = pou.base.frame_size
+        elif has_number(pou):
+            frame = NUMBER_SIZE
         for variable in pou.variables.values():
-            if variable.section == "VAR_EXTERNAL" or variable.type is None:
+            if variable.section == "VAR_EXTERNAL" or variable.type is None or variable.pou is not pou:
                 continue
             self.type(variable.type)
-            in_local = variable.section == "VAR_TEMP" or (
-                pou.kind == "FUNCTION" and variable.section == "VAR"
-            )
+            in_local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
             pointer = variable.section == "VAR_IN_OUT"
             size = variable.type.size
             if pointer and not isinstance(variable.type, OpenArray):
@@ -144,7 +159,7 @@ class Sizes:
                 frame = variable.offset + size
         pou.frame_size = align_up(max(frame, 1), 8)
         pou.local_size = align_up(local, 8)
-        if pou.type is not None:
+        if isinstance(pou.type, BlockType):
             pou.type.size = pou.frame_size
 
     def type(self, type_: Type) -> None:
@@ -198,8 +213,10 @@ class Sizes:
 
     def write_frame(self, data: bytearray, pou: Pou) -> None:
         """Write the initial values of an instance or a function's frame."""
+        if has_number(pou) and pou.kind != "METHOD":
+            struct.pack_into("<I", data, 0, pou.number)
         for variable in pou.variables.values():
-            local = variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR")
+            local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
             if (
                 variable.type is not None
                 and not local
@@ -216,9 +233,7 @@ class Sizes:
         """Return the initial bytes of a routine's own stack frame."""
         data = bytearray(pou.local_size)
         for variable in pou.variables.values():
-            in_local = variable.section == "VAR_TEMP" or (
-                pou.kind == "FUNCTION" and variable.section == "VAR"
-            )
+            in_local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
             if in_local and variable.type is not None:
                 self.write(data, variable.offset, variable.type, variable.init)
         return bytes(data)
@@ -291,7 +306,7 @@ def encode(type_: Type, value: Any) -> bytes:
 
 def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[Layout, bytes]:
     """Place globals and program instances; return the layout and the initial image."""
-    for pou in project.pous.values():
+    for pou in all_pous(project):
         sizes.pou(pou)
     for variable in project.globals.values():
         if variable.type is not None:

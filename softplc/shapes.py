@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softplc.application import Root, Shape
-from softplc.iectypes import Array, BlockType, Enum, Reference, String, Struct, Type
+from softplc.iectypes import Array, BlockType, Enum, Interface, Reference, String, Struct, Type
 from softplc.layout import Layout, Sizes, scalar_of
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
@@ -63,7 +63,7 @@ def _is_shown(name: str, type_: Type) -> bool:
     """Tell whether a variable can be seen from outside: references mean nothing there."""
     while isinstance(type_, Array):
         type_ = type_.element
-    return not is_hidden(name) and not isinstance(type_, Reference)
+    return not is_hidden(name) and not isinstance(type_, Reference | Interface)
 
 
 def roots_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Alias, BlockType, Enum, Type
+from softplc.iectypes import Alias, BlockType, Enum, Interface, Type
 from softplc.syntax import (
     Argument,
     ConfigurationDecl,
@@ -47,6 +47,7 @@ class Variable:
     bit: int = -1
     target: Variable | None = None
     decl: VarDecl | None = None
+    access: str = "PROTECTED"
     edge: Variable | None = None
     last: Variable | None = None
 
@@ -73,11 +74,63 @@ class Pou:
     decl: PouDecl
     variables: dict[str, Variable] = field(default_factory=dict)
     result: Variable | None = None
-    type: BlockType | None = None
+    type: BlockType | Interface | None = None
     library: bool = False
     uses: set[Pou] = field(default_factory=set)
     frame_size: int = 0
     local_size: int = 0
+    methods: dict[str, Pou] = field(default_factory=dict)
+    owner: Pou | None = None
+    base: Pou | None = None
+    interfaces: list[Pou] = field(default_factory=list)
+    derived: list[Pou] = field(default_factory=list)
+    number: int = 0
+
+    @property
+    def on_stack(self) -> bool:
+        """Tell whether its variables end with the call."""
+        return self.kind in ("FUNCTION", "METHOD")
+
+    @property
+    def root(self) -> Pou:
+        return self.base.root if self.base is not None else self
+
+    def find_method(self, name: str) -> Pou | None:
+        """Return the method a call means: the unit's own, or one that it inherits."""
+        found = self.methods.get(name.casefold())
+        for parent in (self.base, *(self.interfaces if self.kind == "INTERFACE" else ())):
+            if found is None and parent is not None:
+                found = parent.find_method(name)
+        return found
+
+    def all_interfaces(self) -> list[Pou]:
+        """Return every interface it has, inherited ones too; an interface has itself."""
+        found = [self] if self.kind == "INTERFACE" else []
+        for parent in (*self.interfaces, self.base):
+            found += parent.all_interfaces() if parent is not None else []
+        return found
+
+    def offers(self, other: Pou) -> bool:
+        """Tell whether it is another unit, descends from it or implements it."""
+        if self is other or other in self.all_interfaces():
+            return True
+        return self.base is not None and self.base.offers(other)
+
+    def descendants(self) -> list[Pou]:
+        """Return itself and every class or block made from it."""
+        found = [self] if self.kind != "INTERFACE" else []
+        for each in self.derived:
+            found += [d for d in each.descendants() if d not in found]
+        return found
+
+    def implementations(self, name: str) -> dict[Pou, list[int]]:
+        """Return the methods a call through this type may reach, with the numbers of the classes."""
+        found: dict[Pou, list[int]] = {}
+        for each in self.descendants():
+            method = each.find_method(name)
+            if method is not None and "ABSTRACT" not in each.decl.modifiers:
+                found.setdefault(method, []).append(each.number)
+        return found
 
     @property
     def at(self) -> int:
@@ -140,7 +193,13 @@ class Project:
     directs: set[str] = field(default_factory=set)
     triggers: dict[TaskDecl, Variable] = field(default_factory=dict)
     references: bool = False
+    heritage: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
+
+
+def all_pous(project: Project) -> list[Pou]:
+    """Return every unit, methods included."""
+    return [each for pou in project.pous.values() for each in (pou, *pou.methods.values())]
 
 
 def is_hidden(name: str) -> bool:

@@ -216,6 +216,7 @@ class VarBlock(Node):
     constant: bool
     retain: bool
     declarations: list[VarDecl]
+    access: str = "PROTECTED"
 
 
 @dataclass(slots=True, eq=False)
@@ -230,6 +231,14 @@ class TypeDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class Assign(Node):
+    target: Expr
+    value: Expr
+
+
+@dataclass(slots=True, eq=False)
+class Attempt(Node):
+    """`target ?= value`: NULL where the value does not refer to what the target may."""
+
     target: Expr
     value: Expr
 
@@ -298,7 +307,7 @@ class Return(Node):
     pass
 
 
-Statement = Assign | CallStatement | If | Case | For | While | Repeat | Exit | Continue | Return
+Statement = Assign | Attempt | CallStatement | If | Case | For | While | Repeat | Exit | Continue | Return
 
 
 # Program organisation units and configuration ------------------------------------------------------
@@ -306,7 +315,10 @@ Statement = Assign | CallStatement | If | Case | For | While | Repeat | Exit | C
 
 @dataclass(slots=True, eq=False)
 class PouDecl(Node):
-    """A POU; `kind` is FUNCTION, FUNCTION_BLOCK or PROGRAM."""
+    """A POU; `kind` is FUNCTION, FUNCTION_BLOCK, PROGRAM, CLASS, INTERFACE or METHOD.
+
+    `extends` and `implements` are names with their places; `modifiers` are ABSTRACT, FINAL, OVERRIDE.
+    """
 
     kind: str
     name: str
@@ -314,6 +326,11 @@ class PouDecl(Node):
     result: TypeSpec | None
     blocks: list[VarBlock]
     body: list[Statement]
+    methods: list[PouDecl] = field(default_factory=list)
+    extends: list[tuple[str, int]] = field(default_factory=list)
+    implements: list[tuple[str, int]] = field(default_factory=list)
+    modifiers: frozenset[str] = frozenset()
+    access: str = "PROTECTED"
 
 
 @dataclass(slots=True, eq=False)

@@ -6,8 +6,8 @@ from softplc.bind.declare import Declarations
 from softplc.bind.expressions import Expressions, default, settle
 from softplc.bind.initialisers import mark_init
 from softplc.iectypes import BOOL, TIME, Type
-from softplc.symbols import Project, Variable
-from softplc.syntax import Assign, CallStatement, Case, For, If, Repeat, Statement, While
+from softplc.symbols import Pou, Project, Variable
+from softplc.syntax import Assign, Attempt, CallStatement, Case, For, If, Repeat, Statement, While
 
 
 def bind(declarations: Declarations) -> Project:
@@ -32,15 +32,20 @@ def bind(declarations: Declarations) -> Project:
             if key in done:
                 continue
             done.add(key)
-            typer = declarations.typer(pou)
-            for variable in pou.variables.values():
-                if variable.init is not None:
-                    mark_init(typer, variable.init, variable.type)
-                if variable.constant:
-                    declarations.constant(variable)
-            _Body(typer).statements(pou.decl.body)
+            for each in (pou, *pou.methods.values()):
+                _unit(declarations, each)
     _configuration(declarations)
     return project
+
+
+def _unit(declarations: Declarations, pou: Pou) -> None:
+    typer = declarations.typer(pou)
+    for variable in pou.variables.values():
+        if variable.init is not None:
+            mark_init(typer, variable.init, variable.type)
+        if variable.constant:
+            declarations.constant(variable)
+    _Body(typer).statements(pou.decl.body)
 
 
 def _configuration(declarations: Declarations) -> None:
@@ -82,6 +87,9 @@ class _Body:
         if isinstance(node, Assign):
             target = typer.expr(node.target)
             typer.value(node.value, target)
+        elif isinstance(node, Attempt):
+            typer.expr(node.target)
+            typer.expr(node.value)
         elif isinstance(node, CallStatement):
             typer.expr(node.call)
         elif isinstance(node, If):

@@ -19,6 +19,7 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Interface,
     OpenArray,
     Reference,
     String,
@@ -68,6 +69,8 @@ class Binding:
         outputs: parameter, place to copy it to, negated.
         generic: what T is in this call.
         referred: the argument of REF.
+        through: for methods, the class, block or interface the call goes through; `direct` for SUPER.
+        instance: what a method is called on, None for THIS.
         bound: array, dimension from 0, and 0 or 1 for LOWER_BOUND or UPPER_BOUND.
     """
 
@@ -82,6 +85,9 @@ class Binding:
     bound: tuple[Expr, int, int] | None = None
     enable: Expr | None = None
     enable_out: Expr | None = None
+    through: Pou | None = None
+    instance: Expr | None = None
+    direct: bool = False
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -101,6 +107,25 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
     """Bind a call and return the type of what it yields; None for a function block or an error."""
     binding = node.binding = Binding()
     callee = node.callee
+    method = _method_of(typer, binding, callee)
+    if method is not None:
+        for each in _reached(binding, method):
+            if typer.scope.pou is not None:
+                typer.scope.pou.uses.add(each)
+        return _user_call(typer, node, binding, method)
+    if isinstance(callee, Name) and callee.name.upper() == "SUPER" and typer.scope.owner is not None:
+        base = typer.scope.owner.base
+        while (
+            base is not None
+            and base.kind == "FUNCTION_BLOCK"
+            and not base.decl.body
+            and base.base is not None
+        ):
+            base = base.base
+        if base is not None and base.kind == "FUNCTION_BLOCK":
+            callee.type = base.type
+            _user_call(typer, node, binding, base)
+            return None
     if isinstance(callee, Name):
         ref = typer.scope.lookup(callee.name)
         if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
@@ -130,13 +155,46 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
                 callee.ref = pou
                 return _user_call(typer, node, binding, pou)
     type_ = typer.expr(callee)
-    if isinstance(type_, BlockType):
+    if isinstance(type_, BlockType) and type_.pou.kind == "FUNCTION_BLOCK":
         _user_call(typer, node, binding, type_.pou)
         return None
     for argument in node.arguments:
         if argument.value is not None and not argument.output:
             typer.value(argument.value)
     return None
+
+
+def _method_of(typer: Expressions, binding: Binding, callee: Expr) -> Pou | None:
+    """Return the method that is called, if it is one, and note on what and how."""
+    owner = typer.scope.owner
+    if isinstance(callee, Name):
+        if owner is None or typer.scope.pou is None or callee.name.casefold() in typer.scope.pou.variables:
+            return None
+        binding.through = owner
+        method = owner.find_method(callee.name)
+    elif isinstance(callee, Member):
+        if isinstance(callee.base, Name) and callee.base.name.upper() == "SUPER" and owner is not None:
+            binding.through = owner.base
+            binding.direct = True
+            method = owner.base.find_method(callee.name) if owner.base is not None else None
+        else:
+            type_ = typer.expr(callee.base)
+            if not isinstance(type_, BlockType | Interface):
+                return None
+            method = type_.pou.find_method(callee.name)
+            binding.through = type_.pou
+            binding.instance = callee.base
+    else:
+        return None
+    if method is None:
+        binding.through = binding.instance = None
+    return method
+
+
+def _reached(binding: Binding, method: Pou) -> list[Pou]:
+    if binding.direct or binding.through is None:
+        return [method]
+    return list(binding.through.implementations(method.decl.name)) or [method]
 
 
 def _standard(typer: Expressions, name: str) -> Function | Conversion | None:
@@ -158,7 +216,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
         typer.scope.pou.uses.add(pou)
     parameters = pou.parameters("VAR_INPUT", "VAR_IN_OUT", "VAR_OUTPUT")
     positional = [each for each in parameters if each.section != "VAR_OUTPUT"]
-    if pou.kind == "FUNCTION":
+    if pou.on_stack:
         positional = parameters
     taken: set[Variable] = set()
     next_position = 0
@@ -206,7 +264,7 @@ def _missing(
 ) -> None:
     if binding.problems:
         return
-    positional_call = pou.kind == "FUNCTION" and any(not a.name for a in node.arguments)
+    positional_call = pou.on_stack and any(not a.name for a in node.arguments)
     for parameter in parameters:
         if parameter in taken:
             continue
@@ -569,6 +627,8 @@ def unreferable(node: Expr) -> str:
         return "a bit or an address"
     if isinstance(node, Deref):
         return ""
+    if isinstance(node, Name) and node.ref is None and isinstance(node.type, BlockType):
+        return ""  # THIS
     if not isinstance(node, Name) or not isinstance(node.ref, Variable):
         return "what is no variable"
     variable = node.ref.end_of_chain
@@ -577,7 +637,7 @@ def unreferable(node: Expr) -> str:
     if variable.constant:
         return "a constant"
     passing = variable.section in ("VAR_TEMP", "VAR_IN_OUT", "VAR_INPUT") or variable.edge is not None
-    local = variable.pou is not None and variable.pou.kind in ("FUNCTION", "METHOD")
+    local = variable.pou is not None and variable.pou.on_stack
     if variable.section == "VAR_TEMP" or local or (passing and variable.section == "VAR_IN_OUT"):
         return f"{variable.name}, which ends with the call"
     return ""

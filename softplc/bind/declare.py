@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from softplc import library
+from softplc.bind import heritage
 from softplc.bind.expressions import Expressions
 from softplc.bind.fold import as_type
 from softplc.bind.initialisers import mark_init
@@ -20,6 +21,7 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Interface,
     OpenArray,
     Reference,
     String,
@@ -59,6 +61,7 @@ class Declarations:
         self._evaluating: set[Variable] = set()
         self._failed: set[str] = set()
         self.specs: dict[int, TypeSpec] = {}
+        self._declared: set[Pou] = set()
         self.cycles: list[TypeDecl] = []
 
     def declare(self, unit: Unit) -> Project:
@@ -85,9 +88,10 @@ class Declarations:
         for decl in list(self._pending.values()):
             self._named_type(decl.name)
         self._resolve_variables(self.project.globals, None)
-        for pou in pous:
-            if pou is not None:
-                self._declare_pou(pou)
+        known = [pou for pou in pous if pou is not None]
+        heritage.connect(self.project, known, self.load)
+        for pou in known:
+            self._declare_pou(pou)
         return self.project
 
     # Names ---------------------------------------------------------------------------------------
@@ -106,14 +110,31 @@ class Declarations:
             self._duplicate(decl.name, "type", decl.name_at, decl.name_at + len(decl.name), clash.at)
             return None
         pou = Pou(decl.kind, decl.name, decl, library=in_library)
-        if decl.kind == "FUNCTION_BLOCK":
+        if decl.kind in ("FUNCTION_BLOCK", "CLASS"):
             pou.type = BlockType(pou)
+        elif decl.kind == "INTERFACE":
+            pou.type = Interface(pou)
+        for method in decl.methods:
+            inner = Pou("METHOD", f"{decl.name}.{method.name}", method, library=in_library, owner=pou)
+            first = pou.methods.get(method.name.casefold())
+            if first is not None:
+                end = method.name_at + len(method.name)
+                self._duplicate(method.name, "method", method.name_at, end, first.at)
+                continue
+            pou.methods[method.name.casefold()] = inner
+        self.project.references |= bool(pou.methods)
         self.project.pous[key] = pou
         return pou
 
     def _declare_pou(self, pou: Pou) -> None:
+        if pou in self._declared:
+            return
+        self._declared.add(pou)
         decl = pou.decl
-        if decl.kind == "FUNCTION":
+        if pou.base is not None:
+            self._declare_pou(pou.base)
+            pou.variables.update(pou.base.variables)
+        if decl.kind == "FUNCTION" or decl.result is not None:
             result = Variable(
                 decl.name, "RESULT", None, None, decl.name_at, decl.name_at + len(decl.name), pou=pou
             )
@@ -123,6 +144,8 @@ class Declarations:
             pou.variables[decl.name.casefold()] = result
         self._variables(pou, decl.blocks, pou.variables)
         self._resolve_variables(pou.variables, pou)
+        for method in pou.methods.values():
+            self._declare_pou(method)
 
     def _variables(self, pou: Pou | None, blocks: list[VarBlock], into: dict[str, Variable]) -> None:
         for block in blocks:
@@ -144,6 +167,7 @@ class Declarations:
                     address=decl.address,
                     address_at=decl.address_at,
                     pou=pou,
+                    access=block.access,
                     decl=decl,
                 )
                 if block.section == "VAR_EXTERNAL":

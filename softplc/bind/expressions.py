@@ -32,6 +32,7 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Interface,
     OpenArray,
     Reference,
     String,
@@ -226,6 +227,9 @@ class Expressions:
         if isinstance(ref, EnumValue):
             node.value = ref.number
             return ref.type
+        if node.name.upper() == "THIS" and self.scope.owner is not None:
+            node.ref = None
+            return self.scope.owner.type
         if ref is None and node.name.upper() == "NULL":
             node.value = 0
             return Reference(None)
@@ -371,7 +375,7 @@ class Expressions:
             return None
         kind = type_.kind if isinstance(type_, Elementary) else "other"
         if op in COMPARISONS:
-            ordered = op in ("=", "<>") or not isinstance(type_, Reference)
+            ordered = op in ("=", "<>") or not isinstance(type_, Reference | Interface)
             return BOOL if comparable(type_) and ordered else None
         if op in LOGIC:
             return type_ if kind in ("bool", "bits") else None
@@ -464,7 +468,7 @@ class Expressions:
                 result = max(result, other, key=lambda s: s.capacity)
                 continue
             if isinstance(result, Reference) and result.target is None:
-                result = other if isinstance(other, Reference) else None
+                result = other if isinstance(other, Reference | Interface) else None
                 continue
             result = common(result, other)
         for literal in literals:
@@ -499,7 +503,7 @@ class Expressions:
 
 
 def comparable(type_: Type) -> bool:
-    return isinstance(type_, Elementary | String | Enum | Reference)
+    return isinstance(type_, Elementary | String | Enum | Reference | Interface)
 
 
 _HANDLERS: dict[type, Callable[[Expressions, Any, Type | None], Type | None]] = {

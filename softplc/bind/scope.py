@@ -18,6 +18,9 @@ class Scope:
         project = self.project
         if self.pou is not None:
             found = self.pou.variables.get(key)
+            if found is None and self.pou.owner is not None:
+                found = self.pou.owner.variables.get(key)
+                found = None if found is not None and found.section == "VAR_TEMP" else found
             if found is not None:
                 return found
         found = project.globals.get(key)
@@ -27,6 +30,13 @@ class Scope:
         if values:
             return values[0]
         return project.pous.get(key)
+
+    @property
+    def owner(self) -> Pou | None:
+        """Return the class or function block this is in."""
+        if self.pou is None or self.pou.owner is not None:
+            return self.pou.owner if self.pou is not None else None
+        return self.pou if self.pou.kind == "FUNCTION_BLOCK" else None
 
     def enum_value(self, name: str, type_: Enum) -> EnumValue | None:
         """Return the value of that name of one enumeration."""
@@ -40,4 +50,5 @@ class Scope:
         names += [each.name for each in self.project.pous.values()]
         if self.pou is not None:
             names += [each.name for each in self.pou.variables.values()]
+            names += [each.name for each in (self.pou.owner.variables.values() if self.pou.owner else ())]
         return names

@@ -1,4 +1,7 @@
-"""LLVM assembly to object code for the host: verified, O2 (less where a routine is huge), no fast-math, no fused multiply-add."""
+"""LLVM assembly to object code for the host: verified, O2 (less where a routine is huge).
+
+No fast-math and no fused multiply-add.
+"""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, LINT, Array, OpenArray, String, Struct, Subrange, Type
+from softplc.iectypes import BOOL, LINT, Array, Interface, OpenArray, String, Struct, Subrange, Type
 from softplc.layout import POINTER_SIZE
-from softplc.lower.context import LoweringError, machine
+from softplc.lower.context import Dispatch, LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
 from softplc.symbols import Pou, Variable
@@ -59,6 +59,8 @@ class Calls(Standard):
             raise LoweringError("call of nothing")
         frame = self.slot(pou.frame_size)
         body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou))]
+        if pou.kind == "METHOD":
+            body.append(ir.StorePointer(frame, self._instance(binding)))
         body += self.enabled(binding, self._invoke(binding, pou, frame))
         return body, frame.at(pou.result.offset if pou.result else 0)
 
@@ -85,7 +87,6 @@ class Calls(Standard):
         return result
 
     def _invoke(self, binding: Binding, pou: Pou, frame: ir.Place) -> list[ir.Stmt]:
-        self.calls.add(pou)
         before: list[ir.Stmt] = []
         after: list[ir.Stmt] = []
         for parameter, argument in binding.inputs:
@@ -93,11 +94,37 @@ class Calls(Standard):
                 self._in_out(parameter, argument, frame, before, after)
             else:
                 before += self.assign(frame.at(parameter.offset), parameter.type, argument)
-        routine = routine_name(pou)
+        routine = self._routine(binding, pou)
         body = [*before, ir.Call(routine, frame), *after]
         for parameter, argument, negated in binding.outputs:
             body += self.output(parameter, argument, negated, frame.at(parameter.offset))
         return body
+
+    def _instance(self, binding: Binding) -> ir.Place:
+        node = binding.instance
+        if node is None:
+            return self.this()
+        place = self.place(node)
+        if place is None:
+            raise LoweringError("method of nothing")
+        if isinstance(node.type, Interface):
+            return ir.Place("ref", 0, pointer=place, line=self.line(node.at))
+        return place
+
+    def _routine(self, binding: Binding, pou: Pou) -> str:
+        """Return what to call: the routine itself, or one that chooses by the class of the instance."""
+        if pou.kind == "METHOD" and not binding.direct and binding.through is not None:
+            reached = binding.through.implementations(pou.decl.name)
+            if len(reached) > 1 or binding.through.kind == "INTERFACE":
+                name = f"dispatch.{binding.through.name}.{pou.decl.name}".casefold()
+                self.dispatches[name] = Dispatch(name, reached)
+                self.calls.update(reached)
+                return name
+            pou = next(iter(reached), pou)
+        while pou.kind == "FUNCTION_BLOCK" and not pou.decl.body and pou.base is not None:
+            pou = pou.base  # a block without body has that of its base
+        self.calls.add(pou)
+        return routine_name(pou)
 
     def _in_out(
         self,

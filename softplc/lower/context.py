@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from softplc import ir
 from softplc.iectypes import LINT, Array, BlockType, Elementary, OpenArray, Struct, Type
 from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
@@ -10,6 +12,14 @@ from softplc.symbols import Instance, Pou, Project, Variable
 from softplc.syntax import BitAccess, Deref, Direct, Expr, Index, Member, Name
 
 PART_BYTES = {"B": 1, "W": 2, "D": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A routine that calls the method of an instance's class: class numbers by method."""
+
+    name: str
+    methods: dict[Pou, list[int]]
 
 
 class LoweringError(Exception):
@@ -36,6 +46,7 @@ class Context:
         self.instance = instance
         self.slots: list[int] = []
         self.calls: set[Pou] = set()
+        self.dispatches: dict[str, Dispatch] = {}
 
     def line(self, at: int) -> int:
         return self.sources.line(at)
@@ -50,26 +61,38 @@ class Context:
     def variable(self, variable: Variable) -> ir.Place:
         """Return the place of a variable as seen from this routine."""
         variable = variable.end_of_chain
-        if variable.edge is not None and variable.pou is self.pou:
-            variable = variable.edge
+        if variable.edge is not None and self.pou is not None:
+            own = self.pou.variables.get(variable.name.casefold()) is variable
+            variable = variable.edge if own else variable
         pou = variable.pou
         if pou is None:
             return ir.Place("image", variable.offset, bit=variable.bit)
-        if variable.section == "VAR_TEMP" or (pou.kind == "FUNCTION" and variable.section == "VAR"):
+        if variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR"):
             return ir.Place("local", variable.offset)
         if pou.kind == "PROGRAM":
             if self.instance is None:
                 raise LoweringError(f"{variable.name} has no instance")
             offset, bit = self.layout.programs[self.instance][variable]
             return ir.Place("image", offset, bit=bit)
+        place = ir.Place("self", variable.offset)
+        if self.pou is not None and self.pou.kind == "METHOD" and pou is not self.pou:
+            place = self.this().at(variable.offset)
         if variable.section == "VAR_IN_OUT":
-            return ir.Place("pointer", 0, pointer=ir.Place("self", variable.offset))
-        return ir.Place("self", variable.offset)
+            return ir.Place("pointer", 0, pointer=place)
+        return place
+
+    def this(self) -> ir.Place:
+        """Return the instance a method or the body of a function block runs on."""
+        if self.pou is not None and self.pou.kind == "METHOD":
+            return ir.Place("pointer", 0, pointer=ir.Place("self", 0))
+        return ir.Place("self", 0)
 
     def place(self, node: Expr) -> ir.Place | None:
         """Return the place an expression denotes, or None if it denotes a value only."""
         if isinstance(node, Name):
-            return self.variable(node.ref) if isinstance(node.ref, Variable) else None
+            if isinstance(node.ref, Variable):
+                return self.variable(node.ref)
+            return self.this() if isinstance(node.type, BlockType) else None
         if isinstance(node, Direct):
             address = parse_address(node.address)
             if address is None:

@@ -8,8 +8,11 @@ from softplc.bind.fold import as_type
 from softplc.iectypes import (
     BOOL,
     DINT,
+    LINT,
     LREAL,
+    BlockType,
     Elementary,
+    Interface,
     String,
     Type,
     base_of,
@@ -29,6 +32,11 @@ class Expressions(Calls):
     def expr(self, node: Expr, target: Type | None = None) -> ir.Expr:
         """Lower a scalar expression, converted to the target type where one is given."""
         wanted = machine(target) if target is not None else None
+        if isinstance(target, Interface) and isinstance(node.type, BlockType):
+            place = self.place(node)
+            if place is None:
+                raise LoweringError("interface of nothing")
+            return ir.AddressOf(LINT, place)
         if node.value is not None and not isinstance(node.value, str):
             type_ = wanted or machine(node.type)
             value = as_type(node.value, type_)

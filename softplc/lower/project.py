@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from softplc import ir
+from softplc.iectypes import UDINT
 from softplc.layout import Layout, Sizes
 from softplc.lower.calls import routine_name
+from softplc.lower.context import Dispatch
 from softplc.lower.statements import Statements
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Task
@@ -25,11 +27,12 @@ def lower(
     """Lower everything the tasks reach."""
     module = ir.Module([])
     waiting: list[Pou] = []
+    dispatches: dict[str, Dispatch] = {}
     for index, (task, instances) in enumerate(tasks):
         entry = Statements(project, layout, sizes, sources, None)
         calls: list[ir.Stmt] = []
         for instance in instances:
-            routine, reached = _program(project, layout, sizes, sources, instance)
+            routine, reached = _program(project, layout, sizes, sources, instance, dispatches)
             module.routines.append(routine)
             waiting += reached
             before, after = entry.bindings(instance)
@@ -38,6 +41,7 @@ def lower(
         if task.single is not None and task.last is not None:
             calls = entry.on_rising_edge(task.single, entry.variable(task.last), calls)
         module.routines.append(ir.Routine(task_symbol(index), calls, 0, entry.slots, exported=True))
+        dispatches |= entry.dispatches
     done: set[Pou] = set()
     while waiting:
         pou = waiting.pop()
@@ -56,12 +60,30 @@ def lower(
                 inline=pou.kind == "FUNCTION",
             )
         )
+        dispatches |= context.dispatches
         waiting += sorted(context.calls, key=lambda each: each.name)
+    module.routines += [_dispatch(each) for each in dispatches.values()]
     return module
 
 
+def _dispatch(dispatch: Dispatch) -> ir.Routine:
+    """Return a routine that calls the method of the class whose number the instance begins with."""
+    frame = ir.Place("self", 0)
+    number = ir.Load(UDINT, ir.Place("pointer", 0, pointer=frame))
+    branches: list[tuple[list[tuple[int, int]], list[ir.Stmt]]] = [
+        ([(each, each) for each in numbers], [ir.Call(routine_name(method), frame)])
+        for method, numbers in dispatch.methods.items()
+    ]
+    return ir.Routine(dispatch.name, [ir.Switch(number, branches, [])], 0, inline=False)
+
+
 def _program(
-    project: Project, layout: Layout, sizes: Sizes, sources: SourceSet, instance: Instance
+    project: Project,
+    layout: Layout,
+    sizes: Sizes,
+    sources: SourceSet,
+    instance: Instance,
+    dispatches: dict[str, Dispatch],
 ) -> tuple[ir.Routine, list[Pou]]:
     pou = instance.pou
     context = Statements(project, layout, sizes, sources, pou, instance)
@@ -74,4 +96,5 @@ def _program(
         sizes.local(pou),
         inline=False,
     )
+    dispatches |= context.dispatches
     return routine, sorted(context.calls, key=lambda each: each.name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from softplc import ir
-from softplc.iectypes import BOOL, DINT, String
+from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
 from softplc.symbols import Instance, Pou, Variable
 from softplc.syntax import (
     Assign,
+    Attempt,
     Call,
     CallStatement,
     Case,
@@ -94,6 +95,8 @@ class Statements(Expressions):
             return self.assign(target, node.target.type, node.value)
         if isinstance(node, CallStatement):
             return self._call(node)
+        if isinstance(node, Attempt):
+            return self._attempt(node)
         if isinstance(node, If):
             return self._if(node)
         if isinstance(node, Case):
@@ -119,6 +122,28 @@ class Statements(Expressions):
         if pou is not None:
             return self.function_call(call.binding)[0]
         return self.effects(call, call.binding)
+
+    def _attempt(self, node: Attempt) -> list[ir.Stmt]:
+        """Lower `?=`: the class of what the value refers to decides."""
+        target, wanted = self.place(node.target), node.target.type
+        pou = wanted.pou if isinstance(wanted, Interface) else None
+        if isinstance(wanted, Reference) and isinstance(wanted.target, BlockType):
+            pou = wanted.target.pou
+        if target is None or pou is None:
+            raise LoweringError("attempt without class")
+        value, result = self.slot(8), self.slot(8)
+        there = ir.Load(LINT, value)
+        numbers = [(each.number, each.number) for each in pou.descendants()]
+        number = ir.Load(UDINT, ir.Place("ref", 0, pointer=value))
+        found: list[ir.Stmt] = [ir.Switch(number, [(numbers, [ir.Store(result, there, LINT)])], [])]
+        zero = ir.Const(LINT, 0)
+        given = self.expr(node.value, wanted if isinstance(node.value.type, BlockType) else None)
+        return [
+            ir.Store(value, given, LINT),
+            ir.Store(result, zero, LINT),
+            ir.If(ir.Op(BOOL, "<>", (there, zero)), found, []),
+            ir.Store(target, ir.Load(LINT, result), LINT),
+        ]
 
     def _if(self, node: If) -> list[ir.Stmt]:
         otherwise = self.body(node.otherwise)

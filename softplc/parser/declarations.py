@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from softplc.lexer import Token
 from softplc.parser.cursor import SyntaxFault
-from softplc.parser.statements import POU_STARTS, Statements
+from softplc.parser.statements import POU_ENDS, POU_STARTS, Statements
 from softplc.syntax import (
     ArrayInit,
     ArraySpec,
@@ -20,6 +20,7 @@ from softplc.syntax import (
     PouDecl,
     RefSpec,
     ResourceDecl,
+    Statement,
     StructInit,
     StructSpec,
     TaskDecl,
@@ -39,6 +40,8 @@ VAR_KEYWORDS = (
     "VAR_GLOBAL",
     "VAR_EXTERNAL",
 )
+ACCESS = ("PUBLIC", "PRIVATE", "PROTECTED", "INTERNAL")
+MODIFIERS = ("ABSTRACT", "FINAL", "OVERRIDE")
 MISSPELT = {"FUNCTIONBLOCK": "FUNCTION_BLOCK", "FUNCTION_BLOC": "FUNCTION_BLOCK", "PROGRAMM": "PROGRAM"}
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
@@ -70,7 +73,7 @@ class Declarations(Statements):
             if token.key == "TYPE":
                 self._types(unit)
                 return
-            if token.key in ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM"):
+            if token.key in ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM", "CLASS", "INTERFACE"):
                 unit.pous.append(self._pou())
                 return
             if token.key == "VAR_GLOBAL":
@@ -86,7 +89,9 @@ class Declarations(Statements):
             self.fail(meant, f"did you mean {meant}?")
             self.replace(meant)
             return
-        raise self.fail("TYPE, FUNCTION, FUNCTION_BLOCK, PROGRAM, VAR_GLOBAL or CONFIGURATION")
+        raise self.fail(
+            "TYPE, FUNCTION, FUNCTION_BLOCK, PROGRAM, CLASS, INTERFACE, VAR_GLOBAL or CONFIGURATION"
+        )
 
     # Types -------------------------------------------------------------------------------------
 
@@ -255,6 +260,7 @@ class Declarations(Statements):
     def _var_block(self) -> VarBlock:
         start = self.advance()
         constant = retain = False
+        access = self.advance().key if self.token.key in ACCESS else "PROTECTED"
         while self.token.kind == "kw" and self.token.key in (
             "CONSTANT",
             "RETAIN",
@@ -271,7 +277,7 @@ class Declarations(Statements):
             declarations.extend(self._declaration("END_VAR"))
         end = self.advance().end
         self.take_op(";")
-        return VarBlock(start.at, end, start.key, constant, retain, declarations)
+        return VarBlock(start.at, end, start.key, constant, retain, declarations, access)
 
     def _declaration(self, stop: str) -> list[VarDecl]:
         """Read `a, b AT %Q : type := init;`; after an error go on at the next declaration."""
@@ -326,29 +332,68 @@ class Declarations(Statements):
 
     def _pou(self) -> PouDecl:
         start = self.advance()
+        modifiers: set[str] = set()
+        access = "PUBLIC" if start.key in ("CLASS", "FUNCTION_BLOCK", "INTERFACE") else "PROTECTED"
+        while self.token.key in (*ACCESS, *MODIFIERS) and self.peek().kind == "id":
+            key = self.advance().key
+            access = key if key in ACCESS else access
+            modifiers |= {key} - set(ACCESS)
         name = self.expect_name(f"the name of the {start.key.lower().replace('_', ' ')}")
+        extends = self._names_after("EXTENDS")
+        implements = self._names_after("IMPLEMENTS")
         result: TypeSpec | None = None
-        if start.key == "FUNCTION" and self.take_op(":"):
+        if start.key in ("FUNCTION", "METHOD") and self.take_op(":"):
             result = self.spec()
         self.take_op(";")
         blocks: list[VarBlock] = []
-        while self.at_keyword(*VAR_KEYWORDS):
-            blocks.append(self._var_block())
+        methods: list[PouDecl] = []
+        body: list[Statement] = []
+        while self.at_keyword(*VAR_KEYWORDS, "METHOD") and not (
+            start.key == "METHOD" and self.at_keyword("METHOD")
+        ):
+            if self.at_keyword("METHOD"):
+                methods.append(self._pou())
+            else:
+                blocks.append(self._var_block())
         self._open = ()
-        body = self.body()
+        if start.key not in ("CLASS", "INTERFACE"):
+            body = self.body()
+        while start.key != "METHOD" and self.at_keyword("METHOD"):
+            methods.append(self._pou())
         end = f"END_{start.key}"
         if not self.take_keyword(end):
             if self.token.kind == "kw" and self.token.key.startswith("VAR"):
                 raise self.fail(end, "declarations stand before the first statement")
             self.fail(end)
-            if self.token.kind == "kw" and self.token.key in (
-                "END_FUNCTION",
-                "END_FUNCTION_BLOCK",
-                "END_PROGRAM",
-            ):
+            if self.at_keyword(*POU_ENDS) and not self.at_keyword("METHOD"):
                 self.advance()
         self.take_op(";")
-        return PouDecl(start.at, self.previous_end, start.key, name.text, name.at, result, blocks, body)
+        return PouDecl(
+            start.at,
+            self.previous_end,
+            start.key,
+            name.text,
+            name.at,
+            result,
+            blocks,
+            body,
+            methods,
+            extends,
+            implements,
+            frozenset(modifiers),
+            access,
+        )
+
+    def _names_after(self, key: str) -> list[tuple[str, int]]:
+        names: list[tuple[str, int]] = []
+        if self.token.kind == "id" and self.token.key == key:
+            self.advance()
+            while True:
+                name = self.expect_name("a name")
+                names.append((name.text, name.at))
+                if not self.take_op(","):
+                    break
+        return names
 
     # Configuration -----------------------------------------------------------------------------
 

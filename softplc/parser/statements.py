@@ -11,6 +11,7 @@ from softplc.parser.cursor import SyntaxFault
 from softplc.parser.expressions import Expressions
 from softplc.syntax import (
     Assign,
+    Attempt,
     Call,
     CallStatement,
     Case,
@@ -26,8 +27,25 @@ from softplc.syntax import (
     While,
 )
 
-POU_ENDS = ("END_FUNCTION", "END_FUNCTION_BLOCK", "END_PROGRAM")
-POU_STARTS = ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM", "TYPE", "CONFIGURATION", "VAR_GLOBAL")
+POU_ENDS = (
+    "END_FUNCTION",
+    "END_FUNCTION_BLOCK",
+    "END_PROGRAM",
+    "END_CLASS",
+    "END_INTERFACE",
+    "END_METHOD",
+    "METHOD",
+)
+POU_STARTS = (
+    "FUNCTION",
+    "FUNCTION_BLOCK",
+    "PROGRAM",
+    "CLASS",
+    "INTERFACE",
+    "TYPE",
+    "CONFIGURATION",
+    "VAR_GLOBAL",
+)
 STARTS = ("IF", "CASE", "FOR", "WHILE", "REPEAT", "EXIT", "CONTINUE", "RETURN")
 ENDS = ("END_IF", "END_CASE", "END_FOR", "END_WHILE", "END_REPEAT", "ELSE", "ELSIF", "UNTIL")
 
@@ -105,6 +123,10 @@ class Statements(Expressions):
             value = self.expression()
             self.semicolon()
             return Assign(target.at, value.end, target, value)
+        if self.take_op("?="):
+            value = self.expression()
+            self.semicolon()
+            return Attempt(target.at, value.end, target, value)
         if isinstance(target, Call):
             self.semicolon()
             return CallStatement(target.at, target.end, target)

@@ -13,7 +13,7 @@ from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BlockType
 from softplc.rules.context import Context, Write
 from softplc.symbols import Variable
-from softplc.syntax import Index, Member
+from softplc.syntax import Expr, Index, Member, Name
 
 ON = (Member, Write)
 
@@ -26,11 +26,19 @@ def check(subject: Member | Write, context: Context) -> Iterator[Diagnostic]:
             isinstance(node, Member) and not isinstance(node.base.type, BlockType)
         ):
             node = node.base
+        if _is_this(node):
+            return
         if isinstance(node, Member) and isinstance(node.ref, Variable) and node.ref.section == "VAR_OUTPUT":
             message = f"{node.name} is an output of {node.base.type}: it cannot be {subject.why}"
             yield context.error("ST3007", message, node, "only the block itself sets its outputs")
         return
     ref = subject.ref
+    if _is_this(subject) or (isinstance(ref, Variable) and ref.access == "PUBLIC"):
+        return
     if isinstance(ref, Variable) and ref.section not in ("VAR_INPUT", "VAR_OUTPUT"):
         message = f"{subject.name} is not in the interface of {subject.base.type}"
         yield Diagnostic("ST3007", message, subject.name_at, subject.end, "make it VAR_INPUT or VAR_OUTPUT")
+
+
+def _is_this(node: Expr) -> bool:
+    return isinstance(node, Member) and isinstance(node.base, Name) and node.base.name.upper() == "THIS"

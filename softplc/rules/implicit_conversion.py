@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.calls import unreferable
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BlockType, Elementary, Enum, String, Type, base_of, converts
+from softplc.iectypes import BlockType, Elementary, Enum, Interface, String, Type, base_of, converts
 from softplc.library.functions import convertible
 from softplc.rules.context import Context, Use
 from softplc.rules.literal import is_untyped
@@ -28,6 +29,11 @@ def check(use: Use, context: Context) -> Iterator[Diagnostic]:
         yield context.error(
             "ST3001", f"instances of {target} cannot be assigned", value, "call the instance instead"
         )
+        return
+    if isinstance(target, Interface) and isinstance(source, BlockType) and converts(source, target):
+        why = unreferable(value)
+        if why:
+            yield context.error("ST3001", f"there is no reference to {why}", value, "declare it in VAR")
         return
     if converts(source, target) or is_untyped(value):
         return

@@ -29,7 +29,7 @@ def check(called: CalledAsValue, context: Context) -> Iterator[Diagnostic]:
         yield context.error(
             "ST4010", message, called.call, f"call it as a statement, then read {name}.output"
         )
-    elif pou.result is not None and pou.decl.result is None:
+    elif pou.decl.result is None:
         yield context.error(
             "ST4010", f"{pou.name} has no result", called.call, f"declare FUNCTION {pou.name} : type"
         )

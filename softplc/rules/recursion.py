@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
 from softplc.rules.context import Context
-from softplc.symbols import Pou, Project
+from softplc.symbols import Pou, Project, all_pous
 
 ON = (Project,)
 
@@ -21,7 +21,7 @@ def check(project: Project, context: Context) -> Iterator[Diagnostic]:
     for decl in context.declarations.cycles:
         yield context.error("ST2005", f"type {decl.name} contains itself", decl, "break the cycle")
     told: set[Pou] = set()
-    for pou in project.pous.values():
+    for pou in all_pous(project):
         cycle = _cycle(pou) if pou not in told else []
         if cycle:
             told.update(cycle)

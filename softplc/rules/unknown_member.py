@@ -40,6 +40,7 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         if node.name.casefold() in base.pou.variables:
             return
         names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
+        names += [each.decl.name for each in base.pou.methods.values()]
     else:
         remedy = "give an index first" if isinstance(base, Array) else ""
         if isinstance(base, Reference):

@@ -25,7 +25,7 @@ def check(node: Name, context: Context) -> Iterator[Diagnostic]:
             "FUNCTION": f"call it: {node.name}(...)",
             "FUNCTION_BLOCK": "declare an instance of it and use that",
             "PROGRAM": "programs run in tasks",
-        }[kind]
+        }.get(kind, "declare an instance of it and use that")
         what = kind.lower().replace("_", " ")
         yield context.error("ST2003", f"{node.name} is a {what}, not a variable", node, remedy)
     elif node.ref is None and node.type is None:

@@ -25,11 +25,12 @@ from softplc.rules.context import (
     Use,
     Write,
 )
-from softplc.symbols import EnumValue, Pou, Variable
+from softplc.symbols import EnumValue, Pou, Variable, all_pous
 from softplc.syntax import (
     ArrayInit,
     ArraySpec,
     Assign,
+    Attempt,
     Binary,
     BitAccess,
     Call,
@@ -105,7 +106,7 @@ class Walk:
                 self.initial(decl.init, decl.spec.resolved)
         for variable in self.project.globals.values():
             self.variable(variable)
-        for pou in self.project.pous.values():
+        for pou in all_pous(self.project):
             if not pou.library:
                 self.pou(pou)
         for configuration in self.project.configurations:
@@ -146,7 +147,8 @@ class Walk:
         self.context.scope = Scope(self.project, pou)
         self.show(pou)
         for variable in pou.variables.values():
-            self.variable(variable)
+            if variable.pou is pou:
+                self.variable(variable)
         self.statements(pou.decl.body)
         self.context.pou = None
         self.context.scope = Scope(self.project)
@@ -232,6 +234,10 @@ class Walk:
                 self.use(node.value, node.target.type)
             else:
                 self.expr(node.value)
+        elif isinstance(node, Attempt):
+            self.expr(node.target)
+            self.show(Write(node.target, "assigned"))
+            self.expr(node.value)
         elif isinstance(node, CallStatement):
             if isinstance(node.call, Call):
                 self.call(node.call)
@@ -329,13 +335,16 @@ class Walk:
             self.show(Use(source, target.type))
 
     def call(self, node: Call) -> None:
-        if not isinstance(node.callee, Name):
+        binding = node.binding
+        if binding is not None and binding.through is not None:
+            if binding.instance is not None:
+                self.expr(binding.instance)
+        elif not isinstance(node.callee, Name):
             self.expr(node.callee)
         self.show(node)
         if node.rewritten is not None:
             self.expr(node.rewritten)
             return
-        binding = node.binding
         if binding is None:
             return
         passed: set[int] = set()

@@ -8,7 +8,7 @@ import softplc
 from softplc.explain import explanation
 from softplc.rules.walk import modules
 
-STARTS = ("PROGRAM", "FUNCTION", "TYPE", "CONFIGURATION", "VAR_GLOBAL")
+STARTS = ("PROGRAM", "FUNCTION", "CLASS", "INTERFACE", "TYPE", "CONFIGURATION", "VAR_GLOBAL")
 RULES = {module.__name__.rsplit(".", 1)[-1]: module for module in modules()}
 
 
@@ -96,5 +96,5 @@ def test_what_is_too_large_is_refused(text, code):
 
 def test_structures_larger_than_memory_are_refused():
     types = "".join(f"s{i} : STRUCT a, b : s{i - 1}; END_STRUCT;" for i in range(1, 40))
-    text = f"TYPE s0 : STRUCT a, b : INT; END_STRUCT; {types} END_TYPE PROGRAM P VAR s : s39; END_VAR END_PROGRAM"
-    assert codes(text) == ["ST2014"]
+    types = f"TYPE s0 : STRUCT a, b : INT; END_STRUCT; {types} END_TYPE"
+    assert codes(f"{types} PROGRAM P VAR s : s39; END_VAR END_PROGRAM") == ["ST2014"]
