@@ -44,6 +44,7 @@ class Life:
     text: str = ""
     task: asyncio.Task[None] | None = None
     again: asyncio.Event = field(default_factory=asyncio.Event)
+    last_fault: str = ""
 
     def view(self) -> dict[str, Any]:
         return {
@@ -132,7 +133,10 @@ class Supervisor:
                     continue
                 if self._clock.now_ns() - started_ns > SETTLED_NS:
                     back_off_s = FIRST_BACK_OFF_S
-                self._move(life, State.FAULTED, f"{text}; starts again in {back_off_s:g} s")
+                    life.last_fault = ""
+                level = logging.INFO if text == life.last_fault else logging.ERROR
+                life.last_fault = text
+                self._move(life, State.FAULTED, f"{text}; starts again in {back_off_s:g} s", level)
                 await self._pause(life, back_off_s)
                 back_off_s = min(back_off_s * 2, LONGEST_BACK_OFF_S)
                 life.restarts += 1
@@ -174,20 +178,15 @@ class Supervisor:
             wait.cancel()
             again.cancel()
 
-    def _move(self, life: Life, state: State, text: str) -> None:
+    def _move(self, life: Life, state: State, text: str, level: int = logging.INFO) -> None:
         if (life.state, life.text) == (state, text):
             return
         if life.state is not state:
             life.since_ns = self._clock.now_ns()
         life.state, life.text = state, text
         name = life.component.name
-        level = (
-            logging.ERROR
-            if state is State.FAULTED
-            else logging.WARNING
-            if state is State.DEGRADED
-            else logging.INFO
-        )
+        if state is State.DEGRADED:
+            level = logging.WARNING
         log.log(level, "%s %s%s", name, state.value, f": {text}" if text else "")
         data = {"component": life.view()}
         self._emit(Event(f"component.{state.value}", name, self._clock.now_ns(), text, data))

@@ -69,6 +69,11 @@ class TwinPlugin:
         model, document = self._model(plant.path(config.model))
         yield from check_bindings(plant, model, document, side)
 
+    def plants(self, config: TwinConfig) -> Iterator[str]:
+        """Yield the rack's plant file, so that it is checked with the plant."""
+        if config.rack:
+            yield config.rack
+
     def build(self, plant: Plant, config: TwinConfig) -> Iterator[Component]:
         from twin.player import Player
         from twin.rack import Rack

@@ -83,6 +83,7 @@ class Declared:
 class Plugin(Protocol):
     """How a package brings a section of the plant file to life; found through an entry point.
 
+    A plugin that runs another plant file of the folder may have `plants(config)`, which yields their names.
     `key` in all methods is where the section stands in the plant file: `("plc",)` or `("drivers", 2)`.
     `plugin` objects are cheap to import: heavy libraries load in `build` and `steppers`.
     """

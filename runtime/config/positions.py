@@ -87,13 +87,26 @@ def _place_at(file: Path, before: str) -> Place:
     return Place(file, len(lines), len(lines[-1]) + 1)
 
 
+_KEPT = 16
+_loaded: dict[Path, tuple[str, Document]] = {}
+
+
 def load_yaml(file: Path) -> Document:
-    """Load a YAML file.
+    """Load a YAML file; once as long as it stays the same, for several sections ask for the same file.
 
     Raises:
         ConfigError: the file is missing or is not YAML, or holds more than plain values.
     """
     text = read_text(file)
+    known = _loaded.get(file)
+    if known is None or known[0] != text:
+        while len(_loaded) >= _KEPT:
+            _loaded.pop(next(iter(_loaded)))
+        known = _loaded[file] = (text, _parse(file, text))
+    return known[1]
+
+
+def _parse(file: Path, text: str) -> Document:
     yaml = YAML(typ="rt", pure=True)
     yaml.Constructor = _Constructor
     marks: dict[Key, tuple[int, int]] = {}
