@@ -40,8 +40,8 @@ class Assembly:
     plant: Plant
     sections: tuple[SectionEntry, ...]
 
-    def check(self) -> list[Finding]:
-        """Return everything that is wrong, in the order of the files."""
+    def check(self, *, whole: bool = True) -> list[Finding]:
+        """Return everything that is wrong, in the order of the files; `whole`: with plants that it runs."""
         findings = [
             *_check_users(self.plant),
             *_check_tags(self.plant, {each.name for each in self.sections}),
@@ -53,7 +53,21 @@ class Assembly:
                 findings += exc.findings
             except PlantError as exc:
                 findings.append(Finding(exc.text, self.plant.place(*entry.key), exc.remedy))
-        return findings
+        for file in self._others() if whole else ():
+            try:
+                findings += assemble(file).check(whole=False)
+            except ConfigError as exc:
+                findings += exc.findings
+        return list(dict.fromkeys(findings))
+
+    def _others(self) -> Iterator[Path]:
+        """Yield the plant files that sections run beside this one, such as a rack's."""
+        for entry in self.sections:
+            others = getattr(entry.plugin, "plants", None)
+            for name in others(entry.config) if others else ():
+                file = self.plant.path(name)
+                if file.is_file() and file.resolve() != self.plant.file:
+                    yield file
 
 
 def plant_file(target: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -252,7 +253,12 @@ def open_kernel(assembly: Assembly) -> Kernel:
     Raises:
         ConfigError: with every finding.
     """
-    errors = [each for each in assembly.check() if each.severity == "error"]
-    if errors:
-        raise ConfigError(errors)
-    return Kernel(assembly)
+    with ThreadPoolExecutor(1) as beside:  # a program that must be compiled takes a while, in a child process
+        found = beside.submit(assembly.check)
+        try:
+            kernel = Kernel(assembly)
+        finally:
+            errors = [each for each in found.result() if each.severity == "error"]
+            if errors:
+                raise ConfigError(errors)
+    return kernel
