@@ -62,9 +62,9 @@ class AlarmService:
             if not self._backlog:
                 for alarm in self.engine.restore(await self._journal.read(alarm_rows)):
                     self._emit(port, "alarm.restored", alarm)
-                now_ns = port.clock.now_ns()
+                end_ns = port.clock.now_ns() + 1
                 self._load = Load(self._configs)
-                self._load.take(await self._journal.read(alarm_moves, now_ns - REMEMBERED_NS, now_ns))
+                self._load.take(await self._journal.read(alarm_moves, end_ns - REMEMBERED_NS, end_ns))
             self._count(port)
         self._timer_ns = NEVER
         async with asyncio.TaskGroup() as group:

@@ -16,6 +16,7 @@ from runtime.config import AlarmConfig, Document, read_text
 from runtime.errors import ConfigError, Finding, Place
 
 _TEXTS = ("text", "cause", "consequence", "action")
+_DURATIONS = ("over", "on_delay", "off_delay", "re_alarm")
 _ZH = "_zh"
 COLUMNS = tuple(
     column
@@ -76,7 +77,8 @@ def mapping(cells: Mapping[str, str]) -> dict[str, Any]:
             language = "zh" if column.endswith(_ZH) else "en"
             found.setdefault(column.removesuffix(_ZH), {})[language] = cell
         else:
-            found[column] = _state(cell) if column == "state" else 0 if cell == "0" else cell
+            none = cell == "0" and column in _DURATIONS
+            found[column] = _state(cell) if column == "state" else 0 if none else cell
     return found
 
 

@@ -11,6 +11,7 @@ from runtime.alarms.flood import FloodWatch
 from runtime.alarms.model import Alarm
 from runtime.alarms.performance import performance
 from runtime.alarms.states import Standing, State
+from runtime.clock import ManualClock
 from runtime.config import AlarmConfig
 from runtime.contract import DataType, Tag
 from runtime.journal import AlarmMove, Journal
@@ -111,14 +112,15 @@ def test_priorities_stand_beside_their_goal():
 def test_a_flood_is_told_as_tags_and_known_after_a_restart(tmp_path):
     tags = [Tag(f"site/area/line/t{n}", DataType.BOOL, source="plc") for n in range(12)]
     configs = [AlarmConfig(name=f"a{n}", tag=f"t{n}", kind="discrete", text="x") for n in range(12)]
-    port = FakePort([*tags, *SYSTEM_TAGS], name="alarms")
+    clock = ManualClock()
 
     async def life(act):
+        port = FakePort([*tags, *SYSTEM_TAGS], name="alarms", clock=clock)
         journal = Journal(tmp_path / "journal.sqlite", port.clock)
         await journal.open()
         service = AlarmService(configs, port.tags.tags, journal)
         task = asyncio.create_task(service.run(port))
-        await act(service)
+        await act(port, service)
         task.cancel()
         await asyncio.wait([task])
         await journal.close()
@@ -128,7 +130,7 @@ def test_a_flood_is_told_as_tags_and_known_after_a_restart(tmp_path):
             while not condition():  # noqa: ASYNC110 - a thread and a disk are waited for
                 await asyncio.sleep(0.001)
 
-    async def flood(service):
+    async def flood(port, service):
         await until(lambda: port.value("sys/alarms/flood") is False)
         for number in range(12):
             port.set(f"t{number}", True)
@@ -137,11 +139,11 @@ def test_a_flood_is_told_as_tags_and_known_after_a_restart(tmp_path):
         figures = await service.figures(HOUR)
         assert (figures["announced"], figures["standing"], len(figures["floods"])) == (12, 12, 1)
 
-    async def after(service):
-        await until(lambda: len([each for each in port.emitted if each.kind == "alarm.restored"]) == 12)
-        await port.clock.advance(300)
+    async def after(port, service):
+        await until(lambda: port.value("sys/alarms/flood") is not None)
+        await clock.advance(300)
         assert (port.value("sys/alarms/flood"), port.value("sys/alarms/flood_first")) == (True, "a0")
-        await port.clock.advance(305)
+        await clock.advance(305)
         await until(lambda: port.value("sys/alarms/flood") is False)
         assert port.value("sys/alarms/flood_first") == ""
 
