@@ -15,12 +15,13 @@ from runtime.config.models import AlarmConfig, PlantFile, validate
 from runtime.config.plant import PLANT_FILE, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
 from runtime.config.taglist import TagList, read_tags
-from runtime.contract import DataType, Tag
+from runtime.contract import Access, DataType, Tag
 from runtime.errors import ConfigError, Finding, Place, PlantError
+from runtime.gate import keeper
 from runtime.gate.expression import parse_expression
 from runtime.historian import house
 
-RESERVED = ("operator", "kernel", "alarms", "historian", "api", "rack")
+RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "rack")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Assembly:
         """Return everything that is wrong, in the order of the files; `whole`: with plants that it runs."""
         findings = [
             *_check_users(self.plant),
+            *_check_gate(self.plant),
             *_check_tags(self.plant, {each.name for each in self.sections}),
         ]
         for entry in self.sections:
@@ -137,7 +139,7 @@ def assemble(target: Path) -> Assembly:
 
 def declare_services(head: PlantFile) -> Declared:
     """Return the tags and alarms of the kernel and its services."""
-    parts = [figures.declare(), Declared(ALARM_TAGS)]
+    parts = [figures.declare(), Declared(ALARM_TAGS), keeper.declare()]
     if head.history:
         parts.append(Declared(house.TAGS, house.ALARMS))
     return Declared(
@@ -193,6 +195,24 @@ def _check_users(plant: Plant) -> Iterator[Finding]:
                 place = plant.place("users", index, what)
                 yield Finding(f"two users have the {what} {value!r}", place, "keep one of the two")
             seen |= {value} - {None}
+
+
+def _check_gate(plant: Plant) -> Iterator[Finding]:
+    """Yield globs that select nothing: a protection that is mistyped protects nothing."""
+    config = plant.head.gate
+    places: list[tuple[tuple[str | int, ...], str]] = [
+        (("gate", "two_person", index), glob) for index, glob in enumerate(config.two_person)
+    ]
+    places += [
+        (("gate", "rates", number, "tags", index), glob)
+        for number, limit in enumerate(config.rates)
+        for index, glob in enumerate(limit.tags)
+    ]
+    for place, glob in places:
+        writable = (plant.tags[id_].access is Access.READ_WRITE for id_ in plant.tags.select(glob).tolist())
+        if not any(writable):
+            remedy = "correct it, or set access to rw in the tag table"
+            yield Finding(f"{glob!r} matches no tag that can be written", plant.place(*place), remedy)
 
 
 def _with_device(tag: Tag, drivers: set[str]) -> Tag:

@@ -82,6 +82,7 @@ class TagView(Struct, frozen=True):
     quality: int
     quality_text: str
     source_ns: int
+    two_person: bool = False
 
 
 class TagPage(Struct, frozen=True):
@@ -92,10 +93,48 @@ class TagPage(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """A write that the owner has taken."""
+    """A write that the owner has taken, or that it would be allowed (`dry_run`)."""
 
     value: Value
     previous: Value | None
+    dry_run: bool = False
+
+
+class RequestView(Struct, frozen=True):
+    """A write that waits for a second person; `for_ns` is 0 unless it is for a time only."""
+
+    id: int
+    path: str
+    value: Value
+    actor: str
+    role: str
+    reason: str
+    for_ns: int
+    at_ns: int
+    until_ns: int
+
+
+class HoldView(Struct, frozen=True):
+    """A tag that goes back to `previous` at `until_ns`; `late` while it could not yet."""
+
+    path: str
+    value: Value
+    previous: Value
+    until_ns: int
+    actor: str
+    reason: str
+    late: bool
+
+
+class GateView(Struct, frozen=True):
+    """Who may write now: `auto`, `maintenance` (engineers) or `read_only` (nobody); and what waits."""
+
+    mode: str
+    actor: str
+    reason: str
+    since_ns: int
+    requests: tuple[RequestView, ...]
+    holds: tuple[HoldView, ...]
 
 
 class Series(Struct, frozen=True):
@@ -562,9 +601,42 @@ class PlantClient:
     async def tag(self, path: str) -> TagView:
         return await self._get(f"/tags/{quote(path)}", TagView)
 
-    async def write(self, path: str, value: Value, reason: str = "") -> Written:
-        """Write through the gate; returns when the owner has taken the value."""
-        return await self._send("PUT", f"/tags/{quote(path)}", Written, {"value": value, "reason": reason})
+    async def write(
+        self, path: str, value: Value, reason: str = "", for_ns: int = 0, dry_run: bool = False
+    ) -> Written:
+        """Write through the gate; returns when the owner has taken the value.
+
+        With `for_ns` the tag goes back to its previous value by itself; with `dry_run` nothing happens.
+        """
+        body: dict[str, Any] = {"value": value, "reason": reason}
+        body |= {"for_ns": for_ns} if for_ns else {}
+        body |= {"dry_run": True} if dry_run else {}
+        return await self._send("PUT", f"/tags/{quote(path)}", Written, body)
+
+    async def gate(self) -> GateView:
+        """Return the plant's mode, what waits for a second person, and what goes back by itself."""
+        return await self._get("/gate", GateView)
+
+    async def set_mode(self, mode: str, reason: str) -> GateView:
+        """Set `auto` or `maintenance` (engineer)."""
+        return await self._send("PUT", "/gate/mode", GateView, {"mode": mode, "reason": reason})
+
+    async def set_read_only(self, on: bool, reason: str) -> GateView:
+        """Throw the emergency switch (engineer)."""
+        return await self._send("PUT", "/gate/read-only", GateView, {"on": on, "reason": reason})
+
+    async def request_write(self, path: str, value: Value, reason: str = "", for_ns: int = 0) -> RequestView:
+        """Ask for a write that takes a second person."""
+        body = {"path": path, "value": value, "reason": reason, "for_ns": for_ns}
+        return await self._send("POST", "/gate/requests", RequestView, body)
+
+    async def approve(self, id_: int, reason: str = "") -> Written:
+        """Carry out what another person requested; returns when the owner has taken the value."""
+        return await self._send("POST", f"/gate/requests/{id_}/approve", Written, {"reason": reason})
+
+    async def reject(self, id_: int, reason: str = "") -> GateView:
+        """End a request without a write."""
+        return await self._send("POST", f"/gate/requests/{id_}/reject", GateView, {"reason": reason})
 
     async def history(
         self,

@@ -22,9 +22,12 @@ from runtime.contract import Actor, Batch, Clock, Command, Component, Event, Qua
 from runtime.errors import ConfigError, PlantError, WriteRejectedError
 from runtime.figures import Figures
 from runtime.gate.identity import Identity
+from runtime.gate.keeper import Keeper
 from runtime.gate.policy import Gate, GateCommand
 from runtime.historian.hot import Historian
 from runtime.journal import Journal as JournalStore
+from runtime.journal.accounts import account_rows
+from runtime.journal.gatelog import gate_rows
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
 
@@ -143,8 +146,11 @@ class Kernel:
         if head.history:
             self.historian = Historian(state / "history.duckdb", head.history, self.plant.tags, self.clock)
         self._ports: dict[str, KernelPort] = {}
-        self.gate = Gate(self.table, self.clock, self.journal, self.bus.publish, self._deliver)
+        self.gate = Gate(
+            self.table, self.clock, self.journal, self.bus.publish, self._deliver, self.plant.head.gate
+        )
         core: list[tuple[str, Component]] = [("kernel", Figures(self)), ("alarms", self.alarms)]
+        core.append(("gate", Keeper(self.gate, self.identity)))
         if self.historian:
             core.append(("historian", self.historian))
         self.api = ApiServer(self)
@@ -185,7 +191,9 @@ class Kernel:
             await self.journal.close()
 
     async def _restore(self) -> None:
-        """Give operator tags the values they had, or their initial ones."""
+        """Take up accounts and the gate's state; give operator tags the values they had, or their initial."""
+        self.identity.restore(*await self.journal.read(account_rows))
+        self.gate.restore(*await self.journal.read(gate_rows))
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
         if tags:
             self.bus.publish(initial_values(tags, self.started_ns))

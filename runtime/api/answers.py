@@ -18,6 +18,8 @@ _STRUCTS = (
     client.Info,
     client.TagPage,
     client.Written,
+    client.GateView,
+    client.RequestView,
     client.SeriesList,
     client.TrendList,
     client.SqlAnswer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from runtime.api import alarms, answers, audit, components, health, history, info, stream, tags
+from runtime.api import alarms, answers, audit, components, gate, health, history, info, stream, tags
 from runtime.api.access import Callers, authenticated
 from runtime.api.guard import Guard
 from runtime.api.services import Services
@@ -19,7 +19,7 @@ a `Refusal`.
 first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
 A client that is too slow for alarms is closed with 1013.
 """
-_ROUTERS = (info, tags, history, alarms, audit, components, health)
+_ROUTERS = (info, tags, history, alarms, audit, components, gate, health)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -10,22 +10,11 @@ from numpy.typing import NDArray
 
 from runtime.bus import Bus
 from runtime.config import Plant
-from runtime.contract import Actor, Batch, Clock, Event, Tag, Value
+from runtime.contract import Actor, Batch, Clock, Event
 from runtime.gate.identity import Identity
+from runtime.gate.policy import Gate
 from runtime.historian import Answer, Points
 from runtime.journal import Journal
-
-
-class Writer(Protocol):
-    """The gate."""
-
-    async def write(self, tag: Tag, value: Value, actor: Actor, reason: str = "") -> Value | None:
-        """Judge, audit and carry out a write; return the previous value.
-
-        Raises:
-            WriteRejectedError: says why not.
-        """
-        ...
 
 
 class Alarms(Protocol):
@@ -97,7 +86,7 @@ class Services(Protocol):
     @property
     def bus(self) -> Bus: ...
     @property
-    def gate(self) -> Writer: ...
+    def gate(self) -> Gate: ...
     @property
     def identity(self) -> Identity: ...
     @property

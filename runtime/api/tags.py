@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
@@ -15,27 +15,39 @@ from runtime.api.services import Services
 from runtime.api.texts import Comment, UnicodeText
 from runtime.api.views import TagViews, chosen, one
 from runtime.client import TagPage, TagView, Written
-from runtime.contract import Actor, Tag, Value
+from runtime.contract import Tag, Value
 from runtime.errors import WriteRejectedError
+from runtime.gate.attempts import ForbiddenError
+from runtime.gate.rates import RateLimitedError
 
 Id = Annotated[int, Query(ge=-1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 
 
-class WriteRequest(BaseModel):
-    """A value for a tag, and why."""
+ForNs = Annotated[StrictInt, Field(ge=0, le=2**62)]
+
+
+class WriteFields(BaseModel):
+    """A value for a tag, why, and for how long (0: until another)."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     value: StrictBool | StrictInt | StrictFloat | UnicodeText
     reason: Comment = ""
+    for_ns: ForNs = 0
+
+
+class WriteRequest(WriteFields):
+    """A write; `dry_run` asks for the verdict only."""
+
+    dry_run: StrictBool = False
 
 
 def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["tags"])
     table = services.bus.table
     tags = table.tags
-    views = TagViews(tags)
+    views = TagViews(tags, services.gate.two_person)
 
     @routes.get("/tags", **answers(TagPage, "Tags in order of id."))
     async def list_tags(
@@ -60,21 +72,29 @@ def router(services: Services) -> APIRouter:
     async def write_tag(path: str, body: WriteRequest, actor: Caller) -> Json:
         """Write a tag through the gate."""
         tag = one(tags, path)
+        gate = services.gate
         try:
-            previous = await services.gate.write(tag, body.value, actor, body.reason)
+            if body.dry_run:
+                previous = gate.dry_run(tag, body.value, actor, body.for_ns)
+            else:
+                previous = await gate.write(tag, body.value, actor, body.reason, body.for_ns)
         except WriteRejectedError as exc:
-            raise Refused(_status(tag, body.value, actor), exc.text, exc.remedy) from exc
-        return Json(Written(body.value, previous))
+            raise refused_write(tag, body.value, exc) from exc
+        return Json(Written(body.value, previous, body.dry_run))
 
     return routes
 
 
-def _status(tag: Tag, value: Value, actor: Actor) -> int:
-    """Tell a refusal for who asks (403) from one for what is asked (422) and for the plant's state (409)."""
-    if actor.role < tag.role:
-        return 403
-    try:
-        tag.data_type.encode(value)
-    except (TypeError, ValueError, OverflowError):
-        return 422
-    return 409
+def refused_write(tag: Tag, value: Value, error: WriteRejectedError) -> Refused:
+    """Tell a refusal for who asks (403), what is asked (422), its pace (429) and the plant's state (409)."""
+    status = 409
+    if isinstance(error, ForbiddenError):
+        status = 403
+    elif isinstance(error, RateLimitedError):
+        status = 429
+    else:
+        try:
+            tag.data_type.encode(value)
+        except (TypeError, ValueError, OverflowError):
+            status = 422
+    return Refused(status, error.text, error.remedy)

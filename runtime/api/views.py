@@ -26,8 +26,9 @@ _RUN = re.compile(r"[*?]{2,}")
 class TagViews:
     """Decodes columns of values by type, and describes tags."""
 
-    def __init__(self, tags: TagList) -> None:
+    def __init__(self, tags: TagList, two_person: frozenset[int] = frozenset()) -> None:
         self._tags = tags
+        self._two_person = two_person
         self._kinds = np.array(
             [_BOOL if tag.data_type is DataType.BOOL else _KINDS[tag.data_type.kind] for tag in tags],
             np.uint8,
@@ -83,6 +84,7 @@ class TagViews:
                 quality=quality,
                 quality_text=quality_text(quality),
                 source_ns=source_ns,
+                two_person=id_ in self._two_person,
             )
 
 

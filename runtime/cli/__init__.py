@@ -20,7 +20,7 @@ GROUPS = {
     "runtime.cli.values": ("read", "write", "watch"),
     "runtime.cli.doctor": ("doctor",),
 }
-APPS = ("alarms", "history", "audit", "components", "tags", "user", "bench")
+APPS = ("alarms", "history", "audit", "gate", "components", "tags", "user", "bench")
 
 
 def build() -> typer.Typer:

@@ -80,6 +80,25 @@ def iso_time(at_ns: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ns % _SECOND_NS:09d}Z"
 
 
+def parse_for(text: str) -> int:
+    """Return the ns of an option `--for`; 0 where it is not given.
+
+    Raises:
+        PlantError: it is not a duration, or none.
+    """
+    from runtime.config import parse_duration_ns
+
+    if not text:
+        return 0
+    try:
+        for_ns = parse_duration_ns(text)
+    except ValueError as exc:
+        raise PlantError(f"--for: {exc}") from exc
+    if not for_ns:
+        raise PlantError("--for: 0 is no time", "write it like 30s, 10min or 8h")
+    return for_ns
+
+
 def parse_time(text: str, now_ns: int) -> int:
     """Return the ns of `now`, of `-1h` (before now), or of an ISO 8601 time (local without zone).
 

@@ -11,7 +11,7 @@ from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_
 from runtime.errors import PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
-    from runtime.client import PlantClient, TagView
+    from runtime.client import PlantClient, TagView, Written
 
 Patterns = Annotated[
     list[str],
@@ -34,10 +34,18 @@ def write(
     value: str,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    duration: Annotated[
+        str, typer.Option("--for", help="Go back to the previous value after this time: 10min, 2h.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the gate's verdict.")] = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a value through the gate. Asks first when a person sits at the terminal."""
+    """Write a value through the gate. Asks first when a person sits at the terminal.
+
+    A tag that takes two persons gets a request, which another one approves.
+    """
+    from runtime.cli.session import parse_for
     from runtime.config import parse_value
     from runtime.contract import DataType
 
@@ -47,18 +55,44 @@ def write(
             wanted = parse_value(DataType[tag.type], value)
         except ValueError as exc:
             raise WriteRejectedError(str(exc)) from exc
+        if dry_run:
+            judged = await client.write(tag.path, wanted, reason, for_ns, dry_run=True)
+            _tell_verdict(tag, judged, json)
+            return
         if sys.stdin.isatty() and not yes:
             typer.confirm(
                 f"{tag.path}: {show(tag.value, tag.unit_text)} -> {show(wanted, tag.unit_text)}?", abort=True
             )
-        written = await client.write(tag.path, wanted, reason)
+        if tag.two_person:
+            request = await client.request_write(tag.path, wanted, reason, for_ns)
+            if json:
+                print_json(request)
+            else:
+                until = show_time(request.until_ns)
+                print(f"{tag.path}: request {request.id} waits for a second person until {until}")
+                print(f"  ironworks gate approve {request.id}")
+            return
+        written = await client.write(tag.path, wanted, reason, for_ns)
         if json:
             print_json({"path": tag.path, "value": written.value, "previous": written.previous})
         else:
-            previous, now = show(written.previous, tag.unit_text), show(written.value, tag.unit_text)
-            print(f"{tag.path}: {previous} -> {now}")
+            print(f"{tag.path}: {_change(tag, written)}" + (f" for {duration}" if for_ns else ""))
 
+    for_ns = parse_for(duration)
     ask(plant, work)
+
+
+def _change(tag: TagView, written: Written) -> str:
+    return f"{show(written.previous, tag.unit_text)} -> {show(written.value, tag.unit_text)}"
+
+
+def _tell_verdict(tag: TagView, judged: Written, json: bool) -> None:
+    if json:
+        verdict = {"path": tag.path, "allowed": True, "two_person": tag.two_person}
+        print_json({**verdict, "previous": judged.previous})
+        return
+    then = ", once a second person approves" if tag.two_person else ""
+    print(f"{tag.path}: {_change(tag, judged)} would be allowed{then}; nothing was written")
 
 
 def watch(

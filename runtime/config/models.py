@@ -174,6 +174,30 @@ class HistoryConfig(Section):
     disk_limit_mib: int = Field(2048, ge=64, le=1 << 30)
 
 
+class RateLimit(Section):
+    """How many writes one actor may make to a class of tags in a time; bursts up to that many pass."""
+
+    tags: list[str] = Field(["**"], min_length=1)
+    writes: int = Field(ge=1, le=1_000_000)
+    per: DurationNs = Field(1_000_000_000, ge=1_000_000)
+
+
+class GateConfig(Section):
+    """What the gate asks beyond role, range and interlock.
+
+    Attributes:
+        rates: limits for each actor; a write must fit all whose globs match.
+        two_person: globs of tags that take a second person's approval.
+        approval: how long a request waits for it.
+        longest_hold: how long a value may be written for a time.
+    """
+
+    rates: list[RateLimit] = []
+    two_person: list[str] = []
+    approval: DurationNs = Field(600_000_000_000, ge=1_000_000_000, le=86_400_000_000_000)
+    longest_hold: DurationNs = Field(86_400_000_000_000, ge=1_000_000_000)
+
+
 class AlarmConfig(Section):
     """One alarm definition, in the terms of ISA-18.2.
 
@@ -266,6 +290,7 @@ class PlantFile(BaseModel):
     users: list[UserConfig] = []
     api: ApiConfig | None = ApiConfig()
     history: HistoryConfig | None = HistoryConfig()
+    gate: GateConfig = GateConfig()
     drivers: list[dict[str, Any]] = []
 
 

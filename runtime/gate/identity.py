@@ -1,35 +1,134 @@
-"""Who is asking: the plant's users, and accounts of this machine on the unix socket."""
+"""Who is asking: the plant's users and API tokens, and accounts of this machine on the unix socket."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import pwd
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
+from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config.models import UserConfig
 from runtime.contract import Actor, Role
+from runtime.gate.scope import TokenActor
+from runtime.journal.accounts import TokenRecord, UserRecord
+
+TOKEN_PREFIX = "iw_"  # noqa: S105 - what every token begins with
+FREE_FAILURES = 5
+_FIRST_LOCK_NS = 5 * SECOND_NS
+_LONGEST_LOCK_NS = 300 * SECOND_NS
+_FORGET_NS = 900 * SECOND_NS
+_NAMES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A name was locked: failures so far, and for how long."""
+
+    name: str
+    via: str
+    failures: int
+    for_ns: int
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    last_ns: int = 0
+    until_ns: int = 0
 
 
 class Identity:
-    """Turns a secret or a peer's uid into an actor. No password is built in."""
+    """Turns a secret, a token or a peer's uid into an actor. No password is built in.
 
-    def __init__(self, users: list[UserConfig]) -> None:
-        self._users = {user.name: user for user in users}
+    After five wrong secrets a name is locked for 5 s, then twice as long each time, up to 5 min; names
+    that nobody has are locked alike. The unix socket needs no secret, so it is never locked.
+    """
+
+    def __init__(self, users: list[UserConfig], now_ns: Callable[[], int] = monotonic_ns) -> None:
+        self._fixed = {user.name: user for user in users}
         self._accounts = {user.os_user: user for user in users if user.os_user}
+        self._users = dict(self._fixed)
+        self._tokens: dict[str, TokenRecord] = {}
         self._hasher = PasswordHasher()
         self._decoy = self._hasher.hash("nobody has this secret")
+        self._now_ns = now_ns
+        self._failures: dict[str, _Failures] = {}
+        self._locks: list[Lock] = []
+        self._guard = threading.Lock()  # secrets are checked in threads
+        self.version = 0
+
+    def restore(self, users: Iterable[UserRecord], tokens: Iterable[TokenRecord]) -> None:
+        """Take up users and tokens made by command; users of the plant file stand above them."""
+        made = {each.name: UserConfig(name=each.name, role=each.role, secret=each.secret) for each in users}
+        self._users = {**made, **self._fixed}
+        self._tokens = {each.id: each for each in tokens}
+        self.version += 1
+
+    def fixed(self, name: str) -> bool:
+        """Tell whether a user stands in the plant file."""
+        return name in self._fixed
+
+    def users(self) -> list[UserConfig]:
+        """Return all users, by name."""
+        return sorted(self._users.values(), key=lambda user: user.name)
 
     def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
-        """Check a secret; takes as long for an unknown name. Slow on purpose: call it in a thread."""
+        """Check a secret; takes as long for an unknown name. Slow on purpose: call it in a thread.
+
+        A name that is locked gets None without a check.
+        """
+        if self.locked_for_ns(name):
+            return None
         user = self._users.get(name)
         known = user.secret if user and user.secret else None
         try:
             self._hasher.verify(known or self._decoy, secret)
         except (VerifyMismatchError, InvalidHashError):
+            self._failed(name, via)
             return None
-        return Actor(user.name, user.role, via) if user and known else None
+        if not (user and known):
+            self._failed(name, via)
+            return None
+        with self._guard:
+            self._failures.pop(name, None)
+        return Actor(user.name, user.role, via)
+
+    def by_token(self, text: str, now_ns: int) -> TokenActor | None:
+        """Return whose token that is, None when it is unknown, expired or revoked, or its user is gone."""
+        id_, _, secret = text.removeprefix(TOKEN_PREFIX).partition("_")
+        token = self._tokens.get(id_)
+        right = hmac.compare_digest(hash_token(secret), token.hash if token else b"")
+        user = self._users.get(token.user) if token else None
+        if not right or token is None or user is None or token.revoked_ns is not None:
+            return None
+        if token.expires_ns is not None and now_ns >= token.expires_ns:
+            return None
+        return TokenActor(user.name, user.role, "token", token.id, token.read, token.write)
+
+    def locked_for_ns(self, name: str) -> int:
+        """Return how long a name is still locked, 0 when it is not."""
+        with self._guard:
+            found = self._failures.get(name)
+            return max(0, found.until_ns - self._now_ns()) if found else 0
+
+    def locked(self) -> int:
+        """Return how many names are locked now."""
+        with self._guard:
+            now_ns = self._now_ns()
+            return sum(each.until_ns > now_ns for each in self._failures.values())
+
+    def take_locks(self) -> list[Lock]:
+        """Return the locks of known users since the last call, to be audited."""
+        with self._guard:
+            taken, self._locks = self._locks, []
+        return taken
 
     def peer(self, uid: int, via: str = "local") -> Actor:
         """Return the actor of a process on this machine.
@@ -46,7 +145,30 @@ class Identity:
             return Actor(user.name, user.role, via)
         return Actor(account, Role.ADMIN if uid in (0, os.getuid()) else Role.VIEWER, via)
 
+    def _failed(self, name: str, via: str) -> None:
+        with self._guard:
+            now_ns = self._now_ns()
+            found = self._failures.pop(name, None)
+            if found is None or now_ns - max(found.last_ns, found.until_ns) > _FORGET_NS:
+                found = _Failures()
+            while len(self._failures) >= _NAMES:
+                del self._failures[next(iter(self._failures))]  # the oldest
+            self._failures[name] = found
+            found.count += 1
+            found.last_ns = now_ns
+            over = found.count - FREE_FAILURES
+            if over >= 0:
+                for_ns = min(_LONGEST_LOCK_NS, _FIRST_LOCK_NS << min(over, 10))
+                found.until_ns = now_ns + for_ns
+                if name in self._users and len(self._locks) < _NAMES:
+                    self._locks.append(Lock(name, via, found.count, for_ns))
+
 
 def hash_secret(secret: str) -> str:
-    """Return the argon2 line for `secret:` in the plant file."""
+    """Return the argon2 line of a secret."""
     return PasswordHasher().hash(secret)
+
+
+def hash_token(secret: str) -> bytes:
+    """Return the hash of a token's secret; it is random and long, so a fast hash will do."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from runtime.contract import Access, Actor, Batch, Clock, Quality, Tag, Tags, Value
-from runtime.errors import PlantError, StoreError, WriteRejectedError
+from runtime.config.models import GateConfig, format_duration
+from runtime.contract import Access, Actor, Batch, Clock, Quality, Role, Tag, Tags, Value
+from runtime.errors import WriteRejectedError
+from runtime.gate.attempts import Attempts, AuditTrail, ForbiddenError
 from runtime.gate.expression import Expression, Undecided, parse_expression
+from runtime.gate.mode import ModeSwitch
+from runtime.gate.rates import RateLimits
+from runtime.gate.requests import Request, Requests
+from runtime.gate.scope import Scopes
 from runtime.journal.audit import AuditEntry
+from runtime.journal.gatelog import Hold, HoldEnd, ModeRecord
 from runtime.journal.values import OperatorValue
 
 COMMAND_TIMEOUT_S = 5.0
+REVERTER = Actor("gate", Role.ADMIN, "kernel")
+_RETRY_NS = 5_000_000_000
 T = TypeVar("T")
 
 
-class AuditTrail(Protocol):
-    """Where attempts are recorded: the journal."""
+class LateError(WriteRejectedError):
+    """The owner of the tag did not answer in time: nobody knows whether it took the value."""
 
-    async def append_audit(self, entry: AuditEntry) -> int:
-        """Record one attempt, with the operator value that it sets; returns when both are on disk.
 
-        Raises:
-            StoreError: it could not be recorded.
-        """
-        ...
+class NeedsApprovalError(WriteRejectedError):
+    """The write takes a second person."""
 
 
 class GateCommand:
@@ -62,7 +67,7 @@ def judge(
         )
     if actor.role < tag.role:
         have, need = actor.role.name.lower(), tag.role.name.lower()
-        raise WriteRejectedError(f"{actor.name} is {have}; {name} needs {need}", "ask someone with that role")
+        raise ForbiddenError(f"{actor.name} is {have}; {name} needs {need}", "ask someone with that role")
     try:
         raw = tag.data_type.encode(value)
     except (TypeError, ValueError, OverflowError) as exc:
@@ -89,6 +94,11 @@ class Gate:
     """Judges, audits and delivers writes.
 
     `deliver` hands a command to the owner of a tag and tells whether it takes commands.
+
+    Attributes:
+        two_person: ids of the tags that take a second person.
+        holds: by path, the values that go back by themselves.
+        late: of those, the ones that could not yet, and when to try again.
     """
 
     def __init__(
@@ -98,38 +108,214 @@ class Gate:
         trail: AuditTrail,
         publish: Callable[[Batch], None],
         deliver: Callable[[GateCommand], bool],
+        config: GateConfig | None = None,
     ) -> None:
         self._tags = tags
         self._clock = clock
-        self._trail = trail
         self._publish = publish
         self._deliver = deliver
+        self._config = config or GateConfig()
         self._interlocks = {tag.id: parse_expression(tag.interlock) for tag in tags if tag.interlock}
+        self._rates = RateLimits(self._config.rates, tags, clock)
+        self._scopes = Scopes(tags)
+        self.attempts = Attempts(trail, clock)
+        self.mode = ModeSwitch(self.attempts, clock)
+        self.two_person = frozenset(tags.select(*self._config.two_person).tolist())
+        self.requests = Requests(self.attempts, clock, self._config.approval, self._write_approved)
+        self.holds: dict[str, Hold] = {}
+        self.late: dict[str, int] = {}
 
-    async def write(self, tag: Tag, value: Value, actor: Actor, reason: str = "") -> Value | None:
+    def restore(self, mode: ModeRecord, holds: Iterable[Hold]) -> None:
+        """Take up what was kept over a restart."""
+        self.mode.record = mode
+        self.holds = {hold.path: hold for hold in holds}
+
+    def check(self, tag: Tag, value: Value, actor: Actor, *, take: bool = True) -> tuple[int, str | None]:
+        """Return the raw pattern and text of a write that is allowed now; `take` counts it as one.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        self._rates.check(tag, actor, take=take)
+        self._scopes.check_write(tag, actor)
+        self.mode.check(tag, actor)
+        return judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
+
+    async def write(
+        self, tag: Tag, value: Value, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> Value | None:
         """Write through the gate; returns the previous value once the owner has taken the new one.
+
+        With `for_ns` the tag goes back to its previous value after that time.
 
         Raises:
             WriteRejectedError: says why.
         """
-        old = self._tags.value(tag)
-        attempt = self._attempt("write", tag.path, actor, reason, old, value)
-        try:
-            raw, text = judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
-            await self._carry_out(tag, raw, text, attempt)
-        except WriteRejectedError as exc:
-            if not isinstance(exc.__cause__, StoreError):
-                await self._record(replace(attempt, outcome="refused", detail=str(exc)))
-            raise
-        return old
+        attempt = self._attempt(tag, value, actor, reason, for_ns)
 
-    async def _carry_out(self, tag: Tag, raw: int, text: str | None, attempt: AuditEntry) -> None:
+        async def work() -> None:
+            raw, text = self.check(tag, value, actor)
+            if tag.id in self.two_person:
+                raise NeedsApprovalError(
+                    f"{tag.path} takes two persons", "request it with `ironworks write`; another one approves"
+                )
+            await self._carry_out(tag, raw, text, attempt, for_ns)
+
+        await self._attempted(attempt, work)
+        return attempt.old
+
+    def dry_run(self, tag: Tag, value: Value, actor: Actor, for_ns: int = 0) -> Value | None:
+        """Judge a write without any effect, not even an audit row; returns the present value.
+
+        The owner of the tag is not asked.
+
+        Raises:
+            WriteRejectedError: says why it would be refused.
+        """
+        self.check(tag, value, actor, take=False)
+        self._hold(tag, value, actor, "", for_ns)
+        return self._tags.value(tag)
+
+    async def request(
+        self, tag: Tag, value: Value, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> Request:
+        """Ask for a write that takes a second person.
+
+        Raises:
+            WriteRejectedError: it would be refused, or takes no second person.
+        """
+        attempt = replace(self._attempt(tag, value, actor, reason, for_ns), action="request")
+
+        async def work() -> Request:
+            self.check(tag, value, actor)
+            self._hold(tag, value, actor, reason, for_ns)
+            if tag.id not in self.two_person:
+                raise WriteRejectedError(f"{tag.path} takes no second person", "write it")
+            return await self.requests.add(tag, value, actor, reason, for_ns)
+
+        return await self._attempted(attempt, work)
+
+    async def audited(
+        self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Run another kind of command (acknowledge, restart) with one audit row for the attempt."""
+        return await self.attempts.around(self.attempts.entry(action, target, actor, reason), work)
+
+    async def revert(self) -> None:
+        """Write back what was written for a time that is over; what cannot be now is tried again.
+
+        Read only means that nothing writes: then it waits too.
+
+        Raises:
+            WriteRejectedError: it cannot be audited.
+        """
+        now_ns = self._clock.now_ns()
+        for hold in [each for each in self.holds.values() if now_ns >= each.until_ns]:
+            if now_ns >= self.late.get(hold.path, 0):
+                await self._revert(hold)
+
+    async def _revert(self, hold: Hold) -> None:
+        known = hold.path in self._tags
+        tag = self._tags[hold.path] if known else None
+        old = self._tags.value(tag) if tag else None
+        attempt = self.attempts.entry("revert", hold.path, REVERTER, "", old, hold.previous)
+        attempt = replace(attempt, reason=f"the time of {hold.actor} is over")
+        if tag is None or tag.data_type.iec != hold.type or tag.access is not Access.READ_WRITE:
+            detail = "the plant has no such tag any more, or of another type"
+            await self.attempts.record(
+                replace(attempt, outcome="failed", detail=detail, also=(HoldEnd(hold.path),))
+            )
+            self.holds.pop(hold.path, None)
+            return
+        try:
+            self.mode.check(tag, REVERTER)
+            raw, text = judge(tag, hold.previous, REVERTER, self._tags, self._interlocks.get(tag.id))
+            await self._carry_out(tag, raw, text, attempt, 0)
+        except WriteRejectedError as exc:
+            first = hold.path not in self.late
+            self.late[hold.path] = self._clock.now_ns() + _RETRY_NS
+            if first:
+                await self.attempts.refused(attempt, exc)
+
+    def _attempt(self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int) -> AuditEntry:
+        told = f"for {format_duration(for_ns)}: {reason}" if for_ns else reason
+        return self.attempts.entry("write", tag.path, actor, told, self._tags.value(tag), value)
+
+    async def _attempted(self, attempt: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        except WriteRejectedError as exc:
+            await self.attempts.refused(attempt, exc)
+            raise
+
+    async def _write_approved(self, request: Request, approval: AuditEntry) -> Value | None:
+        tag, actor = request.tag, request.actor
+        attempt = self._attempt(tag, request.value, actor, request.reason, request.for_ns)
+        attempt = replace(attempt, detail=f"approved by {approval.actor}", also=(approval,))
+
+        async def work() -> None:
+            raw, text = self.check(tag, request.value, actor)
+            await self._carry_out(tag, raw, text, attempt, request.for_ns)
+
+        await self._attempted(attempt, work)
+        return attempt.old
+
+    def _hold(self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int) -> Hold | None:
+        if not for_ns:
+            return None
+        longest = self._config.longest_hold
+        if not 0 < for_ns <= longest:
+            remedy = f"give a time up to {format_duration(longest)}"
+            raise WriteRejectedError(f"{tag.path} cannot be written for {format_duration(for_ns)}", remedy)
+        before = self.holds.get(tag.path)
+        previous = before.previous if before else self._tags.value(tag)
+        if previous is None:
+            raise WriteRejectedError(f"{tag.path} has no good value to go back to", "write it without a time")
+        until_ns = self._clock.now_ns() + for_ns
+        return Hold(tag.path, tag.data_type.iec, previous, value, until_ns, actor.name, reason)
+
+    async def _carry_out(
+        self, tag: Tag, raw: int, text: str | None, attempt: AuditEntry, for_ns: int
+    ) -> None:
+        before = self.holds.get(tag.path)
+        value = tag.data_type.decode(raw, text)
+        actor = Actor(attempt.actor, Role.VIEWER, attempt.via)
+        hold = self._hold(tag, value, actor, attempt.reason, for_ns)
         if tag.source == "operator":
             now_ns = self._clock.now_ns()
             keep = OperatorValue(tag.path, tag.data_type.iec, raw, text, Quality.GOOD, now_ns)
-            await self._record(replace(attempt, keep=keep))
+            end = (hold,) if hold else (HoldEnd(tag.path),) if before else ()
+            await self.attempts.record(replace(attempt, keep=keep, also=(*attempt.also, *end)))
+            self._take_up(tag.path, hold)
             self._publish(Batch.of([tag.id], [raw], now_ns, text={} if text is None else {0: text}))
             return
+        if hold:  # on disk before the owner has the value: a kill in between only writes the old one again
+            await self.attempts.keep(hold)
+            self._take_up(tag.path, hold)
+        try:
+            await self._send(tag, raw, text)
+        except LateError:
+            raise
+        except WriteRejectedError:
+            if hold and self.holds.get(tag.path) is hold:
+                await self.attempts.keep(before or HoldEnd(tag.path))
+                self._take_up(tag.path, before)
+            raise
+        ends = before is not None and hold is None and self.holds.get(tag.path) is before
+        await self.attempts.record(
+            replace(attempt, also=(*attempt.also, *((HoldEnd(tag.path),) if ends else ())))
+        )
+        if ends:
+            self._take_up(tag.path, None)
+
+    def _take_up(self, path: str, hold: Hold | None) -> None:
+        self.late.pop(path, None)
+        if hold:
+            self.holds[path] = hold
+        else:
+            self.holds.pop(path, None)
+
+    async def _send(self, tag: Tag, raw: int, text: str | None) -> None:
         command = GateCommand(tag, raw, text)
         if not self._deliver(command):
             remedy = "see `ironworks components list`"
@@ -139,40 +325,6 @@ class Gate:
                 refused = await command.answer
         except TimeoutError as exc:
             late = f"{tag.path}: {tag.source} did not answer within {COMMAND_TIMEOUT_S:g} s"
-            raise WriteRejectedError(late, "the value may still arrive: check it") from exc
+            raise LateError(late, "the value may still arrive: check it") from exc
         if refused is not None:
             raise WriteRejectedError(f"{tag.path}: {refused}")
-        await self._record(attempt)
-
-    async def audited(
-        self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
-    ) -> T:
-        """Run another kind of command (acknowledge, restart) with one audit row for the attempt."""
-        attempt = self._attempt(action, target, actor, reason)
-        try:
-            result = await work()
-        except PlantError as exc:
-            await self._record(replace(attempt, outcome="refused", detail=str(exc)))
-            raise
-        await self._record(attempt)
-        return result
-
-    def _attempt(
-        self,
-        action: str,
-        target: str,
-        actor: Actor,
-        reason: str,
-        old: Value | None = None,
-        new: Value | None = None,
-    ) -> AuditEntry:
-        role = actor.role.name.lower()
-        at_ns = self._clock.now_ns()
-        return AuditEntry(at_ns, actor.name, role, actor.via, action, target, old, new, reason)
-
-    async def _record(self, entry: AuditEntry) -> None:
-        try:
-            await self._trail.append_audit(entry)
-        except StoreError as exc:
-            text = f"{entry.target}: the attempt cannot be audited: {exc.text}"
-            raise WriteRejectedError(text, exc.remedy) from exc

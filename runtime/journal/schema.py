@@ -52,6 +52,24 @@ CREATE INDEX alarm_journal_at ON alarm_journal (at_ns);
 """,
     chain.TABLES,
     chain.link_all,
+    """
+CREATE TABLE gate_mode (
+    only INTEGER PRIMARY KEY CHECK (only = 1), mode TEXT NOT NULL, read_only INTEGER NOT NULL,
+    actor TEXT NOT NULL, reason TEXT NOT NULL, since_ns INTEGER NOT NULL
+);
+CREATE TABLE gate_hold (
+    path TEXT PRIMARY KEY, type TEXT NOT NULL, previous TEXT NOT NULL, value TEXT NOT NULL,
+    until_ns INTEGER NOT NULL, actor TEXT NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE users (
+    name TEXT PRIMARY KEY, role TEXT NOT NULL, secret TEXT NOT NULL, added_by TEXT NOT NULL,
+    added_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, hash BLOB NOT NULL, read TEXT NOT NULL, write TEXT NOT NULL,
+    created_ns INTEGER NOT NULL, created_by TEXT NOT NULL, expires_ns INTEGER, revoked_ns INTEGER
+) WITHOUT ROWID;
+""",
 )
 VERSION = len(_STEPS)
 

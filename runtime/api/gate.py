@@ -1,0 +1,143 @@
+"""/gate: the plant's mode, the emergency switch, and writes that take a second person."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from fastapi import Path as UrlPath
+from pydantic import BaseModel, ConfigDict, StrictBool
+
+from runtime.api.access import Caller
+from runtime.api.answers import Json, Refused, answers
+from runtime.api.services import Services
+from runtime.api.tags import WriteFields, refused_write
+from runtime.api.texts import Comment, UnicodeText
+from runtime.api.views import one
+from runtime.client import GateView, HoldView, RequestView, Written
+from runtime.errors import WriteRejectedError
+from runtime.gate.attempts import ForbiddenError
+from runtime.gate.policy import Gate
+from runtime.gate.requests import Request
+
+Number = Annotated[int, UrlPath(ge=0, le=2**31 - 1)]
+
+
+class Why(BaseModel):
+    """What is said about it; kept in the audit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Comment = ""
+
+
+class ModeRequest(Why):
+    mode: Literal["auto", "maintenance"]
+
+
+class ReadOnlyRequest(Why):
+    on: StrictBool
+
+
+class RequestBody(WriteFields):
+    path: UnicodeText
+
+
+def router(services: Services) -> APIRouter:
+    routes = APIRouter(tags=["gate"])
+    gate = services.gate
+    tags = services.bus.table.tags
+
+    @routes.get("/gate", **answers(GateView, "The mode, and what waits."))
+    async def status() -> Json:
+        """Tell who may write now, what waits for a second person, and what goes back by itself."""
+        return Json(_view(gate))
+
+    @routes.put("/gate/mode", **answers(GateView, "The mode is on disk and holds."))
+    async def set_mode(body: ModeRequest, actor: Caller) -> Json:
+        """Set the plant's mode (engineer)."""
+        try:
+            await gate.mode.set_mode(body.mode, actor, body.reason)
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return Json(_view(gate))
+
+    @routes.put("/gate/read-only", **answers(GateView, "The switch is on disk and holds."))
+    async def set_read_only(body: ReadOnlyRequest, actor: Caller) -> Json:
+        """Throw the emergency switch: no write passes while it is on (engineer)."""
+        try:
+            await gate.mode.set_read_only(body.on, actor, body.reason)
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return Json(_view(gate))
+
+    @routes.post("/gate/requests", **answers(RequestView, "The request, which waits."))
+    async def request(body: RequestBody, actor: Caller) -> Json:
+        """Ask for a write that takes a second person."""
+        tag = one(tags, body.path)
+        try:
+            made = await gate.request(tag, body.value, actor, body.reason, body.for_ns)
+        except WriteRejectedError as exc:
+            raise refused_write(tag, body.value, exc) from exc
+        return Json(_request(made))
+
+    @routes.post("/gate/requests/{number}/approve", **answers(Written, "The owner has taken the value."))
+    async def approve(number: Number, actor: Caller, body: Why | None = None) -> Json:
+        """Agree to what another person asked for, which writes it."""
+        found = waiting(number)
+        try:
+            previous = await gate.requests.approve(number, actor, body.reason if body else "")
+        except WriteRejectedError as exc:
+            raise refused_write(found.tag, found.value, exc) from exc
+        return Json(Written(found.value, previous))
+
+    @routes.post("/gate/requests/{number}/reject", **answers(GateView, "What waits now."))
+    async def reject(number: Number, actor: Caller, body: Why | None = None) -> Json:
+        """End a request without a write."""
+        waiting(number)
+        try:
+            await gate.requests.reject(number, actor, body.reason if body else "")
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return Json(_view(gate))
+
+    def waiting(number: int) -> Request:
+        try:
+            return gate.requests.get(number)
+        except WriteRejectedError as exc:
+            raise Refused(404, exc.text, exc.remedy) from exc
+
+    return routes
+
+
+def _refused(error: WriteRejectedError) -> Refused:
+    return Refused(403 if isinstance(error, ForbiddenError) else 409, error.text, error.remedy)
+
+
+def _view(gate: Gate) -> GateView:
+    mode = gate.mode.record
+    return GateView(
+        mode=gate.mode.name,
+        actor=mode.actor,
+        reason=mode.reason,
+        since_ns=mode.since_ns,
+        requests=tuple(_request(each) for each in gate.requests.waiting.values()),
+        holds=tuple(
+            HoldView(
+                each.path,
+                each.value,
+                each.previous,
+                each.until_ns,
+                each.actor,
+                each.reason,
+                each.path in gate.late,
+            )
+            for each in gate.holds.values()
+        ),
+    )
+
+
+def _request(each: Request) -> RequestView:
+    role = each.actor.role.name.lower()
+    times = (each.for_ns, each.at_ns, each.until_ns)
+    return RequestView(each.id, each.tag.path, each.value, each.actor.name, role, each.reason, *times)

@@ -1,0 +1,105 @@
+"""`ironworks gate`: the plant's mode, the emergency switch, and writes that take a second person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
+
+if TYPE_CHECKING:
+    from runtime.client import GateView, Written
+
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
+Number = Annotated[int, typer.Argument(min=0, help="Number of the request.", metavar="REQUEST")]
+
+app = typer.Typer(help="Who may write now, and what waits.", invoke_without_command=True)
+
+
+@app.callback()
+def default(context: typer.Context, plant: PlantOption = None, json: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        status(plant, json)
+
+
+@app.command()
+def status(plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Tell the mode, the requests that wait, and the values that go back by themselves."""
+    _tell(ask(plant, lambda client: client.gate()), json)
+
+
+@app.command()
+def mode(
+    mode: Annotated[Literal["auto", "maintenance"], typer.Argument(help="maintenance: engineers only.")],
+    reason: ReasonOption,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Set the plant's mode (engineer)."""
+    _tell(ask(plant, lambda client: client.set_mode(mode, reason)), json)
+
+
+@app.command("read-only")
+def read_only(
+    on: Annotated[bool, typer.Option("--on/--off", help="Nobody may write while it is on.")],
+    reason: ReasonOption,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Throw the emergency switch (engineer); it holds over restarts until it is off."""
+    _tell(ask(plant, lambda client: client.set_read_only(on, reason)), json)
+
+
+@app.command()
+def approve(
+    request: Number, reason: ReasonOption = "", plant: PlantOption = None, json: JsonOption = False
+) -> None:
+    """Agree to what another person asked for, which writes it."""
+    written: Written = ask(plant, lambda client: client.approve(request, reason))
+    if json:
+        print_json(written)
+    else:
+        print(f"request {request}: {show(written.previous)} -> {show(written.value)}")
+
+
+@app.command()
+def reject(
+    request: Number, reason: ReasonOption = "", plant: PlantOption = None, json: JsonOption = False
+) -> None:
+    """End a request without a write."""
+    view: GateView = ask(plant, lambda client: client.reject(request, reason))
+    if json:
+        print_json(view)
+    else:
+        print(f"request {request} is ended, nothing was written")
+
+
+def _tell(view: GateView, json: bool) -> None:
+    if json:
+        print_json(view)
+        return
+    word = view.mode.replace("_", " ")
+    who = f", since {show_time(view.since_ns)} by {view.actor}: {view.reason}" if view.since_ns else ""
+    print(f"mode: {word}{who}")
+    if view.requests:
+        print()
+        rows = [
+            (str(each.id), each.path, show(each.value), each.actor, show_time(each.until_ns), each.reason)
+            for each in view.requests
+        ]
+        print_table(("request", "tag", "value", "asked by", "until", "why"), rows)
+    if view.holds:
+        print()
+        held = [
+            (
+                each.path,
+                show(each.value),
+                show(each.previous),
+                show_time(each.until_ns) + (" (late)" if each.late else ""),
+                each.actor,
+                each.reason,
+            )
+            for each in view.holds
+        ]
+        print_table(("tag", "value", "goes back to", "at", "by", "why"), held)

@@ -1,0 +1,139 @@
+"""The component that keeps the gate's times: reverts, requests that expire, and the gate's own tags."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runtime.clock import SECOND_NS
+from runtime.config.models import AlarmConfig, Text
+from runtime.config.plant import Declared
+from runtime.contract import Actor, Batch, DataType, Port, Role, Tag
+from runtime.errors import WriteRejectedError
+from runtime.gate.identity import Identity
+from runtime.gate.mode import MODES
+from runtime.gate.policy import Gate
+
+PERIOD_S = 0.25
+_TAGS = (
+    ("mode", DataType.INT, "0 auto, 1 maintenance, 2 read only", "模式：0 自动，1 维护，2 只读"),
+    ("read_only", DataType.BOOL, "Nobody may write", "禁止一切写入"),
+    ("maintenance", DataType.BOOL, "Only engineers may write", "仅工程师可写入"),
+    ("requests", DataType.UDINT, "Writes that wait for a second person", "等待第二人批准的写入数"),
+    ("holds", DataType.UDINT, "Values that go back by themselves", "到时自动恢复的值的数量"),
+    ("holds_late", DataType.UDINT, "Of those, the ones that could not go back yet", "到时未能恢复的值的数量"),
+    ("locked", DataType.UDINT, "Names locked after wrong secrets", "因口令错误而锁定的用户数"),
+)
+
+
+def declare() -> Declared:
+    """Return the gate's tags and the alarms on them."""
+    tags = [
+        Tag(f"sys/gate/{name}", kind, description=en, description_zh=zh, source="gate", retention="short")
+        for name, kind, en, zh in _TAGS
+    ]
+    alarms = [
+        AlarmConfig(
+            name="gate.read_only",
+            tag="sys/gate/read_only",
+            kind="discrete",
+            priority="high",
+            text=Text(en="The plant is read only", zh="工厂处于只读状态"),
+            cause=Text(en="An engineer threw the emergency switch", zh="工程师启用了紧急只读开关"),
+            consequence=Text(
+                en="Every write is refused, and values for a time do not go back",
+                zh="一切写入被拒绝，限时值也不会恢复",
+            ),
+            action=Text(en="`ironworks gate` tells who and why", zh="运行 ironworks gate 查看是谁以及原因"),
+        ),
+        AlarmConfig(
+            name="gate.maintenance",
+            tag="sys/gate/maintenance",
+            kind="discrete",
+            priority="low",
+            text=Text(en="The plant is in maintenance", zh="工厂处于维护模式"),
+            consequence=Text(en="Only engineers may write; apps may not", zh="仅工程师可写入，应用不可写入"),
+            action=Text(en="`ironworks gate` tells who and why", zh="运行 ironworks gate 查看是谁以及原因"),
+        ),
+        AlarmConfig(
+            name="gate.request_waits",
+            tag="sys/gate/requests",
+            kind="high",
+            limit=0.5,
+            priority="low",
+            text=Text(en="A write waits for a second person", zh="有写入等待第二人批准"),
+            action=Text(
+                en="See `ironworks gate`; approve or reject it", zh="运行 ironworks gate 查看，批准或拒绝"
+            ),
+        ),
+        AlarmConfig(
+            name="gate.not_reverted",
+            tag="sys/gate/holds_late",
+            kind="high",
+            limit=0.5,
+            priority="high",
+            text=Text(en="A value for a time could not go back", zh="限时值到期未能恢复"),
+            cause=Text(
+                en="Its owner does not answer, its interlock does not hold, or the plant is read only",
+                zh="所属组件无应答、联锁不满足或工厂处于只读状态",
+            ),
+            consequence=Text(en="The value holds longer than was meant", zh="该值保持的时间超过预期"),
+            action=Text(
+                en="See `ironworks gate`, set the value by hand", zh="运行 ironworks gate 查看并手动设定"
+            ),
+        ),
+        AlarmConfig(
+            name="gate.locked",
+            tag="sys/gate/locked",
+            kind="high",
+            limit=0.5,
+            priority="medium",
+            text=Text(en="A user is locked after wrong secrets", zh="用户因口令错误被锁定"),
+            action=Text(
+                en="See `ironworks audit list`; it ends by itself",
+                zh="运行 ironworks audit list 查看；将自动解除",
+            ),
+        ),
+    ]
+    return Declared(tags, alarms)
+
+
+class Keeper:
+    """Looks after the gate four times a second."""
+
+    name = "gate"
+
+    def __init__(self, gate: Gate, identity: Identity) -> None:
+        self._gate = gate
+        self._identity = identity
+
+    async def run(self, port: Port) -> None:
+        ids = [port.tags[f"sys/gate/{name}"].id for name, *_ in _TAGS]
+        types = [kind for _, kind, *_ in _TAGS]
+        told: tuple[int, ...] = ()
+        while True:
+            try:
+                await self._look_after()
+                port.health(True)
+            except WriteRejectedError as exc:
+                port.health(False, exc.text)
+            figures = self._figures()
+            if figures != told:
+                raws = [kind.encode(value) for kind, value in zip(types, figures, strict=True)]
+                port.submit(Batch.of(ids, raws, port.clock.now_ns()))
+                told = figures
+            await port.clock.sleep(PERIOD_S)
+
+    async def _look_after(self) -> None:
+        for lock in self._identity.take_locks():
+            who = Actor(lock.name, Role.VIEWER, lock.via)
+            entry = self._gate.attempts.entry("login", "identity", who)
+            detail = f"{lock.failures} wrong secrets: locked for {lock.for_ns // SECOND_NS} s"
+            await self._gate.attempts.record(replace(entry, outcome="refused", detail=detail))
+        await self._gate.revert()
+        await self._gate.requests.expire()
+
+    def _figures(self) -> tuple[int, ...]:
+        gate = self._gate
+        mode = gate.mode.name
+        counts = (len(gate.requests.waiting), len(gate.holds), len(gate.late), self._identity.locked())
+        return MODES.index(mode), mode == "read_only", mode == "maintenance", *counts

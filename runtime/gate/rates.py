@@ -1,0 +1,50 @@
+"""Rate limits: so many writes of one actor to one class of tags in a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.config.models import RateLimit, format_duration
+from runtime.contract import Actor, Clock, Tag, Tags
+from runtime.errors import WriteRejectedError
+
+_ACTORS = 1000
+
+
+class RateLimitedError(WriteRejectedError):
+    """Refused for coming too often."""
+
+
+class RateLimits:
+    """A token bucket for each actor and class; the classes are globs of the plant file."""
+
+    def __init__(self, limits: Sequence[RateLimit], tags: Tags, clock: Clock) -> None:
+        self._limits = [(each, frozenset(tags.select(*each.tags).tolist())) for each in limits]
+        self._clock = clock
+        self._buckets: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def check(self, tag: Tag, actor: Actor, *, take: bool) -> None:
+        """Count an attempt in every class of the tag; only look where `take` is false.
+
+        Raises:
+            RateLimitedError: a class has no room for it.
+        """
+        now_ns = self._clock.now_ns()
+        filled = {}
+        for index, (limit, ids) in enumerate(self._limits):
+            if tag.id not in ids:
+                continue
+            room, at_ns = self._buckets.get((actor.name, index), (float(limit.writes), now_ns))
+            room = min(limit.writes, room + max(0, now_ns - at_ns) * limit.writes / limit.per)
+            if room < 1:
+                most = f"{limit.writes} in {format_duration(limit.per)}"
+                text = f"{tag.path}: {actor.name} writes too often, more than {most}"
+                raise RateLimitedError(text, "wait, or raise gate.rates in plant.yaml")
+            filled[actor.name, index] = (room - 1, now_ns)
+        if not take:
+            return
+        for key, bucket in filled.items():
+            self._buckets.pop(key, None)
+            while len(self._buckets) >= _ACTORS:
+                del self._buckets[next(iter(self._buckets))]  # whoever has been quiet for longest
+            self._buckets[key] = bucket

@@ -1,0 +1,127 @@
+"""Writes that wait for a second person. They live in memory: a restart forgets them, nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from runtime.contract import Actor, Clock, Tag, Value
+from runtime.errors import WriteRejectedError
+from runtime.gate.attempts import Attempts, ForbiddenError, lacking
+from runtime.journal.audit import AuditEntry
+
+_MOST = 100
+_MOST_EACH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A write that passed the gate and waits until `until_ns` for someone else's word."""
+
+    id: int
+    tag: Tag
+    value: Value
+    actor: Actor
+    reason: str
+    for_ns: int
+    at_ns: int
+    until_ns: int
+
+
+Write = Callable[[Request, AuditEntry], Awaitable[Value | None]]
+
+
+class Requests:
+    """What waits, and how it ends: approved, rejected or too late. `write` judges again, then carries out."""
+
+    def __init__(self, attempts: Attempts, clock: Clock, patience_ns: int, write: Write) -> None:
+        self._attempts = attempts
+        self._clock = clock
+        self._patience_ns = patience_ns
+        self._write = write
+        self._count = 0
+        self.waiting: dict[int, Request] = {}
+
+    async def add(self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int) -> Request:
+        """Keep a write that was judged and may be made, once someone else agrees.
+
+        Raises:
+            WriteRejectedError: too many wait, or it cannot be audited.
+        """
+        now_ns = self._clock.now_ns()
+        mine = sum(each.actor.name == actor.name for each in self.waiting.values())
+        if len(self.waiting) >= _MOST or mine >= _MOST_EACH:
+            raise WriteRejectedError(
+                f"{tag.path}: too many requests wait", "have some approved or rejected first"
+            )
+        self._count += 1
+        made = Request(self._count, tag, value, actor, reason, for_ns, now_ns, now_ns + self._patience_ns)
+        self.waiting[made.id] = made
+        try:
+            await self._attempts.record(self._attempts.entry("request", tag.path, actor, reason, None, value))
+        except WriteRejectedError:
+            self.waiting.pop(made.id, None)
+            raise
+        return made
+
+    def get(self, id_: int) -> Request:
+        """Return a request that waits.
+
+        Raises:
+            WriteRejectedError: there is none of that number.
+        """
+        found = self.waiting.get(id_)
+        if found is None or self._clock.now_ns() >= found.until_ns:
+            raise WriteRejectedError(f"no request {id_} waits", "`ironworks gate` lists those that do")
+        return found
+
+    async def approve(self, id_: int, actor: Actor, reason: str) -> Value | None:
+        """Write what was asked for, in the name of who asked; returns the previous value.
+
+        Raises:
+            WriteRejectedError: the approver may not, or the write is not possible now: it goes on waiting.
+        """
+        request = self.get(id_)
+        path = request.tag.path
+        entry = self._attempts.entry("approve", path, actor, reason, None, request.value)
+        refusal: WriteRejectedError | None = lacking(actor, request.tag.role, f"approval of {path}")
+        if refusal is None and actor.name == request.actor.name:
+            refusal = ForbiddenError(f"{path}: {actor.name} asked for it", "someone else must approve it")
+        if refusal is not None:
+            await self._attempts.refused(entry, refusal)
+            raise refusal
+        del self.waiting[id_]  # nobody else approves it meanwhile
+        try:
+            return await self._write(request, entry)
+        except WriteRejectedError:
+            self.waiting[id_] = request
+            raise
+
+    async def reject(self, id_: int, actor: Actor, reason: str) -> None:
+        """End a request: whoever might approve it, or who asked for it.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        request = self.get(id_)
+        path = request.tag.path
+        entry = self._attempts.entry("reject", path, actor, reason, None, request.value)
+        own = actor.name == request.actor.name
+        await self._attempts.command(
+            entry, None if own else lacking(actor, request.tag.role, f"a word on {path}")
+        )
+        self.waiting.pop(id_, None)
+
+    async def expire(self) -> None:
+        """End the requests that waited too long; each gets an audit row.
+
+        Raises:
+            WriteRejectedError: it cannot be audited; the request is refused all the same.
+        """
+        now_ns = self._clock.now_ns()
+        for request in [each for each in self.waiting.values() if now_ns >= each.until_ns]:
+            entry = self._attempts.entry(
+                "request", request.tag.path, request.actor, request.reason, None, request.value
+            )
+            await self._attempts.record(replace(entry, outcome="failed", detail="nobody approved it in time"))
+            self.waiting.pop(request.id, None)

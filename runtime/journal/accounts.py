@@ -1,0 +1,81 @@
+"""Users and API tokens that were made by command; secrets are kept as hashes only."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """A user; `secret` is an argon2 hash, `role` its name in lower case."""
+
+    name: str
+    role: str
+    secret: str
+    added_by: str
+    added_ns: int
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        values = (self.name, self.role, self.secret, self.added_by, self.added_ns)
+        yield "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?)", values
+
+
+@dataclass(frozen=True, slots=True)
+class UserEnd:
+    """A user is removed; the tokens of that name end."""
+
+    name: str
+    at_ns: int
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        yield "DELETE FROM users WHERE name = ?", (self.name,)
+        yield (
+            "UPDATE tokens SET revoked_ns = ? WHERE user = ? AND revoked_ns IS NULL",
+            (self.at_ns, self.name),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """An API token of a user.
+
+    Attributes:
+        hash: SHA-256 of the secret, which is random and of 256 bits.
+        read, write: globs of the tags that it may read and write.
+        expires_ns, revoked_ns: None for never, and not.
+    """
+
+    id: str
+    user: str
+    hash: bytes
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    created_ns: int
+    created_by: str
+    expires_ns: int | None
+    revoked_ns: int | None = None
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        scope = (json.dumps(self.read), json.dumps(self.write))
+        times = (self.created_ns, self.created_by, self.expires_ns, self.revoked_ns)
+        yield (
+            "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.id, self.user, self.hash, *scope, *times),
+        )
+
+
+def account_rows(connection: sqlite3.Connection) -> tuple[list[UserRecord], list[TokenRecord]]:
+    """Return the users and all tokens, revoked ones too."""
+    users = [UserRecord(*row) for row in connection.execute("SELECT * FROM users ORDER BY name")]
+    tokens = [
+        TokenRecord(id_, user, hash_, tuple(json.loads(read)), tuple(json.loads(write)), *times)
+        for id_, user, hash_, read, write, *times in connection.execute("SELECT * FROM tokens ORDER BY id")
+    ]
+    return users, tokens

@@ -1,0 +1,144 @@
+"""The gate and accounts of a plant that really runs, by command and client."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from runtime.cli import build
+from runtime.client import Endpoint, PlantClient, find
+from runtime.errors import ConnectError, WriteRejectedError
+
+PLANT = """\
+plant: gated
+root: s/a/l
+api: {port: 0}
+history: null
+gate:
+  two_person: [safe/*]
+  rates: [{tags: [tank/often], writes: 2, per: 1h}]
+"""
+TAGS = """path,type,access,initial
+tank/sp,REAL,rw,50
+tank/often,DINT,rw,0
+safe/limit,DINT,rw,7
+"""
+
+
+class Life:
+    """A plant in a process of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.process = None
+
+    def start(self):
+        command = [sys.executable, "-m", "runtime.cli", "run", str(self.folder), "--attached"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        deadline = time.monotonic() + 40
+        while True:
+            try:
+                return find(self.folder)
+            except ConnectError:
+                assert self.process.poll() is None, "the plant ended"
+                assert time.monotonic() < deadline, "the plant did not start"
+                time.sleep(0.05)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdin.close()
+
+    def run(self, *arguments, **options):
+        arguments = [*map(str, arguments), "--plant", str(self.folder)]
+        return CliRunner().invoke(build(), arguments, **options)
+
+    def ask(self, work, **login):
+        async def main():
+            async with PlantClient(find(self.folder), **login) as client:
+                return await work(client)
+
+        return asyncio.run(main())
+
+    def tcp(self, work, **login):
+        async def main():
+            async with PlantClient(Endpoint(http=find(self.folder).http), **login) as client:
+                return await work(client)
+
+        return asyncio.run(main())
+
+
+@pytest.fixture
+def life(tmp_path, monkeypatch):
+    home = tempfile.mkdtemp(prefix="iw")  # short: a socket's path is limited
+    monkeypatch.setenv("XDG_RUNTIME_DIR", home)
+    for name in ("IRONWORKS_PLANT", "IRONWORKS_USER", "IRONWORKS_SECRET", "IRONWORKS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "plant.yaml").write_text(PLANT)
+    (tmp_path / "tags.csv").write_text(TAGS)
+    made = Life(tmp_path)
+    yield made
+    if made.process and made.process.poll() is None:
+        made.process.stdin.close()
+        try:
+            made.process.wait(15)
+        except subprocess.TimeoutExpired:
+            made.process.kill()
+            made.process.wait()
+    shutil.rmtree(home)
+
+
+def until(holds, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_switch_and_a_value_for_a_time_outlive_a_kill(life):
+    life.start()
+    assert life.run("gate").stdout == "mode: auto\n"
+    done = life.run("write", "tank/sp", "60", "--for", "2s", "--reason", "trial")
+    assert done.stdout == "s/a/l/tank/sp: 50 -> 60 for 2s\n"
+    assert "goes back to" in life.run("gate").stdout
+    life.kill()
+    life.start()
+    until(lambda: life.ask(lambda client: client.tag("tank/sp")).value == 50)
+    assert "mode: read only" in life.run("gate", "read-only", "--on", "--reason", "odd values").stdout
+    life.kill()
+    life.start()
+    refused = life.run("write", "tank/sp", "61").exception
+    assert isinstance(refused, WriteRejectedError)
+    assert "odd values" in refused.text
+    until(lambda: life.ask(lambda client: client.tag("sys/gate/read_only")).value is True)
+    until(lambda: "gate.read_only" in [each.name for each in life.ask(lambda client: client.alarms())])
+    assert "mode: auto" in life.run("gate", "read-only", "--off", "--reason", "fine").stdout
+    assert life.run("write", "tank/sp", "61").exit_code == 0
+    report = life.run("audit", "verify")
+    assert report.stdout.startswith("ok: "), report.stdout
+
+
+def test_rates_dry_run_and_requests_by_command(life):
+    life.start()
+    for value in (1, 2):
+        assert life.run("write", "tank/often", value).exit_code == 0
+    assert "too often" in life.run("write", "tank/often", 3).exception.text
+    told = life.run("write", "tank/sp", "61", "--dry-run").stdout
+    assert told == "s/a/l/tank/sp: 50 -> 61 would be allowed; nothing was written\n"
+    assert "request 1 waits" in life.run("write", "safe/limit", "9", "--reason", "season").stdout
+    assert "season" in life.run("gate").stdout
+    assert "asked for it" in life.run("gate", "approve", 1).exception.text
+    assert "ended" in life.run("gate", "reject", 1).stdout
+    assert life.ask(lambda client: client.tag("safe/limit")).value == 7
+
+
+def test_a_protection_that_protects_nothing_is_a_finding(life):
+    (life.folder / "plant.yaml").write_text(PLANT.replace("safe/*", "sfae/*"))
+    result = CliRunner().invoke(build(), ["check", str(life.folder)])
+    assert "'sfae/*' matches no tag that can be written" in str(result.exception) + result.output
