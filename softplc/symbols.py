@@ -193,6 +193,7 @@ class Project:
     directs: set[str] = field(default_factory=set)
     triggers: dict[TaskDecl, Variable] = field(default_factory=dict)
     references: bool = False
+    charts: list[Diagnostic] = field(default_factory=list)
     heritage: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
 

@@ -314,6 +314,47 @@ Statement = Assign | Attempt | CallStatement | If | Case | For | While | Repeat 
 
 
 @dataclass(slots=True, eq=False)
+class Association(Node):
+    """An action block of a step: `name(qualifier, time)`."""
+
+    name: str
+    qualifier: str
+    time: Expr | None
+
+
+@dataclass(slots=True, eq=False)
+class StepDecl(Node):
+    name: str
+    initial: bool
+    associations: list[Association]
+
+
+@dataclass(slots=True, eq=False)
+class TransitionDecl(Node):
+    """A transition from steps to steps, by name and place."""
+
+    priority: int
+    sources: list[tuple[str, int]]
+    targets: list[tuple[str, int]]
+    condition: Expr
+
+
+@dataclass(slots=True, eq=False)
+class ActionDecl(Node):
+    name: str
+    body: list[Statement]
+
+
+@dataclass(slots=True, eq=False)
+class Chart(Node):
+    """The body of a POU in SFC."""
+
+    steps: list[StepDecl] = field(default_factory=list)
+    transitions: list[TransitionDecl] = field(default_factory=list)
+    actions: list[ActionDecl] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
 class PouDecl(Node):
     """A POU; `kind` is FUNCTION, FUNCTION_BLOCK, PROGRAM, CLASS, INTERFACE or METHOD.
 
@@ -331,6 +372,7 @@ class PouDecl(Node):
     implements: list[tuple[str, int]] = field(default_factory=list)
     modifiers: frozenset[str] = frozenset()
     access: str = "PROTECTED"
+    chart: Chart | None = None
 
 
 @dataclass(slots=True, eq=False)

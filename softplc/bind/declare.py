@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from softplc import library
-from softplc.bind import heritage
+from softplc.bind import charts, heritage
 from softplc.bind.expressions import Expressions
 from softplc.bind.fold import as_type
 from softplc.bind.initialisers import mark_init
@@ -131,6 +131,7 @@ class Declarations:
             return
         self._declared.add(pou)
         decl = pou.decl
+        charts.expand(decl, self.project.charts)
         if pou.base is not None:
             self._declare_pou(pou.base)
             pou.variables.update(pou.base.variables)

@@ -75,6 +75,11 @@ class Cursor:
         )
         return SyntaxFault()
 
+    def fail_at(self, token: Token, message: str, remedy: str) -> SyntaxFault:
+        """Note what is wrong with a token that has been read; the caller raises the result."""
+        self.note("ST1010", message, token.at, token.end, remedy)
+        return SyntaxFault()
+
     def replace(self, key: str) -> None:
         """Let the token here be a keyword that was meant."""
         self.tokens[self.position] = self.token = self.token._replace(kind="kw", key=key)

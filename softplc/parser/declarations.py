@@ -6,8 +6,9 @@ Source: IEC 61131-3:2013, 6.4 to 6.8.
 from __future__ import annotations
 
 from softplc.lexer import Token
+from softplc.parser.charts import Charts
 from softplc.parser.cursor import SyntaxFault
-from softplc.parser.statements import POU_ENDS, POU_STARTS, Statements
+from softplc.parser.statements import POU_ENDS, POU_STARTS
 from softplc.syntax import (
     ArrayInit,
     ArraySpec,
@@ -46,7 +47,7 @@ MISSPELT = {"FUNCTIONBLOCK": "FUNCTION_BLOCK", "FUNCTION_BLOC": "FUNCTION_BLOCK"
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
 
-class Declarations(Statements):
+class Declarations(Charts):
     """The whole parser."""
 
     def unit(self) -> Unit:
@@ -356,6 +357,7 @@ class Declarations(Statements):
             else:
                 blocks.append(self._var_block())
         self._open = ()
+        chart = self.chart() if self.at_chart() else None
         if start.key not in ("CLASS", "INTERFACE"):
             body = self.body()
         while start.key != "METHOD" and self.at_keyword("METHOD"):
@@ -382,6 +384,7 @@ class Declarations(Statements):
             implements,
             frozenset(modifiers),
             access,
+            chart,
         )
 
     def _names_after(self, key: str) -> list[tuple[str, int]]:

@@ -35,6 +35,9 @@ POU_ENDS = (
     "END_INTERFACE",
     "END_METHOD",
     "METHOD",
+    "END_STEP",
+    "END_TRANSITION",
+    "END_ACTION",
 )
 POU_STARTS = (
     "FUNCTION",
