@@ -3,7 +3,7 @@
 A flood is there when more than 10 alarms were announced within 10 minutes, and over when fewer than 5 were.
 The first alarm of those 10 minutes is kept as the flood's first: it is the likeliest cause.
 
-Source: ANSI/ISA-18.2-2016, 16.5; EEMUA 191.
+Source: ANSI/ISA-18.2-2016, 16 (monitoring and assessment).
 """
 
 from __future__ import annotations
