@@ -30,6 +30,7 @@ def build() -> typer.Typer:
     import typer
 
     from runtime import registry
+    from runtime.cli.broken import load_command
 
     app = typer.Typer(
         name="ironworks",
@@ -48,23 +49,12 @@ def build() -> typer.Typer:
     for name in APPS:
         app.add_typer(import_module(f"runtime.cli.{name}").app, name=name)
     for name in registry.names("commands"):
-        try:
-            found = registry.load("commands", name)
-        except PlantError as exc:  # one broken package must not take the command line with it
-            found = _broken(exc)
+        found = load_command("commands", name)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
             app.command(name)(found)
     return app
-
-
-def _broken(error: PlantError) -> Callable[[], None]:
-    def command() -> None:
-        raise error
-
-    command.__doc__ = f"Not available: {error.text}."
-    return command
 
 
 def _version() -> Callable[[bool], None]:
