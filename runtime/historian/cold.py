@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 _ABOUT = "ironworks"
 # Without dictionaries, times are stored as differences and values as planes of bytes: both pack well.
 _FORMAT = (
-    "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, ROW_GROUP_SIZE 122880, DICTIONARY_SIZE_LIMIT 1"
+    "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, ROW_GROUP_SIZE 262144, DICTIONARY_SIZE_LIMIT 1"
 )
 
 

@@ -339,8 +339,8 @@ class Historian:
             for part in compaction.expired(await self._call(self._store.parts), self._config, now_ns):
                 await self._drop(part)
             await self._check_one()
-            evicted = await self._evict()
             await self._call(self._store.sweep)
+            evicted = await self._evict()
             self._used_bytes = await self._call(self._store.used_bytes)
             return evicted
 
@@ -390,8 +390,9 @@ class Historian:
                 await self._call(store.seal)
                 await self._compact()
                 continue
-            await self._drop(parts[0])
-            evicted += parts[0].rows
+            oldest = min(parts, key=lambda part: part.last_ns)
+            await self._drop(oldest)
+            evicted += oldest.rows
             await self._call(store.sweep)
         return evicted
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.historian import compaction, open_readonly
+from runtime.config import HistoryConfig
+from runtime.contract import Batch
+from runtime.historian import ALARMS, compaction, open_readonly
 from runtime.historian.store import NOT_RECORDED, Store
 
 
@@ -153,3 +155,37 @@ def test_cold_files_outlive_the_store(tmp_path, kit):
     assert isinstance(again.store, Store)
     assert again.store.last_ns() == kit.T0 + 179 * 60 * kit.S
     again.store.close()
+
+
+def test_the_disk_in_use_is_told_before_samples_go(tmp_path, kit):
+    config = HistoryConfig(disk_limit_mib=64, flush="30min")
+
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb", config=config) as (port, historian):
+            noise = np.random.default_rng(1)
+            count = port.tags["count"].id
+            alarm = next(each for each in ALARMS if each.name == "history.disk")
+            told = []
+            for step in range(13):
+                for piece in range(4):
+                    times = kit.T0 + (step * 4 + piece) * 100_000 + np.arange(100_000, dtype=np.int64)
+                    await historian.backfill(
+                        Batch.of(
+                            np.full(100_000, count, np.int32),
+                            noise.integers(2**60, 2**63, 100_000).astype(np.uint64),
+                            times,
+                        )
+                    )
+                await kit.keep_house(port, historian)
+                await port.clock.advance(1800)
+                told.append((port.value("sys/history/used_pct"), port.value("sys/history/evicting")))
+            full = next(index for index, (_, evicting) in enumerate(told) if evicting)
+            assert any(used > alarm.limit for used, _ in told[:full]), told
+            assert all(used < 100 for used, _ in told)
+            found = await historian.query(np.array([count], np.int32), 0, 2**62)
+            assert found.source_ns[-1] == kit.T0 + 13 * 400_000 - 1
+            assert (np.diff(found.source_ns[1:]) == 1).all()  # the first is the value that held
+            lost = sum(event.data["samples"] for event in port.emitted if event.kind == "historian.evicted")
+            assert lost + len(found) - 1 == 13 * 400_000
+
+    asyncio.run(main())
