@@ -182,7 +182,7 @@ def _number(row: dict[str, str], column: str) -> float | None:
     except ValueError:
         raise _CellError(column, f"{cell!r} is not a number", "use a point as the decimal sign") from None
     if not np.isfinite(number):
-        raise _CellError(column, f"{cell!r} is not a finite number")
+        raise _CellError(column, f"{cell!r} is not a finite number", "leave it blank for no limit")
     return number
 
 
@@ -222,13 +222,13 @@ def _tag(row: dict[str, str], root: str) -> Tag:
     data_type = _TYPES[_one_of({"type": row["type"].upper()}, "type", list(_TYPES), "")]
     low, high = _number(row, "low"), _number(row, "high")
     if low is not None and high is not None and low >= high:
-        raise _CellError("high", f"high ({high:g}) must be above low ({low:g})")
+        raise _CellError("high", f"high ({high:g}) must be above low ({low:g})", "exchange or correct them")
     initial: Value | None = None
     if row.get("initial"):
         try:
             initial = parse_value(data_type, row["initial"])
         except ValueError as exc:
-            raise _CellError("initial", str(exc)) from exc
+            raise _CellError("initial", str(exc), f"write a value of {data_type.iec}") from exc
         if not isinstance(initial, str) and not _within(low, initial, high):
             raise _CellError("initial", f"{initial:g} is outside low and high", "give a value inside")
     deadband = _number(row, "deadband") or 0.0
