@@ -10,6 +10,8 @@ from runtime.errors import PlantError
 from softplc.source import SourceSet
 
 ERROR, WARNING = "error", "warning"
+MAX_MESSAGE = 240
+MAX_LINE = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,21 @@ class Diagnostic:
         """Return the same finding with file, line and column."""
         source = sources.at(self.at)
         line, column = source.place(self.at)
-        return replace(self, file=source.name, line=line, column=column, source_line=source.line_text(line))
+        message = shortened(self.message, MAX_MESSAGE)
+        text = source.line_text(line)
+        return replace(self, message=message, file=source.name, line=line, column=column, source_line=text)
 
     def render(self) -> str:
         """Return the text people read: place, message, source line with carets, remedy."""
         text = f"{self.file}:{self.line}:{self.column}: {self.severity} {self.code}: {self.message}"
         if self.source_line.strip():
             shown = self.source_line.expandtabs(1)
-            width = max(1, min(self.end - self.at, len(shown) - self.column + 1))
+            start = max(0, self.column - MAX_LINE // 2) if len(shown) > MAX_LINE else 0
+            shown = shown[start : start + MAX_LINE]
+            column = self.column - start
+            width = max(1, min(self.end - self.at, len(shown) - column + 1))
             gutter = f"{self.line:5} | "
-            text += f"\n{gutter}{shown}\n{' ' * (len(gutter) - 2)}| {' ' * (self.column - 1)}{'^' * width}"
+            text += f"\n{gutter}{shown}\n{' ' * (len(gutter) - 2)}| {' ' * (column - 1)}{'^' * width}"
         if self.remedy:
             text += f"\n      help: {self.remedy}"
         return text
@@ -49,6 +56,12 @@ class Diagnostic:
         """Return what a machine reads."""
         fields = asdict(self)
         return {key: value for key, value in fields.items() if key not in ("at", "end")}
+
+
+def shortened(text: str, length: int) -> str:
+    """Cut a text in its middle."""
+    half = length // 2
+    return text if len(text) <= length else f"{text[:half]} ... {text[-half:]}"
 
 
 class CompileError(PlantError):

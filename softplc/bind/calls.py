@@ -30,7 +30,15 @@ from softplc.iectypes import (
     in_class,
     is_literal_type,
 )
-from softplc.library.functions import FUNCTIONS, LIBRARY_ONLY, Conversion, Function, conversion, convertible
+from softplc.library.functions import (
+    FUNCTIONS,
+    LIBRARY_ONLY,
+    SPELT,
+    Conversion,
+    Function,
+    conversion,
+    convertible,
+)
 from softplc.symbols import Pou, Variable
 from softplc.syntax import Argument, Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
 
@@ -467,7 +475,9 @@ def _takes(function: Function, type_: Type) -> bool:
     """Tell whether the code generator has the function for strings or aggregates."""
     if isinstance(type_, Elementary | Enum):
         return True
-    return function.name == "MOVE" or (isinstance(type_, String) and function.name in WITH_STRINGS)
+    return function.name in ("MOVE", "SEL", "MUX") or (
+        isinstance(type_, String) and function.name in WITH_STRINGS
+    )
 
 
 def _capacity(function: Function, values: list[Expr]) -> int:
@@ -528,6 +538,22 @@ def _operator_call(
 ) -> Type | None:
     """Turn `ADD(a, b, c)` into `a + b + c`; `GT(a, b, c)` keeps its values, each evaluated once."""
     operator = function.operator
+    for place, value in enumerate(values):
+        wanted = function.parameter_type(place)
+        if wanted == "T":
+            continue
+        type_ = typer.value(value, ELEMENTARY.get(wanted))
+        fits = (
+            in_class(type_, wanted)
+            if wanted.startswith("ANY")
+            else converts(type_, ELEMENTARY[wanted])
+            if type_
+            else True
+        )
+        if type_ is not None and not fits:
+            _wrong(binding, function, value, wanted)
+    if binding.problems:
+        return None
     if operator in ("=", "<", ">", "<=", ">=") and len(values) > 2:
         return _chain(typer, node, binding, function, values)
     result = values[0]
@@ -587,8 +613,8 @@ def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Co
         return None
     if isinstance(found.target, String):
         kind = base_of(source)
-        if isinstance(kind, Elementary) and kind.kind == "time":
-            binding.pou = typer.load("_TIME_TO_STRING")
+        if isinstance(kind, Elementary) and kind.kind in SPELT:
+            binding.pou = typer.load(SPELT[kind.kind])
             if binding.pou is not None and typer.scope.pou is not None:
                 typer.scope.pou.uses.add(binding.pou)
                 binding.inputs = [(binding.pou.parameters("VAR_INPUT")[0], value)]

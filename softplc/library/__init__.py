@@ -19,7 +19,7 @@ def typed_variants() -> dict[str, tuple[str, str]]:
     """Return the counters for other integer types: name to base counter and type."""
     variants: dict[str, tuple[str, str]] = {}
     for base in ("CTU", "CTD", "CTUD"):
-        for type_ in ("DINT", "LINT", "UDINT", "ULINT"):
+        for type_ in ("INT", "DINT", "LINT", "UDINT", "ULINT"):
             variants[f"{base}_{type_}".casefold()] = (base, type_)
     for base in ("TON", "TOF", "TP"):
         variants[f"{base}_TIME".casefold()] = (base, "TIME")

@@ -87,6 +87,33 @@ def _table() -> dict[str, Function]:
             result="STRING",
         ),
         Function("FIND", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING")), result="INT"),
+        *(
+            Function(name, (("IN1", first), ("IN2", second)), operator=operator)
+            for name, first, operator, second in (
+                ("ADD_TIME", "TIME", "+", "TIME"),
+                ("ADD_LTIME", "LTIME", "+", "LTIME"),
+                ("ADD_TOD_TIME", "TOD", "+", "TIME"),
+                ("ADD_LTOD_LTIME", "TOD", "+", "LTIME"),
+                ("ADD_DT_TIME", "DT", "+", "TIME"),
+                ("ADD_LDT_LTIME", "DT", "+", "LTIME"),
+                ("SUB_TIME", "TIME", "-", "TIME"),
+                ("SUB_LTIME", "LTIME", "-", "LTIME"),
+                ("SUB_DATE_DATE", "DATE", "-", "DATE"),
+                ("SUB_LDATE_LDATE", "DATE", "-", "DATE"),
+                ("SUB_TOD_TIME", "TOD", "-", "TIME"),
+                ("SUB_LTOD_LTIME", "TOD", "-", "LTIME"),
+                ("SUB_TOD_TOD", "TOD", "-", "TOD"),
+                ("SUB_LTOD_LTOD", "TOD", "-", "TOD"),
+                ("SUB_DT_TIME", "DT", "-", "TIME"),
+                ("SUB_LDT_LTIME", "DT", "-", "LTIME"),
+                ("SUB_DT_DT", "DT", "-", "DT"),
+                ("SUB_LDT_LDT", "DT", "-", "DT"),
+                ("MUL_TIME", "TIME", "*", "ANY_NUM"),
+                ("MUL_LTIME", "LTIME", "*", "ANY_NUM"),
+                ("DIV_TIME", "TIME", "/", "ANY_NUM"),
+                ("DIV_LTIME", "LTIME", "/", "ANY_NUM"),
+            )
+        ),
         Function("CONCAT_DATE_TOD", (("IN1", "DATE"), ("IN2", "TOD")), result="DT"),
     ]
     return {row.name: row for row in rows}
@@ -99,7 +126,8 @@ LIBRARY_ONLY = {
     "__MIN": Function("__MIN", (("IN", "T"),), "ANY_INT"),
 }
 _CONVERSION = re.compile(r"(?:([A-Z][A-Z0-9_]*?)_)??(TO|TRUNC)_([A-Z][A-Z0-9_]*)")
-STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time")
+STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time", "date", "tod", "dt")
+SPELT = {kind: f"_{kind.upper()}_TO_STRING" for kind in ("time", "date", "tod", "dt")}
 ENUM_TARGETS = ("int", "uint")
 
 

@@ -186,7 +186,7 @@ class Calls(Standard):
         if isinstance(node, Call) and node.binding is not None:
             if node.binding.pou is not None:
                 return self.function_call(node.binding)
-            if node.binding.values:  # MOVE
+            if node.binding.values:
                 return self._moved(node, node.binding)
         place = self.place(node)
         if place is None:
@@ -194,14 +194,22 @@ class Calls(Standard):
         return [], place
 
     def _moved(self, node: Call, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:
-        body, source = self.aggregate(binding.values[0])
-        if not binding.guarded:
-            return body, source
-        if node.type is None:
+        """Lower MOVE, SEL and MUX of arrays and structures."""
+        if node.type is None or binding.function is None:
             raise LoweringError("MOVE of nothing")
+        name, values = binding.function.name, binding.values
         result = self.slot(node.type.size)
-        copied = self.enabled(binding, [*body, ir.Copy(result, source, node.type.size)])
-        return [ir.Fill(result, self.sizes.initial(node.type)), *copied], result
+        choices = [self.aggregate(each) for each in (values if name == "MOVE" else values[1:])]
+        body = [stmt for before, _ in choices for stmt in before]
+        copies: list[ir.Stmt] = [ir.Copy(result, source, node.type.size) for _, source in choices]
+        if name == "SEL":
+            body.append(ir.If(self.expr(values[0], BOOL), [copies[1]], [copies[0]]))
+        elif name == "MUX":
+            branches = [([(k, k)], [copy]) for k, copy in enumerate(copies)]
+            body.append(ir.Switch(self.selected(values[0], len(copies)), branches, []))
+        else:
+            body += copies
+        return [ir.Fill(result, self.sizes.initial(node.type)), *self.enabled(binding, body)], result
 
 
 def routine_name(pou: Pou) -> str:

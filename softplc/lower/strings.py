@@ -75,13 +75,15 @@ class Strings(Context):
         if name == "MOVE":
             return [ir.Append(result, self.text(values[0]))]
         if name == "SEL":
-            yes: list[ir.Stmt] = [ir.Append(result, self.text(values[2]))]
-            return [ir.If(self.expr(values[0], BOOL), yes, [ir.Append(result, self.text(values[1]))])]
+            before, (no, yes) = self._texts(values[1:])
+            chosen: list[ir.Stmt] = [ir.Append(result, yes)]
+            return [*before, ir.If(self.expr(values[0], BOOL), chosen, [ir.Append(result, no)])]
         if name == "MUX":
+            before, texts = self._texts(values[1:])
             branches: list[tuple[list[tuple[int, int]], list[ir.Stmt]]] = [
-                ([(k, k)], [ir.Append(result, self.text(each))]) for k, each in enumerate(values[1:])
+                ([(k, k)], [ir.Append(result, each)]) for k, each in enumerate(texts)
             ]
-            return [ir.Switch(self.expr(values[0], LINT), branches, [])]
+            return [*before, ir.Switch(self.selected(values[0], len(texts)), branches, [])]
         if name in ("MAX", "MIN"):
             return self._extreme(result, name, values)
         if name == "LIMIT":
@@ -118,6 +120,19 @@ class Strings(Context):
         if name == "DELETE":
             return [*prelude, head, tail]
         return [*prelude, head, ir.Append(result, self.text(values[1])), tail]
+
+    def _texts(self, values: list[Expr]) -> tuple[list[ir.Stmt], list[ir.Text]]:
+        """Evaluate all strings a function chooses from, as it does with numbers."""
+        texts = [self.kept_text(each) for each in values]
+        before = [stmt for each in texts for stmt in each.body]
+        for each in texts:
+            each.body = []
+        return before, texts
+
+    def selected(self, selector: Expr, count: int) -> ir.Expr:
+        """Return the selector of MUX, after the check that there is such a choice."""
+        numbers = tuple(ir.Const(LINT, each) for each in range(count))
+        return ir.Choose(LINT, self.expr(selector, LINT), numbers, self.line(selector.at))
 
     def _extreme(self, result: ir.Place, name: str, values: list[Expr]) -> list[ir.Stmt]:
         body: list[ir.Stmt] = [ir.Append(result, self.text(values[0]))]

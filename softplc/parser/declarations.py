@@ -409,6 +409,8 @@ class Declarations(Charts):
         while not self.at_keyword("END_CONFIGURATION"):
             if self.at_keyword("VAR_GLOBAL"):
                 blocks.append(self._var_block())
+            elif self.at_keyword("VAR_ACCESS", "VAR_CONFIG"):
+                self._refused()
             elif self.at_keyword("RESOURCE"):
                 resources.append(self._resource())
             elif not self._resource_part(loose):
@@ -418,6 +420,19 @@ class Declarations(Charts):
         if loose.tasks or loose.instances:
             resources.append(loose)
         return ConfigurationDecl(start.at, end, name.text, blocks, resources)
+
+    def _refused(self) -> None:
+        """Tell that a section is not supported, and skip it."""
+        token = self.token
+        remedies = {
+            "VAR_ACCESS": "bind tags to variables in the plant folder instead",
+            "VAR_CONFIG": "write the address at the variable itself: AT %IX0.0",
+        }
+        message = f"{token.key} is not supported"
+        self.note("ST1017", message, token.at, token.end, remedies[token.key])
+        self.skip_to("END_VAR", "END_CONFIGURATION", *POU_STARTS, semicolon=False)
+        self.take_keyword("END_VAR")
+        self.take_op(";")
 
     def _resource(self) -> ResourceDecl:
         start = self.advance()

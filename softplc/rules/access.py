@@ -23,6 +23,8 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     if method is None or method.owner is None or method.owner.kind == "INTERFACE":
         return
     access = method.decl.access
+    if any(each.find_method(method.decl.name) for each in method.owner.all_interfaces()):
+        return  # what an interface has is public
     owner = context.scope.owner
     inside = owner is not None and (
         owner is method.owner or (access != "PRIVATE" and owner.offers(method.owner))

@@ -13,7 +13,7 @@ from softplc import rules
 from softplc.bind.declare import Declarations
 from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BlockType, Struct, Type
+from softplc.iectypes import BlockType, Struct, Type, in_class
 from softplc.rules.context import (
     CalledAsValue,
     Condition,
@@ -329,6 +329,9 @@ class Walk:
         """Show the target of an output: written, with a value of the output's type."""
         self.expr(target)
         self.show(Write(target, "an output's target"))
+        generic = parameter.pou is not None and parameter.pou.library and parameter.pou.kind == "FUNCTION"
+        if generic and in_class(parameter.type, "ANY_INT") and in_class(target.type, "ANY_INT"):
+            return  # the outputs of SPLIT_DATE and the like are ANY_INT
         if parameter.type is not None and target.type is not None:
             source = Name(target.at, target.end, parameter.name)
             source.type = parameter.type

@@ -98,3 +98,12 @@ def test_structures_larger_than_memory_are_refused():
     types = "".join(f"s{i} : STRUCT a, b : s{i - 1}; END_STRUCT;" for i in range(1, 40))
     types = f"TYPE s0 : STRUCT a, b : INT; END_STRUCT; {types} END_TYPE"
     assert codes(f"{types} PROGRAM P VAR s : s39; END_VAR END_PROGRAM") == ["ST2014"]
+
+
+def test_warnings_do_not_fail():
+    text = """FUNCTION F : INT VAR a : INT; END_VAR F := 1; END_FUNCTION
+    PROGRAM P VAR x : INT; END_VAR x := F(); END_PROGRAM"""
+    softplc.compile(sources={"x.st": text})
+    assert [(each.code, each.severity) for each in softplc.check(sources={"x.st": text})] == [
+        ("ST6001", "warning")
+    ]
