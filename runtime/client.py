@@ -355,6 +355,43 @@ class AuditCheck(Struct, frozen=True):
     found: int
 
 
+class UserView(Struct, frozen=True):
+    """A user; `kept` in `plant.yaml` or the `journal`; `locked_ns` is how long it is locked yet."""
+
+    name: str
+    role: str
+    kept: str
+    locked_ns: int
+
+
+class UserList(Struct, frozen=True):
+    users: tuple[UserView, ...]
+
+
+class TokenView(Struct, frozen=True):
+    """An API token: globs of the tags that it reads and writes in its user's name."""
+
+    id: str
+    user: str
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    created_ns: int
+    created_by: str
+    expires_ns: int | None
+    revoked_ns: int | None
+
+
+class TokenList(Struct, frozen=True):
+    tokens: tuple[TokenView, ...]
+
+
+class TokenMade(Struct, frozen=True):
+    """A new token; `token` is its text, shown this once."""
+
+    token: str
+    view: TokenView
+
+
 class ComponentView(Struct, frozen=True):
     """A component; state is `starting`, `running`, `degraded`, `faulted` or `stopped`."""
 
@@ -552,8 +589,10 @@ class PlantClient:
         user: str | None = None,
         secret: str | None = None,
         timeout_s: float = 15.0,
+        token: str | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self._token = None if user else token
         self._login = (user, secret or "") if user else None
         self._timeout_s = timeout_s
         self._http: httpx.AsyncClient | None = None
@@ -566,6 +605,7 @@ class PlantClient:
             transport=httpx.AsyncHTTPTransport(uds=path) if path else None,
             base_url=f"{self._base_url}{PREFIX}",
             auth=self._login,
+            headers={"Authorization": f"Bearer {self._token}"} if self._token else None,
             timeout=self._timeout_s,
             trust_env=False,
         )
@@ -731,6 +771,34 @@ class PlantClient:
         """Check the audit's hash chain (engineer); `expect` is a head noted earlier."""
         return await self._get("/audit/verify", AuditCheck, expect=expect)
 
+    async def users(self) -> tuple[UserView, ...]:
+        """Return the users (admin)."""
+        return (await self._get("/users", UserList)).users
+
+    async def add_user(self, name: str, role: str, secret_hash: str) -> tuple[UserView, ...]:
+        """Add a user by the argon2 hash of a secret (admin); returns all."""
+        body = {"name": name, "role": role, "secret": secret_hash}
+        return (await self._send("POST", "/users", UserList, body)).users
+
+    async def remove_user(self, name: str) -> tuple[UserView, ...]:
+        """Remove a user and the tokens of that name (admin); returns the others."""
+        return (await self._send("DELETE", f"/users/{quote(name, safe='')}", UserList)).users
+
+    async def tokens(self) -> tuple[TokenView, ...]:
+        """Return the API tokens (admin)."""
+        return (await self._get("/tokens", TokenList)).tokens
+
+    async def issue_token(
+        self, user: str, read: Sequence[str], write: Sequence[str] = (), for_ns: int = 0
+    ) -> TokenMade:
+        """Make an API token of a user for globs of tags (admin)."""
+        body = {"user": user, "read": list(read), "write": list(write), "for_ns": for_ns}
+        return await self._send("POST", "/tokens", TokenMade, body)
+
+    async def revoke_token(self, id_: str) -> tuple[TokenView, ...]:
+        """End a token at once (admin); returns all."""
+        return (await self._send("DELETE", f"/tokens/{quote(id_, safe='')}", TokenList)).tokens
+
     async def components(self) -> tuple[ComponentView, ...]:
         return (await self._get("/components", ComponentList)).components
 
@@ -752,7 +820,7 @@ class PlantClient:
         from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
         url = f"ws{self._base_url.removeprefix('http')}{PREFIX}/stream"
-        headers = {}
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if self._login:
             token = base64.b64encode(":".join(self._login).encode()).decode()
             headers["Authorization"] = f"Basic {token}"

@@ -1,4 +1,4 @@
-"""Who is calling: the peer of the unix socket, or a name and a secret."""
+"""Who is calling (the peer of the unix socket, a name and a secret, or a token), and whether it may."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import hashlib
 import secrets
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from runtime.api.answers import Refused
 from runtime.api.guard import PEER
+from runtime.api.rules import RULES, Rule, Tokens
+from runtime.api.services import Services
+from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.contract import Actor, Role
-from runtime.gate.identity import Identity
+from runtime.errors import WriteRejectedError
+from runtime.gate.scope import ALL, TokenActor
 
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS
@@ -26,30 +30,91 @@ _AT_ONCE = 2  # each check of a secret costs memory and time by design
 class Callers:
     """Turns a connection into an actor; a secret that was right is not checked again for a minute."""
 
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._identity = services.identity
         self._salt = secrets.token_bytes(32)
         self._known: dict[bytes, tuple[int, Actor]] = {}
+        self._version = self._identity.version
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def of(self, connection: HTTPConnection) -> Actor:
         """Return who is calling: whose secret it shows, else whose process it is, else nobody in particular.
 
         Raises:
-            Refused: the name or the secret is wrong.
+            Refused: the name or the secret is wrong, the name is locked, or the token is not in force.
         """
         login = connection.headers.get("authorization")
         if login is not None:
-            return await self._by_secret(login)
+            scheme, _, rest = login.partition(" ")
+            return self._by_token(rest) if scheme.lower() == "bearer" else await self._by_secret(login)
         uid = connection.scope.get("state", {}).get(PEER)
         return Actor("anonymous", Role.VIEWER, "http") if uid is None else self._identity.peer(uid)
 
+    async def admit(self, request: Request) -> Actor:
+        """Return who is calling, where the rule of the route lets in.
+
+        Raises:
+            Refused: it does not, or there is no rule.
+        """
+        actor = await self.of(request)
+        path = request.scope["route"].path.removeprefix(PREFIX)
+        rule = RULES.get((request.method, path))
+        if rule is None:
+            text = f"{request.method} {path} has no rule of access"
+            raise Refused(403, text, "add one to runtime.api.rules")
+        refusal = self._refusal(actor, rule, request)
+        if refusal is None:
+            return actor
+        if request.method != "GET":
+            entry = self._services.gate.attempts.entry(request.method.lower(), path, actor)
+            await self._services.gate.attempts.refused(entry, WriteRejectedError(refusal.detail))
+        raise refusal
+
+    def _refusal(self, actor: Actor, rule: Rule, request: Request) -> Refused | None:
+        if isinstance(actor, TokenActor):
+            if rule.tokens is Tokens.NEVER:
+                return Refused(403, "an API token may not do this", "log in with a name and a secret")
+            if rule.tokens is Tokens.WHOLE and actor.read != ALL:
+                return Refused(403, "this is outside the scope of the token", "it needs --scope read:**")
+            if request.method == "GET":
+                named = (*request.query_params.getlist("tag"), *request.path_params.values())
+                for path in named if rule.tokens is Tokens.TAGS else ():
+                    if not self._readable(actor, path):
+                        return Refused(
+                            403, f"{path!r} is outside the scope of the token", "use another token"
+                        )
+        if rule.door and actor.role < rule.role:
+            have, need = actor.role.name.lower(), rule.role.name.lower()
+            return Refused(403, f"{actor.name} is {have}; this needs {need}", "ask someone with that role")
+        return None
+
+    def _readable(self, actor: TokenActor, path: str) -> bool:
+        tags = self._services.bus.table.tags
+        mask = self._services.gate.scopes.readable(actor)
+        return mask is None or (path in tags and bool(mask[tags[path].id]))
+
+    def _by_token(self, text: str) -> Actor:
+        actor = self._identity.by_token(text.strip(), self._services.clock.now_ns())
+        if actor is None:
+            raise _unauthorized("the token is unknown, expired or revoked", "ask an admin for another")
+        return actor
+
     async def _by_secret(self, login: str) -> Actor:
+        if self._version != self._identity.version:  # users have changed
+            self._known.clear()
+            self._version = self._identity.version
+        version = self._version
         key = hashlib.blake2b(login.encode("utf-8", "surrogatepass"), key=self._salt).digest()
         until_ns, actor = self._known.get(key, (0, None))
         if actor and monotonic_ns() < until_ns:
             return actor
         name, secret = _basic(login)
+        locked_ns = self._identity.locked_for_ns(name)
+        if locked_ns:
+            seconds = -(-locked_ns // SECOND_NS)
+            error = f"{name!r} is locked after wrong secrets"
+            raise Refused(429, error, f"wait {seconds} s", {"Retry-After": str(seconds)})
         async with self._room:
             found = await asyncio.to_thread(self._identity.authenticate, name, secret, "http")
         if found is None:
@@ -57,7 +122,8 @@ class Callers:
         self._known.pop(key, None)
         while len(self._known) >= _KEPT:
             del self._known[next(iter(self._known))]
-        self._known[key] = (monotonic_ns() + _KEPT_NS, found)
+        if version == self._identity.version:
+            self._known[key] = (monotonic_ns() + _KEPT_NS, found)
         return found
 
 
@@ -68,19 +134,21 @@ def _basic(login: str) -> tuple[str, str]:
     except (binascii.Error, ValueError):
         colon = ""
     if scheme.lower() != "basic" or not colon:
-        raise _unauthorized("only HTTP Basic authentication is understood")
+        raise _unauthorized("only HTTP Basic authentication and Bearer tokens are understood")
     return name, secret
 
 
-def _unauthorized(error: str) -> Refused:
-    remedy = "use the name and secret of a user in plant.yaml, or the unix socket"
-    return Refused(401, error, remedy, {"WWW-Authenticate": 'Basic realm="ironworks", charset="UTF-8"'})
+def _unauthorized(error: str, remedy: str = "") -> Refused:
+    remedy = remedy or "use the name and secret of a user (`ironworks user list`), or the unix socket"
+    return Refused(
+        401, error, remedy, {"WWW-Authenticate": 'Basic realm="ironworks", charset="UTF-8", Bearer'}
+    )
 
 
-async def _caller(connection: HTTPConnection) -> Actor:
-    callers: Callers = connection.app.state.callers
-    return await callers.of(connection)
+async def _caller(request: Request) -> Actor:
+    callers: Callers = request.app.state.callers
+    return await callers.admit(request)
 
 
-authenticated = Depends(_caller)
-Caller = Annotated[Actor, authenticated]
+authorised = Depends(_caller)
+Caller = Annotated[Actor, authorised]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from runtime.api import alarms, answers, audit, components, gate, health, history, info, stream, tags
-from runtime.api.access import Callers, authenticated
+from runtime.api import alarms, answers, audit, components, gate, health, history, info, stream, tags, users
+from runtime.api.access import Callers, authorised
 from runtime.api.guard import Guard
 from runtime.api.services import Services
 from runtime.client import PREFIX
@@ -19,7 +19,7 @@ a `Refusal`.
 first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
 A client that is too slow for alarms is closed with 1013.
 """
-_ROUTERS = (info, tags, history, alarms, audit, components, gate, health)
+_ROUTERS = (info, tags, history, alarms, audit, components, gate, users, health)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -32,10 +32,10 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.callers = Callers(services.identity)
+    app.state.callers = Callers(services)
     app.add_middleware(Guard)
     answers.install(app)
     for resource in _ROUTERS:
-        app.include_router(resource.router(services), prefix=PREFIX, dependencies=[authenticated])
+        app.include_router(resource.router(services), prefix=PREFIX, dependencies=[authorised])
     app.include_router(stream.router(services), prefix=PREFIX)
     return app

@@ -15,9 +15,7 @@ from runtime.journal.chain import verify_audit
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
-Head = Annotated[
-    str, Query(max_length=64, description="a head noted earlier: some row's hash")
-]
+Head = Annotated[str, Query(max_length=64, description="a head noted earlier: some row's hash")]
 
 
 def router(services: Services) -> APIRouter:

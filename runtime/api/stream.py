@@ -17,7 +17,7 @@ from runtime.api.services import Services, alarm_of, component_of
 from runtime.api.views import TagViews, chosen
 from runtime.bus import EventStream
 from runtime.client import AlarmChange, ComponentChange, Message, Subscription, Values
-from runtime.contract import Event
+from runtime.contract import Actor, Event
 
 INTERVAL_MS = (50, 10_000)
 _POLICY = 1008
@@ -40,7 +40,7 @@ def router(services: Services) -> APIRouter:
     async def stream(websocket: WebSocket) -> None:
         callers: Callers = websocket.app.state.callers
         try:
-            await callers.of(websocket)
+            actor = await callers.of(websocket)
         except Refused as exc:
             await websocket.send_denial_response(
                 refusal(exc.status_code, exc.detail, exc.remedy, dict(exc.headers or {}))
@@ -50,7 +50,7 @@ def router(services: Services) -> APIRouter:
         try:
             wanted = await _request(websocket)
             while True:
-                wanted = await _Follower(websocket, services, views, wanted).until_next_request()
+                wanted = await _Follower(websocket, services, views, wanted, actor).until_next_request()
         except* WebSocketDisconnect:
             pass
         except* _Closed as group:
@@ -76,8 +76,9 @@ class _Follower:
     """Serves one subscription of one client. The mailbox holds what the client is too slow to take."""
 
     def __init__(
-        self, websocket: WebSocket, services: Services, views: TagViews, wanted: Subscription
+        self, websocket: WebSocket, services: Services, views: TagViews, wanted: Subscription, actor: Actor
     ) -> None:
+        self._readable = services.gate.scopes.readable(actor)
         self._websocket = websocket
         self._services = services
         self._views = views
@@ -87,6 +88,8 @@ class _Follower:
 
     async def until_next_request(self) -> Subscription:
         """Send until the client asks for something else."""
+        if self._readable is not None and (self._wanted.alarms or self._wanted.components):
+            raise _Closed(_POLICY, "alarms and components are outside the scope of the token")
         async with asyncio.TaskGroup() as group:
             tasks = []
             if self._wanted.tags:
@@ -106,6 +109,7 @@ class _Follower:
             ids = await asyncio.to_thread(chosen, bus.table.tags, self._wanted.tags)
         except Refused as exc:
             raise _Closed(_POLICY, f"{exc.detail}; {exc.remedy}") from exc
+        ids = ids if self._readable is None else ids[self._readable[ids]]
         with closing(bus.mailbox(ids)) as mailbox:
             async for batch in mailbox:
                 await self._send(Values(tuple(self._views.rows(batch))))

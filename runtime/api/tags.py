@@ -51,12 +51,15 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/tags", **answers(TagPage, "Tags in order of id."))
     async def list_tags(
+        actor: Caller,
         match: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
         after: Id = -1,
         limit: Limit = 1000,
     ) -> Json:
         """List tags that match any glob (`*` within a level, `**` across levels), or all."""
         ids = await asyncio.to_thread(chosen, tags, match) if match else np.arange(len(tags), dtype=np.int32)
+        readable = services.gate.scopes.readable(actor)
+        ids = ids if readable is None else ids[readable[ids]]
         ids = ids[np.searchsorted(ids, after, side="right") :]
         page = ids[:limit]
         following = int(page[-1]) if len(page) < len(ids) else None

@@ -21,7 +21,9 @@ _SECOND_NS = 1_000_000_000
 
 
 def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
-    """Run `work` with a client of the plant; over http as $IRONWORKS_USER with $IRONWORKS_SECRET.
+    """Run `work` with a client of the plant.
+
+    It logs in as $IRONWORKS_USER with $IRONWORKS_SECRET, or with $IRONWORKS_TOKEN, where these are set.
 
     Raises:
         ConnectError: the plant does not run.
@@ -32,7 +34,8 @@ def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
 
     async def session() -> T:
         user, secret = os.environ.get("IRONWORKS_USER"), os.environ.get("IRONWORKS_SECRET")
-        async with PlantClient(find(plant), user, secret) as client:
+        token = os.environ.get("IRONWORKS_TOKEN")
+        async with PlantClient(find(plant), user, secret, token=token) as client:
             return await work(client)
 
     return asyncio.run(session())

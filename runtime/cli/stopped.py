@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtime.config import PlantFile
+
+
+def plant_head(plant: str | None) -> PlantFile:
+    """Return the head of the plant file that is meant.
+
+    Raises:
+        ConnectError: no plant is named, and none runs.
+        ConfigError: the plant file is wrong.
+    """
+    return _load(plant)[1]
 
 
 def journal_file(plant: str | None) -> Path:
@@ -12,13 +26,17 @@ def journal_file(plant: str | None) -> Path:
         ConnectError: no plant is named, and none runs.
         ConfigError: the plant file is wrong.
     """
+    from runtime.config.plant import state_folder
+
+    return state_folder(*_load(plant)) / "journal.sqlite"
+
+
+def _load(plant: str | None) -> tuple[Path, PlantFile]:
     from runtime.client import plant_file
     from runtime.config import PlantFile, load_model
-    from runtime.config.plant import state_folder
     from runtime.errors import ConnectError
 
     file = plant_file(plant)
     if file is None:
         raise ConnectError("no plant is named, and none runs", "name its folder with --plant")
-    head, _ = load_model(PlantFile, file)
-    return state_folder(file, head) / "journal.sqlite"
+    return file, load_model(PlantFile, file)[0]

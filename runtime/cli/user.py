@@ -1,20 +1,29 @@
-"""`ironworks user hash`: the line by which plant.yaml knows a secret."""
+"""`ironworks user`: users and API tokens, on the gateway; `hash` makes the line for plant.yaml."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from runtime.cli.session import JsonOption, print_json
-from runtime.errors import PlantError
+from runtime.cli.session import JsonOption, PlantOption, ask, parse_for, print_json, print_table, show_time
+from runtime.errors import ConnectError, PlantError
 
-app = typer.Typer(help="Users of a plant.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from runtime.client import PlantClient, TokenMade, TokenView, UserView
+    from runtime.contract import Actor
+    from runtime.gate.accounts import Accounts
+    from runtime.gate.identity import Identity
 
-
-@app.callback()
-def user() -> None:
-    """Keep `hash` a sub-command, so that others can stand beside it."""
+T = TypeVar("T")
+_SHORTEST = 8
+app = typer.Typer(help="Users of a plant, and API tokens.", no_args_is_help=True)
+RoleOption = Annotated[
+    Literal["viewer", "operator", "engineer", "admin"], typer.Option("--role", help="What the user may do.")
+]
 
 
 @app.command("hash")
@@ -22,14 +31,178 @@ def hash_command(json: JsonOption = False) -> None:
     """Ask for a secret and print its argon2 line for plant.yaml; reads a line of standard input in a pipe."""
     from runtime.gate.identity import hash_secret
 
+    line = hash_secret(_secret())
+    if json:
+        print_json({"secret": line})
+    else:
+        print(f'secret: "{line}"')
+
+
+@app.command()
+def add(name: str, role: RoleOption, plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Add a user; asks for the secret twice, or reads a line of standard input in a pipe.
+
+    The first admin is added on the gateway: by the account that runs the plant, running or stopped.
+    """
+    from runtime.contract import Role
+    from runtime.gate.identity import hash_secret
+
+    secret = _secret()
+    if len(secret) < _SHORTEST:
+        raise PlantError(f"the secret is shorter than {_SHORTEST} characters", "take a longer one")
+    hashed = hash_secret(secret)
+
+    async def online(client: PlantClient) -> tuple[UserView, ...]:
+        return await client.add_user(name, role, hashed)
+
+    async def offline(accounts: Accounts, identity: Identity, actor: Actor) -> tuple[UserView, ...]:
+        await accounts.add_user(name, Role[role.upper()], hashed, actor)
+        return _users(identity)
+
+    users = _from_either(plant, online, offline)
+    if json:
+        print_json(users)
+    else:
+        print(f"{name} is added as {role}")
+
+
+@app.command("list")
+def list_users(plant: PlantOption = None, json: JsonOption = False) -> None:
+    """List the users."""
+
+    async def offline(accounts: Accounts, identity: Identity, actor: Actor) -> tuple[UserView, ...]:
+        return _users(identity)
+
+    users = _from_either(plant, lambda client: client.users(), offline)
+    if json:
+        print_json(users)
+        return
+    rows = [
+        (each.name, each.role, each.kept, f"locked for {each.locked_ns // 10**9} s" if each.locked_ns else "")
+        for each in users
+    ]
+    print_table(("name", "role", "kept in", ""), rows)
+
+
+@app.command()
+def remove(name: str, plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Remove a user, and end the tokens of that name."""
+
+    async def offline(accounts: Accounts, identity: Identity, actor: Actor) -> tuple[UserView, ...]:
+        await accounts.remove_user(name, actor)
+        return _users(identity)
+
+    users = _from_either(plant, lambda client: client.remove_user(name), offline)
+    if json:
+        print_json(users)
+    else:
+        print(f"{name} is removed")
+
+
+@app.command()
+def token(
+    name: str,
+    scope: Annotated[list[str], typer.Option("--scope", help="read:GLOB or write:GLOB; may be repeated.")],
+    expires: Annotated[str, typer.Option("--expires", help="After this time: 8h, 90d, or never.")] = "90d",
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make an API token of a user and print it, this once. Use it as $IRONWORKS_TOKEN or Bearer token."""
+    kinds: dict[str, list[str]] = {"read": [], "write": []}
+    for each in scope:
+        kind, _, glob = each.partition(":")
+        if kind not in kinds or not glob:
+            raise PlantError(f"{each!r} is not a scope", "write it like read:tank/* or write:line/speed_sp")
+        kinds[kind].append(glob)
+    for_ns = 0 if expires == "never" else parse_for(expires)
+    made: TokenMade = ask(
+        plant, lambda client: client.issue_token(name, kinds["read"], kinds["write"], for_ns)
+    )
+    if json:
+        print_json(made)
+    else:
+        print(made.token)
+        until = show_time(made.view.expires_ns) if made.view.expires_ns else "it is revoked"
+        print(f"token {made.view.id} of {name}, until {until}; it is not shown again", file=sys.stderr)
+
+
+@app.command()
+def tokens(plant: PlantOption = None, json: JsonOption = False) -> None:
+    """List the API tokens, without their secrets."""
+    found: tuple[TokenView, ...] = ask(plant, lambda client: client.tokens())
+    if json:
+        print_json(found)
+        return
+    rows = []
+    for each in found:
+        scope = [*(f"read:{glob}" for glob in each.read), *(f"write:{glob}" for glob in each.write)]
+        end = f"revoked {show_time(each.revoked_ns)}" if each.revoked_ns else show_time(each.expires_ns)
+        rows.append((each.id, each.user, " ".join(scope), show_time(each.created_ns), each.created_by, end))
+    print_table(("token", "user", "scope", "made", "by", "until"), rows)
+
+
+@app.command()
+def revoke(
+    token: Annotated[str, typer.Argument(help="Its id, from `ironworks user tokens`.", metavar="TOKEN")],
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """End an API token at once."""
+    found: tuple[TokenView, ...] = ask(plant, lambda client: client.revoke_token(token))
+    if json:
+        print_json(found)
+    else:
+        print(f"token {token} is revoked")
+
+
+def _secret() -> str:
+    secret: str
     if sys.stdin.isatty():
         secret = typer.prompt("Secret", hide_input=True, confirmation_prompt=True, err=True)
     else:
         secret = sys.stdin.readline().rstrip("\r\n")
     if not secret:
         raise PlantError("the secret is empty", "type one, or send one line to standard input")
-    line = hash_secret(secret)
-    if json:
-        print_json({"secret": line})
-    else:
-        print(f'secret: "{line}"')
+    return secret
+
+
+def _users(identity: Identity) -> tuple[UserView, ...]:
+    from runtime.api.users import user_list
+
+    return user_list(identity).users
+
+
+def _from_either(
+    plant: str | None,
+    online: Callable[[PlantClient], Awaitable[T]],
+    offline: Callable[[Accounts, Identity, Actor], Awaitable[T]],
+) -> T:
+    """Ask the plant if it runs, else work on its journal as the account of this process."""
+    from runtime.client import find
+
+    try:
+        find(plant)
+    except ConnectError:
+        return asyncio.run(_stopped(plant, offline))
+    return ask(plant, online)
+
+
+async def _stopped(plant: str | None, work: Callable[[Accounts, Identity, Actor], Awaitable[T]]) -> T:
+    import os
+
+    from runtime.cli.stopped import journal_file, plant_head
+    from runtime.clock import WallClock
+    from runtime.gate.accounts import Accounts
+    from runtime.gate.identity import Identity
+    from runtime.journal import Journal
+
+    clock = WallClock()
+    identity = Identity(plant_head(plant).users)
+    journal = Journal(journal_file(plant), clock)
+    await journal.open()
+    try:
+        accounts = Accounts(identity, journal, clock)
+        await accounts.load()
+        return await work(accounts, identity, identity.peer(os.getuid()))
+    finally:
+        await journal.close()

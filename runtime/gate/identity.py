@@ -79,6 +79,14 @@ class Identity:
         """Return all users, by name."""
         return sorted(self._users.values(), key=lambda user: user.name)
 
+    def token(self, id_: str) -> TokenRecord | None:
+        """Return a token, in force or not."""
+        return self._tokens.get(id_)
+
+    def tokens(self) -> list[TokenRecord]:
+        """Return all tokens, by time."""
+        return sorted(self._tokens.values(), key=lambda token: token.created_ns)
+
     def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
         """Check a secret; takes as long for an unknown name. Slow on purpose: call it in a thread.
 

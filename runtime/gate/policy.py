@@ -98,6 +98,7 @@ class Gate:
     Attributes:
         two_person: ids of the tags that take a second person.
         holds: by path, the values that go back by themselves.
+        scopes: what API tokens may read and write.
         late: of those, the ones that could not yet, and when to try again.
     """
 
@@ -117,7 +118,7 @@ class Gate:
         self._config = config or GateConfig()
         self._interlocks = {tag.id: parse_expression(tag.interlock) for tag in tags if tag.interlock}
         self._rates = RateLimits(self._config.rates, tags, clock)
-        self._scopes = Scopes(tags)
+        self.scopes = Scopes(tags)
         self.attempts = Attempts(trail, clock)
         self.mode = ModeSwitch(self.attempts, clock)
         self.two_person = frozenset(tags.select(*self._config.two_person).tolist())
@@ -137,7 +138,7 @@ class Gate:
             WriteRejectedError: says why not.
         """
         self._rates.check(tag, actor, take=take)
-        self._scopes.check_write(tag, actor)
+        self.scopes.check_write(tag, actor)
         self.mode.check(tag, actor)
         return judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
 

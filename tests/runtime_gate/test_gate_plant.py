@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from runtime.cli import build
 from runtime.client import Endpoint, PlantClient, find
-from runtime.errors import ConnectError, WriteRejectedError
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 PLANT = """\
 plant: gated
@@ -142,3 +142,57 @@ def test_a_protection_that_protects_nothing_is_a_finding(life):
     (life.folder / "plant.yaml").write_text(PLANT.replace("safe/*", "sfae/*"))
     result = CliRunner().invoke(build(), ["check", str(life.folder)])
     assert "'sfae/*' matches no tag that can be written" in str(result.exception) + result.output
+
+
+def test_the_first_admin_is_made_on_the_gateway_and_logs_in(life):
+    added = life.run("user", "add", "ada", "--role", "admin", input="engine no 1\n")
+    assert added.stdout == "ada is added as admin\n", added.exception
+    assert "shorter" in life.run("user", "add", "bo", "--role", "viewer", input="short\n").exception.text
+    life.start()
+    assert life.tcp(lambda client: client.info()).user.role == "viewer"
+    assert life.tcp(lambda client: client.info(), user="ada", secret="engine no 1").user.role == "admin"
+    with pytest.raises(WriteRejectedError, match="adding a user needs admin"):
+        life.tcp(lambda client: client.add_user("eve", "admin", "$argon2id$x"))
+    assert life.run("user", "add", "olga", "--role", "operator", input="hops & malt\n").exit_code == 0
+    rows = [line.split() for line in life.run("user", "list").stdout.splitlines()[1:]]
+    assert rows == [["ada", "admin", "journal"], ["olga", "operator", "journal"]]
+    login = {"user": "olga", "secret": "hops & malt"}
+    assert life.tcp(lambda client: client.write("tank/sp", 61), **login).value == 61
+    request = life.tcp(lambda client: client.request_write("safe/limit", 9), **login)
+    assert life.run("gate", "approve", request.id).stdout == f"request {request.id}: 7 -> 9\n"
+    life.kill()
+    life.start()
+    assert life.tcp(lambda client: client.info(), **login).user.name == "olga"
+    assert "olga is removed" in life.run("user", "remove", "olga").stdout
+    with pytest.raises(PlantError, match="wrong"):
+        life.tcp(lambda client: client.info(), **login)
+
+
+def test_a_token_is_shown_once_serves_in_its_scope_and_ends(life, monkeypatch):
+    life.run("user", "add", "robot", "--role", "operator", input="engine no 1\n")
+    life.start()
+    made = life.run("user", "token", "robot", "--scope", "read:tank/*", "--scope", "write:tank/sp")
+    token = made.stdout.strip()
+    assert token.startswith("iw_")
+    assert "not shown again" in made.stderr
+    assert "is not a scope" in life.run("user", "token", "robot", "--scope", "all").exception.text
+
+    async def follow(client):
+        return (await anext(client.stream(["**"]))).rows
+
+    seen = life.tcp(follow, token=token)
+    known = {tag.id for tag in life.ask(lambda client: client.tags("tank/*"))}
+    assert {row[0] for row in seen} == known
+    with pytest.raises(ConnectError, match="outside the scope"):
+        life.tcp(lambda client: anext(client.stream(alarms=True)), token=token)
+    monkeypatch.setenv("IRONWORKS_TOKEN", token)
+    assert life.run("write", "tank/sp", "62").exit_code == 0
+    assert "outside the scope" in life.run("write", "tank/often", "1").exception.text
+    assert "may not do this" in life.run("gate", "mode", "maintenance", "--reason", "x").exception.text
+    monkeypatch.delenv("IRONWORKS_TOKEN")
+    listing = life.run("user", "tokens").stdout
+    assert "read:tank/* write:tank/sp" in listing
+    assert token not in listing
+    assert life.run("user", "revoke", token.split("_")[1]).exit_code == 0
+    with pytest.raises(PlantError, match="revoked"):
+        life.tcp(lambda client: client.info(), token=token)

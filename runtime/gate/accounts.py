@@ -1,0 +1,112 @@
+"""Users and API tokens made by command: kept in the journal with their audit rows, in force at once."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runtime.contract import Actor, Clock, Role
+from runtime.errors import WriteRejectedError
+from runtime.gate.attempts import Attempts, lacking
+from runtime.gate.identity import TOKEN_PREFIX, Identity, hash_token
+from runtime.journal.accounts import TokenRecord, UserEnd, UserRecord, account_rows
+
+if TYPE_CHECKING:
+    from runtime.journal.store import Journal
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_TAKEN = ("anonymous", "gate")  # names that the audit trail gives a meaning
+_GLOBS = 32
+_GLOB_LENGTH = 256
+
+
+class Accounts:
+    """What admins do to users and tokens."""
+
+    def __init__(self, identity: Identity, journal: Journal, clock: Clock) -> None:
+        self._identity = identity
+        self._journal = journal
+        self._clock = clock
+        self._attempts = Attempts(journal, clock)
+
+    async def load(self) -> None:
+        """Bring into force what the journal has."""
+        self._identity.restore(*await self._journal.read(account_rows))
+
+    async def add_user(self, name: str, role: Role, secret: str, actor: Actor) -> None:
+        """Add a user by the argon2 hash of a secret.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        word = role.name.lower()
+        entry = replace(self._attempts.entry("user-add", name, actor), new=word)
+        refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "adding a user")
+        if refusal is None and (not _NAME.fullmatch(name) or name in _TAKEN):
+            remedy = "use letters, digits, - and _, beginning with a letter"
+            refusal = WriteRejectedError(f"{name!r} cannot be a user's name", remedy)
+        if refusal is None and any(user.name == name for user in self._identity.users()):
+            refusal = WriteRejectedError(f"there is a user {name!r} already", "remove it first")
+        if refusal is None and not secret.startswith("$argon2id$"):
+            refusal = WriteRejectedError("the secret is not an argon2 hash", "`ironworks user add` makes it")
+        record = UserRecord(name, word, secret, actor.name, self._clock.now_ns())
+        await self._attempts.command(entry, refusal, record)
+        await self.load()
+
+    async def remove_user(self, name: str, actor: Actor) -> None:
+        """Remove a user; the tokens of that name end with it.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        entry = self._attempts.entry("user-remove", name, actor)
+        refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "removing a user")
+        if refusal is None and self._identity.fixed(name):
+            refusal = WriteRejectedError(f"user {name!r} stands in the plant file", "remove it there")
+        if refusal is None and not any(user.name == name for user in self._identity.users()):
+            refusal = WriteRejectedError(f"no user is named {name!r}", "`ironworks user list` lists all")
+        await self._attempts.command(entry, refusal, UserEnd(name, self._clock.now_ns()))
+        await self.load()
+
+    async def issue_token(
+        self, user: str, read: tuple[str, ...], write: tuple[str, ...], for_ns: int, actor: Actor
+    ) -> tuple[TokenRecord, str]:
+        """Make a token of a user for globs of tags; returns its text, which is kept nowhere.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        now_ns = self._clock.now_ns()
+        secret = secrets.token_hex(32)
+        id_ = secrets.token_hex(4)
+        expires_ns = now_ns + for_ns if for_ns else None
+        made = TokenRecord(id_, user, hash_token(secret), read, write, now_ns, actor.name, expires_ns)
+        scope = " ".join([*(f"read:{glob}" for glob in read), *(f"write:{glob}" for glob in write)])
+        entry = replace(self._attempts.entry("token-issue", id_, actor), new=scope, reason=f"for {user}")
+        refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "a token")
+        if refusal is None and not any(each.name == user for each in self._identity.users()):
+            refusal = WriteRejectedError(f"no user is named {user!r}", "`ironworks user list` lists all")
+        if refusal is None and not 0 < len(read) + len(write) <= _GLOBS:
+            refusal = WriteRejectedError("a token needs a scope", f"give 1 to {_GLOBS}, such as read:**")
+        if refusal is None and not all(0 < len(glob) <= _GLOB_LENGTH for glob in (*read, *write)):
+            refusal = WriteRejectedError("a scope is empty or too long", "write it like read:tank/*")
+        await self._attempts.command(entry, refusal, made)
+        await self.load()
+        return made, f"{TOKEN_PREFIX}{id_}_{secret}"
+
+    async def revoke_token(self, id_: str, actor: Actor) -> None:
+        """End a token at once.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        entry = self._attempts.entry("token-revoke", id_, actor)
+        refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "ending a token")
+        found = self._identity.token(id_)
+        if refusal is None and (found is None or found.revoked_ns is not None):
+            refusal = WriteRejectedError(f"no token {id_!r} is in force", "see `ironworks user tokens`")
+        records = (replace(found, revoked_ns=self._clock.now_ns()),) if found else ()
+        await self._attempts.command(entry, refusal, *records)
+        await self.load()
