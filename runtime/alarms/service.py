@@ -15,13 +15,14 @@ from runtime.alarms.performance import performance
 from runtime.alarms.rates import NEVER
 from runtime.alarms.tags import TAGS
 from runtime.config import AlarmConfig, TagList
-from runtime.contract import Actor, Batch, Event, Port, Value
+from runtime.contract import Actor, Batch, Changes, Event, Port, Value
 from runtime.errors import StoreError, WriteRejectedError
 from runtime.journal import AlarmLogEntry, Journal, alarm_moves, alarm_rows
 
 log = logging.getLogger(__name__)
 RETRY_S = 1.0
 LOAD_S = 5.0
+AT_ONCE = 100  # batches in one commit
 REMEMBERED_NS = 24 * 3600 * 1_000_000_000  # how far back a flood that lasts is looked for at start
 BACKLOG = 100_000  # transitions that wait for a disk that is full; the oldest go first
 
@@ -76,7 +77,7 @@ class AlarmService:
             self._schedule(port)
             group.create_task(self._follow_load(port))
             async for batch in changes:
-                await self._take(port, batch)
+                await self._take(port, batch, changes)
 
     def view(self, name: str) -> dict[str, Any]:
         """Return one alarm as the API has it.
@@ -136,10 +137,16 @@ class AlarmService:
             async with self._order:
                 self._count(port)
 
-    async def _take(self, port: Port, batch: Batch | None) -> None:
+    async def _take(self, port: Port, batch: Batch | None, waiting: Changes | None = None) -> None:
+        """Take a batch, and those that came while the disk was slow: one commit for all."""
         async with self._order:
             now_ns = port.clock.now_ns()
             moved = self.engine.on_time(now_ns) if batch is None else self.engine.on_batch(batch, now_ns)
+            for _ in range(AT_ONCE if waiting else 0):
+                more = waiting.take() if waiting else None
+                if more is None:
+                    break
+                moved += self.engine.on_batch(more, now_ns)
             if moved:
                 await self._keep(port, moved)
                 self._tell(port, moved)
