@@ -62,7 +62,7 @@ def test_the_operator_misses_no_alarm(latching, triggers):
     """Whatever happens, an active alarm is in alarm, and one that nobody acknowledged asks for it."""
     standing, active, waits = Standing(), False, False
     for trigger in triggers:
-        if trigger is T.RAISE and active or trigger is T.CLEAR and not active:
+        if (trigger is T.RAISE and active) or (trigger is T.CLEAR and not active):
             continue  # the rules tell changes only
         moved = after(standing, trigger, latching)
         if trigger in (T.RAISE, T.CLEAR):
