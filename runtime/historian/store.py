@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,18 +99,23 @@ class Store:
         """
         with told(f"the history {self.path} cannot be opened"):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._stopping = False
             try:
-                self._connection = self._connect()
+                self._begin(self._connect)
             except duckdb.Error as exc:
                 if not is_damage(exc):
                     raise
-                self._connection = self._reopen(exc)
-            try:
-                self._settle(self._connection)
-            except BaseException:
-                self._connection.close()
-                self._connection = None
-                raise
+                cause = exc
+                self._begin(lambda: self._reopen(cause))
+
+    def _begin(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self._connection = connect()
+        try:
+            self._settle(self._connection)
+        except BaseException:
+            self._connection.close()
+            self._connection = None
+            raise
 
     def close(self) -> None:
         """Write the log into the file and let go of it.

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runtime.clock import ManualClock
 from runtime.config import HistoryConfig
 from runtime.contract import Batch
 from runtime.errors import StoreError
-from runtime.historian import compaction, open_readonly
+from runtime.historian import TAGS, Historian, compaction, open_readonly
+from runtime.testing import FakePort
 
 
 def test_a_kill_at_any_instant_neither_loses_nor_doubles_a_sample(tmp_path):
@@ -138,5 +140,28 @@ def test_a_table_that_is_full_becomes_a_file_at_once(tmp_path, kit):
             found = await historian.query(ids[:1], 0, 2**62)
             assert (found.source_ns == kit.T0 + np.arange(1_400_000)).all()
             assert historian.stats().dropped == 0
+
+    asyncio.run(main())
+
+
+def test_a_historian_that_is_started_again_goes_on_compacting(tmp_path, kit):
+    async def main():
+        port = FakePort([*kit.PLANT, *TAGS], name="historian", clock=ManualClock(kit.T0))
+        historian = Historian(tmp_path / "history.duckdb", HistoryConfig(), port.tags.tags, port.clock)
+        for life in range(2):
+            task = asyncio.create_task(historian.run(port))
+            await kit.until(lambda: len(port.clock._sleepers) >= 3)
+            await port.clock.settle()
+            port.set("level", float(life))
+            await port.clock.settle()
+            await historian.flush()
+            for _ in range(4):
+                await kit.keep_house(port, historian)
+                await historian.flush()
+            assert len(list(tmp_path.rglob("standard-*.parquet"))) > life
+            historian._store.interrupt()
+            task.cancel()
+            await asyncio.wait([task])
+            port.clock._sleepers.clear()
 
     asyncio.run(main())
