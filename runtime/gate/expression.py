@@ -137,6 +137,6 @@ class _Parser:
 
 def _read(tags: Tags, path: str) -> Value:
     value = tags.value(tags[path])
-    if value is None:
+    if value is None or value != value:
         raise Undecided(f"{path} has no usable value")
     return value

@@ -159,6 +159,12 @@ def test_expression_follows_precedence():
     assert parse_expression("NOT a AND c = TRUE").holds(tags)
 
 
+def test_an_interlock_on_a_value_that_is_no_number_is_undecided(bench):
+    bench.put("pump/fault", False)
+    bench.put("tank/level", float("nan"))
+    assert "cannot be judged" in bench.refusal("pump/run", True)
+
+
 def test_secrets_are_checked_and_nobody_has_a_default():
     users = [
         UserConfig(name="wang", role="engineer", secret=hash_secret("correct horse")),
