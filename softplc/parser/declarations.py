@@ -5,6 +5,7 @@ Source: IEC 61131-3:2013, 6.4 to 6.8.
 
 from __future__ import annotations
 
+from softplc.diagnostics import Diagnostic
 from softplc.lexer import Token
 from softplc.parser.charts import Charts
 from softplc.parser.cursor import SyntaxFault
@@ -43,6 +44,7 @@ VAR_KEYWORDS = (
 )
 ACCESS = ("PUBLIC", "PRIVATE", "PROTECTED", "INTERNAL")
 MODIFIERS = ("ABSTRACT", "FINAL", "OVERRIDE")
+UNSUPPORTED = ("NAMESPACE", "USING", "END_NAMESPACE")
 MISSPELT = {"FUNCTIONBLOCK": "FUNCTION_BLOCK", "FUNCTION_BLOC": "FUNCTION_BLOCK", "PROGRAMM": "PROGRAM"}
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
@@ -84,6 +86,9 @@ class Declarations(Charts):
                 unit.configurations.append(self._configuration())
                 return
         if self.take_op(";"):
+            return
+        if token.kind == "id" and token.key in UNSUPPORTED:
+            self._unsupported()
             return
         meant = MISSPELT.get(token.key)
         if meant is not None and self.peek().kind == "id":
@@ -129,6 +134,8 @@ class Declarations(Charts):
             result = self._struct()
         elif token.kind == "op" and token.text == "(":
             result = self._enum("")
+        elif token.kind == "id" and token.key == "POINTER":
+            raise self.fail("a type name", "POINTER TO is not supported: use REF_TO")
         elif token.kind == "id" and token.key == "REF_TO":
             self.advance()
             target = self.spec()
@@ -420,6 +427,20 @@ class Declarations(Charts):
         if loose.tasks or loose.instances:
             resources.append(loose)
         return ConfigurationDecl(start.at, end, name.text, blocks, resources)
+
+    def _unsupported(self) -> None:
+        """Tell of namespaces once, and read what is in them as if they were not there."""
+        token = self.advance()
+        if token.key != "END_NAMESPACE":
+            message = f"{token.key} is not supported"
+            self.findings.append(
+                Diagnostic("ST1017", message, token.at, token.end, "declare without namespaces")
+            )
+        while self.token.kind == "id" or self.at_op(".") or self.at_op(","):
+            if self.token.key in UNSUPPORTED:
+                return
+            self.advance()
+        self.take_op(";")
 
     def _refused(self) -> None:
         """Tell that a section is not supported, and skip it."""
