@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,10 +33,24 @@ def run(
     ] = False,
 ) -> None:
     """Run a plant until Ctrl-C."""
-    from runtime.assembly import assemble
-    from runtime.cli.running import run_plant
+    with _ending_at_once():
+        from runtime.assembly import assemble
+        from runtime.cli.running import run_plant
 
-    run_plant(assemble(plant), attached=attached, seconds=seconds, verbose=verbose)
+        run_plant(assemble(plant), attached=attached, seconds=seconds, verbose=verbose)
+
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process until the plant takes it over.
+
+    A KeyboardInterrupt that comes up in the midst of an import can be swallowed there.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check(
