@@ -194,9 +194,12 @@ class OpenArray(Type):
         return self.name
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Reference(Type):
-    """REF_TO: in memory the offset in the image, so that the image may move; NULL (no target) is 0."""
+    """REF_TO: in memory the offset in the image, so that the image may move; NULL (no target) is 0.
+
+    The target of a reference inside its own type is set when that type is complete.
+    """
 
     target: Type | None
     size = 8

@@ -24,6 +24,7 @@ from softplc.source import SourceSet
 from softplc.symbols import Project
 from softplc.syntax import Unit
 
+GUESSES = ("ST2060", "ST3000")  # what a syntax error elsewhere may have caused
 RECURSION_LIMIT = 60_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -135,7 +136,7 @@ def _follows(finding: Diagnostic, skipped: set[str], texts: SourceSet) -> bool:
     source = texts.at(finding.at)
     text = source.text[finding.at - source.base : finding.end - source.base]
     names = {each.casefold() for each in _NAME.findall(text)}
-    return finding.severity == WARNING or finding.code == "ST3000" or bool(names & skipped)
+    return finding.severity == WARNING or finding.code in GUESSES or bool(names & skipped)
 
 
 def _merge(unit: Unit, part: Unit) -> None:

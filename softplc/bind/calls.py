@@ -634,14 +634,13 @@ def _reference(typer: Expressions, node: Call, binding: Binding) -> Type | None:
     if len(values) != 1 or len(node.arguments) != 1:
         binding.problem("count", f"REF takes 1 argument, not {len(node.arguments)}", node)
         return None
-    value = values[0]
+    value = binding.referred = values[0]
     if value.type is None:
         return None
     why = unreferable(value)
     if why:
         binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")
         return None
-    binding.referred = value
     return Reference(value.type)
 
 
@@ -681,6 +680,7 @@ def _bound(typer: Expressions, node: Call, binding: Binding, expected: Type | No
         )
         return None
     array, dimension = values
+    binding.bound = (array, 0, 0)
     if array.type is None or dimension.type is None:
         return None
     rank = len(array.type.ranges) if isinstance(array.type, Array) else 0

@@ -60,6 +60,7 @@ class Declarations:
         self._resolving: set[str] = set()
         self._evaluating: set[Variable] = set()
         self._failed: set[str] = set()
+        self._open_references: dict[str, list[tuple[Reference, TypeSpec]]] = {}
         self.specs: dict[int, TypeSpec] = {}
         self._declared: set[Pou] = set()
         self.cycles: list[TypeDecl] = []
@@ -217,13 +218,23 @@ class Declarations:
         elif isinstance(spec, ArraySpec):
             spec.resolved = self._array(spec, pou)
         elif isinstance(spec, RefSpec):
-            target, _ = self.resolve(spec.target, pou)
-            spec.resolved = Reference(target) if target is not None else None
+            spec.resolved = self._reference(spec, pou)
         elif isinstance(spec, StructSpec):
             spec.resolved = self._struct(spec, "STRUCT", pou)
         elif isinstance(spec, EnumSpec):
             spec.resolved = self._enum(spec, "enumeration", pou)
         return spec.resolved, init
+
+    def _reference(self, spec: RefSpec, pou: Pou | None) -> Type | None:
+        """Return a reference type; inside the type it refers to, the target comes later."""
+        target = spec.target
+        key = target.name.casefold() if isinstance(target, NamedSpec) else ""
+        if key in self._resolving:
+            reference = Reference(None)
+            self._open_references.setdefault(key, []).append((reference, target))
+            return reference
+        found, _ = self.resolve(target, pou)
+        return Reference(found) if found is not None else None
 
     def _named(self, spec: NamedSpec, pou: Pou | None) -> tuple[Type | None, Init | None]:
         name = spec.name.upper()
@@ -287,6 +298,8 @@ class Declarations:
             if isinstance(inner, Subrange) and isinstance(spec, NamedSpec) and spec.low is not None:
                 result = spec.resolved = Subrange(decl.name, inner.base, inner.low, inner.high)
         self._resolving.discard(key)
+        for reference, inside in self._open_references.pop(key, ()):
+            reference.target = inside.resolved = result if isinstance(result, Type) else None
         if result is None:
             self._failed.add(key)
         if isinstance(result, Type):

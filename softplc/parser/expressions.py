@@ -112,7 +112,7 @@ class Expressions(Cursor):
                 expr = Index(expr.at, end, expr, indices)
             elif text == "^":
                 expr = Deref(expr.at, self.advance().end, expr)
-            elif text == "(" and isinstance(expr, Name | Member | Index):
+            elif text == "(" and isinstance(expr, Name | Member | Index | Deref):
                 arguments = self.arguments()
                 expr = Call(expr.at, self.previous_end, expr, arguments)
             else:

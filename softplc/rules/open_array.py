@@ -31,7 +31,7 @@ def _holds_open(type_: Type | None) -> bool:
     if isinstance(type_, Array):
         return _holds_open(type_.element)
     if isinstance(type_, Reference):
-        return _holds_open(type_.target)
+        return isinstance(type_.target, OpenArray)
     if isinstance(type_, Struct):
         return any(_holds_open(each.type) for each in type_.fields.values())
     return isinstance(type_, OpenArray)

@@ -64,6 +64,7 @@ def test_a_syntax_error_hides_no_error_elsewhere():
         "NAMESPACE N.M FUNCTION F : INT F := 1; END_FUNCTION END_NAMESPACE PROGRAM P F(); END_PROGRAM",
         "PROGRAM P VAR a : POINTER TO INT; END_VAR a^ := 1; END_PROGRAM",
         "CONFIGURATION C VAR_ACCESS a : r.p.x : INT; END_VAR END_CONFIGURATION PROGRAM P END_PROGRAM",
+        "PROGRAM P VAR q : BOOL; END_VAR INITIAL_STEP a: q(X); END_STEP STEP b: END_STEP END_PROGRAM",
         "FUNCTIONBLOCK B VAR a : INT; END_VAR a := 1; END_FUNCTION_BLOCK",
         "PROGRAM P VAR a : STRING; END_VAR a := '\u20ac'; END_PROGRAM",
     ],
@@ -110,3 +111,25 @@ def test_warnings_do_not_fail():
     assert [(each.code, each.severity) for each in softplc.check(sources={"x.st": text})] == [
         ("ST6001", "warning")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CLASS A END_CLASS PROGRAM P VAR a : A; END_VAR a.n(); END_PROGRAM", ["ST2004"]),
+        ("CLASS A END_CLASS PROGRAM P VAR a : A; END_VAR a(); END_PROGRAM", ["ST4001"]),
+        ("CLASS A EXTENDS B END_CLASS CLASS B EXTENDS A END_CLASS", ["ST2020"]),
+        (
+            "PROGRAM P VAR_TEMP t : INT; END_VAR VAR r : REF_TO INT; END_VAR r := REF(t); END_PROGRAM",
+            ["ST4005"],
+        ),
+        ("PROGRAM P VAR r : REF_TO INT; END_VAR r := REF(t); END_PROGRAM", ["ST2003"]),
+        ("PROGRAM P VAR t : DINT; r : REF_TO INT; END_VAR r := REF(t); END_PROGRAM", ["ST3001"]),
+        (
+            "TYPE s : STRUCT a : s; END_STRUCT; END_TYPE PROGRAM P VAR x : s; END_VAR END_PROGRAM",
+            ["ST2005"],
+        ),
+    ],
+)
+def test_wrong_objects_and_references_give_one_finding(text, expected):
+    assert codes(text) == expected
