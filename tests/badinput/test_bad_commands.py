@@ -1,0 +1,98 @@
+"""Commands given wrongly: 2 for usage, 1 for what cannot be done; words and a remedy each time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from runtime.cli import build
+from runtime.errors import PlantError
+
+CLI = build()
+USAGE = [
+    ["nonsense"], ["check", "--nope"], ["run", "--for", "abc"], ["run", "--for", "-1"],
+    ["run", "--for", "nan"], ["demo", "--headless", "--for", "0"], ["read"],
+    ["write", "a"], ["audit", "list", "--limit", "0"],
+    ["history"], ["bench", "nope"], ["st", "check"], ["twin", "fault", "a", "--severity", "5"], ["app"],
+]  # fmt: skip
+IMPOSSIBLE = [
+    ["run", "nope"], ["test", "nope"], ["new", "a b"], ["new", "/proc/x"], ["new", "x", "--template", "nope"],
+    ["demo", "nope"], ["read", "a", "--plant", "nope"], ["read", "a", "--plant", "http://127.0.0.1:1"],
+    ["write", "a", "1"], ["watch", "a"], ["alarms", "list"], ["alarms", "ack", "a"], ["components", "list"],
+    ["components", "restart", "a"], ["audit", "list"], ["history", "query", "a"], ["twin", "fault", "a"],
+    ["twin", "run", "nope"], ["tags", "export", "--plant", "nope"], ["console", "--plant", "nope"],
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("IRONWORKS_PLANT", raising=False)
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
+def test_wrong_usage_is_two(arguments: list[str]) -> None:
+    result = CliRunner().invoke(CLI, arguments)
+    assert result.exit_code == 2, result.exception
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize("arguments", IMPOSSIBLE, ids=" ".join)
+def test_what_cannot_be_done_is_told_with_a_remedy(arguments: list[str]) -> None:
+    result = CliRunner().invoke(CLI, arguments)
+    assert isinstance(result.exception, PlantError), result.exception
+    assert result.exception.remedy or result.exception.findings[0].remedy
+
+
+def run(*arguments: str, **how: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runtime.cli", *arguments]
+    return subprocess.run(command, text=True, stderr=subprocess.PIPE, timeout=60, check=False, **how)  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_missing_plant_is_one_and_two_lines() -> None:
+    done = run("run", "nope")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "nope: error: no plant here"
+
+
+def test_a_full_disk_under_the_output_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run("schema", stdout=full)
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error_message() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run("schema", stdout=writing)
+    os.close(writing)
+    assert "Traceback" not in done.stderr
+
+
+def test_chinese_leaves_as_utf8_whatever_the_locale(folder: Path) -> None:
+    locale = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime.cli", "tags", "export", "--plant", str(folder)],
+        capture_output=True, env=locale, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "液位设定" in done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("stdin", ["closed", "a file"])
+def test_attached_needs_a_pipe(folder: Path, stdin: str) -> None:
+    script = f'exec "$0" -m runtime.cli run "$1" --attached {"<&-" if stdin == "closed" else "</dev/null"}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable, str(folder)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "--attached needs a pipe" in done.stderr

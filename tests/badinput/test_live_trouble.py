@@ -1,0 +1,156 @@
+"""Trouble of a running plant: an alarm with cause and action, recovery by itself, nothing lost or left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+GONE_S = 15.0
+
+
+def helps(alarm) -> bool:
+    return all(part.en and part.zh for part in (alarm.text, alarm.cause, alarm.action))
+
+
+def test_damaged_stores_are_set_aside_and_alarmed(works) -> None:
+    state = works.folder / ".ironworks"
+    (state / "journal.sqlite").write_bytes(os.urandom(20_000))
+    (state / "history.duckdb").write_bytes(os.urandom(20_000))
+    works.started()
+    works.within(GONE_S, works.active("journal.damaged"))
+    works.within(GONE_S, works.active("history.damaged"))
+    assert helps(works.alarm("journal.damaged"))
+    assert helps(works.alarm("history.damaged"))
+    kept = {each.name.partition(".corrupt-")[0] for each in state.glob("*.corrupt-*")}
+    assert kept == {"journal.sqlite", "history.duckdb"}
+    works.stop()
+    assert "journal was damaged" in works.text()
+
+
+def test_a_device_that_dies_is_alarmed_comes_back_and_a_killed_kernel_loses_nothing(works) -> None:
+    works.started()
+    assert works.command("write", "tank/level_sp", "44").returncode == 0
+    os.kill(works.children()[0], signal.SIGKILL)
+    works.within(GONE_S, lambda: works.alarm("remote_io.offline"))
+    assert helps(works.alarm("remote_io.offline"))
+    works.within(30, works.level_is_good)
+    works.within(GONE_S, works.gone("remote_io.offline"))
+    samples = works.samples()
+    works.stop(signal.SIGKILL)
+    works.within(GONE_S, lambda: not works.processes())
+    works.started()
+    assert works.setpoint() == 44
+    assert works.alarm("remote_io.offline") is not None  # still waits for an acknowledgement
+    assert works.samples() >= samples
+    assert works.stop(signal.SIGINT) < 10
+    works.within(5, works.nothing_left)
+    works.text()
+
+
+def test_a_plant_that_runs_and_a_port_in_use_refuse_a_start(works) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        file = works.folder / "plant.yaml"
+        plain = file.read_text()
+        file.write_text(plain.replace("{port: 0}", f"{{port: {taken.getsockname()[1]}}}"))
+        assert works.start().wait(60) == 1
+        assert "plant.yaml:24:7: port" in works.text()
+        file.write_text(plain)
+    first = works.start()
+    works.within(60, lambda: works.component("api"))
+    assert works.start().wait(60) == 1
+    assert f"is already running (pid {first.pid})" in works.text()
+    works.process = first
+    works.stop()
+    works.within(5, works.nothing_left)
+
+
+def test_a_rack_whose_port_is_taken_says_so_in_the_plant(works) -> None:
+    def rack_says_so() -> bool:
+        rack = works.component("rack")
+        return rack is not None and rack.state == "degraded" and "use" in rack.text
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", works.modbus))
+        works.start()
+        works.within(60, rack_says_so)
+        works.within(GONE_S, works.active("remote_io.offline"))
+    works.within(60, works.level_is_good)
+    works.stop()
+    works.text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_instant_of_a_start_leaves_nothing(works, number: int) -> None:
+    for delay_s in (0.0, 0.4, 0.8, 1.2, 1.6):
+        works.start()
+        works.within(30, works.begun)
+        time.sleep(delay_s)
+        assert works.stop(number) < 15
+        works.within(10, works.nothing_left)
+    works.text()
+
+
+def test_the_end_of_the_parent_ends_the_plant(works) -> None:
+    process = works.start("--attached", stdin=subprocess.PIPE)
+    works.within(60, lambda: works.component("api"))
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(20) == 0
+    works.within(5, works.nothing_left)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 40 MiB, where this account may mount one."""
+    folder = Path(tempfile.mkdtemp(prefix="iw-disk-"))
+    command = ["mount", "-t", "tmpfs", "-o", "size=40m", "ironworks-test", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        folder.rmdir()
+        pytest.skip("this account may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+    folder.rmdir()
+
+
+def test_a_full_disk_is_alarmed_and_recovers(works, small_disk: Path) -> None:
+    file = works.folder / "plant.yaml"
+    file.write_text(f"{file.read_text()}\nstate: {small_disk}/state\n")
+    works.started()
+    assert works.command("write", "tank/level_sp", "44").returncode == 0
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as full:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while full.write(b"x" * size) == size:
+                    pass
+            except OSError:
+                continue
+    refused = works.within(
+        GONE_S, lambda: (done := works.command("write", "tank/level_sp", "45")).returncode and done
+    )
+    assert "journal cannot be written" in refused.stderr
+    works.within(GONE_S, works.active("journal.failing"))
+    works.within(GONE_S, works.active("history.failing"))
+    assert helps(works.alarm("journal.failing"))
+    assert helps(works.alarm("history.failing"))
+    assert works.level_is_good()  # the plant itself works on
+    filler.unlink()
+    works.within(30, works.gone("journal.failing"))
+    works.within(30, works.gone("history.failing"))
+    assert works.command("write", "tank/level_sp", "46").returncode == 0
+    works.stop()
+    works.started()
+    assert works.setpoint() == 46
+    works.stop()
+    works.text()
