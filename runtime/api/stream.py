@@ -78,6 +78,7 @@ class _Follower:
     def __init__(
         self, websocket: WebSocket, services: Services, views: TagViews, wanted: Subscription, actor: Actor
     ) -> None:
+        self._actor = actor
         self._readable = services.gate.scopes.readable(actor)
         self._websocket = websocket
         self._services = services
@@ -131,6 +132,8 @@ class _Follower:
                 await self._send(ComponentChange(component_view(component_of(event))))
 
     async def _send(self, message: Message) -> None:
+        if not self._services.identity.still(self._actor, self._services.clock.now_ns()):
+            raise _Closed(_POLICY, "the token or user is not in force any more")
         await self._websocket.send_text(msgspec.json.encode(message).decode())
 
 

@@ -114,11 +114,16 @@ class Identity:
         token = self._tokens.get(id_)
         right = hmac.compare_digest(hash_token(secret), token.hash if token else b"")
         user = self._users.get(token.user) if token else None
-        if not right or token is None or user is None or token.revoked_ns is not None:
-            return None
-        if token.expires_ns is not None and now_ns >= token.expires_ns:
+        if not right or token is None or user is None or not _in_force(token, now_ns):
             return None
         return TokenActor(user.name, user.role, "token", token.id, token.read, token.write)
+
+    def still(self, actor: Actor, now_ns: int) -> bool:
+        """Tell whether an actor that came over HTTP a while ago would still be let in."""
+        if isinstance(actor, TokenActor):
+            token = self._tokens.get(actor.token)
+            return token is not None and actor.name in self._users and _in_force(token, now_ns)
+        return actor.via != "http" or actor.name == "anonymous" or actor.name in self._users
 
     def locked_for_ns(self, name: str) -> int:
         """Return how long a name is still locked, 0 when it is not."""
@@ -170,6 +175,10 @@ class Identity:
                 found.until_ns = now_ns + for_ns
                 if name in self._users and len(self._locks) < _NAMES:
                     self._locks.append(Lock(name, via, found.count, for_ns))
+
+
+def _in_force(token: TokenRecord, now_ns: int) -> bool:
+    return token.revoked_ns is None and (token.expires_ns is None or now_ns < token.expires_ns)
 
 
 def hash_secret(secret: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from runtime.contract import Actor, Clock, Tag, Value
+from runtime.contract import Actor, Clock, Role, Tag, Value
 from runtime.errors import WriteRejectedError
 from runtime.gate.attempts import Attempts, ForbiddenError, lacking
 from runtime.journal.audit import AuditEntry
@@ -84,7 +84,8 @@ class Requests:
         request = self.get(id_)
         path = request.tag.path
         entry = self._attempts.entry("approve", path, actor, reason, None, request.value)
-        refusal: WriteRejectedError | None = lacking(actor, request.tag.role, f"approval of {path}")
+        need = max(request.tag.role, Role.OPERATOR)  # a second person is never nobody in particular
+        refusal: WriteRejectedError | None = lacking(actor, need, f"approval of {path}")
         if refusal is None and actor.name == request.actor.name:
             refusal = ForbiddenError(f"{path}: {actor.name} asked for it", "someone else must approve it")
         if refusal is not None:

@@ -193,6 +193,13 @@ def test_a_token_is_shown_once_serves_in_its_scope_and_ends(life, monkeypatch):
     listing = life.run("user", "tokens").stdout
     assert "read:tank/* write:tank/sp" in listing
     assert token not in listing
-    assert life.run("user", "revoke", token.split("_")[1]).exit_code == 0
+
+    async def revoked_while_it_follows(client):
+        async for _ in client.stream(["tank/sp"], interval_ms=50):
+            await asyncio.to_thread(life.run, "user", "revoke", token.split("_")[1])
+            await asyncio.to_thread(life.run, "write", "tank/sp", "63")
+
+    with pytest.raises(ConnectError, match="not in force any more"):
+        life.tcp(revoked_while_it_follows, token=token)
     with pytest.raises(PlantError, match="revoked"):
         life.tcp(lambda client: client.info(), token=token)
