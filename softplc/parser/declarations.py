@@ -356,13 +356,15 @@ class Declarations(Charts):
         blocks: list[VarBlock] = []
         methods: list[PouDecl] = []
         body: list[Statement] = []
-        while self.at_keyword(*VAR_KEYWORDS, "METHOD") and not (
-            start.key == "METHOD" and self.at_keyword("METHOD")
-        ):
-            if self.at_keyword("METHOD"):
-                methods.append(self._pou())
-            else:
+        while True:
+            if self.at_keyword(*VAR_KEYWORDS):
                 blocks.append(self._var_block())
+            elif self.at_keyword("METHOD") and start.key != "METHOD":
+                methods.append(self._pou())
+            elif self.token.kind == "id" and self.token.key == "PROPERTY" and self.peek().kind == "id":
+                self._property()
+            else:
+                break
         self._open = ()
         chart = self.chart() if self.at_chart() else None
         if start.key not in ("CLASS", "INTERFACE"):
@@ -441,6 +443,18 @@ class Declarations(Charts):
                 return
             self.advance()
         self.take_op(";")
+
+    def _property(self) -> None:
+        """Tell that properties are not supported, and skip one."""
+        start, token = self.position, self.token
+        self.note("ST1017", "PROPERTY is not supported", token.at, token.end, "write methods")
+        while (
+            self.token.kind != "end" and self.token.key != "END_PROPERTY" and not self.at_keyword(*POU_STARTS)
+        ):
+            self.advance()
+        self.skip_names(start)
+        if self.token.key == "END_PROPERTY":
+            self.advance()
 
     def _refused(self) -> None:
         """Tell that a section is not supported, and skip it."""

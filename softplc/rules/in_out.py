@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import OpenArray, String, same
+from softplc.iectypes import BlockType, OpenArray, String, same
 from softplc.rules.context import Context
 from softplc.syntax import Call
 
@@ -25,6 +25,8 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
         wanted, given = parameter.type, argument.type
         if parameter.section != "VAR_IN_OUT" or wanted is None or given is None or same(wanted, given):
             continue
+        if isinstance(wanted, BlockType) and isinstance(given, BlockType) and given.pou.offers(wanted.pou):
+            continue  # an instance of an heir
         if isinstance(wanted, OpenArray) and wanted.takes(given):
             continue
         if isinstance(wanted, String) and isinstance(given, String):

@@ -27,7 +27,10 @@ def check(project: Project, context: Context) -> Iterator[Diagnostic]:
             told.update(cycle)
             path = " -> ".join(each.name for each in (*cycle, pou))
             end = pou.at + len(pou.name)
-            yield Diagnostic("ST2005", f"recursion is not allowed: {path}", pou.at, end, "use a loop instead")
+            remedy = "use a loop instead"
+            if any(each.kind == "METHOD" for each in cycle):
+                remedy += "; a call through an interface counts as a call of every class that has it"
+            yield Diagnostic("ST2005", f"recursion is not allowed: {path}", pou.at, end, remedy)
 
 
 def _cycle(start: Pou) -> list[Pou]:
