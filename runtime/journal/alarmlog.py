@@ -133,7 +133,7 @@ def alarm_moves(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> l
         " WHERE at_ns >= ? AND at_ns < ? ORDER BY at_ns, seq",
         (start_ns, end_ns),
     )
-    return [AlarmMove(*row[:3], bool(row[3])) for row in rows]
+    return [AlarmMove(at_ns, alarm, trigger, bool(announced)) for at_ns, alarm, trigger, announced in rows]
 
 
 _LOG = "SELECT seq, at_ns, alarm, transition, state, actor, comment, value, announced FROM alarm_journal"
