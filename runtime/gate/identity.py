@@ -9,6 +9,8 @@ import pwd
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from secrets import token_hex
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -57,7 +59,6 @@ class Identity:
         self._users = dict(self._fixed)
         self._tokens: dict[str, TokenRecord] = {}
         self._hasher = PasswordHasher()
-        self._decoy = self._hasher.hash("nobody has this secret")
         self._now_ns = now_ns
         self._failures: dict[str, _Failures] = {}
         self._locks: list[Lock] = []
@@ -86,6 +87,11 @@ class Identity:
     def tokens(self) -> list[TokenRecord]:
         """Return all tokens, by time."""
         return sorted(self._tokens.values(), key=lambda token: token.created_ns)
+
+    @cached_property
+    def _decoy(self) -> str:
+        """A hash that no secret fits, so that an unknown name takes as long as a known one."""
+        return self._hasher.hash(token_hex())
 
     def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
         """Check a secret; takes as long for an unknown name. Slow on purpose: call it in a thread.
