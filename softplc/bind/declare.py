@@ -240,6 +240,9 @@ class Declarations:
         name = spec.name.upper()
         if name == "STRING":
             return self._string(spec, pou), None
+        if spec.length is not None:  # only strings have one
+            self.typer(pou).value(spec.length)
+            return None, None
         found: Type | Alias | None = ELEMENTARY.get(name) or self._named_type(spec.name)
         if spec.low is not None and spec.high is not None:
             typer = self.typer(pou)

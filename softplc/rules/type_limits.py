@@ -30,6 +30,9 @@ def check(spec: NamedSpec | StructSpec, context: Context) -> Iterator[Diagnostic
     if spec.length is not None and spec.length.value is not None and spec.name.upper() == "STRING":
         message = f"a STRING cannot have the length {spec.length.value}"
         yield context.error("ST2014", message, spec.length, f"choose 1 to {MAX_STRING_LENGTH}")
+    elif spec.length is not None and spec.name.upper() != "WSTRING":
+        message = f"{spec.name} has no length"
+        yield context.error("ST2014", message, spec, f"write ARRAY[1..n] OF {spec.name}")
     if spec.low is None or spec.high is None or spec.low.value is None or spec.high.value is None:
         return
     base = ELEMENTARY.get(spec.name.upper())

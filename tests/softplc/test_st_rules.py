@@ -118,6 +118,8 @@ def test_warnings_do_not_fail():
     ("text", "expected"),
     [
         ("CLASS A END_CLASS PROGRAM P VAR a : A; END_VAR a.n(); END_PROGRAM", ["ST2004"]),
+        ("PROGRAM P VAR w : WSTRING[5]; END_VAR END_PROGRAM", ["ST2001"]),
+        ("PROGRAM P VAR z : INT[5]; END_VAR END_PROGRAM", ["ST2014"]),
         ("CLASS A END_CLASS PROGRAM P VAR a : A; END_VAR a(); END_PROGRAM", ["ST4001"]),
         ("CLASS A EXTENDS B END_CLASS CLASS B EXTENDS A END_CLASS", ["ST2020"]),
         (
