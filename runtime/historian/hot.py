@@ -30,6 +30,7 @@ from runtime.historian.store import Store
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+OPEN_S = 10.0  # how long a question waits for the store to open
 FLUSH_ROWS = 100_000
 FIGURES_S = 1.0
 TIDY_S = 60.0
@@ -93,6 +94,7 @@ class Historian:
         self._evicting = False
         self._used_bytes = 0
         self._stats = Stats()
+        self._opened = asyncio.Event()
         self._seen_problems = 0
 
     @property
@@ -110,15 +112,33 @@ class Historian:
         with ThreadPoolExecutor(1, "historian") as thread, ThreadPoolExecutor(1, "compaction") as beside:
             self._thread, self._beside = thread, beside
             try:
-                await self._begin(port, await self._call(self._open))
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._flush_each_interval(port))
-                    group.create_task(self._tell_figures(port))
-                    group.create_task(self._keep_house(port))
-                    group.create_task(self._compact_when_full())
-                    await self._record(port, changes)
+                await self._start(port, changes)
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._flush_each_interval(port))
+                        group.create_task(self._tell_figures(port))
+                        group.create_task(self._keep_house(port))
+                        group.create_task(self._compact_when_full())
+                        await self._record(port, changes)
+                finally:
+                    self._drain(port, changes)
             finally:
+                self._opened.clear()
                 await self._end(port)
+
+    async def _start(self, port: Port, changes: Changes) -> None:
+        """Open the store and begin; a stop meanwhile waits, and keeps what the bus has handed out."""
+        opening = asyncio.create_task(self._call(self._open))
+        cancelled = await _settled(opening)
+        beginning = asyncio.create_task(self._begin(port, opening.result()))
+        cancelled |= await _settled(beginning)
+        beginning.result()
+        if (present := changes.take()) is not None:
+            self._add(port, self._deadband.keep(self._as_of_start(present)))
+        self._opened.set()
+        if cancelled:
+            self._drain(port, changes)
+            raise asyncio.CancelledError
 
     async def query(
         self, ids: NDArray[np.int32], start_ns: int, end_ns: int, limit: int | None = None
@@ -141,6 +161,7 @@ class Historian:
         Raises:
             StoreError: the store cannot be read.
         """
+        await self._until_open()
         stored, span = int(self._stored[tag_id]), (start_ns, end_ns)
         return await self._read(lambda view: read_trend(view, stored, span, buckets, self._clock.now_ns()))
 
@@ -152,6 +173,7 @@ class Historian:
         Raises:
             StoreError: the store cannot be read.
         """
+        await self._until_open()
         stored = {int(self._stored[id_]): int(id_) for id_ in ids if self._stored[id_] >= 0}
         span = (start_ns, end_ns)
         found = await self._read(
@@ -166,6 +188,7 @@ class Historian:
             SqlError: it is wrong, or takes too long or too much.
             StoreError: the store cannot be read.
         """
+        await self._until_open()
         await self.flush()
         return await asyncio.to_thread(self._answer, query, limit, seconds)
 
@@ -175,6 +198,7 @@ class Historian:
         Raises:
             StoreError: a tag keeps no history, or they could not be written, and none was.
         """
+        await self._until_open()
         strangers = np.unique(batch.ids[self._stored[batch.ids] < 0])
         if len(strangers):
             raise StoreError(
@@ -217,15 +241,15 @@ class Historian:
                 raise asyncio.CancelledError
 
     async def _record(self, port: Port, changes: Changes) -> None:
-        self._add(port, self._deadband.keep(self._as_of_start(await anext(changes))))
-        try:
-            async for batch in changes:
-                self._add(port, self._deadband.keep(batch))
-                if self._rows >= FLUSH_ROWS and not self._failing:
-                    await self.flush()
-        finally:  # what the bus has handed out by now is kept too
-            while (rest := changes.take()) is not None:
-                self._add(port, self._deadband.keep(rest))
+        async for batch in changes:
+            self._add(port, self._deadband.keep(batch))
+            if self._rows >= FLUSH_ROWS and not self._failing:
+                await self.flush()
+
+    def _drain(self, port: Port, changes: Changes) -> None:
+        """Keep what the bus has handed out by now."""
+        while (rest := changes.take()) is not None:
+            self._add(port, self._deadband.keep(rest))
 
     def _add(self, port: Port, batch: Batch) -> None:
         rows = len(batch)
@@ -414,6 +438,7 @@ class Historian:
 
     async def _read(self, work: Callable[[Snapshot], T]) -> T:
         """Commit what waits, then read in a thread; damaged files are set aside and the rest is read."""
+        await self._until_open()
         await self.flush()
         while True:
             try:
@@ -423,6 +448,19 @@ class Historian:
                 lost = [there[number] for number in exc.numbers if number in there]
                 if lost:  # else they were replaced by others while they were read
                     await self._call(self._store.lose_parts, lost)
+
+    async def _until_open(self) -> None:
+        """Wait for the store: an answer before it is open would say that there is nothing.
+
+        Raises:
+            StoreError: it does not open.
+        """
+        try:
+            async with asyncio.timeout(OPEN_S):
+                await self._opened.wait()
+        except TimeoutError as exc:
+            remedy = "see why: ironworks components list"
+            raise StoreError("the history is not open", remedy) from exc
 
     async def _end(self, port: Port) -> None:
         await self.flush()

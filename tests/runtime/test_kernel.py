@@ -63,6 +63,18 @@ def test_a_stop_right_after_a_burst_loses_no_sample(folder):
     assert stored.quality[-1] == Quality.BAD_NOT_CONNECTED
 
 
+def test_a_question_before_the_history_is_open_waits_for_it(folder):
+    async def then(kernel):
+        tag = kernel.plant.tags["a/x"]
+        found.append(await kernel.historian.query(np.array([tag.id], np.int32), 0, 2**62))
+
+    found = []
+    run(folder, Source(100))
+    run(folder, Source(0), then)
+    good = found[0].raw[found[0].quality == Quality.GOOD]
+    assert good.tolist() == list(range(100))
+
+
 def test_a_source_that_ends_leaves_no_good_value_behind(folder):
     class Short(Source):
         async def run(self, port):
