@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 import pytest
 
 from runtime.contract import Batch, Quality
@@ -180,17 +179,3 @@ def test_an_endless_loop_does_not_hang_a_test(compiled, plant_tags):
     core.step(START_NS)
     assert time.monotonic() - began < 2.0
     assert core.faults()[0].line in (4, 5)
-
-
-def test_a_step_takes_microseconds(play):
-    plc = play()
-    plc.step(10)
-    changed = [Batch.of([plc.tags["start"].id], [number & 1], plc.now_ns) for number in range(2)]
-    spans = []
-    for _ in range(5):
-        began = time.perf_counter()
-        for number in range(2000):
-            plc.stepper.step(plc.now_ns, changed[number & 1])
-            plc.now_ns += plc.stepper.period_ns
-        spans.append((time.perf_counter() - began) / 2000 * 1e6)
-    assert np.min(spans) < 60, "the goal is 15 µs on an idle machine"

@@ -589,7 +589,7 @@ def test_q_in_a_text_field_is_a_letter(plant):
 # size and cost
 
 
-def test_ten_thousand_tags_scroll_without_redrawing_the_list(plant, make_tag, record_property):
+def test_ten_thousand_tags_scroll_without_redrawing_the_list(plant, make_tag):
     row = ("x", "REAL", "%", 0, 100, "Value", "数值", "r", 1.0)
     plant.tag_list = [
         make_tag(i, (f"cell{i // 100}/m{i % 100:02}/value", *row[1:]), 0) for i in range(10_000)
@@ -599,18 +599,16 @@ def test_ten_thousand_tags_scroll_without_redrawing_the_list(plant, make_tag, re
         await pilot.press("f4")
         await appears(pilot, "10000 of 10000 tags")
         tags = app.screen.query_one(TagList)
-        presses = 60
-        started_ns = monotonic_ns()
-        for _ in range(presses):
+        pages, drawn = 60, []
+        original = tags.render_line
+        tags.render_line = lambda y: drawn.append(y) or original(y)
+        for _ in range(pages):
             tags.action_page(1)
             app.screen._compositor.render_strips(app.size)
-        page_ms = (monotonic_ns() - started_ns) / presses / 1e6
-        record_property("page_ms", round(page_ms, 2))
-        print(f"\n10,000 tags: {page_ms:.2f} ms a page")
+        assert 0 < len(drawn) <= 2 * pages * tags.size.height, "a page draws what is in sight, no more"
         await pilot.press("end")
         await appears(pilot, "cell99/m99/value")
         await pilot.pause(0.5)
-        assert page_ms < 50
         assert isinstance(app.screen, TagsScreen)
         assert max(count for name, count, *_ in plant.calls if name == "stream") < 300
 
