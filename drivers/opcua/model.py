@@ -25,11 +25,6 @@ def tag_node(tag: Tag) -> ua.NodeId:
     return ua.NodeId(tag.path, TAGS)
 
 
-def folder_node(prefix: str) -> ua.NodeId:
-    """Return a folder's id: its path ends in a slash, so that it never meets a tag's."""
-    return ua.NodeId(f"{prefix}/", TAGS)
-
-
 def held(value: Any, kind: Any) -> Any:
     """Hold an attribute that does not change."""
     return AttributeValue(ua.DataValue(ua.Variant(value, kind)))

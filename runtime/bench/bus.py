@@ -56,7 +56,7 @@ class Source:
         ids = np.array([tag.id for tag in port.tags if tag.source == self.name], np.int32)
         noise = np.random.default_rng(1)
         waves = [noise.normal(50, 5, len(ids)).view(np.uint64) for _ in range(16)]
-        await port.clock.sleep(0.5)  # the stores open meanwhile
+        await port.history(ids[:1], 0, 1)  # answers once the store is open
         start_ns, before = port.clock.now_ns(), self._on_disk()
         began_ns = monotonic_ns()
         for number in range(self.rounds):

@@ -39,7 +39,7 @@ class Figure:
 def machine() -> dict[str, Any]:
     """Describe the machine, as far as figures depend on it."""
     return {
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": os.cpu_count(),
         "architecture": platform.machine(),
         "system": platform.system(),
         "python": platform.python_version(),

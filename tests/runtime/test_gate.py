@@ -134,6 +134,20 @@ def test_what_cannot_be_audited_is_not_done(bench):
     assert bench.table.value(bench.table["tank/sp"]) == 50.0
 
 
+@pytest.mark.xfail(strict=True, reason="a command to an owner is audited after the owner took it")
+def test_what_cannot_be_audited_does_not_reach_the_owner(bench):
+    class Full:
+        async def append_audit(self, entry):
+            raise StoreError("the disk is full", "free space")
+
+    sent = []
+    owner = lambda command: sent.append(command) or command.done() or True  # noqa: E731
+    gate = Gate(bench.table, bench.clock, Full(), bench.bus.publish, owner)
+    with pytest.raises(WriteRejectedError, match="cannot be audited: the disk is full"):
+        asyncio.run(gate.write(bench.table["plc/mode"], 1, Actor("wu", Role.ENGINEER, "console")))
+    assert sent == []
+
+
 @pytest.mark.parametrize("text", ["", "a >", "AND a", "(a > 1", "a > 1 b", "a ? 1", "NOT", "a > > 1"])
 def test_a_wrong_interlock_is_refused_with_its_column(text):
     with pytest.raises(ValueError, match="column"):
