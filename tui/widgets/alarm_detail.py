@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from runtime.client import AlarmView
 from tui.model import View
@@ -51,7 +51,10 @@ def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Break text into lines of at most `width` cells: at spaces, and between double-width characters."""
+    """Break text into lines of at most `width` cells: at spaces, and between double-width characters.
+
+    A word wider than a line is cut.
+    """
     lines: list[str] = []
     line = ""
     for word in _words(text):
@@ -59,7 +62,10 @@ def wrap(text: str, width: int) -> list[str]:
             lines.append(line.rstrip())
             line = ""
         line += word
-    return [*lines, line.rstrip()] if line.strip() else lines
+        if cell_len(line.rstrip()) > width:
+            *full, line = chop_cells(line, width)
+            lines += full
+    return [each.rstrip() for each in (*lines, line) if each.strip()]
 
 
 def _words(text: str) -> list[str]:
