@@ -135,7 +135,7 @@ class _Live:
             self._port.submit(changed)
         while self._pending and self._pending[0][0] <= self._core.writes_taken:
             self._pending.popleft()[1].done()
-        if self._core.control.fault_mask != self._fault_mask:
+        if self._core.control.collected_faults != self._fault_mask:
             self._tell_faults(now_ns)
         if now_ns >= self._facts_due_ns:
             self._facts_due_ns = now_ns + _FACTS_NS
@@ -150,7 +150,7 @@ class _Live:
             self._core.control.source_offset_ns = offset_ns
 
     def _tell_faults(self, now_ns: int) -> None:
-        masks = self._core.control.fault_mask
+        masks = self._core.control.collected_faults  # what was told before is of that snapshot
         faults = self._core.faults()
         fresh = {self._core.tasks[bit].name for bit in range(64) if (masks & ~self._fault_mask) >> bit & 1}
         self._fault_mask = masks

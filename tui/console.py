@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -39,6 +41,7 @@ from tui.widgets.keybar import SCREENS
 TICK_S = 0.2
 JOURNAL_LIMIT = 500
 _SECOND_NS = 1_000_000_000
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class ConsoleApp(App[None]):
@@ -266,8 +269,20 @@ def make(
 def run(
     endpoint: Endpoint, lang: str | None = None, user: str | None = None, secret: str | None = None
 ) -> None:
-    """Show the console until the operator quits."""
-    make(endpoint, lang, user, secret).run()
+    """Show the console until the operator quits, or the terminal or the system ends it."""
+    before = {number: signal.getsignal(number) for number in _ENDINGS}
+    try:
+        asyncio.run(_until_quit(make(endpoint, lang, user, secret)))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def _until_quit(app: ConsoleApp) -> None:
+    loop = asyncio.get_running_loop()
+    for number in _ENDINGS:  # an exception out of a signal handler can be swallowed wherever it comes up
+        loop.add_signal_handler(number, app.exit)
+    await app.run_async()
 
 
 async def take_screenshots(

@@ -260,6 +260,7 @@ class Exchange:
         snapshot = fn.record(scratch, Snapshot)
         values = fn.at(scratch, ctypes.sizeof(Snapshot))
         faults = snapshot["fault_mask"]
+        control["collected_faults"] = faults
         at_ns = b.add(snapshot["at_ns"], control["source_offset_ns"])
         slots = control.pointer("outputs")
         shown_raw, shown_quality = control.pointer("shown_raw"), control.pointer("shown_quality")

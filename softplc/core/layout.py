@@ -22,6 +22,7 @@ class Control(ctypes.Structure):
         ready, filling, latched: the three input buffers: handed over (bit 2 set while fresh), the
             writer's, the scan's. An exchange of `ready` passes a whole buffer on; nobody waits.
         latest: snapshots published so far; snapshot n lies in slot n % RING.
+        collected, collected_faults: the snapshot last collected, and its fault_mask: what consumers know.
         active: token of the running scan, 0 between scans; bit 0 set by the monitor that aborts it.
         source_offset_ns: added to a snapshot's monotonic time to get its source time.
     """
@@ -32,7 +33,7 @@ class Control(ctypes.Structure):
         "shown_raw", "shown_quality", "scratch",
         "image_size", "task_count", "input_count", "output_count", "key_count", "ring_stride",
         "hold_on_fault", "wall_offset_ns", "source_offset_ns", "monitor_ns",
-        "scans", "fault_mask", "held", "retries", "collected", "aborts",
+        "scans", "fault_mask", "held", "retries", "collected", "collected_faults", "aborts",
         "stop", "ended",
         "ready", "filling", "latched",
         "write_head", "write_tail", "latest",

@@ -64,7 +64,7 @@ def test_the_headless_demo_produces_and_says_so(demo):
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout.strip().splitlines()[-1])
     assert figures["produced"] is True
-    assert figures["bottles"] >= 3
+    assert figures["bottles"] >= 1
     assert figures["scans"] > 1000
     assert figures["scan_p50_us"] <= figures["scan_p99_us"]
     assert figures["samples_stored"] > 100
@@ -74,7 +74,10 @@ def test_the_headless_demo_produces_and_says_so(demo):
     assert gone(demo)
 
 
-@pytest.mark.parametrize("how", ["q", "interrupt", "terminate", "kill"])
+ENDINGS = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM, "hangup": signal.SIGHUP}
+
+
+@pytest.mark.parametrize("how", ["q", "interrupt", "terminate", "hangup", "kill"])
 def test_whatever_ends_the_console_leaves_no_process_behind(demo, how):
     main, child = pty.openpty()
     process = subprocess.Popen(
@@ -94,11 +97,10 @@ def test_whatever_ends_the_console_leaves_no_process_behind(demo, how):
         elif how == "kill":
             process.kill()
         else:
-            process.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGTERM)
+            process.send_signal(ENDINGS[how])
         read_until(main, None, 0.5)
         process.wait(30)
-        if how == "q":
-            assert process.returncode == 0
+        assert process.returncode == (-signal.SIGKILL if how == "kill" else 0)
         assert gone(demo)
     finally:
         if process.poll() is None:

@@ -48,7 +48,7 @@ async def running(path, tags=ALL, start_ns=T0, config=None, **more):
 
 
 async def until(condition):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a thread and a disk are waited for
             await asyncio.sleep(0.001)
 
@@ -230,7 +230,7 @@ def test_old_samples_go_by_class_and_the_last_value_stays(tmp_path):
                 port.set("a/long", float(minute))
                 await port.clock.settle()
             short = list(range(180))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(short) > 62:  # an hour, and the one that held when it began
                     await port.clock.advance(60)
                     short = [value for _, value in await samples(historian, port, "a/short")]
