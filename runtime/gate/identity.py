@@ -80,6 +80,13 @@ class Identity:
         """Return all users, by name."""
         return sorted(self._users.values(), key=lambda user: user.name)
 
+    def admin_exists(self) -> bool:
+        """Tell whether a user of role admin with a secret exists: nothing listens beyond loopback before.
+
+        An account of this machine does not count: it is admin on the unix socket only.
+        """
+        return any(user.role is Role.ADMIN and user.secret for user in self._users.values())
+
     def token(self, id_: str) -> TokenRecord | None:
         """Return a token, in force or not."""
         return self._tokens.get(id_)

@@ -1,0 +1,112 @@
+"""The first admin is made on the gateway, by the account that runs the plant, and in no other way."""
+
+import asyncio
+import os
+
+import httpx
+import pytest
+
+from runtime.api.app import create_app
+from runtime.api.guard import PEER
+from runtime.api.rules import RULES
+from runtime.assembly import assemble
+from runtime.client import PREFIX
+from runtime.clock import WallClock
+from runtime.config import UserConfig
+from runtime.contract import Role
+from runtime.gate.identity import Identity, hash_secret
+from runtime.kernel import Kernel
+
+SECRET = "correct horse battery"
+FOREIGN_UID = 4_000_000
+GUESSES = ["", "admin", "password", "ironworks", "changeme"]
+
+
+@pytest.fixture
+def kernel(tmp_path):
+    (tmp_path / "plant.yaml").write_text("plant: m\nroot: s/l\nhistory: null\n")
+    (tmp_path / "tags.csv").write_text("path,type,access,initial\ntank/sp,REAL,rw,5\n")
+    return Kernel(assemble(tmp_path), WallClock())
+
+
+class AsPeer:
+    """The application as a process of an account sees it on the unix socket; on TCP for None."""
+
+    def __init__(self, app, uid):
+        self.app, self.uid = app, uid
+
+    async def __call__(self, scope, receive, send):
+        state = {} if self.uid is None else {PEER: self.uid}
+        await self.app({**scope, "state": state}, receive, send)
+
+
+def using(kernel, work):
+    """Run `work(http)`; `http(uid)` is a client from that account, or from TCP."""
+
+    async def main():
+        await kernel.journal.open()
+        app = create_app(kernel)
+
+        def http(uid=None):
+            transport = httpx.ASGITransport(AsPeer(app, uid))
+            return httpx.AsyncClient(transport=transport, base_url=f"http://localhost{PREFIX}")
+
+        try:
+            return await work(http)
+        finally:
+            await kernel.journal.close()
+
+    return asyncio.run(main())
+
+
+def user(name="boss", role="admin"):
+    return {"name": name, "role": role, "secret": hash_secret(SECRET)}
+
+
+def test_a_fresh_plant_has_no_admin_and_no_password(kernel):
+    assert kernel.identity.users() == []
+    assert not kernel.identity.admin_exists()
+    for name in ("admin", "root", "anonymous", "gate", "ironworks"):
+        for guess in GUESSES[:2]:
+            assert kernel.identity.authenticate(name, guess, "http") is None
+
+
+@pytest.mark.parametrize("uid", [None, FOREIGN_UID])
+def test_neither_tcp_nor_another_account_makes_an_admin(kernel, uid):
+    async def work(http):
+        async with http(uid) as client:
+            for (method, path), rule in RULES.items():
+                if method == "WS" or rule.role < Role.ADMIN:
+                    continue
+                url = path.replace("{name}", "boss").replace("{id}", "x")
+                body = user() if path == "/users" else {"user": "boss", "read": ["**"]}
+                answer = await client.request(method, url, json=body if method == "POST" else None)
+                assert answer.status_code in (401, 403), (method, path, answer.text)
+            for guess in GUESSES:
+                answer = await client.post("/users", json=user(), auth=("admin", guess))
+                assert answer.status_code in (401, 429)
+            assert (await client.get("/info")).json()["user"]["role"] == "viewer"
+        assert not kernel.identity.admin_exists()
+        assert kernel.identity.users() == []
+
+    using(kernel, work)
+
+
+def test_the_account_that_runs_the_plant_makes_the_first_admin(kernel):
+    async def work(http):
+        async with http(os.getuid()) as client:
+            assert (await client.post("/users", json=user("op", "operator"))).status_code == 200
+            assert not kernel.identity.admin_exists()
+            assert (await client.post("/users", json=user())).status_code == 200
+            assert kernel.identity.admin_exists()
+            assert (await client.delete("/users/boss")).status_code == 200
+            assert not kernel.identity.admin_exists()
+
+    using(kernel, work)
+
+
+def test_an_admin_of_the_plant_file_counts_only_with_a_secret():
+    line = hash_secret(SECRET)
+    assert Identity([UserConfig(name="boss", role="admin", secret=line)]).admin_exists()
+    assert not Identity([UserConfig(name="boss", role="admin", os_user="root")]).admin_exists()
+    assert not Identity([UserConfig(name="boss", role="engineer", secret=line)]).admin_exists()
