@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from runtime import figures, registry
+from runtime import contract, figures, registry
 from runtime.alarms.configuration import check_alarms, load_alarms
 from runtime.alarms.tags import TAGS as ALARM_TAGS
 from runtime.config.models import AlarmConfig, PlantFile, validate
@@ -45,6 +45,7 @@ class Assembly:
         """Return everything that is wrong, in the order of the files; `whole`: with plants that it runs."""
         findings = [
             *_check_users(self.plant),
+            *_check_areas(self.plant),
             *_check_gate(self.plant),
             *_check_tags(self.plant, {each.name for each in self.sections}),
         ]
@@ -195,6 +196,16 @@ def _check_users(plant: Plant) -> Iterator[Finding]:
                 place = plant.place("users", index, what)
                 yield Finding(f"two users have the {what} {value!r}", place, "keep one of the two")
             seen |= {value} - {None}
+
+
+def _check_areas(plant: Plant) -> Iterator[Finding]:
+    """Yield globs of users that match nothing: a role that is mistyped is none."""
+    areas = {alarm.area for alarm in plant.alarms}
+    for index, user in enumerate(plant.head.users):
+        for pattern in user.areas:
+            if not len(plant.tags.select(pattern)) and not any(map(contract.glob(pattern).fullmatch, areas)):
+                text = f"user {user.name!r}: {pattern!r} matches no tag and no alarm's area"
+                yield Finding(text, plant.place("users", index, "areas", pattern), "correct it")
 
 
 def _check_gate(plant: Plant) -> Iterator[Finding]:

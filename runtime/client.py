@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from runtime.contract import Value
+from runtime.contract import Value, glob
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
@@ -40,11 +40,18 @@ class Text(Struct, frozen=True):
 
 
 class User(Struct, frozen=True):
-    """Who the kernel takes the client for, and the way it came."""
+    """Who the kernel takes the client for, and the way it came; `areas` are globs with the role there."""
 
     name: str
     role: str
     via: str
+    areas: tuple[tuple[str, str], ...] = ()
+
+    def role_at(self, path: str) -> str:
+        """Return the role for a tag, by its whole path."""
+        return next(
+            (role for pattern, role in reversed(self.areas) if glob(pattern).fullmatch(path)), self.role
+        )
 
 
 class Info(Struct, frozen=True):
@@ -356,12 +363,17 @@ class AuditCheck(Struct, frozen=True):
 
 
 class UserView(Struct, frozen=True):
-    """A user; `kept` in `plant.yaml` or the `journal`; `locked_ns` is how long it is locked yet."""
+    """A user; `kept` in `plant.yaml` or the `journal`; `locked_ns` is how long it is locked yet.
+
+    Attributes:
+        areas: globs of tags or alarm areas with the role there; the last that matches holds.
+    """
 
     name: str
     role: str
     kept: str
     locked_ns: int
+    areas: tuple[tuple[str, str], ...] = ()
 
 
 class UserList(Struct, frozen=True):
@@ -775,10 +787,19 @@ class PlantClient:
         """Return the users (admin)."""
         return (await self._get("/users", UserList)).users
 
-    async def add_user(self, name: str, role: str, secret_hash: str) -> tuple[UserView, ...]:
+    async def add_user(
+        self, name: str, role: str, secret_hash: str, areas: Sequence[tuple[str, str]] = ()
+    ) -> tuple[UserView, ...]:
         """Add a user by the argon2 hash of a secret (admin); returns all."""
-        body = {"name": name, "role": role, "secret": secret_hash}
+        body = {"name": name, "role": role, "secret": secret_hash, "areas": list(areas)}
         return (await self._send("POST", "/users", UserList, body)).users
+
+    async def set_role(
+        self, name: str, role: str, areas: Sequence[tuple[str, str]] = ()
+    ) -> tuple[UserView, ...]:
+        """Give a user another role, and roles in areas instead of those before (admin); returns all."""
+        body = {"role": role, "areas": list(areas)}
+        return (await self._send("PUT", f"/users/{quote(name, safe='')}/role", UserList, body)).users
 
     async def remove_user(self, name: str) -> tuple[UserView, ...]:
         """Remove a user and the tokens of that name (admin); returns the others."""

@@ -6,11 +6,13 @@ port stands in `runtime.testing`.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
-from typing import Any, NamedTuple, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -296,13 +298,32 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
+@lru_cache(maxsize=1024)
+def glob(pattern: str) -> re.Pattern[str]:
+    """Return what matches whole paths: `*` and `?` within a level, `**` across levels."""
+    out = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*")
+    return re.compile(out.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"))
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: a person, a client or an app, with a role and the way it came (`console`, `opcua`, `app`)."""
+    """Who asks: a person, a client or an app, with a role and the way it came (`console`, `opcua`, `app`).
+
+    Attributes:
+        areas: globs of whole paths and of alarm areas with the role there; the last that matches holds.
+    """
 
     name: str
     role: Role
     via: str
+    areas: tuple[tuple[str, Role], ...] = field(default=(), kw_only=True)
+
+    def at(self, *places: str) -> Self:
+        """Return the actor with the role that it has in a place: a tag's whole path, an alarm's area."""
+        for pattern, role in reversed(self.areas):
+            if any(glob(pattern).fullmatch(place) for place in places):
+                return replace(self, role=role)
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,5 +65,9 @@ class WriteRejectedError(PlantError):
     """A write or command was refused; the text says why."""
 
 
+class ForbiddenError(WriteRejectedError):
+    """Refused for who asks."""
+
+
 class StoreError(PlantError):
     """A store on disk cannot be read or written."""

@@ -19,7 +19,7 @@ from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import WallClock
 from runtime.config import format_duration
 from runtime.contract import Actor, Batch, Clock, Command, Component, Event, Quality, Role, Tag, Value
-from runtime.errors import ConfigError, PlantError, WriteRejectedError
+from runtime.errors import ConfigError, ForbiddenError, PlantError
 from runtime.figures import Figures
 from runtime.gate.identity import Identity
 from runtime.gate.keeper import Keeper
@@ -130,7 +130,7 @@ class Kernel:
         self.started_ns = self.clock.now_ns()
         self.table = TagTable(self.plant.tags)
         self.bus = Bus(self.table)
-        self.identity = Identity(self.plant.head.users)
+        self.identity = Identity(self.plant.head.users, root=self.plant.root)
         self.supervisor = Supervisor(self.clock, self.emit)
         self.ready = asyncio.Event()
         state = self.plant.state
@@ -233,6 +233,7 @@ class Kernel:
             WriteRejectedError: says why not.
         """
         told = f"for {format_duration(for_ns)}: {reason}" if for_ns else reason
+        actor = self.alarms.engine.at(actor, alarm)
         return await self.gate.audited(
             verb, alarm, actor, told, lambda: self.alarms.command(verb, alarm, actor, reason, for_ns)
         )
@@ -247,9 +248,7 @@ class Kernel:
         async def work() -> None:
             if actor.role < Role.ENGINEER:
                 have = actor.role.name.lower()
-                raise WriteRejectedError(
-                    f"{actor.name} is {have}; a restart needs engineer", "ask an engineer"
-                )
+                raise ForbiddenError(f"{actor.name} is {have}; a restart needs engineer", "ask an engineer")
             self.supervisor.restart(name)
 
         await self.gate.audited("restart", name, actor, reason, work)

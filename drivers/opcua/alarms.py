@@ -9,8 +9,8 @@ from asyncua.server.address_space import AddressSpace, AttributeValue, NodeData
 
 from drivers.opcua.model import EXTRAS, held, link, make_node, make_variable
 from drivers.opcua.values import moment
-from runtime.contract import Actor, Event, Port, Role
-from runtime.errors import PlantError
+from runtime.contract import Actor, Event, Port
+from runtime.errors import ForbiddenError, PlantError
 
 _IDS = ua.ObjectIds
 _T = ua.VariantType
@@ -111,9 +111,9 @@ class Alarms:
     async def _acknowledge(self, name: str, comment: str, actor: Actor, port: Port) -> int:
         try:
             await port.acknowledge(name, actor, comment)
+        except ForbiddenError:
+            return int(_CODES.BadUserAccessDenied)
         except PlantError:
-            if actor.role < Role.OPERATOR:
-                return int(_CODES.BadUserAccessDenied)
             return int(_CODES.BadInvalidState if name in self._known else _CODES.BadNotFound)
         return int(_CODES.Good)
 

@@ -16,7 +16,7 @@ from drivers.opcua.model import PlantNodes
 from drivers.opcua.values import TagValues, from_variant
 from drivers.opcua.watch import Subscriptions, Watch
 from runtime.contract import Access, Actor, Port, Tag, Value
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
 
 MAX_READ = 10_000
 MAX_WRITE = 1_000
@@ -82,7 +82,11 @@ class TagSession(HardenedSession):
         return self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId)
 
     def _may_write(self, tag: Tag) -> bool:
-        return tag.access is Access.READ_WRITE and self.actor is not None and self.actor.role >= tag.role
+        return (
+            tag.access is Access.READ_WRITE
+            and self.actor is not None
+            and self.actor.at(tag.path).role >= tag.role
+        )
 
     async def write(self, params: Any) -> list[Any]:
         wanted = params.NodesToWrite or []
@@ -120,8 +124,8 @@ class TagSession(HardenedSession):
             return int(_CODES.BadTypeMismatch)
         try:
             await context.port.write(tag, value, actor, "OPC UA write")
-        except WriteRejectedError:
-            return refusal(tag, value, actor)
+        except WriteRejectedError as exc:
+            return refusal(tag, value, exc)
         return int(_CODES.Good)
 
     async def call(self, params: Any) -> list[Any]:
@@ -138,11 +142,11 @@ class TagSession(HardenedSession):
         return results
 
 
-def refusal(tag: Tag, value: Value, actor: Actor) -> int:
+def refusal(tag: Tag, value: Value, error: WriteRejectedError) -> int:
     """Return the status code that says why the gate refused; its words are in the audit trail."""
     if tag.access is not Access.READ_WRITE:
         return int(_CODES.BadNotWritable)
-    if actor.role < tag.role:
+    if isinstance(error, ForbiddenError):
         return int(_CODES.BadUserAccessDenied)
     if isinstance(value, int | float):
         low = float("-inf") if tag.low is None else tag.low

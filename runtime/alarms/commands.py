@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runtime.alarms.states import Trigger
 from runtime.config import format_duration
 from runtime.contract import Actor, Role
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
 
 LONGEST_SHELF_NS = 24 * 3_600_000_000_000
 
@@ -72,18 +72,26 @@ COMMANDS = {
 }
 
 
-def check(command: Command, name: str, actor: Actor, reason: str, for_ns: int) -> None:
-    """Refuse a command that the role, a missing reason or a wrong duration forbids.
+def allow(command: Command, actor: Actor) -> None:
+    """Refuse a command that the role forbids.
+
+    Raises:
+        ForbiddenError: says why.
+    """
+    if actor.role < command.role:
+        have, need = actor.role.name.lower(), command.role.name.lower()
+        raise ForbiddenError(
+            f"{actor.name} is {have} and may not {command.verb} alarms: that needs {need}",
+            f"ask an {need}, or log in as one",
+        )
+
+
+def check(command: Command, name: str, reason: str, for_ns: int) -> None:
+    """Refuse a command without the reason that it needs, or with a wrong duration.
 
     Raises:
         WriteRejectedError: says why.
     """
-    if actor.role < command.role:
-        have, need = actor.role.name.lower(), command.role.name.lower()
-        raise WriteRejectedError(
-            f"{actor.name} is {have} and may not {command.verb} alarms: that needs {need}",
-            f"ask an {need}, or log in as one",
-        )
     if command.needs_reason and not reason.strip():
         raise WriteRejectedError(
             f"alarm {name!r}: {command.verb} needs a reason", "say why; it is kept in the journal"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.alarms.commands import COMMANDS, check
+from runtime.alarms.commands import COMMANDS, allow, check
 from runtime.alarms.model import Alarm, Note, Transition, notes_of, standing_of
 from runtime.alarms.rates import NEVER
 from runtime.alarms.rules import Rules, in_rounds
@@ -128,6 +128,11 @@ class AlarmEngine:
         """
         return self.command("acknowledge", name, actor, comment, now_ns)
 
+    def at(self, actor: Actor, name: str) -> Actor:
+        """Return the actor with the role that it has for an alarm: by its tag, or by its area."""
+        row = self._rows.get(name)
+        return actor if row is None else actor.at(self._alarms[row].tag, self._alarms[row].config.area)
+
     def command(
         self, verb: str, name: str, actor: Actor, reason: str, now_ns: int, for_ns: int = 0
     ) -> Transition:
@@ -138,7 +143,8 @@ class AlarmEngine:
         """
         alarm = self.alarm(name)
         command = COMMANDS[verb]
-        check(command, name, actor, reason, for_ns)
+        allow(command, self.at(actor, name))
+        check(command, name, reason, for_ns)
         trigger = command.trigger
         changes: dict[str, Any] = {}
         if trigger is Trigger.ACKNOWLEDGE:

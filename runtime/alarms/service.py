@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from runtime.alarms.commands import COMMANDS, allow
 from runtime.alarms.engine import AlarmEngine
 from runtime.alarms.load import Load
 from runtime.alarms.model import Alarm, Transition
@@ -100,6 +101,7 @@ class AlarmService:
             WriteRejectedError: no such alarm, nothing to do, the role does not allow it, or the journal
                 cannot be written.
         """
+        allow(COMMANDS[verb], self.engine.at(actor, name))
         port = self._port
         if port is None:
             raise WriteRejectedError("the alarms are not running yet", "try again in a moment")

@@ -9,7 +9,6 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, StrictInt
 
-from runtime.alarms import COMMANDS
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
@@ -17,7 +16,7 @@ from runtime.api.texts import Comment
 from runtime.client import AlarmFigures, AlarmList, AlarmView, JournalEntry, JournalPage
 from runtime.clock import SECOND_NS
 from runtime.contract import Actor
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Hours = Annotated[float, Query(gt=0, le=31 * 24, description="how far back")]
@@ -62,7 +61,7 @@ def router(services: Services) -> APIRouter:
         try:
             return Json(alarm_view(await services.command_alarm(verb, name, actor, reason, for_ns)))
         except WriteRejectedError as exc:
-            status = 403 if actor.role < COMMANDS[verb].role else 409
+            status = 403 if isinstance(exc, ForbiddenError) else 409
             raise Refused(status, exc.text, exc.remedy) from exc
 
     @routes.get("/alarms", **answers(AlarmList, "Alarms."))

@@ -12,8 +12,7 @@ from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.client import ComponentList, ComponentView
-from runtime.contract import Role
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
 
 
 def component_view(fields: Mapping[str, Any]) -> ComponentView:
@@ -41,7 +40,7 @@ def router(services: Services) -> APIRouter:
         try:
             await services.restart(name, actor)
         except WriteRejectedError as exc:
-            raise Refused(403 if actor.role < Role.ENGINEER else 409, exc.text, exc.remedy) from exc
+            raise Refused(403 if isinstance(exc, ForbiddenError) else 409, exc.text, exc.remedy) from exc
         return Json(views()[name])
 
     return routes

@@ -15,8 +15,7 @@ from runtime.api.tags import WriteFields, refused_write
 from runtime.api.texts import Comment, UnicodeText
 from runtime.api.views import one
 from runtime.client import GateView, HoldView, RequestView, Written
-from runtime.errors import WriteRejectedError
-from runtime.gate.attempts import ForbiddenError
+from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.policy import Gate
 from runtime.gate.requests import Request
 

@@ -28,7 +28,8 @@ def router(services: Services) -> APIRouter:
     @routes.get("/info", **answers(Info, "The plant, and who the caller is to it."))
     async def info(actor: Caller) -> Json:
         """Tell which plant answers, and who it takes the caller for."""
-        user = User(actor.name, actor.role.name.lower(), actor.via)
+        areas = tuple((pattern, role.name.lower()) for pattern, role in actor.areas)
+        user = User(actor.name, actor.role.name.lower(), actor.via, areas)
         now_ns = services.clock.now_ns()
         return Json(Info(head.plant, title, head.root, release(), now_ns, services.started_ns, user))
 

@@ -73,6 +73,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/gate/requests/{number}/reject"): _command(Role.OPERATOR),
     ("GET", "/users"): _ADMIN,
     ("POST", "/users"): _command(Role.ADMIN),
+    ("PUT", "/users/{name}/role"): _command(Role.ADMIN),
     ("DELETE", "/users/{name}"): _command(Role.ADMIN),
     ("GET", "/tokens"): _ADMIN,
     ("POST", "/tokens"): _command(Role.ADMIN),

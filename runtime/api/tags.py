@@ -16,8 +16,7 @@ from runtime.api.texts import Comment, UnicodeText
 from runtime.api.views import TagViews, chosen, one
 from runtime.client import TagPage, TagView, Written
 from runtime.contract import Tag, Value
-from runtime.errors import WriteRejectedError
-from runtime.gate.attempts import ForbiddenError
+from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.rates import RateLimitedError
 
 Id = Annotated[int, Query(ge=-1, le=2**31 - 1)]

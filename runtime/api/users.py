@@ -13,22 +13,31 @@ from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
 from runtime.client import TokenList, TokenMade, TokenView, UserList, UserView
 from runtime.contract import Role
-from runtime.errors import WriteRejectedError
-from runtime.gate.accounts import Accounts
-from runtime.gate.attempts import ForbiddenError
+from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.gate.accounts import Accounts, Areas
 from runtime.gate.identity import Identity
 from runtime.journal.accounts import TokenRecord
 
+RoleWord = Literal["viewer", "operator", "engineer", "admin"]
 Word = Annotated[UnicodeText, Field(max_length=256)]
 
 
-class UserBody(BaseModel):
-    """A user: name, role, and the argon2 hash of a secret."""
+class RoleBody(BaseModel):
+    """A role, and globs of tags or alarm areas with the role there; the last that matches holds."""
 
     model_config = ConfigDict(extra="forbid")
 
+    role: RoleWord
+    areas: Annotated[list[tuple[Word, RoleWord]], Field(max_length=100)] = []
+
+    def rights(self) -> tuple[Role, Areas]:
+        return Role[self.role.upper()], tuple((glob, Role[word.upper()]) for glob, word in self.areas)
+
+
+class UserBody(RoleBody):
+    """A user: name, role, and the argon2 hash of a secret."""
+
     name: Word
-    role: Literal["viewer", "operator", "engineer", "admin"]
     secret: Word
 
 
@@ -56,8 +65,19 @@ def router(services: Services) -> APIRouter:
     @routes.post("/users", **answers(UserList, "All users, with the new one."))
     async def add_user(body: UserBody, actor: Caller) -> Json:
         """Add a user, who may log in at once (admin)."""
+        role, areas = body.rights()
         try:
-            await accounts.add_user(body.name, Role[body.role.upper()], body.secret, actor)
+            await accounts.add_user(body.name, role, body.secret, actor, areas)
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return Json(user_list(identity))
+
+    @routes.put("/users/{name}/role", **answers(UserList, "All users."))
+    async def set_role(name: str, body: RoleBody, actor: Caller) -> Json:
+        """Give a user another role, in force at once (admin)."""
+        role, areas = body.rights()
+        try:
+            await accounts.set_role(name, role, actor, areas)
         except WriteRejectedError as exc:
             raise _refused(exc) from exc
         return Json(user_list(identity))
@@ -107,6 +127,7 @@ def user_list(identity: Identity) -> UserList:
                 each.role.name.lower(),
                 "plant.yaml" if identity.fixed(each.name) else "journal",
                 identity.locked_for_ns(each.name),
+                tuple((glob, role.name.lower()) for glob, role in each.areas.items()),
             )
             for each in identity.users()
         )

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SHORTEST = 8
+AreaOption = Annotated[
+    list[str],
+    typer.Option(
+        "--in",
+        help="GLOB=ROLE: another role for these tags or alarm areas, such as 'line1/**=operator'; "
+        "may be repeated, the last that matches holds.",
+    ),
+]
 app = typer.Typer(help="Users of a plant, and API tokens.", no_args_is_help=True)
 RoleOption = Annotated[
     Literal["viewer", "operator", "engineer", "admin"], typer.Option("--role", help="What the user may do.")
@@ -39,7 +47,13 @@ def hash_command(json: JsonOption = False) -> None:
 
 
 @app.command()
-def add(name: str, role: RoleOption, plant: PlantOption = None, json: JsonOption = False) -> None:
+def add(
+    name: str,
+    role: RoleOption,
+    areas: AreaOption = [],  # noqa: B006 - typer copies it
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
     """Add a user; asks for the secret twice, or reads a line of standard input in a pipe.
 
     The first admin is added on the gateway: by the account that runs the plant, running or stopped.
@@ -47,16 +61,18 @@ def add(name: str, role: RoleOption, plant: PlantOption = None, json: JsonOption
     from runtime.contract import Role
     from runtime.gate.identity import hash_secret
 
+    given = _areas(areas)
     secret = _secret()
     if len(secret) < _SHORTEST:
         raise PlantError(f"the secret is shorter than {_SHORTEST} characters", "take a longer one")
     hashed = hash_secret(secret)
 
     async def online(client: PlantClient) -> tuple[UserView, ...]:
-        return await client.add_user(name, role, hashed)
+        return await client.add_user(name, role, hashed, given)
 
     async def offline(accounts: Accounts, identity: Identity, actor: Actor) -> tuple[UserView, ...]:
-        await accounts.add_user(name, Role[role.upper()], hashed, actor)
+        places = tuple((glob, Role[word.upper()]) for glob, word in given)
+        await accounts.add_user(name, Role[role.upper()], hashed, actor, places)
         return _users(identity)
 
     users = _from_either(plant, online, offline)
@@ -64,6 +80,31 @@ def add(name: str, role: RoleOption, plant: PlantOption = None, json: JsonOption
         print_json(users)
     else:
         print(f"{name} is added as {role}")
+
+
+@app.command()
+def role(
+    name: str,
+    role: RoleOption,
+    areas: AreaOption = [],  # noqa: B006 - typer copies it
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give a user another role, and the roles of --in instead of those before."""
+    from runtime.contract import Role
+
+    given = _areas(areas)
+
+    async def offline(accounts: Accounts, identity: Identity, actor: Actor) -> tuple[UserView, ...]:
+        places = tuple((glob, Role[word.upper()]) for glob, word in given)
+        await accounts.set_role(name, Role[role.upper()], actor, places)
+        return _users(identity)
+
+    users = _from_either(plant, lambda client: client.set_role(name, role, given), offline)
+    if json:
+        print_json(users)
+    else:
+        print(f"{name} is {' '.join([role, *areas])}")
 
 
 @app.command("list")
@@ -78,7 +119,12 @@ def list_users(plant: PlantOption = None, json: JsonOption = False) -> None:
         print_json(users)
         return
     rows = [
-        (each.name, each.role, each.kept, f"locked for {each.locked_ns // 10**9} s" if each.locked_ns else "")
+        (
+            each.name,
+            _rights(each),
+            each.kept,
+            f"locked for {each.locked_ns // 10**9} s" if each.locked_ns else "",
+        )
         for each in users
     ]
     print_table(("name", "role", "kept in", ""), rows)
@@ -164,6 +210,20 @@ def _secret() -> str:
     if not secret:
         raise PlantError("the secret is empty", "type one, or send one line to standard input")
     return secret
+
+
+def _areas(given: list[str]) -> list[tuple[str, str]]:
+    found = []
+    for each in given:
+        glob, _, word = each.rpartition("=")
+        if not glob or word not in ("viewer", "operator", "engineer", "admin"):
+            raise PlantError(f"--in: {each!r} is not GLOB=ROLE", "write it like 'line1/**=operator'")
+        found.append((glob, word))
+    return found
+
+
+def _rights(user: UserView) -> str:
+    return " ".join([user.role, *(f"{glob}={word}" for glob, word in user.areas)])
 
 
 def _users(identity: Identity) -> tuple[UserView, ...]:

@@ -135,16 +135,21 @@ def _hash(secret: object) -> object:
     return secret
 
 
+Glob = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class UserConfig(Section):
     """A person or client that may log in.
 
     Attributes:
+        areas: globs of tags or alarm areas with the role there; of several that match, the last holds.
         os_user: account on this machine that is this user on the unix socket.
         secret: argon2 hash made by `ironworks user hash`.
     """
 
     name: Name
     role: RoleName = Role.VIEWER
+    areas: Annotated[dict[Glob, RoleName], Field(max_length=100)] = {}
     os_user: str | None = None
     secret: Annotated[str | None, BeforeValidator(_hash)] = None
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.config.positions import read_text, shortened
-from runtime.contract import Access, DataType, Role, Tag, Value
+from runtime.contract import Access, DataType, Role, Tag, Value, glob
 from runtime.errors import ConfigError, Finding, Place
 
 COLUMNS = (
@@ -70,17 +70,12 @@ class TagList:
                 if pattern in self:
                     chosen.add(self[pattern].id)
                 continue
-            expression = re.compile(_glob(pattern))
+            expression = glob(pattern)
             relative = f"{self.root}/"
             for tag in self._tags:
                 if expression.fullmatch(tag.path) or expression.fullmatch(tag.path.removeprefix(relative)):
                     chosen.add(tag.id)
         return np.array(sorted(chosen), np.int32)
-
-
-def _glob(pattern: str) -> str:
-    out = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*")
-    return out.replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
 
 
 def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:

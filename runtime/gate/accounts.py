@@ -20,6 +20,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _TAKEN = ("anonymous", "gate")  # names that the audit trail gives a meaning
 _GLOBS = 32
 _GLOB_LENGTH = 256
+Areas = tuple[tuple[str, Role], ...]
 
 
 class Accounts:
@@ -35,25 +36,51 @@ class Accounts:
         """Bring into force what the journal has."""
         self._identity.restore(*await self._journal.read(account_rows))
 
-    async def add_user(self, name: str, role: Role, secret: str, actor: Actor) -> None:
+    async def add_user(self, name: str, role: Role, secret: str, actor: Actor, areas: Areas = ()) -> None:
         """Add a user by the argon2 hash of a secret.
 
         Raises:
             WriteRejectedError: says why not.
         """
-        word = role.name.lower()
-        entry = replace(self._attempts.entry("user-add", name, actor), new=word)
+        entry = replace(self._attempts.entry("user-add", name, actor), new=rights(role, areas))
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "adding a user")
         if refusal is None and (not _NAME.fullmatch(name) or name in _TAKEN):
             remedy = "use letters, digits, - and _, beginning with a letter"
             refusal = WriteRejectedError(f"{name!r} cannot be a user's name", remedy)
-        if refusal is None and any(user.name == name for user in self._identity.users()):
+        if refusal is None and self._identity.user(name):
             refusal = WriteRejectedError(f"there is a user {name!r} already", "remove it first")
         if refusal is None and not secret.startswith("$argon2id$"):
             refusal = WriteRejectedError("the secret is not an argon2 hash", "`ironworks user add` makes it")
-        record = UserRecord(name, word, secret, actor.name, self._clock.now_ns())
-        await self._attempts.command(entry, refusal, record)
+        refusal = refusal or _unfit(areas)
+        await self._attempts.command(entry, refusal, self._record(name, role, areas, secret, actor))
         await self.load()
+
+    async def set_role(self, name: str, role: Role, actor: Actor, areas: Areas = ()) -> None:
+        """Give a user another role, and roles in areas instead of those before.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        entry = replace(self._attempts.entry("user-role", name, actor), new=rights(role, areas))
+        found = self._identity.user(name)
+        if found:
+            entry = replace(entry, old=rights(found.role, tuple(found.areas.items())))
+        refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "another role")
+        refusal = refusal or self._not_ours(name) or _unfit(areas)
+        secret = found.secret if found else None
+        await self._attempts.command(entry, refusal, self._record(name, role, areas, secret or "", actor))
+        await self.load()
+
+    def _record(self, name: str, role: Role, areas: Areas, secret: str, actor: Actor) -> UserRecord:
+        words = tuple((glob, each.name.lower()) for glob, each in areas)
+        return UserRecord(name, role.name.lower(), secret, actor.name, self._clock.now_ns(), words)
+
+    def _not_ours(self, name: str) -> WriteRejectedError | None:
+        if self._identity.fixed(name):
+            return WriteRejectedError(f"user {name!r} stands in the plant file", "change it there")
+        if not self._identity.user(name):
+            return WriteRejectedError(f"no user is named {name!r}", "`ironworks user list` lists all")
+        return None
 
     async def remove_user(self, name: str, actor: Actor) -> None:
         """Remove a user; the tokens of that name end with it.
@@ -63,10 +90,7 @@ class Accounts:
         """
         entry = self._attempts.entry("user-remove", name, actor)
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "removing a user")
-        if refusal is None and self._identity.fixed(name):
-            refusal = WriteRejectedError(f"user {name!r} stands in the plant file", "remove it there")
-        if refusal is None and not any(user.name == name for user in self._identity.users()):
-            refusal = WriteRejectedError(f"no user is named {name!r}", "`ironworks user list` lists all")
+        refusal = refusal or self._not_ours(name)
         await self._attempts.command(entry, refusal, UserEnd(name, self._clock.now_ns()))
         await self.load()
 
@@ -86,7 +110,7 @@ class Accounts:
         scope = " ".join([*(f"read:{glob}" for glob in read), *(f"write:{glob}" for glob in write)])
         entry = replace(self._attempts.entry("token-issue", id_, actor), new=scope, reason=f"for {user}")
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "a token")
-        if refusal is None and not any(each.name == user for each in self._identity.users()):
+        if refusal is None and not self._identity.user(user):
             refusal = WriteRejectedError(f"no user is named {user!r}", "`ironworks user list` lists all")
         if refusal is None and not 0 < len(read) + len(write) <= _GLOBS:
             refusal = WriteRejectedError("a token needs a scope", f"give 1 to {_GLOBS}, such as read:**")
@@ -110,3 +134,16 @@ class Accounts:
         records = (replace(found, revoked_ns=self._clock.now_ns()),) if found else ()
         await self._attempts.command(entry, refusal, *records)
         await self.load()
+
+
+def rights(role: Role, areas: Areas) -> str:
+    """Write a role, and those in areas, as the audit trail has it."""
+    return " ".join([role.name.lower(), *(f"{glob}={each.name.lower()}" for glob, each in areas)])
+
+
+def _unfit(areas: Areas) -> WriteRejectedError | None:
+    if len(areas) > _GLOBS:
+        return WriteRejectedError("too many areas", f"give up to {_GLOBS}")
+    if not all(0 < len(glob) <= _GLOB_LENGTH for glob, _ in areas):
+        return WriteRejectedError("an area is empty or too long", "write it like line1/**=operator")
+    return None

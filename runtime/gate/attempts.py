@@ -7,17 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from runtime.contract import Actor, Clock, Role, Value
-from runtime.errors import PlantError, StoreError, WriteRejectedError
+from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
 from runtime.journal.audit import AuditEntry
 
 if TYPE_CHECKING:
     from runtime.journal.store import Record
 
 T = TypeVar("T")
-
-
-class ForbiddenError(WriteRejectedError):
-    """Refused for who asks."""
 
 
 class AuditTrail(Protocol):

@@ -53,7 +53,10 @@ class Identity:
     that nobody has are locked alike. The unix socket needs no secret, so it is never locked.
     """
 
-    def __init__(self, users: list[UserConfig], now_ns: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(
+        self, users: list[UserConfig], now_ns: Callable[[], int] = monotonic_ns, root: str = ""
+    ) -> None:
+        self._root = root
         self._fixed = {user.name: user for user in users}
         self._accounts = {user.os_user: user for user in users if user.os_user}
         self._users = dict(self._fixed)
@@ -67,7 +70,10 @@ class Identity:
 
     def restore(self, users: Iterable[UserRecord], tokens: Iterable[TokenRecord]) -> None:
         """Take up users and tokens made by command; users of the plant file stand above them."""
-        made = {each.name: UserConfig(name=each.name, role=each.role, secret=each.secret) for each in users}
+        made = {
+            each.name: UserConfig(name=each.name, role=each.role, areas=dict(each.areas), secret=each.secret)
+            for each in users
+        }
         self._users = {**made, **self._fixed}
         self._tokens = {each.id: each for each in tokens}
         self.version += 1
@@ -75,6 +81,10 @@ class Identity:
     def fixed(self, name: str) -> bool:
         """Tell whether a user stands in the plant file."""
         return name in self._fixed
+
+    def user(self, name: str) -> UserConfig | None:
+        """Return a user."""
+        return self._users.get(name)
 
     def users(self) -> list[UserConfig]:
         """Return all users, by name."""
@@ -119,7 +129,7 @@ class Identity:
             return None
         with self._guard:
             self._failures.pop(name, None)
-        return Actor(user.name, user.role, via)
+        return Actor(user.name, user.role, via, areas=self._areas(user))
 
     def by_token(self, text: str, now_ns: int) -> TokenActor | None:
         """Return whose token that is, None when it is unknown, expired or revoked, or its user is gone."""
@@ -129,7 +139,8 @@ class Identity:
         user = self._users.get(token.user) if token else None
         if not right or token is None or user is None or not _in_force(token, now_ns):
             return None
-        return TokenActor(user.name, user.role, "token", token.id, token.read, token.write)
+        scope = (token.id, token.read, token.write)
+        return TokenActor(user.name, user.role, "token", *scope, areas=self._areas(user))
 
     def still(self, actor: Actor, now_ns: int) -> bool:
         """Tell whether an actor that came over HTTP a while ago would still be let in."""
@@ -168,8 +179,15 @@ class Identity:
             account = f"uid{uid}"
         user = self._accounts.get(account)
         if user:
-            return Actor(user.name, user.role, via)
+            return Actor(user.name, user.role, via, areas=self._areas(user))
         return Actor(account, Role.ADMIN if uid in (0, os.getuid()) else Role.VIEWER, via)
+
+    def _areas(self, user: UserConfig) -> tuple[tuple[str, Role], ...]:
+        """Return the globs for whole paths: those of the plant file may leave out its root."""
+        globs = (
+            (start + glob, role) for glob, role in user.areas.items() for start in ("", f"{self._root}/")
+        )
+        return tuple(globs)
 
     def _failed(self, name: str, via: str) -> None:
         with self._guard:

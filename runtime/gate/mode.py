@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from runtime.contract import Actor, Clock, Role, Tag
-from runtime.errors import WriteRejectedError
-from runtime.gate.attempts import Attempts, ForbiddenError, lacking
+from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.gate.attempts import Attempts, lacking
 from runtime.journal.gatelog import ModeRecord
 
 MODES = ("auto", "maintenance", "read_only")

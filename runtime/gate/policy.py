@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from runtime.config.models import GateConfig, format_duration
 from runtime.contract import Access, Actor, Batch, Clock, Quality, Role, Tag, Tags, Value
-from runtime.errors import WriteRejectedError
-from runtime.gate.attempts import Attempts, AuditTrail, ForbiddenError
+from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.gate.attempts import Attempts, AuditTrail
 from runtime.gate.expression import Expression, Undecided, parse_expression
 from runtime.gate.mode import ModeSwitch
 from runtime.gate.rates import RateLimits
@@ -134,6 +134,8 @@ class Gate:
     def check(self, tag: Tag, value: Value, actor: Actor, *, take: bool = True) -> tuple[int, str | None]:
         """Return the raw pattern and text of a write that is allowed now; `take` counts it as one.
 
+        The role is the actor's `at` the tag.
+
         Raises:
             WriteRejectedError: says why not.
         """
@@ -152,6 +154,7 @@ class Gate:
         Raises:
             WriteRejectedError: says why.
         """
+        actor = actor.at(tag.path)
         attempt = self._attempt(tag, value, actor, reason, for_ns)
 
         async def work() -> None:
@@ -173,7 +176,7 @@ class Gate:
         Raises:
             WriteRejectedError: says why it would be refused.
         """
-        self.check(tag, value, actor, take=False)
+        self.check(tag, value, actor.at(tag.path), take=False)
         self._hold(tag, value, actor, "", for_ns)
         return self._tags.value(tag)
 
@@ -185,6 +188,7 @@ class Gate:
         Raises:
             WriteRejectedError: it would be refused, or takes no second person.
         """
+        actor = actor.at(tag.path)
         attempt = replace(self._attempt(tag, value, actor, reason, for_ns), action="request")
 
         async def work() -> Request:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from runtime.contract import Actor, Clock, Role, Tag, Value
-from runtime.errors import WriteRejectedError
-from runtime.gate.attempts import Attempts, ForbiddenError, lacking
+from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.gate.attempts import Attempts, lacking
 from runtime.journal.audit import AuditEntry
 
 _MOST = 100
@@ -83,6 +83,7 @@ class Requests:
         """
         request = self.get(id_)
         path = request.tag.path
+        actor = actor.at(path)
         entry = self._attempts.entry("approve", path, actor, reason, None, request.value)
         need = max(request.tag.role, Role.OPERATOR)  # a second person is never nobody in particular
         refusal: WriteRejectedError | None = lacking(actor, need, f"approval of {path}")
@@ -106,6 +107,7 @@ class Requests:
         """
         request = self.get(id_)
         path = request.tag.path
+        actor = actor.at(path)
         entry = self._attempts.entry("reject", path, actor, reason, None, request.value)
         own = actor.name == request.actor.name
         await self._attempts.command(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.contract import Actor, Tag, Tags
-from runtime.gate.attempts import ForbiddenError
+from runtime.errors import ForbiddenError
 
 ALL = ("**",)
 _KEPT = 256

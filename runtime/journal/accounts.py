@@ -11,18 +11,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """A user; `secret` is an argon2 hash, `role` its name in lower case."""
+    """A user: argon2 hash of the secret, names of roles in lower case, globs with the role there."""
 
     name: str
     role: str
     secret: str
     added_by: str
     added_ns: int
+    areas: tuple[tuple[str, str], ...] = ()
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes."""
-        values = (self.name, self.role, self.secret, self.added_by, self.added_ns)
-        yield "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?)", values
+        values = (self.name, self.role, self.secret, self.added_by, self.added_ns, json.dumps(self.areas))
+        yield "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?)", values
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,10 @@ class TokenRecord:
 
 def account_rows(connection: sqlite3.Connection) -> tuple[list[UserRecord], list[TokenRecord]]:
     """Return the users and all tokens, revoked ones too."""
-    users = [UserRecord(*row) for row in connection.execute("SELECT * FROM users ORDER BY name")]
+    users = [
+        UserRecord(name, role, secret, by, at_ns, tuple((glob, word) for glob, word in json.loads(areas)))
+        for name, role, secret, by, at_ns, areas in connection.execute("SELECT * FROM users ORDER BY name")
+    ]
     tokens = [
         TokenRecord(id_, user, hash_, tuple(json.loads(read)), tuple(json.loads(write)), *times)
         for id_, user, hash_, read, write, *times in connection.execute("SELECT * FROM tokens ORDER BY id")

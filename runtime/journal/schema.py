@@ -70,6 +70,7 @@ CREATE TABLE tokens (
     created_ns INTEGER NOT NULL, created_by TEXT NOT NULL, expires_ns INTEGER, revoked_ns INTEGER
 ) WITHOUT ROWID;
 """,
+    "ALTER TABLE users ADD COLUMN areas TEXT NOT NULL DEFAULT '[]';",
 )
 VERSION = len(_STEPS)
 

@@ -12,7 +12,7 @@ from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import ManualClock
 from runtime.config.taglist import TagList
 from runtime.contract import Actor, Batch, Clock, Command, Event, Quality, Role, Tag, Value
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError
 from runtime.gate.expression import parse_expression
 from runtime.gate.policy import GateCommand, judge
 from runtime.tagtable import TagTable
@@ -101,7 +101,7 @@ class FakePort:
 
     async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
         if actor.role < Role.OPERATOR:
-            raise WriteRejectedError(f"{actor.name} may not acknowledge", "ask an operator")
+            raise ForbiddenError(f"{actor.name} may not acknowledge", "ask an operator")
         self.acknowledged.append((alarm, actor, comment))
 
     def health(self, ok: bool, text: str = "") -> None:

@@ -20,7 +20,7 @@ from runtime.assembly import assemble
 from runtime.client import Endpoint, PlantClient, find
 from runtime.clock import WallClock
 from runtime.contract import Actor, Batch, Port, Role
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError
 from runtime.gate.identity import Identity, hash_secret
 from runtime.gate.policy import Gate
 from runtime.journal import Journal
@@ -109,7 +109,7 @@ class Desk:
 
     async def restart(self, name: str, actor: Actor) -> None:
         if actor.role < Role.ENGINEER:
-            raise WriteRejectedError(f"{actor.name} is {actor.role.name.lower()}; a restart needs engineer")
+            raise ForbiddenError(f"{actor.name} is {actor.role.name.lower()}; a restart needs engineer")
         self.supervisor.restart(name)
 
     def health(self) -> Mapping[str, Any]:

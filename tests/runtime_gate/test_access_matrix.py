@@ -16,7 +16,7 @@ from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, WallClock
 from runtime.config import GateConfig
 from runtime.contract import Role
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate import Gate, Identity
 from runtime.gate.accounts import Accounts
 from runtime.gate.identity import hash_secret
@@ -37,6 +37,7 @@ BODIES = {
     "/gate/read-only": {"on": False, "reason": "test"},
     "/gate/requests": {"path": "safe/sp", "value": 8},
     "/users": {"name": "added", "role": "viewer", "secret": "$argon2id$x"},
+    "/users/{name}/role": {"role": "viewer"},
     "/tokens": {"user": "viewer1", "read": ["**"]},
     "/alarms/{name}/shelve": {"reason": "test", "for_ns": SECOND_NS},
     "/history/sql": {"query": "SELECT 1"},
@@ -58,7 +59,7 @@ class Services(SimpleNamespace):
 
     async def restart(self, name, actor):
         if actor.role < Role.ENGINEER:
-            raise WriteRejectedError(f"{name} needs engineer")
+            raise ForbiddenError(f"{name} needs engineer")
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +232,7 @@ def test_a_token_sees_and_writes_its_scope_only_and_never_commands(world):
             return (await http.request(method, url, headers=headers, **options)).status_code
 
         info = (await http.get("/info", headers=headers)).json()["user"]
-        assert info == {"name": "engineer1", "role": "engineer", "via": "token"}
+        assert info == {"name": "engineer1", "role": "engineer", "via": "token", "areas": []}
         tags = (await http.get("/tags", headers=headers)).json()["tags"]
         assert [tag["path"] for tag in tags] == ["s/l/tank/sp"]
         assert (await http.get("/tags?match=other/*", headers=headers)).json()["tags"] == []

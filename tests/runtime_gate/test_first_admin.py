@@ -79,8 +79,9 @@ def test_neither_tcp_nor_another_account_makes_an_admin(kernel, uid):
                 if method == "WS" or rule.role < Role.ADMIN:
                     continue
                 url = path.replace("{name}", "boss").replace("{id}", "x")
-                body = user() if path == "/users" else {"user": "boss", "read": ["**"]}
-                answer = await client.request(method, url, json=body if method == "POST" else None)
+                bodies = {"/users": user(), "/users/boss/role": {"role": "admin"}}
+                body = bodies.get(url, {"user": "boss", "read": ["**"]})
+                answer = await client.request(method, url, json=None if method == "GET" else body)
                 assert answer.status_code in (401, 403), (method, path, answer.text)
             for guess in GUESSES:
                 answer = await client.post("/users", json=user(), auth=("admin", guess))

@@ -8,9 +8,8 @@ from runtime.bus import Bus
 from runtime.clock import SECOND_NS, ManualClock
 from runtime.config import GateConfig, TagList
 from runtime.contract import Access, Actor, Batch, DataType, Quality, Role, Tag
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate import Gate
-from runtime.gate.attempts import ForbiddenError
 from runtime.gate.rates import RateLimitedError
 from runtime.gate.scope import TokenActor
 from runtime.journal import Journal, audit_log, operator_values

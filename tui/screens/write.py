@@ -81,7 +81,7 @@ class WriteDialog(Dialog):
         if tag.low is not None and tag.high is not None:
             span = f"{tag.low:g} … {tag.high:g} {unit_of(tag)}"
         role = words(f"role.{tag.role}") if words.has(f"role.{tag.role}") else tag.role
-        user = self.view.info.user.role if self.view.info else ""
+        user = self.view.info.user.role_at(tag.path) if self.view.info else ""
         mine = words(f"role.{user}") if words.has(f"role.{user}") else user
         description = described(tag, words)
         lines = [description] if description else []
