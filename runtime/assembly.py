@@ -11,6 +11,7 @@ from typing import Any
 from runtime import contract, figures, registry
 from runtime.alarms.configuration import check_alarms, load_alarms
 from runtime.alarms.tags import TAGS as ALARM_TAGS
+from runtime.backup import service
 from runtime.config.models import AlarmConfig, PlantFile, validate
 from runtime.config.plant import PLANT_FILE, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
@@ -21,7 +22,7 @@ from runtime.gate import keeper
 from runtime.gate.expression import parse_expression
 from runtime.historian import house
 
-RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "rack")
+RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "backup", "rack")
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def declare_services(head: PlantFile) -> Declared:
     parts = [figures.declare(), Declared(ALARM_TAGS), keeper.declare()]
     if head.history:
         parts.append(Declared(house.TAGS, house.ALARMS))
+    if head.backup:
+        parts.append(service.declare())
     return Declared(
         [tag for part in parts for tag in part.tags], [alarm for part in parts for alarm in part.alarms]
     )

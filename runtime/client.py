@@ -829,6 +829,23 @@ class PlantClient:
     async def health(self) -> Health:
         return await self._get("/health", Health)
 
+    async def backup(self) -> AsyncGenerator[bytes, None]:
+        """Yield a backup of the plant piece by piece (admin); a broken one ends in an error."""
+        import httpx
+
+        if self._http is None:
+            raise RuntimeError("use PlantClient as an async context manager")
+        try:
+            async with self._http.stream("POST", "/backup", timeout=None) as response:
+                if not response.is_success:
+                    refusal = _refusal(await response.aread(), response.status_code)
+                    raise WriteRejectedError(refusal.error, refusal.remedy)
+                async for piece in response.aiter_raw():
+                    yield piece
+        except httpx.TransportError as exc:
+            text = f"the backup from {self.endpoint} broke off: {exc}"
+            raise PlantError(text, "see the plant's log: ironworks.log in its state folder") from exc
+
     async def stream(
         self,
         tags: Sequence[str] = (),

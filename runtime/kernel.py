@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime import statelock
 from runtime.alarms.service import AlarmService
 from runtime.api.server import ApiServer
 from runtime.assembly import Assembly
+from runtime.backup.service import Backups
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import WallClock
 from runtime.config import format_duration
@@ -151,6 +153,9 @@ class Kernel:
         )
         core: list[tuple[str, Component]] = [("kernel", Figures(self)), ("alarms", self.alarms)]
         core.append(("gate", Keeper(self.gate, self.identity)))
+        self.backups = Backups(self.plant, self.clock, self.journal, self.gate.attempts, self.historian)
+        if head.backup:
+            core.append(("backup", self.backups))
         if self.historian:
             core.append(("historian", self.historian))
         self.api = ApiServer(self)
@@ -172,6 +177,13 @@ class Kernel:
         """
         self.api.bind()
         try:
+            with statelock.held(self.plant.state):
+                await self._run(stop)
+        finally:
+            self.api.release()
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        try:
             await self.journal.open()
             for problem in self.journal.problems:
                 log.error("%s", problem)
@@ -187,7 +199,6 @@ class Kernel:
             if not core.cancelled():
                 core.result()
         finally:
-            self.api.release()
             await self.journal.close()
 
     async def _restore(self) -> None:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from runtime.api import alarms, answers, audit, components, gate, health, history, info, stream, tags, users
+from runtime.api import (
+    alarms,
+    answers,
+    audit,
+    backup,
+    components,
+    gate,
+    health,
+    history,
+    info,
+    stream,
+    tags,
+    users,
+)
 from runtime.api.access import Callers, authorised
 from runtime.api.guard import Guard
 from runtime.api.services import Services
@@ -19,7 +32,7 @@ a `Refusal`.
 first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
 A client that is too slow for alarms is closed with 1013.
 """
-_ROUTERS = (info, tags, history, alarms, audit, components, gate, users, health)
+_ROUTERS = (info, tags, history, alarms, audit, components, gate, users, backup, health)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -78,6 +78,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/tokens"): _ADMIN,
     ("POST", "/tokens"): _command(Role.ADMIN),
     ("DELETE", "/tokens/{id}"): _command(Role.ADMIN),
+    ("POST", "/backup"): _command(Role.ADMIN),
     ("GET", "/health"): _LOOK,
     ("GET", "/openapi.json"): _TAGS,
     ("WS", "/stream"): _TAGS,

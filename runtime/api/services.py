@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backup.service import Backups
 from runtime.bus import Bus
 from runtime.config import Plant
 from runtime.contract import Actor, Batch, Clock, Event
@@ -97,6 +98,8 @@ class Services(Protocol):
     def journal(self) -> Journal: ...
     @property
     def historian(self) -> History | None: ...
+    @property
+    def backups(self) -> Backups: ...
 
     async def command_alarm(
         self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0

@@ -18,9 +18,10 @@ GROUPS = {
     "runtime.cli.plant": ("run", "check", "test", "new", "schema"),
     "runtime.cli.demo": ("demo",),
     "runtime.cli.values": ("read", "write", "watch"),
+    "runtime.cli.backup": ("restore",),
     "runtime.cli.doctor": ("doctor",),
 }
-APPS = ("alarms", "history", "audit", "gate", "components", "tags", "user", "bench")
+APPS = ("alarms", "history", "audit", "gate", "components", "tags", "user", "backup", "bench")
 
 
 def build() -> typer.Typer:

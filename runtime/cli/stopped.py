@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runtime.config import PlantFile
+    from runtime.config import Plant, PlantFile
 
 
 def plant_head(plant: str | None) -> PlantFile:
@@ -29,6 +29,19 @@ def journal_file(plant: str | None) -> Path:
     from runtime.config.plant import state_folder
 
     return state_folder(*_load(plant)) / "journal.sqlite"
+
+
+def plain_plant(plant: str | None) -> Plant:
+    """Return the plant that is meant without its tags and alarms: they may be wrong.
+
+    Raises:
+        ConnectError: no plant is named, and none runs.
+        ConfigError: the plant file is wrong.
+    """
+    from runtime.config import Document, Plant, TagList
+
+    file, head = _load(plant)
+    return Plant(file, head, Document(file, {}), TagList([], head.root), {}, ())
 
 
 def _load(plant: str | None) -> tuple[Path, PlantFile]:

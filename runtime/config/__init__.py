@@ -3,6 +3,7 @@
 from runtime.config.models import (
     AlarmConfig,
     ApiConfig,
+    BackupConfig,
     DriverConfig,
     DurationNs,
     FileName,
@@ -29,6 +30,7 @@ __all__ = [
     "COLUMNS",
     "AlarmConfig",
     "ApiConfig",
+    "BackupConfig",
     "Declared",
     "Document",
     "DriverConfig",

@@ -203,6 +203,20 @@ class GateConfig(Section):
     longest_hold: DurationNs = Field(86_400_000_000_000, ge=1_000_000_000)
 
 
+class BackupConfig(Section):
+    """Backups that the plant makes by itself.
+
+    Attributes:
+        every: how often.
+        keep: how many; the oldest go first.
+        to: folder, which must be there: another disk, or a share.
+    """
+
+    every: DurationNs = Field(86_400_000_000_000, ge=60_000_000_000)
+    keep: int = Field(7, ge=1, le=10_000)
+    to: FileName
+
+
 class AlarmConfig(Section):
     """One alarm definition, in the terms of ISA-18.2.
 
@@ -296,6 +310,7 @@ class PlantFile(BaseModel):
     api: ApiConfig | None = ApiConfig()
     history: HistoryConfig | None = HistoryConfig()
     gate: GateConfig = GateConfig()
+    backup: BackupConfig | None = None
     drivers: list[dict[str, Any]] = []
 
 

@@ -26,6 +26,7 @@ from runtime.historian.faults import DamagedPartsError
 from runtime.historian.house import TAGS
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
 from runtime.historian.reading import Snapshot
+from runtime.historian.snapshot import snapshot
 from runtime.historian.store import Store
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,8 @@ class Historian:
                     self._drain(port, changes)
             finally:
                 self._opened.clear()
+                self._store.interrupt()  # a snapshot that somebody asked for
+                await _settled(asyncio.get_running_loop().run_in_executor(beside, int))
                 await self._end(port)
 
     async def _start(self, port: Port, changes: Changes) -> None:
@@ -210,6 +213,21 @@ class Historian:
             piece = batch.take(np.arange(first, min(first + FLUSH_ROWS, len(batch))))
             await self._call(self._append, [piece], 0)
             self._note_fullness()
+
+    async def snapshot(self, folder: Path) -> None:
+        """Write the history as of now into a folder, for a backup; samples are committed meanwhile.
+
+        Raises:
+            StoreError: it cannot be read, or the folder not be written.
+        """
+        await self._until_open()
+        await self.flush()
+        async with self._tidying:  # no file goes while it is linked
+            job = asyncio.get_running_loop().run_in_executor(self._beside, snapshot, self._store, folder)
+            if await _settled(job):
+                job.exception()
+                raise asyncio.CancelledError
+            job.result()
 
     async def flush(self) -> None:
         """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so."""

@@ -264,7 +264,7 @@ class Store:
             "store": self._mark.store, "number": part.number, "day": part.day, "keep": part.keep,
             "replaces": [each.name for each in replaces],
         }  # fmt: skip
-        with told("cold history cannot be written"), self._long() as cursor:
+        with told("cold history cannot be written"), self.reading() as cursor:
             write_file(cursor, query, file, about)
             return _measured(cursor, file, part)
 
@@ -282,7 +282,7 @@ class Store:
 
     def digest(self, part: Part) -> Digest:
         """Return the sums of each tag of a file."""
-        with told("cold history cannot be read"), self._long() as cursor:
+        with told("cold history cannot be read"), self.reading() as cursor:
             query = _DIGEST.format(part=part.number, files=listed([self.folder / part.name]))
             found: Digest = cursor.execute(query).fetchnumpy()
         return found
@@ -294,7 +294,7 @@ class Store:
 
     def newest(self, part: Part) -> Digest:
         """Return the last sample of each tag of a file."""
-        with told("cold history cannot be read"), self._long() as cursor:
+        with told("cold history cannot be read"), self.reading() as cursor:
             found: Digest = cursor.execute(
                 _NEWEST.format(files=listed([self.folder / part.name]))
             ).fetchnumpy()
@@ -357,7 +357,7 @@ class Store:
     # Inside.
 
     @contextlib.contextmanager
-    def _long(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a cursor for work that may take long, and that `interrupt` breaks off."""
         with self.cursor() as cursor:
             self._working = cursor

@@ -1,7 +1,7 @@
 """The journal: audit, alarms and operator values in SQLite; what it confirmed outlives a kill."""
 
 from runtime.journal.alarmlog import AlarmLogEntry, AlarmMove, AlarmRow, alarm_log, alarm_moves, alarm_rows
-from runtime.journal.audit import AuditEntry, AuditRow, audit_log
+from runtime.journal.audit import AuditEntry, AuditRow, audit_log, last_done_ns
 from runtime.journal.chain import ChainReport, verify_audit
 from runtime.journal.store import Journal, Record
 from runtime.journal.values import OperatorValue, operator_values
@@ -20,6 +20,7 @@ __all__ = [
     "alarm_moves",
     "alarm_rows",
     "audit_log",
+    "last_done_ns",
     "operator_values",
     "verify_audit",
 ]

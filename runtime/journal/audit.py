@@ -105,3 +105,11 @@ def audit_log(connection: sqlite3.Connection, limit: int, before: int | None = N
         (2**63 - 1 if before is None else before, limit),
     )
     return [AuditRow(*parsed(row, 7, 8)) for row in rows]
+
+
+def last_done_ns(connection: sqlite3.Connection, action: str) -> int | None:
+    """Return when something was done last; None for never."""
+    row = connection.execute(
+        "SELECT at_ns FROM audit WHERE action = ? AND outcome = 'done' ORDER BY seq DESC LIMIT 1", (action,)
+    ).fetchone()
+    return int(row[0]) if row else None

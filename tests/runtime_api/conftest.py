@@ -17,6 +17,7 @@ import pytest
 from runtime.alarms.service import AlarmService
 from runtime.api import ApiServer
 from runtime.assembly import assemble
+from runtime.backup.service import Backups
 from runtime.client import Endpoint, PlantClient, find
 from runtime.clock import WallClock
 from runtime.contract import Actor, Batch, Port, Role
@@ -101,6 +102,7 @@ class Desk:
         self.supervisor = Supervisor(self.clock, self.bus.emit)
         self.gate = Gate(self.port.table, self.clock, self.journal, self.bus.publish, lambda command: False)
         self.historian: Any = None
+        self.backups = Backups(self.plant, self.clock, self.journal, self.gate.attempts, None)
 
     async def command_alarm(
         self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0

@@ -11,6 +11,7 @@ from runtime.alarms.service import AlarmService
 from runtime.api.app import create_app
 from runtime.api.rules import RULES, Tokens
 from runtime.assembly import assemble
+from runtime.backup.service import Backups
 from runtime.bus import Bus
 from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, WallClock
@@ -92,6 +93,7 @@ def world(tmp_path, secret):
         journal=journal,
         historian=None,
         accounts=Accounts(identity, journal, clock),
+        backups=Backups(plant, clock, journal, gate.attempts, None),
     )
 
 
