@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from runtime.contract import Value, glob
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
+from runtime.logins import SessionList, SessionMade, SessionView
 
 if TYPE_CHECKING:
     import httpx
@@ -800,6 +801,28 @@ class PlantClient:
         """Give a user another role, and roles in areas instead of those before (admin); returns all."""
         body = {"role": role, "areas": list(areas)}
         return (await self._send("PUT", f"/users/{quote(name, safe='')}/role", UserList, body)).users
+
+    async def set_secret(self, name: str, secret_hash: str) -> tuple[UserView, ...]:
+        """Give a user another secret by its argon2 hash (admin); returns all."""
+        path = f"/users/{quote(name, safe='')}/secret"
+        return (await self._send("PUT", path, UserList, {"secret": secret_hash})).users
+
+    async def change_password(self, name: str, secret: str, new: str) -> UserView:
+        """Change one's own secret; the sessions of that name end."""
+        body = {"name": name, "secret": secret, "new": new}
+        return await self._send("POST", "/password", UserView, body)
+
+    async def log_in(self, name: str, secret: str) -> SessionMade:
+        """Open a session; its text is a `token` for other clients."""
+        return await self._send("POST", "/sessions", SessionMade, {"name": name, "secret": secret})
+
+    async def sessions(self) -> tuple[SessionView, ...]:
+        """Return one's own sessions, as admin all."""
+        return (await self._get("/sessions", SessionList)).sessions
+
+    async def end_session(self, id_: str) -> tuple[SessionView, ...]:
+        """End a session: one's own, as admin any; returns what is left."""
+        return (await self._send("DELETE", f"/sessions/{quote(id_, safe='')}", SessionList)).sessions
 
     async def remove_user(self, name: str) -> tuple[UserView, ...]:
         """Remove a user and the tokens of that name (admin); returns the others."""

@@ -28,7 +28,7 @@ from runtime.gate.keeper import Keeper
 from runtime.gate.policy import Gate, GateCommand
 from runtime.historian.hot import Historian
 from runtime.journal import Journal as JournalStore
-from runtime.journal.accounts import account_rows
+from runtime.journal.accounts import account_rows, lock_rows
 from runtime.journal.gatelog import gate_rows
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
@@ -62,6 +62,7 @@ class KernelPort:
         return subscription
 
     async def write(self, tag: Tag, value: Value, actor: Actor, reason: str = "") -> None:
+        self._check(actor)
         await self._kernel.gate.write(tag, value, actor, reason)
 
     async def commands(self) -> AsyncIterator[Command]:
@@ -89,7 +90,13 @@ class KernelPort:
         return await self._kernel.historian.query(ids, start_ns, end_ns, limit)
 
     async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
+        self._check(actor)
         await self._kernel.acknowledge(alarm, actor, comment)
+
+    def _check(self, actor: Actor) -> None:
+        """Refuse a client that logged in before its user was removed or changed."""
+        if not self._kernel.identity.still(actor, self.clock.now_ns()):
+            raise ForbiddenError(f"{actor.name} is not what it was when it logged in", "log in again")
 
     def health(self, ok: bool, text: str = "") -> None:
         self._kernel.supervisor.health(self.name, ok, text)
@@ -132,7 +139,7 @@ class Kernel:
         self.started_ns = self.clock.now_ns()
         self.table = TagTable(self.plant.tags)
         self.bus = Bus(self.table)
-        self.identity = Identity(self.plant.head.users, root=self.plant.root)
+        self.identity = Identity(self.plant.head.users, root=self.plant.root, login=self.plant.head.login)
         self.supervisor = Supervisor(self.clock, self.emit)
         self.ready = asyncio.Event()
         state = self.plant.state
@@ -204,6 +211,7 @@ class Kernel:
     async def _restore(self) -> None:
         """Take up accounts and the gate's state; give operator tags the values they had, or their initial."""
         self.identity.restore(*await self.journal.read(account_rows))
+        self.identity.restore_locks(await self.journal.read(lock_rows), self.clock.now_ns())
         self.gate.restore(*await self.journal.read(gate_rows))
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
         if tags:

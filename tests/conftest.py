@@ -1,8 +1,13 @@
 """Options and fixtures that every test may use."""
 
+import os
 import socket
+import tempfile
 
 import pytest
+
+# No test uses the sessions of whoever runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="iw-state")
 
 
 def pytest_addoption(parser):

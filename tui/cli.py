@@ -27,18 +27,23 @@ def console(
 ) -> None:
     """Open the operator console on a running plant."""
     from runtime.client import PlantClient, find
+    from runtime.logins import kept_session
     from tui.console import run, take_screenshots
 
     endpoint = find(url or plant)
     secret = os.environ.get("IRONWORKS_SECRET") if user else None
     if user and not secret:
         secret = typer.prompt(f"Secret of {user}", hide_input=True)
+
+    def connect() -> PlantClient:  # a session that was opened since then counts as well
+        return PlantClient(endpoint, user, secret, token=None if user else kept_session(endpoint))
+
     if screenshot is None:
-        run(endpoint, lang, user, secret)
+        run(connect, lang)
         return
     import asyncio
 
-    pictures = asyncio.run(take_screenshots(lambda: PlantClient(endpoint, user, secret)))
+    pictures = asyncio.run(take_screenshots(connect))
     screenshot.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         (screenshot / name).write_text(picture, encoding="utf-8")

@@ -13,7 +13,6 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from runtime.client import Endpoint, PlantClient
 from runtime.clock import WallClock
 from runtime.contract import Clock
 from runtime.errors import PlantError
@@ -259,20 +258,11 @@ def words_for(lang: str | None) -> Words:
     return Words(language)
 
 
-def make(
-    endpoint: Endpoint, lang: str | None = None, user: str | None = None, secret: str | None = None
-) -> ConsoleApp:
-    """Return a console for a plant that answers there."""
-    return ConsoleApp(lambda: PlantClient(endpoint, user, secret), words_for(lang))
-
-
-def run(
-    endpoint: Endpoint, lang: str | None = None, user: str | None = None, secret: str | None = None
-) -> None:
+def run(connect: Connect, lang: str | None = None) -> None:
     """Show the console until the operator quits, or the terminal or the system ends it."""
     before = {number: signal.getsignal(number) for number in _ENDINGS}
     try:
-        asyncio.run(_until_quit(make(endpoint, lang, user, secret)))
+        asyncio.run(_until_quit(ConsoleApp(connect, words_for(lang))))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

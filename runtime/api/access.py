@@ -21,6 +21,7 @@ from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.contract import Actor, Role
 from runtime.errors import WriteRejectedError
 from runtime.gate.scope import ALL, TokenActor
+from runtime.gate.sessions import SESSION_PREFIX
 
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS
@@ -47,7 +48,9 @@ class Callers:
         login = connection.headers.get("authorization")
         if login is not None:
             scheme, _, rest = login.partition(" ")
-            return self._by_token(rest) if scheme.lower() == "bearer" else await self._by_secret(login)
+            return (
+                self._by_bearer(rest.strip()) if scheme.lower() == "bearer" else await self._by_secret(login)
+            )
         uid = connection.scope.get("state", {}).get(PEER)
         return Actor("anonymous", Role.VIEWER, "http") if uid is None else self._identity.peer(uid)
 
@@ -94,8 +97,15 @@ class Callers:
         mask = self._services.gate.scopes.readable(actor)
         return mask is None or (path in tags and bool(mask[tags[path].id]))
 
-    def _by_token(self, text: str) -> Actor:
-        actor = self._identity.by_token(text.strip(), self._services.clock.now_ns())
+    def _by_bearer(self, text: str) -> Actor:
+        now_ns = self._services.clock.now_ns()
+        actor: Actor | None
+        if text.startswith(SESSION_PREFIX):
+            actor = self._identity.sessions.by_text(text, now_ns)
+            if actor is None:
+                raise _unauthorized("the session is over", "log in again: ironworks login")
+            return actor
+        actor = self._identity.by_token(text, now_ns)
         if actor is None:
             raise _unauthorized("the token is unknown, expired or revoked", "ask an admin for another")
         return actor
@@ -109,21 +119,29 @@ class Callers:
         until_ns, actor = self._known.get(key, (0, None))
         if actor and monotonic_ns() < until_ns:
             return actor
-        name, secret = _basic(login)
+        found = await self.verified(*_basic(login), "http")
+        self._known.pop(key, None)
+        while len(self._known) >= _KEPT:
+            del self._known[next(iter(self._known))]
+        if version == self._identity.version:
+            self._known[key] = (monotonic_ns() + _KEPT_NS, found)
+        return found
+
+    async def verified(self, name: str, secret: str, via: str) -> Actor:
+        """Return the user of a name and a secret.
+
+        Raises:
+            Refused: one of them is wrong, or the name is locked.
+        """
         locked_ns = self._identity.locked_for_ns(name)
         if locked_ns:
             seconds = -(-locked_ns // SECOND_NS)
             error = f"{name!r} is locked after wrong secrets"
             raise Refused(429, error, f"wait {seconds} s", {"Retry-After": str(seconds)})
         async with self._room:
-            found = await asyncio.to_thread(self._identity.authenticate, name, secret, "http")
+            found = await asyncio.to_thread(self._identity.authenticate, name, secret, via)
         if found is None:
             raise _unauthorized("the name or the secret is wrong")
-        self._known.pop(key, None)
-        while len(self._known) >= _KEPT:
-            del self._known[next(iter(self._known))]
-        if version == self._identity.version:
-            self._known[key] = (monotonic_ns() + _KEPT_NS, found)
         return found
 
 

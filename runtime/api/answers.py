@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from runtime import client
+from runtime import client, logins
 from runtime.errors import PlantError
 
 _STRUCTS = (
@@ -22,6 +22,8 @@ _STRUCTS = (
     client.UserList,
     client.TokenList,
     client.TokenMade,
+    logins.SessionList,
+    logins.SessionMade,
     client.RequestView,
     client.SeriesList,
     client.TrendList,

@@ -14,6 +14,7 @@ from runtime.api import (
     health,
     history,
     info,
+    sessions,
     stream,
     tags,
     users,
@@ -32,7 +33,7 @@ a `Refusal`.
 first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
 A client that is too slow for alarms is closed with 1013.
 """
-_ROUTERS = (info, tags, history, alarms, audit, components, gate, users, backup, health)
+_ROUTERS = (info, tags, history, alarms, audit, components, gate, users, sessions, backup, health)
 
 
 def create_app(services: Services) -> FastAPI:

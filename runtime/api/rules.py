@@ -75,6 +75,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/users"): _command(Role.ADMIN),
     ("PUT", "/users/{name}/role"): _command(Role.ADMIN),
     ("DELETE", "/users/{name}"): _command(Role.ADMIN),
+    ("PUT", "/users/{name}/secret"): _command(Role.ADMIN),
+    ("GET", "/sessions"): Rule(Role.VIEWER, Tokens.NEVER),  # one's own; an admin sees all
+    ("POST", "/sessions"): Rule(Role.VIEWER, Tokens.NEVER),  # its body says who
+    ("DELETE", "/sessions/{id}"): _command(Role.VIEWER),  # one's own; an admin ends any
+    ("POST", "/password"): Rule(Role.VIEWER, Tokens.NEVER),  # its body says who
     ("GET", "/tokens"): _ADMIN,
     ("POST", "/tokens"): _command(Role.ADMIN),
     ("DELETE", "/tokens/{id}"): _command(Role.ADMIN),

@@ -41,6 +41,14 @@ class UserBody(RoleBody):
     secret: Word
 
 
+class SecretBody(BaseModel):
+    """The argon2 hash of a secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: Word
+
+
 class TokenBody(BaseModel):
     """A token of a user: globs that it may read and write, and for how long (0: until it is revoked)."""
 
@@ -78,6 +86,15 @@ def router(services: Services) -> APIRouter:
         role, areas = body.rights()
         try:
             await accounts.set_role(name, role, actor, areas)
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return Json(user_list(identity))
+
+    @routes.put("/users/{name}/secret", **answers(UserList, "All users."))
+    async def set_secret(name: str, body: SecretBody, actor: Caller) -> Json:
+        """Give a user another secret; the sessions of that name end (admin)."""
+        try:
+            await accounts.set_secret(name, body.secret, actor)
         except WriteRejectedError as exc:
             raise _refused(exc) from exc
         return Json(user_list(identity))

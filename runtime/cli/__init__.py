@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "runtime.cli.plant": ("run", "check", "test", "new", "schema"),
     "runtime.cli.demo": ("demo",),
+    "runtime.cli.login": ("login", "logout"),
     "runtime.cli.values": ("read", "write", "watch"),
     "runtime.cli.backup": ("restore",),
     "runtime.cli.doctor": ("doctor",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -23,7 +24,8 @@ _SECOND_NS = 1_000_000_000
 def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
     """Run `work` with a client of the plant.
 
-    It logs in as $IRONWORKS_USER with $IRONWORKS_SECRET, or with $IRONWORKS_TOKEN, where these are set.
+    It logs in as $IRONWORKS_USER with $IRONWORKS_SECRET, or with $IRONWORKS_TOKEN, where these are set; else
+    with the session of `ironworks login`, where there is one.
 
     Raises:
         ConnectError: the plant does not run.
@@ -31,14 +33,32 @@ def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
     import asyncio
 
     from runtime.client import PlantClient, find
+    from runtime.logins import kept_session
 
     async def session() -> T:
         user, secret = os.environ.get("IRONWORKS_USER"), os.environ.get("IRONWORKS_SECRET")
-        token = os.environ.get("IRONWORKS_TOKEN")
-        async with PlantClient(find(plant), user, secret, token=token) as client:
+        endpoint = find(plant)
+        token = os.environ.get("IRONWORKS_TOKEN") or (None if user else kept_session(endpoint))
+        async with PlantClient(endpoint, user, secret, token=token) as client:
             return await work(client)
 
     return asyncio.run(session())
+
+
+def ask_secret(what: str = "Secret", *, twice: bool = False) -> str:
+    """Return a secret that is typed without echo, or a line of standard input in a pipe.
+
+    Raises:
+        PlantError: it is empty.
+    """
+    secret: str
+    if sys.stdin.isatty():
+        secret = typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    if not secret:
+        raise PlantError("the secret is empty", "type one, or send one line to standard input")
+    return secret
 
 
 def print_json(value: Any) -> None:

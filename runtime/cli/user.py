@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, ask, parse_for, print_json, print_table, show_time
+from runtime.cli.session import (
+    JsonOption,
+    PlantOption,
+    ask,
+    ask_secret,
+    parse_for,
+    print_json,
+    print_table,
+    show_time,
+)
 from runtime.errors import ConnectError, PlantError
 
 if TYPE_CHECKING:
@@ -17,9 +26,9 @@ if TYPE_CHECKING:
     from runtime.contract import Actor
     from runtime.gate.accounts import Accounts
     from runtime.gate.identity import Identity
+    from runtime.logins import SessionView
 
 T = TypeVar("T")
-_SHORTEST = 8
 AreaOption = Annotated[
     list[str],
     typer.Option(
@@ -38,8 +47,11 @@ RoleOption = Annotated[
 def hash_command(json: JsonOption = False) -> None:
     """Ask for a secret and print its argon2 line for plant.yaml; reads a line of standard input in a pipe."""
     from runtime.gate.identity import hash_secret
+    from runtime.gate.passwords import check_password
 
-    line = hash_secret(_secret())
+    secret = ask_secret(twice=True)
+    check_password(secret)
+    line = hash_secret(secret)
     if json:
         print_json({"secret": line})
     else:
@@ -60,11 +72,11 @@ def add(
     """
     from runtime.contract import Role
     from runtime.gate.identity import hash_secret
+    from runtime.gate.passwords import check_password
 
     given = _areas(areas)
-    secret = _secret()
-    if len(secret) < _SHORTEST:
-        raise PlantError(f"the secret is shorter than {_SHORTEST} characters", "take a longer one")
+    secret = ask_secret(twice=True)
+    check_password(secret, name)
     hashed = hash_secret(secret)
 
     async def online(client: PlantClient) -> tuple[UserView, ...]:
@@ -105,6 +117,84 @@ def role(
         print_json(users)
     else:
         print(f"{name} is {' '.join([role, *areas])}")
+
+
+@app.command()
+def password(
+    name: Annotated[str, typer.Argument(help="Whose; one's own without it.")] = "",
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Change one's own secret, or as admin that of someone else; the sessions of that name end.
+
+    In a pipe it reads lines of standard input: the old secret, where it is one's own, then the new one.
+    """
+    from runtime.gate.identity import hash_secret
+    from runtime.gate.passwords import check_password
+
+    def new_secret(of: str) -> str:
+        secret = ask_secret("New secret", twice=True)
+        check_password(secret, of)
+        return secret
+
+    async def online(client: PlantClient) -> str:
+        me = (await client.info()).user
+        whose = name or me.name
+        if me.role == "admin" and me.name != whose:
+            await client.set_secret(whose, hash_secret(new_secret(whose)))
+        else:
+            old = ask_secret(f"Secret of {whose}")
+            await client.change_password(whose, old, new_secret(whose))
+        return whose
+
+    async def offline(accounts: Accounts, identity: Identity, actor: Actor) -> str:
+        if not name:
+            raise PlantError("whose secret?", "the plant does not run: name the user")
+        await accounts.set_secret(name, hash_secret(new_secret(name)), actor)
+        return name
+
+    whose = _from_either(plant, online, offline)
+    if json:
+        print_json({"user": whose})
+    else:
+        print(f"the secret of {whose} is changed")
+
+
+@app.command()
+def sessions(plant: PlantOption = None, json: JsonOption = False) -> None:
+    """List one's own sessions; an admin sees all."""
+    found: tuple[SessionView, ...] = ask(plant, lambda client: client.sessions())
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            each.id + (" *" if each.own else ""),
+            each.user,
+            each.role,
+            show_time(each.created_ns),
+            f"{each.idle_ns // 60_000_000_000} min",
+            show_time(each.expires_ns),
+        )
+        for each in found
+    ]
+    print_table(("session", "user", "role", "since", "idle", "until"), rows)
+
+
+@app.command("end")
+def end_session(
+    session: Annotated[
+        str, typer.Argument(help="Its id, from `ironworks user sessions`.", metavar="SESSION")
+    ],
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """End a session at once: one's own, or as admin any."""
+    found: tuple[SessionView, ...] = ask(plant, lambda client: client.end_session(session))
+    if json:
+        print_json(found)
+    else:
+        print(f"session {session} is ended")
 
 
 @app.command("list")
@@ -199,17 +289,6 @@ def revoke(
         print_json(found)
     else:
         print(f"token {token} is revoked")
-
-
-def _secret() -> str:
-    secret: str
-    if sys.stdin.isatty():
-        secret = typer.prompt("Secret", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        secret = sys.stdin.readline().rstrip("\r\n")
-    if not secret:
-        raise PlantError("the secret is empty", "type one, or send one line to standard input")
-    return secret
 
 
 def _areas(given: list[str]) -> list[tuple[str, str]]:

@@ -154,6 +154,18 @@ class UserConfig(Section):
     secret: Annotated[str | None, BeforeValidator(_hash)] = None
 
 
+class LoginConfig(Section):
+    """How long a session lasts.
+
+    Attributes:
+        idle: it ends when it was not used for so long.
+        longest: it ends in any case.
+    """
+
+    idle: DurationNs = Field(_HOUR_NS, ge=60_000_000_000, le=30 * 24 * _HOUR_NS)
+    longest: DurationNs = Field(12 * _HOUR_NS, ge=60_000_000_000, le=90 * 24 * _HOUR_NS)
+
+
 class ApiConfig(Section):
     """Where the HTTP and WebSocket API listens; the unix socket is always there."""
 
@@ -307,6 +319,7 @@ class PlantFile(BaseModel):
     state: FileName | None = None
     rack: Name | None = None
     users: list[UserConfig] = []
+    login: LoginConfig = LoginConfig()
     api: ApiConfig | None = ApiConfig()
     history: HistoryConfig | None = HistoryConfig()
     gate: GateConfig = GateConfig()

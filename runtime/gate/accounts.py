@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from dataclasses import replace
@@ -10,8 +11,18 @@ from typing import TYPE_CHECKING
 from runtime.contract import Actor, Clock, Role
 from runtime.errors import WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
-from runtime.gate.identity import TOKEN_PREFIX, Identity, hash_token
-from runtime.journal.accounts import TokenRecord, UserEnd, UserRecord, account_rows
+from runtime.gate.identity import TOKEN_PREFIX, Identity, hash_secret
+from runtime.gate.passwords import check_password
+from runtime.gate.scope import hash_token
+from runtime.gate.sessions import SESSION_PREFIX, SessionActor
+from runtime.journal.accounts import (
+    SessionEnd,
+    SessionRecord,
+    TokenRecord,
+    UserEnd,
+    UserRecord,
+    account_rows,
+)
 
 if TYPE_CHECKING:
     from runtime.journal.store import Journal
@@ -49,9 +60,7 @@ class Accounts:
             refusal = WriteRejectedError(f"{name!r} cannot be a user's name", remedy)
         if refusal is None and self._identity.user(name):
             refusal = WriteRejectedError(f"there is a user {name!r} already", "remove it first")
-        if refusal is None and not secret.startswith("$argon2id$"):
-            refusal = WriteRejectedError("the secret is not an argon2 hash", "`ironworks user add` makes it")
-        refusal = refusal or _unfit(areas)
+        refusal = refusal or _no_hash(secret) or _unfit(areas)
         await self._attempts.command(entry, refusal, self._record(name, role, areas, secret, actor))
         await self.load()
 
@@ -69,6 +78,76 @@ class Accounts:
         refusal = refusal or self._not_ours(name) or _unfit(areas)
         secret = found.secret if found else None
         await self._attempts.command(entry, refusal, self._record(name, role, areas, secret or "", actor))
+        await self.load()
+
+    async def set_secret(self, name: str, secret: str, actor: Actor) -> None:
+        """Give a user another secret, by its argon2 hash; the sessions of that name end.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        entry = self._attempts.entry("user-secret", name, actor)
+        found = self._identity.user(name)
+        refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "another user's secret")
+        refusal = refusal or self._not_ours(name) or _no_hash(secret)
+        role, areas = (found.role, tuple(found.areas.items())) if found else (Role.VIEWER, ())
+        await self._attempts.command(entry, refusal, self._record(name, role, areas, secret, actor))
+        await self.load()
+
+    async def change_password(self, secret: str, actor: Actor) -> None:
+        """Give the actor, who has just shown the old secret, a new one; its sessions end.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        entry = self._attempts.entry("user-secret", actor.name, actor)
+        refusal = self._not_ours(actor.name)
+        try:
+            check_password(secret, actor.name)
+        except WriteRejectedError as exc:
+            refusal = refusal or exc
+        hashed = "" if refusal else await asyncio.to_thread(hash_secret, secret)
+        found = self._identity.user(actor.name)  # as it is now, after the hash was made
+        refusal = refusal or self._not_ours(actor.name)
+        role, areas = (found.role, tuple(found.areas.items())) if found else (Role.VIEWER, ())
+        await self._attempts.command(entry, refusal, self._record(actor.name, role, areas, hashed, actor))
+        await self.load()
+
+    async def open_session(self, actor: Actor) -> tuple[SessionRecord, str]:
+        """Open a session of someone who was just authenticated; returns its text, which is kept nowhere.
+
+        Raises:
+            WriteRejectedError: the user is gone, or it cannot be kept.
+        """
+        now_ns = self._clock.now_ns()
+        secret, id_ = secrets.token_hex(32), secrets.token_hex(4)
+        mark = self._identity.mark(actor.name)
+        words = tuple((glob, role.name.lower()) for glob, role in actor.areas)
+        until_ns = now_ns + self._identity.sessions.config.longest
+        made = SessionRecord(
+            id_, actor.name, hash_token(secret), actor.role.name.lower(), words, mark or b"", now_ns, until_ns
+        )
+        entry = self._attempts.entry("login", id_, actor)
+        refusal = None if mark else WriteRejectedError(f"{actor.name} cannot log in any more", "ask an admin")
+        ends = [SessionEnd(each) for each in self._identity.sessions.to_end(actor.name, now_ns)]
+        await self._attempts.command(entry, refusal, *ends, made)
+        await self.load()
+        return made, f"{SESSION_PREFIX}{id_}_{secret}"
+
+    async def end_session(self, id_: str, actor: Actor) -> None:
+        """End a session: one's own, or as admin any.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        found = self._identity.sessions.get(id_, self._clock.now_ns())
+        entry = self._attempts.entry("logout", id_, actor)
+        refusal: WriteRejectedError | None = None
+        if found is None:
+            refusal = WriteRejectedError(f"no session {id_!r} is in force", "see `ironworks user sessions`")
+        elif not (isinstance(actor, SessionActor) and actor.name == found.user):
+            refusal = lacking(actor, Role.ADMIN, "ending a session of someone else")
+        await self._attempts.command(entry, refusal, SessionEnd(id_))
         await self.load()
 
     def _record(self, name: str, role: Role, areas: Areas, secret: str, actor: Actor) -> UserRecord:
@@ -139,6 +218,12 @@ class Accounts:
 def rights(role: Role, areas: Areas) -> str:
     """Write a role, and those in areas, as the audit trail has it."""
     return " ".join([role.name.lower(), *(f"{glob}={each.name.lower()}" for glob, each in areas)])
+
+
+def _no_hash(secret: str) -> WriteRejectedError | None:
+    if secret.startswith("$argon2id$"):
+        return None
+    return WriteRejectedError("the secret is not an argon2 hash", "`ironworks user` makes it")
 
 
 def _unfit(areas: Areas) -> WriteRejectedError | None:

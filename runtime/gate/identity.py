@@ -16,10 +16,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from runtime.clock import SECOND_NS, monotonic_ns
-from runtime.config.models import UserConfig
+from runtime.config.models import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
-from runtime.gate.scope import TokenActor
-from runtime.journal.accounts import TokenRecord, UserRecord
+from runtime.gate.scope import TokenActor, hash_token
+from runtime.gate.sessions import SessionActor, Sessions
+from runtime.journal.accounts import LockRecord, SessionRecord, TokenRecord, UserRecord
 
 TOKEN_PREFIX = "iw_"  # noqa: S105 - what every token begins with
 FREE_FAILURES = 5
@@ -54,9 +55,14 @@ class Identity:
     """
 
     def __init__(
-        self, users: list[UserConfig], now_ns: Callable[[], int] = monotonic_ns, root: str = ""
+        self,
+        users: list[UserConfig],
+        now_ns: Callable[[], int] = monotonic_ns,
+        root: str = "",
+        login: LoginConfig | None = None,
     ) -> None:
         self._root = root
+        self.sessions = Sessions(self.mark, login or LoginConfig(), now_ns)
         self._fixed = {user.name: user for user in users}
         self._accounts = {user.os_user: user for user in users if user.os_user}
         self._users = dict(self._fixed)
@@ -65,18 +71,41 @@ class Identity:
         self._now_ns = now_ns
         self._failures: dict[str, _Failures] = {}
         self._locks: list[Lock] = []
+        self._unlocked: list[str] = []
         self._guard = threading.Lock()  # secrets are checked in threads
         self.version = 0
 
-    def restore(self, users: Iterable[UserRecord], tokens: Iterable[TokenRecord]) -> None:
-        """Take up users and tokens made by command; users of the plant file stand above them."""
+    def restore(
+        self,
+        users: Iterable[UserRecord],
+        tokens: Iterable[TokenRecord],
+        sessions: Iterable[SessionRecord] = (),
+    ) -> None:
+        """Take up what was made by command; users of the plant file stand above the others."""
         made = {
             each.name: UserConfig(name=each.name, role=each.role, areas=dict(each.areas), secret=each.secret)
             for each in users
         }
         self._users = {**made, **self._fixed}
         self._tokens = {each.id: each for each in tokens}
+        self.sessions.restore(sessions)
         self.version += 1
+
+    def restore_locks(self, locks: Iterable[LockRecord], now_ns: int) -> None:
+        """Take up the locks of a kernel that has ended; `now_ns` is the time of day, as theirs."""
+        with self._guard:
+            for each in locks:
+                left_ns = min(each.until_ns - now_ns, _LONGEST_LOCK_NS)
+                if each.name in self._users and left_ns > -_FORGET_NS:
+                    until_ns = self._now_ns() + left_ns
+                    self._failures[each.name] = _Failures(each.failures, until_ns, until_ns)
+
+    def mark(self, name: str) -> bytes | None:
+        """Return what the sessions of a user are bound to: another secret, role or area ends them."""
+        user = self._users.get(name)
+        if user is None or not user.secret:
+            return None
+        return hashlib.sha256(repr((user.role, self._areas(user), user.secret)).encode()).digest()
 
     def fixed(self, name: str) -> bool:
         """Tell whether a user stands in the plant file."""
@@ -128,7 +157,9 @@ class Identity:
             self._failed(name, via)
             return None
         with self._guard:
-            self._failures.pop(name, None)
+            before = self._failures.pop(name, None)
+            if before and before.count >= FREE_FAILURES:
+                self._unlocked.append(name)
         return Actor(user.name, user.role, via, areas=self._areas(user))
 
     def by_token(self, text: str, now_ns: int) -> TokenActor | None:
@@ -143,11 +174,16 @@ class Identity:
         return TokenActor(user.name, user.role, "token", *scope, areas=self._areas(user))
 
     def still(self, actor: Actor, now_ns: int) -> bool:
-        """Tell whether an actor that came over HTTP a while ago would still be let in."""
+        """Tell whether an actor that was let in a while ago would be again, as what it is."""
         if isinstance(actor, TokenActor):
             token = self._tokens.get(actor.token)
             return token is not None and actor.name in self._users and _in_force(token, now_ns)
-        return actor.via != "http" or actor.name == "anonymous" or actor.name in self._users
+        if isinstance(actor, SessionActor):
+            return self.sessions.use(actor.session, now_ns)
+        if actor.via not in ("http", "opcua") or actor.name == "anonymous":
+            return True
+        user = self._users.get(actor.name)
+        return user is not None and (user.role, self._areas(user)) == (actor.role, actor.areas)
 
     def locked_for_ns(self, name: str) -> int:
         """Return how long a name is still locked, 0 when it is not."""
@@ -165,6 +201,12 @@ class Identity:
         """Return the locks of known users since the last call, to be audited."""
         with self._guard:
             taken, self._locks = self._locks, []
+        return taken
+
+    def take_unlocked(self) -> list[str]:
+        """Return who was locked and has given the right secret since the last call."""
+        with self._guard:
+            taken, self._unlocked = self._unlocked, []
         return taken
 
     def peer(self, uid: int, via: str = "local") -> Actor:
@@ -215,8 +257,3 @@ def _in_force(token: TokenRecord, now_ns: int) -> bool:
 def hash_secret(secret: str) -> str:
     """Return the argon2 line of a secret."""
     return PasswordHasher().hash(secret)
-
-
-def hash_token(secret: str) -> bytes:
-    """Return the hash of a token's secret; it is random and long, so a fast hash will do."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

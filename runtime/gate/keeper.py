@@ -12,6 +12,7 @@ from runtime.errors import WriteRejectedError
 from runtime.gate.identity import Identity
 from runtime.gate.mode import MODES
 from runtime.gate.policy import Gate
+from runtime.journal.accounts import LockEnd, LockRecord
 
 PERIOD_S = 0.25
 _TAGS = (
@@ -112,7 +113,7 @@ class Keeper:
         told: tuple[int, ...] = ()
         while True:
             try:
-                await self._look_after()
+                await self._look_after(port)
                 port.health(True)
             except WriteRejectedError as exc:
                 port.health(False, exc.text)
@@ -123,12 +124,15 @@ class Keeper:
                 told = figures
             await port.clock.sleep(PERIOD_S)
 
-    async def _look_after(self) -> None:
+    async def _look_after(self, port: Port) -> None:
         for lock in self._identity.take_locks():
             who = Actor(lock.name, Role.VIEWER, lock.via)
             entry = self._gate.attempts.entry("login", "identity", who)
             detail = f"{lock.failures} wrong secrets: locked for {lock.for_ns // SECOND_NS} s"
-            await self._gate.attempts.record(replace(entry, outcome="refused", detail=detail))
+            kept = LockRecord(lock.name, lock.failures, port.clock.now_ns() + lock.for_ns)
+            await self._gate.attempts.record(replace(entry, outcome="refused", detail=detail, also=(kept,)))
+        for name in self._identity.take_unlocked():
+            await self._gate.attempts.keep(LockEnd(name))
         await self._gate.revert()
         await self._gate.requests.expire()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,11 @@ class TokenActor(Actor):
     token: str = ""
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
+
+
+def hash_token(secret: str) -> bytes:
+    """Return the hash of a secret that is random and long, so that a fast hash will do."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 class Scopes:

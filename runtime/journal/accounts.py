@@ -36,6 +36,7 @@ class UserEnd:
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes."""
         yield "DELETE FROM users WHERE name = ?", (self.name,)
+        yield "DELETE FROM locks WHERE name = ?", (self.name,)
         yield (
             "UPDATE tokens SET revoked_ns = ? WHERE user = ? AND revoked_ns IS NULL",
             (self.at_ns, self.name),
@@ -72,14 +73,96 @@ class TokenRecord:
         )
 
 
-def account_rows(connection: sqlite3.Connection) -> tuple[list[UserRecord], list[TokenRecord]]:
-    """Return the users and all tokens, revoked ones too."""
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """Someone who has logged in.
+
+    Attributes:
+        hash: SHA-256 of the secret, which is random and of 256 bits.
+        role, areas: what the user was then.
+        mark: what it is bound to; see `Identity.mark`.
+    """
+
+    id: str
+    user: str
+    hash: bytes
+    role: str
+    areas: tuple[tuple[str, str], ...]
+    mark: bytes
+    created_ns: int
+    expires_ns: int
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        values = (self.id, self.user, self.hash, self.role, json.dumps(self.areas), self.mark)
+        yield (
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *values,
+                self.created_ns,
+                self.expires_ns,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """A session is over."""
+
+    id: str
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        yield "DELETE FROM sessions WHERE id = ?", (self.id,)
+
+
+@dataclass(frozen=True, slots=True)
+class LockRecord:
+    """A user is locked after so many wrong secrets, until a time of day."""
+
+    name: str
+    failures: int
+    until_ns: int
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        yield "INSERT OR REPLACE INTO locks VALUES (?, ?, ?)", (self.name, self.failures, self.until_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class LockEnd:
+    """The user gave the right secret."""
+
+    name: str
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        yield "DELETE FROM locks WHERE name = ?", (self.name,)
+
+
+def lock_rows(connection: sqlite3.Connection) -> list[LockRecord]:
+    """Return the locks that were kept, those that are over too."""
+    return [LockRecord(*row) for row in connection.execute("SELECT * FROM locks ORDER BY name")]
+
+
+def account_rows(
+    connection: sqlite3.Connection,
+) -> tuple[list[UserRecord], list[TokenRecord], list[SessionRecord]]:
+    """Return the users, all tokens, revoked ones too, and the sessions."""
     users = [
-        UserRecord(name, role, secret, by, at_ns, tuple((glob, word) for glob, word in json.loads(areas)))
+        UserRecord(name, role, secret, by, at_ns, _pairs(areas))
         for name, role, secret, by, at_ns, areas in connection.execute("SELECT * FROM users ORDER BY name")
     ]
     tokens = [
         TokenRecord(id_, user, hash_, tuple(json.loads(read)), tuple(json.loads(write)), *times)
         for id_, user, hash_, read, write, *times in connection.execute("SELECT * FROM tokens ORDER BY id")
     ]
-    return users, tokens
+    sessions = [
+        SessionRecord(id_, user, hash_, role, _pairs(areas), *rest)
+        for id_, user, hash_, role, areas, *rest in connection.execute("SELECT * FROM sessions")
+    ]
+    return users, tokens, sessions
+
+
+def _pairs(cell: str) -> tuple[tuple[str, str], ...]:
+    return tuple((glob, word) for glob, word in json.loads(cell))

@@ -71,6 +71,15 @@ CREATE TABLE tokens (
 ) WITHOUT ROWID;
 """,
     "ALTER TABLE users ADD COLUMN areas TEXT NOT NULL DEFAULT '[]';",
+    """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, hash BLOB NOT NULL, role TEXT NOT NULL, areas TEXT NOT NULL,
+    mark BLOB NOT NULL, created_ns INTEGER NOT NULL, expires_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE locks (
+    name TEXT PRIMARY KEY, failures INTEGER NOT NULL, until_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+""",
 )
 VERSION = len(_STEPS)
 

@@ -80,6 +80,7 @@ def test_neither_tcp_nor_another_account_makes_an_admin(kernel, uid):
                     continue
                 url = path.replace("{name}", "boss").replace("{id}", "x")
                 bodies = {"/users": user(), "/users/boss/role": {"role": "admin"}}
+                bodies["/users/boss/secret"] = {"secret": user()["secret"]}
                 body = bodies.get(url, {"user": "boss", "read": ["**"]})
                 answer = await client.request(method, url, json=None if method == "GET" else body)
                 assert answer.status_code in (401, 403), (method, path, answer.text)

@@ -29,6 +29,7 @@ tank/sp,REAL,rw,50
 tank/often,DINT,rw,0
 safe/limit,DINT,rw,7
 """
+SECRETS = ("barley & yeast\n", "malt & water\n")
 
 
 class Life:
@@ -166,6 +167,34 @@ def test_the_first_admin_is_made_on_the_gateway_and_logs_in(life):
     assert "olga is removed" in life.run("user", "remove", "olga").stdout
     with pytest.raises(PlantError, match="wrong"):
         life.tcp(lambda client: client.info(), **login)
+
+
+def test_log_in_roles_by_area_and_another_secret_by_command(life, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(life.folder / "state"))
+    add = ("user", "add", "olga", "--role", "viewer", "--in", "tank/**=operator")
+    assert life.run(*add, input="hops & malt\n").exit_code == 0
+    assert "not GLOB=ROLE" in life.run(*add[:-1], "tank/**", input="hops & malt\n").exception.text
+    life.start()
+    assert "nobody is logged in" in life.run("logout").exception.text
+    assert "wrong" in life.run("login", "olga", input="hops and malt\n").exception.text
+    told = life.run("login", "olga", input="hops & malt\n").stdout
+    assert told.startswith("olga is logged in as viewer, until")
+    assert life.run("write", "tank/sp", "61").exit_code == 0
+    assert "olga is viewer" in life.run("write", "safe/limit", "8").exception.text
+    assert "needs admin" in life.run("user", "add", "eve", "--role", "admin", input=SECRETS[0]).exception.text
+    life.kill()
+    life.start()
+    assert [line.split()[2] for line in life.run("user", "sessions").stdout.splitlines()[1:]] == ["olga"]
+    changed = life.run("user", "password", input="hops & malt\n" + SECRETS[0])
+    assert changed.stdout == "the secret of olga is changed\n", changed.exception
+    assert "the session is over" in life.run("gate").exception.text
+    assert life.run("logout").stdout == "the session had ended already\n"
+    assert life.run("user", "role", "olga", "--role", "engineer").stdout == "olga is engineer\n"
+    assert life.run("login", "olga", input=SECRETS[0]).stdout.startswith("olga is logged in as engineer")
+    assert life.run("write", "safe/limit", "8").exit_code == 0
+    assert life.run("logout").stdout == "logged out\n"
+    assert life.run("user", "password", "olga", input=SECRETS[1]).exit_code == 0
+    assert life.tcp(lambda client: client.info(), user="olga", secret=SECRETS[1].strip()).user.name == "olga"
 
 
 def test_a_token_is_shown_once_serves_in_its_scope_and_ends(life, monkeypatch):

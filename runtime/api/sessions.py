@@ -1,0 +1,95 @@
+"""/sessions: log in once, log out, and see who is logged in; /password: change one's own secret."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from runtime.api.access import Caller, Callers
+from runtime.api.answers import Json, Refused, answers
+from runtime.api.services import Services
+from runtime.api.texts import UnicodeText
+from runtime.client import UserView
+from runtime.contract import Actor, Role
+from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.gate.accounts import Accounts
+from runtime.gate.sessions import SessionActor
+from runtime.journal.accounts import SessionRecord
+from runtime.logins import SessionList, SessionMade, SessionView
+
+Secret = Annotated[UnicodeText, Field(max_length=256)]
+
+
+class LoginBody(BaseModel):
+    """A user's name and secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Secret
+    secret: Secret
+
+
+class PasswordBody(LoginBody):
+    """The same, and the secret that is to be instead."""
+
+    new: Secret
+
+
+def router(services: Services) -> APIRouter:
+    routes = APIRouter(tags=["sessions"])
+    sessions = services.identity.sessions
+    accounts = Accounts(services.identity, services.journal, services.clock)
+
+    def view(record: SessionRecord, actor: Actor) -> SessionView:
+        own = isinstance(actor, SessionActor) and actor.session == record.id
+        times = (record.created_ns, sessions.idle_ns(record.id), record.expires_ns)
+        return SessionView(record.id, record.user, record.role, *times, own)
+
+    def listed(actor: Actor) -> Json:
+        user = None if actor.role >= Role.ADMIN else actor.name
+        found = sessions.of(user, services.clock.now_ns())
+        return Json(SessionList(tuple(view(each, actor) for each in found)))
+
+    @routes.get("/sessions", **answers(SessionList, "Sessions, oldest first."))
+    async def list_sessions(actor: Caller) -> Json:
+        """List one's own sessions; an admin's answer has all."""
+        return listed(actor)
+
+    @routes.post("/sessions", **answers(SessionMade, "The session, shown this once."))
+    async def log_in(body: LoginBody, request: Request) -> Json:
+        """Log in; the session is used as Bearer token until it is idle or too old."""
+        callers: Callers = request.app.state.callers
+        actor = await callers.verified(body.name, body.secret, "session")
+        try:
+            made, text = await accounts.open_session(actor)
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return Json(SessionMade(text, view(made, actor)))
+
+    @routes.delete("/sessions/{id}", **answers(SessionList, "The sessions that are left."))
+    async def log_out(id: str, actor: Caller) -> Json:  # noqa: A002 - the API's word
+        """End a session at once: one's own, or as admin any."""
+        try:
+            await accounts.end_session(id, actor)
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return listed(actor)
+
+    @routes.post("/password", **answers(UserView, "The user; its sessions have ended."))
+    async def change_password(body: PasswordBody, request: Request) -> Json:
+        """Change one's own secret; whoever is logged in with the old one is out."""
+        callers: Callers = request.app.state.callers
+        actor = await callers.verified(body.name, body.secret, "http")
+        try:
+            await accounts.change_password(body.new, actor)
+        except WriteRejectedError as exc:
+            raise _refused(exc) from exc
+        return Json(UserView(actor.name, actor.role.name.lower(), "journal", 0))
+
+    return routes
+
+
+def _refused(error: WriteRejectedError) -> Refused:
+    return Refused(403 if isinstance(error, ForbiddenError) else 409, error.text, error.remedy)

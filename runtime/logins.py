@@ -1,0 +1,98 @@
+"""Sessions as clients see them, and the file in which this account keeps its own, one for each plant."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from runtime.errors import PlantError
+
+if TYPE_CHECKING:
+    from runtime.client import Endpoint
+
+
+class SessionView(Struct, frozen=True):
+    """Someone who is logged in.
+
+    Attributes:
+        idle_ns: since it was used last.
+        expires_ns: when it ends at the latest.
+        own: whether the caller is in it.
+    """
+
+    id: str
+    user: str
+    role: str
+    created_ns: int
+    idle_ns: int
+    expires_ns: int
+    own: bool = False
+
+
+class SessionList(Struct, frozen=True):
+    sessions: tuple[SessionView, ...]
+
+
+class SessionMade(Struct, frozen=True):
+    """A new session; `session` is its text, shown this once, for `Authorization: Bearer`."""
+
+    session: str
+    view: SessionView
+
+
+def sessions_file() -> Path:
+    """Return where this account keeps the sessions that it has opened."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "ironworks" / "sessions.json"
+
+
+def kept_session(endpoint: Endpoint) -> str | None:
+    """Return the session of this account at a plant.
+
+    Raises:
+        PlantError: others can read the file, or it is damaged.
+    """
+    return _read().get(_key(endpoint))
+
+
+def keep_session(endpoint: Endpoint, session: str | None) -> None:
+    """Keep the session at a plant instead of the one before; None forgets it.
+
+    Raises:
+        PlantError: others can read the file, or it is damaged.
+    """
+    kept = _read()
+    if session is None:
+        kept.pop(_key(endpoint), None)
+    else:
+        kept[_key(endpoint)] = session
+    file = sessions_file()
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(msgspec.json.encode(kept))
+    temporary.replace(file)
+
+
+def _key(endpoint: Endpoint) -> str:
+    return endpoint.file or endpoint.http or ""
+
+
+def _read() -> dict[str, str]:
+    file = sessions_file()
+    try:
+        with file.open("rb") as opened:
+            found = os.fstat(opened.fileno())
+            if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+                raise PlantError(f"{file}: other accounts have access to it", f"run: chmod 600 {file}")
+            return msgspec.json.decode(opened.read(), type=dict[str, str])
+    except FileNotFoundError:
+        return {}
+    except msgspec.DecodeError as exc:
+        raise PlantError(f"{file} is damaged: {exc}", "remove it and log in again") from exc
