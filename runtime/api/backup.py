@@ -14,8 +14,7 @@ from runtime.api.services import Services
 from runtime.backup.manifest import SUFFIX
 from runtime.backup.service import Handed
 from runtime.client import Refusal
-from runtime.errors import PlantError, WriteRejectedError
-from runtime.gate.attempts import ForbiddenError
+from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
 
 _TYPE = "application/gzip"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
