@@ -67,12 +67,11 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path_factory, data):
     archive[place // 8] ^= 1 << place % 8
     (folder / "b").write_bytes(archive)
     (folder / "out").mkdir()
-    try:  # a few bits say nothing: the time in gzip's header, the filling before its checksum
+    try:  # a few bits say nothing: the time in gzip's header, the filling between blocks
         unpack(folder / "b", folder / "out")
     except StoreError:
         return
     assert content(folder / "out") == FILES
-    assert place // 8 < 10 or place // 8 == len(archive) - 9
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
