@@ -9,6 +9,7 @@ SYNTAX = {
     "ST1001": "A character has no meaning in Structured Text.",
     "ST1002": "A string is not closed on its line.",
     "ST1003": "A comment or pragma is not closed. Comments of one kind nest.",
+    "ST1004": "A name or number ends with an underscore, or has two in a row.",
     "ST1010": "The grammar asks for something else here. What follows is read on from the next statement.",
     "ST1011": "A statement or declaration does not end with a semicolon.",
     "ST1012": "Statements or expressions are nested too deep.",

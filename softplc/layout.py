@@ -146,7 +146,7 @@ class Sizes:
                 continue
             self.type(variable.type)
             in_local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
-            pointer = variable.section == "VAR_IN_OUT"
+            pointer = variable.by_reference
             size = variable.type.size
             if pointer and not isinstance(variable.type, OpenArray):
                 size = POINTER_SIZE
@@ -220,7 +220,8 @@ class Sizes:
             if (
                 variable.type is not None
                 and not local
-                and variable.section not in ("VAR_EXTERNAL", "VAR_IN_OUT")
+                and variable.section != "VAR_EXTERNAL"
+                and not variable.by_reference
             ):
                 self.write(data, variable.offset, variable.type, variable.init)
 

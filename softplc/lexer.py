@@ -121,6 +121,8 @@ _PATTERN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _COMMENT = {"(*": re.compile(r"\(\*|\*\)"), "/*": re.compile(r"/\*|\*/")}
+_UNDERSCORES = re.compile(r"__|_$")
+_NAMES_AND_NUMBERS = ("id", "int", "based", "real", "typed")
 _KINDS = {"time": "time", "date": "date", "based": "int"}
 
 
@@ -161,6 +163,17 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
             continue
         word = found.group()
         key = word.upper()
+        if _UNDERSCORES.search(word) and kind in _NAMES_AND_NUMBERS:
+            at = base + start
+            findings.append(
+                Diagnostic(
+                    "ST1004",
+                    f"underscores in {word} do not stand alone",
+                    at,
+                    at + len(word),
+                    "one between two letters or digits",
+                )
+            )
         if kind == "id":
             kind = "kw" if key in KEYWORDS else "id"
         tokens.append(Token(_KINDS.get(kind, kind), key, word, base + start, base + position))

@@ -7,7 +7,7 @@ from softplc.iectypes import Array, BlockType, Enum, Interface, Reference, Strin
 from softplc.layout import Layout, Sizes, scalar_of
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
-HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "VAR_IN_OUT", "RESULT")
+HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "RESULT")
 
 
 class Shapes:
@@ -54,7 +54,8 @@ class Shapes:
             members = [
                 (v.name, v.offset, self.of(v.type), v.section)
                 for v in type_.pou.variables.values()
-                if v.section not in HIDDEN and v.type is not None and _is_shown(v.name, v.type)
+                if v.section not in HIDDEN and not v.by_reference
+                if v.type is not None and _is_shown(v.name, v.type)
             ]
         return Shape("struct", type_.name, type_.name, type_.size, tuple(members))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Alias, BlockType, Enum, Interface, Type
+from softplc.iectypes import BOOL, Alias, BlockType, Enum, Interface, OpenArray, Type
 from softplc.syntax import (
     Argument,
     ConfigurationDecl,
@@ -24,7 +24,7 @@ class Variable:
     """A declared variable.
 
     Attributes:
-        section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_IN_OUT, VAR_TEMP, VAR_GLOBAL, VAR_EXTERNAL or RESULT.
+        section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_IN_OUT, VAR_TEMP, VAR_GLOBAL, VAR_EXTERNAL, RESULT or ENO.
         offset: byte offset in the image, the instance or the frame, once laid out.
         bit: bit of a located BOOL, else -1.
         target: the global that a VAR_EXTERNAL means.
@@ -50,6 +50,13 @@ class Variable:
     access: str = "PROTECTED"
     edge: Variable | None = None
     last: Variable | None = None
+
+    @property
+    def by_reference(self) -> bool:
+        """Tell whether a call hands over where the argument lies, not its value."""
+        if self.section != "VAR_INPUT" or self.pou is None or self.pou.kind == "PROGRAM":
+            return self.section == "VAR_IN_OUT"
+        return isinstance(self.type, OpenArray | BlockType)
 
     @property
     def end_of_chain(self) -> Variable:
@@ -94,6 +101,13 @@ class Pou:
     @property
     def root(self) -> Pou:
         return self.base.root if self.base is not None else self
+
+    def enable_out(self) -> Variable | None:
+        """Return the ENO that the body sets; it is there once the body names it."""
+        if self.kind not in ("FUNCTION", "FUNCTION_BLOCK"):
+            return None
+        at, end = self.decl.name_at, self.decl.name_at + len(self.decl.name)
+        return self.variables.setdefault("eno", Variable("ENO", "ENO", BOOL, None, at, end, pou=self))
 
     def find_method(self, name: str) -> Pou | None:
         """Return the method a call means: the unit's own, or one that it inherits."""

@@ -276,7 +276,7 @@ def _missing(
     for parameter in parameters:
         if parameter in taken:
             continue
-        required = parameter.section == "VAR_IN_OUT"
+        required = parameter.by_reference
         if positional_call and parameter.section == "VAR_INPUT" and parameter.init is None:
             required = True
         if required:
@@ -290,6 +290,8 @@ def _missing(
 def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument) -> Variable | None:
     key = argument.name.casefold()
     parameter = pou.variables.get(key)
+    if parameter is not None and parameter.section == "ENO":
+        parameter = None
     if parameter is None and key == "en" and argument.value is not None:
         typer.value(argument.value, BOOL)
         binding.enable = argument.value

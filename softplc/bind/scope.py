@@ -21,6 +21,8 @@ class Scope:
             if found is None and self.pou.owner is not None:
                 found = self.pou.owner.variables.get(key)
                 found = None if found is not None and found.section == "VAR_TEMP" else found
+            if found is None and key == "eno":
+                found = self.pou.enable_out()
             if found is not None:
                 return found
         found = project.globals.get(key)

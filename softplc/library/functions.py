@@ -121,9 +121,9 @@ def _table() -> dict[str, Function]:
 
 FUNCTIONS = _table()
 LIBRARY_ONLY = {
-    "__NOW": Function("__NOW", (), result="LTIME"),
-    "__MAX": Function("__MAX", (("IN", "T"),), "ANY_INT"),
-    "__MIN": Function("__MIN", (("IN", "T"),), "ANY_INT"),
+    "_NOW": Function("_NOW", (), result="LTIME"),
+    "_MAX": Function("_MAX", (("IN", "T"),), "ANY_INT"),
+    "_MIN": Function("_MIN", (("IN", "T"),), "ANY_INT"),
 }
 _CONVERSION = re.compile(r"(?:([A-Z][A-Z0-9_]*?)_)??(TO|TRUNC)_([A-Z][A-Z0-9_]*)")
 STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time", "date", "tod", "dt")

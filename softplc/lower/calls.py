@@ -61,7 +61,8 @@ class Calls(Standard):
         body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou))]
         if pou.kind == "METHOD":
             body.append(ir.StorePointer(frame, self._instance(binding)))
-        body += self.enabled(binding, self._invoke(binding, pou, frame))
+        own = self._own_enable_out(pou, frame)
+        body += self.enabled(binding, self._invoke(binding, pou, frame), own)
         return body, frame.at(pou.result.offset if pou.result else 0)
 
     def block_call(self, node: Call) -> list[ir.Stmt]:
@@ -70,15 +71,24 @@ class Calls(Standard):
         place = self.place(node.callee)
         if binding is None or binding.pou is None or place is None:
             raise LoweringError("block call without instance")
-        return self.enabled(binding, self._invoke(binding, binding.pou, place))
+        own = self._own_enable_out(binding.pou, place)
+        return self.enabled(binding, self._invoke(binding, binding.pou, place), own)
 
-    def enabled(self, binding: Binding, body: list[ir.Stmt]) -> list[ir.Stmt]:
-        """Put the call under its EN, and set its ENO."""
+    @staticmethod
+    def _own_enable_out(pou: Pou, frame: ir.Place) -> ir.Place | None:
+        """Return where a unit keeps the ENO that its body sets, if it does."""
+        variable = pou.variables.get("eno")
+        return frame.at(variable.offset) if variable is not None and variable.section == "ENO" else None
+
+    def enabled(self, binding: Binding, body: list[ir.Stmt], own: ir.Place | None = None) -> list[ir.Stmt]:
+        """Put the call under its EN, and set its ENO: that of its own where the body sets one."""
         if not binding.guarded:
             return body
         enable = self.expr(binding.enable, BOOL) if binding.enable else ir.Const(BOOL, True)
         flag = self.slot(1)
         result: list[ir.Stmt] = [ir.Store(flag, enable, BOOL)]
+        if own is not None:
+            body = [*body, ir.Store(flag, ir.Load(BOOL, own), BOOL)]
         result.append(ir.If(ir.Load(BOOL, flag), body, []))
         if binding.enable_out is not None:
             target = self.place(binding.enable_out)
@@ -90,11 +100,14 @@ class Calls(Standard):
         before: list[ir.Stmt] = []
         after: list[ir.Stmt] = []
         for parameter, argument in binding.inputs:
-            if parameter.section == "VAR_IN_OUT":
+            if parameter.by_reference:
                 self._in_out(parameter, argument, frame, before, after)
             else:
                 before += self.assign(frame.at(parameter.offset), parameter.type, argument)
         routine = self._routine(binding, pou)
+        own = self._own_enable_out(pou, frame)
+        if own is not None:
+            before.append(ir.Store(own, ir.Const(BOOL, True), BOOL))
         body = [*before, ir.Call(routine, frame), *after]
         for parameter, argument, negated in binding.outputs:
             body += self.output(parameter, argument, negated, frame.at(parameter.offset))
@@ -134,7 +147,11 @@ class Calls(Standard):
         before: list[ir.Stmt],
         after: list[ir.Stmt],
     ) -> None:
-        target = self.place(argument)
+        if parameter.section == "VAR_IN_OUT":
+            target = self.place(argument)
+        else:  # an ARRAY[*] that is only read: also what a function yields
+            first, target = self.aggregate(argument)
+            before += first
         if target is None:
             raise LoweringError("VAR_IN_OUT without variable")
         here = frame.at(parameter.offset)

@@ -77,7 +77,7 @@ class Context:
         place = ir.Place("self", variable.offset)
         if self.pou is not None and self.pou.kind == "METHOD" and pou is not self.pou:
             place = self.this().at(variable.offset)
-        if variable.section == "VAR_IN_OUT":
+        if variable.by_reference:
             return ir.Place("pointer", 0, pointer=place)
         return place
 
@@ -127,7 +127,7 @@ class Context:
         if isinstance(type_, BlockType):
             variable = type_.pou.variables[key]
             inner = base.at(variable.offset)
-            if variable.section == "VAR_IN_OUT":
+            if variable.by_reference:
                 return ir.Place("pointer", 0, pointer=inner)
             return inner
         return None

@@ -87,11 +87,11 @@ class Standard(Strings):
         return _all([ir.Op(BOOL, operator, pair) for pair in pairwise(once)])
 
     def _intrinsic(self, name: str, binding: Binding) -> ir.Expr:
-        if name == "__NOW":
+        if name == "_NOW":
             return ir.Now(LTIME)
-        if name in ("__MAX", "__MIN"):
+        if name in ("_MAX", "_MIN"):
             type_ = machine(binding.generic)
-            return ir.Const(type_, type_.limits[1 if name == "__MAX" else 0])
+            return ir.Const(type_, type_.limits[1 if name == "_MAX" else 0])
         if name == "LEN":
             return ir.Query(INT, "length", (self.text(binding.values[0]),))
         if name == "FIND":

@@ -30,7 +30,7 @@ def check(subject: Declared | Pou, context: Context) -> Iterator[Diagnostic]:
     type_ = variable.type
     while isinstance(type_, Array):
         type_ = type_.element
-    if variable.section == "VAR_IN_OUT" or not isinstance(type_, BlockType):
+    if variable.by_reference or not isinstance(type_, BlockType):
         return
     if "ABSTRACT" in type_.pou.decl.modifiers:
         message = f"{type_} is ABSTRACT: it has no instances"

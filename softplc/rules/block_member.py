@@ -35,9 +35,13 @@ def check(subject: Member | Write, context: Context) -> Iterator[Diagnostic]:
     ref = subject.ref
     if _is_this(subject) or (isinstance(ref, Variable) and ref.access == "PUBLIC"):
         return
-    if isinstance(ref, Variable) and ref.section not in ("VAR_INPUT", "VAR_OUTPUT"):
+    if isinstance(ref, Variable) and not _offered(ref):
         message = f"{subject.name} is not in the interface of {subject.base.type}"
         yield Diagnostic("ST3007", message, subject.name_at, subject.end, "make it VAR_INPUT or VAR_OUTPUT")
+
+
+def _offered(variable: Variable) -> bool:
+    return variable.section in ("VAR_INPUT", "VAR_OUTPUT") and not variable.by_reference
 
 
 def _is_this(node: Expr) -> bool:

@@ -1,4 +1,4 @@
-"""ST6006: the control variable of a FOR is not written in its body (a warning).
+"""ST5004: the control variable of a FOR is not written in its body.
 
 Accepted: VAR i, n : INT; END_VAR FOR i := 1 TO 10 DO n := n + i; END_FOR;
 Rejected: VAR i : INT; END_VAR FOR i := 1 TO 10 DO i := i + 1; END_FOR;
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.bind.usage import body_usage
-from softplc.diagnostics import WARNING, Diagnostic
+from softplc.diagnostics import Diagnostic
 from softplc.rules.context import Context
 from softplc.symbols import Variable
 from softplc.syntax import For, Name
@@ -19,10 +19,10 @@ ON = (For,)
 
 
 def check(node: For, context: Context) -> Iterator[Diagnostic]:
-    """Yield a warning for the first write to the control variable."""
+    """Yield a finding for the first write to the control variable."""
     control = node.variable
     if not isinstance(control, Name) or not isinstance(control.ref, Variable):
         return
     for place in body_usage(node.body).writes.get(control.ref.end_of_chain, ())[:1]:
         message = f"{control.name} counts this loop: it shall not be altered in its body"
-        yield Diagnostic("ST6006", message, place.at, place.end, "use WHILE, or EXIT", WARNING)
+        yield Diagnostic("ST5004", message, place.at, place.end, "use WHILE, or EXIT")

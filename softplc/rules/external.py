@@ -22,7 +22,10 @@ def check(declared: Declared, context: Context) -> Iterator[Diagnostic]:
     if variable.section != "VAR_EXTERNAL" or variable.type is None:
         return
     target = variable.target
-    if target is None:
+    if variable.decl is not None and variable.decl.init is not None:
+        message = f"{variable.name} has its value from VAR_GLOBAL"
+        yield Diagnostic("ST2012", message, variable.at, variable.end, "write the value there")
+    elif target is None:
         names = [each.name for each in context.project.globals.values()]
         remedy = did_you_mean(variable.name, names) or "declare it in VAR_GLOBAL"
         message = f"there is no global variable {variable.name}"

@@ -1,4 +1,4 @@
-"""ST4009: the variable for a VAR_IN_OUT has exactly the parameter's type.
+"""ST4009: the variable for a VAR_IN_OUT or ARRAY[*] has exactly the parameter's type.
 
 Accepted: FUNCTION_BLOCK B VAR_IN_OUT x : INT; END_VAR x := 1; END_FUNCTION_BLOCK PROGRAM P VAR b : B; i
     : INT; END_VAR b(x := i); END_PROGRAM
@@ -23,7 +23,7 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for a variable of another type."""
     for parameter, argument in node.binding.inputs if node.binding else ():
         wanted, given = parameter.type, argument.type
-        if parameter.section != "VAR_IN_OUT" or wanted is None or given is None or same(wanted, given):
+        if not parameter.by_reference or wanted is None or given is None or same(wanted, given):
             continue
         if isinstance(wanted, BlockType) and isinstance(given, BlockType) and given.pou.offers(wanted.pou):
             continue  # an instance of an heir
@@ -32,4 +32,6 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
         if isinstance(wanted, String) and isinstance(given, String):
             continue  # a string carries its own capacity
         message = f"{parameter.name} needs a variable of {wanted}, not {given}"
-        yield context.error("ST4009", message, argument, "there is no conversion for VAR_IN_OUT")
+        yield context.error(
+            "ST4009", message, argument, "it is handed over as it lies: there is no conversion"
+        )

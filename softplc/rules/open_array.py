@@ -1,4 +1,4 @@
-"""ST2016: ARRAY[*] stands for parameters of VAR_IN_OUT only.
+"""ST2016: ARRAY[*] stands for parameters of VAR_IN_OUT, and for inputs of functions and methods.
 
 Accepted: FUNCTION Last : INT VAR_IN_OUT a : ARRAY[*] OF INT; END_VAR Last := a[UPPER_BOUND(a, 1)];
     END_FUNCTION
@@ -20,11 +20,15 @@ ON = (Declared,)
 def check(declared: Declared, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for an array without limits where memory is needed."""
     variable = declared.variable
-    if variable.section == "VAR_IN_OUT" and isinstance(variable.type, OpenArray):
+    on_stack = variable.pou is not None and variable.pou.on_stack
+    allowed = variable.section == "VAR_IN_OUT" or (variable.section == "VAR_INPUT" and on_stack)
+    if allowed and isinstance(variable.type, OpenArray):
         return
     if _holds_open(variable.type):
         message = f"{variable.name} needs the limits of its array"
-        yield Diagnostic("ST2016", message, variable.at, variable.end, "ARRAY[*] is for VAR_IN_OUT")
+        yield Diagnostic(
+            "ST2016", message, variable.at, variable.end, "ARRAY[*] is for VAR_IN_OUT and inputs of functions"
+        )
 
 
 def _holds_open(type_: Type | None) -> bool:

@@ -353,9 +353,10 @@ class Walk:
         passed: set[int] = set()
         for parameter, argument in binding.inputs:
             passed.add(id(argument))
-            if parameter.section == "VAR_IN_OUT":
+            if parameter.by_reference:
                 self.expr(argument)
-                self.show(Write(argument, "passed as VAR_IN_OUT"))
+                if parameter.section == "VAR_IN_OUT":
+                    self.show(Write(argument, "passed as VAR_IN_OUT"))
             elif parameter.type is not None:
                 self.use(argument, parameter.type)
         for parameter, target, _ in binding.outputs:
