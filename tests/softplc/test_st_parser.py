@@ -95,7 +95,7 @@ def test_deep_nesting_is_refused_with_a_finding():
         ("x := (1 + ; x := 2; x := 3 +;", ["ST1010", "ST1010"]),
         ("x := nope + nope; nope := 1;", ["ST2003"]),
         ("x := 2; END_IF; x := 3;", ["ST1010"]),
-        ("FOR x := 1 TO 3 x := 2; END_FOR;", ["ST1010"]),
+        ("FOR x := 1 TO 3 ; END_FOR;", ["ST1010"]),
         ("x := T#5q;", ["ST1014"]),
         ("x := 2#12;", ["ST1014"]),
     ],
