@@ -12,6 +12,7 @@ from runtime import contract, figures, registry
 from runtime.alarms.configuration import check_alarms, load_alarms
 from runtime.alarms.tags import TAGS as ALARM_TAGS
 from runtime.backup import service
+from runtime.clock import WallClock
 from runtime.config.models import AlarmConfig, PlantFile, validate
 from runtime.config.plant import PLANT_FILE, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
@@ -21,6 +22,7 @@ from runtime.errors import ConfigError, Finding, Place, PlantError
 from runtime.gate import keeper
 from runtime.gate.expression import parse_expression
 from runtime.historian import house
+from runtime.tls import facts
 
 RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "backup", "rack")
 
@@ -48,6 +50,7 @@ class Assembly:
             *_check_users(self.plant),
             *_check_areas(self.plant),
             *_check_gate(self.plant),
+            *_check_api(self.plant),
             *_check_tags(self.plant, {each.name for each in self.sections}),
         ]
         for entry in self.sections:
@@ -146,6 +149,8 @@ def declare_services(head: PlantFile) -> Declared:
         parts.append(Declared(house.TAGS, house.ALARMS))
     if head.backup:
         parts.append(service.declare())
+    if head.api and head.api.outside:
+        parts.append(facts.declare())
     return Declared(
         [tag for part in parts for tag in part.tags], [alarm for part in parts for alarm in part.alarms]
     )
@@ -227,6 +232,28 @@ def _check_gate(plant: Plant) -> Iterator[Finding]:
         if not any(writable):
             remedy = "correct it, or set access to rw in the tag table"
             yield Finding(f"{glob!r} matches no tag that can be written", plant.place(*place), remedy)
+
+
+def _check_api(plant: Plant) -> Iterator[Finding]:
+    """Yield what is wrong with a certificate that the plant gives."""
+    api = plant.head.api
+    if api is None or not (api.tls.certificate and api.tls.key):
+        return
+    place = plant.place("api", "tls", "certificate")
+    if not api.outside:
+        remedy = "set api: host: to an address of the network, or remove tls:"
+        yield Finding("the API listens on loopback only, without TLS", place, remedy, "warning")
+        return
+    from runtime.tls.certificate import EXPIRES_SOON_DAYS, check_pair, day
+
+    now_ns = WallClock().now_ns()
+    try:
+        found = check_pair(plant.path(api.tls.certificate), plant.path(api.tls.key), now_ns)
+    except PlantError as exc:
+        yield Finding(exc.text, place, exc.remedy)
+        return
+    if found.days_left(now_ns) < EXPIRES_SOON_DAYS:
+        yield Finding(f"the certificate expires on {day(found.until_ns)}", place, "get a new one", "warning")
 
 
 def _with_device(tag: Tag, drivers: set[str]) -> Tag:

@@ -11,16 +11,19 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from runtime import trust
 from runtime.contract import Value, glob
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.logins import SessionList, SessionMade, SessionView
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 PREFIX = "/api/v1"
@@ -405,6 +408,21 @@ class TokenMade(Struct, frozen=True):
     view: TokenView
 
 
+class CertificateView(Struct, frozen=True):
+    """A client certificate and the user whom it logs in; `id` is the beginning of its fingerprint."""
+
+    id: str
+    user: str
+    fingerprint: str
+    until_ns: int
+    added_ns: int
+    added_by: str
+
+
+class CertificateList(Struct, frozen=True):
+    certificates: tuple[CertificateView, ...]
+
+
 class ComponentView(Struct, frozen=True):
     """A component; state is `starting`, `running`, `degraded`, `faulted` or `stopped`."""
 
@@ -480,7 +498,8 @@ class Endpoint(Struct, frozen=True, omit_defaults=True):
     Attributes:
         file: resolved path of the plant file.
         socket: path of the unix socket.
-        http: URL of the loopback server, where there is one.
+        http: URL on TCP, where there is one.
+        user: whom the URL names, as in https://anna@gateway:8420.
         rack: the device that this process plays, when it is a rack beside a plant.
     """
 
@@ -490,6 +509,7 @@ class Endpoint(Struct, frozen=True, omit_defaults=True):
     socket: str | None = None
     http: str | None = None
     rack: str | None = None
+    user: str | None = None
 
     def __str__(self) -> str:
         return self.socket or self.http or self.file
@@ -565,7 +585,7 @@ def find(target: Path | str | None = None) -> Endpoint:
     """
     named = target or os.environ.get(PLANT_VARIABLE)
     if named and str(named).startswith(("http://", "https://")):
-        return Endpoint(http=str(named).rstrip("/"))
+        return _at(str(named))
     file = plant_file(target)
     there = running()
     if file:
@@ -579,6 +599,30 @@ def find(target: Path | str | None = None) -> Endpoint:
     if not plants:
         raise ConnectError("no plant is running", f"start one: ironworks run PLANT{_list(there)}")
     raise ConnectError(f"{len(plants)} plants are running", f"say which with --plant{_list(there)}")
+
+
+def _at(url: str) -> Endpoint:
+    """Return the endpoint of a URL; plain HTTP goes no further than this machine.
+
+    Raises:
+        PlantError: it is no address, holds a secret, or would send one in the clear.
+    """
+    from runtime.config import is_loopback
+
+    try:
+        parts = urlsplit(url)
+        host, number = parts.hostname or "", parts.port
+    except ValueError:
+        host, number = "", None
+    if not host:
+        raise PlantError(f"{url!r} is not an address", "write it like https://gateway:8420")
+    if parts.password is not None:
+        remedy = "leave it out: it is asked for, or comes from $IRONWORKS_SECRET_FILE or $IRONWORKS_SECRET"
+        raise PlantError("a secret does not belong into an address", remedy)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise PlantError(f"{url} would send secrets in the clear", f"use https://{host}:{number or 8420}")
+    shown = f"[{host}]" if ":" in host else host
+    return Endpoint(http=f"{parts.scheme}://{shown}{f':{number}' if number else ''}", user=parts.username)
 
 
 def _list(there: Sequence[Endpoint]) -> str:
@@ -603,8 +647,12 @@ class PlantClient:
         secret: str | None = None,
         timeout_s: float = 15.0,
         token: str | None = None,
+        certificate: str | None = None,
     ) -> None:
+        """`certificate` is a PEM file with a client certificate and its key, for https."""
         self.endpoint = endpoint
+        self._certificate = certificate
+        self._tls: ssl.SSLContext | None = None
         self._token = None if user else token
         self._login = (user, secret or "") if user else None
         self._timeout_s = timeout_s
@@ -614,8 +662,11 @@ class PlantClient:
         import httpx
 
         path = self.endpoint.socket
+        if not path and self._base_url.startswith("https:"):
+            self._tls = trust.context(self._base_url, self._certificate)
         self._http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=path) if path else None,
+            verify=self._tls or False,
             base_url=f"{self._base_url}{PREFIX}",
             auth=self._login,
             headers={"Authorization": f"Bearer {self._token}"} if self._token else None,
@@ -843,6 +894,20 @@ class PlantClient:
         """End a token at once (admin); returns all."""
         return (await self._send("DELETE", f"/tokens/{quote(id_, safe='')}", TokenList)).tokens
 
+    async def certificates(self) -> tuple[CertificateView, ...]:
+        """Return the client certificates (admin)."""
+        return (await self._get("/certificates", CertificateList)).certificates
+
+    async def add_certificate(self, user: str, pem: str) -> tuple[CertificateView, ...]:
+        """Let a certificate log in a user (admin); returns all."""
+        body = {"user": user, "certificate": pem}
+        return (await self._send("POST", "/certificates", CertificateList, body)).certificates
+
+    async def end_certificate(self, id_: str) -> tuple[CertificateView, ...]:
+        """End a certificate at once (admin); returns the others."""
+        found = await self._send("DELETE", f"/certificates/{quote(id_, safe='')}", CertificateList)
+        return found.certificates
+
     async def components(self) -> tuple[ComponentView, ...]:
         return (await self._get("/components", ComponentList)).components
 
@@ -895,7 +960,7 @@ class PlantClient:
         if self.endpoint.socket:
             opening = unix_connect(self.endpoint.socket, url, **options)
         else:
-            opening = connect(url, proxy=None, **options)
+            opening = connect(url, proxy=None, ssl=self._tls, **options)
         decoder = msgspec.json.Decoder(Message)
         try:
             async with opening as websocket:
@@ -939,7 +1004,13 @@ class PlantClient:
         raise (WriteRejectedError if rejected else PlantError)(refusal.error, refusal.remedy)
 
     def _unreachable(self, exc: Exception) -> ConnectError:
+        words = trust.unreachable(str(self.endpoint), exc) if self._tls else None
+        if words:
+            return words
         why = str(exc) or type(exc).__name__
+        if self._tls and self._certificate and not isinstance(exc, TimeoutError):
+            remedy = f"is it running? It may not know {self._certificate}: `ironworks user certs` there"
+            return ConnectError(f"the plant at {self.endpoint} ended the connection: {why}", remedy)
         return ConnectError(f"the plant at {self.endpoint} cannot be reached: {why}", "is it running?")
 
     def _strange(self, exc: Exception) -> ConnectError:

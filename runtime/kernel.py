@@ -29,6 +29,7 @@ from runtime.gate.policy import Gate, GateCommand
 from runtime.historian.hot import Historian
 from runtime.journal import Journal as JournalStore
 from runtime.journal.accounts import account_rows, lock_rows
+from runtime.journal.certificates import certificate_rows
 from runtime.journal.gatelog import gate_rows
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
@@ -212,6 +213,7 @@ class Kernel:
         """Take up accounts and the gate's state; give operator tags the values they had, or their initial."""
         self.identity.restore(*await self.journal.read(account_rows))
         self.identity.restore_locks(await self.journal.read(lock_rows), self.clock.now_ns())
+        self.identity.restore_certificates(await self.journal.read(certificate_rows))
         self.gate.restore(*await self.journal.read(gate_rows))
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
         if tags:

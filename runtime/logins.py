@@ -1,11 +1,12 @@
-"""Sessions as clients see them, and the file in which this account keeps its own, one for each plant."""
+"""As whom a client logs in: by options, environment, or the sessions that this account keeps, one a plant."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 from msgspec import Struct
@@ -43,6 +44,59 @@ class SessionMade(Struct, frozen=True):
 
     session: str
     view: SessionView
+
+
+class Credentials(TypedDict, total=False):
+    """What `PlantClient` takes: a user with a secret, or a token; and a client certificate, for https."""
+
+    user: str
+    secret: str
+    token: str
+    certificate: str
+
+
+def credentials(
+    endpoint: Endpoint, user: str | None = None, ask: Callable[[str], str] | None = None
+) -> Credentials:
+    """Return as whom to log in: what options and environment say, else the kept session.
+
+    $IRONWORKS_USER with $IRONWORKS_SECRET; or $IRONWORKS_TOKEN; and $IRONWORKS_CERTIFICATE.
+    $IRONWORKS_SECRET_FILE and $IRONWORKS_TOKEN_FILE name files instead. `ask` gets the secret of a user from
+    a person where nothing else gives it.
+
+    Raises:
+        PlantError: a file cannot be read, or a user has no secret.
+    """
+    found = Credentials()
+    if certificate := os.environ.get("IRONWORKS_CERTIFICATE"):
+        found["certificate"] = certificate
+    user = user or endpoint.user or os.environ.get("IRONWORKS_USER")
+    if not user:
+        token = _secret("IRONWORKS_TOKEN") or kept_session(endpoint)
+        if token:
+            found["token"] = token
+        return found
+    secret = _secret("IRONWORKS_SECRET")
+    if secret is None and certificate:  # it says who calls
+        return found
+    if secret is None and ask is not None:
+        secret = ask(user)
+    if secret is None:
+        remedy = "set $IRONWORKS_SECRET_FILE to a file that holds it, or $IRONWORKS_SECRET"
+        raise PlantError(f"there is no secret for user {user!r}, and nobody to ask", remedy)
+    found["user"], found["secret"] = user, secret
+    return found
+
+
+def _secret(variable: str) -> str | None:
+    file = os.environ.get(f"{variable}_FILE")
+    if not file:
+        return os.environ.get(variable)
+    try:
+        return Path(file).read_text("utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        text = f"{file}, named by ${variable}_FILE, cannot be read: {exc}"
+        raise PlantError(text, "correct the variable, or the rights of the file") from exc
 
 
 def sessions_file() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +12,10 @@ def console(
     plant: Annotated[
         str | None, typer.Option("--plant", "-p", help="Plant folder or file; else the only running plant.")
     ] = None,
-    url: Annotated[str | None, typer.Option(help="Address of a plant on another port or machine.")] = None,
+    url: Annotated[str | None, typer.Option(help="Address of a plant: https://gateway:8420.")] = None,
     user: Annotated[
         str | None,
-        typer.Option(
-            envvar="IRONWORKS_USER", help="Plant user; the secret is $IRONWORKS_SECRET, or asked for."
-        ),
+        typer.Option(help="Plant user; the secret is asked for, or in $IRONWORKS_SECRET or _SECRET_FILE."),
     ] = None,
     lang: Annotated[str | None, typer.Option(help="Language, en or zh; the terminal's without it.")] = None,
     screenshot: Annotated[
@@ -27,16 +24,14 @@ def console(
 ) -> None:
     """Open the operator console on a running plant."""
     from runtime.client import PlantClient, find
-    from runtime.logins import kept_session
+    from runtime.logins import credentials
     from tui.console import run, take_screenshots
 
     endpoint = find(url or plant)
-    secret = os.environ.get("IRONWORKS_SECRET") if user else None
-    if user and not secret:
-        secret = typer.prompt(f"Secret of {user}", hide_input=True)
+    who = credentials(endpoint, user, lambda name: str(typer.prompt(f"Secret of {name}", hide_input=True)))
 
     def connect() -> PlantClient:  # a session that was opened since then counts as well
-        return PlantClient(endpoint, user, secret, token=None if user else kept_session(endpoint))
+        return PlantClient(endpoint, **(who if who.get("user") else credentials(endpoint)))
 
     if screenshot is None:
         run(connect, lang)

@@ -13,11 +13,12 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from runtime.api.answers import Refused
-from runtime.api.guard import PEER
+from runtime.api.guard import CERTIFICATE, PEER
 from runtime.api.rules import RULES, Rule, Tokens
 from runtime.api.services import Services
 from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, monotonic_ns
+from runtime.config import is_loopback
 from runtime.contract import Actor, Role
 from runtime.errors import WriteRejectedError
 from runtime.gate.scope import ALL, TokenActor
@@ -25,6 +26,7 @@ from runtime.gate.sessions import SESSION_PREFIX
 
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS
+_LOG_IN = "log in as a user (--user anna, or $IRONWORKS_USER), with a token, or with a client certificate"
 _AT_ONCE = 2  # each check of a secret costs memory and time by design
 
 
@@ -39,11 +41,12 @@ class Callers:
         self._version = self._identity.version
         self._room = asyncio.Semaphore(_AT_ONCE)
 
-    async def of(self, connection: HTTPConnection) -> Actor:
-        """Return who is calling: whose secret it shows, else whose process it is, else nobody in particular.
+    async def of(self, connection: HTTPConnection, greets: bool = False) -> Actor:
+        """Return who is calling: whose secret it shows, else whose process or certificate it is, else nobody.
 
         Raises:
-            Refused: the name or the secret is wrong, the name is locked, or the token is not in force.
+            Refused: the name or the secret is wrong, the name is locked, the token or certificate is not in
+                force, or it comes from another machine and says nothing of itself.
         """
         login = connection.headers.get("authorization")
         if login is not None:
@@ -51,8 +54,20 @@ class Callers:
             return (
                 self._by_bearer(rest.strip()) if scheme.lower() == "bearer" else await self._by_secret(login)
             )
-        uid = connection.scope.get("state", {}).get(PEER)
-        return Actor("anonymous", Role.VIEWER, "http") if uid is None else self._identity.peer(uid)
+        state = connection.scope.get("state", {})
+        if PEER in state:
+            return self._identity.peer(state[PEER])
+        if CERTIFICATE in state:
+            return self._by_certificate(state[CERTIFICATE])
+        if greets or connection.client is None or is_loopback(connection.client.host):
+            return Actor("anonymous", Role.VIEWER, "http")
+        raise _unauthorized("from another machine this needs a name", _LOG_IN)
+
+    def _by_certificate(self, fingerprint: str) -> Actor:
+        actor = self._identity.by_certificate(fingerprint, self._services.clock.now_ns())
+        if actor is None:
+            raise _unauthorized("the client's certificate is not in force", "ask an admin, or log in by name")
+        return actor
 
     async def admit(self, request: Request) -> Actor:
         """Return who is calling, where the rule of the route lets in.
@@ -60,9 +75,9 @@ class Callers:
         Raises:
             Refused: it does not, or there is no rule.
         """
-        actor = await self.of(request)
         path = request.scope["route"].path.removeprefix(PREFIX)
         rule = RULES.get((request.method, path))
+        actor = await self.of(request, rule is not None and rule.greets)
         if rule is None:
             text = f"{request.method} {path} has no rule of access"
             raise Refused(403, text, "add one to runtime.api.rules")

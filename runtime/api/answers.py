@@ -24,6 +24,7 @@ _STRUCTS = (
     client.TokenMade,
     logins.SessionList,
     logins.SessionMade,
+    client.CertificateList,
     client.RequestView,
     client.SeriesList,
     client.TrendList,

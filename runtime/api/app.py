@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
 from runtime.api import (
     alarms,
     answers,
     audit,
     backup,
+    certificates,
     components,
     gate,
     health,
@@ -33,7 +35,20 @@ a `Refusal`.
 first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
 A client that is too slow for alarms is closed with 1013.
 """
-_ROUTERS = (info, tags, history, alarms, audit, components, gate, users, sessions, backup, health)
+_ROUTERS = (
+    info,
+    tags,
+    history,
+    alarms,
+    audit,
+    components,
+    gate,
+    users,
+    sessions,
+    certificates,
+    backup,
+    health,
+)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -42,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
         title=f"Ironworks: {services.plant.name}",
         version=info.release(),
         description=_ABOUT,
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -51,5 +66,11 @@ def create_app(services: Services) -> FastAPI:
     answers.install(app)
     for resource in _ROUTERS:
         app.include_router(resource.router(services), prefix=PREFIX, dependencies=[authorised])
+    app.get(f"{PREFIX}/openapi.json", include_in_schema=False, dependencies=[authorised])(_document)
     app.include_router(stream.router(services), prefix=PREFIX)
     return app
+
+
+async def _document(request: Request) -> JSONResponse:
+    """Return the OpenAPI document."""
+    return JSONResponse(request.app.openapi())

@@ -13,10 +13,11 @@ import msgspec
 import psutil
 
 from runtime.client import Endpoint, registration_name, runtime_folder
-from runtime.config import Plant
+from runtime.config import Plant, is_loopback
 from runtime.errors import PlantError
 
 _BACKLOG = 128
+_WILD = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
 _SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its zero
 
 
@@ -28,49 +29,88 @@ class Registration:
         base = runtime_folder() / registration_name(plant.file)
         self._socket_file = base.with_suffix(".sock")
         self._entry_file = base.with_suffix(".json")
-        self.sockets: list[socket.socket] = []
+        self.unix: socket.socket | None = None
+        self.tcp: socket.socket | None = None
+        self.outside = False
 
     def bind(self) -> None:
-        """Take the unix socket and the port; another free one where the plant file names none.
+        """Take the unix socket and the port on loopback; another free one where the plant file names none.
 
         Raises:
             PlantError: the plant runs already, or the port that the plant file names is taken.
         """
-        self.sockets = [self._bind_unix()]
+        self.unix = self._bind_unix()
         api = self._plant.head.api
         if api is None or api.port is None:
             return
         try:
-            self.sockets.append(self._bind_tcp(api.host, api.port))
+            self.tcp = self._bind_tcp(_loopback(api.host), api.port)
         except PlantError:
             if "port" in api.model_fields_set:
                 self.release()
                 raise
-            self.sockets.append(self._bind_tcp(api.host, 0))  # a second plant on this machine
+            self.tcp = self._bind_tcp(_loopback(api.host), 0)  # a second plant on this machine
 
-    def announce(self) -> Endpoint:
+    def move(self, outside: bool) -> None:
+        """Listen on the address that the plant file names, or on loopback again; on the same port.
+
+        Raises:
+            PlantError: that cannot be listened on; it listens where it did.
+        """
+        api = self._plant.head.api
+        assert api is not None
+        assert self.tcp is not None
+        number = self.tcp.getsockname()[1]
+        there, back = api.host, _loopback(api.host)
+        if not outside:
+            there, back = back, there
+        overlaps = _WILD & {there, back}
+        if overlaps:
+            self.tcp.close()
+        try:
+            made = self._bind_tcp(there, number)
+        except PlantError:
+            if overlaps:
+                self.tcp = self._bind_tcp(back, number)
+            raise
+        self.tcp.close()
+        self.tcp, self.outside = made, outside
+
+    @property
+    def url(self) -> str:
+        """Return where the API answers on TCP; empty where it does not."""
+        api = self._plant.head.api
+        if self.tcp is None or api is None:
+            return ""
+        host, port = self.tcp.getsockname()[:2]
+        if host in _WILD:
+            host = socket.gethostname()
+        return f"http{'s' if api.outside else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def announce(self) -> None:
         """Write the entry by which clients find the plant."""
         endpoint = Endpoint(
             plant=self._plant.name,
             file=str(self._plant.file.resolve()),
             pid=os.getpid(),
             socket=str(self._socket_file),
-            http=_url(self.sockets[1]) if len(self.sockets) > 1 else None,
+            http=self.url or None,
             rack=self._plant.head.rack,
         )
         temporary = self._entry_file.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_bytes(msgspec.json.encode(endpoint))
         temporary.replace(self._entry_file)
-        return endpoint
 
     def release(self) -> None:
         """Close the sockets and take the entry away."""
-        if self.sockets:
+        if self.unix:
             self._entry_file.unlink(missing_ok=True)
             self._socket_file.unlink(missing_ok=True)
-        for each in self.sockets:
-            each.close()
-        self.sockets = []
+            self.unix.close()
+        if self.tcp:
+            self.tcp.close()
+        self.unix = self.tcp = None
+        self.outside = False
 
     def _bind_unix(self) -> socket.socket:
         _private(self._socket_file.parent)
@@ -105,6 +145,10 @@ class Registration:
             made.close()
             taken = exc.errno == errno.EADDRINUSE
             why = "is used by another program" if taken else f"cannot be opened: {exc.strerror}"
+            if exc.errno == errno.EADDRNOTAVAIL:
+                place = self._plant.place("api", "host")
+                text = f"{place}: {host} is not an address of this machine"
+                raise PlantError(text, "correct api: host:, or bring the network up") from exc
             place = self._plant.place("api", "port")
             remedy = "set api: {port: ...} in plant.yaml to a free port, 0 for any, or api: null for none"
             raise PlantError(f"{place}: port {port} on {host} {why}", remedy) from exc
@@ -157,6 +201,6 @@ def peer_credentials(connection: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _loopback(host: str) -> str:
+    """Return the address by which this machine reaches itself, of the same family."""
+    return host if is_loopback(host) else "::1" if ":" in host else "127.0.0.1"

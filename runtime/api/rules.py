@@ -28,11 +28,13 @@ class Rule:
 
     Attributes:
         door: whether the door refuses. Otherwise the command itself judges and audits the attempt.
+        greets: whether the body says who calls; other routes ask that of clients on other machines before.
     """
 
     role: Role
     tokens: Tokens = Tokens.WHOLE
     door: bool = True
+    greets: bool = False
 
 
 _LOOK = Rule(Role.VIEWER)
@@ -77,12 +79,15 @@ RULES: dict[tuple[str, str], Rule] = {
     ("DELETE", "/users/{name}"): _command(Role.ADMIN),
     ("PUT", "/users/{name}/secret"): _command(Role.ADMIN),
     ("GET", "/sessions"): Rule(Role.VIEWER, Tokens.NEVER),  # one's own; an admin sees all
-    ("POST", "/sessions"): Rule(Role.VIEWER, Tokens.NEVER),  # its body says who
+    ("POST", "/sessions"): Rule(Role.VIEWER, Tokens.NEVER, greets=True),  # its body says who
     ("DELETE", "/sessions/{id}"): _command(Role.VIEWER),  # one's own; an admin ends any
-    ("POST", "/password"): Rule(Role.VIEWER, Tokens.NEVER),  # its body says who
+    ("POST", "/password"): Rule(Role.VIEWER, Tokens.NEVER, greets=True),  # its body says who
     ("GET", "/tokens"): _ADMIN,
     ("POST", "/tokens"): _command(Role.ADMIN),
     ("DELETE", "/tokens/{id}"): _command(Role.ADMIN),
+    ("GET", "/certificates"): _ADMIN,
+    ("POST", "/certificates"): _command(Role.ADMIN),
+    ("DELETE", "/certificates/{id}"): _command(Role.ADMIN),
     ("POST", "/backup"): _command(Role.ADMIN),
     ("GET", "/health"): _LOOK,
     ("GET", "/openapi.json"): _TAGS,

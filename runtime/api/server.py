@@ -1,16 +1,17 @@
-"""The component that serves the API on a unix socket and, where wanted, on loopback TCP."""
+"""The component that serves the API on a unix socket and, where wanted, on TCP."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
+from collections.abc import Iterator
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runtime.api.app import create_app
-from runtime.api.guard import BODY_LIMIT, PEER
-from runtime.api.registration import Registration, peer_credentials
+from runtime.api.front import Front
+from runtime.api.guard import BODY_LIMIT
+from runtime.api.protocol import HttpProtocol, WebSocketProtocol
+from runtime.api.registration import Registration
 from runtime.api.services import Services
 from runtime.contract import Port
 
@@ -40,12 +41,12 @@ class ApiServer:
         self._registration.release()
 
     async def run(self, port: Port) -> None:
-        if not self._registration.sockets:
+        if self._registration.unix is None:
             self.bind()
         config = uvicorn.Config(
             create_app(self._services),
-            http=_PeerProtocol,
-            ws="websockets-sansio",
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
             ws_max_size=BODY_LIMIT,
             ws_per_message_deflate=False,
             lifespan="off",
@@ -58,29 +59,29 @@ class ApiServer:
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
+        state = server.server_state
+
+        def protocol() -> HttpProtocol:
+            return HttpProtocol(config, state, server.lifespan.state)
+
+        def present() -> Iterator[str]:
+            ours = (each for each in state.connections if isinstance(each, (HttpProtocol, WebSocketProtocol)))
+            return (each.client[0] for each in ours if each.client)
+
+        unix = [self._registration.unix] if self._registration.unix else []
         try:
-            await server.startup(sockets=self._registration.sockets)
-            endpoint = self._registration.announce()
-            port.health(True, endpoint.http or "")
-            await server.main_loop()
+            await server.startup(sockets=unix)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(server.main_loop())
+                group.create_task(Front(self._services, self._registration, protocol, present).run(port))
         finally:
             try:
                 async with asyncio.timeout(_STOP_S):
-                    await server.shutdown(sockets=self._registration.sockets)
+                    await server.shutdown(sockets=unix)
             except TimeoutError:  # clients that do not read: what waits for them is dropped
-                for connection in list(server.server_state.connections):
+                for connection in list(state.connections):
                     connection.transport.abort()
-                for task in list(server.server_state.tasks):
+                for task in list(state.tasks):
                     task.cancel()
             finally:
                 self._registration.release()
-
-
-class _PeerProtocol(H11Protocol):
-    """HTTP whose scope knows the uid at the other end of a unix socket."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        connection = transport.get_extra_info("socket")
-        if connection.family == socket.AF_UNIX:
-            self.app_state = {**self.app_state, PEER: peer_credentials(connection)[1]}
-        super().connection_made(transport)

@@ -22,7 +22,7 @@ GROUPS = {
     "runtime.cli.backup": ("restore",),
     "runtime.cli.doctor": ("doctor",),
 }
-APPS = ("alarms", "history", "audit", "gate", "components", "tags", "user", "backup", "bench")
+APPS = ("alarms", "history", "audit", "gate", "components", "tags", "user", "tls", "backup", "bench")
 
 
 def build() -> typer.Typer:
@@ -59,7 +59,7 @@ def build() -> typer.Typer:
     return app
 
 
-def _version() -> Callable[[bool], None]:
+def _version() -> Callable[[bool, str, str], None]:
     import typer
 
     def tell(wanted: bool) -> None:
@@ -73,8 +73,17 @@ def _version() -> Callable[[bool], None]:
         version: bool = typer.Option(
             False, "--version", help="Print the version and exit.", is_eager=True, callback=tell
         ),
+        user: str = typer.Option(
+            "", "--user", help="Plant user; the secret is asked for, or in $IRONWORKS_SECRET(_FILE)."
+        ),
+        certificate: str = typer.Option(
+            "", "--certificate", metavar="FILE", help="Client certificate with its key (PEM), for https."
+        ),
     ) -> None:
         """Take the options that stand before a command."""
+        for name, value in (("IRONWORKS_USER", user), ("IRONWORKS_CERTIFICATE", certificate)):
+            if value:
+                os.environ[name] = value
 
     return options
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,12 @@ from runtime.errors import PlantError
 
 PlantOption = Annotated[
     str | None,
-    typer.Option("--plant", "-p", help="Plant folder, plant file or http URL; else the only running plant."),
+    typer.Option(
+        "--plant",
+        "-p",
+        "--url",
+        help="Plant folder, plant file or URL (https://anna@gateway:8420); else the only running plant.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 T = TypeVar("T")
@@ -24,8 +28,7 @@ _SECOND_NS = 1_000_000_000
 def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
     """Run `work` with a client of the plant.
 
-    It logs in as $IRONWORKS_USER with $IRONWORKS_SECRET, or with $IRONWORKS_TOKEN, where these are set; else
-    with the session of `ironworks login`, where there is one.
+    It logs in as `runtime.logins.credentials` says; a terminal is asked for the secret of a user.
 
     Raises:
         ConnectError: the plant does not run.
@@ -33,13 +36,14 @@ def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
     import asyncio
 
     from runtime.client import PlantClient, find
-    from runtime.logins import kept_session
+    from runtime.logins import credentials
+
+    endpoint = find(plant)
+    asked = (lambda user: ask_secret(f"Secret of {user}")) if sys.stdin.isatty() else None
+    who = credentials(endpoint, ask=asked)
 
     async def session() -> T:
-        user, secret = os.environ.get("IRONWORKS_USER"), os.environ.get("IRONWORKS_SECRET")
-        endpoint = find(plant)
-        token = os.environ.get("IRONWORKS_TOKEN") or (None if user else kept_session(endpoint))
-        async with PlantClient(endpoint, user, secret, token=token) as client:
+        async with PlantClient(endpoint, **who) as client:
             return await work(client)
 
     return asyncio.run(session())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from runtime.cli.certificate import cert, certs
 from runtime.cli.session import (
     JsonOption,
     PlantOption,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from runtime.logins import SessionView
 
 T = TypeVar("T")
+_TOKEN_ID = 8
 AreaOption = Annotated[
     list[str],
     typer.Option(
@@ -279,16 +281,25 @@ def tokens(plant: PlantOption = None, json: JsonOption = False) -> None:
 
 @app.command()
 def revoke(
-    token: Annotated[str, typer.Argument(help="Its id, from `ironworks user tokens`.", metavar="TOKEN")],
+    token: Annotated[
+        str, typer.Argument(help="Its id, from `ironworks user tokens` or `certs`.", metavar="ID")
+    ],
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """End an API token at once."""
-    found: tuple[TokenView, ...] = ask(plant, lambda client: client.revoke_token(token))
+    """End an API token or a client certificate at once."""
+    certificate = len(token) > _TOKEN_ID  # the beginning of a fingerprint
+    found: tuple[object, ...] = ask(
+        plant, lambda client: client.end_certificate(token) if certificate else client.revoke_token(token)
+    )
     if json:
         print_json(found)
     else:
-        print(f"token {token} is revoked")
+        print(f"{'certificate' if certificate else 'token'} {token} is revoked")
+
+
+app.command()(cert)
+app.command()(certs)
 
 
 def _areas(given: list[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -18,6 +19,7 @@ from pydantic import (
     PlainSerializer,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 
 from runtime.config.positions import Document, load_yaml, locate, shortened
@@ -123,6 +125,7 @@ def _text(value: object) -> object:
 Words = Annotated[Text, BeforeValidator(_text, json_schema_input_type=str | Text)]
 _FILE = r"^[^\x00-\x1f]+$"
 _NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+_HOST = r"^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9])?$"
 _ALARM = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 _ROOT = r"^[^/\s*?,\x00-\x1f]+(/[^/\s*?,\x00-\x1f]+)*$"
 FileName = Annotated[str, Field(pattern=_FILE, max_length=4096)]
@@ -166,11 +169,71 @@ class LoginConfig(Section):
     longest: DurationNs = Field(12 * _HOUR_NS, ge=60_000_000_000, le=90 * 24 * _HOUR_NS)
 
 
-class ApiConfig(Section):
-    """Where the HTTP and WebSocket API listens; the unix socket is always there."""
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
-    host: Literal["127.0.0.1", "::1", "localhost"] = "127.0.0.1"
+
+def _address(host: str) -> str:
+    if host == "localhost":
+        return host
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        text = (
+            "is not an address of this machine; write one such as 192.168.1.10, 0.0.0.0 for all, or 127.0.0.1"
+        )
+        raise ValueError(f"{host!r} {text}") from None
+
+
+def _dns(name: str) -> str:
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+class TlsConfig(Section):
+    """The certificate that the API shows beyond loopback; without files the gateway makes and renews its own.
+
+    Attributes:
+        names: further DNS names and addresses under which clients know the gateway.
+        certificate, key: PEM files of a certificate from elsewhere, followed when they change.
+    """
+
+    names: list[Annotated[str, Field(pattern=_HOST, max_length=253), AfterValidator(_dns)]] = []
+    certificate: FileName | None = None
+    key: FileName | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> TlsConfig:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together; give both files, or none")
+        return self
+
+
+class ApiConfig(Section):
+    """Where the HTTP and WebSocket API listens; the unix socket is always there.
+
+    Attributes:
+        host: address to listen on. Another than loopback means TLS, and an admin who can log in.
+    """
+
+    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
     port: int | None = Field(8420, ge=0, le=65535)
+    tls: TlsConfig = TlsConfig()
+
+    @property
+    def outside(self) -> bool:
+        """Tell whether other machines shall reach it."""
+        return self.port is not None and not is_loopback(self.host)
 
 
 class HistoryConfig(Section):
@@ -331,6 +394,7 @@ _WANTED = {
     _FILE: "write the name of a file",
     _NAME: "use letters, digits, - and _, beginning with a letter",
     _ALARM: "use letters, digits, - _ and ., beginning with a letter",
+    _HOST: "write a host name such as gw.plant.example, or an address",
     _ROOT: "write levels joined by /, such as site/area/line, without spaces",
 }
 M = TypeVar("M", bound=BaseModel)

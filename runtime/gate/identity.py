@@ -18,9 +18,11 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config.models import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
+from runtime.gate.certificates import CertificateActor
 from runtime.gate.scope import TokenActor, hash_token
 from runtime.gate.sessions import SessionActor, Sessions
 from runtime.journal.accounts import LockRecord, SessionRecord, TokenRecord, UserRecord
+from runtime.journal.certificates import CertificateRecord
 
 TOKEN_PREFIX = "iw_"  # noqa: S105 - what every token begins with
 FREE_FAILURES = 5
@@ -67,6 +69,7 @@ class Identity:
         self._accounts = {user.os_user: user for user in users if user.os_user}
         self._users = dict(self._fixed)
         self._tokens: dict[str, TokenRecord] = {}
+        self._certificates: dict[str, CertificateRecord] = {}
         self._hasher = PasswordHasher()
         self._now_ns = now_ns
         self._failures: dict[str, _Failures] = {}
@@ -89,7 +92,20 @@ class Identity:
         self._users = {**made, **self._fixed}
         self._tokens = {each.id: each for each in tokens}
         self.sessions.restore(sessions)
+        self.restore_certificates(each for each in self._certificates.values() if each.user in self._users)
         self.version += 1
+
+    def restore_certificates(self, certificates: Iterable[CertificateRecord]) -> None:
+        """Take up the certificates of clients."""
+        self._certificates = {each.fingerprint: each for each in certificates}
+
+    def certificates(self) -> list[CertificateRecord]:
+        """Return the certificates of clients, by age."""
+        return list(self._certificates.values())
+
+    def client_certificates(self) -> tuple[str, ...]:
+        """Return what may be shown in a handshake, as PEM."""
+        return tuple(each.pem for each in self._certificates.values() if each.user in self._users)
 
     def restore_locks(self, locks: Iterable[LockRecord], now_ns: int) -> None:
         """Take up the locks of a kernel that has ended; `now_ns` is the time of day, as theirs."""
@@ -173,6 +189,14 @@ class Identity:
         scope = (token.id, token.read, token.write)
         return TokenActor(user.name, user.role, "token", *scope, areas=self._areas(user))
 
+    def by_certificate(self, fingerprint: str, now_ns: int) -> CertificateActor | None:
+        """Return whose certificate that is, None when it is nobody's or has expired."""
+        found = self._certificates.get(fingerprint)
+        user = self._users.get(found.user) if found else None
+        if found is None or user is None or now_ns >= found.until_ns:
+            return None
+        return CertificateActor(user.name, user.role, "certificate", fingerprint, areas=self._areas(user))
+
     def still(self, actor: Actor, now_ns: int) -> bool:
         """Tell whether an actor that was let in a while ago would be again, as what it is."""
         if isinstance(actor, TokenActor):
@@ -180,6 +204,8 @@ class Identity:
             return token is not None and actor.name in self._users and _in_force(token, now_ns)
         if isinstance(actor, SessionActor):
             return self.sessions.use(actor.session, now_ns)
+        if isinstance(actor, CertificateActor):
+            return actor == self.by_certificate(actor.certificate, now_ns)
         if actor.via not in ("http", "opcua") or actor.name == "anonymous":
             return True
         user = self._users.get(actor.name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.contract import Value
 from runtime.errors import StoreError
-from runtime.journal import chain
+from runtime.journal import certificates, chain
 
 _TABLES = """
 CREATE TABLE audit (
@@ -80,6 +80,7 @@ CREATE TABLE locks (
     name TEXT PRIMARY KEY, failures INTEGER NOT NULL, until_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
 """,
+    certificates.TABLES,
 )
 VERSION = len(_STEPS)
 

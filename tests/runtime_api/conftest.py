@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import shutil
 import tempfile
@@ -95,6 +96,8 @@ class Desk:
         self.clock = WallClock()
         self.started_ns = self.clock.now_ns()
         self.port = FakePort(self.plant.tags, "alarms", self.plant.root, self.clock)
+        self.api_port = copy.copy(self.port)  # as the component `api` has it: the same table and bus
+        self.api_port.name = "api"
         self.bus = self.port.bus
         self.identity = Identity(self.plant.head.users)
         self.journal = Journal(self.plant.state / "journal.sqlite", self.clock)
@@ -129,7 +132,7 @@ class Desk:
                 tasks = [
                     group.create_task(self.supervisor.run("idle")),
                     group.create_task(self.alarms.run(self.port)),
-                    group.create_task(server.run(self.port)),
+                    group.create_task(server.run(self.api_port)),
                 ]
                 async with asyncio.timeout(5):
                     while not (endpoint := _found(self.plant.folder)):

@@ -43,6 +43,7 @@ BODIES = {
     "/sessions": {"name": "viewer1", "secret": SECRET},
     "/password": {"name": "viewer1", "secret": SECRET, "new": "another good one"},
     "/tokens": {"user": "viewer1", "read": ["**"]},
+    "/certificates": {"user": "viewer1", "certificate": "none"},
     "/alarms/{name}/shelve": {"reason": "test", "for_ns": SECOND_NS},
     "/history/sql": {"query": "SELECT 1"},
 }

@@ -1,0 +1,113 @@
+"""HTTP and WebSocket connections that know who is at the other end, and do not wait for it for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+from typing import Any
+
+import h11
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from runtime.api.guard import CERTIFICATE, PEER
+from runtime.api.registration import peer_credentials
+
+REQUEST_S = 15.0
+STALLED_S = 60.0
+
+
+class _Patience:
+    """Drops a connection after some time, unless that is called off."""
+
+    def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
+        self._transport = transport
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._seconds, self._transport.abort)
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class HttpProtocol(H11Protocol):
+    """HTTP whose scope knows the account, or the certificate, at the other end.
+
+    A request must be there whole after `REQUEST_S`, and its answer be taken after `STALLED_S`.
+    """
+
+    _request: _Patience
+    _answer: _Patience
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.app_state = {**self.app_state, **_peer(transport)}
+        self._request = _Patience(transport, REQUEST_S)
+        self._answer = _Patience(transport, STALLED_S)
+        super().connection_made(transport)
+        self._request.begin()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        ours = self.transport.get_protocol() is self  # it may be a WebSocket's by now
+        if ours and self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._request.begin()
+        else:
+            self._request.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._request.end()
+        self._answer.end()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._answer.begin()
+
+    def resume_writing(self) -> None:
+        self._answer.end()
+        super().resume_writing()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket that is dropped when its client takes nothing for `STALLED_S`."""
+
+    _answer: _Patience
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._answer = _Patience(transport, STALLED_S)
+        super().connection_made(transport)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # refused: uvicorn would log each as an error
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._answer.begin()
+
+    def resume_writing(self) -> None:
+        self._answer.end()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._answer.end()
+        super().connection_lost(exc)
+
+
+def _peer(transport: asyncio.Transport) -> dict[str, Any]:
+    connection = transport.get_extra_info("socket")
+    if connection.family == socket.AF_UNIX:
+        return {PEER: peer_credentials(connection)[1]}
+    secured = transport.get_extra_info("ssl_object")
+    shown = secured.getpeercert(binary_form=True) if secured else None
+    return {CERTIFICATE: hashlib.sha256(shown).hexdigest()} if shown else {}
