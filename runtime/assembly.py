@@ -227,6 +227,11 @@ def _check_gate(plant: Plant) -> Iterator[Finding]:
         for number, limit in enumerate(config.rates)
         for index, glob in enumerate(limit.tags)
     ]
+    places += [
+        (("gate", "signatures", number, "tags", index), glob)
+        for number, rule in enumerate(config.signatures)
+        for index, glob in enumerate(rule.tags)
+    ]
     for place, glob in places:
         writable = (plant.tags[id_].access is Access.READ_WRITE for id_ in plant.tags.select(glob).tolist())
         if not any(writable):

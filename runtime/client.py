@@ -19,7 +19,7 @@ from msgspec import Struct
 from runtime import trust
 from runtime.contract import Value, glob
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
-from runtime.logins import SessionList, SessionMade, SessionView
+from runtime.logins import SessionList, SessionMade, SessionView, Signing
 
 if TYPE_CHECKING:
     import ssl
@@ -71,7 +71,11 @@ class Info(Struct, frozen=True):
 
 
 class TagView(Struct, frozen=True):
-    """A tag and its present value; `value` is null while the quality is bad."""
+    """A tag and its present value; `value` is null while the quality is bad.
+
+    Attributes:
+        signature: what the signature of a write may mean; none is taken where it is empty.
+    """
 
     id: int
     path: str
@@ -94,6 +98,7 @@ class TagView(Struct, frozen=True):
     quality_text: str
     source_ns: int
     two_person: bool = False
+    signature: tuple[str, ...] = ()
 
 
 class TagPage(Struct, frozen=True):
@@ -112,7 +117,11 @@ class Written(Struct, frozen=True):
 
 
 class RequestView(Struct, frozen=True):
-    """A write that waits for a second person; `for_ns` is 0 unless it is for a time only."""
+    """A write that waits for a second person; `for_ns` is 0 unless it is for a time only.
+
+    Attributes:
+        signature: what the signature of the approval may mean; none is taken where it is empty.
+    """
 
     id: int
     path: str
@@ -123,6 +132,7 @@ class RequestView(Struct, frozen=True):
     for_ns: int
     at_ns: int
     until_ns: int
+    signature: tuple[str, ...] = ()
 
 
 class HoldView(Struct, frozen=True):
@@ -326,6 +336,14 @@ class AlarmFigures(Struct, frozen=True):
     priorities: tuple[PriorityShare, ...]
 
 
+class SignatureView(Struct, frozen=True):
+    """An electronic signature: who signed, what it means, and when."""
+
+    name: str
+    meaning: str
+    at_ns: int
+
+
 class AuditEntry(Struct, frozen=True):
     """One attempt to do something, and what came of it."""
 
@@ -341,6 +359,7 @@ class AuditEntry(Struct, frozen=True):
     reason: str
     outcome: str
     detail: str
+    signatures: tuple[SignatureView, ...] = ()
 
 
 class AuditPage(Struct, frozen=True):
@@ -706,13 +725,20 @@ class PlantClient:
         return await self._get(f"/tags/{quote(path)}", TagView)
 
     async def write(
-        self, path: str, value: Value, reason: str = "", for_ns: int = 0, dry_run: bool = False
+        self,
+        path: str,
+        value: Value,
+        reason: str = "",
+        for_ns: int = 0,
+        dry_run: bool = False,
+        signature: Signing | None = None,
     ) -> Written:
         """Write through the gate; returns when the owner has taken the value.
 
         With `for_ns` the tag goes back to its previous value by itself; with `dry_run` nothing happens.
+        Who gives a `signature` is who writes.
         """
-        body: dict[str, Any] = {"value": value, "reason": reason}
+        body: dict[str, Any] = {"value": value, "reason": reason, **_signed(signature)}
         body |= {"for_ns": for_ns} if for_ns else {}
         body |= {"dry_run": True} if dry_run else {}
         return await self._send("PUT", f"/tags/{quote(path)}", Written, body)
@@ -729,14 +755,22 @@ class PlantClient:
         """Throw the emergency switch (engineer)."""
         return await self._send("PUT", "/gate/read-only", GateView, {"on": on, "reason": reason})
 
-    async def request_write(self, path: str, value: Value, reason: str = "", for_ns: int = 0) -> RequestView:
+    async def request_write(
+        self,
+        path: str,
+        value: Value,
+        reason: str = "",
+        for_ns: int = 0,
+        signature: Signing | None = None,
+    ) -> RequestView:
         """Ask for a write that takes a second person."""
-        body = {"path": path, "value": value, "reason": reason, "for_ns": for_ns}
+        body = {"path": path, "value": value, "reason": reason, "for_ns": for_ns, **_signed(signature)}
         return await self._send("POST", "/gate/requests", RequestView, body)
 
-    async def approve(self, id_: int, reason: str = "") -> Written:
+    async def approve(self, id_: int, reason: str = "", signature: Signing | None = None) -> Written:
         """Carry out what another person requested; returns when the owner has taken the value."""
-        return await self._send("POST", f"/gate/requests/{id_}/approve", Written, {"reason": reason})
+        body = {"reason": reason, **_signed(signature)}
+        return await self._send("POST", f"/gate/requests/{id_}/approve", Written, body)
 
     async def reject(self, id_: int, reason: str = "") -> GateView:
         """End a request without a write."""
@@ -1024,6 +1058,10 @@ def _chunks(paths: Sequence[str], points: int) -> Iterator[Sequence[str]]:
     size = max(1, min(100, 1_000_000 // points))
     for first in range(0, len(paths), size):
         yield paths[first : first + size]
+
+
+def _signed(signature: Signing | None) -> dict[str, Any]:
+    return {"signature": msgspec.to_builtins(signature)} if signature else {}
 
 
 def _refusal(body: bytes | bytearray, status: int) -> Refusal:

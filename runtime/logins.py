@@ -35,6 +35,17 @@ class SessionView(Struct, frozen=True):
     own: bool = False
 
 
+class Signing(Struct, frozen=True):
+    """An electronic signature that is given with a request: who signs, the secret, and what it means."""
+
+    name: str
+    secret: str
+    meaning: str
+
+    def __repr__(self) -> str:
+        return f"Signing({self.name!r}, {self.meaning!r})"
+
+
 class SessionList(Struct, frozen=True):
     sessions: tuple[SessionView, ...]
 

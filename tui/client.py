@@ -18,6 +18,7 @@ from runtime.client import (
     Written,
 )
 from runtime.contract import Value
+from runtime.logins import Signing
 
 
 class Client(Protocol):
@@ -25,7 +26,9 @@ class Client(Protocol):
 
     async def info(self) -> Info: ...
     async def tags(self, *match: str) -> list[TagView]: ...
-    async def write(self, path: str, value: Value, reason: str = "") -> Written: ...
+    async def write(
+        self, path: str, value: Value, reason: str = "", *, signature: Signing | None = None
+    ) -> Written: ...
     async def trend(
         self, paths: Sequence[str], start_ns: int, end_ns: int, buckets: int
     ) -> tuple[TrendSeries, ...]: ...

@@ -213,7 +213,9 @@ class ConsoleApp(App[None]):
 
     async def _write(self, event: WriteWanted) -> None:
         try:
-            written = await self.link.client.write(event.tag.path, event.value, event.reason)
+            written = await self.link.client.write(
+                event.tag.path, event.value, event.reason, signature=event.signature
+            )
         except PlantError as exc:
             event.dialog.refused(exc.text, exc.remedy)
             return

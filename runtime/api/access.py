@@ -10,12 +10,14 @@ import secrets
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
 from runtime.api.answers import Refused
 from runtime.api.guard import CERTIFICATE, PEER
 from runtime.api.rules import RULES, Rule, Tokens
 from runtime.api.services import Services
+from runtime.api.texts import UnicodeText
 from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config import is_loopback
@@ -23,11 +25,30 @@ from runtime.contract import Actor, Role
 from runtime.errors import WriteRejectedError
 from runtime.gate.scope import ALL, TokenActor
 from runtime.gate.sessions import SESSION_PREFIX
+from runtime.journal.audit import Signature
 
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS
 _LOG_IN = "log in as a user (--user anna, or $IRONWORKS_USER), with a token, or with a client certificate"
 _AT_ONCE = 2  # each check of a secret costs memory and time by design
+
+
+class SignatureBody(BaseModel):
+    """An electronic signature: the signer's name and secret, and what it means."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[UnicodeText, Field(max_length=256)]
+    secret: Annotated[UnicodeText, Field(max_length=256)]
+    meaning: Annotated[UnicodeText, Field(max_length=128)]
+
+
+class Signed(BaseModel):
+    """A request that may be signed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    signature: SignatureBody | None = None
 
 
 class Callers:
@@ -112,6 +133,31 @@ class Callers:
         mask = self._services.gate.scopes.readable(actor)
         return mask is None or (path in tags and bool(mask[tags[path].id]))
 
+    async def signed(
+        self, actor: Actor, body: SignatureBody | None, action: str, target: str
+    ) -> tuple[Actor, Signature | None]:
+        """Authenticate the signer, who acts from then on; whoever is logged in stays in the way it came.
+
+        Source: 21 CFR 11.200(a)(1): name and secret with each signing; 11.300(d): wrong ones are told.
+
+        Raises:
+            Refused: the name or the secret is wrong, the name is locked, or a program tries to sign.
+        """
+        if body is None:
+            return actor, None
+        way = actor.via if body.name == actor.name else f"{actor.via} of {actor.name}"
+        try:
+            if isinstance(actor, TokenActor):
+                raise Refused(403, "a program cannot sign", "log in with a name and a secret")
+            signer = await self.verified(body.name, body.secret, way)
+        except Refused as exc:
+            entry = self._services.gate.attempts.entry(action, target, Actor(body.name, Role.VIEWER, way))
+            error = WriteRejectedError(f"signature: {exc.detail}", exc.remedy)
+            await self._services.gate.attempts.refused(entry, error)
+            status = 403 if exc.status_code == 401 else exc.status_code
+            raise Refused(status, error.text, "sign with the name and secret of a user") from exc
+        return signer, Signature(signer.name, body.meaning, self._services.clock.now_ns())
+
     def _by_bearer(self, text: str) -> Actor:
         now_ns = self._services.clock.now_ns()
         actor: Actor | None
@@ -178,9 +224,14 @@ def _unauthorized(error: str, remedy: str = "") -> Refused:
     )
 
 
-async def _caller(request: Request) -> Actor:
+def callers_of(request: Request) -> Callers:
+    """Return who knows callers."""
     callers: Callers = request.app.state.callers
-    return await callers.admit(request)
+    return callers
+
+
+async def _caller(request: Request) -> Actor:
+    return await callers_of(request).admit(request)
 
 
 authorised = Depends(_caller)

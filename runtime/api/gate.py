@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi import Path as UrlPath
 from pydantic import BaseModel, ConfigDict, StrictBool
 
-from runtime.api.access import Caller
+from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.tags import WriteFields, refused_write
@@ -17,7 +17,7 @@ from runtime.api.views import one
 from runtime.client import GateView, HoldView, RequestView, Written
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.policy import Gate
-from runtime.gate.requests import Request
+from runtime.gate.requests import Request as Waiting
 
 Number = Annotated[int, UrlPath(ge=0, le=2**31 - 1)]
 
@@ -36,6 +36,10 @@ class ModeRequest(Why):
 
 class ReadOnlyRequest(Why):
     on: StrictBool
+
+
+class ApproveRequest(Why, Signed):
+    """A word on what someone else asked for, signed where the tag takes it."""
 
 
 class RequestBody(WriteFields):
@@ -71,21 +75,26 @@ def router(services: Services) -> APIRouter:
         return Json(_view(gate))
 
     @routes.post("/gate/requests", **answers(RequestView, "The request, which waits."))
-    async def request(body: RequestBody, actor: Caller) -> Json:
+    async def request(body: RequestBody, actor: Caller, request: Request) -> Json:
         """Ask for a write that takes a second person."""
         tag = one(tags, body.path)
         try:
-            made = await gate.request(tag, body.value, actor, body.reason, body.for_ns)
+            actor, signature = await callers_of(request).signed(actor, body.signature, "request", tag.path)
+            made = await gate.request(tag, body.value, actor, body.reason, body.for_ns, signature)
         except WriteRejectedError as exc:
             raise refused_write(tag, body.value, exc) from exc
-        return Json(_request(made))
+        return Json(_request(gate, made))
 
     @routes.post("/gate/requests/{number}/approve", **answers(Written, "The owner has taken the value."))
-    async def approve(number: Number, actor: Caller, body: Why | None = None) -> Json:
+    async def approve(
+        number: Number, actor: Caller, request: Request, body: ApproveRequest | None = None
+    ) -> Json:
         """Agree to what another person asked for, which writes it."""
         found = waiting(number)
         try:
-            previous = await gate.requests.approve(number, actor, body.reason if body else "")
+            signing, reason = (body.signature, body.reason) if body else (None, "")
+            actor, signature = await callers_of(request).signed(actor, signing, "approve", found.tag.path)
+            previous = await gate.requests.approve(number, actor, reason, signature)
         except WriteRejectedError as exc:
             raise refused_write(found.tag, found.value, exc) from exc
         return Json(Written(found.value, previous))
@@ -100,7 +109,7 @@ def router(services: Services) -> APIRouter:
             raise _refused(exc) from exc
         return Json(_view(gate))
 
-    def waiting(number: int) -> Request:
+    def waiting(number: int) -> Waiting:
         try:
             return gate.requests.get(number)
         except WriteRejectedError as exc:
@@ -120,7 +129,7 @@ def _view(gate: Gate) -> GateView:
         actor=mode.actor,
         reason=mode.reason,
         since_ns=mode.since_ns,
-        requests=tuple(_request(each) for each in gate.requests.waiting.values()),
+        requests=tuple(_request(gate, each) for each in gate.requests.waiting.values()),
         holds=tuple(
             HoldView(
                 each.path,
@@ -136,7 +145,10 @@ def _view(gate: Gate) -> GateView:
     )
 
 
-def _request(each: Request) -> RequestView:
+def _request(gate: Gate, each: Waiting) -> RequestView:
     role = each.actor.role.name.lower()
     times = (each.for_ns, each.at_ns, each.until_ns)
-    return RequestView(each.id, each.tag.path, each.value, each.actor.name, role, each.reason, *times)
+    meanings = gate.signed.get(each.tag.id, ())
+    return RequestView(
+        each.id, each.tag.path, each.value, each.actor.name, role, each.reason, *times, meanings
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from runtime.api.access import Caller, Callers
+from runtime.api.access import Caller, callers_of
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
@@ -60,8 +60,7 @@ def router(services: Services) -> APIRouter:
     @routes.post("/sessions", **answers(SessionMade, "The session, shown this once."))
     async def log_in(body: LoginBody, request: Request) -> Json:
         """Log in; the session is used as Bearer token until it is idle or too old."""
-        callers: Callers = request.app.state.callers
-        actor = await callers.verified(body.name, body.secret, "session")
+        actor = await callers_of(request).verified(body.name, body.secret, "session")
         try:
             made, text = await accounts.open_session(actor)
         except WriteRejectedError as exc:
@@ -80,8 +79,7 @@ def router(services: Services) -> APIRouter:
     @routes.post("/password", **answers(UserView, "The user; its sessions have ended."))
     async def change_password(body: PasswordBody, request: Request) -> Json:
         """Change one's own secret; whoever is logged in with the old one is out."""
-        callers: Callers = request.app.state.callers
-        actor = await callers.verified(body.name, body.secret, "http")
+        actor = await callers_of(request).verified(body.name, body.secret, "http")
         try:
             await accounts.change_password(body.new, actor)
         except WriteRejectedError as exc:

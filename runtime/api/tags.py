@@ -6,10 +6,10 @@ import asyncio
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
-from runtime.api.access import Caller
+from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import Comment, UnicodeText
@@ -26,7 +26,7 @@ Limit = Annotated[int, Query(ge=1, le=10_000)]
 ForNs = Annotated[StrictInt, Field(ge=0, le=2**62)]
 
 
-class WriteFields(BaseModel):
+class WriteFields(Signed):
     """A value for a tag, why, and for how long (0: until another)."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -46,7 +46,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["tags"])
     table = services.bus.table
     tags = table.tags
-    views = TagViews(tags, services.gate.two_person)
+    views = TagViews(tags, services.gate.two_person, services.gate.signed)
 
     @routes.get("/tags", **answers(TagPage, "Tags in order of id."))
     async def list_tags(
@@ -71,7 +71,7 @@ def router(services: Services) -> APIRouter:
         return Json(next(views.describe(table.snapshot(ids))))
 
     @routes.put("/tags/{path:path}", **answers(Written, "The owner has taken the value."))
-    async def write_tag(path: str, body: WriteRequest, actor: Caller) -> Json:
+    async def write_tag(path: str, body: WriteRequest, actor: Caller, request: Request) -> Json:
         """Write a tag through the gate."""
         tag = one(tags, path)
         gate = services.gate
@@ -79,7 +79,8 @@ def router(services: Services) -> APIRouter:
             if body.dry_run:
                 previous = gate.dry_run(tag, body.value, actor, body.for_ns)
             else:
-                previous = await gate.write(tag, body.value, actor, body.reason, body.for_ns)
+                actor, signature = await callers_of(request).signed(actor, body.signature, "write", tag.path)
+                previous = await gate.write(tag, body.value, actor, body.reason, body.for_ns, signature)
         except WriteRejectedError as exc:
             raise refused_write(tag, body.value, exc) from exc
         return Json(Written(body.value, previous, body.dry_run))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,14 @@ _RUN = re.compile(r"[*?]{2,}")
 class TagViews:
     """Decodes columns of values by type, and describes tags."""
 
-    def __init__(self, tags: TagList, two_person: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        tags: TagList,
+        two_person: frozenset[int] = frozenset(),
+        signed: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
+    ) -> None:
         self._tags = tags
+        self._signed = signed
         self._two_person = two_person
         self._kinds = np.array(
             [_BOOL if tag.data_type is DataType.BOOL else _KINDS[tag.data_type.kind] for tag in tags],
@@ -85,6 +92,7 @@ class TagViews:
                 quality_text=quality_text(quality),
                 source_ns=source_ns,
                 two_person=id_ in self._two_person,
+                signature=self._signed.get(id_, ()),
             )
 
 

@@ -10,7 +10,7 @@ from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_
 from runtime.errors import ConnectError, PlantError
 
 if TYPE_CHECKING:
-    from runtime.client import AuditCheck
+    from runtime.client import AuditCheck, AuditEntry
     from runtime.journal.chain import ChainReport
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
@@ -35,11 +35,17 @@ def list_entries(
             each.target,
             f"{show(each.old)} -> {show(each.new)}",
             each.outcome,
-            each.detail or each.reason,
+            _why(each),
         )
         for each in entries
     ]
     print_table(("time", "who", "action", "target", "change", "outcome", "why"), rows)
+
+
+def _why(entry: AuditEntry) -> str:
+    told = entry.detail or entry.reason
+    signed = [f"signed by {each.name}: {each.meaning}" for each in entry.signatures]
+    return "; ".join(([told] if told else []) + signed)
 
 
 @app.command()

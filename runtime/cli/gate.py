@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
+from runtime.cli.session import (
+    JsonOption,
+    MeaningOption,
+    PlantOption,
+    SignerOption,
+    ask,
+    ask_signature,
+    print_json,
+    print_table,
+    show,
+    show_time,
+)
 
 if TYPE_CHECKING:
-    from runtime.client import GateView, Written
+    from runtime.client import GateView, PlantClient, Written
 
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
 Number = Annotated[int, typer.Argument(min=0, help="Number of the request.", metavar="REQUEST")]
@@ -53,10 +64,21 @@ def read_only(
 
 @app.command()
 def approve(
-    request: Number, reason: ReasonOption = "", plant: PlantOption = None, json: JsonOption = False
+    request: Number,
+    reason: ReasonOption = "",
+    signer: SignerOption = "",
+    meaning: MeaningOption = "",
+    plant: PlantOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Agree to what another person asked for, which writes it."""
-    written: Written = ask(plant, lambda client: client.approve(request, reason))
+    """Agree to what another person asked for, which writes it; signed, where the tag takes a signature."""
+
+    async def work(client: PlantClient) -> Written:
+        found = next((each for each in (await client.gate()).requests if each.id == request), None)
+        meanings = found.signature if found else ()
+        return await client.approve(request, reason, await ask_signature(client, meanings, signer, meaning))
+
+    written = ask(plant, work)
     if json:
         print_json(written)
     else:

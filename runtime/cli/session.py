@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from runtime.errors import PlantError
+
+if TYPE_CHECKING:
+    from runtime.logins import Signing
 
 PlantOption = Annotated[
     str | None,
@@ -63,6 +66,37 @@ def ask_secret(what: str = "Secret", *, twice: bool = False) -> str:
     if not secret:
         raise PlantError("the secret is empty", "type one, or send one line to standard input")
     return secret
+
+
+SignerOption = Annotated[
+    str, typer.Option("--sign-as", help="Who signs, where the tag takes a signature; asked for without it.")
+]
+MeaningOption = Annotated[str, typer.Option("--meaning", help="What the signature means.")]
+
+
+async def ask_signature(client: Any, meanings: Sequence[str], signer: str, meaning: str) -> Signing | None:
+    """Return a signature for what takes one: name, secret and meaning, asked for where not given.
+
+    Raises:
+        PlantError: something is missing, and nobody is there to ask.
+    """
+    from runtime.logins import Signing
+
+    if not meanings:
+        return None
+    me = (await client.info()).user
+    known = me.name if me.via in ("session", "http") else ""
+    if sys.stdin.isatty():
+        signer = signer or typer.prompt("Signed by", default=known or None, err=True)
+        if not meaning:
+            print(f"What the signature means: {', '.join(meanings)}", file=sys.stderr)
+            meaning = typer.prompt("Meaning", default=meanings[0] if len(meanings) == 1 else None, err=True)
+    signer = signer or known
+    meaning = meaning or (meanings[0] if len(meanings) == 1 else "")
+    if not signer or not meaning:
+        lacking = "--sign-as" if not signer else "--meaning"
+        raise PlantError(f"a signature is needed: {lacking} is missing", f"meanings: {', '.join(meanings)}")
+    return Signing(signer, ask_secret(f"Secret of {signer}"), meaning)
 
 
 def print_json(value: Any) -> None:

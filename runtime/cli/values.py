@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
+from runtime.cli.session import (
+    JsonOption,
+    MeaningOption,
+    PlantOption,
+    SignerOption,
+    ask,
+    ask_signature,
+    print_json,
+    print_table,
+    show,
+    show_time,
+)
 from runtime.errors import PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
@@ -38,12 +49,15 @@ def write(
         str, typer.Option("--for", help="Go back to the previous value after this time: 10min, 2h.")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the gate's verdict.")] = False,
+    signer: SignerOption = "",
+    meaning: MeaningOption = "",
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a value through the gate. Asks first when a person sits at the terminal.
 
-    A tag that takes two persons gets a request, which another one approves.
+    A tag that takes two persons gets a request, which another one approves. For a tag that takes an
+    electronic signature it asks who signs, the secret (a line of standard input in a pipe), and the meaning.
     """
     from runtime.cli.session import parse_for
     from runtime.config import parse_value
@@ -63,8 +77,9 @@ def write(
             typer.confirm(
                 f"{tag.path}: {show(tag.value, tag.unit_text)} -> {show(wanted, tag.unit_text)}?", abort=True
             )
+        signature = await ask_signature(client, tag.signature, signer, meaning)
         if tag.two_person:
-            request = await client.request_write(tag.path, wanted, reason, for_ns)
+            request = await client.request_write(tag.path, wanted, reason, for_ns, signature)
             if json:
                 print_json(request)
             else:
@@ -72,7 +87,7 @@ def write(
                 print(f"{tag.path}: request {request.id} waits for a second person until {until}")
                 print(f"  ironworks gate approve {request.id}")
             return
-        written = await client.write(tag.path, wanted, reason, for_ns)
+        written = await client.write(tag.path, wanted, reason, for_ns, signature=signature)
         if json:
             print_json({"path": tag.path, "value": written.value, "previous": written.previous})
         else:
@@ -88,10 +103,16 @@ def _change(tag: TagView, written: Written) -> str:
 
 def _tell_verdict(tag: TagView, judged: Written, json: bool) -> None:
     if json:
-        verdict = {"path": tag.path, "allowed": True, "two_person": tag.two_person}
+        verdict = {
+            "path": tag.path,
+            "allowed": True,
+            "two_person": tag.two_person,
+            "signature": tag.signature,
+        }
         print_json({**verdict, "previous": judged.previous})
         return
-    then = ", once a second person approves" if tag.two_person else ""
+    then = ", once it is signed" if tag.signature else ""
+    then += ", once a second person approves" if tag.two_person else ""
     print(f"{tag.path}: {_change(tag, judged)} would be allowed{then}; nothing was written")
 
 

@@ -262,10 +262,22 @@ class RateLimit(Section):
     per: DurationNs = Field(1_000_000_000, ge=1_000_000)
 
 
+class SignatureRule(Section):
+    """Tags whose writes are signed: whoever writes shows name and secret once more, and says what it means.
+
+    Attributes:
+        meanings: what a signature may mean, such as `approval`, `review` or `responsibility`.
+    """
+
+    tags: list[Glob] = Field(min_length=1)
+    meanings: list[Annotated[str, Field(min_length=1, max_length=128)]] = Field(min_length=1)
+
+
 class GateConfig(Section):
     """What the gate asks beyond role, range and interlock.
 
     Attributes:
+        signatures: tags that take an electronic signature, and what it may mean.
         rates: limits for each actor; a write must fit all whose globs match.
         two_person: globs of tags that take a second person's approval.
         approval: how long a request waits for it.
@@ -274,6 +286,7 @@ class GateConfig(Section):
 
     rates: list[RateLimit] = []
     two_person: list[str] = []
+    signatures: list[SignatureRule] = []
     approval: DurationNs = Field(600_000_000_000, ge=1_000_000_000, le=86_400_000_000_000)
     longest_hold: DurationNs = Field(86_400_000_000_000, ge=1_000_000_000)
 

@@ -16,7 +16,7 @@ from runtime.gate.mode import ModeSwitch
 from runtime.gate.rates import RateLimits
 from runtime.gate.requests import Request, Requests
 from runtime.gate.scope import Scopes
-from runtime.journal.audit import AuditEntry
+from runtime.journal.audit import AuditEntry, Signature
 from runtime.journal.gatelog import Hold, HoldEnd, ModeRecord
 from runtime.journal.values import OperatorValue
 
@@ -28,6 +28,10 @@ T = TypeVar("T")
 
 class LateError(WriteRejectedError):
     """The owner of the tag did not answer in time: nobody knows whether it took the value."""
+
+
+class NeedsSignatureError(WriteRejectedError):
+    """The write takes an electronic signature."""
 
 
 class NeedsApprovalError(WriteRejectedError):
@@ -97,6 +101,7 @@ class Gate:
 
     Attributes:
         two_person: ids of the tags that take a second person.
+        signed: by id, what the signature of a write may mean, for tags that take one.
         holds: by path, the values that go back by themselves.
         scopes: what API tokens may read and write.
         late: of those, the ones that could not yet, and when to try again.
@@ -122,7 +127,13 @@ class Gate:
         self.attempts = Attempts(trail, clock)
         self.mode = ModeSwitch(self.attempts, clock)
         self.two_person = frozenset(tags.select(*self._config.two_person).tolist())
-        self.requests = Requests(self.attempts, clock, self._config.approval, self._write_approved)
+        self.signed: dict[int, tuple[str, ...]] = {}
+        for rule in self._config.signatures:
+            for id_ in tags.select(*rule.tags).tolist():
+                self.signed[id_] = tuple(dict.fromkeys((*self.signed.get(id_, ()), *rule.meanings)))
+        self.requests = Requests(
+            self.attempts, clock, self._config.approval, self._write_approved, self.check_signature
+        )
         self.holds: dict[str, Hold] = {}
         self.late: dict[str, int] = {}
 
@@ -144,21 +155,46 @@ class Gate:
         self.mode.check(tag, actor)
         return judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
 
+    def check_signature(self, tag: Tag, signature: Signature | None) -> None:
+        """Refuse a write without the signature that the tag takes, and a signature that it does not.
+
+        Raises:
+            WriteRejectedError: says what the signature may mean.
+        """
+        meanings = self.signed.get(tag.id, ())
+        if signature is None and meanings:
+            text = f"{tag.path} takes an electronic signature"
+            remedy = "`ironworks write` and the console ask for name, secret and meaning"
+            raise NeedsSignatureError(text, remedy)
+        if signature and not meanings:
+            raise WriteRejectedError(f"{tag.path} takes no signature", "write it without one")
+        if signature and signature.meaning not in meanings:
+            text = f"{tag.path}: a signature cannot mean {signature.meaning!r} there"
+            raise WriteRejectedError(text, f"it may mean: {', '.join(meanings)}")
+
     async def write(
-        self, tag: Tag, value: Value, actor: Actor, reason: str = "", for_ns: int = 0
+        self,
+        tag: Tag,
+        value: Value,
+        actor: Actor,
+        reason: str = "",
+        for_ns: int = 0,
+        signature: Signature | None = None,
     ) -> Value | None:
         """Write through the gate; returns the previous value once the owner has taken the new one.
 
-        With `for_ns` the tag goes back to its previous value after that time.
+        With `for_ns` the tag goes back to its previous value after that time. Whoever calls has
+        authenticated the signer, who is the actor.
 
         Raises:
             WriteRejectedError: says why.
         """
         actor = actor.at(tag.path)
-        attempt = self._attempt(tag, value, actor, reason, for_ns)
+        attempt = self._attempt(tag, value, actor, reason, for_ns, signature)
 
         async def work() -> None:
             raw, text = self.check(tag, value, actor)
+            self.check_signature(tag, signature)
             if tag.id in self.two_person:
                 raise NeedsApprovalError(
                     f"{tag.path} takes two persons", "request it with `ironworks write`; another one approves"
@@ -181,7 +217,13 @@ class Gate:
         return self._tags.value(tag)
 
     async def request(
-        self, tag: Tag, value: Value, actor: Actor, reason: str = "", for_ns: int = 0
+        self,
+        tag: Tag,
+        value: Value,
+        actor: Actor,
+        reason: str = "",
+        for_ns: int = 0,
+        signature: Signature | None = None,
     ) -> Request:
         """Ask for a write that takes a second person.
 
@@ -189,14 +231,15 @@ class Gate:
             WriteRejectedError: it would be refused, or takes no second person.
         """
         actor = actor.at(tag.path)
-        attempt = replace(self._attempt(tag, value, actor, reason, for_ns), action="request")
+        attempt = replace(self._attempt(tag, value, actor, reason, for_ns, signature), action="request")
 
         async def work() -> Request:
             self.check(tag, value, actor)
+            self.check_signature(tag, signature)
             self._hold(tag, value, actor, reason, for_ns)
             if tag.id not in self.two_person:
                 raise WriteRejectedError(f"{tag.path} takes no second person", "write it")
-            return await self.requests.add(tag, value, actor, reason, for_ns)
+            return await self.requests.add(tag, value, actor, reason, for_ns, signature)
 
         return await self._attempted(attempt, work)
 
@@ -242,9 +285,18 @@ class Gate:
             if first:
                 await self.attempts.refused(attempt, exc)
 
-    def _attempt(self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int) -> AuditEntry:
+    def _attempt(
+        self,
+        tag: Tag,
+        value: Value,
+        actor: Actor,
+        reason: str,
+        for_ns: int,
+        *signatures: Signature | None,
+    ) -> AuditEntry:
         told = f"for {format_duration(for_ns)}: {reason}" if for_ns else reason
-        return self.attempts.entry("write", tag.path, actor, told, self._tags.value(tag), value)
+        entry = self.attempts.entry("write", tag.path, actor, told, self._tags.value(tag), value)
+        return replace(entry, signatures=tuple(each for each in signatures if each))
 
     async def _attempted(self, attempt: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -255,7 +307,8 @@ class Gate:
 
     async def _write_approved(self, request: Request, approval: AuditEntry) -> Value | None:
         tag, actor = request.tag, request.actor
-        attempt = self._attempt(tag, request.value, actor, request.reason, request.for_ns)
+        signatures = (request.signature, *approval.signatures)
+        attempt = self._attempt(tag, request.value, actor, request.reason, request.for_ns, *signatures)
         attempt = replace(attempt, detail=f"approved by {approval.actor}", also=(approval,))
 
         async def work() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from runtime.contract import Actor, Clock, Role, Tag, Value
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
-from runtime.journal.audit import AuditEntry
+from runtime.journal.audit import AuditEntry, Signature
 
 _MOST = 100
 _MOST_EACH = 10
@@ -26,6 +26,7 @@ class Request:
     for_ns: int
     at_ns: int
     until_ns: int
+    signature: Signature | None = None
 
 
 Write = Callable[[Request, AuditEntry], Awaitable[Value | None]]
@@ -34,15 +35,31 @@ Write = Callable[[Request, AuditEntry], Awaitable[Value | None]]
 class Requests:
     """What waits, and how it ends: approved, rejected or too late. `write` judges again, then carries out."""
 
-    def __init__(self, attempts: Attempts, clock: Clock, patience_ns: int, write: Write) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        clock: Clock,
+        patience_ns: int,
+        write: Write,
+        check_signature: Callable[[Tag, Signature | None], None],
+    ) -> None:
         self._attempts = attempts
         self._clock = clock
         self._patience_ns = patience_ns
         self._write = write
+        self._check_signature = check_signature
         self._count = 0
         self.waiting: dict[int, Request] = {}
 
-    async def add(self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int) -> Request:
+    async def add(
+        self,
+        tag: Tag,
+        value: Value,
+        actor: Actor,
+        reason: str,
+        for_ns: int,
+        signature: Signature | None = None,
+    ) -> Request:
         """Keep a write that was judged and may be made, once someone else agrees.
 
         Raises:
@@ -55,10 +72,12 @@ class Requests:
                 f"{tag.path}: too many requests wait", "have some approved or rejected first"
             )
         self._count += 1
-        made = Request(self._count, tag, value, actor, reason, for_ns, now_ns, now_ns + self._patience_ns)
+        until_ns = now_ns + self._patience_ns
+        made = Request(self._count, tag, value, actor, reason, for_ns, now_ns, until_ns, signature)
         self.waiting[made.id] = made
         try:
-            await self._attempts.record(self._attempts.entry("request", tag.path, actor, reason, None, value))
+            entry = self._attempts.entry("request", tag.path, actor, reason, None, value)
+            await self._attempts.record(replace(entry, signatures=(signature,) if signature else ()))
         except WriteRejectedError:
             self.waiting.pop(made.id, None)
             raise
@@ -75,7 +94,9 @@ class Requests:
             raise WriteRejectedError(f"no request {id_} waits", "`ironworks gate` lists those that do")
         return found
 
-    async def approve(self, id_: int, actor: Actor, reason: str) -> Value | None:
+    async def approve(
+        self, id_: int, actor: Actor, reason: str, signature: Signature | None = None
+    ) -> Value | None:
         """Write what was asked for, in the name of who asked; returns the previous value.
 
         Raises:
@@ -85,10 +106,16 @@ class Requests:
         path = request.tag.path
         actor = actor.at(path)
         entry = self._attempts.entry("approve", path, actor, reason, None, request.value)
+        entry = replace(entry, signatures=(signature,) if signature else ())
         need = max(request.tag.role, Role.OPERATOR)  # a second person is never nobody in particular
         refusal: WriteRejectedError | None = lacking(actor, need, f"approval of {path}")
         if refusal is None and actor.name == request.actor.name:
             refusal = ForbiddenError(f"{path}: {actor.name} asked for it", "someone else must approve it")
+        if refusal is None:
+            try:
+                self._check_signature(request.tag, signature)
+            except WriteRejectedError as exc:
+                refusal = exc
         if refusal is not None:
             await self._attempts.refused(entry, refusal)
             raise refusal

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.contract import Value
@@ -15,15 +16,29 @@ from runtime.journal.values import OperatorValue
 if TYPE_CHECKING:
     from runtime.journal.store import Record
 
-_FIELDS = ", ".join(f"?{number}" for number in range(1, 12))
+_FIELDS = ", ".join(f"?{number}" for number in range(1, 13))
 _NEXT = (
     "SELECT coalesce((SELECT hash FROM audit_head), x'') AS p,"
     " 1 + max(coalesce((SELECT seq FROM audit_head), 0), coalesce((SELECT max(seq) FROM audit), 0)) AS n"
 )
 _INSERT = (
-    f"INSERT INTO audit ({chain.CELLS}, previous, hash)"  # noqa: S608 - our own names
+    f"INSERT INTO audit ({chain.SIGNED}, previous, hash)"  # noqa: S608 - our own names
     f" SELECT n, {_FIELDS}, p, audit_hash(p, n, {_FIELDS}) FROM ({_NEXT})"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """An electronic signature: who signed, when, and what it means.
+
+    It is a cell of the audit row of what was signed, so the chain binds the two.
+
+    Source: 21 CFR 11.50(a), 11.70; EU GMP Annex 11, 14.
+    """
+
+    name: str
+    meaning: str
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +52,7 @@ class AuditEntry:
         outcome: `done`, `refused` or `failed`; `detail` says why.
         keep: value of an operator tag to be kept for the next start, in the same commit.
         also: whatever else is to be kept in the same commit.
+        signatures: of who asked, and of who approved.
     """
 
     at_ns: int
@@ -52,6 +68,7 @@ class AuditEntry:
     detail: str = ""
     keep: OperatorValue | None = None
     also: tuple[Record, ...] = ()
+    signatures: tuple[Signature, ...] = ()
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes; the first gives the sequence number."""
@@ -70,6 +87,7 @@ class AuditEntry:
                 self.reason,
                 self.outcome,
                 self.detail,
+                json.dumps([astuple(each) for each in self.signatures]) if self.signatures else "",
             ),
         )
         yield chain.ADVANCE, ()
@@ -95,16 +113,20 @@ class AuditRow:
     reason: str
     outcome: str
     detail: str
+    signatures: tuple[Signature, ...] = ()
 
 
 def audit_log(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[AuditRow]:
     """Return the newest entries, newest first; those before a sequence number if given."""
     rows = connection.execute(
-        "SELECT seq, at_ns, actor, role, via, action, target, old, new, reason, outcome, detail"
-        " FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+        f"SELECT {chain.SIGNED} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?",  # noqa: S608 - our names
         (2**63 - 1 if before is None else before, limit),
     )
-    return [AuditRow(*parsed(row, 7, 8)) for row in rows]
+    return [AuditRow(*[*parsed(cells, 7, 8), _signatures(signed)]) for *cells, signed in rows]
+
+
+def _signatures(cell: str) -> tuple[Signature, ...]:
+    return tuple(Signature(*each) for each in json.loads(cell or "[]"))
 
 
 def last_done_ns(connection: sqlite3.Connection, action: str) -> int | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CELLS = "seq, at_ns, actor, role, via, action, target, old, new, reason, outcome, detail"
+SIGNED = f"{CELLS}, signatures"
 TABLES = """
 ALTER TABLE audit ADD COLUMN previous BLOB NOT NULL DEFAULT x'';
 ALTER TABLE audit ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
@@ -57,9 +58,15 @@ def digest(previous: bytes, *cells: Any) -> bytes:
     return hashlib.sha256(_bytes(previous) + canonical.encode()).digest()
 
 
+def row_digest(previous: bytes, *signed: Any) -> bytes:
+    """Return the hash of a row from its cells in the order of `SIGNED`; an empty last one does not count."""
+    *cells, signatures = signed
+    return digest(previous, *cells) if signatures == "" else digest(previous, *cells, signatures)
+
+
 def install(connection: sqlite3.Connection) -> None:
     """Give a connection that writes the SQL function `audit_hash`."""
-    connection.create_function("audit_hash", -1, digest, deterministic=True)
+    connection.create_function("audit_hash", -1, row_digest, deterministic=True)
 
 
 def link_all(connection: sqlite3.Connection) -> None:
@@ -83,7 +90,9 @@ def verify_audit(connection: sqlite3.Connection, expect: str = "") -> ChainRepor
     connection.execute("BEGIN")  # head and rows of one instant, also while the plant writes
     head = connection.execute("SELECT seq, hash FROM audit_head").fetchone()
     walk = _Walk(expect.strip().lower())
-    rows = connection.execute(f"SELECT {CELLS}, previous, hash FROM audit ORDER BY seq")  # noqa: S608
+    known = {row[1] for row in connection.execute("PRAGMA table_info(audit)")}
+    cells = SIGNED if "signatures" in known else f"{CELLS}, ''"  # a stopped plant of an older format
+    rows = connection.execute(f"SELECT {cells}, previous, hash FROM audit ORDER BY seq")  # noqa: S608
     findings: list[Tampering] = []
     found = 0
     for each in (*walk.over(rows), *walk.at_end(head)):
@@ -115,7 +124,7 @@ class _Walk:
             if gap:
                 yield _removed(self.seq + 1, seq - 1)
             previous, stored = _bytes(previous), _bytes(stored)
-            own = digest(previous, *cells)
+            own = row_digest(previous, *cells)
             whole = own == stored
             if not whole:
                 self._suspect = seq

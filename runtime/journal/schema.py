@@ -81,6 +81,7 @@ CREATE TABLE locks (
 ) WITHOUT ROWID;
 """,
     certificates.TABLES,
+    "ALTER TABLE audit ADD COLUMN signatures TEXT NOT NULL DEFAULT '';",
 )
 VERSION = len(_STEPS)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from runtime.clock import ManualClock
 from runtime.journal import AuditEntry, Journal
-from runtime.journal.chain import CELLS, TABLES, digest, verify_audit
+from runtime.journal.chain import CELLS, SIGNED, TABLES, digest, verify_audit
 
 ROWS = 8
-COLUMNS = [*CELLS.split(", ")[1:], "previous", "hash"]
+COLUMNS = [*SIGNED.split(", ")[1:], "previous", "hash"]
 
 
 def filled(path, entries):
@@ -130,7 +130,10 @@ def test_a_row_that_is_inserted_is_named(tampered, at):
     shift = (("UPDATE audit SET seq = -seq WHERE seq >= ?", (at,)),) if 0 < at <= ROWS else ()
     back = (("UPDATE audit SET seq = 1 - seq WHERE seq < 0", ()),) if shift else ()
     rest = CELLS.removeprefix("seq, at_ns, ")
-    copy = f"INSERT INTO audit SELECT ?, 99, {rest}, previous, hash FROM audit WHERE abs(seq) = 3"
+    copy = (
+        f"INSERT INTO audit ({CELLS}, previous, hash)"
+        f" SELECT ?, 99, {rest}, previous, hash FROM audit WHERE abs(seq) = 3"
+    )
     report = tampered(*shift, (copy, (at,)), *back)
     assert not report.ok
     kind, seq = told(report)[0]

@@ -33,6 +33,7 @@ from runtime.client import (
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Quality, Value
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
+from runtime.logins import Signing
 
 ROOT = "nb/bottling/line1"
 
@@ -151,9 +152,12 @@ class FakePlant:
         self._answer()
         return [t for t in self.tag_list if not match or any(fnmatch.fnmatch(t.path, m) for m in match)]
 
-    async def write(self, path: str, value: Value, reason: str = "") -> Written:
+    async def write(
+        self, path: str, value: Value, reason: str = "", *, signature: Signing | None = None
+    ) -> Written:
         self._answer()
-        self.calls.append(("write", path, value, reason))
+        signed = () if signature is None else ((signature.name, signature.secret, signature.meaning),)
+        self.calls.append(("write", path, value, reason, *signed))
         if self.refusal:
             raise self.refusal
         old = next(tag.value for tag in self.tag_list if tag.path == path)

@@ -385,6 +385,42 @@ def test_write_shows_what_is_then_asks_twice_then_writes(plant):
     drive(plant, script)
 
 
+def takes_a_signature(plant, *meanings):
+    for index, tag in enumerate(plant.tag_list):
+        if tag.path.endswith("speed_sp_bpm"):
+            plant.tag_list[index] = msgspec.structs.replace(tag, signature=meanings)
+
+
+@pytest.mark.parametrize(("language", "asked"), [("en", "electronic signature"), ("zh", "电子签名")])
+def test_a_write_that_is_signed_asks_for_name_secret_and_meaning(plant, language, asked):
+    takes_a_signature(plant, "approval", "review")
+
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"speed_sp", "enter")
+        await appears(pilot, "speed_sp_bpm")
+        await pilot.press("w")
+        await appears(pilot, Words(language)("write.title"))
+        assert not app.screen.query_one("#secret").display
+        await pilot.press(*"45", "enter", *"more", "enter")
+        await appears(pilot, asked)
+        await pilot.click("#send")
+        await appears(pilot, Words(language)("write.need_signature"))
+        assert not [call for call in plant.calls if call[0] == "write"]
+        app.screen.query_one("#signer").value = ""
+        app.screen.query_one("#signer").focus()
+        await pilot.press(*"olga", "enter", *"say yes", "enter")
+        assert "say yes" not in seen(app)
+        await pilot.press("enter", "down", "enter")
+        assert app.screen.query_one("#meaning").value in ("approval", "review")
+        meaning = app.screen.query_one("#meaning").value
+        await pilot.click("#send")
+        await goes(pilot, Words(language)("write.title"))
+        signed = ("olga", "say yes", meaning)
+        assert plant.calls[-1] == ("write", "nb/bottling/line1/line/speed_sp_bpm", 45.0, "more", signed)
+
+    drive(plant, script, (80, 24), language)
+
+
 def test_enter_alone_never_writes(plant):
     async def script(app, pilot):
         await open_write(pilot)

@@ -10,11 +10,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input, Select, Static
 
 from runtime.client import TagView
 from runtime.config import parse_value
 from runtime.contract import DataType, Value
+from runtime.logins import Signing
 from tui.model import View
 from tui.screens.dialog import Dialog
 from tui.shown import described, format_value, show, unit_of
@@ -30,6 +31,7 @@ class WriteWanted(Message):
     tag: TagView
     value: Value
     reason: str
+    signature: Signing | None = None
 
 
 class WriteDialog(Dialog):
@@ -54,6 +56,19 @@ class WriteDialog(Dialog):
         yield Static(self.words("write.reason"), id="reason-label", classes="label", markup=False)
         yield Input(id="reason", compact=True, max_length=200)
         yield Static("", id="question", markup=False)
+        if self.tag.signature:
+            yield Static(self.words("write.signer"), id="signer-label", classes="label", markup=False)
+            yield Input(self._me(), id="signer", compact=True, max_length=64)
+            yield Static(self.words("write.secret"), id="secret-label", classes="label", markup=False)
+            yield Input(id="secret", compact=True, max_length=256, password=True)
+            yield Static(self.words("write.meaning"), id="meaning-label", classes="label", markup=False)
+            meanings = [(each, each) for each in self.tag.signature]
+            first = meanings[0][0] if len(meanings) == 1 else Select.NULL
+            yield Select(meanings, id="meaning", compact=True, prompt=self.words("write.choose"), value=first)
+
+    def _me(self) -> str:
+        user = self.view.info.user if self.view.info else None
+        return user.name if user and user.via in ("session", "http") else ""
 
     def buttons(self) -> Sequence[tuple[str, str]]:
         words = self.words
@@ -102,6 +117,8 @@ class WriteDialog(Dialog):
         for selector in ("#value-label", "#value", "#reason-label", "#reason", "#ok"):
             self.query_one(selector).display = not confirming
         self.query_one("#question").display = confirming
+        for each in self.query("#signer-label, #signer, #secret-label, #secret, #meaning-label, #meaning"):
+            each.display = confirming
         self.query_one("#send").display = confirming
 
     @on(Input.Submitted, "#value")
@@ -138,7 +155,11 @@ class WriteDialog(Dialog):
         self.query_one("#question", Static).update(question)
         self.say("")
         self._step(confirming=True)
-        self.query_one("#cancel").focus()
+        if tag.signature:
+            self.say(words("write.sign"))
+            self.query_one("#secret" if self._me() else "#signer").focus()
+        else:
+            self.query_one("#cancel").focus()
 
     def _told(self) -> str:
         if isinstance(self._value, bool):
@@ -150,10 +171,35 @@ class WriteDialog(Dialog):
         """Send the confirmed value."""
         if self._value is None or self._sending:
             return
+        signature = self._signature()
+        if self.tag.signature and signature is None:
+            self.say(self.words("write.need_signature"), wrong=True)
+            return
         self._sending = True
         self.say(self.words("write.sending"))
         reason = self.query_one("#reason", Input).value.strip()
-        self.app.post_message(WriteWanted(self, self.tag, self._value, reason))
+        self.app.post_message(WriteWanted(self, self.tag, self._value, reason, signature))
+
+    def _signature(self) -> Signing | None:
+        """Return what was signed with; None while something is missing. The secret is forgotten here."""
+        if not self.tag.signature:
+            return None
+        name = self.query_one("#signer", Input).value.strip()
+        typed = self.query_one("#secret", Input)
+        meaning = self.query_one("#meaning", Select).value
+        if not name or not typed.value or not isinstance(meaning, str):
+            return None
+        secret, typed.value = typed.value, ""
+        return Signing(name, secret, meaning)
+
+    @on(Input.Submitted, "#signer")
+    def to_secret(self) -> None:
+        self.query_one("#secret").focus()
+
+    @on(Input.Submitted, "#secret")
+    def to_meaning(self) -> None:
+        chosen = isinstance(self.query_one("#meaning", Select).value, str)
+        self.query_one("#send" if chosen else "#meaning").focus()
 
     def refused(self, text: str, remedy: str) -> None:
         """Show why the plant did not take the value, and let it be corrected."""
