@@ -22,12 +22,15 @@ api: {port: 0}
 history: null
 gate:
   two_person: [safe/*]
+  signatures: [{tags: [recipe/*, safe/signed], meanings: [approval, review]}]
   rates: [{tags: [tank/often], writes: 2, per: 1h}]
 """
 TAGS = """path,type,access,initial
 tank/sp,REAL,rw,50
 tank/often,DINT,rw,0
 safe/limit,DINT,rw,7
+recipe/sp,DINT,rw,7
+safe/signed,DINT,rw,7
 """
 SECRETS = ("barley & yeast\n", "malt & water\n")
 
@@ -195,6 +198,26 @@ def test_log_in_roles_by_area_and_another_secret_by_command(life, monkeypatch):
     assert life.run("logout").stdout == "logged out\n"
     assert life.run("user", "password", "olga", input=SECRETS[1]).exit_code == 0
     assert life.tcp(lambda client: client.info(), user="olga", secret=SECRETS[1].strip()).user.name == "olga"
+
+
+def test_a_write_is_signed_by_command_and_approved_by_another_who_signs(life):
+    for name in ("olga", "wang"):
+        life.run("user", "add", name, "--role", "operator", input=SECRETS[0])
+    life.start()
+    write = ("write", "recipe/sp", "8")
+    assert "--sign-as is missing" in life.run(*write, input=SECRETS[0]).exception.text
+    assert "--meaning is missing" in life.run(*write, "--sign-as", "olga", input=SECRETS[0]).exception.text
+    sign = ("--sign-as", "olga", "--meaning", "review")
+    assert "signature: the name or" in life.run(*write, *sign, input=SECRETS[1]).exception.text
+    assert life.run(*write, *sign, input=SECRETS[0]).stdout == "s/a/l/recipe/sp: 7 -> 8\n"
+    assert "would be allowed, once it is signed;" in life.run(*write, "--dry-run").stdout
+    assert "request 1 waits" in life.run("write", "safe/signed", "9", *sign, input=SECRETS[0]).stdout
+    approve = ("gate", "approve", 1, "--meaning", "approval", "--sign-as")
+    assert "asked for it" in life.run(*approve, "olga", input=SECRETS[0]).exception.text
+    assert life.run(*approve, "wang", input=SECRETS[0]).stdout == "request 1: 7 -> 9\n"
+    told = life.run("audit", "list").stdout
+    assert "signed by olga: review; signed by wang: approval" in told
+    assert life.run("audit", "verify").stdout.startswith("ok: ")
 
 
 def test_a_token_is_shown_once_serves_in_its_scope_and_ends(life, monkeypatch):

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
