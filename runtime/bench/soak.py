@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from runtime.bench.processes import Family
 
 BLOCKS = 12
@@ -26,6 +27,8 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Memory and CPU of all processes of `ironworks run` over a long time, and the slope of memory."""
+    import numpy as np
+
     from runtime.bench.load import plant_of
     from runtime.bench.processes import Family
     from runtime.bench.report import Figure, report
@@ -85,6 +88,8 @@ def slope_of(hours: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[f
 
     Means of blocks, since neighbouring samples of memory are not independent.
     """
+    import numpy as np
+
     blocks = np.array_split(np.arange(len(hours)), BLOCKS)
     x = np.array([hours[each].mean() for each in blocks])
     y = np.array([values[each].mean() for each in blocks])
