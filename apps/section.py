@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from apps.errors import ModelError
 from apps.installed import AppList, Installed, resolve
-from runtime.config import Declared, Plant, load_yaml
+from runtime.config import Basis, Declared, Plant, load_yaml
 from runtime.contract import Component, Stepper
 from runtime.errors import Finding, Place
 
@@ -77,6 +77,19 @@ class AppsPlugin:
             text = f"the apps ask for {cpu:.2f} cores together; there is one for them"
             yield Finding(text, plant.place(*key), "take one out, or lower budget.cpu in its app.yaml")
 
+    def basis(self, plant: Plant, config: AppList) -> Mapping[str, Basis]:
+        """Each app by itself: its entry, the files of its folder, and the tags that it reads and produces."""
+        parts = {}
+        for index, installed in self._installed(plant, config):
+            wanted = plant.tags.select(*installed.manifest.permissions.reads).tolist()
+            tags = [plant.tags[id_] for id_ in wanted]
+            tags += [tag for tag in plant.tags if tag.source == installed.name]
+            folders = {installed.folder, installed.model or installed.folder}
+            files = [file for folder in folders for file in folder.rglob("*") if _counts(file)]
+            entry = config.root[index].model_dump(mode="json")
+            parts[installed.name] = Basis(tags, files=files, config=entry)
+        return parts
+
     def build(self, plant: Plant, config: AppList) -> Iterable[Component]:
         from apps.runner.host import AppHost
 
@@ -99,6 +112,10 @@ class AppsPlugin:
     def _installed(plant: Plant, config: AppList) -> Iterator[tuple[int, Installed]]:
         indices = [index for index, entry in enumerate(config.root) if entry.enabled]
         return zip(indices, resolve(plant.folder, config.root, plant.document), strict=True)
+
+
+def _counts(file: Path) -> bool:
+    return file.is_file() and "__pycache__" not in file.parts
 
 
 def _check_model(folder: Path, name: str, place: Place) -> Iterator[Finding]:

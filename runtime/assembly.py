@@ -23,8 +23,9 @@ from runtime.gate import keeper
 from runtime.gate.expression import parse_expression
 from runtime.historian import house
 from runtime.tls import facts
+from runtime.versions import tags as versions_tags
 
-RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "backup", "rack")
+RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "backup", "config", "rack")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def assemble(target: Path) -> Assembly:
 
 def declare_services(head: PlantFile) -> Declared:
     """Return the tags and alarms of the kernel and its services."""
-    parts = [figures.declare(), Declared(ALARM_TAGS), keeper.declare()]
+    parts = [figures.declare(), Declared(ALARM_TAGS), keeper.declare(), versions_tags.declare()]
     if head.history:
         parts.append(Declared(house.TAGS, house.ALARMS))
     if head.backup:

@@ -18,6 +18,10 @@ JOURNAL_ROWS = 1_000_000
 EVENT_LIMIT = 10_000
 
 
+def _widened(mask: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    return np.concatenate([mask, np.zeros(count - len(mask), np.bool_)])
+
+
 class _Subscription:
     """What mailbox and journal share: a wake-up, and an end."""
 
@@ -25,7 +29,7 @@ class _Subscription:
         self._bus = bus
         self._wanted = wanted
         self._wake = asyncio.Event()
-        self._closed = False
+        self.closed = False
 
     def __aiter__(self) -> _Subscription:
         return self
@@ -35,10 +39,21 @@ class _Subscription:
             batch = self.take()
             if batch is not None:
                 return batch
-            if self._closed:
+            if self.closed:
                 raise StopAsyncIteration
             self._wake.clear()
             await self._wake.wait()
+
+    def widen(self, count: int) -> None:
+        """Know of so many tags; those that are new are not subscribed to."""
+        self._wanted = _widened(self._wanted, count)
+
+    def follow(self, ids: NDArray[np.int32]) -> None:
+        """Subscribe to these tags from now on; those that are new come with their present values."""
+        before, self._wanted = self._wanted, self._bus.mask(ids)
+        fresh = np.flatnonzero(self._wanted & ~before).astype(np.int32)
+        if len(fresh):
+            self.post(self._bus.table.snapshot(fresh))
 
     def take(self) -> Batch | None:
         raise NotImplementedError
@@ -47,7 +62,7 @@ class _Subscription:
         raise NotImplementedError
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._wake.set()
         self._bus.forget(self)
 
@@ -62,6 +77,14 @@ class Mailbox(_Subscription):
     def __init__(self, bus: Bus, wanted: NDArray[np.bool_]) -> None:
         super().__init__(bus, wanted)
         self._dirty = wanted.copy()
+
+    def widen(self, count: int) -> None:
+        super().widen(count)
+        self._dirty = _widened(self._dirty, count)
+
+    def follow(self, ids: NDArray[np.int32]) -> None:
+        super().follow(ids)
+        self._dirty &= self._wanted
 
     def post(self, batch: Batch) -> None:
         hit = self._wanted[batch.ids]
@@ -111,6 +134,15 @@ class Journal(_Subscription):
             self._bus.overflow += lost
         self._wake.set()
 
+    def widen(self, count: int) -> None:
+        super().widen(count)
+        self._all = bool(self._wanted.all())
+
+    def follow(self, ids: NDArray[np.int32]) -> None:
+        self._all = False
+        super().follow(ids)
+        self._all = bool(self._wanted.all())
+
     def take(self) -> Batch | None:
         if not self._batches:
             return None
@@ -127,7 +159,7 @@ class EventStream:
         self._kinds = kinds
         self._wake = asyncio.Event()
         self._events: deque[Event] = deque()
-        self._closed = False
+        self.closed = False
         self.overflow = 0
 
     def __aiter__(self) -> EventStream:
@@ -135,7 +167,7 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         while not self._events:
-            if self._closed:
+            if self.closed:
                 raise StopAsyncIteration
             self._wake.clear()
             await self._wake.wait()
@@ -157,7 +189,7 @@ class EventStream:
         self._wake.set()
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._wake.set()
         self._bus.forget_events(self)
 
@@ -178,13 +210,18 @@ class Bus:
         for each in self._subscriptions:
             each.post(batch)
 
+    def widen(self) -> None:
+        """Let subscriptions know of the tags that the table has now."""
+        for each in self._subscriptions:
+            each.widen(len(self.table))
+
     def mailbox(self, ids: NDArray[np.int32]) -> Mailbox:
         """Subscribe to the newest value per tag, starting with the present ones."""
-        return self._add(Mailbox(self, self._mask(ids)))
+        return self._add(Mailbox(self, self.mask(ids)))
 
     def journal(self, ids: NDArray[np.int32], limit: int = JOURNAL_ROWS) -> Journal:
         """Subscribe to every value, starting with the present ones."""
-        return self._add(Journal(self, self._mask(ids), limit))
+        return self._add(Journal(self, self.mask(ids), limit))
 
     def emit(self, event: Event) -> None:
         for each in self._streams:
@@ -201,7 +238,8 @@ class Bus:
     def forget_events(self, stream: EventStream) -> None:
         self._streams = [each for each in self._streams if each is not stream]
 
-    def _mask(self, ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def mask(self, ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return for each tag whether it is among the ids."""
         mask = np.zeros(len(self.table), np.bool_)
         mask[ids] = True
         return mask

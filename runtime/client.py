@@ -17,6 +17,15 @@ import msgspec
 from msgspec import Struct
 
 from runtime import trust
+from runtime.configview import (
+    ConfigApplied,
+    ConfigLog,
+    ConfigStatus,
+    ConfigStep,
+    PlanView,
+    VersionFiles,
+    VersionList,
+)
 from runtime.contract import Value, glob
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.logins import SessionList, SessionMade, SessionView, Signing
@@ -30,6 +39,7 @@ PREFIX = "/api/v1"
 PLANT_VARIABLE = "IRONWORKS_PLANT"
 T = TypeVar("T")
 _PROBE_S = 0.5
+_CHANGE_S = 300.0  # a program may have to be compiled
 _FRAME_LIMIT = 64 * 1024 * 1024
 
 
@@ -488,11 +498,20 @@ class AlarmChange(Struct, frozen=True, tag="alarm", tag_field="type"):
     alarm: AlarmView
 
 
+class ConfigChange(Struct, frozen=True, tag="config", tag_field="type"):
+    """Another configuration runs: tags and alarms may be others, so load them anew.
+
+    What is subscribed to is sent as it is now, and goes on; globs select among the tags that there are now.
+    """
+
+    version: int
+
+
 class ComponentChange(Struct, frozen=True, tag="component", tag_field="type"):
     component: ComponentView
 
 
-Message = Values | AlarmChange | ComponentChange
+Message = Values | AlarmChange | ComponentChange | ConfigChange
 
 
 class Subscription(Struct, frozen=True, forbid_unknown_fields=True):
@@ -947,6 +966,34 @@ class PlantClient:
 
     async def restart(self, name: str) -> ComponentView:
         return await self._send("POST", f"/components/{quote(name, safe='')}/restart", ComponentView)
+
+    async def config(self) -> ConfigStatus:
+        """Return which configuration runs."""
+        return await self._get("/config", ConfigStatus)
+
+    async def config_versions(self) -> VersionList:
+        return await self._get("/config/versions", VersionList)
+
+    async def config_log(self, limit: int = 100) -> tuple[ConfigStep, ...]:
+        return (await self._get("/config/log", ConfigLog, limit=limit)).steps
+
+    async def config_files(self, version: str, file: str | None = None) -> VersionFiles:
+        return await self._get("/config/files", VersionFiles, version=version, file=file)
+
+    async def config_diff(self, old: str = "running", new: str = "folder") -> PlanView:
+        return await self._get("/config/diff", PlanView, old=old, new=new)
+
+    async def config_apply(
+        self, comment: str = "", restart: bool = False, dry_run: bool = False
+    ) -> ConfigApplied:
+        """Make the plant folder the configuration that runs; `dry_run` returns the plan only."""
+        body = {"comment": comment, "restart": restart, "dry_run": dry_run}
+        return await self._ask("POST", "/config/apply", ConfigApplied, json=body, timeout=_CHANGE_S)
+
+    async def config_rollback(self, version: str, comment: str = "", restart: bool = False) -> ConfigApplied:
+        """Put a version back and apply it."""
+        body = {"version": version, "comment": comment, "restart": restart}
+        return await self._ask("POST", "/config/rollback", ConfigApplied, json=body, timeout=_CHANGE_S)
 
     async def health(self) -> Health:
         return await self._get("/health", Health)

@@ -284,6 +284,10 @@ class Changes(Protocol):
         """Return what changed since the last take without waiting, or None."""
         ...
 
+    def follow(self, ids: NDArray[np.int32]) -> None:
+        """Subscribe to these tags from now on; those that are new come with their present values."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ from runtime.assembly import Assembly
 from runtime.backup.service import Backups
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import WallClock
-from runtime.config import format_duration
+from runtime.config import Plant, format_duration
 from runtime.contract import Actor, Batch, Clock, Command, Component, Event, Quality, Role, Tag, Value
-from runtime.errors import ConfigError, ForbiddenError, PlantError
+from runtime.errors import ConfigError, ForbiddenError, PlantError, StoreError
 from runtime.figures import Figures
 from runtime.gate.identity import Identity
 from runtime.gate.keeper import Keeper
@@ -31,11 +31,16 @@ from runtime.journal import Journal as JournalStore
 from runtime.journal.accounts import account_rows, lock_rows
 from runtime.journal.certificates import certificate_rows
 from runtime.journal.gatelog import gate_rows
+from runtime.journal.values import operator_values, restored
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
+from runtime.versions.service import Versions
+from runtime.versions.start import Beginning
+from runtime.versions.units import bases_of
 
 log = logging.getLogger(__name__)
 COMMAND_LIMIT = 1000
+LEAVE_S = 0.5  # so that who asked for it gets an answer
 
 
 class KernelPort:
@@ -46,9 +51,13 @@ class KernelPort:
         self.tags = kernel.table
         self.clock = kernel.clock
         self._kernel = kernel
-        self._own = np.array([tag.source == name for tag in kernel.table], np.bool_)
+        self.look_up()
         self._subscriptions: list[Mailbox | Journal | EventStream] = []
         self._commands: asyncio.Queue[GateCommand] | None = None
+
+    def look_up(self) -> None:
+        """Look up which tags are the component's own, among those that there are now."""
+        self._own = np.array([tag.source == self.name for tag in self.tags], np.bool_)
 
     def submit(self, batch: Batch) -> None:
         if not self._own[batch.ids].all():
@@ -59,6 +68,7 @@ class KernelPort:
     def changes(self, ids: NDArray[np.int32], *, every: bool = False) -> Mailbox | Journal:
         bus = self._kernel.bus
         subscription = bus.journal(ids) if every else bus.mailbox(ids)
+        self._subscriptions = [each for each in self._subscriptions if not each.closed]
         self._subscriptions.append(subscription)
         return subscription
 
@@ -126,23 +136,58 @@ class KernelPort:
             self._kernel.bus.publish(Batch(ids, last.raw, quality, times, last.text))
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A component of a section, and the unit (`runtime.versions.units`) with which it comes and goes."""
+
+    component: Component
+    kind: str
+    unit: str
+
+
+def parts_of(assembly: Assembly, plant: Plant, units: Container[str] | None = None) -> list[Part]:
+    """Build the components of the sections, or of those units; `plant` is what they are built for."""
+    parts = []
+    for entry in assembly.sections:
+        names = bases_of(plant, entry)
+        if units is not None and not any(name in units for name in names):
+            continue
+        kind = str(entry.key[0]).removesuffix("s")
+        for component in entry.plugin.build(plant, entry.config):
+            unit = component.name if component.name in names else next(iter(names), entry.name)
+            if units is None or unit in units:
+                parts.append(Part(component, kind, unit))
+    return parts
+
+
 class Kernel:
     """Runs an assembled plant until it is told to stop.
 
-    `extra` are components beside those of the plant's sections, for benches.
+    `extra` are components beside those of the plant's sections, for benches. `begin` tells which version of
+    the configuration the assembly is.
+
+    Attributes:
+        again: the plant is to be started again when `run` has ended.
+        parts: the components of the sections, and the extra ones.
     """
 
     def __init__(
-        self, assembly: Assembly, clock: Clock | None = None, extra: Iterable[Component] = ()
+        self,
+        assembly: Assembly,
+        clock: Clock | None = None,
+        extra: Iterable[Component] = (),
+        begin: Beginning | None = None,
     ) -> None:
         self.plant = assembly.plant
         self.clock: Clock = clock or WallClock()
         self.started_ns = self.clock.now_ns()
+        self.again = False
         self.table = TagTable(self.plant.tags)
         self.bus = Bus(self.table)
         self.identity = Identity(self.plant.head.users, root=self.plant.root, login=self.plant.head.login)
         self.supervisor = Supervisor(self.clock, self.emit)
         self.ready = asyncio.Event()
+        self._leave = asyncio.Event()
         state = self.plant.state
         try:
             state.mkdir(parents=True, exist_ok=True)
@@ -155,6 +200,7 @@ class Kernel:
         self.historian: Historian | None = None
         if head.history:
             self.historian = Historian(state / "history.duckdb", head.history, self.plant.tags, self.clock)
+        self.versions = Versions(self, assembly, begin)
         self._ports: dict[str, KernelPort] = {}
         self.gate = Gate(
             self.table, self.clock, self.journal, self.bus.publish, self._deliver, self.plant.head.gate
@@ -168,14 +214,14 @@ class Kernel:
             core.append(("historian", self.historian))
         self.api = ApiServer(self)
         core.append(("api", self.api))
+        core.append(("config", self.versions))
         self._core = [component.name for _, component in core]
-        field = [(entry.key, entry.plugin.build(self.plant, entry.config)) for entry in assembly.sections]
-        plain = [(str(key[0]).removesuffix("s"), each) for key, components in field for each in components]
-        plain += [("extra", each) for each in extra]
-        self._field = [component.name for _, component in plain]
-        for kind, component in core + plain:
-            port = self._ports[component.name] = KernelPort(self, component.name)
-            self.supervisor.add(component, kind, port, port.end)
+        self.parts = [Part(each, "extra", each.name) for each in extra]
+        self.parts += parts_of(assembly, self.plant)
+        for kind, component in core:
+            self._add(component, kind)
+        for part in self.parts:
+            self._add(part.component, part.kind)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; stores are flushed and sockets closed before it returns.
@@ -196,16 +242,20 @@ class Kernel:
             for problem in self.journal.problems:
                 log.error("%s", problem)
             await self._restore()
+            await self.versions.started()
             self.ready.set()
             core = asyncio.create_task(self.supervisor.run(*self._core))
-            field = asyncio.create_task(self.supervisor.run(*self._field))
+            names = [part.component.name for part in self.parts]
+            field = asyncio.create_task(self.supervisor.run(*names, others=True))
             told = asyncio.create_task(stop.wait())
-            await asyncio.wait({told, core}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (told, field, core):  # the field first: its last values still reach the stores
+            left = asyncio.create_task(self._leave.wait())
+            await asyncio.wait({told, left, core}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (told, left, field, core):  # the field first: its last values still reach the stores
                 task.cancel()
                 await asyncio.wait({task})
             if not core.cancelled():
                 core.result()
+            await self.versions.stopped()
         finally:
             await self.journal.close()
 
@@ -219,6 +269,84 @@ class Kernel:
         if tags:
             self.bus.publish(initial_values(tags, self.started_ns))
             self.bus.publish(await self.journal.operator_values(self.table))
+
+    async def become(self, assembly: Assembly, ended: Iterable[str], begun: Iterable[str]) -> None:
+        """Go on as another configuration of the plant; only the units named stop and start.
+
+        Stores, sockets, the values of tags that stay, and all other components are carried over.
+
+        Raises:
+            PlantError: a component cannot be built, or the journal cannot be read; then nothing has changed.
+        """
+        ended, begun = set(ended), set(begun)
+        tags = self.plant.tags.succeeded_by(assembly.plant.tags)
+        plant = replace(assembly.plant, tags=tags)
+        fresh = await asyncio.to_thread(parts_of, assembly, plant, begun)
+        accounts = await self.journal.read(account_rows)
+        values = await self.journal.read(operator_values)
+        for part in [each for each in self.parts if each.unit in ended]:
+            await self.supervisor.end(part.component.name)
+            del self._ports[part.component.name]
+            self.parts.remove(part)
+        self._succeed(plant)
+        self.identity.restore(*accounts)
+        self._give_values(restored(values, self.table))
+        await self.alarms.renew(plant.alarms, tags)
+        if self.historian and plant.head.history:
+            try:
+                await self.historian.renew(plant.head.history, tags)
+            except StoreError as exc:  # it registers them when it starts anew
+                log.error("the history does not take the new tags: %s", exc)
+                self.supervisor.restart("historian")
+        for part in fresh:
+            self.parts.append(part)
+            self._add(part.component, part.kind)
+            self.supervisor.begin(part.component.name)
+        await self.api.renew()
+
+    def _succeed(self, plant: Plant) -> None:
+        """Let everything know the plant's new tags and rules, in one step of the loop."""
+        before, self.plant = self.plant, plant
+        gone = [
+            tag.id for tag, now in zip(before.tags, plant.tags, strict=False) if tag.path and not now.path
+        ]
+        self._spoil(gone, Quality.BAD_OUT_OF_SERVICE)
+        moved = [
+            tag.id
+            for tag, now in zip(before.tags, plant.tags, strict=False)
+            if now.path and tag.source != now.source
+        ]
+        self._spoil(moved, Quality.BAD_WAITING_FOR_INITIAL_DATA)
+        self.table.succeed(plant.tags)
+        self.bus.widen()
+        for port in self._ports.values():
+            port.look_up()
+        self.gate.configure(plant.head.gate)
+        self.identity.configure(plant.head.users)
+
+    def _spoil(self, ids: list[int], quality: Quality) -> None:
+        """Leave no good value where its source is gone."""
+        if ids:
+            last = self.table.snapshot(np.array(ids, np.int32))
+            qualities = np.full(len(ids), quality, np.uint32)
+            times = np.full(len(ids), self.clock.now_ns(), np.int64)
+            self.bus.publish(Batch(last.ids, last.raw, qualities, times, last.text))
+
+    def _give_values(self, kept: Batch) -> None:
+        """Give operator tags that have no value yet the one they had, or their initial one."""
+        waiting = self.table.quality == Quality.BAD_WAITING_FOR_INITIAL_DATA
+        fresh = [tag for tag in self.table if tag.source == "operator" and waiting[tag.id]]
+        self.bus.publish(initial_values(fresh, self.clock.now_ns()))
+        self.bus.publish(kept.take(np.flatnonzero(waiting[kept.ids])))
+
+    def _add(self, component: Component, kind: str) -> None:
+        port = self._ports[component.name] = KernelPort(self, component.name)
+        self.supervisor.add(component, kind, port, port.end)
+
+    def leave(self) -> None:
+        """End, to be started again with what the plant folder says then."""
+        self.again = True
+        asyncio.get_running_loop().call_later(LEAVE_S, self._leave.set)
 
     def emit(self, event: Event) -> None:
         self.bus.emit(event)

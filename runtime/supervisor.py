@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -41,6 +41,7 @@ class Life:
     since_ns: int
     state: State = State.STOPPED
     restarts: int = 0
+    faults: int = 0
     text: str = ""
     task: asyncio.Task[None] | None = None
     again: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,26 +65,52 @@ class Supervisor:
         self._clock = clock
         self._emit = emit
         self._lives: dict[str, Life] = {}
+        self._begun: list[str] = []
 
     def add(self, component: Component, kind: str, port: Port, on_stop: Callable[[], None]) -> None:
         """Take a component under care; `on_stop` runs each time it ends, however it ends."""
         self._lives[component.name] = Life(component, kind, port, on_stop, self._clock.now_ns())
 
-    async def run(self, *names: str) -> None:
-        """Run the named components until cancelled; then stop them within a bounded time."""
-        tasks = []
+    async def run(self, *names: str, others: bool = False) -> None:
+        """Run the named components until cancelled; then stop them within a bounded time.
+
+        With `others` those too that `begin` starts meanwhile.
+        """
         for name in names:
-            life = self._lives[name]
-            life.task = asyncio.create_task(self._live(life), name=f"component {name}")
-            tasks.append(life.task)
+            self._start(name)
         try:
-            await asyncio.wait([*tasks, asyncio.get_running_loop().create_future()])
+            await asyncio.get_running_loop().create_future()
         finally:
-            for task in tasks:
-                task.cancel()
-            _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S) if tasks else ((), ())
-            for task in late:
-                log.error("%s did not stop within %g s", task.get_name(), STOP_TIMEOUT_S)
+            more = self._begun if others else ()
+            tasks = [self._lives[name].task for name in (*names, *more) if name in self._lives]
+            await _stopped([task for task in tasks if task])
+
+    def begin(self, name: str) -> None:
+        """Start a component that was added while others run."""
+        self._begun.append(name)
+        self._start(name)
+
+    async def end(self, name: str) -> None:
+        """Stop a component and forget it; other components go on."""
+        life = self._lives[name]
+        if life.task:
+            await _stopped([life.task])
+        del self._lives[name]
+        self._begun = [each for each in self._begun if each != name]
+
+    def faults(self, name: str) -> int:
+        """Return how often a component has faulted since it was added."""
+        life = self._lives.get(name)
+        return life.faults if life else 0
+
+    def state(self, name: str) -> State:
+        """Return what a component does now; one that is not there is stopped."""
+        life = self._lives.get(name)
+        return life.state if life else State.STOPPED
+
+    def _start(self, name: str) -> None:
+        life = self._lives[name]
+        life.task = asyncio.create_task(self._live(life), name=f"component {name}")
 
     def views(self) -> list[dict[str, Any]]:
         """Return the state of every component, as the API tells it."""
@@ -134,6 +161,7 @@ class Supervisor:
                 if self._clock.now_ns() - started_ns > SETTLED_NS:
                     back_off_s = FIRST_BACK_OFF_S
                     life.last_fault = ""
+                life.faults += 1
                 level = logging.INFO if text == life.last_fault else logging.ERROR
                 life.last_fault = text
                 self._move(life, State.FAULTED, f"{text}; starts again in {back_off_s:g} s", level)
@@ -190,3 +218,12 @@ class Supervisor:
         log.log(level, "%s %s%s", name, state.value, f": {text}" if text else "")
         data = {"component": life.view()}
         self._emit(Event(f"component.{state.value}", name, self._clock.now_ns(), text, data))
+
+
+async def _stopped(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for them, not for ever."""
+    for task in tasks:
+        task.cancel()
+    _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S) if tasks else ((), ())
+    for task in late:
+        log.error("%s did not stop within %g s", task.get_name(), STOP_TIMEOUT_S)

@@ -25,9 +25,22 @@ class TagTable:
         self.source_ns = np.zeros(n, np.int64)
         self.text: dict[int, str] = {}
         self.updates = 0
-        self._strings = np.array([tag.data_type is DataType.STRING for tag in tags], np.bool_)
+        self._describe()
+
+    def _describe(self) -> None:
+        self._strings = np.array([tag.data_type is DataType.STRING for tag in self.tags], np.bool_)
         self._any_string = bool(self._strings.any())
-        self._everything = np.arange(n, dtype=np.int32)
+        self._everything = np.arange(len(self.tags), dtype=np.int32)
+
+    def succeed(self, tags: TagList) -> None:
+        """Go on with the list that succeeds the present one; values stay with their ids."""
+        more = len(tags) - len(self.tags)
+        waiting = np.full(more, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
+        self.raw = np.concatenate([self.raw, np.zeros(more, np.uint64)])
+        self.quality = np.concatenate([self.quality, waiting])
+        self.source_ns = np.concatenate([self.source_ns, np.zeros(more, np.int64)])
+        self.tags = tags
+        self._describe()
 
     def __len__(self) -> int:
         return len(self.tags)

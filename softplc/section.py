@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from runtime.config import Declared, DurationNs, Plant, Section
+from runtime.config import Basis, Declared, DurationNs, Plant, Section
 from runtime.contract import Component, Stepper, Value
 from runtime.errors import Finding, Place
 
@@ -62,6 +62,15 @@ class PlcPlugin:
         for problem in wire(plant.tags, build.application).problems:
             text = f"{problem.tag.path}: {problem.text}"
             yield Finding(text, plant.place_of(problem.tag), problem.remedy, problem.severity)
+
+    def basis(self, plant: Plant, config: PlcConfig) -> Mapping[str, Basis]:
+        """The program, and the tags that it is bound to."""
+        from softplc.build import read_sources
+        from softplc.facts import OWNER
+
+        bound = [tag for tag in plant.tags if tag.variable or tag.source == OWNER]
+        files = [plant.path(name) for name in read_sources(plant.folder, config.sources)]
+        return {OWNER: Basis(bound, files=files)}
 
     def build(self, plant: Plant, config: PlcConfig) -> Iterable[Component]:
         """Return the bridge; it compiles when it starts."""

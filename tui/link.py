@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from runtime.client import ConfigChange
 from runtime.clock import WallClock
 from runtime.contract import Clock
 from runtime.errors import ConnectError, PlantError
@@ -90,6 +91,8 @@ class PlantLink:
 
     async def _events(self, client: Client) -> None:
         async for message in client.stream(alarms=True, components=True, interval_ms=STREAM_MS):
+            if isinstance(message, ConfigChange):
+                raise ConnectError("another configuration runs: loading it")
             self.model.apply(message)
 
     async def _values(self, client: Client) -> None:

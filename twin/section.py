@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from runtime.config import Declared, Document, FileName, Plant, Section, load_yaml
+from runtime.config import Basis, Declared, Document, FileName, Plant, Section, load_yaml
 from runtime.contract import Component, Stepper, Tag
 from runtime.errors import ConfigError, Finding
 
@@ -73,6 +73,20 @@ class TwinPlugin:
         """Yield the rack's plant file, so that it is checked with the plant."""
         if config.rack:
             yield config.rack
+
+    def basis(self, plant: Plant, config: TwinConfig) -> Mapping[str, Basis]:
+        """The model with the tags that it is bound to; a rack plays all tags of its device."""
+        from twin.binding import bind
+
+        model, _ = self._model(plant.path(config.model))
+        side = self._side(plant, config)
+        faults = self._faults(plant)
+        if config.rack:
+            mirrored = [tag for tag in plant.tags if tag.device == side.device]
+            files = [plant.path(config.model), plant.path(config.rack)]
+            return {"rack": Basis([*faults, *mirrored], files=files)}
+        bound = [binding.tag for binding in bind(model, plant.tags, side)]
+        return {"twin": Basis([*faults, *bound], files=[plant.path(config.model)])}
 
     def build(self, plant: Plant, config: TwinConfig) -> Iterator[Component]:
         from twin.player import Player

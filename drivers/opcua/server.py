@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from runtime.config import Declared, DriverConfig, Plant
+from runtime.config import WIRING, Basis, Declared, DriverConfig, Plant
 from runtime.contract import Component, DataType, Port, Role, Stepper, Tag
 from runtime.errors import Finding
 
@@ -134,6 +134,12 @@ class OpcuaServerPlugin:
             remedy = "set anonymous to viewer or none, and give each client a user of its own"
             text = "clients without a name could write from the network"
             yield Finding(text, plant.place(*key, "anonymous"), remedy)
+
+    def basis(self, plant: Plant, config: OpcuaServerConfig) -> Mapping[str, Basis]:
+        """Clients see what is exposed, as it is described."""
+        exposed = [plant.tags[id_] for id_ in plant.tags.select(*config.expose).tolist()]
+        shown = ("unit", "unit_text", "description", "low", "high")
+        return {config.name: Basis(exposed, (*WIRING, *shown))}
 
     def build(self, plant: Plant, config: OpcuaServerConfig) -> Iterable[Component]:
         """Return the one component; loads the OPC UA library."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from drivers.simulated.waveform import Generator, parse_waveform
 from runtime.clock import SECOND_NS
-from runtime.config import Declared, DriverConfig, DurationNs, Plant
+from runtime.config import WIRING, Basis, Declared, DriverConfig, DurationNs, Plant
 from runtime.contract import Batch, Component, Port, Quality, Stepper, Tag
 from runtime.errors import Finding
 
@@ -84,6 +84,11 @@ class SimulatedPlugin:
                 parse_waveform(tag.address)
             except ValueError as exc:
                 yield Finding(f"{tag.path}: address: {exc}", plant.place_of(tag), "for example sine(20s)")
+
+    def basis(self, plant: Plant, config: SimulatedConfig) -> Mapping[str, Basis]:
+        """Waveforms run between the ends of a tag's range."""
+        own = [tag for tag in plant.tags if tag.source == config.name]
+        return {config.name: Basis(own, (*WIRING, "low", "high"))}
 
     def build(self, plant: Plant, config: SimulatedConfig) -> Iterable[Component]:
         return [SimulatedDevice(config)]

@@ -18,11 +18,17 @@ class Load:
     """Follows the announcements; each area is an operator's."""
 
     def __init__(self, configs: Sequence[AlarmConfig]) -> None:
-        self._areas = {config.name: config.area for config in configs}
-        self._watches = {area: FloodWatch(area) for area in {"", *self._areas.values()}}
+        self._watches: dict[str, FloodWatch] = {}
+        self.configure(configs)
         self._chatter = Chatter()
         self._stale = 0
         self._stale_ns = 0
+
+    def configure(self, configs: Sequence[AlarmConfig]) -> None:
+        """Take up which alarms there are; areas that stay keep their load."""
+        self._areas = {config.name: config.area for config in configs}
+        there = self._watches
+        self._watches = {area: there.get(area) or FloodWatch(area) for area in {"", *self._areas.values()}}
 
     def take(self, moves: Iterable[AlarmMove]) -> None:
         """Take what was announced before the start."""

@@ -50,6 +50,7 @@ class AlarmService:
         self._told: tuple[Value, ...] = ()
         self._load = Load(configs)
         self._port: Port | None = None
+        self._changes: Changes | None = None
         self._group: asyncio.TaskGroup | None = None
 
     def views(self) -> list[dict[str, Any]]:
@@ -59,7 +60,7 @@ class AlarmService:
     async def run(self, port: Port) -> None:
         """Work until cancelled."""
         self._port = port
-        changes = port.changes(self.engine.tag_ids, every=True)
+        self._changes = port.changes(self.engine.tag_ids, every=True)
         async with self._order:
             if not self._backlog:
                 for alarm in self.engine.restore(await self._journal.read(alarm_rows)):
@@ -77,8 +78,30 @@ class AlarmService:
                 port.health(True)
             self._schedule(port)
             group.create_task(self._follow_load(port))
-            async for batch in changes:
-                await self._take(port, batch, changes)
+            while changes := self._changes:  # `renew` closes one and makes another
+                async for batch in changes:
+                    await self._take(port, batch, changes)
+
+    async def renew(self, configs: Sequence[AlarmConfig], tags: TagList) -> None:
+        """Go on with other definitions and tags. Alarms stand as they stood, by name; delays begin anew."""
+        async with self._order:
+            port, changes = self._port, self._changes
+            while port and changes and (batch := changes.take()) is not None:
+                moved = self.engine.on_batch(batch, port.clock.now_ns())
+                if moved:
+                    await self._keep(port, moved)
+                    self._tell(port, moved)
+            engine = AlarmEngine(configs, tags)
+            engine.restore(alarm.as_row() for alarm in self.engine.alarms())
+            self.engine, self._configs = engine, configs
+            self._load.configure(configs)
+            self._timer_ns = NEVER
+            if port is None or changes is None:
+                return
+            self._changes = port.changes(engine.tag_ids, every=True)
+            changes.close()
+            self._count(port)
+        self._schedule(port)
 
     def view(self, name: str) -> dict[str, Any]:
         """Return one alarm as the API has it.

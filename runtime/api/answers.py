@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from runtime import client, logins
+from runtime import client, configview, logins
 from runtime.errors import PlantError
 
 _STRUCTS = (
@@ -35,12 +35,19 @@ _STRUCTS = (
     client.AuditPage,
     client.AuditCheck,
     client.ComponentList,
+    configview.ConfigStatus,
+    configview.VersionList,
+    configview.VersionFiles,
+    configview.ConfigLog,
+    configview.PlanView,
+    configview.ConfigApplied,
     client.Health,
     client.Refusal,
     client.Subscription,
     client.Values,
     client.AlarmChange,
     client.ComponentChange,
+    client.ConfigChange,
 )
 _SCHEMA = "#/components/schemas/{name}"
 _DEFAULTS = {404: "no such resource", 405: "the resource does not take this method"}

@@ -12,6 +12,7 @@ from runtime.api import (
     backup,
     certificates,
     components,
+    config,
     gate,
     health,
     history,
@@ -33,6 +34,7 @@ a `Refusal`.
 
 `WebSocket /api/v1/stream`: send a `Subscription` as JSON text, at any time another. What is there comes
 first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
+`ConfigChange` tells that tags and alarms may be others from now on.
 A client that is too slow for alarms is closed with 1013.
 """
 _ROUTERS = (
@@ -42,6 +44,7 @@ _ROUTERS = (
     alarms,
     audit,
     components,
+    config,
     gate,
     users,
     sessions,

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterator
 
 import uvicorn
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from runtime.api.app import create_app
 from runtime.api.front import Front
@@ -27,6 +29,7 @@ class ApiServer:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._registration = Registration(services.plant)
+        self._app: FastAPI | None = None
 
     def bind(self) -> None:
         """Take the sockets.
@@ -40,11 +43,22 @@ class ApiServer:
         """Give the sockets back: for a start that failed after `bind`."""
         self._registration.release()
 
+    async def renew(self) -> None:
+        """Serve the plant as it is now; connections stay, and requests under way end as they began."""
+        if self._app is not None:
+            self._app = await asyncio.to_thread(create_app, self._services)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None
+        await self._app(scope, receive, send)
+
     async def run(self, port: Port) -> None:
         if self._registration.unix is None:
             self.bind()
+        self._app = create_app(self._services)
         config = uvicorn.Config(
-            create_app(self._services),
+            self._serve,
+            interface="asgi3",
             http=HttpProtocol,
             ws=WebSocketProtocol,
             ws_max_size=BODY_LIMIT,

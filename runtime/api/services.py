@@ -16,6 +16,7 @@ from runtime.gate.identity import Identity
 from runtime.gate.policy import Gate
 from runtime.historian import Answer, Points
 from runtime.journal import Journal
+from runtime.versions.service import Versions
 
 
 class Alarms(Protocol):
@@ -94,6 +95,8 @@ class Services(Protocol):
     def alarms(self) -> Alarms: ...
     @property
     def supervisor(self) -> Supervisor: ...
+    @property
+    def versions(self) -> Versions: ...
     @property
     def journal(self) -> Journal: ...
     @property

@@ -16,7 +16,7 @@ from runtime.api.components import component_view
 from runtime.api.services import Services, alarm_of, component_of
 from runtime.api.views import TagViews, chosen
 from runtime.bus import EventStream
-from runtime.client import AlarmChange, ComponentChange, Message, Subscription, Values
+from runtime.client import AlarmChange, ComponentChange, ConfigChange, Message, Subscription, Values
 from runtime.contract import Actor, Event
 
 INTERVAL_MS = (50, 10_000)
@@ -32,9 +32,16 @@ class _Closed(Exception):  # noqa: N818 - an end, not an error
         self.code, self.reason = code, reason
 
 
+class _Renewed(Exception):  # noqa: N818 - a turn, not an error
+    """Another configuration runs."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
 def router(services: Services) -> APIRouter:
     routes = APIRouter()
-    views = TagViews(services.bus.table.tags)
 
     @routes.websocket("/stream")
     async def stream(websocket: WebSocket) -> None:
@@ -50,6 +57,7 @@ def router(services: Services) -> APIRouter:
         try:
             wanted = await _request(websocket)
             while True:
+                views = TagViews(services.bus.table.tags)
                 wanted = await _Follower(websocket, services, views, wanted, actor).until_next_request()
         except* WebSocketDisconnect:
             pass
@@ -91,8 +99,16 @@ class _Follower:
         """Send until the client asks for something else."""
         if self._readable is not None and (self._wanted.alarms or self._wanted.components):
             raise _Closed(_POLICY, "alarms and components are outside the scope of the token")
+        try:
+            return await self._serve()
+        except* _Renewed as group:
+            version = min(each.version for each in group.exceptions if isinstance(each, _Renewed))
+        await self._send(ConfigChange(version))
+        return self._wanted
+
+    async def _serve(self) -> Subscription:
         async with asyncio.TaskGroup() as group:
-            tasks = []
+            tasks = [group.create_task(self._configuration())]
             if self._wanted.tags:
                 tasks.append(group.create_task(self._values()))
             if self._wanted.alarms:
@@ -115,6 +131,12 @@ class _Follower:
             async for batch in mailbox:
                 await self._send(Values(tuple(self._views.rows(batch))))
                 await self._services.clock.sleep(self._interval_s)
+
+    async def _configuration(self) -> None:
+        """Begin anew when the plant has other tags or alarms."""
+        with closing(self._services.bus.events("config.applied")) as events:
+            async for event in events:
+                raise _Renewed(event.data["version"])
 
     async def _alarms(self) -> None:
         with closing(self._services.bus.events("alarm.")) as events:

@@ -56,7 +56,7 @@ def router(services: Services) -> APIRouter:
         limit: Limit = 1000,
     ) -> Json:
         """List tags that match any glob (`*` within a level, `**` across levels), or all."""
-        ids = await asyncio.to_thread(chosen, tags, match) if match else np.arange(len(tags), dtype=np.int32)
+        ids = await asyncio.to_thread(chosen, tags, match) if match else tags.ids
         readable = services.gate.scopes.readable(actor)
         ids = ids if readable is None else ids[readable[ids]]
         ids = ids[np.searchsorted(ids, after, side="right") :]

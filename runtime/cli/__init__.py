@@ -22,7 +22,9 @@ GROUPS = {
     "runtime.cli.backup": ("restore",),
     "runtime.cli.doctor": ("doctor",),
 }
-APPS = ("alarms", "history", "audit", "gate", "components", "tags", "user", "tls", "backup", "bench")
+APPS = (
+    "alarms", "history", "audit", "gate", "config", "components", "tags", "user", "tls", "backup", "bench",
+)  # fmt: skip
 
 
 def build() -> typer.Typer:

@@ -31,13 +31,15 @@ def run(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log everything, not only what matters.")
     ] = False,
+    fallback: Annotated[
+        bool, typer.Option(help="Run the last good configuration where the present one does not come up.")
+    ] = True,
 ) -> None:
     """Run a plant until Ctrl-C."""
     with _ending_at_once():
-        from runtime.assembly import assemble
         from runtime.cli.running import run_plant
 
-        run_plant(assemble(plant), attached=attached, seconds=seconds, verbose=verbose)
+        run_plant(plant, attached=attached, seconds=seconds, verbose=verbose, fallback=fallback)
 
 
 @contextmanager

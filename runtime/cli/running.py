@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from runtime.assembly import Assembly
+from runtime.clock import WallClock
 from runtime.errors import ConfigError, PlantError
+from runtime.versions.start import Beginning, choose
+from runtime.versions.store import Failure
 
 if TYPE_CHECKING:
     from runtime.kernel import Kernel
@@ -24,18 +26,34 @@ LOG_BYTES = 5_000_000
 LOG_FILES = 4
 
 
-def run_plant(assembly: Assembly, *, attached: bool, seconds: float | None, verbose: bool) -> None:
-    """Run a plant until Ctrl-C, a signal, the end of standard input (`attached`) or the given time."""
-    with ThreadPoolExecutor(1) as background:
-        checked = background.submit(assembly.check)  # the PLC compiles while the kernel's libraries load
-        from runtime.kernel import Kernel
+def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: bool, fallback: bool) -> None:
+    """Run a plant until Ctrl-C, a signal, the end of standard input (`attached`) or the given time.
 
-        errors = [each for each in checked.result() if each.severity == "error"]
-    if errors:
-        raise ConfigError(errors)
-    kernel = Kernel(assembly)
-    start_log(assembly.plant.state, verbose)
-    asyncio.run(_until_stopped(kernel, attached, seconds))
+    Where its configuration does not come up, the last good one runs, unless `fallback` is off.
+    """
+    again = True
+    while again:  # a change of the configuration may need another kernel
+        assembly, begin = choose(target, WallClock().now_ns(), fallback=fallback)
+        with ThreadPoolExecutor(1) as background:
+            checked = background.submit(assembly.check)  # the PLC compiles while the kernel's libraries load
+            from runtime.kernel import Kernel
+
+            errors = [each for each in checked.result() if each.severity == "error"]
+        if errors:
+            raise ConfigError(errors)
+        if begin and begin.failure:
+            _tell_return(begin, begin.failure)
+        kernel = Kernel(assembly, begin=begin)
+        start_log(assembly.plant.state, verbose)
+        asyncio.run(_until_stopped(kernel, attached, seconds))
+        again = kernel.again
+
+
+def _tell_return(begin: Beginning, failure: Failure) -> None:
+    for finding in begin.error.findings if begin.error else ():
+        typer.echo(str(finding), err=True)
+    typer.echo(f"this configuration does not come up: {failure.reason}", err=True)
+    typer.echo("  the last good one runs instead; see `ironworks config status`", err=True)
 
 
 async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) -> None:

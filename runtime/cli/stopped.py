@@ -44,12 +44,23 @@ def plain_plant(plant: str | None) -> Plant:
     return Plant(file, head, Document(file, {}), TagList([], head.root), {}, ())
 
 
-def _load(plant: str | None) -> tuple[Path, PlantFile]:
+def plant_file_of(plant: str | None) -> Path:
+    """Return the plant file that is meant, be it right or wrong.
+
+    Raises:
+        ConnectError: no plant is named, and none runs.
+    """
     from runtime.client import plant_file
-    from runtime.config import PlantFile, load_model
     from runtime.errors import ConnectError
 
     file = plant_file(plant)
     if file is None:
         raise ConnectError("no plant is named, and none runs", "name its folder with --plant")
+    return file
+
+
+def _load(plant: str | None) -> tuple[Path, PlantFile]:
+    from runtime.config import PlantFile, load_model
+
+    file = plant_file_of(plant)
     return file, load_model(PlantFile, file)[0]

@@ -151,7 +151,7 @@ async def _matching(client: PlantClient, patterns: list[str]) -> list[TagView]:
 async def _lines(
     client: PlantClient, patterns: list[str], views: dict[int, TagView], interval_ms: int, json: bool
 ) -> None:
-    async for row in _rows(client, patterns, interval_ms):
+    async for row in _rows(client, patterns, views, interval_ms):
         id_, value, quality, source_ns = row
         tag = views[id_]
         if json:
@@ -170,7 +170,7 @@ async def _table(
     from rich.live import Live
     from rich.table import Table
 
-    from runtime.client import Values
+    from runtime.client import ConfigChange, Values
 
     def table() -> Table:
         made = Table(*_HEADER, box=None, pad_edge=False)
@@ -181,6 +181,8 @@ async def _table(
     with Live(table(), auto_refresh=False) as live:
         async with aclosing(client.stream(patterns, interval_ms=interval_ms)) as messages:
             async for message in messages:
+                if isinstance(message, ConfigChange):
+                    await _load_anew(client, patterns, views)
                 if not isinstance(message, Values):
                     continue
                 for id_, value, quality, source_ns in message.rows:
@@ -191,13 +193,21 @@ async def _table(
                 live.update(table(), refresh=True)
 
 
-async def _rows(client: PlantClient, patterns: list[str], interval_ms: int) -> Any:
+async def _load_anew(client: PlantClient, patterns: list[str], views: dict[int, TagView]) -> None:
+    """Learn which tags match since another configuration runs."""
+    views.clear()
+    views.update({view.id: view for view in await client.tags(*patterns)})
+
+
+async def _rows(client: PlantClient, patterns: list[str], views: dict[int, TagView], interval_ms: int) -> Any:
     from contextlib import aclosing
 
-    from runtime.client import Values
+    from runtime.client import ConfigChange, Values
 
     async with aclosing(client.stream(patterns, interval_ms=interval_ms)) as messages:
         async for message in messages:
+            if isinstance(message, ConfigChange):
+                await _load_anew(client, patterns, views)
             if isinstance(message, Values):
                 for row in message.rows:
                     yield row

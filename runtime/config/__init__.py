@@ -25,15 +25,17 @@ from runtime.config.models import (
     parse_duration_ns,
     validate,
 )
-from runtime.config.plant import Declared, Plant, Plugin
+from runtime.config.plant import WIRING, Basis, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml, read_text
 from runtime.config.taglist import COLUMNS, TagList, parse_value, read_tags, write_tags
 
 __all__ = [
     "COLUMNS",
+    "WIRING",
     "AlarmConfig",
     "ApiConfig",
     "BackupConfig",
+    "Basis",
     "Declared",
     "Document",
     "DriverConfig",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ class Plant:
         file: the head of the folder, usually `plant.yaml`.
         state: folder for stores, caches and sockets; made when the plant starts.
         tags: all tags, those declared by sections included.
+        content: where the folder's files are read from when it is not the folder itself: a kept version.
     """
 
     file: Path
@@ -34,10 +35,11 @@ class Plant:
     tags: TagList
     tag_places: dict[str, Place]
     alarms: tuple[AlarmConfig, ...]
+    content: Path | None = None
 
     @property
     def folder(self) -> Path:
-        return self.file.parent
+        return self.content or self.file.parent
 
     @property
     def name(self) -> str:
@@ -80,10 +82,33 @@ class Declared:
     alarms: Sequence[AlarmConfig] = ()
 
 
+WIRING = ("path", "data_type", "access", "source", "device", "address", "variable")
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a component is built from: it starts anew when any of that changes, and goes on otherwise.
+
+    Attributes:
+        tags: those that the component looks up when it is built or starts.
+        facts: what of these tags matters to it.
+        files: files of the plant folder that it reads.
+        config: its part of the section, where it shares the section with others.
+    """
+
+    tags: Sequence[Tag] = ()
+    facts: Sequence[str] = WIRING
+    files: Sequence[Path] = field(default=())
+    config: Any = None
+
+
 class Plugin(Protocol):
     """How a package brings a section of the plant file to life; found through an entry point.
 
     A plugin that runs another plant file of the folder may have `plants(config)`, which yields their names.
+    One may have `basis(plant, config)`, which returns a `Basis` for each component by name, so that
+    `ironworks config apply` leaves alone what a change does not concern. Without it a driver is built from
+    the tags of its name, and the components of any other section from all tags.
     `key` in all methods is where the section stands in the plant file: `("plc",)` or `("drivers", 2)`.
     `plugin` objects are cheap to import: heavy libraries load in `build` and `steppers`.
     """

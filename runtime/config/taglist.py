@@ -30,12 +30,29 @@ _LONGEST_PATH = 250
 
 
 class TagList:
-    """The plant's tags with dense ids; paths may be whole or relative to the plant's root."""
+    """The plant's tags with dense ids; paths may be whole or relative to the plant's root.
+
+    While a plant runs an id keeps its meaning: a tag that is removed leaves its place empty (a tag without
+    path and source, which no path or glob finds), new tags come behind.
+
+    Attributes:
+        ids: ids of the tags that are there.
+    """
 
     def __init__(self, tags: Iterable[Tag], root: str = "") -> None:
         self.root = root
         self._tags = tuple(replace(tag, id=index) for index, tag in enumerate(tags))
-        self._by_path = {tag.path: tag for tag in self._tags}
+        self._by_path = {tag.path: tag for tag in self._tags if tag.path}
+        self.ids = np.array([tag.id for tag in self._tags if tag.path], np.int32)
+
+    def succeeded_by(self, following: TagList) -> TagList:
+        """Return another list of tags with the ids of this one wherever path and type stay."""
+        there = {(tag.path, tag.data_type): tag for tag in following if tag.path}
+        keys = [(tag.path, tag.data_type) for tag in self._tags]
+        kept = [
+            there.pop(key) if key in there else _left(tag) for key, tag in zip(keys, self._tags, strict=True)
+        ]
+        return TagList([*kept, *there.values()], following.root)
 
     def __len__(self) -> int:
         return len(self._tags)
@@ -72,10 +89,15 @@ class TagList:
                 continue
             expression = glob(pattern)
             relative = f"{self.root}/"
-            for tag in self._tags:
+            for tag in self._by_path.values():
                 if expression.fullmatch(tag.path) or expression.fullmatch(tag.path.removeprefix(relative)):
                     chosen.add(tag.id)
         return np.array(sorted(chosen), np.int32)
+
+
+def _left(tag: Tag) -> Tag:
+    """Return what stays in the place of a removed tag: its type, so that what is under way can be read."""
+    return Tag("", tag.data_type, source="", retention="none")
 
 
 def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:

@@ -65,8 +65,7 @@ class Identity:
     ) -> None:
         self._root = root
         self.sessions = Sessions(self.mark, login or LoginConfig(), now_ns)
-        self._fixed = {user.name: user for user in users}
-        self._accounts = {user.os_user: user for user in users if user.os_user}
+        self.configure(users)
         self._users = dict(self._fixed)
         self._tokens: dict[str, TokenRecord] = {}
         self._certificates: dict[str, CertificateRecord] = {}
@@ -77,6 +76,11 @@ class Identity:
         self._unlocked: list[str] = []
         self._guard = threading.Lock()  # secrets are checked in threads
         self.version = 0
+
+    def configure(self, users: Iterable[UserConfig]) -> None:
+        """Take up the users of the plant file; in force with the `restore` that follows."""
+        self._fixed = {user.name: user for user in users}
+        self._accounts = {user.os_user: user for user in self._fixed.values() if user.os_user}
 
     def restore(
         self,

@@ -120,22 +120,26 @@ class Gate:
         self._clock = clock
         self._publish = publish
         self._deliver = deliver
-        self._config = config or GateConfig()
-        self._interlocks = {tag.id: parse_expression(tag.interlock) for tag in tags if tag.interlock}
-        self._rates = RateLimits(self._config.rates, tags, clock)
-        self.scopes = Scopes(tags)
         self.attempts = Attempts(trail, clock)
         self.mode = ModeSwitch(self.attempts, clock)
-        self.two_person = frozenset(tags.select(*self._config.two_person).tolist())
-        self.signed: dict[int, tuple[str, ...]] = {}
-        for rule in self._config.signatures:
-            for id_ in tags.select(*rule.tags).tolist():
-                self.signed[id_] = tuple(dict.fromkeys((*self.signed.get(id_, ()), *rule.meanings)))
-        self.requests = Requests(
-            self.attempts, clock, self._config.approval, self._write_approved, self.check_signature
-        )
+        self.requests = Requests(self.attempts, clock, self._write_approved, self.check_signature)
+        self.configure(config or GateConfig())
         self.holds: dict[str, Hold] = {}
         self.late: dict[str, int] = {}
+
+    def configure(self, config: GateConfig) -> None:
+        """Take up the rules, for the tags as they are now."""
+        tags = self._tags
+        self._config = config
+        self._interlocks = {tag.id: parse_expression(tag.interlock) for tag in tags if tag.interlock}
+        self._rates = RateLimits(config.rates, tags, self._clock)
+        self.scopes = Scopes(tags)
+        self.two_person = frozenset(tags.select(*config.two_person).tolist())
+        self.signed: dict[int, tuple[str, ...]] = {}
+        for rule in config.signatures:
+            for id_ in tags.select(*rule.tags).tolist():
+                self.signed[id_] = tuple(dict.fromkeys((*self.signed.get(id_, ()), *rule.meanings)))
+        self.requests.configure(config.approval, tags)
 
     def restore(self, mode: ModeRecord, holds: Iterable[Hold]) -> None:
         """Take up what was kept over a restart."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from runtime.contract import Actor, Clock, Role, Tag, Value
+from runtime.contract import Actor, Clock, Role, Tag, Tags, Value
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
 from runtime.journal.audit import AuditEntry, Signature
@@ -39,17 +39,26 @@ class Requests:
         self,
         attempts: Attempts,
         clock: Clock,
-        patience_ns: int,
         write: Write,
         check_signature: Callable[[Tag, Signature | None], None],
     ) -> None:
         self._attempts = attempts
         self._clock = clock
-        self._patience_ns = patience_ns
+        self._patience_ns = 0
         self._write = write
         self._check_signature = check_signature
         self._count = 0
         self.waiting: dict[int, Request] = {}
+
+    def configure(self, patience_ns: int, tags: Tags) -> None:
+        """Take up how long a request waits; one whose tag is gone, or another type now, can wait no more."""
+        self._patience_ns = patience_ns
+        for request in list(self.waiting.values()):
+            path = request.tag.path
+            if path in tags and tags[path].id == request.tag.id:
+                self.waiting[request.id] = replace(request, tag=tags[path])
+            else:
+                self.waiting[request.id] = replace(request, until_ns=0)  # `expire` tells the audit
 
     async def add(
         self,

@@ -96,6 +96,7 @@ class Historian:
         self._used_bytes = 0
         self._stats = Stats()
         self._opened = asyncio.Event()
+        self._changes: Changes | None = None
         self._seen_problems = 0
 
     @property
@@ -107,9 +108,34 @@ class Historian:
         lag_ms = (self._clock.now_ns() - self._since_ns) / 1e6 if self._rows else 0.0
         return replace(self._stats, lag_ms=lag_ms)
 
+    async def renew(self, config: HistoryConfig, tags: TagList) -> None:
+        """Go on with other tags and settings; samples of tags that are gone stay.
+
+        Raises:
+            StoreError: the store does not open, or does not take the new tags.
+        """
+        before = self._stored
+        stored = np.concatenate([before, np.full(len(tags) - len(before), -1, np.int64)])
+        self._config, self._tags = config, tags
+        try:
+            await self._until_open()
+            found = await self._call(self._store.register, tags)
+            stored = np.where(found < 0, stored, found)
+        finally:
+            self._stored = stored
+            self._kinds = Kinds(tags)
+            self._deadband = Deadband(tags, self._kinds)
+            recorded = [tag.id for tag in tags if tag.retention != "none" and stored[tag.id] >= 0]
+            self._recorded = np.array(recorded, np.int32)
+            if self._changes is not None:
+                self._changes.follow(self._recorded)
+
     async def run(self, port: Port) -> None:
         """Work until cancelled; what waits then is committed before it ends."""
-        changes = port.changes(self._recorded, every=True)  # what comes while the store opens counts
+        self._recorded = np.array([tag.id for tag in self._tags if tag.retention != "none"], np.int32)
+        changes = self._changes = port.changes(
+            self._recorded, every=True
+        )  # what comes while the store opens counts
         with ThreadPoolExecutor(1, "historian") as thread, ThreadPoolExecutor(1, "compaction") as beside:
             self._thread, self._beside = thread, beside
             try:
@@ -260,14 +286,14 @@ class Historian:
 
     async def _record(self, port: Port, changes: Changes) -> None:
         async for batch in changes:
-            self._add(port, self._deadband.keep(batch))
+            self._add(port, self._deadband.keep(_told(batch)))
             if self._rows >= FLUSH_ROWS and not self._failing:
                 await self.flush()
 
     def _drain(self, port: Port, changes: Changes) -> None:
         """Keep what the bus has handed out by now."""
         while (rest := changes.take()) is not None:
-            self._add(port, self._deadband.keep(rest))
+            self._add(port, self._deadband.keep(_told(rest)))
 
     def _add(self, port: Port, batch: Batch) -> None:
         rows = len(batch)
@@ -287,7 +313,7 @@ class Historian:
 
     def _as_of_start(self, batch: Batch) -> Batch:
         """Return present values as seen now; what still waits for a first value says nothing."""
-        known = batch.take(np.flatnonzero(batch.quality != Quality.BAD_WAITING_FOR_INITIAL_DATA))
+        known = _told(batch)
         return replace(known, source_ns=np.maximum(known.source_ns, self._begun_ns))
 
     async def _begin(self, port: Port, last_ns: int) -> None:
@@ -540,6 +566,12 @@ class Historian:
     def _look(self, work: Callable[[Snapshot], T]) -> T:
         with self._store.cursor() as cursor, Snapshot(cursor, self._store.folder, self._whole) as view:
             return work(view)
+
+
+def _told(batch: Batch) -> Batch:
+    """Return the rows that say something: not those that wait for a first value."""
+    told = batch.quality != Quality.BAD_WAITING_FOR_INITIAL_DATA
+    return batch if told.all() else batch.take(np.flatnonzero(told))
 
 
 async def _settled(job: asyncio.Future[Any]) -> bool:

@@ -3,6 +3,7 @@
 from runtime.journal.alarmlog import AlarmLogEntry, AlarmMove, AlarmRow, alarm_log, alarm_moves, alarm_rows
 from runtime.journal.audit import AuditEntry, AuditRow, audit_log, last_done_ns
 from runtime.journal.chain import ChainReport, verify_audit
+from runtime.journal.configlog import ConfigRecord, config_log
 from runtime.journal.store import Journal, Record
 from runtime.journal.values import OperatorValue, operator_values
 
@@ -13,6 +14,7 @@ __all__ = [
     "AuditEntry",
     "AuditRow",
     "ChainReport",
+    "ConfigRecord",
     "Journal",
     "OperatorValue",
     "Record",
@@ -20,6 +22,7 @@ __all__ = [
     "alarm_moves",
     "alarm_rows",
     "audit_log",
+    "config_log",
     "last_done_ns",
     "operator_values",
     "verify_audit",

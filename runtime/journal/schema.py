@@ -82,6 +82,13 @@ CREATE TABLE locks (
 """,
     certificates.TABLES,
     "ALTER TABLE audit ADD COLUMN signatures TEXT NOT NULL DEFAULT '';",
+    """
+CREATE TABLE config_log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+    version INTEGER NOT NULL, digest TEXT NOT NULL, comment TEXT NOT NULL, result TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+""",
 )
 VERSION = len(_STEPS)
 

@@ -28,6 +28,7 @@ from runtime.gate.policy import Gate
 from runtime.journal import Journal
 from runtime.supervisor import Supervisor
 from runtime.testing import FakePort
+from runtime.versions.service import Versions
 
 TAGS = """path,type,unit,unit_text,low,high,description,access,source,role,interlock
 tank/level,REAL,%,%,0,100,Level of the tank,r,rio,,
@@ -92,7 +93,8 @@ class Desk:
     """What the API serves in these tests; the test plays the field with `port.set`."""
 
     def __init__(self, folder: Path) -> None:
-        self.plant = assemble(folder).plant
+        assembly = assemble(folder)
+        self.plant = assembly.plant
         self.clock = WallClock()
         self.started_ns = self.clock.now_ns()
         self.port = FakePort(self.plant.tags, "alarms", self.plant.root, self.clock)
@@ -105,6 +107,7 @@ class Desk:
         self.supervisor = Supervisor(self.clock, self.bus.emit)
         self.gate = Gate(self.port.table, self.clock, self.journal, self.bus.publish, lambda command: False)
         self.historian: Any = None
+        self.versions = Versions(self, assembly, None)
         self.backups = Backups(self.plant, self.clock, self.journal, self.gate.attempts, None)
 
     async def command_alarm(

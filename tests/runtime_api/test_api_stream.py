@@ -151,7 +151,7 @@ def test_alarms_that_a_slow_client_lost_close_its_stream(desk: Any, monkeypatch:
         monkeypatch.setattr("runtime.bus.EVENT_LIMIT", 3)
         async with desk.serving() as endpoint:
             websocket = await _open(endpoint, alarms=True)
-            await desk.until(lambda: len(desk.bus._streams) == 1)
+            await desk.until(lambda: len(desk.bus._streams) == 2)  # alarms, and changes of the configuration
             for level in range(10):
                 desk.port.set("tank/level", 99.0 if level % 2 else 1.0)
             view = desk.alarm()

@@ -24,6 +24,7 @@ from runtime.gate.identity import hash_secret
 from runtime.journal import Journal, audit_log
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
+from runtime.versions.service import Versions
 
 ROLES = ("viewer", "operator", "engineer", "admin")
 SECRET = "correct horse battery"
@@ -46,8 +47,14 @@ BODIES = {
     "/certificates": {"user": "viewer1", "certificate": "none"},
     "/alarms/{name}/shelve": {"reason": "test", "for_ns": SECOND_NS},
     "/history/sql": {"query": "SELECT 1"},
+    "/config/apply": {"comment": "test"},
+    "/config/rollback": {"version": "1"},
 }
-QUERIES = {"/history": "?tag=tank/sp&start=0&end=9", "/history/trend": "?tag=tank/sp&start=0&end=9"}
+QUERIES = {
+    "/config/files": "?version=1",
+    "/history": "?tag=tank/sp&start=0&end=9",
+    "/history/trend": "?tag=tank/sp&start=0&end=9",
+}
 
 
 class Services(SimpleNamespace):
@@ -77,7 +84,8 @@ def world(tmp_path, secret):
     (tmp_path / "plant.yaml").write_text(PLANT.replace("SECRET", f'"{secret}"'))
     (tmp_path / "tags.csv").write_text(TAGS)
     clock = WallClock()
-    plant = assemble(tmp_path).plant
+    assembly = assemble(tmp_path)
+    plant = assembly.plant
     table = TagTable(plant.tags)
     bus = Bus(table)
     bus.publish(initial_values(table, 1))
@@ -85,7 +93,7 @@ def world(tmp_path, secret):
     identity = Identity(plant.head.users)
     config = GateConfig(two_person=["safe/*"])
     gate = Gate(table, clock, journal, bus.publish, lambda command: False, config)
-    return Services(
+    services = Services(
         plant=plant,
         clock=clock,
         started_ns=1,
@@ -99,6 +107,8 @@ def world(tmp_path, secret):
         accounts=Accounts(identity, journal, clock),
         backups=Backups(plant, clock, journal, gate.attempts, None),
     )
+    services.versions = Versions(services, assembly, None)
+    return services
 
 
 def using(world, work):

@@ -1,0 +1,357 @@
+"""The plant's configuration while it runs: apply, roll back, and return to the last good one by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from runtime.assembly import Assembly, assemble
+from runtime.clock import SECOND_NS
+from runtime.contract import Actor, Batch, Event, Port, Role
+from runtime.errors import ConfigError, PlantError, StoreError, WriteRejectedError
+from runtime.gate.attempts import lacking
+from runtime.journal import ConfigRecord
+from runtime.supervisor import State
+from runtime.versions.difference import PLANT, Plan, Side, compare
+from runtime.versions.folder import Content
+from runtime.versions.start import Beginning, assemble_version, store_of
+from runtime.versions.store import Failure, Version
+from runtime.versions.tags import TAGS
+
+if TYPE_CHECKING:
+    from runtime.kernel import Kernel
+
+log = logging.getLogger(__name__)
+PERIOD_S = 0.5
+SETTLE_NS = 10 * SECOND_NS  # so long must all that changed be up, until a configuration is good
+FAULTS = 3  # so often may one of it fault meanwhile
+PATIENCE_NS = 60 * SECOND_NS  # after so long without either, it is judged by what it does then
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A configuration that must come up: what of it is new, since when, and what it replaced."""
+
+    units: tuple[str, ...]
+    since_ns: int
+    faults: dict[str, int]
+    action: str
+
+
+class Versions:
+    """A component. One change at a time; each is audited and in the journal.
+
+    Attributes:
+        running: the version that runs; None until it is kept.
+        failure: why it is not the plant folder's.
+    """
+
+    name = "config"
+
+    def __init__(self, kernel: Kernel, assembly: Assembly, begin: Beginning | None) -> None:
+        self._kernel = kernel
+        self._file = assembly.plant.file
+        self.store = begin.store if begin else store_of(self._file)
+        self._begin = begin
+        self._side = Side(begin.content if begin else Content({}), assembly)
+        self.running: Version | None = None
+        self.failure = begin.failure if begin else None
+        self._trial: _Trial | None = None
+        self._up_ns: int | None = None
+        self._busy = ""
+
+    # Life.
+
+    async def started(self) -> None:
+        """Take note of the start, now that the plant is ours."""
+        if self._begin is None:
+            return
+        try:
+            await asyncio.to_thread(self._keep_start, self._begin)
+        except PlantError as exc:  # no reason not to run
+            log.error("no version is kept: %s", exc)
+        if self.running is None:
+            return
+        if self.failure:
+            await self._note("return", self.running, "applied", self.failure.reason)
+            log.error(
+                "the configuration of the plant folder did not come up (%s): the last good version %s runs",
+                self.failure.reason,
+                self.running,
+            )
+            return
+        await self._note("start", self.running, "applied")
+        if self.store.standing().good != self.running.digest:
+            self._watch(await asyncio.to_thread(self._news), "start")
+
+    def _keep_start(self, begin: Beginning) -> None:
+        now_ns = self._kernel.clock.now_ns()
+        if begin.failure:
+            self.store.keep(begin.folder, now_ns)
+        self.running = self.store.keep(begin.content, now_ns)
+        standing = self.store.standing()
+        if begin.failure:
+            self.store.stand(structs.replace(standing, trying="", starts=0, failure=begin.failure))
+        elif standing.good != self.running.digest:
+            starts = standing.starts + 1 if standing.trying == self.running.digest else 1
+            self.store.stand(
+                structs.replace(standing, trying=self.running.digest, starts=starts, failure=None)
+            )
+        elif standing.trying or standing.failure:
+            self.store.stand(structs.replace(standing, trying="", starts=0, failure=None))
+
+    def _news(self) -> Collection[str]:
+        """Return the units that are not as in the last good version: all where there is none."""
+        good = self.store.standing().good
+        try:
+            if good:
+                return compare(self._understand_version(self.store.find(good)), self._side).begun
+        except PlantError as exc:
+            log.warning("the last good version cannot be compared: %s", exc)
+        return {part.unit for part in self._kernel.parts}
+
+    async def stopped(self) -> None:
+        """Take note of a stop in order: it is no crash."""
+        standing = self.store.standing()
+        if self.running and standing.starts:
+            try:
+                await asyncio.to_thread(self.store.stand, structs.replace(standing, starts=0))
+            except PlantError as exc:
+                log.error("the stop is not noted: %s", exc)
+
+    async def run(self, port: Port) -> None:
+        """Watch whether what was begun comes up; tell the configuration's tags."""
+        ids = [port.tags[f"sys/config/{name}"].id for name, *_ in TAGS]
+        told: tuple[int, ...] = ()
+        port.health(True)
+        while True:
+            if self._trial:
+                await self._judge(self._trial)
+            number = self.running.number if self.running else 0
+            values = (number, int(self.failure is not None), int(self._trial is not None))
+            if values != told:
+                port.submit(Batch.of(ids, list(values), port.clock.now_ns()))
+                told = values
+            await port.clock.sleep(PERIOD_S)
+
+    def _watch(self, units: Collection[str], action: str) -> None:
+        supervisor = self._kernel.supervisor
+        names = tuple(part.component.name for part in self._kernel.parts if part.unit in units)
+        faults = {name: supervisor.faults(name) for name in names}
+        self._trial = _Trial(names, self._kernel.clock.now_ns(), faults, action)
+        self._up_ns = None
+
+    async def _judge(self, trial: _Trial) -> None:
+        supervisor, now_ns = self._kernel.supervisor, self._kernel.clock.now_ns()
+        for name in trial.units:
+            if supervisor.faults(name) - trial.faults[name] >= FAULTS:
+                await self._give_up(f"{name} faulted {FAULTS} times: {self._last_word(name)}")
+                return
+        down = [name for name in trial.units if supervisor.state(name) in (State.FAULTED, State.STARTING)]
+        if down:
+            self._up_ns = None
+            if now_ns - trial.since_ns > PATIENCE_NS:
+                await self._give_up(f"{down[0]} did not come up: {self._last_word(down[0])}")
+            return
+        self._up_ns = self._up_ns or now_ns
+        if now_ns - self._up_ns >= SETTLE_NS:
+            self._trial = None
+            await self._call_good(trial.action)
+
+    def _last_word(self, name: str) -> str:
+        return next((each["text"] for each in self._kernel.supervisor.views() if each["name"] == name), "")
+
+    async def _call_good(self, action: str) -> None:
+        running = self.running
+        if running is None:
+            return
+        standing = self.store.standing()
+        await asyncio.to_thread(
+            self.store.stand,
+            structs.replace(standing, good=running.digest, trying="", starts=0, failure=None),
+        )
+        await self._note(action, running, "good")
+
+    async def _give_up(self, reason: str) -> None:
+        """Return to the last good version if there is another one; else see whether it comes up later."""
+        trial, failed, standing = self._trial, self.running, self.store.standing()
+        if trial is None or failed is None or self._busy:
+            return
+        allowed = self._begin is not None and self._begin.fallback
+        if not allowed or not standing.good or standing.good == failed.digest:
+            self._watch({part.unit for part in self._kernel.parts}, trial.action)
+            return
+        with self._working("returning to the last good version"):
+            self._trial = None
+            now_ns = self._kernel.clock.now_ns()
+            try:
+                good = await asyncio.to_thread(self.store.find, standing.good)
+                side = await asyncio.to_thread(self._understand_version, good)
+                failure = Failure(failed.digest, reason, now_ns)
+                after = structs.replace(standing, trying="", starts=0, failure=failure)
+                await asyncio.to_thread(self.store.stand, after)
+                self.failure = failure
+                await self._note(trial.action, failed, "failed", reason)
+                log.error(
+                    "version %s did not come up (%s): back to the last good one, %s", failed, reason, good
+                )
+                plan = await asyncio.to_thread(compare, self._side, side)
+                await self._switch(side, good, plan)
+                await self._note("return", good, "applied", reason)
+            except PlantError as exc:
+                log.error("the last good version cannot be had: %s", exc)
+
+    # Commands.
+
+    @property
+    def settling(self) -> bool:
+        """Tell whether a configuration was begun and has not come up yet."""
+        return self._trial is not None
+
+    async def plan(self, actor: Actor) -> Plan:
+        """Return what an apply would do now.
+
+        Raises:
+            ConfigError: the folder has errors.
+            PlantError: the role does not allow it, or the folder cannot be read.
+        """
+        self._admit(actor)
+        side = await asyncio.to_thread(self._understand_folder)
+        return await asyncio.to_thread(compare, self._side, side)
+
+    async def apply(self, actor: Actor, comment: str = "", *, restart: bool = False) -> tuple[Version, Plan]:
+        """Make the plant folder as it is now the configuration that runs.
+
+        Raises:
+            ConfigError: the folder has errors; nothing was touched.
+            PlantError: it is refused, or failed: says why, and what runs.
+        """
+
+        async def work() -> tuple[Version, Plan]:
+            self._admit(actor)
+            with self._working(f"apply by {actor.name}"):
+                return await self._apply("apply", actor, comment, restart)
+
+        return await self._kernel.gate.audited("apply", "config", actor, comment, work)
+
+    async def rollback(
+        self, name: str, actor: Actor, comment: str = "", *, restart: bool = False
+    ) -> tuple[Version, Version, Plan]:
+        """Put the files of a version back and apply them; returns it, what the folder was, and the plan.
+
+        Raises:
+            PlantError: it is refused, or failed: says why, and what runs.
+        """
+
+        async def work() -> tuple[Version, Version, Plan]:
+            self._admit(actor)
+            with self._working(f"rollback by {actor.name}"):
+                version = await asyncio.to_thread(self.store.find, name)
+                side = await asyncio.to_thread(self._understand_version, version)
+                plan = await asyncio.to_thread(compare, self._side, side)
+                self._allow(plan, restart)
+                before = await asyncio.to_thread(self.store.put_back, version, self._kernel.clock.now_ns())
+                _, plan = await self._apply("rollback", actor, comment, restart)
+                return version, before, plan
+
+        return await self._kernel.gate.audited("rollback", f"config {name}", actor, comment, work)
+
+    def _admit(self, actor: Actor) -> None:
+        refusal = lacking(actor, Role.ENGINEER, "a change of the configuration")
+        if refusal:
+            raise refusal
+        if self.running is None:
+            raise WriteRejectedError("no versions are kept of this plant", "the log of its start says why")
+        if self._busy:
+            raise WriteRejectedError(f"busy: {self._busy}", "try again in a moment")
+        if self._kernel.journal.failing:
+            raise WriteRejectedError("the journal cannot be written", "free space on the disk first")
+
+    @contextmanager
+    def _working(self, what: str) -> Iterator[None]:
+        self._busy = what
+        try:
+            yield
+        finally:
+            self._busy = ""
+
+    @staticmethod
+    def _allow(plan: Plan, restart: bool) -> None:
+        if plan.needs and not restart:
+            names = ", ".join(plan.needs)
+            raise WriteRejectedError(f"this needs a restart of {names}; nothing was changed", "add --restart")
+
+    async def _apply(self, action: str, actor: Actor, comment: str, restart: bool) -> tuple[Version, Plan]:
+        side = await asyncio.to_thread(self._understand_folder)
+        plan = await asyncio.to_thread(compare, self._side, side)
+        self._allow(plan, restart)
+        version = await asyncio.to_thread(self.store.keep, side.content, self._kernel.clock.now_ns())
+        before = self.store.standing()
+        same = self.running is not None and version.digest == self.running.digest
+        trying = before.trying if same else "" if version.digest == before.good else version.digest
+        after = structs.replace(before, trying=trying, starts=0, failure=None)
+        await asyncio.to_thread(self.store.stand, after)
+        if not same:
+            try:
+                await self._switch(side, version, plan)
+            except PlantError as exc:
+                await asyncio.to_thread(self.store.stand, before)
+                await self._note(action, version, "failed", exc.text, actor.name, comment)
+                raise
+            if PLANT not in plan.needs:
+                self._trial = None
+                if trying:
+                    self._watch(plan.begun, action)
+        self.failure = None
+        await self._note(action, version, "applied", "", actor.name, comment)
+        return version, plan
+
+    async def _switch(self, side: Side, version: Version, plan: Plan) -> None:
+        """Let another configuration run."""
+        if PLANT in plan.needs:
+            self._kernel.leave()
+            return
+        assert side.assembly is not None
+        await self._kernel.become(side.assembly, plan.ended, plan.begun)
+        self._side, self.running = side, version
+        now_ns = self._kernel.clock.now_ns()
+        text = f"version {version} of the configuration runs"
+        self._kernel.emit(Event("config.applied", self.name, now_ns, text, {"version": version.number}))
+        log.info("%s", text)
+
+    # In threads.
+
+    def _understand_folder(self) -> Side:
+        content = self.store.present()
+        assembly = assemble(self._file)
+        errors = [each for each in assembly.check() if each.severity == "error"]
+        if errors:
+            raise ConfigError(errors)
+        if self.store.present().digest != content.digest:
+            raise PlantError("the plant folder changed while it was checked", "apply it again")
+        return Side(content, assembly)
+
+    def _understand_version(self, version: Version) -> Side:
+        return Side(self.store.content(version), assemble_version(self.store, version, self._file))
+
+    async def _note(
+        self,
+        action: str,
+        version: Version,
+        result: str,
+        detail: str = "",
+        actor: str = "config",
+        comment: str = "",
+    ) -> None:
+        now_ns = self._kernel.clock.now_ns()
+        row = ConfigRecord(now_ns, actor, action, version.number, version.digest, comment, result, detail)
+        try:
+            await self._kernel.journal.append(row)
+        except StoreError as exc:  # what happened has happened; the log has it too
+            log.error("not in the journal: %s of version %s: %s: %s", action, version, result, exc)

@@ -1,0 +1,395 @@
+"""Apply while the plant runs: what a change does not concern goes on, and a bad one does no harm."""
+
+import asyncio
+import shutil
+import socket
+import tempfile
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.client import ConfigChange, PlantClient, Values, find
+from runtime.clock import SECOND_NS, WallClock
+from runtime.contract import Actor, Quality, Role
+from runtime.errors import ConfigError, PlantError, WriteRejectedError
+from runtime.journal import config_log
+from runtime.kernel import Kernel
+from runtime.versions import service
+from runtime.versions.start import choose
+
+PLANT = """plant: p  # a comment
+root: s/l
+alarms: alarms.yaml
+api: {port: null}
+drivers:
+  - {name: steady, kind: simulated, period: 50ms}
+  - {name: other, kind: simulated, period: 50ms}
+"""
+TAGS = """path,type,source,access,address,initial,low,high,description
+tank/level,REAL,steady,r,ramp(20s),,0,100,
+tank/temp,REAL,other,r,sine(20s),,0,100,
+tank/sp,REAL,operator,rw,,7,0,100,Set point
+tank/old,DINT,operator,rw,,1,,,
+"""
+ALARMS = """alarms:
+  - {name: sp.high, tag: tank/sp, kind: high, limit: 50, text: high}
+  - {name: sp.low, tag: tank/sp, kind: low, limit: 5, text: low}
+"""
+ENGINEER = Actor("erna", Role.ENGINEER, "test")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    home = tempfile.mkdtemp(prefix="iw")  # short: a socket's path is limited
+    monkeypatch.setenv("XDG_RUNTIME_DIR", home)
+    monkeypatch.delenv("IRONWORKS_PLANT", raising=False)
+    monkeypatch.setattr(service, "SETTLE_NS", SECOND_NS // 2)
+    plant = tmp_path / "plant"
+    plant.mkdir()
+    (plant / "plant.yaml").write_text(PLANT)
+    (plant / "tags.csv").write_text(TAGS)
+    (plant / "alarms.yaml").write_text(ALARMS)
+    yield plant
+    shutil.rmtree(home)
+
+
+def edit(file: Path, *pairs: tuple[str, str]) -> None:
+    """Replace texts that are there."""
+    text = file.read_text()
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new)
+    file.write_text(text)
+
+
+async def until(holds, seconds=60):
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await WallClock().sleep(0.02)
+
+
+@asynccontextmanager
+async def running(folder):
+    """Run the plant; it has come up, and its configuration is good, unless the last good one runs instead."""
+    assembly, begin = await asyncio.to_thread(choose, folder, WallClock().now_ns())
+    kernel = Kernel(assembly, begin=begin)
+    stop = asyncio.Event()
+    life = asyncio.create_task(kernel.run(stop))
+    try:
+        await asyncio.wait({life, asyncio.create_task(kernel.ready.wait())}, return_when="FIRST_COMPLETED")
+        await until(lambda: life.done() or good(kernel) == kernel.versions.running or kernel.versions.failure)
+        yield kernel
+    finally:
+        stop.set()
+        await asyncio.wait_for(life, 30)
+
+
+def good(kernel):
+    store = kernel.versions.store
+    digest = store.standing().good
+    return store.find(digest) if digest else None
+
+
+def value(kernel, path):
+    return kernel.table.value(kernel.table[path])
+
+
+def view(kernel, name):
+    return next((each for each in kernel.supervisor.views() if each["name"] == name), None)
+
+
+def alarm(kernel, name):
+    return next((each for each in kernel.alarms.views() if each["name"] == name), None)
+
+
+async def history(kernel, tag):
+    return await kernel.historian.query(np.array([tag.id], np.int32), 0, 2**62)
+
+
+async def steps(kernel):
+    return [(each.action, each.version, each.result) for each in await kernel.journal.read(config_log, 50)]
+
+
+def test_tags_and_alarms_change_while_everything_else_goes_on(folder):
+    async def main():
+        async with running(folder) as kernel:
+            sp, temp, old = (kernel.table[f"tank/{each}"] for each in ("sp", "temp", "old"))
+            await kernel.gate.write(sp, 60.0, ENGINEER)
+            await until(lambda: alarm(kernel, "sp.high")["state"] == "unacknowledged")
+            await kernel.acknowledge("sp.high", ENGINEER, "seen")
+            since_ns = view(kernel, "steady")["since_ns"]
+            watching = kernel.bus.mailbox(np.array([old.id], np.int32))
+            watching.take()
+
+            edit(
+                folder / "tags.csv",
+                ("tank/old,DINT,operator,rw,,1,,,\n", "tank/fresh,DINT,operator,rw,,3,,,\n"),
+                ("rw,,7,0,100,Set point", "rw,,7,0,65,Wanted level"),
+            )
+            edit(folder / "alarms.yaml", ("limit: 50", "limit: 55"), ("name: sp.low", "name: sp.lowest"))
+            version, plan = await kernel.versions.apply(ENGINEER, "for the new tank")
+
+            assert {(each.kind, each.name, each.what, each.effect) for each in plan.changes} == {
+                ("tag", "s/l/tank/old", "removed", "live"),
+                ("tag", "s/l/tank/fresh", "added", "live"),
+                ("tag", "s/l/tank/sp", "changed", "live"),
+                ("alarm", "sp.high", "changed", "live"),
+                ("alarm", "sp.low", "removed", "live"),
+                ("alarm", "sp.lowest", "added", "live"),
+            }
+            assert (plan.ended, plan.begun, plan.needs) == ((), (), ())
+            # ids keep their meaning, values stay, a removed tag is told as bad
+            assert (kernel.table["tank/sp"].id, kernel.table["tank/temp"].id) == (sp.id, temp.id)
+            assert kernel.table["tank/sp"].description == "Wanted level"
+            assert value(kernel, "tank/sp") == 60
+            assert value(kernel, "tank/fresh") == 3
+            assert "tank/old" not in kernel.table
+            assert watching.take().quality.tolist() == [Quality.BAD_OUT_OF_SERVICE]
+            # nothing restarted
+            assert view(kernel, "steady")["since_ns"] == since_ns
+            assert view(kernel, "historian")["restarts"] == view(kernel, "alarms")["restarts"] == 0
+            # alarms stand as they stood, new definitions judge
+            assert alarm(kernel, "sp.high")["acknowledged_by"] == "erna"
+            assert alarm(kernel, "sp.low") is None
+            await kernel.gate.write(kernel.table["tank/sp"], 4.0, ENGINEER)
+            await until(lambda: alarm(kernel, "sp.lowest")["state"] == "unacknowledged")
+            assert alarm(kernel, "sp.high")["state"] == "normal"
+            # the gate has the new range, new tags are written and recorded
+            with pytest.raises(WriteRejectedError, match="out of range"):
+                await kernel.gate.write(kernel.table["tank/sp"], 66.0, ENGINEER)
+            fresh = kernel.table["tank/fresh"]
+            await kernel.gate.write(fresh, 8, ENGINEER)
+            async with asyncio.timeout(60):
+                while len(found := await history(kernel, fresh)) < 2:
+                    await kernel.clock.sleep(0.02)
+            assert found.raw.tolist() == [3, 8]
+            assert found.quality.tolist() == [0, 0]
+            assert ((await history(kernel, temp)).quality == 0).all()
+            await until(lambda: good(kernel) == version)
+            async with asyncio.timeout(60):
+                while (await steps(kernel))[:2] != [("apply", 2, "good"), ("apply", 2, "applied")]:
+                    await kernel.clock.sleep(0.02)
+            rows = {(each.action, each.actor, each.reason) for each in await kernel.journal.audit(20)}
+            assert ("apply", "erna", "for the new tank") in rows
+
+    asyncio.run(main())
+
+
+def test_only_the_drivers_that_a_change_concerns_restart(folder):
+    async def main():
+        async with running(folder) as kernel:
+            since_ns = view(kernel, "steady")["since_ns"]
+            edit(
+                folder / "plant.yaml",
+                ("other, kind: simulated, period: 50ms}", "third, kind: simulated, period: 20ms}"),
+            )
+            edit(folder / "tags.csv", ("tank/temp,REAL,other", "tank/temp,REAL,third"))
+            _, plan = await kernel.versions.apply(ENGINEER)
+            assert (plan.ended, plan.begun) == (("other",), ("third",))
+            assert view(kernel, "other") is None
+            assert view(kernel, "steady")["since_ns"] == since_ns
+            await until(lambda: value(kernel, "tank/temp") is not None)
+
+            edit(folder / "plant.yaml", ("period: 20ms", "period: 30ms"))
+            _, plan = await kernel.versions.apply(ENGINEER)
+            assert plan.restarts == ("third",)
+            assert view(kernel, "steady")["since_ns"] == since_ns
+
+            edit(folder / "tags.csv", ("tank/temp,REAL,", "tank/temp,LREAL,"))
+            before = kernel.table["tank/temp"].id
+            await kernel.versions.apply(ENGINEER)
+            await until(lambda: value(kernel, "tank/temp") is not None)
+            assert kernel.table["tank/temp"].id > before  # another type is another tag
+
+    asyncio.run(main())
+
+
+def test_errors_are_told_with_their_places_and_nothing_is_touched(folder):
+    async def main():
+        async with running(folder) as kernel:
+            running_version = kernel.versions.running
+            edit(folder / "tags.csv", ("tank/temp,REAL,other", "tank/temp,REAL,nobody"))
+            edit(folder / "alarms.yaml", ("limit: 50", "limit: 500"))
+            with pytest.raises(ConfigError) as caught:
+                await kernel.versions.apply(ENGINEER)
+            assert "alarms.yaml:2" in str(caught.value)
+            assert kernel.versions.running == running_version
+            assert kernel.table["tank/temp"].source == "other"
+            assert (await kernel.journal.audit(1))[0].outcome == "refused"
+            with pytest.raises(WriteRejectedError, match="needs engineer"):
+                await kernel.versions.apply(Actor("olga", Role.OPERATOR, "test"))
+
+    asyncio.run(main())
+
+
+def test_what_needs_a_restart_of_the_plant_says_so_and_waits_for_the_word(folder):
+    async def main():
+        async with running(folder) as kernel:
+            edit(folder / "plant.yaml", ("plant: p  # a comment", "plant: q"))
+            with pytest.raises(WriteRejectedError, match="restart of plant; nothing was changed"):
+                await kernel.versions.apply(ENGINEER)
+            assert not kernel.again
+            _, plan = await kernel.versions.apply(ENGINEER, restart=True)
+            assert plan.needs == ("plant",)
+            await until(lambda: kernel.again)
+        async with running(folder) as kernel:
+            assert (kernel.plant.name, kernel.versions.running.number) == ("q", 2)
+
+    asyncio.run(main())
+
+
+def test_a_rollback_brings_files_and_plant_back_and_keeps_the_edits(folder):
+    async def main():
+        async with running(folder) as kernel:
+            texts = {file.name: file.read_text() for file in folder.iterdir() if file.is_file()}
+            edit(folder / "alarms.yaml", ("alarms:", "alarms:  # better"), ("limit: 50", "limit: 55"))
+            await kernel.versions.apply(ENGINEER)
+            edit(folder / "tags.csv", ("Set point", "not applied"))
+            edited = (folder / "tags.csv").read_text()
+            version, before, plan = await kernel.versions.rollback("1", ENGINEER, "no")
+            assert (version.number, before.number) == (1, 3)
+            assert {file.name: file.read_text() for file in folder.iterdir() if file.is_file()} == texts
+            assert [each.name for each in plan.changes] == ["sp.high"]
+            assert alarm(kernel, "sp.high")["limit"] == 50
+            kept = kernel.versions.store.content(before)
+            assert kept.files["tags.csv"].decode() == edited
+            assert (await steps(kernel))[0][:2] == ("rollback", 1)
+            with pytest.raises(PlantError, match="no version"):
+                await kernel.versions.rollback("77", ENGINEER)
+
+    asyncio.run(main())
+
+
+def test_a_component_that_does_not_come_up_returns_the_plant_to_the_last_good_version(folder):
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            async with running(folder) as kernel:
+                port = taken.getsockname()[1]
+                driver = f"  - {{name: mb, kind: modbus.server, port: {port}}}\n"
+                (folder / "plant.yaml").write_text((folder / "plant.yaml").read_text() + driver)
+                edit(folder / "tags.csv", ("Set point", "with mb"))
+                bad, _ = await kernel.versions.apply(ENGINEER)
+                await until(lambda: kernel.versions.failure and kernel.versions.running.number == 1)
+                assert view(kernel, "mb") is None
+                assert kernel.table["tank/sp"].description == "Set point"
+                assert "mb faulted 3 times" in kernel.versions.failure.reason
+                await until(lambda: value(kernel, "sys/config/returned") is True)
+                await until(lambda: alarm(kernel, "config.returned")["active"])
+                assert "mb" in (folder / "plant.yaml").read_text()  # the user's files are the user's
+                await until(lambda: kernel.versions.settling is False)
+                assert ("apply", bad.number, "failed") in await steps(kernel)
+                assert (await steps(kernel))[0] == ("return", 1, "applied")
+            async with running(folder) as kernel:  # and a restart does not try it again
+                assert kernel.versions.running.number == 1
+                assert kernel.versions.failure
+                assert view(kernel, "mb") is None
+        async with running(folder) as kernel:
+            await kernel.versions.apply(ENGINEER, "the port is free now")
+            await until(lambda: good(kernel) == bad)
+            assert kernel.versions.failure is None
+            await until(lambda: value(kernel, "sys/config/returned") is False)
+
+    asyncio.run(main())
+
+
+def test_a_stream_goes_on_over_an_apply_and_learns_of_new_tags(folder):
+    async def main():
+        async with running(folder) as kernel, PlantClient(find(folder)) as client:
+            async with asyncio.timeout(60), aclosing(client.stream(["tank/*"], interval_ms=50)) as stream:
+                assert isinstance(await anext(stream), Values)
+                edit(
+                    folder / "tags.csv",
+                    ("tank/old,DINT,operator,rw,,1,,,\n", "tank/new,DINT,operator,rw,,9,,,\n"),
+                )
+                plan = (await client.config_apply(dry_run=True)).plan
+                assert [each.name for each in plan.changes] == ["s/l/tank/old", "s/l/tank/new"]
+                done = await client.config_apply("by the client")
+                assert done.version == 2
+                while not isinstance(message := await anext(stream), ConfigChange):
+                    assert isinstance(message, Values)
+                id_ = next(each.id for each in await client.tags("tank/new"))
+                assert id_ == kernel.table["tank/new"].id
+                first = await anext(stream)
+                assert {row[0]: row[1] for row in first.rows}[id_] == 9
+            assert {each.path for each in await client.tags()} >= {"s/l/tank/new", "sys/config/version"}
+            assert not any(each.path in ("", "s/l/tank/old") for each in await client.tags())
+            status = await client.config()
+            assert (status.running, status.folder) == (2, "same")
+            shown = await client.config_versions()
+            assert [(each.number, each.comment) for each in shown.versions] == [(2, "by the client"), (1, "")]
+            assert "tank/new" in (await client.config_files("2", "tags.csv")).text
+            back = await client.config_diff("2", "1")
+            assert {(each.name, each.what) for each in back.changes} == {
+                ("s/l/tank/old", "added"),
+                ("s/l/tank/new", "removed"),
+            }
+
+    asyncio.run(main())
+
+
+def test_a_start_that_fails_its_check_runs_the_last_good_version(folder):
+    async def main():
+        async with running(folder) as kernel:
+            assert kernel.versions.running.number == 1
+        edit(folder / "tags.csv", ("tank/temp,REAL,other", "tank/temp,REAL,nobody"))
+        broken = (folder / "tags.csv").read_text()
+        async with running(folder) as kernel:
+            assert kernel.versions.running.number == 1
+            assert kernel.table["tank/temp"].source == "other"
+            assert "no component is named 'nobody'" in kernel.versions.failure.reason
+            assert kernel.plant.file == folder / "plant.yaml"
+            assert (await steps(kernel))[0] == ("return", 1, "applied")
+            assert len(kernel.versions.store.versions()) == 2  # the bad one is kept for a look
+        assert (folder / "tags.csv").read_text() == broken
+        assembly, begin = choose(folder, 0, fallback=False)  # a developer wants to see it
+        assert begin.failure is None
+        assert assembly.check()
+        edit(folder / "tags.csv", ("tank/temp,REAL,nobody", "tank/temp,REAL,steady"))
+        async with running(folder) as kernel:
+            assert (kernel.versions.running.number, kernel.versions.failure) == (3, None)
+        (folder / "plant.yaml").write_text("plant: [\nstate: .ironworks\n")  # no YAML at all
+        async with running(folder) as kernel:
+            assert kernel.versions.running.number == 3
+
+    asyncio.run(main())
+
+
+def test_a_configuration_that_kills_the_kernel_again_and_again_is_left(folder):
+    async def main():
+        async with running(folder):
+            pass
+        edit(folder / "alarms.yaml", ("limit: 50", "limit: 55"))
+        for starts in range(1, 4):
+            assembly, begin = choose(folder, 0)
+            assert begin.failure is None
+            crashed = Kernel(assembly, begin=begin)
+            await crashed.journal.open()
+            await crashed.versions.started()  # and here it is killed
+            await crashed.journal.close()
+            assert crashed.versions.store.standing().starts == starts
+        async with running(folder) as kernel:
+            assert kernel.versions.running.number == 1
+            assert "ended 3 times" in kernel.versions.failure.reason
+            await kernel.versions.apply(ENGINEER, "once more")
+            assert kernel.versions.running.number == 2
+
+    asyncio.run(main())
+
+
+def test_stops_in_order_are_no_crashes(folder):
+    async def main():
+        async with running(folder):
+            pass
+        edit(folder / "alarms.yaml", ("limit: 50", "limit: 55"))
+        for _ in range(4):
+            assembly, begin = choose(folder, 0)
+            assert begin.failure is None
+            kernel = Kernel(assembly, begin=begin)
+            stop = asyncio.Event()
+            stop.set()
+            await kernel.run(stop)
+        assert kernel.versions.store.standing().starts == 0
+
+    asyncio.run(main())

@@ -1,0 +1,168 @@
+"""Versions on disk: the same files are the same version, putting one back loses nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import PlantError
+from runtime.versions import folder as folder_module
+from runtime.versions import store as store_module
+from runtime.versions.folder import read_folder
+from runtime.versions.store import Failure, Standing, VersionStore
+
+FILES = {"plant.yaml": "plant: p  # of ours\n", "tags.csv": "path,type\n", "plc/main.st": "PROGRAM p\n"}
+
+
+@pytest.fixture
+def plant(tmp_path):
+    folder = tmp_path / "plant"
+    write(folder, FILES)
+    return folder
+
+
+@pytest.fixture
+def store(plant):
+    return VersionStore(plant, plant / ".ironworks")
+
+
+def write(folder, files):
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+def texts(folder):
+    content = read_folder(folder, folder / ".ironworks")
+    return {name: data.decode() for name, data in content.files.items()}
+
+
+def test_the_same_files_are_the_same_version(plant, store):
+    first = store.keep(store.present(), 1)
+    (plant / "tags.csv").write_text("path,type\na,REAL\n")
+    second = store.keep(store.present(), 2)
+    (plant / "tags.csv").write_text(FILES["tags.csv"])
+    assert store.keep(store.present(), 3) == first
+    assert [each.number for each in store.versions()] == [1, 2]
+    assert store.find("2") == store.find(second.digest[:6]) == second
+
+
+def test_state_caches_and_hidden_files_are_no_part_of_a_version(plant, store):
+    write(plant, {".ironworks/x": "1", ".git/y": "2", "plc/__pycache__/z": "3", ".hidden": "4"})
+    assert set(store.present().files) == set(FILES)
+    elsewhere = VersionStore(plant, plant / "state")
+    write(plant, {"state/journal.sqlite": "5"})
+    assert set(elsewhere.present().files) == set(FILES)
+
+
+def test_a_folder_that_is_too_large_is_refused_in_words(plant, store, monkeypatch):
+    monkeypatch.setattr(folder_module, "MOST_FILES", 2)
+    with pytest.raises(PlantError, match="more than 2 files"):
+        store.present()
+    monkeypatch.setattr(folder_module, "MOST_FILES", 2000)
+    monkeypatch.setattr(folder_module, "MOST_BYTES", 20)
+    with pytest.raises(PlantError, match="MiB"):
+        store.present()
+
+
+def test_putting_back_keeps_comments_and_present_edits(plant, store):
+    first = store.keep(store.present(), 1)
+    write(plant, {"plant.yaml": "plant: q\n", "plc/more.st": "x\n"})
+    (plant / "tags.csv").unlink()
+    edited = texts(plant)
+    before = store.put_back(first, 2)
+    assert texts(plant) == FILES
+    store.put_back(before, 3)
+    assert texts(plant) == edited
+
+
+def test_a_damaged_version_is_not_put_back(plant, store):
+    version = store.keep(store.present(), 1)
+    (store.place(version) / "tags.csv").write_text("something else\n")
+    write(plant, {"tags.csv": "mine\n"})
+    with pytest.raises(PlantError, match="damaged"):
+        store.put_back(version, 2)
+    assert texts(plant)["tags.csv"] == "mine\n"
+
+
+def test_the_oldest_versions_go_but_never_what_the_plant_stands_on(plant, store, monkeypatch):
+    monkeypatch.setattr(store_module, "KEPT", 3)
+    made = []
+    for number in range(7):
+        (plant / "tags.csv").write_text(f"path,type\n# {number}\n")
+        made.append(store.keep(store.present(), number))
+        if number == 0:
+            store.stand(Standing(good=made[0].digest))
+    assert [each.number for each in store.versions()] == [1, 5, 6, 7]
+    assert store.find("good") == made[0]
+
+
+def test_the_standing_survives_and_a_damaged_one_says_nothing(store):
+    standing = Standing("g", "t", 2, Failure("f", "why", 5))
+    store.stand(standing)
+    assert store.standing() == standing
+    (store.root / "standing.json").write_text("{")
+    assert store.standing() == Standing()
+
+
+KILL = """
+import os, sys
+from pathlib import Path
+from runtime.versions.store import VersionStore, Standing
+
+folder, step, version = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+count = 0
+
+def deadly(real):
+    def call(*args, **options):
+        global count
+        count += 1
+        if count == step:
+            os._exit(9)
+        return real(*args, **options)
+    return call
+
+os.fsync = deadly(os.fsync)
+for name in ("replace", "unlink", "rename", "mkdir", "open"):
+    setattr(Path, name, deadly(getattr(Path, name)))
+store = VersionStore(folder, folder / ".ironworks")
+store.put_back(store.find(version), 9)
+"""
+
+
+def test_a_kill_at_any_step_of_a_rollback_leaves_old_or_new(plant, store, tmp_path):
+    """Each step in a process of its own that ends there; then what the next start does."""
+    write(plant, {"plc/only_old.st": "a\n"})
+    first = store.keep(store.present(), 1)
+    old = texts(plant)
+    (plant / "plc/only_old.st").unlink()
+    write(plant, {"tags.csv": "path,type\nnew,REAL\n", "plc/only_new.st": "b\n"})
+    new = texts(plant)
+    (tmp_path / "kill.py").write_text(KILL)
+    seen = []
+    step = 1
+    while True:
+        command = [sys.executable, str(tmp_path / "kill.py"), str(plant), str(step), str(first.number)]
+        code = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False
+        ).returncode
+        assert code in (0, 9), code
+        store.finish(10)
+        now = texts(plant)
+        assert now in (old, new), step
+        seen.append(now == old)
+        kept = {store.content(each).digest for each in store.versions()}
+        assert store.present().digest in kept or now == new
+        if code == 0:
+            break
+        for name in set(now) - set(new):
+            (plant / name).unlink()
+        write(plant, new)
+        step += 1
+    assert seen[-1]
+    assert not seen[0]
+    assert step > 10
+    assert any(texts(store.place(each)) == new for each in store.versions())
