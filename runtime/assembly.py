@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from runtime import contract, figures, registry
+from runtime import contract, figures, registry, timekeeper
 from runtime.alarms.configuration import check_alarms, load_alarms
 from runtime.alarms.tags import TAGS as ALARM_TAGS
 from runtime.backup import service
@@ -25,7 +25,7 @@ from runtime.historian import house
 from runtime.tls import facts
 from runtime.versions import tags as versions_tags
 
-RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "backup", "config", "rack")
+RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "backup", "clock", "config", "rack")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,8 @@ def assemble(target: Path) -> Assembly:
 
 def declare_services(head: PlantFile) -> Declared:
     """Return the tags and alarms of the kernel and its services."""
-    parts = [figures.declare(), Declared(ALARM_TAGS), keeper.declare(), versions_tags.declare()]
+    parts = [figures.declare(), Declared(ALARM_TAGS), keeper.declare(), timekeeper.declare()]
+    parts.append(versions_tags.declare())
     if head.history:
         parts.append(Declared(house.TAGS, house.ALARMS))
     if head.backup:

@@ -292,13 +292,17 @@ class Changes(Protocol):
 
 
 class Clock(Protocol):
-    """The only source of time."""
+    """The only source of time: `now_ns` for stamps, `steady_ns` for delays and for what is due next."""
 
     def now_ns(self) -> int:
-        """Return ns since 1970-01-01 UTC."""
+        """Return ns since 1970-01-01 UTC; it jumps when the machine's clock is set."""
         ...
 
-    async def sleep_until(self, at_ns: int) -> None: ...
+    def steady_ns(self) -> int:
+        """Return ns since some time in the past; it never jumps."""
+        ...
+
+    async def sleep_until(self, steady_ns: int) -> None: ...
     async def sleep(self, seconds: float) -> None: ...
 
 

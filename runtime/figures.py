@@ -130,7 +130,7 @@ class Figures:
             kernel.supervisor.settle()
             now_ns = port.clock.now_ns()
             values = (
-                (now_ns - kernel.started_ns) // SECOND_NS,
+                (port.clock.steady_ns() - kernel.started_steady_ns) // SECOND_NS,
                 kernel.table.updates,
                 kernel.bus.overflow,
                 kernel.supervisor.count(State.FAULTED),

@@ -18,9 +18,9 @@ from runtime.api.server import ApiServer
 from runtime.assembly import Assembly
 from runtime.backup.service import Backups
 from runtime.bus import Bus, EventStream, Journal, Mailbox
-from runtime.clock import WallClock
+from runtime.clock import SteppingClock, WallClock
 from runtime.config import Plant, format_duration
-from runtime.contract import Actor, Batch, Clock, Command, Component, Event, Quality, Role, Tag, Value
+from runtime.contract import Actor, Batch, Command, Component, Event, Quality, Role, Tag, Value
 from runtime.errors import ConfigError, ForbiddenError, PlantError, StoreError
 from runtime.figures import Figures
 from runtime.gate.identity import Identity
@@ -34,6 +34,7 @@ from runtime.journal.gatelog import gate_rows
 from runtime.journal.values import operator_values, restored
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
+from runtime.timekeeper import Timekeeper
 from runtime.versions.service import Versions
 from runtime.versions.start import Beginning
 from runtime.versions.units import bases_of
@@ -174,14 +175,15 @@ class Kernel:
     def __init__(
         self,
         assembly: Assembly,
-        clock: Clock | None = None,
+        clock: SteppingClock | None = None,
         extra: Iterable[Component] = (),
         begin: Beginning | None = None,
     ) -> None:
         self.plant = assembly.plant
-        self.clock: Clock = clock or WallClock()
+        self.clock: SteppingClock = clock or WallClock()
         self.started_ns = self.clock.now_ns()
         self.again = False
+        self.started_steady_ns = self.clock.steady_ns()
         self.table = TagTable(self.plant.tags)
         self.bus = Bus(self.table)
         self.identity = Identity(self.plant.head.users, root=self.plant.root, login=self.plant.head.login)
@@ -207,6 +209,7 @@ class Kernel:
         )
         core: list[tuple[str, Component]] = [("kernel", Figures(self)), ("alarms", self.alarms)]
         core.append(("gate", Keeper(self.gate, self.identity)))
+        core.append(("clock", Timekeeper(self.clock, self._clock_set)))
         self.backups = Backups(self.plant, self.clock, self.journal, self.gate.attempts, self.historian)
         if head.backup:
             core.append(("backup", self.backups))
@@ -347,6 +350,15 @@ class Kernel:
         """End, to be started again with what the plant folder says then."""
         self.again = True
         asyncio.get_running_loop().call_later(LEAVE_S, self._leave.set)
+
+    async def _clock_set(self, step_ns: int) -> None:
+        """Move all that is timed with the clock, before anything else runs; then see that it is kept."""
+        self.alarms.clock_set(step_ns)
+        holds = self.gate.clock_set(step_ns)
+        if holds:
+            await self.journal.append_all(holds)
+        if self.historian:
+            await self.historian.clock_set(step_ns)
 
     def emit(self, event: Event) -> None:
         self.bus.emit(event)

@@ -39,6 +39,7 @@ class Life:
     port: Port
     on_stop: Callable[[], None]
     since_ns: int
+    begun_ns: int = 0
     state: State = State.STOPPED
     restarts: int = 0
     faults: int = 0
@@ -142,9 +143,9 @@ class Supervisor:
 
     def settle(self) -> None:
         """Call a component running that has started and not complained."""
-        now_ns = self._clock.now_ns()
+        steady_ns = self._clock.steady_ns()
         for life in self._lives.values():
-            if life.state is State.STARTING and now_ns - life.since_ns > STARTED_NS:
+            if life.state is State.STARTING and steady_ns - life.begun_ns > STARTED_NS:
                 self._move(life, State.RUNNING, life.text)
 
     async def _live(self, life: Life) -> None:
@@ -153,12 +154,12 @@ class Supervisor:
             while True:
                 life.again.clear()
                 self._move(life, State.STARTING, "")
-                started_ns = self._clock.now_ns()
+                life.begun_ns = self._clock.steady_ns()
                 text = await self._once(life)
                 if life.again.is_set():
                     life.restarts += 1
                     continue
-                if self._clock.now_ns() - started_ns > SETTLED_NS:
+                if self._clock.steady_ns() - life.begun_ns > SETTLED_NS:
                     back_off_s = FIRST_BACK_OFF_S
                     life.last_fault = ""
                 life.faults += 1

@@ -121,10 +121,10 @@ class _Live:
 
     async def _publish_for_ever(self) -> None:
         clock = self._port.clock
-        due_ns = clock.now_ns()
+        due_ns = clock.steady_ns()
         while True:
             self._publish()
-            due_ns = max(due_ns + self._publish_ns, clock.now_ns())
+            due_ns = max(due_ns + self._publish_ns, clock.steady_ns())
             await clock.sleep_until(due_ns)
 
     def _publish(self) -> None:
@@ -137,8 +137,9 @@ class _Live:
             self._pending.popleft()[1].done()
         if self._core.control.collected_faults != self._fault_mask:
             self._tell_faults(now_ns)
-        if now_ns >= self._facts_due_ns:
-            self._facts_due_ns = now_ns + _FACTS_NS
+        steady_ns = self._port.clock.steady_ns()
+        if steady_ns >= self._facts_due_ns:
+            self._facts_due_ns = steady_ns + _FACTS_NS
             self._port.submit(self._facts.timing(self._core.stats(), now_ns))
         if not self._thread.alive:
             raise PlantError("the scan loop has ended by itself", "report this")

@@ -70,7 +70,7 @@ class PlantLink:
             now_ns = self.clock.now_ns()
             retry_ns = now_ns + round(delay_s * 1e9)
             self.model.lost(now_ns, retry_ns, trouble)
-            await self.clock.sleep_until(retry_ns)
+            await self.clock.sleep(delay_s)
             delay_s = min(delay_s * 2, LAST_RETRY_S)
 
     async def _load(self, client: Client) -> None:

@@ -33,18 +33,18 @@ class Player:
         stepper, clock = self.stepper, port.clock
         before = port.tags.snapshot(stepper.reads)
         changed: Batch | None = before
-        last_ns = due_ns = clock.now_ns()
+        last_ns, due_ns = clock.now_ns(), clock.steady_ns()
         while True:
-            now_ns = clock.now_ns()
+            now_ns, steady_ns = clock.now_ns(), clock.steady_ns()
             gap_ns = now_ns - last_ns
             if not 0 <= gap_ns <= LONGEST_GAP_NS:
                 stepper.skip(gap_ns)
-                due_ns = now_ns
+                due_ns = clock.steady_ns()
             batch = stepper.step(now_ns, changed)
             if batch is not None:
                 port.submit(batch)
             last_ns = now_ns
-            due_ns = max(due_ns + stepper.period_ns, now_ns)
+            due_ns = max(due_ns + stepper.period_ns, steady_ns)
             await clock.sleep_until(due_ns)
             present = port.tags.snapshot(stepper.reads)
             rows = np.flatnonzero((present.raw != before.raw) | (present.quality != before.quality))

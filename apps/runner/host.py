@@ -71,7 +71,7 @@ class AppHost:
         outlet = Outlet(self._root, self._products)
         await self._set_up(worker)
         looks = Looks(self._installed)
-        due_ns = figures_ns = clock.now_ns()
+        due_ns = figures_ns = clock.steady_ns()
         while True:
             now_ns = clock.now_ns()
             answer = await self._step(port, worker, outlet, self._inputs(changes, now_ns))
@@ -81,14 +81,14 @@ class AppHost:
             for text in outlet.news():
                 log.warning("%s: refused %s", self.name, text)
                 port.emit(Event("app.refused", self.name, now_ns, text))
-            if now_ns >= figures_ns:
-                figures_ns = now_ns + FIGURES_NS
+            if clock.steady_ns() >= figures_ns:
+                figures_ns = clock.steady_ns() + FIGURES_NS
                 usage = worker.usage()
                 self._tell(port, usage)
                 refused = "; ".join(f"{path}: {why}" for path, why in outlet.refused.items())
                 complaint = refused or looks.complaint(usage)
                 port.health(not complaint, complaint)
-            due_ns = max(due_ns + budget.period, clock.now_ns())
+            due_ns = max(due_ns + budget.period, clock.steady_ns())
             await clock.sleep_until(due_ns)
 
     async def _set_up(self, worker: Worker) -> None:

@@ -103,7 +103,7 @@ class Link:
         self.traffic = Traffic()
         self.online: bool | None = None
         self._port = port
-        self._since_ns = port.clock.now_ns()
+        self._since_ns = port.clock.steady_ns()
         self._tags = [
             port.tags[f"sys/drivers/{name}/{each}"] for each in ("online", *COUNTERS, "round_trip_ms")
         ]
@@ -119,7 +119,7 @@ class Link:
 
     def down(self, reason: str) -> None:
         """Tell that the device is lost, if that is news."""
-        starting = self.online is None and self._port.clock.now_ns() - self._since_ns < GRACE_NS
+        starting = self.online is None and self._port.clock.steady_ns() - self._since_ns < GRACE_NS
         if self.online is False or starting:
             return
         self.online = False

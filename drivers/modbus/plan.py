@@ -72,7 +72,8 @@ class Block:
 
     def is_due(self, now_ns: int) -> bool:
         """Tell whether it is to be read in this scan; blocks that failed wait longer."""
-        return (self.failures < 2 and not self.rejected) or now_ns >= self.retest_ns
+        waits = 0 < self.retest_ns - now_ns <= RETEST_S * 1e9  # longer: the clock was set back
+        return (self.failures < 2 and not self.rejected) or not waits
 
     def take(self, data: bytes, now_ns: int) -> Batch | None:
         """Decode a reply and return what changed."""

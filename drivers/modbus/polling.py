@@ -111,11 +111,11 @@ class _Run:
 
     async def tick(self, scan: Scan) -> None:
         """Make a scan due at its period; what was missed is not made up for."""
-        at_ns = self.clock.now_ns()
+        at_ns = self.clock.steady_ns()
         while True:
             self.due.add(scan.name)
             self.wake.set()
-            now_ns = self.clock.now_ns()
+            now_ns = self.clock.steady_ns()
             at_ns += scan.period_ns * max(1, (now_ns - at_ns) // scan.period_ns + 1)
             await self.clock.sleep_until(at_ns)
 

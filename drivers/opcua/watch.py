@@ -54,10 +54,10 @@ class Watch:
         """Offer the present values of tags to their items; lets others run in between."""
         hits = ids[self._watched[ids]].tolist()
         for start in range(0, len(hits), _SLICE):
-            now_ns = self.clock.now_ns()
+            steady_ns = self.clock.steady_ns()
             for id_ in hits[start : start + _SLICE]:
                 for item in self._items.get(id_, ()):
-                    item.offer(now_ns)
+                    item.offer(steady_ns)
             if start + _SLICE < len(hits):
                 await self.clock.sleep(0)
 
@@ -132,7 +132,7 @@ class TagItem:
             raise ServiceError(ua.StatusCodes.BadDeadbandFilterInvalid)
         self._deadband, self._trigger = deadband, wanted.Trigger
 
-    def offer(self, now_ns: int, force: bool = False) -> None:
+    def offer(self, steady_ns: int, force: bool = False) -> None:
         """Sample the tag; queue a notification if the filter lets it pass."""
         if self.mode != ua.MonitoringMode.Reporting:
             return
@@ -147,7 +147,7 @@ class TagItem:
         if not force and self._last is not None and not self._passes(self._last, sample):
             return
         self._last = sample
-        self._queue(now_ns)
+        self._queue(steady_ns)
 
     def _passes(self, last: tuple[int, int, int, str], now: tuple[int, int, int, str]) -> bool:
         if now[0] != last[0]:
@@ -164,11 +164,11 @@ class TagItem:
             return not abs(step) <= self._deadband  # NaN passes
         return True
 
-    def _queue(self, now_ns: int) -> None:
+    def _queue(self, steady_ns: int) -> None:
         values = self._watch.values
         queue: list[Any] = self._subscription._triggered_datachanges.setdefault(self.monitored_item_id, [])
         extra_bits = 0
-        if queue and now_ns - self._sampled_ns < self._interval_ns:
+        if queue and steady_ns - self._sampled_ns < self._interval_ns:
             queue.pop()
         elif len(queue) >= self.queue_size:
             if self.discard_oldest:
@@ -178,7 +178,7 @@ class TagItem:
             else:
                 queue.pop()
                 extra_bits = _OVERFLOW if self.queue_size > 1 else 0
-        self._sampled_ns = now_ns
+        self._sampled_ns = steady_ns
         queue.append(
             ua.MonitoredItemNotification(
                 self.client_handle, values.read(self.tag_id, self.stamps, extra_bits)
@@ -233,7 +233,7 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         result.RevisedSamplingInterval, result.RevisedQueueSize = interval, size
         self._monitored_items[item_id] = item
         self._watch.add(item)
-        item.offer(self._watch.clock.now_ns(), force=True)
+        item.offer(self._watch.clock.steady_ns(), force=True)
         return result
 
     def _configure(self, item: TagItem, parameters: Any) -> tuple[float, int]:
@@ -261,7 +261,7 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         resumed = mode == ua.MonitoringMode.Reporting != item.mode
         item.mode = mode
         if resumed:
-            item.offer(self._watch.clock.now_ns(), force=True)
+            item.offer(self._watch.clock.steady_ns(), force=True)
         else:
             self.isub._triggered_datachanges.pop(mid, None)
         return ua.StatusCode()

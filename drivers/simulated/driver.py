@@ -44,13 +44,13 @@ class SimulatedDevice:
     async def _play(self, port: Port, tags: list[Tag]) -> None:
         generator = Generator(tags, [parse_waveform(tag.address) for tag in tags])
         ids = np.array([tag.id for tag in tags], np.int32)
-        next_ns = port.clock.now_ns()
+        next_ns = port.clock.steady_ns()
         while True:
-            now_ns = port.clock.now_ns()
+            now_ns, steady_ns = port.clock.now_ns(), port.clock.steady_ns()
             if len(ids):
                 port.submit(Batch.of(ids, generator.raw(now_ns), now_ns))
             port.health(True)
-            next_ns = max(next_ns + self._period_ns, now_ns)
+            next_ns = max(next_ns + self._period_ns, steady_ns)
             await port.clock.sleep_until(next_ns)
 
     async def _take_writes(self, port: Port, tags: list[Tag]) -> None:

@@ -116,6 +116,20 @@ class AlarmEngine:
         self._plan()
         return out
 
+    def shift(self, step_ns: int) -> list[Alarm]:
+        """Move delays, windows and shelves with a clock that was set; return the alarms whose shelf moved."""
+        self._rules.shift(step_ns)
+        moved = []
+        for row, alarm in enumerate(self._alarms):
+            if alarm.shelf is not None and alarm.shelf.until_ns is not None:
+                self._alarms[row] = replace(
+                    alarm, shelf=replace(alarm.shelf, until_ns=alarm.shelf.until_ns + step_ns)
+                )
+                moved.append(self._alarms[row])
+        self._timer_ns[self._timer_ns != NEVER] += step_ns
+        self._plan()
+        return moved
+
     def next_due_ns(self) -> int | None:
         """Return when time alone may change something next."""
         return None if self._next_due == NEVER else self._next_due

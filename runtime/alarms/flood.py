@@ -68,6 +68,12 @@ class FloodWatch:
             began_ns, first = self._latest[0]
             self.floods.append(Flood(self.area, first, began_ns, len(self._latest)))
 
+    def shift(self, step_ns: int) -> None:
+        """Move what still counts with a clock that was set."""
+        self._latest = deque((at_ns + step_ns, alarm) for at_ns, alarm in self._latest)
+        if self.flood:
+            self.floods[-1] = replace(self.floods[-1], began_ns=self.floods[-1].began_ns + step_ns)
+
     def advance(self, now_ns: int) -> None:
         """Let time pass."""
         while self._latest and self._latest[0][0] + WINDOW_NS <= now_ns:

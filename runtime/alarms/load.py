@@ -41,6 +41,13 @@ class Load:
         self._watches[self._areas.get(alarm, "")].add(at_ns, alarm)
         self._chatter.add(at_ns, alarm)
 
+    def shift(self, step_ns: int) -> None:
+        """Move what still counts with a clock that was set."""
+        for watch in self._watches.values():
+            watch.shift(step_ns)
+        self._chatter.shift(step_ns)
+        self._stale_ns = 0
+
     def figures(self, alarms: Sequence[Alarm], now_ns: int) -> tuple[Value, ...]:
         """Return rate, flood, the flood's first alarm, chattering and stale alarms, as the tags have them."""
         for watch in self._watches.values():

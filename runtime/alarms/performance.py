@@ -36,6 +36,11 @@ class Chatter:
             times.popleft()
         self.worst[alarm] = max(self.worst[alarm], len(times))
 
+    def shift(self, step_ns: int) -> None:
+        """Move with a clock that was set."""
+        for alarm, times in self._latest.items():
+            self._latest[alarm] = deque(at_ns + step_ns for at_ns in times)
+
     def now(self, now_ns: int) -> list[str]:
         """Return the alarms that chatter at this time, and forget those that are quiet."""
         for alarm, times in list(self._latest.items()):

@@ -66,6 +66,12 @@ class Rates:
         moving = ~bad & (holds | (self._value[alarms] != self._from[alarms]))
         self.due_ns[alarms] = np.where(moving, now_ns + self._over_ns[alarms], NEVER)
 
+    def shift(self, step_ns: int) -> None:
+        """Move with a clock that was set."""
+        self.due_ns[self.due_ns != NEVER] += step_ns
+        self._at_ns += step_ns
+        self._from_ns += step_ns
+
     def settle(self, alarms: Rows) -> NDArray[np.float64]:
         """End the windows in which no sample came; return the rates per second."""
         over = self._over_ns[alarms]

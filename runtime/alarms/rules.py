@@ -158,6 +158,11 @@ class Rules:
         self._rates.watch(alarms, condition, good, now_ns)
         return self._delay(alarms, condition, good, now_ns)
 
+    def shift(self, step_ns: int) -> None:
+        """Move what is timed with a clock that was set."""
+        self.due_ns[self.due_ns != NEVER] += step_ns
+        self._rates.shift(step_ns)
+
     def force(self, alarm: int, active: bool) -> None:
         """Put an alarm and its comparator into a state, as it was before a restart."""
         self.active[alarm] = self._condition[alarm] = active

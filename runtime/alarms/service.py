@@ -144,6 +144,23 @@ class AlarmService:
         self._schedule(port)
         return moved.alarm.as_dict()
 
+    def clock_set(self, step_ns: int) -> None:
+        """Move what is timed with a clock that was set: delays and shelves last as they were meant to."""
+        shelved = [alarm.name for alarm in self.engine.shift(step_ns)]
+        self._load.shift(step_ns)
+        if self._group is not None and self._port is not None:
+            self._timer_ns = NEVER
+            self._schedule(self._port)
+            if shelved:
+                self._group.create_task(self._keep_shelves(shelved))
+
+    async def _keep_shelves(self, names: Sequence[str]) -> None:
+        async with self._order:
+            try:
+                await self._journal.append_all([self.engine.alarm(name).as_row() for name in names])
+            except StoreError as exc:  # they end in time all the same, unless there is a restart before
+                log.error("shelves could not be moved with the clock: %s", exc)
+
     async def figures(self, span_ns: int) -> dict[str, Any]:
         """Return the figures of the time until now with the fields of `runtime.client.AlarmFigures`.
 
@@ -185,7 +202,7 @@ class AlarmService:
             self._group.create_task(self._wait(port, due_ns))
 
     async def _wait(self, port: Port, due_ns: int) -> None:
-        await port.clock.sleep_until(due_ns)
+        await port.clock.sleep_until(port.clock.steady_ns() + due_ns - port.clock.now_ns())
         if self._timer_ns == due_ns:
             self._timer_ns = NEVER
         await self._take(port, None)

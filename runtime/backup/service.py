@@ -125,11 +125,11 @@ class Backups:
             values = (age_ns / _HOUR_NS, size_mib, age_ns > 2 * every_ns)
             self._tell(port, values, known=self._last_ns is not None)
             await port.clock.sleep(_LOOK_S)
-            if (self._last_ns is None or not 0 <= age_ns < every_ns) and now_ns >= again_ns:
+            if (self._last_ns is None or not 0 <= age_ns < every_ns) and self._clock.steady_ns() >= again_ns:
                 try:
                     size_mib = await self._make(port) / 2**20
                 except PlantError as exc:
-                    again_ns = self._clock.now_ns() + min(_AGAIN_NS, every_ns)
+                    again_ns = self._clock.steady_ns() + min(_AGAIN_NS, every_ns)
                     port.health(False, exc.text)
                 else:
                     port.health(True)

@@ -57,7 +57,7 @@ class Field:
         await port.clock.sleep(SETTLE_S)
         chosen = np.random.default_rng(1).permutation(ids)[: self.flood]
         steps = max(1, round(self.seconds * STEPS_A_SECOND))
-        began_ns = port.clock.now_ns()
+        began_ns = port.clock.steady_ns()
         for step, part in enumerate(np.array_split(chosen, steps)):
             await port.clock.sleep_until(began_ns + step * SECOND_NS // STEPS_A_SECOND)
             if not len(part):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _MIB = 2**20
 _OK, _WARN, _FAIL = "ok", "warn", "fail"
 _CAP_IPC_LOCK = 14
-_TIME_ERROR = 5  # adjtimex(2): clock not synchronized
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,12 @@ def _python() -> Check:
 
 
 def _clock() -> Check:
-    import ctypes
+    from runtime.clock import synchronised
 
-    adjtimex = getattr(ctypes.CDLL(None, use_errno=True), "adjtimex", None)
-    if adjtimex is None:
-        return Check("clock", _WARN, "this system does not tell whether its clock is synchronised")
-    state = adjtimex(ctypes.create_string_buffer(1024))  # all zero: read only; larger than struct timex
-    if state < 0:
-        return Check("clock", _WARN, "the state of the clock may not be read here", "check it on the host")
-    if state == _TIME_ERROR:
+    state = synchronised()
+    if state is None:
+        return Check("clock", _WARN, "its state cannot be read here", "check it on the host: timedatectl")
+    if not state:
         remedy = "start chrony or systemd-timesyncd: times in history and alarms rely on it"
         return Check("clock", _WARN, "not synchronised", remedy)
     return Check("clock", _OK, "synchronised")

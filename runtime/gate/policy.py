@@ -146,6 +146,15 @@ class Gate:
         self.mode.record = mode
         self.holds = {hold.path: hold for hold in holds}
 
+    def clock_set(self, step_ns: int) -> list[Hold]:
+        """Move what is timed with a clock that was set; return the values for a time, to be kept so."""
+        self.requests.shift(step_ns)
+        self.late = dict.fromkeys(self.late, 0)
+        self.holds = {
+            path: replace(hold, until_ns=hold.until_ns + step_ns) for path, hold in self.holds.items()
+        }
+        return list(self.holds.values())
+
     def check(self, tag: Tag, value: Value, actor: Actor, *, take: bool = True) -> tuple[int, str | None]:
         """Return the raw pattern and text of a write that is allowed now; `take` counts it as one.
 

@@ -29,13 +29,13 @@ class RateLimits:
         Raises:
             RateLimitedError: a class has no room for it.
         """
-        now_ns = self._clock.now_ns()
+        now_ns = self._clock.steady_ns()
         filled = {}
         for index, (limit, ids) in enumerate(self._limits):
             if tag.id not in ids:
                 continue
             room, at_ns = self._buckets.get((actor.name, index), (float(limit.writes), now_ns))
-            room = min(limit.writes, room + max(0, now_ns - at_ns) * limit.writes / limit.per)
+            room = min(limit.writes, room + (now_ns - at_ns) * limit.writes / limit.per)
             if room < 1:
                 most = f"{limit.writes} in {format_duration(limit.per)}"
                 text = f"{tag.path}: {actor.name} writes too often, more than {most}"

@@ -151,6 +151,12 @@ class Requests:
         )
         self.waiting.pop(id_, None)
 
+    def shift(self, step_ns: int) -> None:
+        """Move with a clock that was set."""
+        self.waiting = {
+            id_: replace(each, until_ns=each.until_ns + step_ns) for id_, each in self.waiting.items()
+        }
+
     async def expire(self) -> None:
         """End the requests that waited too long; each gets an audit row.
 

@@ -32,7 +32,7 @@ def due(store: Store, config: HistoryConfig, now_ns: int) -> bool:
     """Tell whether the table that is written is full, or of an hour that is over."""
     if store.waiting_rows >= table_rows(config):
         return True
-    return store.waiting_rows > 0 and now_ns // HOUR_NS > store.waiting_since_ns // HOUR_NS
+    return store.waiting_rows > 0 and now_ns // HOUR_NS != store.waiting_since_ns // HOUR_NS
 
 
 def write_table(store: Store, table: int) -> list[tuple[Part, Digest]]:

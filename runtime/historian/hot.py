@@ -19,7 +19,7 @@ from runtime.contract import Batch, Changes, Clock, Event, Port, Quality
 from runtime.errors import StoreError
 from runtime.historian import compaction
 from runtime.historian.analyst import Answer, answer, library
-from runtime.historian.cold import Part, whole
+from runtime.historian.cold import DAY_NS, Part, whole
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.deadband import Deadband
 from runtime.historian.faults import DamagedPartsError
@@ -35,6 +35,7 @@ OPEN_S = 10.0  # how long a question waits for the store to open
 FLUSH_ROWS = 100_000
 FIGURES_S = 1.0
 TIDY_S = 60.0
+SUDDEN_NS = 7 * DAY_NS  # a clock that goes ahead by more may be wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Historian:
         self._stats = Stats()
         self._opened = asyncio.Event()
         self._changes: Changes | None = None
+        self._spared_until_ns = 0
         self._seen_problems = 0
 
     @property
@@ -105,7 +107,7 @@ class Historian:
 
     def stats(self) -> Stats:
         """Return what was done so far."""
-        lag_ms = (self._clock.now_ns() - self._since_ns) / 1e6 if self._rows else 0.0
+        lag_ms = (self._clock.steady_ns() - self._since_ns) / 1e6 if self._rows else 0.0
         return replace(self._stats, lag_ms=lag_ms)
 
     async def renew(self, config: HistoryConfig, tags: TagList) -> None:
@@ -240,6 +242,24 @@ class Historian:
             await self._call(self._append, [piece], 0)
             self._note_fullness()
 
+    async def clock_set(self, step_ns: int) -> None:
+        """Go on after the clock was set: samples come with the new time from now on.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        if step_ns > SUDDEN_NS:
+            self._spare(step_ns)
+        elif step_ns < 0:
+            await self._until_open()
+            await self.flush()
+            await self._call(self._store.clock_set, self._clock.now_ns())
+
+    def _spare(self, step_ns: int) -> None:
+        """Delete nothing for its age for a day: the clock may be wrong, and somebody should see it first."""
+        self._spared_until_ns = self._clock.steady_ns() + DAY_NS
+        log.warning("the clock is %d days ahead: for a day no history is too old", step_ns // DAY_NS)
+
     async def snapshot(self, folder: Path) -> None:
         """Write the history as of now into a folder, for a backup; samples are committed meanwhile.
 
@@ -306,7 +326,7 @@ class Historian:
             self._stats = replace(self._stats, dropped=self._stats.dropped + rows)
             return
         if not self._rows:
-            self._since_ns = self._clock.now_ns()
+            self._since_ns = self._clock.steady_ns()
         self._stats = replace(self._stats, samples=self._stats.samples + rows)
         self._buffer.append(batch)
         self._rows += rows
@@ -318,10 +338,18 @@ class Historian:
 
     async def _begin(self, port: Port, last_ns: int) -> None:
         """Begin recording after a gap: nothing is known since `last_ns`, 0 where nothing ever was."""
+        now_ns = self._clock.now_ns()
+        if last_ns > now_ns:
+            text = "the history ends in the future: the clock was set back since, or is wrong now"
+            self._emit(port, "historian.clock", text, {"last_ns": last_ns, "now_ns": now_ns})
+            log.warning("%s", text)
+            last_ns = now_ns
+        elif last_ns and now_ns - last_ns > SUDDEN_NS:
+            self._spare(now_ns - last_ns)
         if last_ns:
             stored = self._stored[self._recorded]
             await self._call(self._store.mark_gap, stored, last_ns + 1)
-        self._begun_ns = max(self._clock.now_ns(), last_ns + 2)
+        self._begun_ns = max(now_ns, last_ns + 2)
         self._gap_ns = None
         self._deadband.forget()
         port.health(True)
@@ -404,8 +432,9 @@ class Historian:
             await self._call(self._store.recorded_until, self._clock.now_ns())
             await self._compact()
             now_ns = self._clock.now_ns()
-            for part in compaction.expired(await self._call(self._store.parts), self._config, now_ns):
-                await self._drop(part)
+            if self._clock.steady_ns() >= self._spared_until_ns:
+                for part in compaction.expired(await self._call(self._store.parts), self._config, now_ns):
+                    await self._drop(part)
             await self._check_one()
             await self._call(self._store.sweep)
             evicted = await self._evict()

@@ -238,6 +238,11 @@ class Store:
         with self._transaction(until_ns=now_ns):
             pass
 
+    def clock_set(self, now_ns: int) -> None:
+        """Take it that the time is known anew: what was recorded into so far may lie in the future."""
+        self._mark = replace(self._mark, last_ns=now_ns)
+        self.recorded_until(now_ns)
+
     def mark_gap(self, stored: NDArray[np.int64], at_ns: int) -> None:
         """Say of tags that nothing is known from a time on, until their next sample."""
         with self._transaction(samples=len(stored)) as connection:

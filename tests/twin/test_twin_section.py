@@ -181,6 +181,9 @@ class LateClock:
     def now_ns(self):
         return self.now
 
+    def steady_ns(self):
+        return self.now
+
     async def sleep_until(self, at_ns):
         self.left -= 1
         self.now = max(self.now, at_ns) + self.late_ns.get(self.left, 0)
