@@ -40,6 +40,7 @@ PLANT_VARIABLE = "IRONWORKS_PLANT"
 T = TypeVar("T")
 _PROBE_S = 0.5
 _CHANGE_S = 300.0  # a program may have to be compiled
+_SERVICE = Path("/run/ironworks")  # of the account that runs plants as services: `ironworks install`
 _FRAME_LIMIT = 64 * 1024 * 1024
 
 
@@ -556,7 +557,11 @@ class Endpoint(Struct, frozen=True, omit_defaults=True):
 def runtime_folder() -> Path:
     """Return the folder of sockets and registrations of this account."""
     base = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(base) / "ironworks" if base else Path(tempfile.gettempdir()) / f"ironworks-{os.getuid()}"
+    if base:
+        return Path(base) / "ironworks"
+    if _SERVICE.is_dir() and _SERVICE.stat().st_uid == os.getuid():
+        return _SERVICE
+    return Path(tempfile.gettempdir()) / f"ironworks-{os.getuid()}"
 
 
 def registration_name(file: Path) -> str:

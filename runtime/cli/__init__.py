@@ -23,8 +23,19 @@ GROUPS = {
     "runtime.cli.doctor": ("doctor",),
 }
 APPS = (
-    "alarms", "history", "audit", "gate", "config", "components", "tags", "user", "tls", "backup", "bench",
-)  # fmt: skip
+    "alarms",
+    "history",
+    "audit",
+    "gate",
+    "config",
+    "components",
+    "tags",
+    "user",
+    "tls",
+    "backup",
+    "install",
+    "bench",
+)
 
 
 def build() -> typer.Typer:

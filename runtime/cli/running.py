@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from runtime.cli.notify import Notifier
 from runtime.clock import WallClock
 from runtime.errors import ConfigError, PlantError
 from runtime.versions.start import Beginning, choose
@@ -66,16 +67,25 @@ async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) 
     with contextlib.ExitStack() as stack:
         if attached:
             stack.callback(loop.remove_reader, _watch_parent(loop, stop))
-        told = asyncio.create_task(_tell(kernel))
+        notifier = Notifier()
+        told = asyncio.create_task(_tell(kernel, notifier))
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _: notifier.send("STOPPING=1"))
         try:
             await kernel.run(stop)
         finally:
             told.cancel()
+            stopping.cancel()
 
 
-async def _tell(kernel: Kernel) -> None:
+async def _tell(kernel: Kernel, notifier: Notifier) -> None:
+    """Tell who started the plant that it runs, and the watchdog that its event loop does."""
     await kernel.ready.wait()
     typer.echo(f"{kernel.plant.name} runs; Ctrl-C stops it", err=True)
+    notifier.send("READY=1", f"STATUS={kernel.plant.name} runs")
+    while notifier.every_s:
+        await kernel.clock.sleep(notifier.every_s)
+        notifier.send("WATCHDOG=1")
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> int:
@@ -109,8 +119,9 @@ def start_log(state: Path, verbose: bool) -> None:
     )
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     shown = logging.StreamHandler()
-    shown.setFormatter(_Short())
-    shown.setLevel(logging.INFO if verbose else logging.WARNING)
+    journald = "JOURNAL_STREAM" in os.environ
+    shown.setFormatter(_Prefixed() if journald else _Short())
+    shown.setLevel(logging.INFO if verbose or journald else logging.WARNING)
     root = logging.getLogger()
     root.handlers = [file, shown]
     root.setLevel(logging.INFO)
@@ -123,3 +134,11 @@ class _Short(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{record.levelname} {record.getMessage()}"
+
+
+class _Prefixed(logging.Formatter):
+    """Begins with the level as journald reads it. Source: sd-daemon(3)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
+        return f"<{level}>{record.getMessage()}"

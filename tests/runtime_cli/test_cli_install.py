@@ -1,0 +1,87 @@
+"""The systemd unit: what systemd itself says of it, and what the service tells systemd."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from runtime.errors import PlantError
+
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+
+
+def unit_of(ironworks, folder, *more):
+    result = ironworks("install", "systemd", folder, "--user", "daemon", *more)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", ["plain", "with space", "50%", "a'b", "c$d"])
+def test_systemd_finds_no_fault_in_the_unit(ironworks, folder, name):
+    plant = folder / name
+    shutil.copytree(folder, plant, ignore=lambda *_: [name])
+    file = folder / "ironworks-brewery.service"
+    file.write_text(unit_of(ironworks, plant))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, timeout=60
+    )
+    complaints = [line for line in done.stderr.splitlines() if file.name in line]
+    assert (done.returncode, complaints) == (0, []), done.stderr
+
+
+@needs_systemd
+def test_the_unit_exposes_little(ironworks, folder):
+    file = folder / "ironworks-brewery.service"
+    file.write_text(unit_of(ironworks, folder))
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if "offline" in done.stderr:
+        pytest.skip("this systemd cannot judge a unit that is not installed")
+    assert done.returncode == 0, done.stdout
+
+
+def test_stores_and_backups_elsewhere_may_be_written(ironworks, folder):
+    head = (folder / "plant.yaml").read_text()
+    (folder / "plant.yaml").write_text(f"{head}state: /var/lib/x\nbackup: {{to: /mnt/usb stick}}\n")
+    text = unit_of(ironworks, folder)
+    assert f'ReadWritePaths={folder} -/var/lib/x -"/mnt/usb stick"' in text
+
+
+def test_a_plant_of_root_needs_an_account(ironworks, folder):
+    if folder.owner() != "root":
+        pytest.skip("not root here")
+    assert isinstance(ironworks("install", "systemd", folder).exception, PlantError)
+
+
+def test_the_service_tells_that_it_is_ready_alive_and_stopping(folder, tmp_path_factory, runtime_home):
+    place = runtime_home / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(place))
+        manager.settimeout(60)
+        environment = {
+            **os.environ,
+            "NOTIFY_SOCKET": str(place),
+            "WATCHDOG_USEC": "200000",
+            "XDG_RUNTIME_DIR": str(runtime_home),
+        }
+        process = subprocess.Popen([sys.executable, "-m", "runtime.cli", "run", str(folder)], env=environment)
+        try:
+            told = [manager.recv(4096).decode() for _ in range(3)]
+            assert told[0].splitlines() == ["READY=1", "STATUS=brewery runs"]
+            assert told[1:] == ["WATCHDOG=1", "WATCHDOG=1"]
+            process.send_signal(signal.SIGTERM)
+            while told[-1] != "STOPPING=1":
+                told.append(manager.recv(4096).decode())
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait()
