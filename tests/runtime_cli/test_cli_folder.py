@@ -107,7 +107,7 @@ def test_doctor_names_a_port_in_use_and_a_damaged_store(ironworks: Any, folder: 
         assert checks[name]["verdict"] == "fail", checks[name]
         assert checks[name]["remedy"]
     assert str(port) in checks["port"]["text"]
-    assert {"python", "clock", "real time", "memory", "disk", "locale"} <= checks.keys()
+    assert {"version", "clock", "real time", "memory", "disk", "locale"} <= checks.keys()
 
 
 def test_doctor_passes_a_sound_plant_and_fails_a_wrong_one(ironworks: Any, folder: Path) -> None:

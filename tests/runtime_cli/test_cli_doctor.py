@@ -1,0 +1,108 @@
+"""`ironworks doctor`: what is wrong with a plant's state is told, with a remedy."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from runtime.cli import doctor
+from runtime.journal import chain
+from runtime.journal.schema import VERSION, prepare
+
+
+@pytest.fixture
+def state(folder):
+    made = folder / ".ironworks"
+    made.mkdir()
+    with closing(sqlite3.connect(made / "journal.sqlite", isolation_level=None)) as connection:
+        prepare(connection)
+    return made
+
+
+@pytest.fixture
+def checks(ironworks, folder, state):
+    def run():
+        result = ironworks("doctor", "--plant", folder, "--json")
+        found = {}
+        for each in json.loads(result.stdout)["checks"]:
+            found.setdefault(each["name"], each)
+            assert each["verdict"] == "ok" or each["remedy"], each
+        return found
+
+    return run
+
+
+def certificate(days):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    end = datetime.now(UTC) + timedelta(days=days)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(end - timedelta(days=400))
+        .not_valid_after(end)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private, built.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(("days", "verdict"), [(100, "ok"), (5, "warn"), (-5, "fail")])
+def test_a_certificate_is_told_before_it_ends(checks, state, days, verdict):
+    (state / "server.pem").write_bytes(certificate(days)[1])
+    assert checks()["certificate"]["verdict"] == verdict
+
+
+def test_a_key_that_others_may_read_is_told(checks, state):
+    (state / "key.pem").write_bytes(certificate(9)[0])
+    (state / "key.pem").chmod(0o644)
+    assert checks()["keys"]["verdict"] == "fail"
+    (state / "key.pem").chmod(0o600)
+    assert "keys" not in checks()
+
+
+def test_a_state_folder_that_anyone_may_write_is_told(checks, state):
+    state.chmod(0o777)
+    assert checks()["state"]["verdict"] == "fail"
+
+
+def test_backups_and_times_are_told(checks, state):
+    assert checks()["backup"]["verdict"] == "warn"
+    with closing(sqlite3.connect(state / "journal.sqlite", isolation_level=None)) as connection:
+        chain.install(connection)
+        from runtime.journal import AuditEntry
+
+        for at, action in ((datetime.now(UTC), "backup"), (datetime.now(UTC) + timedelta(days=2), "write")):
+            for sql, values in AuditEntry(
+                int(at.timestamp() * 1e9), "a", "admin", "cli", action, "x"
+            ).statements():
+                connection.execute(sql, values)
+    found = checks()
+    assert found["backup"]["verdict"] == "ok"
+    assert "set back" in found["time"]["text"]
+    assert found["journal"]["text"].startswith("2 audit rows")
+
+
+def test_a_journal_of_a_later_version_is_told(checks, state):
+    with closing(sqlite3.connect(state / "journal.sqlite")) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    assert "later Ironworks" in checks()["journal"]["text"]
+
+
+def test_a_disk_that_fills_within_a_week_is_told(tmp_path):
+    quiet, *_ = doctor.disk(tmp_path, 1)
+    free_mib = int(quiet.text.split()[0])
+    soon, *_ = doctor.disk(tmp_path, 1, free_mib / 3)
+    assert (quiet.verdict, soon.verdict) == ("ok", "warn")
+    assert "a day" in soon.text
