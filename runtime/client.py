@@ -489,6 +489,13 @@ class Health(Struct, frozen=True):
     bus: BusHealth
 
 
+class Probe(Struct, frozen=True):
+    """Whether the kernel is alive or ready; `waits` names what is not up yet."""
+
+    ok: bool
+    waits: tuple[str, ...] = ()
+
+
 class Values(Struct, frozen=True, tag="values", tag_field="type"):
     """Rows (tag id, value, quality, source time ns) that changed, newest per tag."""
 
@@ -525,10 +532,19 @@ class Subscription(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Refusal(Struct, frozen=True):
-    """The body of every answer that is not 2xx."""
+    """The body of every answer that is not 2xx: problem details, with what to do about it.
+
+    Attributes:
+        error: the same text as `detail`.
+
+    Source: RFC 9457.
+    """
 
     error: str
     remedy: str = ""
+    detail: str = ""
+    title: str = ""
+    status: int = 0
 
 
 class Endpoint(Struct, frozen=True, omit_defaults=True):

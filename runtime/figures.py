@@ -30,6 +30,7 @@ _TAGS = (
     ("memory_mib", DataType.REAL, "MiBy", "Resident memory of the kernel", "内核驻留内存"),
     ("loop_lag_ms", DataType.REAL, "ms", "How late the event loop woke up", "事件循环延迟"),
     ("journal_failing", DataType.BOOL, "", "The journal cannot be written", "日志库无法写入"),
+    ("log_failing", DataType.BOOL, "", "The log cannot be written", "运行日志无法写入"),
     ("journal_damaged", DataType.BOOL, "", "The journal was damaged and begun anew", "日志库损坏并已重建"),
 )
 
@@ -90,6 +91,15 @@ def declare() -> Declared:
             action=Text(en="Free space on the disk of the state folder", zh="清理状态文件夹所在磁盘"),
         ),
         AlarmConfig(
+            name="kernel.log_failing",
+            tag="sys/kernel/log_failing",
+            kind="discrete",
+            priority="low",
+            text=Text(en="The log cannot be written", zh="运行日志无法写入"),
+            cause=Text(en="The disk is full or failing", zh="磁盘已满或故障"),
+            action=Text(en="Free space on the disk of the state folder", zh="清理状态文件夹所在磁盘"),
+        ),
+        AlarmConfig(
             name="journal.damaged",
             tag="sys/kernel/journal_damaged",
             kind="discrete",
@@ -137,6 +147,7 @@ class Figures:
                 process.memory_info().rss / 2**20,
                 lag_ms,
                 kernel.journal.failing,
+                kernel.log is not None and kernel.log.failing,
                 bool(kernel.journal.problems),
             )
             raws = [kind.encode(value) for kind, value in zip(types, values, strict=True)]

@@ -32,6 +32,7 @@ from runtime.journal.accounts import account_rows, lock_rows
 from runtime.journal.certificates import certificate_rows
 from runtime.journal.gatelog import gate_rows
 from runtime.journal.values import operator_values, restored
+from runtime.logs import LogFile
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
 from runtime.timekeeper import Timekeeper
@@ -190,6 +191,7 @@ class Kernel:
         self.supervisor = Supervisor(self.clock, self.emit)
         self.ready = asyncio.Event()
         self._leave = asyncio.Event()
+        self.log: LogFile | None = None  # who runs the kernel gives it one
         state = self.plant.state
         try:
             state.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from runtime.clock import SECOND_NS
 from runtime.contract import Clock, Component, Event, Port
 from runtime.errors import PlantError
+from runtime.logs import COMPONENT
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +177,9 @@ class Supervisor:
     async def _once(self, life: Life) -> str:
         """Run a component to its end; return what ended it."""
         name = life.component.name
-        work = asyncio.create_task(life.component.run(life.port), name=name)
+        context = copy_context()
+        context.run(COMPONENT.set, name)
+        work = asyncio.create_task(life.component.run(life.port), name=name, context=context)
         again = asyncio.create_task(life.again.wait())
         try:
             await asyncio.wait({work, again}, return_when=asyncio.FIRST_COMPLETED)
@@ -195,7 +199,7 @@ class Supervisor:
             case PlantError():
                 return str(error)
             case _:
-                log.error("%s: internal error", name, exc_info=error)
+                log.error("%s: internal error", name, exc_info=error, extra={"component": name})
                 return f"internal error: {type(error).__name__}: {error}"
 
     async def _pause(self, life: Life, seconds: float) -> None:
@@ -216,7 +220,8 @@ class Supervisor:
         name = life.component.name
         if state is State.DEGRADED:
             level = logging.WARNING
-        log.log(level, "%s %s%s", name, state.value, f": {text}" if text else "")
+        detail = f": {text}" if text else ""
+        log.log(level, "%s %s%s", name, state.value, detail, extra={"component": name})
         data = {"component": life.view()}
         self._emit(Event(f"component.{state.value}", name, self._clock.now_ns(), text, data))
 

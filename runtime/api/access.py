@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from runtime.api.answers import Refused
 from runtime.api.guard import CERTIFICATE, PEER
+from runtime.api.limits import actor_key
 from runtime.api.rules import RULES, Rule, Tokens
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
@@ -231,7 +232,9 @@ def callers_of(request: Request) -> Callers:
 
 
 async def _caller(request: Request) -> Actor:
-    return await callers_of(request).admit(request)
+    actor = await callers_of(request).admit(request)
+    request.app.state.limits.check(actor_key(actor, request))
+    return actor
 
 
 authorised = Depends(_caller)

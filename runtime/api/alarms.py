@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
-from runtime.api.texts import Comment
+from runtime.api.texts import AlarmName, Comment
 from runtime.client import AlarmFigures, AlarmList, AlarmView, JournalEntry, JournalPage
 from runtime.clock import SECOND_NS
 from runtime.contract import Actor
@@ -42,7 +42,7 @@ class CommandRequest(BaseModel):
 class ShelveRequest(CommandRequest):
     """For how long the alarm is hidden, and why."""
 
-    for_ns: StrictInt
+    for_ns: Annotated[StrictInt, Field(ge=1, le=2**62, examples=[600_000_000_000])]
 
 
 def alarm_view(fields: Mapping[str, Any]) -> AlarmView:
@@ -84,32 +84,32 @@ def router(services: Services) -> APIRouter:
         return Json(msgspec.convert(found, AlarmFigures))
 
     @routes.post("/alarms/{name}/acknowledge", **answers(AlarmView, "The alarm, acknowledged on disk."))
-    async def acknowledge(name: str, actor: Caller, body: AcknowledgeRequest | None = None) -> Json:
+    async def acknowledge(name: AlarmName, actor: Caller, body: AcknowledgeRequest | None = None) -> Json:
         """Acknowledge an alarm (operator)."""
         return await command("acknowledge", name, actor, body.comment if body else "")
 
     @routes.post("/alarms/{name}/shelve", **answers(AlarmView, "The alarm, shelved on disk."))
-    async def shelve(name: str, actor: Caller, body: ShelveRequest) -> Json:
+    async def shelve(name: AlarmName, actor: Caller, body: ShelveRequest) -> Json:
         """Hide an alarm for some time, up to 24 h (operator); shelving it again sets another time."""
         return await command("shelve", name, actor, body.reason, body.for_ns)
 
     @routes.post("/alarms/{name}/unshelve", **answers(AlarmView, "The alarm, shown again."))
-    async def unshelve(name: str, actor: Caller, body: CommandRequest | None = None) -> Json:
+    async def unshelve(name: AlarmName, actor: Caller, body: CommandRequest | None = None) -> Json:
         """End a shelf before its time (operator)."""
         return await command("unshelve", name, actor, body.reason if body else "")
 
     @routes.post("/alarms/{name}/reset", **answers(AlarmView, "The alarm without its latch."))
-    async def reset(name: str, actor: Caller, body: CommandRequest | None = None) -> Json:
+    async def reset(name: AlarmName, actor: Caller, body: CommandRequest | None = None) -> Json:
         """Reset a latched alarm whose condition is gone (operator)."""
         return await command("reset", name, actor, body.reason if body else "")
 
     @routes.post("/alarms/{name}/out-of-service", **answers(AlarmView, "The alarm, out of service."))
-    async def out_of_service(name: str, actor: Caller, body: CommandRequest) -> Json:
+    async def out_of_service(name: AlarmName, actor: Caller, body: CommandRequest) -> Json:
         """Take an alarm out of service until it is returned (engineer)."""
         return await command("out-of-service", name, actor, body.reason)
 
     @routes.post("/alarms/{name}/in-service", **answers(AlarmView, "The alarm, in service again."))
-    async def in_service(name: str, actor: Caller, body: CommandRequest | None = None) -> Json:
+    async def in_service(name: AlarmName, actor: Caller, body: CommandRequest | None = None) -> Json:
         """Return an alarm to service (engineer)."""
         return await command("in-service", name, actor, body.reason if body else "")
 

@@ -17,20 +17,27 @@ from runtime.api import (
     health,
     history,
     info,
+    metrics,
+    probes,
     sessions,
     stream,
     tags,
     users,
 )
 from runtime.api.access import Callers, authorised
+from runtime.api.delivery import Delivery
 from runtime.api.guard import Guard
+from runtime.api.limits import Limits, Pace
 from runtime.api.services import Services
 from runtime.client import PREFIX
+from runtime.config import ApiConfig
 
 _ABOUT = """Tags, history, alarms, audit and components of one plant.
 
-Times are ns since 1970-01-01 UTC; a value is null while its quality is bad. Every answer that is not 2xx is
-a `Refusal`.
+Times are ns since 1970-01-01 UTC; a value is null while its quality is bad. Every refusal is a `Refusal`
+(RFC 9457 problem details with a remedy). A GET gives an ETag; asked with `If-None-Match`, 304 says that
+nothing has changed. So many requests a second of one address or one user are answered
+(`api: requests_per_s`), then 429 with `Retry-After`.
 
 `WebSocket /api/v1/stream`: send a `Subscription` as JSON text, at any time another. What is there comes
 first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
@@ -61,16 +68,25 @@ def create_app(services: Services) -> FastAPI:
         version=info.release(),
         description=_ABOUT,
         openapi_url=None,
+        generate_unique_id_function=lambda route: ".".join(map(str, (*route.tags, route.name))),
         docs_url=None,
         redoc_url=None,
     )
+    config = services.plant.head.api or ApiConfig()
+    app.state.limits = limits = Limits(config.requests_per_s)
     app.state.callers = Callers(services)
+    measured = metrics.Metrics(services, limits)
+    app.add_middleware(Delivery)
     app.add_middleware(Guard)
+    app.add_middleware(Pace, limits=limits)
+    app.add_middleware(metrics.Observer, metrics=measured)  # the outermost
     answers.install(app)
     for resource in _ROUTERS:
         app.include_router(resource.router(services), prefix=PREFIX, dependencies=[authorised])
     app.get(f"{PREFIX}/openapi.json", include_in_schema=False, dependencies=[authorised])(_document)
+    app.include_router(metrics.router(measured), dependencies=[authorised])
     app.include_router(stream.router(services), prefix=PREFIX)
+    app.include_router(probes.router(services))
     return app
 
 

@@ -13,7 +13,6 @@ from runtime.api.answers import Refused
 from runtime.api.services import Services
 from runtime.backup.manifest import SUFFIX
 from runtime.backup.service import Handed
-from runtime.client import Refusal
 from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
 
 _TYPE = "application/gzip"
@@ -22,10 +21,6 @@ _ANSWERS: dict[str, Any] = {
     "response_class": StreamingResponse,
     "responses": {
         200: {"description": "The backup.", "content": {_TYPE: _BINARY}},
-        "4XX": {
-            "description": "Refused: why, and what to do.",
-            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{Refusal.__name__}"}}},
-        },
     },
 }
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
+from runtime.api.texts import ComponentName
 from runtime.client import ComponentList, ComponentView
 from runtime.errors import ForbiddenError, WriteRejectedError
 
@@ -32,7 +33,7 @@ def router(services: Services) -> APIRouter:
         return Json(ComponentList(tuple(views().values())))
 
     @routes.post("/components/{name}/restart", **answers(ComponentView, "The component, starting again."))
-    async def restart(name: str, actor: Caller) -> Json:
+    async def restart(name: ComponentName, actor: Caller) -> Json:
         """Stop a component and start it again (engineer)."""
         known = views()
         if name not in known:

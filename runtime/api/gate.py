@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from fastapi import Path as UrlPath
 from pydantic import BaseModel, ConfigDict, StrictBool
 
 from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, Refused, answers
+from runtime.api.delivery import unchanged
 from runtime.api.services import Services
 from runtime.api.tags import WriteFields, refused_write
 from runtime.api.texts import Comment, UnicodeText
@@ -19,6 +21,9 @@ from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.policy import Gate
 from runtime.gate.requests import Request as Waiting
 
+Match = Annotated[
+    str | None, Header(alias="If-Match", max_length=1000, description="ETag of /gate: only if it is still so")
+]
 Number = Annotated[int, UrlPath(ge=0, le=2**31 - 1)]
 
 
@@ -50,31 +55,36 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["gate"])
     gate = services.gate
     tags = services.bus.table.tags
+    turn = asyncio.Semaphore(1)  # of what is compared with `If-Match`, nothing changes until it is on disk
 
     @routes.get("/gate", **answers(GateView, "The mode, and what waits."))
     async def status() -> Json:
         """Tell who may write now, what waits for a second person, and what goes back by itself."""
         return Json(_view(gate))
 
-    @routes.put("/gate/mode", **answers(GateView, "The mode is on disk and holds."))
-    async def set_mode(body: ModeRequest, actor: Caller) -> Json:
+    @routes.put("/gate/mode", **answers(GateView, "The mode is on disk and holds.", 412))
+    async def set_mode(body: ModeRequest, actor: Caller, match: Match = None) -> Json:
         """Set the plant's mode (engineer)."""
-        try:
-            await gate.mode.set_mode(body.mode, actor, body.reason)
-        except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+        async with turn:
+            unchanged(match, _view(gate))
+            try:
+                await gate.mode.set_mode(body.mode, actor, body.reason)
+            except WriteRejectedError as exc:
+                raise _refused(exc) from exc
         return Json(_view(gate))
 
-    @routes.put("/gate/read-only", **answers(GateView, "The switch is on disk and holds."))
-    async def set_read_only(body: ReadOnlyRequest, actor: Caller) -> Json:
+    @routes.put("/gate/read-only", **answers(GateView, "The switch is on disk and holds.", 412))
+    async def set_read_only(body: ReadOnlyRequest, actor: Caller, match: Match = None) -> Json:
         """Throw the emergency switch: no write passes while it is on (engineer)."""
-        try:
-            await gate.mode.set_read_only(body.on, actor, body.reason)
-        except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+        async with turn:
+            unchanged(match, _view(gate))
+            try:
+                await gate.mode.set_read_only(body.on, actor, body.reason)
+            except WriteRejectedError as exc:
+                raise _refused(exc) from exc
         return Json(_view(gate))
 
-    @routes.post("/gate/requests", **answers(RequestView, "The request, which waits."))
+    @routes.post("/gate/requests", **answers(RequestView, "The request, which waits.", 404))
     async def request(body: RequestBody, actor: Caller, request: Request) -> Json:
         """Ask for a write that takes a second person."""
         tag = one(tags, body.path)

@@ -39,7 +39,7 @@ class SqlRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    query: Annotated[UnicodeText, Field(max_length=20_000)]
+    query: Annotated[UnicodeText, Field(max_length=20_000, examples=["SELECT count(*) FROM samples"])]
     limit: int = Field(10_000, ge=1, le=MOST_ROWS)
     seconds: float = Field(30.0, gt=0, le=120)
 
@@ -57,7 +57,7 @@ def router(services: Services) -> APIRouter:
             raise Refused(422, "end is not after start", "give the times as ns since 1970-01-01 UTC")
         return services.historian, list({tag.id: tag for tag in (one(tags, path) for path in paths)}.values())
 
-    @routes.get("/history", **answers(SeriesList, "Samples or figures of each tag, oldest first."))
+    @routes.get("/history", **answers(SeriesList, "Samples or figures of each tag, oldest first.", 404))
     async def query(
         tag: Paths,
         start: TimeNs,
@@ -101,7 +101,7 @@ def router(services: Services) -> APIRouter:
         )
         return Json(SeriesList(tuple(series)))
 
-    @routes.post("/history/sql", **answers(SqlAnswer, "Rows; times as ISO 8601 in UTC."))
+    @routes.post("/history/sql", **answers(SqlAnswer, "Rows; times as ISO 8601 in UTC.", 404))
     async def sql(body: SqlRequest, actor: Caller) -> Json:
         """Answer one SELECT, for engineers; it reads the history and nothing else."""
         if actor.role < Role.ENGINEER:
@@ -117,7 +117,7 @@ def router(services: Services) -> APIRouter:
             raise Refused(422, exc.text, exc.remedy) from exc
         return Json(SqlAnswer(found.columns, found.rows, found.truncated))
 
-    @routes.get("/history/trend", **answers(TrendList, "Buckets of each tag."))
+    @routes.get("/history/trend", **answers(TrendList, "Buckets of each tag.", 404))
     async def trend(tag: Paths, start: TimeNs, end: TimeNs, buckets: Buckets = 200) -> Json:
         """Return least, mean and greatest value of equal buckets; null in gaps."""
         history, wanted = asked(tag, start, end)

@@ -29,16 +29,19 @@ class Rule:
     Attributes:
         door: whether the door refuses. Otherwise the command itself judges and audits the attempt.
         greets: whether the body says who calls; other routes ask that of clients on other machines before.
+        open: whether nobody is asked for a name: for supervisors of processes, which have none.
     """
 
     role: Role
     tokens: Tokens = Tokens.WHOLE
     door: bool = True
     greets: bool = False
+    open: bool = False
 
 
 _LOOK = Rule(Role.VIEWER)
 _TAGS = Rule(Role.VIEWER, Tokens.TAGS)
+_OPEN = Rule(Role.VIEWER, open=True)
 _ADMIN = Rule(Role.ADMIN, Tokens.NEVER)
 
 
@@ -97,6 +100,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("DELETE", "/certificates/{id}"): _command(Role.ADMIN),
     ("POST", "/backup"): _command(Role.ADMIN),
     ("GET", "/health"): _LOOK,
+    ("GET", "/metrics"): _LOOK,
+    ("GET", "/healthz"): _OPEN,
+    ("GET", "/readyz"): _OPEN,
     ("GET", "/openapi.json"): _TAGS,
     ("WS", "/stream"): _TAGS,
 }

@@ -50,6 +50,11 @@ class Supervisor(Protocol):
 class History(Protocol):
     """The historian."""
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether questions are answered."""
+        ...
+
     async def query(
         self, ids: NDArray[np.int32], start_ns: int, end_ns: int, limit: int | None = None
     ) -> Batch:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from runtime.api.access import Callers
 from runtime.api.alarms import alarm_view
-from runtime.api.answers import Refused, refusal
+from runtime.api.answers import Refused
 from runtime.api.components import component_view
+from runtime.api.limits import Limits, actor_key
 from runtime.api.services import Services, alarm_of, component_of
 from runtime.api.views import TagViews, chosen
 from runtime.bus import EventStream
@@ -46,17 +47,26 @@ def router(services: Services) -> APIRouter:
     @routes.websocket("/stream")
     async def stream(websocket: WebSocket) -> None:
         callers: Callers = websocket.app.state.callers
-        try:
-            actor = await callers.of(websocket)
-        except Refused as exc:
-            await websocket.send_denial_response(
-                refusal(exc.status_code, exc.detail, exc.remedy, dict(exc.headers or {}))
-            )
-            return
-        await websocket.accept()
+        limits: Limits = websocket.app.state.limits
+        with ExitStack() as counted:
+            try:
+                actor = await callers.of(websocket)
+                counted.enter_context(limits.stream(actor_key(actor, websocket)))
+            except Refused as exc:
+                await websocket.send_denial_response(exc.answer())
+                return
+            await websocket.accept()
+            await serve(websocket, actor)
+
+    async def serve(websocket: WebSocket, actor: Actor) -> None:
+        limits: Limits = websocket.app.state.limits
         try:
             wanted = await _request(websocket)
             while True:
+                try:
+                    limits.check(actor_key(actor, websocket))
+                except Refused as exc:
+                    raise _Closed(_TRY_AGAIN, exc.detail) from exc
                 views = TagViews(services.bus.table.tags)
                 wanted = await _Follower(websocket, services, views, wanted, actor).until_next_request()
         except* WebSocketDisconnect:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
-from runtime.api.texts import Comment, UnicodeText
+from runtime.api.texts import Comment, TagPath, UnicodeText
 from runtime.api.views import TagViews, chosen, one
 from runtime.client import TagPage, TagView, Written
 from runtime.contract import Tag, Value
@@ -31,7 +31,7 @@ class WriteFields(Signed):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    value: StrictBool | StrictInt | StrictFloat | UnicodeText
+    value: Annotated[StrictBool | StrictInt | StrictFloat | UnicodeText, Field(examples=[42.5])]
     reason: Comment = ""
     for_ns: ForNs = 0
 
@@ -48,7 +48,7 @@ def router(services: Services) -> APIRouter:
     tags = table.tags
     views = TagViews(tags, services.gate.two_person, services.gate.signed)
 
-    @routes.get("/tags", **answers(TagPage, "Tags in order of id."))
+    @routes.get("/tags", **answers(TagPage, "Tags in order of id.", 404))
     async def list_tags(
         actor: Caller,
         match: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
@@ -65,13 +65,13 @@ def router(services: Services) -> APIRouter:
         return Json(TagPage(tuple(views.describe(table.snapshot(page))), following))
 
     @routes.get("/tags/{path:path}", **answers(TagView, "The tag."))
-    async def get_tag(path: str) -> Json:
+    async def get_tag(path: TagPath) -> Json:
         """Return a tag by its whole path or relative to the plant's root."""
         ids = np.array([one(tags, path).id], np.int32)
         return Json(next(views.describe(table.snapshot(ids))))
 
     @routes.put("/tags/{path:path}", **answers(Written, "The owner has taken the value."))
-    async def write_tag(path: str, body: WriteRequest, actor: Caller, request: Request) -> Json:
+    async def write_tag(path: TagPath, body: WriteRequest, actor: Caller, request: Request) -> Json:
         """Write a tag through the gate."""
         tag = one(tags, path)
         gate = services.gate

@@ -1,9 +1,10 @@
-"""Text in request bodies: JSON can escape half a character, which no store can keep."""
+"""Text in requests: names in paths, and bodies, where JSON can escape half a character."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Path
 from pydantic import AfterValidator, Field, StrictStr
 
 
@@ -17,3 +18,6 @@ def _whole(text: str) -> str:
 
 UnicodeText = Annotated[StrictStr, AfterValidator(_whole)]
 Comment = Annotated[UnicodeText, Field(max_length=500)]
+TagPath = Annotated[str, Path(max_length=1024, description="whole, or relative to the plant's root")]
+AlarmName = Annotated[str, Path(min_length=1, max_length=128)]
+ComponentName = Annotated[str, Path(min_length=1, max_length=128)]

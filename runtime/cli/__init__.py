@@ -21,6 +21,7 @@ GROUPS = {
     "runtime.cli.values": ("read", "write", "watch"),
     "runtime.cli.backup": ("restore",),
     "runtime.cli.doctor": ("doctor",),
+    "runtime.cli.logs": ("logs",),
 }
 APPS = (
     "alarms",

@@ -126,7 +126,10 @@ async def _headless(
     async with PlantClient(endpoint) as client:
         while monotonic_ns() < end_ns:
             if child.poll() is not None:
-                raise PlantError(f"the plant ended early, with code {child.returncode}", "see ironworks.log")
+                raise PlantError(
+                    f"the plant ended early, with code {child.returncode}",
+                    "see ironworks logs",
+                )
             if first_live_s is None:
                 tags = await client.tags()
                 live = any(tag.quality == 0 and tag.device == tag.source != "" for tag in tags)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import logging.handlers
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +21,6 @@ from runtime.versions.store import Failure
 if TYPE_CHECKING:
     from runtime.kernel import Kernel
 
-LOG_BYTES = 5_000_000
-LOG_FILES = 4
-
 
 def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: bool, fallback: bool) -> None:
     """Run a plant until Ctrl-C, a signal, the end of standard input (`attached`) or the given time.
@@ -38,6 +33,7 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
         with ThreadPoolExecutor(1) as background:
             checked = background.submit(assembly.check)  # the PLC compiles while the kernel's libraries load
             from runtime.kernel import Kernel
+            from runtime.logs import start_log
 
             errors = [each for each in checked.result() if each.severity == "error"]
         if errors:
@@ -45,7 +41,7 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
         if begin and begin.failure:
             _tell_return(begin, begin.failure)
         kernel = Kernel(assembly, begin=begin)
-        start_log(assembly.plant.state, verbose)
+        kernel.log = start_log(assembly.plant.state, assembly.plant.head.log, verbose)
         asyncio.run(_until_stopped(kernel, attached, seconds))
         again = kernel.again
 
@@ -110,35 +106,3 @@ def _read_parent(descriptor: int, stop: asyncio.Event) -> None:
             stop.set()
     except BlockingIOError:
         return
-
-
-def start_log(state: Path, verbose: bool) -> None:
-    """Log to a bounded set of files in the state folder, and warnings to standard error."""
-    file = logging.handlers.RotatingFileHandler(
-        state / "ironworks.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8"
-    )
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    shown = logging.StreamHandler()
-    journald = "JOURNAL_STREAM" in os.environ
-    shown.setFormatter(_Prefixed() if journald else _Short())
-    shown.setLevel(logging.INFO if verbose or journald else logging.WARNING)
-    root = logging.getLogger()
-    root.handlers = [file, shown]
-    root.setLevel(logging.INFO)
-    for noisy in ("asyncua", "pymodbus", "uvicorn", "uvicorn.access", "websockets", "httpx", "httpcore"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-
-
-class _Short(logging.Formatter):
-    """Keeps tracebacks in the file: people at the terminal get the message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return f"{record.levelname} {record.getMessage()}"
-
-
-class _Prefixed(logging.Formatter):
-    """Begins with the level as journald reads it. Source: sd-daemon(3)."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        level = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
-        return f"<{level}>{record.getMessage()}"

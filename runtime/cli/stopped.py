@@ -1,4 +1,4 @@
-"""The journal of a plant that does not run."""
+"""The files of a plant, whether it runs or not."""
 
 from __future__ import annotations
 
@@ -26,9 +26,19 @@ def journal_file(plant: str | None) -> Path:
         ConnectError: no plant is named, and none runs.
         ConfigError: the plant file is wrong.
     """
+    return state_of(plant) / "journal.sqlite"
+
+
+def state_of(plant: str | None) -> Path:
+    """Return the state folder of a plant, whether it is there yet or not.
+
+    Raises:
+        ConnectError: no plant is named, and none runs.
+        ConfigError: the plant file is wrong.
+    """
     from runtime.config.plant import state_folder
 
-    return state_folder(*_load(plant)) / "journal.sqlite"
+    return state_folder(*_load(plant))
 
 
 def plain_plant(plant: str | None) -> Plant:

@@ -224,11 +224,13 @@ class ApiConfig(Section):
 
     Attributes:
         host: address to listen on. Another than loopback means TLS, and an admin who can log in.
+        requests_per_s: how much one address, and one user, may ask; five times that in a burst.
     """
 
     host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
     port: int | None = Field(8420, ge=0, le=65535)
     tls: TlsConfig = TlsConfig()
+    requests_per_s: int = Field(200, ge=1, le=100_000)
 
     @property
     def outside(self) -> bool:
@@ -303,6 +305,24 @@ class BackupConfig(Section):
     every: DurationNs = Field(86_400_000_000_000, ge=60_000_000_000)
     keep: int = Field(7, ge=1, le=10_000)
     to: FileName
+
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class LogConfig(Section):
+    """What is logged to `ironworks.log` in the state folder, and how much of it is kept.
+
+    Attributes:
+        levels: by name of a logger (`runtime.historian`, `pymodbus`): another level than the rest.
+        file_mib: size of one file.
+        files: how many are kept, the present one included.
+    """
+
+    level: Level = "info"
+    levels: dict[str, Level] = {}
+    file_mib: int = Field(5, ge=1, le=1024)
+    files: int = Field(5, ge=2, le=100)
 
 
 class AlarmConfig(Section):
@@ -400,6 +420,7 @@ class PlantFile(BaseModel):
     history: HistoryConfig | None = HistoryConfig()
     gate: GateConfig = GateConfig()
     backup: BackupConfig | None = None
+    log: LogConfig = LogConfig()
     drivers: list[dict[str, Any]] = []
 
 

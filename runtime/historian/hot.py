@@ -105,6 +105,11 @@ class Historian:
     def problems(self) -> list[str]:
         return self._store.problems
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether questions are answered."""
+        return self._opened.is_set()
+
     def stats(self) -> Stats:
         """Return what was done so far."""
         lag_ms = (self._clock.steady_ns() - self._since_ns) / 1e6 if self._rows else 0.0

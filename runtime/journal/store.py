@@ -68,6 +68,11 @@ class Journal:
         self._writer = threading.Thread(target=self._write, args=(connection,), name="journal", daemon=True)
         self._writer.start()
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether records are taken."""
+        return self._writer is not None
+
     async def close(self) -> None:
         """Commit what waits, then close the file."""
         writer, self._writer = self._writer, None

@@ -70,6 +70,8 @@ class Idle:
 class Memory:
     """Samples of one tag in memory, asked like the historian."""
 
+    is_open = True
+
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
 

@@ -70,7 +70,10 @@ def test_no_input_is_an_internal_error(desk: Any) -> None:
                     answer = asyncio.run_coroutine_threadsafe(request, loop).result(10)
                     assert answer.status_code < 500, (answer.status_code, answer.text)
                     if answer.status_code >= 400:
-                        assert set(answer.json()) == {"error", "remedy"}
+                        problem = answer.json()
+                        assert set(problem) == {"error", "remedy", "detail", "title", "status"}
+                        assert problem["status"] == answer.status_code
+                        assert answer.headers["content-type"] == "application/problem+json"
 
                 loop = asyncio.get_running_loop()
                 await asyncio.to_thread(fuzz)

@@ -189,3 +189,26 @@ def test_a_plant_that_runs_cannot_be_run_again(running_plant: Path, runtime_home
     )
     assert done.returncode == 1
     assert "is already running (pid " in done.stderr
+
+
+def test_logs_are_read_by_level_and_component_and_followed(ironworks: Any, runtime_home: Path) -> None:
+    lines = [json.loads(line) for line in ironworks("logs", "--json").stdout.splitlines()]
+    assert {"component": "api", "level": "info", "text": "api running"}.items() <= next(
+        each for each in lines if each["text"].startswith("api running")
+    ).items()
+    chosen = ironworks("logs", "--component", "journal", "--since", "-1h").stdout
+    assert "api running" not in chosen
+    assert ironworks("logs", "--level", "error", "-n", "5").stdout == ""
+    assert isinstance(ironworks("logs", "--level", "loud").exception, PlantError)
+    assert isinstance(ironworks("logs", "--since", "lately").exception, PlantError)
+    command = [sys.executable, "-m", "runtime.cli", "logs", "--follow", "--json", "-n", "1"]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as following:
+        try:
+            following.stdout.readline()  # the newest: what comes after it is followed
+            ironworks("components", "restart", "gate")
+            while "gate starting" not in (line := json.loads(following.stdout.readline()))["text"]:
+                continue
+            assert line["component"] == "gate"
+        finally:
+            following.terminate()

@@ -1,0 +1,71 @@
+"""The API keeps what its OpenAPI document says: schemathesis asks a running plant as admin and viewer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from runtime.client import PREFIX, find
+from runtime.errors import ConnectError
+
+pytest.importorskip("schemathesis", reason="schemathesis comes with the extra dev")
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
+    "response_schema_conformance,unsupported_method,negative_data_rejection"
+)
+EXAMPLES = "10"
+PLANT = """plant: brewery
+root: site/area/line
+alarms: alarms.yaml
+api: {{port: 0}}
+gate: {{two_person: [tank/limit]}}
+users:
+  - {{name: vera, role: viewer, secret: "{secret}"}}
+  - {{name: ada, role: admin, secret: "{secret}"}}
+"""
+
+
+@pytest.fixture
+def plant(folder: Path, secret: str):
+    (folder / "plant.yaml").write_text(PLANT.format(secret=secret))
+    tags = (folder / "tags.csv").read_text()
+    (folder / "tags.csv").write_text(tags.replace("rio", "operator"))
+    command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=os.environ
+    )
+    try:
+        line = process.stderr.readline()
+        assert "runs" in line, line + process.stderr.read()
+        yield _address(folder, process)
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+            process.stderr.close()
+
+
+def _address(folder, process):
+    while process.poll() is None:
+        try:
+            return find(folder).http
+        except ConnectError:
+            continue
+    raise AssertionError("the plant ended")
+
+
+@pytest.mark.parametrize(("user", "phase"), [("ada", "coverage"), ("vera", "fuzzing")])
+def test_every_answer_is_as_documented(plant: str, user: str, phase: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{plant}{PREFIX}/openapi.json"]
+    command += ["--auth", f"{user}:hops & malt", "--checks", CHECKS, "--phases", phase]
+    command += ["--exclude-path", f"{PREFIX}/components/{{name}}/restart"]  # it would restart the API
+    command += ["--max-examples", EXAMPLES, "--seed", "7", "--no-color", "--no-shrink"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
+    with httpx.Client(base_url=f"{plant}{PREFIX}") as http:
+        assert http.get("/info").status_code == 200
