@@ -107,8 +107,11 @@ class Mailbox(_Subscription):
 class Journal(_Subscription):
     """Every value in order, up to a bound; what overflows is counted and told, oldest first."""
 
-    def __init__(self, bus: Bus, wanted: NDArray[np.bool_], limit: int = JOURNAL_ROWS) -> None:
+    def __init__(
+        self, bus: Bus, wanted: NDArray[np.bool_], limit: int = JOURNAL_ROWS, alarmed: bool = True
+    ) -> None:
         super().__init__(bus, wanted)
+        self._alarmed = alarmed
         self._all = bool(wanted.all())
         self._limit = limit
         self._batches: deque[Batch] = deque()
@@ -131,7 +134,7 @@ class Journal(_Subscription):
             lost = len(self._batches.popleft())
             self._rows -= lost
             self.overflow += lost
-            self._bus.overflow += lost
+            self._bus.overflow += lost * self._alarmed
         self._wake.set()
 
     def widen(self, count: int) -> None:
@@ -219,9 +222,12 @@ class Bus:
         """Subscribe to the newest value per tag, starting with the present ones."""
         return self._add(Mailbox(self, self.mask(ids)))
 
-    def journal(self, ids: NDArray[np.int32], limit: int = JOURNAL_ROWS) -> Journal:
-        """Subscribe to every value, starting with the present ones."""
-        return self._add(Journal(self, self.mask(ids), limit))
+    def journal(self, ids: NDArray[np.int32], limit: int = JOURNAL_ROWS, *, alarmed: bool = True) -> Journal:
+        """Subscribe to every value, starting with the present ones.
+
+        What overflows counts as lost on the bus, unless the subscriber tells it otherwise (`alarmed`).
+        """
+        return self._add(Journal(self, self.mask(ids), limit, alarmed))
 
     def emit(self, event: Event) -> None:
         for each in self._streams:

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from runtime import trust
 from runtime.configview import (
@@ -497,13 +497,43 @@ class Probe(Struct, frozen=True):
 
 
 class Values(Struct, frozen=True, tag="values", tag_field="type"):
-    """Rows (tag id, value, quality, source time ns) that changed, newest per tag."""
+    """Rows (tag id, value, quality, source time ns) that changed: newest per tag, or each (`every`)."""
 
     rows: tuple[tuple[int, Value | None, int, int], ...]
 
 
+class Gap(Struct, frozen=True, tag="gap", tag_field="type"):
+    """Values that an `every` stream does not carry: sources' times that they lie between.
+
+    Attributes:
+        lost: how many; null where nobody knows.
+        text: why, and where they may be found.
+    """
+
+    since_ns: int
+    until_ns: int
+    lost: int | None
+    text: str
+
+
 class AlarmChange(Struct, frozen=True, tag="alarm", tag_field="type"):
+    """An alarm as it stands now; `resume` is empty while its transition is not on disk."""
+
     alarm: AlarmView
+    resume: str = ""
+
+
+class Missed(Struct, frozen=True, tag="missed", tag_field="type"):
+    """Begins a stream of alarms: what happened since `Subscription.resume`, oldest first.
+
+    Attributes:
+        complete: whether that is all; if not, `/alarms/journal` has the rest, or the journal was begun anew.
+        resume: where to go on after the next loss of the connection.
+    """
+
+    entries: tuple[JournalEntry, ...]
+    complete: bool
+    resume: str
 
 
 class ConfigChange(Struct, frozen=True, tag="config", tag_field="type"):
@@ -519,16 +549,41 @@ class ComponentChange(Struct, frozen=True, tag="component", tag_field="type"):
     component: ComponentView
 
 
-Message = Values | AlarmChange | ComponentChange | ConfigChange
+Message = Values | AlarmChange | ComponentChange | ConfigChange | Missed | Gap
 
 
 class Subscription(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a stream should carry; a client may send another at any time."""
+    """What a stream should carry; a client may send another at any time.
+
+    Attributes:
+        every: each value of the tags instead of the newest; what does not fit is told as a `Gap`.
+        resume: the last that a `Missed` or `AlarmChange` said: what happened since then comes first.
+        since_ns: for `every`: the newest source time that the client has; the history fills in from there.
+    """
 
     tags: tuple[str, ...] = ()
     alarms: bool = False
     components: bool = False
     interval_ms: int = 200
+    every: bool = False
+    resume: str = ""
+    since_ns: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+class Place(Struct):
+    """How far a client has followed a stream: hand it to the next one to go on there."""
+
+    resume: str = ""
+    since_ns: int | None = None
+
+    def take(self, message: Message) -> None:
+        """Note what came."""
+        match message:
+            case AlarmChange(_, resume) | Missed(_, _, resume):
+                self.resume = resume or self.resume
+            case Values(rows) if rows:
+                newest_ns = max(row[3] for row in rows)
+                self.since_ns = max(newest_ns, self.since_ns or 0)
 
 
 class Refusal(Struct, frozen=True):
@@ -1042,8 +1097,15 @@ class PlantClient:
         alarms: bool = False,
         components: bool = False,
         interval_ms: int = 200,
+        *,
+        every: bool = False,
+        place: Place | None = None,
     ) -> AsyncGenerator[Message, None]:
-        """Yield what is there, then what changes; ends only by an error or by its consumer."""
+        """Yield what is there, then what changes; ends only by an error or by its consumer.
+
+        With `every`, each value instead of the newest. `place` is where another stream ended: what happened
+        since comes first. `runtime.follow` does that by itself.
+        """
         from websockets.asyncio.client import connect, unix_connect
         from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
@@ -1066,10 +1128,15 @@ class PlantClient:
         decoder = msgspec.json.Decoder(Message)
         try:
             async with opening as websocket:
-                wanted = Subscription(tuple(tags), alarms, components, interval_ms)
+                resume, since_ns = (place.resume, place.since_ns if every else None) if place else ("", None)
+                wanted = Subscription(tuple(tags), alarms, components, interval_ms, every, resume, since_ns)
                 await websocket.send(msgspec.json.encode(wanted).decode())
                 while True:
-                    yield decoder.decode(await websocket.recv(decode=False))
+                    message = decoder.decode(await websocket.recv(decode=False))
+                    if place:
+                        place.take(message)
+                    if not isinstance(message, Missed) or resume:  # else it only says where the client is
+                        yield message
         except ConnectionClosed as exc:
             why = exc.rcvd.reason if exc.rcvd else ""
             raise ConnectError(f"the plant closed the stream{': ' if why else ''}{why}") from exc

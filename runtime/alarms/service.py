@@ -134,13 +134,13 @@ class AlarmService:
             try:
                 if self._backlog:
                     raise StoreError("transitions still wait for the disk", "free space on the disk")
-                await self._journal.append(_entry(moved))
+                seq = await self._journal.append(_entry(moved))
             except StoreError as exc:
                 self.engine.undo(before)
                 raise WriteRejectedError(
                     f"{verb} of alarm {name!r} was not done: {exc.text}", exc.remedy
                 ) from exc
-            self._tell(port, [moved])
+            self._tell(port, [moved], [seq])
         self._schedule(port)
         return moved.alarm.as_dict()
 
@@ -190,8 +190,7 @@ class AlarmService:
                     break
                 moved += self.engine.on_batch(more, now_ns)
             if moved:
-                await self._keep(port, moved)
-                self._tell(port, moved)
+                self._tell(port, moved, await self._keep(port, moved))
         self._schedule(port)
 
     def _schedule(self, port: Port) -> None:
@@ -207,12 +206,12 @@ class AlarmService:
             self._timer_ns = NEVER
         await self._take(port, None)
 
-    async def _keep(self, port: Port, moved: Sequence[Transition]) -> None:
+    async def _keep(self, port: Port, moved: Sequence[Transition]) -> Sequence[int]:
+        """Keep transitions; return their numbers in the journal, 0 while they wait for the disk."""
         entries = [_entry(each) for each in moved]
         if not self._backlog:
             try:
-                await self._journal.append_all(entries)
-                return
+                return await self._journal.append_all(entries)
             except StoreError as exc:
                 log.error("alarms cannot be written to the journal: %s", exc)
                 port.health(False, exc.text)
@@ -222,6 +221,7 @@ class AlarmService:
         while len(self._backlog) > BACKLOG:
             self._backlog.popleft()
             self._lost += 1
+        return [0] * len(entries)
 
     async def _catch_up(self, port: Port) -> None:
         """Write the backlog once the journal takes it; in order, so that the last state wins."""
@@ -237,16 +237,16 @@ class AlarmService:
                 self._lost = 0
         port.health(True)
 
-    def _tell(self, port: Port, moved: Sequence[Transition]) -> None:
-        for each in moved:
-            self._emit(port, f"alarm.{each.trigger.value}", each.alarm)
+    def _tell(self, port: Port, moved: Sequence[Transition], numbers: Sequence[int]) -> None:
+        for each, seq in zip(moved, numbers, strict=True):
+            self._emit(port, f"alarm.{each.trigger.value}", each.alarm, seq)
             if each.announced:
                 self._load.add(each.at_ns, each.alarm.name)
         self._count(port)
 
-    def _emit(self, port: Port, kind: str, alarm: Alarm) -> None:
+    def _emit(self, port: Port, kind: str, alarm: Alarm, seq: int = 0) -> None:
         text = f"{alarm.name}: {alarm.config.text}"
-        port.emit(Event(kind, self.name, port.clock.now_ns(), text, {"alarm": alarm.as_dict()}))
+        port.emit(Event(kind, self.name, port.clock.now_ns(), text, {"alarm": alarm.as_dict(), "seq": seq}))
 
     def _count(self, port: Port) -> None:
         now_ns = port.clock.now_ns()

@@ -48,6 +48,8 @@ _STRUCTS = (
     client.Subscription,
     client.Values,
     client.AlarmChange,
+    client.Missed,
+    client.Gap,
     client.ComponentChange,
     client.ConfigChange,
 )

@@ -40,9 +40,10 @@ nothing has changed. So many requests a second of one address or one user are an
 (`api: requests_per_s`), then 429 with `Retry-After`.
 
 `WebSocket /api/v1/stream`: send a `Subscription` as JSON text, at any time another. What is there comes
-first, then changes: `Values` (newest per tag while the client is slow), `AlarmChange`, `ComponentChange`.
+first, then changes: `Values` (newest per tag while the client is slow; each value with `every`, where a
+`Gap` tells what does not fit), `AlarmChange`, `ComponentChange`. A client that is too slow for alarms is
+closed with 1013. One that comes back sends the last `resume` that it was told and gets what it `Missed`.
 `ConfigChange` tells that tags and alarms may be others from now on.
-A client that is too slow for alarms is closed with 1013.
 """
 _ROUTERS = (
     info,

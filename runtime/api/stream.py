@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, aclosing, closing, suppress
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -13,14 +13,26 @@ from runtime.api.access import Callers
 from runtime.api.alarms import alarm_view
 from runtime.api.answers import Refused
 from runtime.api.components import component_view
+from runtime.api.every import every_value
 from runtime.api.limits import Limits, actor_key
 from runtime.api.services import Services, alarm_of, component_of
 from runtime.api.views import TagViews, chosen
 from runtime.bus import EventStream
-from runtime.client import AlarmChange, ComponentChange, ConfigChange, Message, Subscription, Values
+from runtime.client import (
+    AlarmChange,
+    ComponentChange,
+    ConfigChange,
+    JournalEntry,
+    Message,
+    Missed,
+    Subscription,
+    Values,
+)
 from runtime.contract import Actor, Event
+from runtime.journal import alarm_log_after, alarm_place
 
 INTERVAL_MS = (50, 10_000)
+MISSED = 1000  # transitions at most that a client gets when it comes back
 _POLICY = 1008
 _TRY_AGAIN = 1013
 
@@ -137,6 +149,13 @@ class _Follower:
         except Refused as exc:
             raise _Closed(_POLICY, f"{exc.detail}; {exc.remedy}") from exc
         ids = ids if self._readable is None else ids[self._readable[ids]]
+        if self._wanted.every:
+            since_ns = self._wanted.since_ns
+            following = every_value(self._services, self._views, ids, since_ns, self._interval_s)
+            async with aclosing(following) as messages:
+                async for message in messages:
+                    await self._send(message)
+            return
         with closing(bus.mailbox(ids)) as mailbox:
             async for batch in mailbox:
                 await self._send(Values(tuple(self._views.rows(batch))))
@@ -150,11 +169,33 @@ class _Follower:
 
     async def _alarms(self) -> None:
         with closing(self._services.bus.events("alarm.")) as events:
+            began_ns, seq = await self._services.journal.read(alarm_place)
+            missed = await self._missed(began_ns, seq)
+            names = {each.alarm for each in missed.entries}
+            await self._send(missed)
             for view in self._services.alarms.views():
-                if view["state"] != "normal" or view["hidden"]:
+                changed = view["name"] in names or not missed.complete
+                if view["state"] != "normal" or view["hidden"] or changed:
                     await self._send(AlarmChange(alarm_view(view)))
             async for event in _all(events):
-                await self._send(AlarmChange(alarm_view(alarm_of(event))))
+                number: int = event.data.get("seq", 0)
+                seq = max(seq, number)
+                resume = _token(began_ns, seq) if number and began_ns else ""
+                await self._send(AlarmChange(alarm_view(alarm_of(event)), resume))
+
+    async def _missed(self, began_ns: int, seq: int) -> Missed:
+        """Return what happened to the alarms since the client was here; nothing for one that is new."""
+        resume = _token(began_ns, seq)
+        if not self._wanted.resume:
+            return Missed((), True, resume)
+        began, _, after = self._wanted.resume.partition(".")
+        if not (began.isdecimal() and after.isdecimal() and len(began) <= 19 and len(after) <= 18):
+            raise _Closed(_POLICY, "not a subscription: resume is not what a stream said")
+        if int(after) > seq or (int(began) not in (0, began_ns)):
+            return Missed((), False, resume)  # the journal was begun anew
+        rows = await self._services.journal.read(alarm_log_after, int(after), MISSED + 1)
+        entries = msgspec.convert(rows[-MISSED:], tuple[JournalEntry, ...], from_attributes=True)
+        return Missed(entries, len(rows) <= MISSED, resume)
 
     async def _components(self) -> None:
         with closing(self._services.bus.events("component.")) as events:
@@ -167,6 +208,10 @@ class _Follower:
         if not self._services.identity.still(self._actor, self._services.clock.now_ns()):
             raise _Closed(_POLICY, "the token or user is not in force any more")
         await self._websocket.send_text(msgspec.json.encode(message).decode())
+
+
+def _token(began_ns: int, seq: int) -> str:
+    return f"{began_ns}.{seq}"
 
 
 async def _all(events: EventStream) -> AsyncIterator[Event]:

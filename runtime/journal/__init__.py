@@ -1,6 +1,15 @@
 """The journal: audit, alarms and operator values in SQLite; what it confirmed outlives a kill."""
 
-from runtime.journal.alarmlog import AlarmLogEntry, AlarmMove, AlarmRow, alarm_log, alarm_moves, alarm_rows
+from runtime.journal.alarmlog import (
+    AlarmLogEntry,
+    AlarmMove,
+    AlarmRow,
+    alarm_log,
+    alarm_log_after,
+    alarm_moves,
+    alarm_place,
+    alarm_rows,
+)
 from runtime.journal.audit import AuditEntry, AuditRow, audit_log, last_done_ns
 from runtime.journal.chain import ChainReport, verify_audit
 from runtime.journal.configlog import ConfigRecord, config_log
@@ -19,7 +28,9 @@ __all__ = [
     "OperatorValue",
     "Record",
     "alarm_log",
+    "alarm_log_after",
     "alarm_moves",
+    "alarm_place",
     "alarm_rows",
     "audit_log",
     "config_log",

@@ -117,6 +117,21 @@ def alarm_log(
     return [_entry(row) for row in rows]
 
 
+def alarm_place(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return time and number of the first and the last transition: (when this journal began, where it is)."""
+    first, last = connection.execute("SELECT min(seq), max(seq) FROM alarm_journal").fetchone()
+    if first is None:
+        return 0, 0
+    (began_ns,) = connection.execute("SELECT at_ns FROM alarm_journal WHERE seq = ?", (first,)).fetchone()
+    return began_ns, last
+
+
+def alarm_log_after(connection: sqlite3.Connection, after: int, limit: int) -> list[AlarmLogEntry]:
+    """Return the newest transitions after a sequence number, oldest first."""
+    rows = connection.execute(f"{_LOG} WHERE seq > ? ORDER BY seq DESC LIMIT ?", (after, limit))
+    return [_entry(row) for row in rows][::-1]
+
+
 class AlarmMove(NamedTuple):
     """A transition as the figures need it."""
 
