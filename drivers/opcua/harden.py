@@ -25,6 +25,7 @@ from asyncua.server.user_managers import UserManager
 from asyncua.ua.ua_binary import struct_from_binary
 from cryptography.exceptions import InvalidSignature
 
+from drivers.opcua.rules import Needs, needs_of
 from runtime.contract import Actor
 
 MAX_CHUNK = 65_536
@@ -45,10 +46,6 @@ _ACTIVATE = _IDS.ActivateSessionRequest_Encoding_DefaultBinary
 _DISCOVERY = {
     _IDS.FindServersRequest_Encoding_DefaultBinary,
     _IDS.GetEndpointsRequest_Encoding_DefaultBinary,
-}
-_REGISTER = {
-    _IDS.RegisterServerRequest_Encoding_DefaultBinary,
-    _IDS.RegisterServer2Request_Encoding_DefaultBinary,
 }
 _RSA_OAEP = "http://www.w3.org/2001/04/xmlenc#rsa-oaep"
 
@@ -198,7 +195,8 @@ class Processor(UaProcessor):  # type: ignore[misc]
         policy = self._connection.security_policy
         if service in _DISCOVERY:
             return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
-        if service in _REGISTER:
+        needs = needs_of(service)
+        if needs is Needs.NEVER:
             raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
         if policy.Mode == ua.MessageSecurityMode.None_ and not self.iserver.plain_allowed:
             raise ServiceError(ua.StatusCodes.BadSecurityModeRejected)
@@ -214,6 +212,8 @@ class Processor(UaProcessor):  # type: ignore[misc]
             return await self._activate(requesthdr, seqhdr, body)
         if self.session is not None and requesthdr.AuthenticationToken != self.session.auth_token:
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
+        if needs is not Needs.CHANNEL and (self.session is None or self.session.actor is None):
+            raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
         return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
 
     async def _activate(self, requesthdr: Any, seqhdr: Any, body: Any) -> bool:

@@ -66,7 +66,7 @@ class Serve:
         component = OpcuaServer("demo", self.state, settings)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(component.run(port))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not component.url:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             try:
