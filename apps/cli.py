@@ -214,3 +214,6 @@ def _stderr() -> Any:
     import sys
 
     return sys.stderr
+
+
+NEEDS: dict[str, tuple[str, ...]] = {"fit": ("GET /info", "GET /history"), "list": (), "test": ()}

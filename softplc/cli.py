@@ -159,3 +159,6 @@ def _fail(error: PlantError, code: int) -> NoReturn:
     if error.remedy:
         typer.echo(f"  help: {error.remedy}", err=True)
     raise typer.Exit(code)
+
+
+NEEDS: dict[str, tuple[str, ...]] = {"check": (), "explain": (), "run": ()}  # files alone

@@ -43,3 +43,18 @@ def console(
     for name, picture in pictures.items():
         (screenshot / name).write_text(picture, encoding="utf-8")
         typer.echo(screenshot / name)
+
+
+# Commands on its screens ask more, each under the rule of its route.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "console": (
+        "GET /info",
+        "GET /tags",
+        "GET /alarms",
+        "GET /alarms/journal",
+        "GET /components",
+        "GET /health",
+        "GET /history/trend",
+        "WS /stream",
+    )
+}

@@ -85,3 +85,10 @@ def run(
         "raised    " + (", ".join(f"{name} {count}" for name, count in result["raised"].items()) or "none")
     )
     typer.echo("alarms    " + (", ".join(result["alarms"]) or "none"))
+
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "fault": ("GET /tags", "PUT /tags/{path:path}"),
+    "faults": ("GET /tags",),
+    "run": (),
+}

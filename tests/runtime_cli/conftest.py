@@ -36,11 +36,18 @@ root: site/area/line
 alarms: alarms.yaml
 api: null
 history: {flush: 100ms}
-"""
+users:
+USERS"""
+SECRET = "correct horse battery"
 
 
 def lay_out(folder: Path) -> Path:
-    (folder / "plant.yaml").write_text(PLANT)
+    from runtime.gate.identity import hash_secret
+
+    hashed = hash_secret(SECRET)
+    roles = ("viewer", "operator", "engineer", "admin")
+    users = "".join(f'  - {{name: {role}1, role: {role}, secret: "{hashed}"}}\n' for role in roles)
+    (folder / "plant.yaml").write_text(PLANT.replace("USERS", users))
     (folder / "tags.csv").write_text(TAGS)
     (folder / "alarms.yaml").write_text(ALARMS, encoding="utf-8")
     return folder
