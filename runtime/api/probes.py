@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from runtime.api.answers import Json, answers
+from runtime.api.guard import PEER
 from runtime.api.services import Services
 from runtime.client import Probe
+from runtime.config import is_loopback
 
 _UP = ("running", "degraded")
 
@@ -20,10 +22,11 @@ def router(services: Services) -> APIRouter:
         return Json(Probe(True))
 
     @routes.get("/readyz", **answers(Probe, "Stores are open and every component is up."))
-    async def readyz() -> Json:
-        """Tell whether the plant is ready: 503 and what is waited for while it is not."""
+    async def readyz(request: Request) -> Json:
+        """Tell whether the plant is ready: 503 while it is not, and on this machine what is waited for."""
         waits = tuple(_waits(services))
-        return Json(Probe(not waits, waits), 503 if waits else 200)
+        local = PEER in request.scope.get("state", {}) or is_loopback(getattr(request.client, "host", ""))
+        return Json(Probe(not waits, waits if local else ()), 503 if waits else 200)
 
     return routes
 

@@ -51,6 +51,8 @@ SAMPLES = {
     "user token": ["viewer1", "--scope", "read:**"],
     "user tokens": [],
     "user revoke": ["nothing"],
+    "user cert": ["viewer1", "--make", "client.pem"],
+    "user certs": [],
     "backup make": ["backup.tar.gz"],
     "twin faults": [],
 }
