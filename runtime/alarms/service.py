@@ -89,8 +89,7 @@ class AlarmService:
             while port and changes and (batch := changes.take()) is not None:
                 moved = self.engine.on_batch(batch, port.clock.now_ns())
                 if moved:
-                    await self._keep(port, moved)
-                    self._tell(port, moved)
+                    self._tell(port, moved, await self._keep(port, moved))
             engine = AlarmEngine(configs, tags)
             engine.restore(alarm.as_row() for alarm in self.engine.alarms())
             self.engine, self._configs = engine, configs
