@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from runtime.historian import house
 from runtime.tls import facts
 from runtime.versions import tags as versions_tags
 
-RESERVED = ("operator", "kernel", "alarms", "historian", "api", "gate", "backup", "clock", "config", "rack")
+RESERVED = (
+    "operator", "kernel", "alarms", "historian", "history-sink", "api", "gate", "backup", "clock", "config", "rack",
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Assembly:
             *_check_areas(self.plant),
             *_check_gate(self.plant),
             *_check_api(self.plant),
+            *_check_history(self.plant),
             *_check_tags(self.plant, {each.name for each in self.sections}),
         ]
         for entry in self.sections:
@@ -149,6 +153,8 @@ def declare_services(head: PlantFile) -> Declared:
     parts.append(versions_tags.declare())
     if head.history:
         parts.append(Declared(house.TAGS, house.ALARMS))
+        if head.history.sink:
+            parts.append(Declared(house.SINK_TAGS, house.SINK_ALARMS))
     if head.backup:
         parts.append(service.declare())
     if head.api and head.api.outside:
@@ -261,6 +267,13 @@ def _check_api(plant: Plant) -> Iterator[Finding]:
         return
     if found.days_left(now_ns) < EXPIRES_SOON_DAYS:
         yield Finding(f"the certificate expires on {day(found.until_ns)}", place, "get a new one", "warning")
+
+
+def _check_history(plant: Plant) -> Iterator[Finding]:
+    sink = plant.head.history and plant.head.history.sink
+    if sink and find_spec("psycopg") is None:
+        remedy = "install it: pip install 'ironworks[postgres]'"
+        yield Finding("the sink needs psycopg", plant.place("history", "sink"), remedy)
 
 
 def _with_device(tag: Tag, drivers: set[str]) -> Tag:

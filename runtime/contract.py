@@ -159,6 +159,8 @@ class Tag:
         device, address: place on a driver; polled where `source` is the device, written otherwise.
         variable: PLC variable or direct address bound to the tag; read by the PLC unless it is the source.
         deadband: least change worth a sample in history, in engineering units.
+        compression: what history measures it from: `deadband` from the last sample, `swinging_door` from the
+            straight line between samples.
         retention: history class (`none`, `short`, `standard`, `long`).
         role: least role that may write it.
         interlock: expression over tags that must hold for a write, else None.
@@ -179,6 +181,7 @@ class Tag:
     address: str = ""
     variable: str = ""
     deadband: float = 0.0
+    compression: str = "deadband"
     retention: str = "standard"
     role: Role = Role.OPERATOR
     interlock: str | None = None

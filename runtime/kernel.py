@@ -27,6 +27,7 @@ from runtime.gate.identity import Identity
 from runtime.gate.keeper import Keeper
 from runtime.gate.policy import Gate, GateCommand
 from runtime.historian.hot import Historian
+from runtime.historian.sink import Sink
 from runtime.journal import Journal as JournalStore
 from runtime.journal.accounts import account_rows, lock_rows
 from runtime.journal.certificates import certificate_rows
@@ -217,6 +218,9 @@ class Kernel:
             core.append(("backup", self.backups))
         if self.historian:
             core.append(("historian", self.historian))
+        if self.historian and head.history and head.history.sink:
+            sink = Sink(self.historian, head.history.sink, self.plant.name, self.plant.folder, state)
+            core.append((sink.name, sink))
         self.api = ApiServer(self)
         core.append(("api", self.api))
         core.append(("config", self.versions))

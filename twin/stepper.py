@@ -35,7 +35,8 @@ class Outlet:
             value, last = machine.read(signal), self._sent[index]
             if value == last:
                 continue
-            if isinstance(value, float) and last is not None and abs(value - last) <= tag.deadband:
+            band = tag.deadband if tag.compression == "deadband" else 0.0  # a line is drawn from all readings
+            if isinstance(value, float) and last is not None and abs(value - last) <= band:
                 continue
             self._sent[index] = value
             ids.append(tag.id)

@@ -238,6 +238,34 @@ class ApiConfig(Section):
         return self.port is not None and not is_loopback(self.host)
 
 
+def _without_password(url: object) -> object:
+    if not isinstance(url, str) or not re.match(r"postgres(ql)?://", url):
+        raise ValueError("not the address of a database; write it like postgresql://user@host:5432/database")
+    if "password=" in url or ":" in url.partition("://")[2].rpartition("@")[0]:
+        raise ValueError("a password does not belong in the plant file; name password_env or password_file")
+    return url
+
+
+class SinkConfig(Section):
+    """A PostgreSQL or TimescaleDB database that gets every sample that is stored.
+
+    Attributes:
+        url: `postgresql://user@host:5432/database`; more, such as `sslmode=require`, behind a `?`.
+        password_env: environment variable with the password.
+        password_file: file with the password, in the plant folder or by its whole path.
+    """
+
+    url: Annotated[str, BeforeValidator(_without_password)]
+    password_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    password_file: FileName | None = None
+
+    @model_validator(mode="after")
+    def _one_password(self) -> SinkConfig:
+        if self.password_env and self.password_file:
+            raise ValueError("password_env and password_file: keep one of the two")
+        return self
+
+
 class HistoryConfig(Section):
     """What the historian keeps.
 
@@ -246,6 +274,7 @@ class HistoryConfig(Section):
         retention: how long each retention class is kept.
         memory_limit_mib: memory that the store may use.
         disk_limit_mib: disk that the store may use; oldest samples go first, with an alarm.
+        sink: where every sample is sent as well.
     """
 
     flush: DurationNs = Field(1_000_000_000, ge=10_000_000)
@@ -254,6 +283,7 @@ class HistoryConfig(Section):
     long: DurationNs = Field(3650 * 86_400_000_000_000, ge=_HOUR_NS)
     memory_limit_mib: int = Field(128, ge=64, le=1 << 20)
     disk_limit_mib: int = Field(2048, ge=64, le=1 << 30)
+    sink: SinkConfig | None = None
 
 
 class RateLimit(Section):

@@ -21,9 +21,10 @@ from runtime.errors import ConfigError, Finding, Place
 
 COLUMNS = (
     "path", "type", "unit", "unit_text", "low", "high", "description", "description_zh", "access", "source",
-    "device", "address", "variable", "deadband", "retention", "role", "interlock", "initial",
+    "device", "address", "variable", "deadband", "compression", "retention", "role", "interlock", "initial",
 )  # fmt: skip
 RETENTION = ("none", "short", "standard", "long")
+COMPRESSION = ("deadband", "swinging_door")
 _TYPES = {each.iec: each for each in DataType}
 _PATH = re.compile(r"[^/\s*?,\x00-\x1f]+(/[^/\s*?,\x00-\x1f]+)*")
 _LONGEST_PATH = 250
@@ -251,6 +252,14 @@ def _tag(row: dict[str, str], root: str) -> Tag:
     deadband = _number(row, "deadband") or 0.0
     if deadband < 0:
         raise _CellError("deadband", f"{deadband:g} is below 0", "write 0 to keep every change")
+    compression = _one_of(row, "compression", COMPRESSION, "deadband")
+    if compression == "swinging_door":
+        if data_type in (DataType.BOOL, DataType.STRING):
+            text = f"lines between samples of a {data_type.iec} mean nothing"
+            raise _CellError("compression", text, "leave it blank")
+        if not deadband:
+            remedy = "write how far values may lie off the line into the column deadband"
+            raise _CellError("compression", "swinging_door without a deadband", remedy)
     role = _one_of(row, "role", [each.name.lower() for each in Role], "operator")
     return Tag(
         path=path if path.startswith(f"{root}/") else f"{root}/{path}",
@@ -267,6 +276,7 @@ def _tag(row: dict[str, str], root: str) -> Tag:
         address=row.get("address", ""),
         variable=row.get("variable", ""),
         deadband=deadband,
+        compression=compression,
         retention=_one_of(row, "retention", RETENTION, "standard"),
         role=Role[role.upper()],
         interlock=row.get("interlock") or None,

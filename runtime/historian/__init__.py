@@ -4,18 +4,22 @@ from runtime.historian.analyst import MOST_ROWS, Answer, SqlError
 from runtime.historian.archive import Archive, open_readonly
 from runtime.historian.export import write_parquet
 from runtime.historian.hot import Historian
-from runtime.historian.house import ALARMS, TAGS
+from runtime.historian.house import ALARMS, SINK_ALARMS, SINK_TAGS, TAGS
 from runtime.historian.query import MODES, Points
+from runtime.historian.sink import Sink
 
 __all__ = [
     "ALARMS",
     "MODES",
     "MOST_ROWS",
+    "SINK_ALARMS",
+    "SINK_TAGS",
     "TAGS",
     "Answer",
     "Archive",
     "Historian",
     "Points",
+    "Sink",
     "SqlError",
     "open_readonly",
     "write_parquet",

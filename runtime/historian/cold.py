@@ -32,6 +32,7 @@ class Part:
         day: `2026-05-01`, in UTC.
         merged: whether it was made of other parts.
         digested: whether the store has the sums of its tags.
+        sent: whether the sink has all of it.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Part:
     crc: int
     merged: bool = False
     digested: bool = False
+    sent: bool = False
 
     @property
     def name(self) -> str:

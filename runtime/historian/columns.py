@@ -62,24 +62,38 @@ class Columns:
         return len(self.tag)
 
 
-def to_columns(batches: Sequence[Batch], stored: NDArray[np.int64], kinds: Kinds) -> Columns:
-    """Join batches; `stored` has the store's id of each tag."""
-    ids = np.concatenate([batch.ids for batch in batches])
-    raw = np.concatenate([batch.raw for batch in batches])
-    value = kinds.decode(ids, raw)
+def join_batches(batches: Sequence[Batch]) -> Batch:
+    """Return the rows of several batches as one."""
+    filled = [batch for batch in batches if len(batch)]
+    if len(filled) <= 1:
+        return filled[0] if filled else Batch.of([], [], 0)
     texts: dict[int, str] = {}
     offset = 0
-    for batch in batches:
+    for batch in filled:
         texts.update((offset + row, text) for row, text in batch.text.items())
         offset += len(batch)
+    return Batch(
+        np.concatenate([batch.ids for batch in filled]),
+        np.concatenate([batch.raw for batch in filled]),
+        np.concatenate([batch.quality for batch in filled]),
+        np.concatenate([batch.source_ns for batch in filled]),
+        texts,
+    )
+
+
+def to_columns(batches: Sequence[Batch], stored: NDArray[np.int64], kinds: Kinds) -> Columns:
+    """Join batches; `stored` has the store's id of each tag."""
+    batch = join_batches(batches)
+    ids, raw = batch.ids, batch.raw
+    value = kinds.decode(ids, raw)
     rounded = kinds.rounded(ids, value)
-    special = np.union1d(np.flatnonzero(rounded), np.array(list(texts), np.intp)).astype(np.intp)
+    special = np.union1d(np.flatnonzero(rounded), np.array(list(batch.text), np.intp)).astype(np.intp)
     return Columns(
         stored[ids].astype(np.uint32),
-        np.concatenate([batch.source_ns for batch in batches]),
+        batch.source_ns,
         value,
-        np.concatenate([batch.quality for batch in batches]),
+        batch.quality,
         special,
         np.ma.MaskedArray(raw[special], mask=~rounded[special]),
-        np.array([texts.get(row) for row in special.tolist()], np.object_),
+        np.array([batch.text.get(row) for row in special.tolist()], np.object_),
     )

@@ -72,10 +72,10 @@ def mergeable(parts: Sequence[Part], now_ns: int, most_rows: int) -> list[Part]:
 
     All of a day that is over; of the present day only when there are many.
     """
-    groups: dict[tuple[str, str], list[Part]] = {}
+    groups: dict[tuple[str, str, bool], list[Part]] = {}
     for part in parts:
-        groups.setdefault((part.day, part.keep), []).append(part)
-    for (day, _), group in groups.items():
+        groups.setdefault((part.day, part.keep, part.sent), []).append(part)
+    for (day, *_), group in groups.items():
         over = _name((now_ns - HOUR_NS) // DAY_NS) > day
         small = group if over else [part for part in group if not part.merged]
         if len(small) >= (2 if over else _MANY):

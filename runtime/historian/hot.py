@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from runtime.config import HistoryConfig, TagList
 from runtime.contract import Batch, Changes, Clock, Event, Port, Quality
 from runtime.errors import StoreError
-from runtime.historian import compaction
+from runtime.historian import compaction, feed
 from runtime.historian.analyst import Answer, answer, library
 from runtime.historian.cold import DAY_NS, Part, whole
 from runtime.historian.columns import Kinds, to_columns
-from runtime.historian.deadband import Deadband
+from runtime.historian.compression import Compression
+from runtime.historian.door import HOLD_NS
 from runtime.historian.faults import DamagedPartsError
 from runtime.historian.house import TAGS
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
-from runtime.historian.reading import Snapshot
+from runtime.historian.reading import Rows, Snapshot
 from runtime.historian.snapshot import snapshot
 from runtime.historian.store import Store
 
@@ -79,7 +80,7 @@ class Historian:
         self._buffer_rows = buffer_rows
         self._store = Store(path, clock, config.memory_limit_mib)
         self._kinds = Kinds(tags)
-        self._deadband = Deadband(tags, self._kinds)
+        self._compression = Compression(tags, self._kinds)
         self._stored: NDArray[np.int64] = np.full(len(tags), -1, np.int64)
         self._recorded = np.array([tag.id for tag in tags if tag.retention != "none"], np.int32)
         self._writing = asyncio.Lock()
@@ -170,7 +171,7 @@ class Historian:
         cancelled |= await _settled(beginning)
         beginning.result()
         if (present := changes.take()) is not None:
-            self._add(port, self._deadband.keep(self._as_of_start(present)))
+            self._take(port, self._as_of_start(present))
         self._opened.set()
         if cancelled:
             self._drain(port, changes)
@@ -280,6 +281,34 @@ class Historian:
                 raise asyncio.CancelledError
             job.result()
 
+    @property
+    def unsent_lost(self) -> int:
+        """How many samples went since the start before a sink had them."""
+        return self._store.unsent_lost
+
+    async def beside_store(self, work: Callable[..., T], *args: Any) -> T:
+        """Do work that only reads the store, in a thread of its own.
+
+        Raises:
+            StoreError: the store is not open, or fails.
+        """
+        await self._until_open()
+        return await asyncio.to_thread(work, self._store, *args)
+
+    async def check_file(self, number: int) -> None:
+        """Set a cold file aside if it is damaged."""
+        parts = await self.with_store(Store.parts)
+        await self._lose_damaged([part for part in parts if part.number == number])
+
+    async def with_store(self, work: Callable[..., T], *args: Any) -> T:
+        """Do work on the store, in the thread that writes it.
+
+        Raises:
+            StoreError: the store is not open, or fails.
+        """
+        await self._until_open()
+        return await self._call(work, self._store, *args)
+
     async def flush(self) -> None:
         """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so."""
         async with self._writing:
@@ -311,14 +340,18 @@ class Historian:
 
     async def _record(self, port: Port, changes: Changes) -> None:
         async for batch in changes:
-            self._add(port, self._deadband.keep(_told(batch)))
+            self._take(port, _told(batch))
             if self._rows >= FLUSH_ROWS and not self._failing:
                 await self.flush()
 
     def _drain(self, port: Port, changes: Changes) -> None:
-        """Keep what the bus has handed out by now."""
+        """Keep what the bus has handed out by now, and all that is held back."""
         while (rest := changes.take()) is not None:
-            self._add(port, self._deadband.keep(_told(rest)))
+            self._take(port, _told(rest))
+        self._add(port, self._compression.rest())
+
+    def _take(self, port: Port, batch: Batch) -> None:
+        self._add(port, self._compression.keep(batch, self._clock.now_ns()))
 
     def _add(self, port: Port, batch: Batch) -> None:
         rows = len(batch)
@@ -352,17 +385,21 @@ class Historian:
         elif last_ns and now_ns - last_ns > SUDDEN_NS:
             self._spare(now_ns - last_ns)
         if last_ns:
-            stored = self._stored[self._recorded]
-            await self._call(self._store.mark_gap, stored, last_ns + 1)
+            lost = self._compression.lined[self._recorded] & (not self._store.ended_whole())
+            await self._call(self._store.mark_gap, self._stored[self._recorded[~lost]], last_ns + 1)
+            if lost.any():
+                since_ns = last_ns - HOLD_NS
+                await self._call(self._store.mark_gap, self._stored[self._recorded[lost]], last_ns, since_ns)
         self._begun_ns = max(now_ns, last_ns + 2)
         self._gap_ns = None
-        self._deadband.forget()
+        self._compression.forget()
         port.health(True)
 
     async def _flush_each_interval(self, port: Port) -> None:
         while True:
             await port.clock.sleep(self._config.flush / 1e9)
             before = self._failing
+            self._add(port, self._compression.due(self._clock.now_ns()))
             await self.flush()
             if self._gap_ns is not None and not self._failing:
                 await self._close_gap(port)
@@ -378,7 +415,7 @@ class Historian:
             log.error("%s", exc)
             self._failing = True
             return
-        self._add(port, self._deadband.keep(self._as_of_start(port.tags.snapshot(self._recorded))))
+        self._take(port, self._as_of_start(port.tags.snapshot(self._recorded)))
         text = f"{self._stats.dropped} samples were lost since the start; recording again"
         self._emit(port, "historian.dropped", text, {"dropped": self._stats.dropped})
 
@@ -451,20 +488,24 @@ class Historian:
         store, config = self._store, self._config
         if compaction.due(store, config, self._clock.now_ns()):
             await self._call(store.seal)
-        for table in await self._call(store.sealed):
-            written = await self._do_beside(compaction.write_table, store, table)
-            await self._call(store.commit_parts, written, table)
-            await self._call(store.sweep)
         most = compaction.file_rows(config)
-        while group := compaction.mergeable(await self._call(store.parts), self._clock.now_ns(), most):
-            try:
-                merged = await self._do_beside(compaction.merge, store, group)
-            except StoreError:
-                if not await self._lose_damaged(group):
-                    raise
-                continue
-            await self._call(store.commit_parts, [merged], None, group)
-            await self._call(store.sweep)
+        try:
+            for table in await self._call(self._choose_tables):
+                written = await self._do_beside(compaction.write_table, store, table)
+                await self._call(store.commit_parts, written, table)
+                await self._call(store.sweep)
+            store.compacting = frozenset()
+            while group := await self._call(self._choose_group, most):
+                try:
+                    merged = await self._do_beside(compaction.merge, store, group)
+                except StoreError:
+                    if not await self._lose_damaged(group):
+                        raise
+                    continue
+                await self._call(store.commit_parts, [merged], None, group)
+                await self._call(store.sweep)
+        finally:
+            store.compacting = store.merging = frozenset()
         for part in await self._call(store.parts):
             if not part.digested:
                 digest = await self._do_beside(store.digest, part)
@@ -518,9 +559,10 @@ class Historian:
         """Commit what waits, then read in a thread; damaged files are set aside and the rest is read."""
         await self._until_open()
         await self.flush()
+        waiting = self._waiting()
         while True:
             try:
-                return await asyncio.to_thread(self._look, work)
+                return await asyncio.to_thread(self._look, work, waiting)
             except DamagedPartsError as exc:
                 there = {part.number: part for part in await self._call(self._store.parts)}
                 lost = [there[number] for number in exc.numbers if number in there]
@@ -550,7 +592,7 @@ class Historian:
         now_ns = self._clock.now_ns()
         try:
             if not self._failing and self._gap_ns is None:
-                await self._call(self._store.recorded_until, now_ns)
+                await self._call(self._store.end_whole, now_ns)
             await self._call(self._store.close)
         except StoreError as exc:
             log.error("%s", exc)
@@ -585,6 +627,20 @@ class Historian:
         self._stored = self._store.register(self._tags)
         return self._store.last_ns()
 
+    def _choose_tables(self) -> list[int]:
+        """Return the tables to make files of; they are not sent meanwhile."""
+        tables = self._store.sealed()
+        self._store.compacting = frozenset(tables)
+        return tables
+
+    def _choose_group(self, most_rows: int) -> list[Part]:
+        """Return the files to make one of next; none that is being sent, and these are not sent meanwhile."""
+        sending = feed.part_in_hand(self._store)
+        parts = [part for part in self._store.parts() if part.number != sending]
+        group = compaction.mergeable(parts, self._clock.now_ns(), most_rows)
+        self._store.merging = frozenset(part.number for part in group)
+        return group
+
     def _append(self, batches: Sequence[Batch], now_ns: int) -> int:
         columns = to_columns(batches, self._stored, self._kinds)
         self._store.append(columns, now_ns)
@@ -597,9 +653,22 @@ class Historian:
                 books = stack.enter_context(library(folder, view, cursor))
             return answer(books, query, limit, seconds)
 
-    def _look(self, work: Callable[[Snapshot], T]) -> T:
-        with self._store.cursor() as cursor, Snapshot(cursor, self._store.folder, self._whole) as view:
+    def _look(self, work: Callable[[Snapshot], T], waiting: Rows | None) -> T:
+        with (
+            self._store.cursor() as cursor,
+            Snapshot(cursor, self._store.folder, self._whole, waiting=waiting) as view,
+        ):
             return work(view)
+
+    def _waiting(self) -> Rows | None:
+        """Return the samples that are held back, as an answer tells them."""
+        batch = self._compression.waiting()
+        if not len(batch):
+            return None
+        found = to_columns([batch], self._stored, self._kinds)
+        exact = np.ma.masked_all(len(found), np.uint64)  # type: ignore[no-untyped-call]
+        exact[found.special] = found.exact
+        return Rows(found.tag, found.t, found.value, found.quality, exact)
 
 
 def _told(batch: Batch) -> Batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtime.config import AlarmConfig, Text
 from runtime.contract import DataType, Tag
 
@@ -29,6 +31,57 @@ TAGS = (
         "short",
     ),
     _tag("damaged", DataType.BOOL, "", "Samples were lost to damage", "存储损坏，有样本丢失", "short"),
+)
+SINK_TAGS = tuple(
+    replace(tag, source="history-sink")
+    for tag in (
+        _tag("sink_connected", DataType.BOOL, "", "The sink's database answers", "目标数据库已连接", "short"),
+        _tag("sink_lag_s", DataType.REAL, "s", "How far the sink is behind", "外送数据滞后时间", "short"),
+        _tag("sink_waiting", DataType.ULINT, "1", "Samples to be sent", "待外送的样本数"),
+        _tag("sink_sent", DataType.ULINT, "1", "Samples sent since the start", "启动以来已外送的样本数"),
+        _tag(
+            "sink_lost",
+            DataType.ULINT,
+            "1",
+            "Samples deleted before they were sent",
+            "未外送即被删除的样本数",
+            "short",
+        ),
+    )
+)
+SINK_ALARMS = (
+    AlarmConfig(
+        name="history.sink_behind",
+        tag="sys/history/sink_lag_s",
+        kind="high",
+        limit=300,
+        priority="low",
+        text=Text(en="The history's sink is behind", zh="历史数据外送滞后"),
+        cause=Text(
+            en="The database does not answer, refuses, or is too slow", zh="数据库无应答、拒绝写入或过慢"
+        ),
+        consequence=Text(
+            en="Samples wait in the history; what it must delete is lost to the sink",
+            zh="样本留在本地历史中；本地必须删除的部分将无法外送",
+        ),
+        action=Text(en="See why: ironworks components list", zh="查看原因：ironworks components list"),
+    ),
+    AlarmConfig(
+        name="history.sink_lost",
+        tag="sys/history/sink_lost",
+        kind="high",
+        limit=0.5,
+        priority="high",
+        text=Text(en="Samples were deleted before the sink had them", zh="有样本在外送前已被删除"),
+        cause=Text(
+            en="The sink was behind for longer than samples are kept, or the disk limit was reached",
+            zh="外送滞后超过保存期，或达到磁盘上限",
+        ),
+        action=Text(
+            en="Bring the database back; raise history.disk_limit_mib or the retention",
+            zh="恢复数据库；提高 history.disk_limit_mib 或延长保存期",
+        ),
+    ),
 )
 ALARMS = (
     AlarmConfig(

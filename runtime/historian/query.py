@@ -123,6 +123,7 @@ def read_figures(
 
     `at` and `interpolated` give the value at the start of the interval; the others judge all of it: `mean`,
     `first` and `last` its samples, `min`, `max` and `time_weighted` also the value that held when it began.
+    Where straight lines join the samples of a tag, the values are on them, and `mean` is that of time.
     """
     if mode in (AT, INTERPOLATED):
         return _read_ticks(snapshot, tags, span, width, mode, until_ns)
@@ -142,34 +143,41 @@ def _read_ticks(
     wanted = Wanted(tags)
     ticks = np.arange(span[0], span[1], width, dtype=np.int64)
     found = {tag: Ticks(ticks) for tag in tags}
+    lines = snapshot.lines(wanted)
     for tag, row in snapshot.before(wanted, span[0]).items():
         found[tag].feed(row.t, row.usable, row.quality)
     for piece in snapshot.pieces(wanted, span):
         for tag, rows in _each(snapshot.rows(wanted, piece)):
             found[tag].feed(rows.t, rows.usable, rows.quality)
+    straight = list(tags) if mode == INTERPOLATED else list(lines)
+    for tag, row in snapshot.after(Wanted(straight), span[1]).items() if straight else ():
+        found[tag].feed(row.t, row.usable, row.quality)
     if mode == INTERPOLATED:
-        for tag, row in snapshot.after(wanted, span[1]).items():
-            found[tag].feed(row.t, row.usable, row.quality)
         return {tag: Points(ticks, *each.interpolated(until_ns)) for tag, each in found.items()}
-    return {tag: Points(ticks, *each.held(until_ns)) for tag, each in found.items()}
+    return {tag: Points(ticks, *each.held(until_ns, lines.get(tag, ()))) for tag, each in found.items()}
 
 
 def gather(
     snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, until_ns: int
 ) -> dict[int, Intervals]:
     """Return the figures of equal intervals; sums of whole files are used wherever they fit into one."""
-    out = {tag: Intervals(*span, width, until_ns) for tag in tags}
     wanted = Wanted(tags)
+    lines = snapshot.lines(wanted)
+    out = {tag: Intervals(*span, width, until_ns, lines.get(tag, ())) for tag in tags}
     for tag, row in snapshot.before(wanted, span[0]).items():
-        out[tag].hold(float(row.usable[0]), bool(row.quality[0] >> 30 == 1))
+        out[tag].hold(int(row.t[0]), float(row.usable[0]), bool(row.quality[0] >> 30 == 1))
     inside = (span[0], max(span[0], min(span[1], until_ns)))
     sums = snapshot.digests(wanted, inside)
     fresh = dict(_each(snapshot.fresh(wanted, inside)))
     unsummed = [part for part in snapshot.files(inside) if not part.digested]
+    after = snapshot.after(Wanted(list(lines)), inside[1]) if lines else {}
     for tag, found in out.items():
         mine = {name: column[sums["tag"] == tag] for name, column in sums.items()}
         _fill(snapshot, tag, found, mine, fresh.get(tag), unsummed)
-        found.finish()
+        if tag in after:
+            found.finish(int(after[tag].t[0]), float(after[tag].usable[0]))
+        else:
+            found.finish()
     return out
 
 
@@ -254,6 +262,7 @@ def _sums_at(sums: dict[str, NDArray[Any]], row: int) -> Sums:
         good_ns=float(sums["good_ns"][row]),
         uncertain=bool(sums["uncertain"][row]),
         held_uncertain=bool(int(sums["quality"][row]) >> 30 == 1),
+        opens=float(sums["opens"][row]),
     )
 
 

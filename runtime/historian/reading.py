@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from runtime.errors import StoreError
 from runtime.historian.cold import Part, listed, whole
 from runtime.historian.faults import DamagedPartsError, told
-from runtime.historian.store import parts_in, tables_in
+from runtime.historian.intervals import Lines
+from runtime.historian.store import lines_in, parts_in, tables_in
 
 PIECE_ROWS = 1_000_000
 _EVER = (0, (1 << 63) - 1)
@@ -72,7 +73,8 @@ class Snapshot:
     """The store at one moment. Use it as a context manager, within one thread.
 
     `checked` has the numbers of the files that are known to be whole; a file is checked when it is read
-    first. Files that were found damaged are in `avoided`; a plant that runs sets them aside.
+    first. Files that were found damaged are in `avoided`; a plant that runs sets them aside. Samples that are
+    held back from the store, at most one of each tag, are in `waiting`.
     """
 
     def __init__(
@@ -81,11 +83,13 @@ class Snapshot:
         folder: Path,
         checked: set[int],
         avoided: Sequence[int] = (),
+        waiting: Rows | None = None,
     ) -> None:
         self._cursor = cursor
         self.folder = folder
         self._checked = checked
         self._avoided = set(avoided)
+        self._waiting = waiting
 
     def __enter__(self) -> Snapshot:
         with told("the history cannot be read"):
@@ -108,7 +112,8 @@ class Snapshot:
         if files:
             found.append(self.cold(wanted, span, files))
         found += [self._read(table, wanted, span) for table in self.tables]
-        return joined(found)
+        rows = joined(found)
+        return rows if self._waiting is None else self._with_waiting(rows, self._waiting, wanted, span)
 
     def fresh(self, wanted: Wanted, span: tuple[int, int] = _EVER) -> Rows:
         """Return the samples that are not in cold files."""
@@ -152,6 +157,11 @@ class Snapshot:
         with told("the history cannot be read"):
             found = self._cursor.execute(query, [span[1], span[0]]).fetchnumpy()
         return {name: _filled(column) for name, column in found.items()}
+
+    def lines(self, wanted: Wanted) -> dict[int, Lines]:
+        """Return from when to when straight lines join the samples, of tags of which they ever did."""
+        with told("the history cannot be read"):
+            return lines_in(self._cursor, wanted.condition.replace("tag", "id"))
 
     def before(self, wanted: Wanted, at_ns: int) -> dict[int, Rows]:
         """Return the newest sample before a time of each tag that has one."""
@@ -200,6 +210,32 @@ class Snapshot:
                         best[tag] = found
         return best
 
+    def _with_waiting(self, rows: Rows, waiting: Rows, wanted: Wanted, span: tuple[int, int]) -> Rows:
+        """Add what is held back, unless it came into the store meanwhile."""
+        asked = np.isin(waiting.tag, wanted.tags) & (waiting.t >= span[0]) & (waiting.t < span[1])
+        newest = {tag: int(row.t[0]) for tag, row in _ends(rows, backward=True).items()}
+        chosen = [
+            row
+            for row in np.flatnonzero(asked).tolist()
+            if int(waiting.t[row]) > newest.get(int(waiting.tag[row]), -1)
+        ]
+        if not chosen:
+            return rows
+        more = waiting.take(np.array(chosen))
+        return joined(
+            [
+                rows,
+                Rows(
+                    more.tag,
+                    more.t,
+                    more.value,
+                    more.quality,
+                    more.exact if wanted.exact else None,
+                    np.full(len(more), None, np.object_) if wanted.text else None,
+                ),
+            ]
+        )
+
     def _read(self, source: str, wanted: Wanted, span: tuple[int, int]) -> Rows:
         more = (", exact" if wanted.exact else "") + (", text" if wanted.text else "")
         query = (
@@ -214,7 +250,7 @@ class Snapshot:
             _filled(found["value"]),
             found["quality"],
             np.ma.masked_array(found["exact"]) if wanted.exact else None,
-            np.ma.filled(found["text"], None) if wanted.text else None,
+            _words(found["text"]) if wanted.text else None,
         )
 
 
@@ -266,6 +302,13 @@ def _promising(
         return [int(row) for row in mine[last >= surest]]
     surest = min(int(np.where(first >= span[0], first, last).min()), int(known.t[0]) if known else _EVER[1])
     return [int(row) for row in mine[first <= surest]]
+
+
+def _words(column: NDArray[Any]) -> NDArray[np.object_]:
+    """Return texts, None where there is none."""
+    words: NDArray[np.object_] = np.ma.getdata(column).astype(np.object_)
+    words[np.ma.getmaskarray(column)] = None
+    return words
 
 
 def _filled(column: NDArray[Any]) -> NDArray[Any]:

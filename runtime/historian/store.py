@@ -22,14 +22,15 @@ from runtime.historian.cold import SUFFIX, UNFINISHED, Part, about_file, checksu
 from runtime.historian.columns import Columns
 from runtime.historian.counter import Counter, Mark
 from runtime.historian.faults import is_damage, told
+from runtime.historian.intervals import Lines
 
 log = logging.getLogger(__name__)
-FORMAT = 2
+FORMAT = 3
 NOT_RECORDED = int(Quality.BAD_OUT_OF_SERVICE)
 TAGS_FILE = f"tags{SUFFIX}"
 
 _SAMPLES = "(tag UINTEGER, t BIGINT, value DOUBLE, exact UBIGINT, text VARCHAR, quality UINTEGER)"
-_PART = "number, day, keep, first_ns, last_ns, rows, size, crc, merged, digested"
+_PART = "number, day, keep, first_ns, last_ns, rows, size, crc, merged, digested, sent"
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS tags (
     id UINTEGER PRIMARY KEY, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR
@@ -38,10 +39,13 @@ CREATE TABLE IF NOT EXISTS recorder (format INTEGER, last_ns BIGINT);
 ALTER TABLE recorder ADD COLUMN IF NOT EXISTS store UBIGINT;
 ALTER TABLE recorder ADD COLUMN IF NOT EXISTS commits UBIGINT DEFAULT 0;
 ALTER TABLE recorder ADD COLUMN IF NOT EXISTS samples UBIGINT DEFAULT 0;
+ALTER TABLE recorder ADD COLUMN IF NOT EXISTS whole BOOLEAN DEFAULT true;
+ALTER TABLE tags ADD COLUMN IF NOT EXISTS lines BIGINT[] DEFAULT [];
 CREATE TABLE IF NOT EXISTS parts (
     number UBIGINT, day VARCHAR, keep VARCHAR, first_ns BIGINT, last_ns BIGINT, rows UBIGINT, size UBIGINT,
     crc UINTEGER, merged BOOLEAN, digested BOOLEAN
 );
+ALTER TABLE parts ADD COLUMN IF NOT EXISTS sent BOOLEAN DEFAULT false;
 CREATE TABLE IF NOT EXISTS gone (name VARCHAR);
 CREATE TABLE IF NOT EXISTS held {_SAMPLES};
 CREATE TABLE IF NOT EXISTS digests (
@@ -49,6 +53,11 @@ CREATE TABLE IF NOT EXISTS digests (
     tail DOUBLE, held DOUBLE, quality UINTEGER, least DOUBLE, greatest DOUBLE, total DOUBLE, area DOUBLE,
     good_ns DOUBLE, uncertain BOOLEAN
 );
+ALTER TABLE digests ADD COLUMN IF NOT EXISTS opens DOUBLE;
+CREATE TABLE IF NOT EXISTS feed (
+    id BIGINT, batch UBIGINT, kind VARCHAR, number UBIGINT, first UBIGINT, rows UBIGINT, caught_up_ns BIGINT
+);
+CREATE TABLE IF NOT EXISTS sent_tables (number UBIGINT);
 """
 _HELD = """
 SELECT tag, max(t), last(value ORDER BY t, n), last(exact ORDER BY t, n), last(text ORDER BY t, n),
@@ -59,6 +68,7 @@ GROUP BY tag
 
 
 Digest = dict[str, NDArray[Any]]
+_EVER = (1 << 63) - 1
 
 
 class Store:
@@ -71,12 +81,18 @@ class Store:
     Attributes:
         folder: where the cold files are.
         problems: what went wrong with the files and was set right.
+        merging, compacting: numbers of the files that are being made one, of the tables that become files:
+            nothing else is to be done with them meanwhile.
+        unsent_lost: samples that went from here before the sink had them.
     """
 
     def __init__(self, path: Path, clock: Clock, memory_limit_mib: int) -> None:
         self.path = path
         self.folder = path.with_suffix("")
         self.problems: list[str] = []
+        self.merging: frozenset[int] = frozenset()
+        self.compacting: frozenset[int] = frozenset()
+        self.unsent_lost = 0
         self.waiting_rows = 0
         self.waiting_since_ns = 0
         self._clock = clock
@@ -88,6 +104,7 @@ class Store:
         self._following = 1
         self._working: duckdb.DuckDBPyConnection | None = None
         self._stopping = False
+        self._whole = True
 
     # Opening and closing.
 
@@ -147,6 +164,10 @@ class Store:
         """Return until when this store was recorded into; 0 for never."""
         return self._mark.last_ns
 
+    def ended_whole(self) -> bool:
+        """Tell whether nothing was held back when it was recorded into last, before it was opened."""
+        return self._whole
+
     def used_bytes(self) -> int:
         """Return the disk in use, cold files included; blocks that are free for new samples do not count."""
         with told("the history cannot be read"), self.cursor() as cursor:
@@ -163,17 +184,21 @@ class Store:
             return parts_in(cursor)
 
     def sealed(self) -> list[int]:
-        """Return the tables to which nothing is added any more, oldest first."""
+        """Return the tables to which nothing is added any more, oldest first; not one that is being sent."""
         with told("the history cannot be read"), self.cursor() as cursor:
-            return tables_in(cursor)[:-1]
+            sending = cursor.execute("SELECT number FROM feed WHERE kind = 'table'").fetchall()
+            return [number for number in tables_in(cursor)[:-1] if (number,) not in sending]
 
     # Writing.
 
     def register(self, tags: TagList) -> NDArray[np.int64]:
-        """Return the store's id of each recorded tag by tag id, -1 where its retention is none."""
+        """Return the store's id of each recorded tag by tag id, -1 where its retention is none.
+
+        Of each tag is kept from when to when its samples are joined by straight lines.
+        """
         stored = np.full(len(tags), -1, np.int64)
         recorded = [tag for tag in tags if tag.retention != "none"]
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute("SELECT path, type, id FROM tags").fetchall()
             known: dict[tuple[str, str], int] = {(path, kind): id_ for path, kind, id_ in rows}
             following = max(known.values(), default=-1) + 1
@@ -191,9 +216,19 @@ class Store:
                     "type": np.array([tag.data_type.iec for tag in recorded], np.object_),
                     "unit": np.array([tag.unit for tag in recorded], np.object_),
                     "retention": np.array([tag.retention for tag in recorded], np.object_),
+                    "straight": np.array([tag.compression == "swinging_door" for tag in recorded], np.bool_),
                 }
                 connection.register("given", given)
-                connection.execute("INSERT INTO tags BY NAME SELECT * FROM given WHERE id >= ?", [following])
+                connection.execute(
+                    "INSERT INTO tags BY NAME SELECT * EXCLUDE straight,"
+                    " CASE WHEN straight THEN [0] ELSE [] END AS lines FROM given WHERE id >= ?",
+                    [following],
+                )
+                connection.execute(
+                    "UPDATE tags SET lines = list_append(coalesce(lines, []), ?) FROM given"
+                    " WHERE tags.id = given.id AND (len(coalesce(lines, [])) % 2 = 1) <> straight",
+                    [self._clock.now_ns()],
+                )
                 connection.execute(
                     "UPDATE tags SET unit = given.unit, retention = given.retention FROM given"
                     " WHERE tags.id = given.id"
@@ -211,7 +246,7 @@ class Store:
         Raises:
             StoreError: they could not be written, and none was.
         """
-        with self._transaction(samples=len(columns), until_ns=now_ns) as connection:
+        with self.transaction(samples=len(columns), until_ns=now_ns) as connection:
             into = f"INSERT INTO samples_{self._table}"
             special = columns.special
             plain: dict[str, NDArray[np.generic]] = {
@@ -235,7 +270,7 @@ class Store:
 
     def recorded_until(self, now_ns: int) -> None:
         """Note that nothing changed since the last samples, and that this is known until now."""
-        with self._transaction(until_ns=now_ns):
+        with self.transaction(until_ns=now_ns):
             pass
 
     def clock_set(self, now_ns: int) -> None:
@@ -243,14 +278,25 @@ class Store:
         self._mark = replace(self._mark, last_ns=now_ns)
         self.recorded_until(now_ns)
 
-    def mark_gap(self, stored: NDArray[np.int64], at_ns: int) -> None:
-        """Say of tags that nothing is known from a time on, until their next sample."""
-        with self._transaction(samples=len(stored)) as connection:
-            self._say_unknown(connection, stored, at_ns)
+    def end_whole(self, now_ns: int) -> None:
+        """Note that nothing is held back any more."""
+        with self.transaction(until_ns=now_ns, whole=True):
+            pass
+
+    def mark_gap(self, stored: NDArray[np.int64], at_ns: int, since_ns: int | None = None) -> None:
+        """Say of tags that nothing is known from a time on, until their next sample.
+
+        With `since_ns` from their last sample after that on: later ones may have been held back and lost.
+        """
+        with self.transaction(samples=len(stored)) as connection:
+            if since_ns is None:
+                self._say_unknown(connection, stored, at_ns)
+            else:
+                self._say_lost(connection, stored, at_ns, since_ns)
 
     def seal(self) -> None:
         """Begin a new table for samples; what the present one holds may go to cold files."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(f"CREATE TABLE samples_{self._table + 1} {_SAMPLES}")
         self._table += 1
         self.waiting_rows = 0
@@ -277,24 +323,36 @@ class Store:
         self, written: Sequence[tuple[Part, Digest]], table: int | None = None, replaced: Sequence[Part] = ()
     ) -> None:
         """Let files count; in the same transaction the table or files they were made of go."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _remove(connection, replaced)
-            for part, digest in written:
-                connection.execute(f"INSERT INTO parts ({_PART}) VALUES ({_marks(10)})", astuple(part))  # noqa: S608
-                _keep_digest(connection, part, digest)
+            sent = bool(replaced) and all(part.sent for part in replaced)
             if table is not None:
+                known = connection.execute(
+                    "DELETE FROM sent_tables WHERE number = ? RETURNING number", [table]
+                )
+                sent = bool(known.fetchall())
                 connection.execute(f"DROP TABLE samples_{table}")
+            for part, digest in written:
+                _keep_part(connection, replace(part, sent=sent))
+                _keep_digest(connection, part, digest)
 
     def digest(self, part: Part) -> Digest:
         """Return the sums of each tag of a file."""
         with told("cold history cannot be read"), self.reading() as cursor:
-            query = _DIGEST.format(part=part.number, files=listed([self.folder / part.name]))
-            found: Digest = cursor.execute(query).fetchnumpy()
+            files = listed([self.folder / part.name])
+            found: Digest = cursor.execute(_DIGEST.format(part=part.number, files=files)).fetchnumpy()
+            lines = lines_in(cursor, "true")
+            if lines:
+                spans = [(tag, *span) for tag, mine in lines.items() for span in mine]
+                names, columns = ("tag", "begun", "ended"), zip(*spans, strict=True)
+                cursor.register("lines", {n: np.array(c) for n, c in zip(names, columns, strict=True)})
+                for tag, more in cursor.execute(_UNDER_LINES.format(files=files)).fetchall():
+                    found["area"][found["tag"] == tag] += more
         return found
 
     def commit_digest(self, part: Part, digest: Digest) -> None:
         """Keep the sums of a file that had none."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _keep_digest(connection, part, digest)
 
     def newest(self, part: Part) -> Digest:
@@ -307,22 +365,26 @@ class Store:
 
     def drop_part(self, part: Part, newest: Digest) -> None:
         """Delete a file; the newest sample of each tag stays: it is the value that held from then on."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.register("given_held", newest)
             connection.execute(f"CREATE OR REPLACE TEMP TABLE newly_held AS {_HELD}")
             connection.execute("DELETE FROM held")
             connection.execute("INSERT INTO held SELECT * FROM newly_held")
             connection.execute("DROP TABLE newly_held")
             connection.unregister("given_held")
+            unsent = _unsent(connection, [part])
             _remove(connection, [part])
+        self.unsent_lost += unsent
 
     def lose_parts(self, parts: Sequence[Part]) -> None:
         """Set damaged files aside; history says from when on it knows nothing."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             stored = connection.execute("SELECT id FROM tags").fetchnumpy()["id"]
             for part in parts:
                 self._say_unknown(connection, stored, part.first_ns)
+            unsent = _unsent(connection, parts)
             _remove(connection, parts, keep_files=True)
+        self.unsent_lost += unsent
         for part in parts:
             file = self.folder / part.name
             kept = file.with_name(f"{file.name}.corrupt")
@@ -345,7 +407,7 @@ class Store:
                 with contextlib.suppress(OSError):  # other files are still in it
                     file.parent.rmdir()
         if names:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 connection.execute(f"DELETE FROM gone WHERE name IN ({_marks(len(names))})", names)  # noqa: S608
         with told("the history cannot be compacted"), self.cursor() as cursor:
             try:
@@ -419,6 +481,7 @@ class Store:
         connection.commit()
         row = connection.execute("SELECT store, commits, samples, last_ns FROM recorder").fetchone()
         self._mark = Mark(*(int(each) for each in row or ()))
+        self._whole = connection.execute("SELECT whole FROM recorder").fetchone() == (True,)
         self._table = tables[-1]
         counted = connection.execute(f"SELECT count(*) FROM samples_{self._table}").fetchone()  # noqa: S608
         self.waiting_rows, self.waiting_since_ns = int((counted or (0,))[0]), self._clock.now_ns()
@@ -476,7 +539,7 @@ class Store:
         found = {file: about for file in files if (about := self._about(connection, file))}
         replaced = {name for about in found.values() for name in _names(about.get("replaces"))}
         connection.begin()
-        connection.execute(f"INSERT INTO tags SELECT * FROM read_parquet({listed([names])})")  # noqa: S608
+        connection.execute(f"INSERT INTO tags BY NAME SELECT * FROM read_parquet({listed([names])})")  # noqa: S608
         for file, about in found.items():
             name = file.relative_to(self.folder).as_posix()
             if name in replaced:
@@ -484,9 +547,13 @@ class Store:
                 continue
             number = int(str(about["number"]))
             part = Part(number, str(about["day"]), str(about["keep"]), 0, 0, 0, 0, 0)
-            if name == part.name:
-                part = replace(_measured(connection, file, part), merged=bool(about.get("replaces")))
-                connection.execute(f"INSERT INTO parts ({_PART}) VALUES ({_marks(10)})", astuple(part))  # noqa: S608
+            if (
+                name == part.name
+            ):  # whether the sink has it is not known: once lost is better told than twice sent
+                part = replace(
+                    _measured(connection, file, part), merged=bool(about.get("replaces")), sent=True
+                )
+                _keep_part(connection, part)
         connection.execute(
             "UPDATE recorder SET last_ns = greatest(last_ns, (SELECT coalesce(max(last_ns), 0) FROM parts))"
         )
@@ -529,8 +596,28 @@ class Store:
         )
         connection.unregister("unknown")
 
+    def _say_lost(
+        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int, since_ns: int
+    ) -> None:
+        sources = [f"samples_{number}" for number in tables_in(connection)]
+        files = [self.folder / part.name for part in parts_in(connection) if part.last_ns > since_ns]
+        sources += [f"read_parquet({listed(files)})"] if files else []
+        newest = " UNION ALL ".join(
+            f"SELECT tag, t FROM {source} WHERE t > $since AND t <= $at"  # noqa: S608
+            for source in sources
+        )
+        connection.register("unknown", {"tag": stored})
+        connection.execute(
+            f"INSERT INTO samples_{self._table} SELECT unknown.tag, 1 + coalesce(max(t), $since), NULL, NULL,"  # noqa: S608
+            f" NULL, $quality FROM unknown LEFT JOIN ({newest}) AS newest USING (tag) GROUP BY unknown.tag",
+            {"since": since_ns, "at": at_ns, "quality": NOT_RECORDED},
+        )
+        connection.unregister("unknown")
+
     @contextlib.contextmanager
-    def _transaction(self, samples: int = 0, until_ns: int = 0) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(
+        self, samples: int = 0, until_ns: int = 0, whole: bool = False
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Commit what the block does, or nothing of it; a connection that broke is opened anew next time."""
         if self._connection is None:
             self.open()
@@ -549,8 +636,8 @@ class Store:
                 connection.begin()
                 yield connection
                 connection.execute(
-                    "UPDATE recorder SET commits = ?, samples = ?, last_ns = ?",
-                    [mark.commits, mark.samples, mark.last_ns],
+                    "UPDATE recorder SET commits = ?, samples = ?, last_ns = ?, whole = ?",
+                    [mark.commits, mark.samples, mark.last_ns, whole],
                 )
                 connection.commit()
             except duckdb.Error as exc:
@@ -592,8 +679,19 @@ SELECT {part}::UBIGINT AS part, tag, min(t) AS first_ns, max(t) AS last_ns, coun
     last(good) FILTER (good IS NOT NULL) AS tail, last(good) AS held, last(quality) AS quality,
     min(good) AS least, max(good) AS greatest, sum(good) AS total, coalesce(sum(good * ns), 0) AS area,
     coalesce(sum(ns) FILTER (good IS NOT NULL), 0) AS good_ns,
-    coalesce(bool_or(quality >> 30 = 1) FILTER (good IS NOT NULL), false) AS uncertain
+    coalesce(bool_or(quality >> 30 = 1) FILTER (good IS NOT NULL), false) AS uncertain, first(good) AS opens
 FROM spans GROUP BY tag ORDER BY tag
+"""
+# What lies between the steps and the straight lines, where lines join the samples.
+_UNDER_LINES = """
+WITH rows AS (
+    SELECT tag, t, CASE WHEN quality < 2147483648 AND isfinite(value) THEN value END AS good,
+        lead(tag) OVER () AS next_tag, lead(t) OVER () AS next_t, lead(good) OVER () AS next_good
+    FROM read_parquet({files}) WHERE tag IN (SELECT tag FROM lines)
+)
+SELECT rows.tag, sum((next_good - good) / 2 * (next_t - t)) AS more FROM rows
+JOIN lines ON lines.tag = rows.tag AND t >= begun AND next_t <= ended
+WHERE next_tag = rows.tag AND good IS NOT NULL AND next_good IS NOT NULL GROUP BY rows.tag
 """
 _NEWEST = """
 SELECT tag, t, value, exact, text, quality FROM (
@@ -606,6 +704,15 @@ def parts_in(cursor: duckdb.DuckDBPyConnection) -> list[Part]:
     """Return the cold files that count, oldest first."""
     found = cursor.execute(f"SELECT {_PART} FROM parts ORDER BY day, number").fetchall()  # noqa: S608
     return [Part(*row) for row in found]
+
+
+def lines_in(cursor: duckdb.DuckDBPyConnection, condition: str) -> dict[int, Lines]:
+    """Return from when to when straight lines join the samples, of the tags of which they ever did."""
+    rows = cursor.execute(f"SELECT id, lines FROM tags WHERE len(lines) > 0 AND {condition}").fetchall()  # noqa: S608
+    return {
+        id_: list(zip(turns[::2], [*turns[1::2], _EVER][: len(turns[::2])], strict=True))
+        for id_, turns in rows
+    }
 
 
 def tables_in(cursor: duckdb.DuckDBPyConnection) -> list[int]:
@@ -637,9 +744,23 @@ def _remove(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], keep_f
             connection.execute("INSERT INTO gone VALUES (?)", [part.name])
 
 
+def _keep_part(connection: duckdb.DuckDBPyConnection, part: Part) -> None:
+    connection.execute(f"INSERT INTO parts ({_PART}) VALUES ({_marks(11)})", astuple(part))  # noqa: S608
+
+
+def _unsent(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> int:
+    """Return how many samples of files the sink does not have."""
+    rows = sum(part.rows for part in parts if not part.sent)
+    if rows:
+        numbers = [part.number for part in parts]
+        sent = connection.execute("SELECT number, first FROM feed WHERE kind = 'part'").fetchall()
+        rows -= sum(first for number, first in sent if number in numbers)
+    return rows
+
+
 def _keep_digest(connection: duckdb.DuckDBPyConnection, part: Part, digest: Digest) -> None:
     connection.register("digest", digest)
-    connection.execute("INSERT INTO digests SELECT * FROM digest")
+    connection.execute("INSERT INTO digests BY NAME SELECT * FROM digest")
     connection.unregister("digest")
     connection.execute("UPDATE parts SET digested = true WHERE number = ?", [part.number])
 

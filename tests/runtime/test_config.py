@@ -76,7 +76,8 @@ CELL = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), m
             high=st.none() | st.floats(1, 1e6),
             description=CELL,
             access=st.sampled_from(Access),
-            deadband=st.floats(0, 10),
+            deadband=st.floats(0.1, 10),
+            compression=st.sampled_from(["deadband", "swinging_door"]),
         ),
         unique_by=lambda tag: tag.path,
         max_size=5,
@@ -86,9 +87,8 @@ def test_a_tag_table_survives_writing_and_reading(tmp_path_factory, tags):
     file = tmp_path_factory.mktemp("t") / "tags.csv"
     file.write_text(write_tags(tags, "s"), encoding="utf-8")
     back = [tag for tag, _ in read_tags(file, "s")]
-    assert [(t.path, t.data_type, t.low, t.high, t.description, t.deadband) for t in back] == [
-        (t.path, t.data_type, t.low, t.high, t.description, t.deadband) for t in tags
-    ]
+    for name in ("path", "data_type", "low", "high", "description", "deadband", "compression"):
+        assert [getattr(tag, name) for tag in back] == [getattr(tag, name) for tag in tags]
 
 
 def test_paths_may_be_relative_or_whole_and_patterns_match_levels():

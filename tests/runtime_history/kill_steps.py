@@ -44,7 +44,7 @@ class Instants:
         setattr(owner, name, counted)
 
     def around_transactions(self):
-        work = Store._transaction
+        work = Store.transaction
 
         @contextlib.contextmanager
         def counted(*given, **more):
@@ -54,7 +54,7 @@ class Instants:
                 self.pass_one()
             self.pass_one()
 
-        Store._transaction = counted
+        Store.transaction = counted
 
 
 def compact(store):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.contract import Quality
+from runtime.contract import DataType, Quality, Tag
 from runtime.historian import compaction
 from runtime.historian.query import read_figures, read_trend
 from runtime.historian.reading import Wanted
@@ -20,10 +20,23 @@ sample = st.tuples(
     st.sampled_from([0, 0, 0, BAD, UNCERTAIN]),
 )
 runs = st.lists(st.lists(sample, max_size=25, unique_by=lambda row: row[0]), max_size=4)
+LINED = Tag("site/area/line/flow", DataType.LREAL, deadband=1.0, compression="swinging_door")
 width = st.sampled_from([DAY, DAY // 2, 3600 * 5 + 7, 2 * DAY])
 
 
-def scalar(rows, start, end, step, until):
+def value_at(rows, at, lines):
+    """Return the value at a time, held or on the line to the next sample."""
+    before = [row for row in rows if row[0] <= at][-1:]
+    after = [row for row in rows if row[0] > at][:1]
+    if not before or before[0][2] == BAD:
+        return math.nan
+    (t0, v0, _), (t1, v1, quality) = before[0], (after or [(0, math.nan, BAD)])[0]
+    if not lines or quality == BAD or math.isnan(v0) or math.isnan(v1):
+        return v0
+    return v0 + (v1 - v0) * (at - t0) / (t1 - t0)
+
+
+def scalar(rows, start, end, step, until, lines=False):
     """Yield each interval's figures, and the share of its time with a value."""
     for begin in range(start, end, step):
         finish = min(begin + step, end, until)
@@ -33,14 +46,21 @@ def scalar(rows, start, end, step, until):
         events = events if begin < finish else []
         ends = [t for t, _ in events[1:]] + [finish] * bool(events)
         spans = [(b - a, value) for (a, value), b in zip(events, ends, strict=True) if value == value]
+        reached = []
+        if lines:  # what runs straight has the mean of its ends
+            pieces = [(a, b) for (a, _), b in zip(events, ends, strict=True)]
+            runs = [(a, b, value_at(rows, a, lines), value_at(rows, b - 1e-9, lines)) for a, b in pieces]
+            spans = [(b - a, (left + right) / 2) for a, b, left, right in runs if left == left]
+            reached = [each for a, b, *ends in runs for each in ends if each == each and b > a]
         good = [value for _, value, quality in inside if quality != BAD and value == value]
-        held = [value for length, value in spans if length > 0] + good
+        held = reached or [value for length, value in spans if length > 0]
+        held = held + good
         length = sum(each for each, _ in spans)
         yield (
             {
                 "min": min(held, default=math.nan),
                 "max": max(held, default=math.nan),
-                "mean": sum(good) / len(good) if good else math.nan,
+                "mean": math.nan if not good else sum(good) / len(good),
                 "first": good[0] if good else math.nan,
                 "last": good[-1] if good else math.nan,
                 "time_weighted": sum(each * value for each, value in spans) / length if length else math.nan,
@@ -50,10 +70,10 @@ def scalar(rows, start, end, step, until):
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(written=runs, step=width, shift=st.sampled_from([0, 0, 3 * 3600]))
-def test_figures_are_those_of_a_scalar_reading(tmp_path_factory, kit, written, step, shift):
-    shelf = kit.Shelf(tmp_path_factory.mktemp("figures") / "history.duckdb")
-    level = shelf.tags["site/area/line/level"]
+@given(written=runs, step=width, shift=st.sampled_from([0, 0, 3 * 3600]), lines=st.booleans())
+def test_figures_are_those_of_a_scalar_reading(tmp_path_factory, kit, written, step, shift, lines):
+    shelf = kit.Shelf(tmp_path_factory.mktemp("figures") / "history.duckdb", [*kit.PLANT, LINED])
+    level = shelf.tags["site/area/line/flow" if lines else "site/area/line/level"]
     stored = int(shelf.stored[level.id])
     rows = set()
     for number, run in enumerate(written):
@@ -78,11 +98,13 @@ def test_figures_are_those_of_a_scalar_reading(tmp_path_factory, kit, written, s
     assert {row[0] for row in ordered} == rows
     start, end, until = shift, 4 * DAY, 4 * DAY - 1000
     span = (kit.T0 + start * kit.S, kit.T0 + end * kit.S)
-    expected = list(scalar(ordered, start, end, step, until))
+    expected = list(scalar(ordered, start, end, step, until, lines))
     for mode in ("min", "max", "mean", "first", "last", "time_weighted"):
         with shelf.view() as view:
             points = read_figures(view, [stored], span, step * kit.S, mode, kit.T0 + until * kit.S)[stored]
-        assert points.value.tolist() == pytest.approx([each[mode] for each, _ in expected], nan_ok=True), mode
+        told = "time_weighted" if lines and mode == "mean" else mode
+        figures = [each[told] if share or not lines else math.nan for each, share in expected]
+        assert points.value.tolist() == pytest.approx(figures, nan_ok=True, abs=1e-6), mode
         for quality, value, (_, share) in zip(points.quality, points.value, expected, strict=True):
             assert (quality == 0x809B_0000) == math.isnan(value)
             if share < 0.999 and not math.isnan(value):
@@ -90,6 +112,11 @@ def test_figures_are_those_of_a_scalar_reading(tmp_path_factory, kit, written, s
     with shelf.view() as view:
         trend = read_trend(view, stored, span, 7, kit.T0 + until * kit.S)
     assert len(trend) == 7
+    with shelf.view() as view:
+        found = read_figures(view, [stored], span, step * kit.S, "at", kit.T0 + until * kit.S)[stored]
+    ticks = range(start, end, step)
+    expected = [value_at(ordered, at, lines) if at <= until else math.nan for at in ticks]
+    assert found.value.tolist() == pytest.approx(expected, nan_ok=True)
     shelf.store.close()
 
 
