@@ -42,6 +42,9 @@ CsvOption = Annotated[
     str | None, typer.Option("--csv", help="Write CSV to this file; - for standard output.")
 ]
 ParquetOption = Annotated[str | None, typer.Option("--parquet", help="Write Parquet to this file.")]
+ArrowOption = Annotated[
+    str | None, typer.Option("--arrow", help="Write an Arrow IPC file (Feather); needs the extra arrow.")
+]
 
 
 class Mode(StrEnum):
@@ -72,8 +75,10 @@ def query(
     json: JsonOption = False,
     csv_file: CsvOption = None,
     parquet: ParquetOption = None,
+    arrow: ArrowOption = None,
 ) -> None:
     """Print samples, oldest first, or figures of equal intervals."""
+    _one_form(json, csv_file, parquet, arrow)
     span = _span(start, end)
     interval_ns = _interval(mode, interval, span)
 
@@ -90,7 +95,7 @@ def query(
     series: Sequence[Series] = _from_either(plant, online, offline)
     if json:
         print_json(series)
-    elif parquet:
+    elif parquet or arrow:
         points = [(each, *point) for each in series for point in each.points]
         columns: dict[str, list[Any]] = {
             "time_ns": [at_ns for _, at_ns, *_ in points],
@@ -99,7 +104,7 @@ def query(
             "unit": [each.unit_text for each, *_ in points],
             "quality": [quality for *_, quality in points],
         }
-        _write_parquet(parquet, columns)
+        _write_file(parquet, arrow, columns)
     elif csv_file:
         header = ("time_ns", "time", "path", "value", "unit", "quality")
         _write_csv(csv_file, header, _csv_rows(series))
@@ -130,6 +135,7 @@ def trend(
     csv_file: CsvOption = None,
 ) -> None:
     """Print least, mean and greatest value of equal spans of time."""
+    _one_form(json, csv_file)
     span = _span(start, end)
 
     async def online(client: PlantClient) -> Sequence[TrendSeries]:
@@ -166,12 +172,14 @@ def sql(
     json: JsonOption = False,
     csv_file: CsvOption = None,
     parquet: ParquetOption = None,
+    arrow: ArrowOption = None,
 ) -> None:
     """Answer a SELECT over samples and tags, for engineers.
 
     samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention). Times are in UTC; a
     condition on t_ns (ns since 1970) is faster than one on t.
     """
+    _one_form(json, csv_file, parquet, arrow)
 
     async def online(client: PlantClient) -> SqlAnswer:
         return await client.sql(query, limit, seconds)
@@ -185,13 +193,13 @@ def sql(
     answer: SqlAnswer = _from_either(plant, online, offline)
     if json:
         print_json(answer)
-    elif parquet:
+    elif parquet or arrow:
         names = [
             f"{name}_{index}" if name in answer.columns[:index] else name
             for index, name in enumerate(answer.columns)
         ]
-        _write_parquet(
-            parquet, {name: [row[index] for row in answer.rows] for index, name in enumerate(names)}
+        _write_file(
+            parquet, arrow, {name: [row[index] for row in answer.rows] for index, name in enumerate(names)}
         )
     elif csv_file:
         _write_csv(csv_file, answer.columns, answer.rows)
@@ -235,10 +243,18 @@ def _figures(
     ]
 
 
-def _write_parquet(file: str, columns: dict[str, list[Any]]) -> None:
-    from runtime.historian import write_parquet
+def _one_form(*forms: object) -> None:
+    if sum(map(bool, forms)) > 1:
+        raise PlantError("one form of output at a time", "give one of --json, --csv, --parquet and --arrow")
 
-    write_parquet(Path(file), columns)
+
+def _write_file(parquet: str | None, arrow: str | None, columns: dict[str, list[Any]]) -> None:
+    from runtime.historian import write_arrow, write_parquet
+
+    if parquet:
+        write_parquet(Path(parquet), columns)
+    elif arrow:
+        write_arrow(Path(arrow), columns)
 
 
 def _span(start: str, end: str) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from runtime.historian.analyst import MOST_ROWS, Answer, SqlError
 from runtime.historian.archive import Archive, open_readonly
-from runtime.historian.export import write_parquet
+from runtime.historian.export import write_arrow, write_parquet
 from runtime.historian.hot import Historian
 from runtime.historian.house import ALARMS, SINK_ALARMS, SINK_TAGS, TAGS
 from runtime.historian.query import MODES, Points
@@ -22,5 +22,6 @@ __all__ = [
     "Sink",
     "SqlError",
     "open_readonly",
+    "write_arrow",
     "write_parquet",
 ]

@@ -1,14 +1,16 @@
-"""Rows to a Parquet file of one's own."""
+"""Rows to a file of one's own: Parquet, or Arrow's file format."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 
+from runtime.errors import PlantError
 from runtime.historian.cold import quoted
 from runtime.historian.faults import told
 
@@ -19,13 +21,35 @@ def write_parquet(file: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    given = {name: _column(values) for name, values in columns.items()}
-    with told(f"{file} cannot be written"), duckdb.connect(":memory:") as desk:
-        desk.register("given", given)
-        more = "make_timestamp_ns(time_ns) AS time, " if "time_ns" in given else ""
-        desk.execute(
-            f"COPY (SELECT {more}* FROM given) TO {quoted(file)} (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608
-        )
+    with told(f"{file} cannot be written"), _laid_out(columns) as (desk, query):
+        desk.execute(f"COPY ({query}) TO {quoted(file)} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def write_arrow(file: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write columns as an Arrow IPC file (Feather V2); times (`time_ns`) also as timestamps.
+
+    Raises:
+        PlantError: pyarrow is missing.
+        StoreError: the file cannot be written.
+    """
+    try:
+        from pyarrow import ipc
+    except ImportError as exc:
+        remedy = "install it: pip install 'ironworks[arrow]', or write --parquet"
+        raise PlantError("Arrow files need pyarrow", remedy) from exc
+    with told(f"{file} cannot be written"), _laid_out(columns) as (desk, query):
+        table = desk.sql(query).to_arrow_table()
+        with file.open("wb") as out, ipc.new_file(out, table.schema) as writer:
+            writer.write_table(table)
+
+
+@contextmanager
+def _laid_out(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """Give a desk with the columns on it, and the query for them."""
+    with duckdb.connect(":memory:") as desk:
+        desk.register("given", {name: _column(values) for name, values in columns.items()})
+        more = "make_timestamp_ns(time_ns) AS time, " if "time_ns" in columns else ""
+        yield desk, f"SELECT {more}* FROM given"  # noqa: S608
 
 
 def _column(values: Sequence[Any]) -> Any:

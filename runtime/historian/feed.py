@@ -112,15 +112,15 @@ def advance(store: Store, taken: bool, now_ns: int) -> Place:
 
 def waiting(store: Store) -> int:
     """Return how many samples are to be sent."""
-    at = place(store)
     with told("the history cannot be read"), store.cursor() as cursor:
-        (parts,) = cursor.execute("SELECT coalesce(sum(rows), 0) FROM parts WHERE NOT sent").fetchone() or (
-            0,
-        )
-        sent = {number for (number,) in cursor.execute("SELECT number FROM sent_tables").fetchall()}
-        tables = [Place(0, kind="table", number=each) for each in tables_in(cursor) if each not in sent]
-        rows = int(parts) + sum(_rows(cursor, each) for each in tables)
-    return max(0, rows - (at.first if at else 0))
+        cursor.begin()  # one moment of the store: it is written meanwhile
+        row = cursor.execute("SELECT coalesce(sum(rows), 0) FROM parts WHERE NOT sent").fetchone()
+        rows = int(row[0]) if row else 0
+        sent = cursor.execute("SELECT number FROM sent_tables").fetchall()
+        tables = [Place(0, kind="table", number=each) for each in tables_in(cursor) if (each,) not in sent]
+        rows += sum(_rows(cursor, each) for each in tables)
+        row = cursor.execute("SELECT first FROM feed").fetchone()
+    return max(0, rows - (int(row[0]) if row else 0))
 
 
 def tags(store: Store) -> list[tuple[int, str, str, str]]:

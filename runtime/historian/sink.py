@@ -185,9 +185,9 @@ class Sink:
             if batches > at.batch:
                 older, rows = "this history", "those of this plant's rows that history has as well"
             raise ConnectError(
-                f"the sink's database took {batches} pieces of history, but {at.batch} were sent to it",
-                f"{older} was restored from a backup: delete {rows} from ironworks.samples, and feed {at.feed}"
-                " from ironworks.feeds; then all of history is sent",
+                f"the sink's database took {batches} pieces of history, and {at.batch} were sent",
+                f"{older} was restored from a backup: delete {rows} from ironworks.samples,"
+                f" and feed {at.feed} from ironworks.feeds; then all of history is sent",
             )
         return batches == at.batch + 1
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from pyarrow import feather
 from typer.testing import CliRunner
 
 from runtime.cli import build
@@ -118,6 +119,20 @@ def ask(ironworks, folder):
     assert found.fetchone() == (
         360, pytest.approx(np.mean(HOURS)), "2023-11-15 00:00:00", "site/area/line/level"
     )  # fmt: skip
+    file = folder / "out.arrow"
+    result = ironworks("history", "query", "level", *SPAN, "--arrow", file, *plant)
+    assert result.exit_code == 0, result.exception
+    table = feather.read_table(file)
+    assert table.column_names == ["time", "time_ns", "path", "value", "unit", "quality"]
+    assert (table["value"][359].as_py(), table.num_rows) == (raw["points"][359][1], 360)
+    assert table["time"][0].as_py().isoformat() == "2023-11-15T00:00:00"
+    result = ironworks("history", "sql", "SELECT path, 1.5 AS x FROM tags", "--arrow", file, *plant)
+    assert result.exit_code == 0, result.exception
+    assert set(feather.read_table(file)["x"].to_pylist()) == {1.5}
+    result = ironworks("history", "query", "level", "--arrow", file, "--csv", "-", *plant)
+    assert "one form of output" in str(result.exception)
+    result = ironworks("history", "query", "level", *SPAN, "--arrow", folder / "no" / "x", *plant)
+    assert "cannot be written" in str(result.exception)
     result = ironworks(
         "history", "query", "level", *SPAN, "--mode", "max", "--interval", "3h", "--csv", "-", *plant
     )
