@@ -27,8 +27,9 @@ from runtime.tls import facts
 from runtime.versions import tags as versions_tags
 
 RESERVED = (
-    "operator", "kernel", "alarms", "historian", "history-sink", "api", "gate", "backup", "clock", "config", "rack",
-)
+    "operator", "kernel", "alarms", "historian", "history-sink", "api", "gate", "backup", "clock", "config",
+    "rack",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -27,24 +27,24 @@ class Compression:
         self._deadband.forget()
         self._door.forget()
 
-    def keep(self, batch: Batch, now_ns: int) -> Batch:
+    def keep(self, batch: Batch, steady_ns: int) -> Batch:
         """Return the samples that are kept now."""
         lined = self.lined[batch.ids] if self._any else np.zeros(0, np.bool_)
         if not lined.any():
             return self._deadband.keep(batch)
         if lined.all():
-            return self._door.keep(batch, now_ns)
+            return self._door.keep(batch, steady_ns)
         return join_batches(
-            [self._deadband.keep(batch.take(~lined)), self._door.keep(batch.take(lined), now_ns)]
+            [self._deadband.keep(batch.take(~lined)), self._door.keep(batch.take(lined), steady_ns)]
         )
 
     def waiting(self) -> Batch:
         """Return the samples held back: the newest of their tags."""
         return self._door.waiting()
 
-    def due(self, now_ns: int) -> Batch:
+    def due(self, steady_ns: int) -> Batch:
         """Keep what has been held back for long enough."""
-        return self._door.release(now_ns - HOLD_NS)
+        return self._door.release(steady_ns - HOLD_NS)
 
     def rest(self) -> Batch:
         """Keep all that is held back."""

@@ -37,7 +37,7 @@ class SwingingDoor:
         self._t, self._raw = np.zeros(n, np.int64), np.zeros(n, np.uint64)
         self._quality, self._value = np.zeros(n, np.uint32), np.full(n, np.nan)
         self._low, self._high = np.full(n, -np.inf), np.full(n, np.inf)
-        # The sample held back, and when (in the plant's time) the first one after the newest kept came.
+        # The sample held back, and when (in steady time) the first one after the newest kept came.
         self._waits = np.zeros(n, np.bool_)
         self._next_t, self._next_raw = np.zeros(n, np.int64), np.zeros(n, np.uint64)
         self._next_value, self._since = np.full(n, np.nan), np.zeros(n, np.int64)
@@ -58,7 +58,7 @@ class SwingingDoor:
         self._begin_at_held(ids)
         return out
 
-    def keep(self, batch: Batch, now_ns: int) -> Batch:
+    def keep(self, batch: Batch, steady_ns: int) -> Batch:
         """Return the samples that are kept now."""
         value = self._kinds.decode(batch.ids, batch.raw)
         order = np.argsort(batch.ids, kind="stable")
@@ -69,14 +69,14 @@ class SwingingDoor:
         left = np.arange(len(order))
         number = 0
         while len(rows := left[turn[left] == number]) >= _FEW:
-            kept += self._step(batch.take(rows), value[rows], now_ns)
+            kept += self._step(batch.take(rows), value[rows], steady_ns)
             left = left[turn[left] > number]
             number += 1
         if len(left):
-            kept += self._walk(batch.take(left), value[left], now_ns)
+            kept += self._walk(batch.take(left), value[left], steady_ns)
         return join_batches(kept)
 
-    def _step(self, batch: Batch, value: NDArray[np.float64], now_ns: int) -> list[Batch]:
+    def _step(self, batch: Batch, value: NDArray[np.float64], steady_ns: int) -> list[Batch]:
         """Judge rows of different tags; return what is kept, in order of time for each tag."""
         ids, t = batch.ids, batch.source_ns
         waits, begun, band = self._waits[ids], self._value[ids], self._band[ids]
@@ -104,7 +104,7 @@ class SwingingDoor:
         self._next_t[ids[joins]] = t[joins]
         self._next_raw[ids[joins]] = batch.raw[joins]
         self._next_value[ids[joins]] = value[joins]
-        self._since[ids[starts]] = now_ns
+        self._since[ids[starts]] = steady_ns
         anew = ends & ((t >= last_t) | ~self._known[ids])
         at = ids[anew]
         self._known[at] = True
@@ -112,7 +112,7 @@ class SwingingDoor:
         self._value[at] = np.where(usable[anew], value[anew], np.nan)
         return out
 
-    def _walk(self, batch: Batch, value: NDArray[np.float64], now_ns: int) -> list[Batch]:
+    def _walk(self, batch: Batch, value: NDArray[np.float64], steady_ns: int) -> list[Batch]:
         """Do what `_step` does, row by row: rows may be of one tag."""
         kept: list[tuple[int, int, int, int]] = []
         rows = zip(
@@ -144,7 +144,7 @@ class SwingingDoor:
                     if waits:
                         kept.append((id_, last_t, int(self._next_raw[id_]), quality))
                         self._begin_at_held(np.array([id_], np.int32))
-                    self._since[id_] = now_ns
+                    self._since[id_] = steady_ns
                 self._waits[id_] = True
                 self._next_t[id_], self._next_raw[id_], self._next_value[id_] = t, raw, now
                 continue

@@ -81,6 +81,7 @@ class Historian:
         self._store = Store(path, clock, config.memory_limit_mib)
         self._kinds = Kinds(tags)
         self._compression = Compression(tags, self._kinds)
+        self._port: Port | None = None
         self._stored: NDArray[np.int64] = np.full(len(tags), -1, np.int64)
         self._recorded = np.array([tag.id for tag in tags if tag.retention != "none"], np.int32)
         self._writing = asyncio.Lock()
@@ -125,6 +126,10 @@ class Historian:
         before = self._stored
         stored = np.concatenate([before, np.full(len(tags) - len(before), -1, np.int64)])
         self._config, self._tags = config, tags
+        held = self._compression.rest()
+        self._compression = Compression(tags, Kinds(tags))
+        if self._port is not None:
+            self._add(self._port, held)
         try:
             await self._until_open()
             found = await self._call(self._store.register, tags)
@@ -132,7 +137,6 @@ class Historian:
         finally:
             self._stored = stored
             self._kinds = Kinds(tags)
-            self._deadband = Deadband(tags, self._kinds)
             recorded = [tag.id for tag in tags if tag.retention != "none" and stored[tag.id] >= 0]
             self._recorded = np.array(recorded, np.int32)
             if self._changes is not None:
@@ -140,6 +144,7 @@ class Historian:
 
     async def run(self, port: Port) -> None:
         """Work until cancelled; what waits then is committed before it ends."""
+        self._port = port
         self._recorded = np.array([tag.id for tag in self._tags if tag.retention != "none"], np.int32)
         changes = self._changes = port.changes(
             self._recorded, every=True
@@ -167,7 +172,7 @@ class Historian:
         """Open the store and begin; a stop meanwhile waits, and keeps what the bus has handed out."""
         opening = asyncio.create_task(self._call(self._open))
         cancelled = await _settled(opening)
-        beginning = asyncio.create_task(self._begin(port, opening.result()))
+        beginning = asyncio.create_task(self._begin(port, opening.result(), self._store.ended_whole()))
         cancelled |= await _settled(beginning)
         beginning.result()
         if (present := changes.take()) is not None:
@@ -351,7 +356,7 @@ class Historian:
         self._add(port, self._compression.rest())
 
     def _take(self, port: Port, batch: Batch) -> None:
-        self._add(port, self._compression.keep(batch, self._clock.now_ns()))
+        self._add(port, self._compression.keep(batch, self._clock.steady_ns()))
 
     def _add(self, port: Port, batch: Batch) -> None:
         rows = len(batch)
@@ -374,8 +379,11 @@ class Historian:
         known = _told(batch)
         return replace(known, source_ns=np.maximum(known.source_ns, self._begun_ns))
 
-    async def _begin(self, port: Port, last_ns: int) -> None:
-        """Begin recording after a gap: nothing is known since `last_ns`, 0 where nothing ever was."""
+    async def _begin(self, port: Port, last_ns: int, whole: bool) -> None:
+        """Begin recording after a gap: nothing is known since `last_ns`, 0 where nothing ever was.
+
+        Unless `whole`, samples may have been held back: of such tags nothing is known since the last one.
+        """
         now_ns = self._clock.now_ns()
         if last_ns > now_ns:
             text = "the history ends in the future: the clock was set back since, or is wrong now"
@@ -385,10 +393,10 @@ class Historian:
         elif last_ns and now_ns - last_ns > SUDDEN_NS:
             self._spare(now_ns - last_ns)
         if last_ns:
-            lost = self._compression.lined[self._recorded] & (not self._store.ended_whole())
+            lost = self._compression.lined[self._recorded] & (not whole)
             await self._call(self._store.mark_gap, self._stored[self._recorded[~lost]], last_ns + 1)
             if lost.any():
-                since_ns = last_ns - HOLD_NS
+                since_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
                 await self._call(self._store.mark_gap, self._stored[self._recorded[lost]], last_ns, since_ns)
         self._begun_ns = max(now_ns, last_ns + 2)
         self._gap_ns = None
@@ -399,7 +407,7 @@ class Historian:
         while True:
             await port.clock.sleep(self._config.flush / 1e9)
             before = self._failing
-            self._add(port, self._compression.due(self._clock.now_ns()))
+            self._add(port, self._compression.due(self._clock.steady_ns()))
             await self.flush()
             if self._gap_ns is not None and not self._failing:
                 await self._close_gap(port)
@@ -410,7 +418,7 @@ class Historian:
         """Say in history what was lost, then go on from the present values."""
         gap_ns = self._gap_ns or 0
         try:
-            await self._begin(port, gap_ns - 1)
+            await self._begin(port, gap_ns - 1, whole=False)
         except StoreError as exc:
             log.error("%s", exc)
             self._failing = True

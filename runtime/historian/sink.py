@@ -179,7 +179,9 @@ class Sink:
                 await connection.execute(
                     "INSERT INTO ironworks.feeds VALUES (%s, %s, 0)", [at.feed, self._plant]
                 )
-        self._caught_up_ns = max(self._caught_up_ns, at.caught_up_ns)
+        clock = port.clock
+        if not self._caught_up_ns:
+            self._caught_up_ns = clock.steady_ns() - max(0, clock.now_ns() - at.caught_up_ns)
         if batches not in (at.batch, at.batch + 1):
             older, rows = "it", "this plant's rows"
             if batches > at.batch:
@@ -218,10 +220,11 @@ class Sink:
     async def _send_all(self, connection: psycopg.AsyncConnection, clock: Clock, taken: bool) -> None:
         """Send what there is, then what comes; returns never."""
         while True:
-            at = await self._historian.with_store(feed.advance, taken, clock.now_ns())
+            now_ns = clock.now_ns()
+            at = await self._historian.with_store(feed.advance, taken, now_ns)
             taken = at.rows > 0
             if not taken:
-                self._caught_up_ns = clock.now_ns() if at.kind else self._caught_up_ns
+                self._caught_up_ns = clock.steady_ns() if at.kind else self._caught_up_ns
                 await clock.sleep(IDLE_S)
                 continue
             try:
@@ -232,7 +235,8 @@ class Sink:
                 raise
             await self._send(connection, at)
             self._sent += at.rows
-            self._caught_up_ns = max(self._caught_up_ns, at.caught_up_ns)
+            if at.caught_up_ns == now_ns:  # that was all there was
+                self._caught_up_ns = clock.steady_ns()
 
     async def _send(self, connection: psycopg.AsyncConnection, at: Place) -> None:
         async with connection.transaction(), connection.cursor() as cursor:
@@ -258,9 +262,10 @@ class Sink:
                 log.debug("%s: %s", NAME, exc)
                 await port.clock.sleep(FIGURES_S)
                 continue
-            now_ns = port.clock.now_ns()
-            self._caught_up_ns = self._caught_up_ns if waiting and self._caught_up_ns else now_ns
-            lag_s = max(0.0, (now_ns - self._caught_up_ns) / 1e9)
+            now_ns, steady_ns = port.clock.now_ns(), port.clock.steady_ns()
+            if not waiting:
+                self._caught_up_ns = steady_ns
+            lag_s = (steady_ns - self._caught_up_ns) / 1e9 if self._caught_up_ns else 0.0
             if self._historian.unsent_lost > lost:
                 text = f"{self._historian.unsent_lost - lost} samples were deleted before the sink had them"
                 lost = self._historian.unsent_lost
