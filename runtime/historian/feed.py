@@ -123,6 +123,13 @@ def waiting(store: Store) -> int:
     return max(0, rows - (int(row[0]) if row else 0))
 
 
+def tag_count(store: Store) -> int:
+    """Return how many tags were ever recorded."""
+    with told("the history cannot be read"), store.cursor() as cursor:
+        row = cursor.execute("SELECT 1 + max(id) FROM tags").fetchone()
+    return int(row[0] or 0) if row else 0
+
+
 def tags(store: Store) -> list[tuple[int, str, str, str]]:
     """Return (id, path, type, unit) of every tag that was ever recorded."""
     with told("the history cannot be read"), store.cursor() as cursor:
@@ -135,7 +142,7 @@ def tags(store: Store) -> list[tuple[int, str, str, str]]:
 def write_piece(store: Store, at: Place, numbers: NDArray[np.int64], file: Path) -> None:
     """Write a piece as CSV: number of the tag, time, ns, value, whole number, text, quality.
 
-    `numbers` has the number in the sink's database by id of the tag here.
+    `numbers` has the number in the sink's database by id of the tag here; without one, its database refuses.
     """
     if at.kind == "table":
         source, row = f"samples_{at.number}", "rowid"
@@ -150,7 +157,8 @@ def write_piece(store: Store, at: Place, numbers: NDArray[np.int64], file: Path)
     query = (
         f"SELECT numbers.sink, make_timestamp(t // 1000), t, value, {whole}::HUGEINT ELSE exact END,"  # noqa: S608
         f" replace(text, chr(0), chr(65533)), quality FROM {source} AS s JOIN tags ON tags.id = s.tag"
-        f" JOIN numbers ON numbers.id = s.tag WHERE s.{row} >= {at.first} AND s.{row} < {at.first + at.rows}"
+        f" LEFT JOIN numbers ON numbers.id = s.tag"
+        f" WHERE s.{row} >= {at.first} AND s.{row} < {at.first + at.rows}"
     )
     with told("the piece for the sink cannot be written"), store.cursor() as cursor:
         cursor.register("numbers", {"id": np.arange(len(numbers)), "sink": numbers})

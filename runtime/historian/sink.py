@@ -227,6 +227,9 @@ class Sink:
                 self._caught_up_ns = clock.steady_ns() if at.kind else self._caught_up_ns
                 await clock.sleep(IDLE_S)
                 continue
+            if await self._historian.beside_store(feed.tag_count) > len(self._numbers):
+                async with connection.transaction():
+                    await self._number_tags(connection)
             try:
                 await self._historian.beside_store(feed.write_piece, at, self._numbers, self._file)
             except StoreError:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from runtime.clock import ManualClock, WallClock
-from runtime.config import HistoryConfig, SinkConfig
+from runtime.config import HistoryConfig, SinkConfig, TagList
 from runtime.contract import Batch, DataType, Quality, Tag
 from runtime.historian import SINK_ALARMS, SINK_TAGS, TAGS, Historian, Sink, feed, hot, open_readonly, sink
 from runtime.testing import FakePort
@@ -278,3 +278,22 @@ def test_a_new_database_gets_all_and_a_restored_one_is_refused(tmp_path, postgre
             assert outer.value("sys/history/sink_connected") in (None, False)
 
     asyncio.run(main())
+
+
+def test_tags_that_come_while_the_plant_runs_are_sent_too(tmp_path, postgres):
+    url = postgres.fresh("added")
+    late = Tag("site/area/line/late", DataType.LREAL, source="plc")
+
+    async def main():
+        async with running(tmp_path / "history.duckdb", url) as (port, historian, outer):
+            await caught_up(historian, outer)
+            tags = TagList([*PLANT, *TAGS, late], "site/area/line")
+            port.table.succeed(tags)
+            port.bus.widen()
+            await historian.renew(HistoryConfig(flush="30min"), tags)
+            number = tags["late"].id
+            await historian.backfill(Batch.of([number, 0], np.array([1.5, 2.5]).view(np.uint64), T0))
+            await caught_up(historian, outer)
+
+    asyncio.run(main())
+    assert [row[0] for row in in_database(url) if row[2] == struct.pack("<d", 1.5)] == ["site/area/line/late"]
