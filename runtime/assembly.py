@@ -54,6 +54,7 @@ class Assembly:
         findings = [
             *_check_users(self.plant),
             *_check_areas(self.plant),
+            *_check_login(self.plant),
             *_check_gate(self.plant),
             *_check_api(self.plant),
             *_check_history(self.plant),
@@ -213,6 +214,12 @@ def _check_users(plant: Plant) -> Iterator[Finding]:
                 place = plant.place("users", index, what)
                 yield Finding(f"two users have the {what} {value!r}", place, "keep one of the two")
             seen |= {value} - {None}
+
+
+def _check_login(plant: Plant) -> Iterator[Finding]:
+    if plant.head.login.oidc and find_spec("jwt") is None:
+        text = "logins by OpenID Connect need the extra oidc"
+        yield Finding(text, plant.place("login", "oidc"), "pip install 'ironworks[oidc]'")
 
 
 def _check_areas(plant: Plant) -> Iterator[Finding]:

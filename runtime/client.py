@@ -28,7 +28,7 @@ from runtime.configview import (
 )
 from runtime.contract import Value, glob
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
-from runtime.logins import SessionList, SessionMade, SessionView, Signing
+from runtime.logins import LoginWays, SessionList, SessionMade, SessionView, Signing
 
 if TYPE_CHECKING:
     import ssl
@@ -61,6 +61,12 @@ class User(Struct, frozen=True):
     role: str
     via: str
     areas: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def signer(self) -> str:
+        """Return the name to sign with: that of a user of the plant; empty for accounts and strangers."""
+        known = self.via in ("session", "http", "certificate") and self.name != "anonymous"
+        return self.name if known and ":" not in self.name else ""
 
     def role_at(self, path: str) -> str:
         """Return the role for a tag, by its whole path."""
@@ -995,6 +1001,14 @@ class PlantClient:
     async def log_in(self, name: str, secret: str) -> SessionMade:
         """Open a session; its text is a `token` for other clients."""
         return await self._send("POST", "/sessions", SessionMade, {"name": name, "secret": secret})
+
+    async def log_in_by_issuer(self) -> SessionMade:
+        """Open a session for whom the `token` of this client, which the plant's issuer made, vouches."""
+        return await self._send("POST", "/sessions", SessionMade)
+
+    async def login_ways(self) -> LoginWays:
+        """Return how people log in."""
+        return await self._get("/login", LoginWays)
 
     async def sessions(self) -> tuple[SessionView, ...]:
         """Return one's own sessions, as admin all."""

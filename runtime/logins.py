@@ -46,6 +46,21 @@ class Signing(Struct, frozen=True):
         return f"Signing({self.name!r}, {self.meaning!r})"
 
 
+class OidcWay(Struct, frozen=True):
+    """Where a client gets a token for the plant; `access_token` rather than the ID token."""
+
+    issuer: str
+    client_id: str
+    scope: str
+    access_token: bool
+
+
+class LoginWays(Struct, frozen=True):
+    """How people log in beside name and secret; `oidc` is null where no issuer vouches for them."""
+
+    oidc: OidcWay | None
+
+
 class SessionList(Struct, frozen=True):
     sessions: tuple[SessionView, ...]
 

@@ -23,7 +23,9 @@ from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config import is_loopback
 from runtime.contract import Actor, Role
-from runtime.errors import WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.gate.identity import TOKEN_PREFIX
+from runtime.gate.oidc import Oidc, TokenError
 from runtime.gate.scope import ALL, TokenActor
 from runtime.gate.sessions import SESSION_PREFIX
 from runtime.journal.audit import Signature
@@ -61,6 +63,8 @@ class Callers:
         self._salt = secrets.token_bytes(32)
         self._known: dict[bytes, tuple[int, Actor]] = {}
         self._version = self._identity.version
+        head = services.plant.head
+        self._oidc = Oidc(head.login.oidc, services.clock, head.root) if head.login.oidc else None
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def of(self, connection: HTTPConnection, greets: bool = False) -> Actor:
@@ -74,7 +78,9 @@ class Callers:
         if login is not None:
             scheme, _, rest = login.partition(" ")
             return (
-                self._by_bearer(rest.strip()) if scheme.lower() == "bearer" else await self._by_secret(login)
+                await self._by_bearer(rest.strip())
+                if scheme.lower() == "bearer"
+                else await self._by_secret(login)
             )
         state = connection.scope.get("state", {})
         if PEER in state:
@@ -159,7 +165,7 @@ class Callers:
             raise Refused(status, error.text, "sign with the name and secret of a user") from exc
         return signer, Signature(signer.name, body.meaning, self._services.clock.now_ns())
 
-    def _by_bearer(self, text: str) -> Actor:
+    async def _by_bearer(self, text: str) -> Actor:
         now_ns = self._services.clock.now_ns()
         actor: Actor | None
         if text.startswith(SESSION_PREFIX):
@@ -167,6 +173,13 @@ class Callers:
             if actor is None:
                 raise _unauthorized("the session is over", "log in again: ironworks login")
             return actor
+        if self._oidc and not text.startswith(TOKEN_PREFIX):
+            try:
+                return await self._oidc.actor(text)
+            except TokenError as exc:
+                raise _unauthorized(exc.text, exc.remedy) from exc
+            except ForbiddenError as exc:
+                raise Refused(403, exc.text, exc.remedy) from exc
         actor = self._identity.by_token(text, now_ns)
         if actor is None:
             raise _unauthorized("the token is unknown, expired or revoked", "ask an admin for another")

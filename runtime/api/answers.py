@@ -23,6 +23,7 @@ _STRUCTS = (
     client.UserList,
     client.TokenList,
     client.TokenMade,
+    logins.LoginWays,
     logins.SessionList,
     logins.SessionMade,
     client.CertificateList,

@@ -88,6 +88,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("PUT", "/users/{name}/role"): _command(Role.ADMIN),
     ("DELETE", "/users/{name}"): _command(Role.ADMIN),
     ("PUT", "/users/{name}/secret"): _command(Role.ADMIN),
+    ("GET", "/login"): Rule(Role.VIEWER, Tokens.NEVER, greets=True),  # how to say who
     ("GET", "/sessions"): Rule(Role.VIEWER, Tokens.NEVER),  # one's own; an admin sees all
     ("POST", "/sessions"): Rule(Role.VIEWER, Tokens.NEVER, greets=True),  # its body says who
     ("DELETE", "/sessions/{id}"): _command(Role.VIEWER),  # one's own; an admin ends any

@@ -15,9 +15,10 @@ from runtime.client import UserView
 from runtime.contract import Actor, Role
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.accounts import Accounts
+from runtime.gate.oidc import OidcActor
 from runtime.gate.sessions import SessionActor
 from runtime.journal.accounts import SessionRecord
-from runtime.logins import SessionList, SessionMade, SessionView
+from runtime.logins import LoginWays, OidcWay, SessionList, SessionMade, SessionView
 
 Secret = Annotated[UnicodeText, Field(max_length=256)]
 
@@ -52,15 +53,30 @@ def router(services: Services) -> APIRouter:
         found = sessions.of(user, services.clock.now_ns())
         return Json(SessionList(tuple(view(each, actor) for each in found)))
 
+    @routes.get("/login", **answers(LoginWays, "How people log in."))
+    async def ways() -> Json:
+        """Tell how people log in here: by name and secret always, by an issuer where `oidc` is not null."""
+        oidc = services.plant.head.login.oidc
+        if oidc is None:
+            return Json(LoginWays(None))
+        access = oidc.for_audience != oidc.client_id
+        return Json(LoginWays(OidcWay(oidc.issuer, oidc.client_id, oidc.scope, access)))
+
     @routes.get("/sessions", **answers(SessionList, "Sessions, oldest first."))
     async def list_sessions(actor: Caller) -> Json:
         """List one's own sessions; an admin's answer has all."""
         return listed(actor)
 
     @routes.post("/sessions", **answers(SessionMade, "The session, shown this once."))
-    async def log_in(body: LoginBody, request: Request) -> Json:
-        """Log in; the session is used as Bearer token until it is idle or too old."""
-        actor = await callers_of(request).verified(body.name, body.secret, "session")
+    async def log_in(request: Request, actor: Caller, body: LoginBody | None = None) -> Json:
+        """Log in; the session is used as Bearer token until it is idle or too old.
+
+        Without name and secret it is for whom the issuer's token in the request's header vouches.
+        """
+        if body:
+            actor = await callers_of(request).verified(body.name, body.secret, "session")
+        elif not isinstance(actor, OidcActor):
+            raise Refused(422, "who logs in?", "send name and secret, or a token of the plant's issuer")
         try:
             made, text = await accounts.open_session(actor)
         except WriteRejectedError as exc:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -13,12 +12,14 @@ from runtime.cli.session import JsonOption, PlantOption, ask_secret, print_json,
 from runtime.errors import ConnectError, PlantError
 
 if TYPE_CHECKING:
-    from runtime.client import Endpoint
     from runtime.logins import SessionMade
 
 
 def login(
     name: Annotated[str, typer.Argument(help="User of the plant; asked for without it.")] = "",
+    oidc: Annotated[
+        bool, typer.Option("--oidc", help="By the plant's OpenID Connect issuer, in a browser anywhere.")
+    ] = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -30,16 +31,26 @@ def login(
     from runtime.logins import keep_session
 
     endpoint = find(plant)
-    _in_private(endpoint)
-    if not name:
+    name = name or endpoint.user or ""
+    if not oidc and not name:
         name = typer.prompt("Name", err=True) if sys.stdin.isatty() else ""
         if not name:
             raise PlantError("whose session?", "name the user: ironworks login NAME")
-    secret = ask_secret()
+    secret = "" if oidc else ask_secret()
 
     async def work() -> SessionMade:
         async with PlantClient(endpoint) as client:
-            return await client.log_in(name, secret)
+            if not oidc:
+                return await client.log_in(name, secret)
+            way = (await client.login_ways()).oidc
+        if way is None:
+            raise PlantError("no issuer vouches for people here", "see login: oidc: in plant.yaml")
+        from runtime.cli.device import device_login
+        from runtime.clock import WallClock
+
+        token = await device_login(way, WallClock())
+        async with PlantClient(endpoint, token=token) as client:
+            return await client.log_in_by_issuer()
 
     made = asyncio.run(work())
     keep_session(endpoint, made.session)
@@ -75,11 +86,3 @@ def logout(plant: PlantOption = None, json: JsonOption = False) -> None:
         print_json({"logged_out": True})
     else:
         print(told)
-
-
-def _in_private(endpoint: Endpoint) -> None:
-    """Refuse to send a secret over a network that others can read."""
-    if endpoint.socket or not endpoint.http or endpoint.http.startswith("https://"):
-        return
-    if urlsplit(endpoint.http).hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise PlantError(f"{endpoint.http}: the secret would travel in the clear", "use an https:// address")

@@ -84,8 +84,7 @@ async def ask_signature(client: Any, meanings: Sequence[str], signer: str, meani
 
     if not meanings:
         return None
-    me = (await client.info()).user
-    known = me.name if me.via in ("session", "http") else ""
+    known: str = (await client.info()).user.signer
     if sys.stdin.isatty():
         signer = signer or typer.prompt("Signed by", default=known or None, err=True)
         if not meaning:

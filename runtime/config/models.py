@@ -9,6 +9,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -157,8 +158,54 @@ class UserConfig(Section):
     secret: Annotated[str | None, BeforeValidator(_hash)] = None
 
 
+def _issuer(url: str) -> str:
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or not (parts.scheme == "https" or plain):
+        raise ValueError("must begin with https://")
+    return url
+
+
+class OidcRole(Section):
+    """A role for whoever has a value in the issuer's claim.
+
+    Attributes:
+        areas: globs of tags or alarm areas with the role there; of several that match, the last holds.
+    """
+
+    value: Annotated[str, Field(min_length=1, max_length=256)]
+    role: RoleName
+    areas: Annotated[dict[Glob, RoleName], Field(max_length=100)] = {}
+
+
+class OidcConfig(Section):
+    """An OpenID Connect issuer that vouches for people.
+
+    Attributes:
+        issuer: its URL, just as its tokens have it.
+        client_id: what the plant is called there; a public client with the device authorization grant.
+        audience: whom access tokens are for; without it ID tokens are taken, which are for the client.
+        scope: what `ironworks login --oidc` asks for.
+        name_claim: claim with the person's name; in the audit trail `oidc:` stands before it.
+        roles_claim: claim with groups or roles; dots lead into objects.
+        roles: what values of that claim give; of several the greatest role.
+    """
+
+    issuer: Annotated[str, AfterValidator(_issuer)]
+    client_id: Annotated[str, Field(min_length=1, max_length=256)]
+    audience: str | None = None
+    scope: str = "openid profile"
+    name_claim: str = "preferred_username"
+    roles_claim: str = "groups"
+    roles: list[OidcRole] = Field(min_length=1)
+
+    @property
+    def for_audience(self) -> str:
+        return self.audience or self.client_id
+
+
 class LoginConfig(Section):
-    """How long a session lasts.
+    """How long a session lasts, and who else vouches for people.
 
     Attributes:
         idle: it ends when it was not used for so long.
@@ -167,6 +214,7 @@ class LoginConfig(Section):
 
     idle: DurationNs = Field(_HOUR_NS, ge=60_000_000_000, le=30 * 24 * _HOUR_NS)
     longest: DurationNs = Field(12 * _HOUR_NS, ge=60_000_000_000, le=90 * 24 * _HOUR_NS)
+    oidc: OidcConfig | None = None
 
 
 def is_loopback(host: str) -> bool:

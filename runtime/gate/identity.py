@@ -18,6 +18,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config.models import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
+from runtime.gate import oidc
 from runtime.gate.certificates import CertificateActor
 from runtime.gate.scope import TokenActor, hash_token
 from runtime.gate.sessions import SessionActor, Sessions
@@ -64,7 +65,9 @@ class Identity:
         login: LoginConfig | None = None,
     ) -> None:
         self._root = root
-        self.sessions = Sessions(self.mark, login or LoginConfig(), now_ns)
+        login = login or LoginConfig()
+        self._oidc = login.oidc
+        self.sessions = Sessions(self.mark, login, now_ns)
         self.configure(users)
         self._users = dict(self._fixed)
         self._tokens: dict[str, TokenRecord] = {}
@@ -122,6 +125,8 @@ class Identity:
 
     def mark(self, name: str) -> bytes | None:
         """Return what the sessions of a user are bound to: another secret, role or area ends them."""
+        if name.startswith(oidc.PREFIX) and self._oidc:
+            return hashlib.sha256(self._oidc.model_dump_json().encode()).digest()
         user = self._users.get(name)
         if user is None or not user.secret:
             return None
@@ -206,6 +211,8 @@ class Identity:
         if isinstance(actor, TokenActor):
             token = self._tokens.get(actor.token)
             return token is not None and actor.name in self._users and _in_force(token, now_ns)
+        if isinstance(actor, oidc.OidcActor):
+            return now_ns < actor.until_ns
         if isinstance(actor, SessionActor):
             return self.sessions.use(actor.session, now_ns)
         if isinstance(actor, CertificateActor):

@@ -67,8 +67,7 @@ class WriteDialog(Dialog):
             yield Select(meanings, id="meaning", compact=True, prompt=self.words("write.choose"), value=first)
 
     def _me(self) -> str:
-        user = self.view.info.user if self.view.info else None
-        return user.name if user and user.via in ("session", "http") else ""
+        return self.view.info.user.signer if self.view.info else ""
 
     def buttons(self) -> Sequence[tuple[str, str]]:
         words = self.words
