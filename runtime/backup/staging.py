@@ -25,7 +25,8 @@ FOLDER = "backup.unfinished"
 _SQLITE = ".sqlite"
 _HISTORY = "history"
 _NOT_STATE = re.compile(
-    rf"cache/.*|{FOLDER}/.*|{statelock.NAME}|.*\.(unfinished|tmp|log(\.\d+)?)|.*{_SQLITE}-(wal|shm)|.*\.corrupt.*",
+    rf"cache/.*|{FOLDER}/.*|{statelock.NAME}|.*\.(unfinished|tmp|log(\.\d+)?|format-\d+)"
+    rf"|.*{_SQLITE}-(wal|shm)|.*\.corrupt.*",
     re.DOTALL,
 )
 

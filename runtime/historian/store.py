@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from runtime.historian.columns import Columns
 from runtime.historian.counter import Counter, Mark
 from runtime.historian.faults import is_damage, told
 from runtime.historian.intervals import Lines
+from runtime.migration import copied, copies_of
 
 log = logging.getLogger(__name__)
 FORMAT = 3
@@ -447,18 +449,27 @@ class Store:
             },
         )
         try:
-            connection.execute(_SCHEMA)
-            row = connection.execute("SELECT max(format) FROM recorder").fetchone()
-            found = row[0] if row else None
-            if found is not None and found > FORMAT:
+            found = _format_of(connection)
+            if found > FORMAT:
                 raise StoreError(
                     f"the history has format {found}, this Ironworks knows {FORMAT}",
                     "a later Ironworks wrote it: install that version or a newer one",
                 )
+            if 0 < found < FORMAT:
+                with copied(self.path, found, lambda target: self._copy(connection, target)):
+                    _bring_along(connection, found)
+                connection.execute("CHECKPOINT")
+            connection.execute(_SCHEMA)
         except BaseException:
             connection.close()
             raise
+        for each in copies_of(self.path):
+            each.unlink()  # a kill came between the last step and this
         return connection
+
+    def _copy(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
+        connection.execute("CHECKPOINT")  # all of it is in the file now, and nobody else writes
+        shutil.copyfile(self.path, target)
 
     def _settle(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Bring what an earlier run left half done to its end, and find out what is missing."""
@@ -473,10 +484,7 @@ class Store:
         )
         tables = tables_in(connection)
         if not tables:
-            if connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'samples'").fetchone():
-                connection.execute("ALTER TABLE samples RENAME TO samples_1")  # the tables of format 1
-            else:
-                connection.execute(f"CREATE TABLE samples_1 {_SAMPLES}")
+            connection.execute(f"CREATE TABLE samples_1 {_SAMPLES}")
             tables = [1]
         connection.commit()
         row = connection.execute("SELECT store, commits, samples, last_ns FROM recorder").fetchone()
@@ -698,6 +706,24 @@ SELECT tag, t, value, exact, text, quality FROM (
     SELECT *, lead(tag) OVER () AS next_tag FROM read_parquet({files})
 ) WHERE next_tag IS DISTINCT FROM tag
 """
+
+
+def _format_of(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the format of a store, 0 for a new one."""
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'recorder'").fetchone():
+        return 0
+    row = connection.execute("SELECT max(format) FROM recorder").fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def _bring_along(connection: duckdb.DuckDBPyConnection, found: int) -> None:
+    """Bring an older store to this format; format 1 had one table of samples and no files."""
+    connection.begin()
+    connection.execute(_SCHEMA)
+    if found == 1:
+        connection.execute("ALTER TABLE samples RENAME TO samples_1")
+    connection.execute("UPDATE recorder SET format = ?", [FORMAT])
+    connection.commit()
 
 
 def parts_in(cursor: duckdb.DuckDBPyConnection) -> list[Part]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from runtime.contract import Value
 from runtime.errors import StoreError
 from runtime.journal import certificates, chain
+from runtime.migration import copied, copies_of
 
 _TABLES = """
 CREATE TABLE audit (
@@ -98,7 +101,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
     Raises:
         sqlite3.DatabaseError: the file is damaged.
-        StoreError: a later Ironworks wrote it.
+        StoreError: a later Ironworks wrote it, or it cannot be brought to this format.
     """
     chain.install(connection)
     (report,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -110,6 +113,40 @@ def prepare(connection: sqlite3.Connection) -> None:
             f"the journal has format {version}, this Ironworks knows {VERSION}",
             "a later Ironworks wrote it: install that version or a newer one",
         )
+    file = connection.execute("PRAGMA database_list").fetchone()[2]
+    if 0 < version < VERSION and file:
+        _bring_along(connection, Path(file), version)
+    else:
+        _take_steps(connection, version)
+        for each in copies_of(Path(file)) if file else ():
+            each.unlink()  # a kill came between the last step and this
+
+
+def _bring_along(connection: sqlite3.Connection, file: Path, version: int) -> None:
+    """Bring an older journal to this format.
+
+    Raises:
+        StoreError: it cannot be; nothing of a step that failed was done.
+    """
+
+    def copy(target: Path) -> None:
+        with closing(sqlite3.connect(target)) as into:
+            connection.backup(into)
+            into.execute("PRAGMA journal_mode = DELETE")
+
+    try:
+        with copied(file, version, copy):
+            _take_steps(connection, version)
+    except (sqlite3.Error, OSError) as exc:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise StoreError(
+            f"the journal {file} cannot be brought from format {version} to {VERSION}: {exc}",
+            "free space on its disk and start again; else go back to the Ironworks that wrote it",
+        ) from exc
+
+
+def _take_steps(connection: sqlite3.Connection, version: int) -> None:
     for number, step in enumerate(_STEPS[version:], version + 1):
         if isinstance(step, str):
             connection.executescript(f"BEGIN;{step}PRAGMA user_version = {number};COMMIT;")
