@@ -33,7 +33,7 @@ RestartSec=2
 TimeoutStartSec=180
 TimeoutStopSec=30
 # The kernel's own event loop answers; one that hangs is ended and started again.
-WatchdogSec=30
+WatchdogSec=60
 KillMode=mixed
 SyslogIdentifier={service}
 

@@ -66,7 +66,7 @@ async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) 
         notifier = Notifier()
         told = asyncio.create_task(_tell(kernel, notifier))
         stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: notifier.send("STOPPING=1"))
+        stopping.add_done_callback(lambda done: None if done.cancelled() else notifier.send("STOPPING=1"))
         try:
             await kernel.run(stop)
         finally:
