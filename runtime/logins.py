@@ -98,7 +98,7 @@ def credentials(
         found["certificate"] = certificate
     user = user or endpoint.user or os.environ.get("IRONWORKS_USER")
     if not user:
-        token = _secret("IRONWORKS_TOKEN") or kept_session(endpoint)
+        token = _secret("IRONWORKS_TOKEN") or (None if certificate else kept_session(endpoint))
         if token:
             found["token"] = token
         return found

@@ -15,7 +15,7 @@ from drivers.modbus.device import Device
 from drivers.modbus.listener import Listener
 from drivers.modbus.points import check_inputs, check_points, points_of
 from runtime.clock import SECOND_NS
-from runtime.config import Declared, DriverConfig, Plant
+from runtime.config import Declared, DriverConfig, Plant, is_loopback
 from runtime.contract import Access, Batch, Command, Component, DataType, Event, Port, Stepper, Tag
 from runtime.errors import Finding
 
@@ -175,6 +175,10 @@ class ServerPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_inputs(plant, config.name, config.unit, config.order)
+        if not is_loopback(config.host):
+            text = f"whoever reaches port {config.port} reads and writes here: Modbus knows no login"
+            remedy = "let a firewall pass the master only, or listen on 127.0.0.1"
+            yield Finding(text, plant.place(*key, "host"), remedy, "warning")
 
     def build(self, plant: Plant, config: ServerConfig) -> list[Component]:
         return [ModbusServer(config, points_of(plant, config.name, config.unit, config.order))]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from runtime.config import WIRING, Basis, Declared, DriverConfig, Plant
+from runtime.config import WIRING, Basis, Declared, DriverConfig, Plant, is_loopback
 from runtime.contract import Component, DataType, Port, Role, Stepper, Tag
 from runtime.errors import Finding
 
@@ -39,7 +38,8 @@ class OpcuaServerConfig(DriverConfig):
 
     Attributes:
         host: address to listen on; security policy None is offered on loopback only.
-        anonymous: role of a client without a name, or `none` to refuse it.
+        anonymous: role of a client without a name, or `none` to refuse it; beyond loopback it is none unless
+            the plant file says otherwise.
         expose: globs of the tags that clients see.
         application_uri: identity of the server in its certificate; by default `urn:ironworks:PLANT`.
         max_connections: clients at one time.
@@ -57,12 +57,13 @@ class OpcuaServerConfig(DriverConfig):
     @property
     def loopback(self) -> bool:
         """Tell whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
+
+    @property
+    def stranger(self) -> Role | None:
+        """Return the role of a client without a name, None where it is refused."""
+        said = self.loopback or "anonymous" in self.model_fields_set
+        return self.anonymous if said else None
 
 
 _FACTS = {
@@ -130,10 +131,14 @@ class OpcuaServerPlugin:
             if not len(plant.tags.select(glob)):
                 place = plant.place(*key, "expose", number)
                 yield Finding(f"{glob!r} matches no tag", place, plant.tags.close_to(glob), "warning")
-        if not config.loopback and config.anonymous is not None and config.anonymous > Role.VIEWER:
-            remedy = "set anonymous to viewer or none, and give each client a user of its own"
-            text = "clients without a name could write from the network"
-            yield Finding(text, plant.place(*key, "anonymous"), remedy)
+        if config.loopback or config.stranger is None:
+            return
+        place = plant.place(*key, "anonymous")
+        remedy = "set anonymous: none, and give each client a user of its own"
+        if config.stranger > Role.VIEWER:
+            yield Finding("clients without a name could write from the network", place, remedy)
+        else:
+            yield Finding("clients without a name read from the network", place, remedy, "warning")
 
     def basis(self, plant: Plant, config: OpcuaServerConfig) -> Mapping[str, Basis]:
         """Clients see what is exposed, as it is described."""

@@ -43,7 +43,7 @@ class Service:
         self._port = port
         self._logins = asyncio.Semaphore(LOGINS_AT_ONCE)
         self._application_uri = config.application_uri or f"urn:ironworks:{plant}"
-        anonymous = None if config.anonymous is None else Actor("anonymous", config.anonymous, "opcua")
+        anonymous = None if config.stranger is None else Actor("anonymous", config.stranger, "opcua")
         self._server = TagServer(self._authenticate, anonymous, config.loopback)
         self._server.max_connections = config.max_connections
         self._face = HardenedFace(self._server)

@@ -62,6 +62,7 @@ class Front:
         self._registration.announce()
         async with asyncio.TaskGroup() as group:
             serving = self._serve(group, door)
+            told: tuple[object, ...] = ()
             while True:
                 outside = identity.admin_exists()
                 trouble = "" if outside else NO_ADMIN
@@ -70,21 +71,19 @@ class Front:
                     await asyncio.wait({serving})
                     try:
                         self._registration.move(outside)
+                        self._registration.announce()
                     except PlantError as exc:
                         trouble = f"listens on loopback only: {exc}"
-                    self._registration.announce()
                     serving = self._serve(group, door)
                 trouble = "; ".join(filter(None, (trouble, shown.trouble)))
                 port.health(not trouble, trouble or self._registration.url)
                 now_ns = port.clock.now_ns()
-                left = shown.leaf.days_left(now_ns) if shown.leaf else 0.0
-                facts = (
-                    self._registration.outside,
-                    left,
-                    bool(shown.trouble),
-                    door.turned_away & 0xFFFF_FFFF,
-                )
-                _tell(port, facts, now_ns)
+                left = round(shown.leaf.days_left(now_ns), 1) if shown.leaf else 0.0
+                turned_away = door.turned_away & 0xFFFF_FFFF
+                facts = (self._registration.outside, left, bool(shown.trouble), turned_away)
+                if facts != told:
+                    _tell(port, facts, now_ns)
+                    told = facts
                 await port.clock.sleep(PERIOD_S)
                 await asyncio.to_thread(shown.refresh, port.clock.now_ns(), identity.client_certificates())
 

@@ -30,7 +30,8 @@ def show(plant: PlantOption = None, json: JsonOption = False) -> None:
         return
     print(f"certificate  {chain[0].subject}, until {day(chain[0].until_ns)}")
     print(f"names        {', '.join(chain[0].names)}")
-    print(f"trusted      {chain[-1].subject}, until {day(chain[-1].until_ns)}")
+    if len(chain) > 1:
+        print(f"signed by    {chain[-1].subject}")
     print(f"fingerprint  {shown(chain[-1].fingerprint)}")
 
 

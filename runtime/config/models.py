@@ -235,10 +235,8 @@ def _address(host: str) -> str:
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
-        text = (
-            "is not an address of this machine; write one such as 192.168.1.10, 0.0.0.0 for all, or 127.0.0.1"
-        )
-        raise ValueError(f"{host!r} {text}") from None
+        text = f"{host!r} is no address; write one of this machine, or 0.0.0.0 for all that it has"
+        raise ValueError(text) from None
 
 
 def _dns(name: str) -> str:

@@ -106,8 +106,6 @@ def check_client(pem: bytes, now_ns: int) -> Certificate:
         raise PlantError(text, "give the client's certificate as PEM, without those that signed it") from exc
     if now_ns >= told.until_ns:
         raise PlantError(f"the certificate has expired on {day(told.until_ns)}", "make a new one")
-    if _is_authority(leaf):
-        raise PlantError("this certificate is an authority's", "give the client's own certificate")
     if not _may(leaf, ExtendedKeyUsageOID.CLIENT_AUTH):
         text = "this certificate is not for clients"
         raise PlantError(text, "its extended key usage lacks client authentication: get another")
@@ -115,10 +113,7 @@ def check_client(pem: bytes, now_ns: int) -> Certificate:
 
 
 def day(at_ns: int) -> str:
-    """Write the day of a time in UTC; 9999 stands for never."""
-    year = 31_556_952 * SECOND_NS
-    if at_ns > 8000 * year:
-        return "never"
+    """Write the day of a time, in UTC."""
     return f"{datetime.fromtimestamp(at_ns // SECOND_NS, UTC):%Y-%m-%d}"
 
 
@@ -157,13 +152,6 @@ def _may(certificate: x509.Certificate, use: x509.ObjectIdentifier) -> bool:
         return use in certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return True
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
 
 
 def _ns(at: datetime) -> int:

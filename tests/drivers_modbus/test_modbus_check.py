@@ -98,6 +98,13 @@ def test_a_driver_declares_an_alarm_for_its_loss():
     assert alarm.text.in_language("zh") == "io 无应答"
 
 
+def test_a_server_that_the_network_reaches_is_told(plant):
+    (finding,) = findings(plant, [], "server", host="0.0.0.0", port=5020)
+    assert finding.severity == "warning"
+    assert "knows no login" in finding.text
+    assert not findings(plant, [], "server", port=5020)
+
+
 def test_reading_the_section_does_not_load_the_protocol_library():
     code = "import sys, drivers.modbus.client, drivers.modbus.server; print('pymodbus' in sys.modules)"
     root = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import pytest
 
 from drivers.opcua.server import OpcuaServerConfig, plugin
 from runtime.config import Document, Plant, PlantFile, TagList
-from runtime.contract import DataType, Tag
+from runtime.contract import DataType, Role, Tag
 from runtime.errors import Place
 
 ROOT = "nb/bottling/line1"
@@ -68,3 +68,15 @@ def test_strangers_from_the_network_may_not_be_operators(plant: Plant) -> None:
     (finding,) = plugin.check(plant, config, ("drivers", 0))
     assert (finding.severity, finding.place) == ("error", Place(FILE, 9, 5))
     assert not list(plugin.check(plant, OpcuaServerConfig(name="opcua"), ("drivers", 0)))
+
+
+def test_strangers_from_the_network_are_refused_unless_the_plant_file_lets_them_look(plant: Plant) -> None:
+    outside = {"name": "opcua", "host": "0.0.0.0"}
+    assert OpcuaServerConfig(name="opcua").stranger is Role.VIEWER
+    silent = OpcuaServerConfig.model_validate(outside)
+    assert silent.stranger is None
+    assert not list(plugin.check(plant, silent, ("drivers", 0)))
+    said = OpcuaServerConfig.model_validate({**outside, "anonymous": "viewer"})
+    assert said.stranger is Role.VIEWER
+    (finding,) = plugin.check(plant, said, ("drivers", 0))
+    assert (finding.severity, finding.place) == ("warning", Place(FILE, 9, 5))
