@@ -59,7 +59,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "user end": ("DELETE /sessions/{id}",),
     "user token": ("POST /tokens",),
     "user tokens": ("GET /tokens",),
-    "user revoke": ("DELETE /tokens/{id}",),
+    "user revoke": ("DELETE /tokens/{id}", "DELETE /certificates/{id}"),
     "user cert": ("POST /certificates",),
     "user certs": ("GET /certificates",),
     "tls show": FILES,
