@@ -718,7 +718,7 @@ def find(target: Path | str | None = None) -> Endpoint:
         return plants[0]
     if not plants:
         raise ConnectError("no plant is running", f"start one: ironworks run PLANT{_list(there)}")
-    raise ConnectError(f"{len(plants)} plants are running", f"say which with --plant{_list(there)}")
+    raise ConnectError(f"{len(plants)} plants are running", f"say which with --plant{_list(plants)}")
 
 
 def _at(url: str) -> Endpoint:

@@ -41,6 +41,7 @@ def fault(
     severity: Annotated[float, typer.Option(min=0.0, max=1.0, help="How bad it gets.")] = 1.0,
     clear: Annotated[bool, typer.Option("--clear", help="Take the fault away.")] = False,
     plant: PlantOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Put a fault into the running plant, or take it away."""
     import asyncio
@@ -56,6 +57,9 @@ def fault(
             await client.write(resolve(name, known), wanted, "ironworks twin fault")
 
     asyncio.run(put())
+    if as_json:
+        typer.echo(json.dumps({name: wanted}))
+        return
     typer.echo(f"{name}: {'cleared' if wanted == 0 else f'severity {wanted:g}'}")
 
 

@@ -60,8 +60,9 @@ def _ports(assembly: Assembly, mine: Endpoint | None) -> Iterator[Check]:
         port = driver.get("port")
         if str(driver.get("kind", "")).endswith(".server") and isinstance(port, int):
             wanted[str(driver.get("name"))] = (str(driver.get("host", "127.0.0.1")), port)
+    own = _listens(mine.pid) if mine else set()
     for name, (host, port) in wanted.items():
-        if mine:
+        if port in own:
             yield Check("port", OK, f"{port} ({name}) is the running plant's")
         elif why := _not_free(host, port):
             yield Check(
@@ -69,6 +70,17 @@ def _ports(assembly: Assembly, mine: Endpoint | None) -> Iterator[Check]:
             )
         else:
             yield Check("port", OK, f"{port} ({name}) is free")
+
+
+def _listens(pid: int) -> set[int]:
+    """Return the TCP ports on which a process listens."""
+    import psutil
+
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:  # it ended, or is another account's
+        return set()
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
 
 
 def _not_free(host: str, port: int) -> str:

@@ -74,11 +74,15 @@ class TagList:
 
     def close_to(self, path: str) -> str:
         """Return a remedy for an unknown path."""
-        known = list(self._by_path)
-        close = get_close_matches(path, known, 1, 0.5) or get_close_matches(
-            f"{self.root}/{path}", known, 1, 0.5
+        root = f"{self.root}/"
+        known = {each.removeprefix(root): each for each in self._by_path}
+        wanted = path.removeprefix(root)
+        close = [each for each in known if wanted in each] or get_close_matches(wanted, known, 1)
+        return (
+            f"did you mean {known[close[0]]!r}?"
+            if close
+            else "`ironworks tags export` lists the tags there are"
         )
-        return f"did you mean {close[0]!r}?" if close else "`ironworks tags export` lists the tags there are"
 
     def select(self, *patterns: str) -> NDArray[np.int32]:
         """Return the ids of the paths that match any glob (`*` within a level, `**` across levels)."""

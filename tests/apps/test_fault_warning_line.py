@@ -26,9 +26,10 @@ def alarm(plant, name):
     return next(each for each in plant.alarms() if each["name"] == name)
 
 
-@pytest.mark.parametrize("seed", [11, 12, 13])
-def test_wear_of_the_capper_is_told_minutes_before_its_alarm(tmp_path, seed, record_property):
+@pytest.mark.parametrize(("seed", "speed_bpm"), [(11, 30.0), (12, 30.0), (13, 45.0)])
+def test_wear_of_the_capper_is_told_minutes_before_its_alarm(tmp_path, seed, speed_bpm, record_property):
     plant = line(tmp_path, seed)
+    plant.write("line/speed_sp_bpm", speed_bpm)
     plant.run_for(NORMAL_S)
     assert alarm(plant, "capper.early_warning")["count"] == 0
     plant.fault("capper.wear")

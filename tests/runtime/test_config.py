@@ -98,6 +98,8 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
     assert tags.select("**/run").tolist() == [0, 1, 2]
     assert tags.select("n/l1/b/**").tolist() == [1, 2]
     assert "did you mean 'n/l1/a/run'" in tags.close_to("a/rum")
+    assert "did you mean 'n/l1/b/x/run'" in tags.close_to("x/run")
+    assert "did you mean" not in tags.close_to("nonsense"), "the long root makes nothing alike"
 
 
 @pytest.mark.parametrize(

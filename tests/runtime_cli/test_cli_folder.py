@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
+from runtime.assembly import assemble
+from runtime.cli.doctor_plant import _ports
 from runtime.cli.session import iso_time, parse_time
+from runtime.client import Endpoint
 from runtime.errors import ConfigError, ConnectError, PlantError
 
 NEW = """path,type,unit,unit_text,low,high,description,access,source,role,initial
@@ -108,6 +111,20 @@ def test_doctor_names_a_port_in_use_and_a_damaged_store(ironworks: Any, folder: 
         assert checks[name]["remedy"]
     assert str(port) in checks["port"]["text"]
     assert {"version", "clock", "real time", "memory", "disk", "locale"} <= checks.keys()
+
+
+def test_doctor_tells_the_plants_own_port_from_one_that_another_program_has(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        head = (folder / "plant.yaml").read_text()
+        (folder / "plant.yaml").write_text(head.replace("api: null", f"api: {{port: {port}}}"))
+        found = [
+            next(iter(_ports(assemble(folder / "plant.yaml"), Endpoint(pid=pid)))).verdict
+            for pid in (os.getpid(), os.getppid())
+        ]
+    assert found == ["ok", "fail"]
 
 
 def test_doctor_passes_a_sound_plant_and_fails_a_wrong_one(ironworks: Any, folder: Path) -> None:

@@ -89,8 +89,9 @@ def test_rack_plays_takes_faults_and_leaves_nothing_behind(folder):
         said = [await answering(rack_file)]
         assert await port.command("sys/twin/fault/press/jam", 1.0) is None
         said.append(await answering(rack_file))
-        cleared = await in_thread("fault", "press.jam", "--clear", "--plant", str(rack_file))
+        cleared = await in_thread("fault", "press.jam", "--clear", "--json", "--plant", str(rack_file))
         assert cleared.exit_code == 0, cleared
+        assert json.loads(cleared.stdout) == {"press.jam": 0.0}
         said.append(await answering(rack_file))
         wrong = await in_thread("fault", "press.jem", "--plant", str(rack_file))
         task.cancel()

@@ -34,6 +34,7 @@ class FaultWarning(App):
             raise ModelError(text, f"make it anew: ironworks app fit {context.name}")
         self._limit = float(facts["limit"])
         self._low, self._high = facts["speed_range"]
+        self._unlearned = f"not judged: speed outside {self._low:.0f} to {self._high:.0f}"
         self._z = np.zeros((1, len(self._cycles.features)))
         self._above: deque[bool] = deque(maxlen=int(str(parameters["of_last"])))
         self._raise_count = int(str(parameters["raise_count"]))
@@ -54,6 +55,8 @@ class FaultWarning(App):
                 made = self._judge(cycle)
             case _:  # a speed that the normal hours did not have: nothing is known of it
                 made = self._unjudged(Quality.UNCERTAIN_LAST_USABLE_VALUE)
+                if not self._warning:
+                    made["warning_cause"] = Output(self._unlearned, Quality.UNCERTAIN_LAST_USABLE_VALUE)
         return {f"{self._equipment}/{name}": value for name, value in made.items()} | {
             f"{self._equipment}/health_limit": self._limit
         }
