@@ -138,7 +138,7 @@ def test_doctor_passes_a_sound_plant_and_fails_a_wrong_one(ironworks: Any, folde
 def test_a_hashed_secret_is_verified_by_argon2(ironworks: Any) -> None:
     line = json.loads(ironworks("user", "hash", "--json", input="hops & malt\n").stdout)["secret"]
     assert PasswordHasher().verify(line, "hops & malt")
-    assert ironworks("user", "hash", input="x\n").stdout.startswith('secret: "$argon2')
+    assert ironworks("user", "hash", input="hops & malt\n").stdout.startswith('secret: "$argon2')
     assert isinstance(ironworks("user", "hash", input="\n").exception, PlantError)
 
 
