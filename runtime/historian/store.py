@@ -33,6 +33,7 @@ TAGS_FILE = f"tags{SUFFIX}"
 
 _SAMPLES = "(tag UINTEGER, t BIGINT, value DOUBLE, exact UBIGINT, text VARCHAR, quality UINTEGER)"
 _PART = "number, day, keep, first_ns, last_ns, rows, size, crc, merged, digested, sent"
+# Defaults are plain constants: DuckDB cannot replay its log with others ("list_value is not in the catalog").
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS tags (
     id UINTEGER PRIMARY KEY, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR
@@ -42,7 +43,7 @@ ALTER TABLE recorder ADD COLUMN IF NOT EXISTS store UBIGINT;
 ALTER TABLE recorder ADD COLUMN IF NOT EXISTS commits UBIGINT DEFAULT 0;
 ALTER TABLE recorder ADD COLUMN IF NOT EXISTS samples UBIGINT DEFAULT 0;
 ALTER TABLE recorder ADD COLUMN IF NOT EXISTS whole BOOLEAN DEFAULT true;
-ALTER TABLE tags ADD COLUMN IF NOT EXISTS lines BIGINT[] DEFAULT [];
+ALTER TABLE tags ADD COLUMN IF NOT EXISTS lines BIGINT[];
 CREATE TABLE IF NOT EXISTS parts (
     number UBIGINT, day VARCHAR, keep VARCHAR, first_ns BIGINT, last_ns BIGINT, rows UBIGINT, size UBIGINT,
     crc UINTEGER, merged BOOLEAN, digested BOOLEAN
