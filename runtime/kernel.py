@@ -23,6 +23,7 @@ from runtime.config import Plant, format_duration
 from runtime.contract import Actor, Batch, Command, Component, Event, Quality, Role, Tag, Value
 from runtime.errors import ConfigError, ForbiddenError, PlantError, StoreError
 from runtime.figures import Figures
+from runtime.gate.attempts import lacking
 from runtime.gate.identity import Identity
 from runtime.gate.keeper import Keeper
 from runtime.gate.policy import Gate, GateCommand
@@ -30,8 +31,9 @@ from runtime.historian.hot import Historian
 from runtime.historian.sink import Sink
 from runtime.journal import Journal as JournalStore
 from runtime.journal.accounts import account_rows, lock_rows
+from runtime.journal.audit import AuditEntry
 from runtime.journal.certificates import certificate_rows
-from runtime.journal.gatelog import gate_rows
+from runtime.journal.gatelog import gate_rows, unanswered
 from runtime.journal.values import operator_values, restored
 from runtime.logs import LogFile
 from runtime.supervisor import Supervisor
@@ -167,12 +169,14 @@ class Kernel:
     """Runs an assembled plant until it is told to stop.
 
     `extra` are components beside those of the plant's sections, for benches. `begin` tells which version of
-    the configuration the assembly is.
+    the configuration the assembly is. `server` serves the services.
 
     Attributes:
         again: the plant is to be started again when `run` has ended.
         parts: the components of the sections, and the extra ones.
     """
+
+    server = ApiServer
 
     def __init__(
         self,
@@ -221,7 +225,7 @@ class Kernel:
         if self.historian and head.history and head.history.sink:
             sink = Sink(self.historian, head.history.sink, self.plant.name, self.plant.folder, state)
             core.append((sink.name, sink))
-        self.api = ApiServer(self)
+        self.api = self.server(self)
         core.append(("api", self.api))
         core.append(("config", self.versions))
         self._core = [component.name for _, component in core]
@@ -273,7 +277,7 @@ class Kernel:
         self.identity.restore(*await self.journal.read(account_rows))
         self.identity.restore_locks(await self.journal.read(lock_rows), self.clock.now_ns())
         self.identity.restore_certificates(await self.journal.read(certificate_rows))
-        self.gate.restore(*await self.journal.read(gate_rows))
+        self.gate.restore(*await self.journal.read(gate_rows), await self.journal.read(unanswered))
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
         if tags:
             self.bus.publish(initial_values(tags, self.started_ns))
@@ -401,8 +405,10 @@ class Kernel:
         """
         told = f"for {format_duration(for_ns)}: {reason}" if for_ns else reason
         actor = self.alarms.engine.at(actor, alarm)
-        return await self.gate.audited(
-            verb, alarm, actor, told, lambda: self.alarms.command(verb, alarm, actor, reason, for_ns)
+        attempts = self.gate.attempts
+        return await attempts.around(
+            attempts.entry(verb, alarm, actor, told),
+            lambda row: self.alarms.command(verb, alarm, actor, reason, for_ns, row),
         )
 
     async def restart(self, name: str, actor: Actor, reason: str = "") -> None:
@@ -412,13 +418,15 @@ class Kernel:
             WriteRejectedError: no such component, or the role does not allow it.
         """
 
-        async def work() -> None:
-            if actor.role < Role.ENGINEER:
-                have = actor.role.name.lower()
-                raise ForbiddenError(f"{actor.name} is {have}; a restart needs engineer", "ask an engineer")
+        async def work(row: AuditEntry) -> None:
+            if (refusal := lacking(actor, Role.ENGINEER, "a restart")) is not None:
+                raise refusal
+            self.supervisor.find(name)
+            await self.gate.attempts.record(row)
             self.supervisor.restart(name)
 
-        await self.gate.audited("restart", name, actor, reason, work)
+        attempts = self.gate.attempts
+        await attempts.around(attempts.entry("restart", name, actor, reason), work)
 
 
 def open_kernel(assembly: Assembly) -> Kernel:

@@ -132,10 +132,18 @@ class Supervisor:
         Raises:
             PlantError: there is no such component.
         """
+        self.find(name).again.set()
+
+    def find(self, name: str) -> Life:
+        """Return what is known of a component.
+
+        Raises:
+            PlantError: there is no such component.
+        """
         life = self._lives.get(name)
         if life is None:
             raise PlantError(f"no component is named {name!r}", f"there are: {', '.join(self._lives)}")
-        life.again.set()
+        return life
 
     def health(self, name: str, ok: bool, text: str) -> None:
         """Take a component's word on itself."""

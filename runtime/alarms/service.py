@@ -18,7 +18,8 @@ from runtime.alarms.tags import TAGS
 from runtime.config import AlarmConfig, TagList
 from runtime.contract import Actor, Batch, Changes, Event, Port, Value
 from runtime.errors import StoreError, WriteRejectedError
-from runtime.journal import AlarmLogEntry, Journal, alarm_moves, alarm_rows
+from runtime.journal import AlarmLogEntry, AuditEntry, Journal, Record, alarm_moves, alarm_rows
+from runtime.settled import settled
 
 log = logging.getLogger(__name__)
 RETRY_S = 1.0
@@ -41,6 +42,8 @@ class AlarmService:
 
     def __init__(self, configs: Sequence[AlarmConfig], tags: TagList, journal: Journal) -> None:
         self.engine = AlarmEngine(configs, tags)
+        self._shown = self.engine.alarms()  # as they are on disk: the engine is ahead during a commit
+        self._rows = {config.name: row for row, config in enumerate(configs)}
         self._configs = configs
         self._journal = journal
         self._order = asyncio.Lock()  # state and journal move together, one transition after the other
@@ -54,8 +57,8 @@ class AlarmService:
         self._group: asyncio.TaskGroup | None = None
 
     def views(self) -> list[dict[str, Any]]:
-        """Return all alarms as the API has them."""
-        return [alarm.as_dict() for alarm in self.engine.alarms()]
+        """Return all alarms as the API has them: nothing is told that a kill could take back."""
+        return [alarm.as_dict() for alarm in self._shown]
 
     async def run(self, port: Port) -> None:
         """Work until cancelled."""
@@ -63,7 +66,9 @@ class AlarmService:
         self._changes = port.changes(self.engine.tag_ids, every=True)
         async with self._order:
             if not self._backlog:
-                for alarm in self.engine.restore(await self._journal.read(alarm_rows)):
+                kept = self.engine.restore(await self._journal.read(alarm_rows))
+                self._shown = self.engine.alarms()
+                for alarm in kept:
                     self._emit(port, "alarm.restored", alarm)
                 end_ns = port.clock.now_ns() + 1
                 self._load = Load(self._configs)
@@ -89,10 +94,12 @@ class AlarmService:
             while port and changes and (batch := changes.take()) is not None:
                 moved = self.engine.on_batch(batch, port.clock.now_ns())
                 if moved:
-                    self._tell(port, moved, await self._keep(port, moved))
+                    await self._keep_and_tell(port, moved)
             engine = AlarmEngine(configs, tags)
             engine.restore(alarm.as_row() for alarm in self.engine.alarms())
             self.engine, self._configs = engine, configs
+            self._shown = engine.alarms()
+            self._rows = {config.name: row for row, config in enumerate(configs)}
             self._load.configure(configs)
             self._timer_ns = NEVER
             if port is None or changes is None:
@@ -108,16 +115,22 @@ class AlarmService:
         Raises:
             WriteRejectedError: there is none of that name.
         """
-        return self.engine.alarm(name).as_dict()
+        return self._shown[self._rows[self.engine.alarm(name).name]].as_dict()
 
     async def acknowledge(self, name: str, actor: Actor, comment: str = "") -> dict[str, Any]:
         """Acknowledge an alarm; see `command`."""
         return await self.command("acknowledge", name, actor, comment)
 
     async def command(
-        self, verb: str, name: str, actor: Actor, reason: str = "", for_ns: int = 0
+        self,
+        verb: str,
+        name: str,
+        actor: Actor,
+        reason: str = "",
+        for_ns: int = 0,
+        row: AuditEntry | None = None,
     ) -> dict[str, Any]:
-        """Carry out one of `COMMANDS`; return the alarm once that is on disk.
+        """Carry out one of `COMMANDS`; return the alarm once that is on disk, the row of the audit with it.
 
         Raises:
             WriteRejectedError: no such alarm, nothing to do, the role does not allow it, or the journal
@@ -130,16 +143,18 @@ class AlarmService:
         async with self._order:
             before = self.engine.alarm(name)
             moved = self.engine.command(verb, name, actor, reason, port.clock.now_ns(), for_ns)
-            try:
-                if self._backlog:
-                    raise StoreError("transitions still wait for the disk", "free space on the disk")
-                seq = await self._journal.append(_entry(moved))
-            except StoreError as exc:
+            if self._backlog:
+                kept: Sequence[int] | StoreError = StoreError("transitions wait for the disk", "free it")
+                cancelled = False
+            else:
+                kept, cancelled = await self._write([_entry(moved), *([row] if row else [])])
+            if isinstance(kept, StoreError):
                 self.engine.undo(before)
-                raise WriteRejectedError(
-                    f"{verb} of alarm {name!r} was not done: {exc.text}", exc.remedy
-                ) from exc
-            self._tell(port, [moved], [seq])
+                text = f"{verb} of alarm {name!r} was not done: {kept.text}"
+                raise WriteRejectedError(text, kept.remedy) from kept
+            self._tell(port, [moved], kept[:1])
+            if cancelled:
+                raise asyncio.CancelledError
         self._schedule(port)
         return moved.alarm.as_dict()
 
@@ -157,6 +172,7 @@ class AlarmService:
         async with self._order:
             try:
                 await self._journal.append_all([self.engine.alarm(name).as_row() for name in names])
+                self._shown = self.engine.alarms()
             except StoreError as exc:  # they end in time all the same, unless there is a restart before
                 log.error("shelves could not be moved with the clock: %s", exc)
 
@@ -189,7 +205,7 @@ class AlarmService:
                     break
                 moved += self.engine.on_batch(more, now_ns)
             if moved:
-                self._tell(port, moved, await self._keep(port, moved))
+                await self._keep_and_tell(port, moved)
         self._schedule(port)
 
     def _schedule(self, port: Port) -> None:
@@ -205,38 +221,58 @@ class AlarmService:
             self._timer_ns = NEVER
         await self._take(port, None)
 
-    async def _keep(self, port: Port, moved: Sequence[Transition]) -> Sequence[int]:
+    async def _write(self, records: Sequence[Record]) -> tuple[Sequence[int] | StoreError, bool]:
+        """Keep records; return their numbers or why not, and whether a stop came: it waits for them."""
+        job = asyncio.ensure_future(self._journal.append_all(records))
+        cancelled = await settled(job)
+        try:
+            return job.result(), cancelled
+        except StoreError as exc:
+            return exc, cancelled
+
+    async def _keep_and_tell(self, port: Port, moved: Sequence[Transition]) -> None:
+        numbers, cancelled = await self._keep(port, moved)
+        self._tell(port, moved, numbers)
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _keep(self, port: Port, moved: Sequence[Transition]) -> tuple[Sequence[int], bool]:
         """Keep transitions; return their numbers in the journal, 0 while they wait for the disk."""
         entries = [_entry(each) for each in moved]
+        cancelled = False
         if not self._backlog:
-            try:
-                return await self._journal.append_all(entries)
-            except StoreError as exc:
-                log.error("alarms cannot be written to the journal: %s", exc)
-                port.health(False, exc.text)
-                if self._group is not None:
-                    self._group.create_task(self._catch_up(port))
+            kept, cancelled = await self._write(entries)
+            if not isinstance(kept, StoreError):
+                return kept, cancelled
+            log.error("alarms cannot be written to the journal: %s", kept)
+            port.health(False, kept.text)
+            if self._group is not None and not cancelled:
+                self._group.create_task(self._catch_up(port))
         self._backlog.extend(entries)
         while len(self._backlog) > BACKLOG:
             self._backlog.popleft()
             self._lost += 1
-        return [0] * len(entries)
+        return [0] * len(entries), cancelled
 
     async def _catch_up(self, port: Port) -> None:
         """Write the backlog once the journal takes it; in order, so that the last state wins."""
         while self._backlog:
             await port.clock.sleep(RETRY_S)
             async with self._order:
-                try:
-                    await self._journal.append_all(tuple(self._backlog))
-                except StoreError:
+                kept, cancelled = await self._write(tuple(self._backlog))
+                if isinstance(kept, StoreError):
+                    if cancelled:
+                        raise asyncio.CancelledError
                     continue
                 log.warning("alarms are on disk again: %d late, %d lost", len(self._backlog), self._lost)
                 self._backlog.clear()
                 self._lost = 0
+                if cancelled:
+                    raise asyncio.CancelledError
         port.health(True)
 
     def _tell(self, port: Port, moved: Sequence[Transition], numbers: Sequence[int]) -> None:
+        self._shown = self.engine.alarms()
         for each, seq in zip(moved, numbers, strict=True):
             self._emit(port, f"alarm.{each.trigger.value}", each.alarm, seq)
             if each.announced:

@@ -36,6 +36,7 @@ APPS = (
     "backup",
     "install",
     "bench",
+    "chaos",
 )
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from runtime.contract import Actor, Clock, Role, Value
 from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
 from runtime.journal.audit import AuditEntry
+from runtime.journal.gatelog import Hold, Sent, SentEnd
 
 if TYPE_CHECKING:
     from runtime.journal.store import Record
 
 T = TypeVar("T")
+
+
+class UnsettledError(WriteRejectedError):
+    """It is done; the row of the audit that says so is not on disk yet."""
 
 
 class AuditTrail(Protocol):
@@ -42,6 +49,7 @@ class Attempts:
     def __init__(self, trail: AuditTrail, clock: Clock) -> None:
         self._trail = trail
         self._clock = clock
+        self._unsettled: deque[AuditEntry] = deque()  # each has its note on disk
 
     def entry(
         self,
@@ -66,11 +74,10 @@ class Attempts:
         try:
             await self._trail.append_audit(entry)
         except StoreError as exc:
-            text = f"{entry.target}: the attempt cannot be audited: {exc.text}"
-            raise WriteRejectedError(text, exc.remedy) from exc
+            raise _unaudited(entry, exc) from exc
 
     async def keep(self, record: Record) -> None:
-        """Keep something ahead of an attempt's end.
+        """Keep something that is no attempt.
 
         Raises:
             WriteRejectedError: it cannot be kept, so nothing may be done.
@@ -80,24 +87,68 @@ class Attempts:
         except StoreError as exc:
             raise WriteRejectedError(f"this cannot be kept: {exc.text}", exc.remedy) from exc
 
+    async def begin(self, entry: AuditEntry, *holds: Hold) -> int:
+        """Note an attempt, and what holds from its start on, before someone else carries it out.
+
+        Raises:
+            WriteRejectedError: it cannot be noted, so nothing may be done.
+        """
+        try:
+            return await self._trail.append(Sent(entry, holds))
+        except StoreError as exc:
+            raise _unaudited(entry, exc) from exc
+
+    async def end(self, number: int, entry: AuditEntry | None) -> None:
+        """Make the row of an attempt that was noted; None where it needs none.
+
+        Raises:
+            WriteRejectedError: the journal does not take it now; `settle` will.
+        """
+        if entry is None:
+            with suppress(StoreError):  # the note stays, and is a row after the next start
+                await self._trail.append(SentEnd(number))
+            return
+        entry = replace(entry, also=(*entry.also, SentEnd(number)))
+        try:
+            await self.record(entry)
+        except WriteRejectedError:
+            self._unsettled.append(entry)
+            raise
+
+    def restore(self, rows: Iterable[AuditEntry]) -> None:
+        """Take up the attempts that were noted and not ended before a restart."""
+        self._unsettled.extend(rows)
+
+    async def settle(self) -> None:
+        """Make the rows that the journal did not take before.
+
+        Raises:
+            WriteRejectedError: it still does not.
+        """
+        while self._unsettled:
+            entry = self._unsettled.popleft()
+            try:
+                await self.record(entry)
+            except WriteRejectedError:
+                self._unsettled.appendleft(entry)
+                raise
+
     async def refused(self, entry: AuditEntry, error: PlantError) -> None:
         """Record that an attempt was refused, unless it was for want of a journal."""
         if not isinstance(error.__cause__, StoreError):
             await self.record(replace(entry, outcome="refused", detail=str(error), keep=None, also=()))
 
-    async def around(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
-        """Do what is attempted, and record the row with what came of it.
+    async def around(self, entry: AuditEntry, work: Callable[[AuditEntry], Awaitable[T]]) -> T:
+        """Do work that keeps the row in the commit of what it changes; record a refusal.
 
         Raises:
             PlantError: what the work raised.
         """
         try:
-            result = await work()
+            return await work(entry)
         except PlantError as exc:
-            await self.record(replace(entry, outcome="refused", detail=str(exc)))
+            await self.refused(entry, exc)
             raise
-        await self.record(entry)
-        return result
 
     async def command(self, entry: AuditEntry, refusal: PlantError | None, *records: Record) -> None:
         """Keep records with the row of the attempt in one commit; or record that it was refused.
@@ -109,6 +160,10 @@ class Attempts:
             await self.refused(entry, refusal)
             raise refusal
         await self.record(replace(entry, also=records))
+
+
+def _unaudited(entry: AuditEntry, exc: StoreError) -> WriteRejectedError:
+    return WriteRejectedError(f"{entry.target}: the attempt cannot be audited: {exc.text}", exc.remedy)
 
 
 def lacking(actor: Actor, need: Role, what: str) -> ForbiddenError | None:

@@ -125,6 +125,7 @@ class Keeper:
             await port.clock.sleep(PERIOD_S)
 
     async def _look_after(self, port: Port) -> None:
+        await self._gate.attempts.settle()
         for lock in self._identity.take_locks():
             who = Actor(lock.name, Role.VIEWER, lock.via)
             entry = self._gate.attempts.entry("login", "identity", who)

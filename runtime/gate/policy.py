@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
 from runtime.contract import Access, Actor, Batch, Clock, Quality, Role, Tag, Tags, Value
 from runtime.errors import ForbiddenError, WriteRejectedError
-from runtime.gate.attempts import Attempts, AuditTrail
+from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
 from runtime.gate.expression import Expression, Undecided, parse_expression
 from runtime.gate.mode import ModeSwitch
 from runtime.gate.rates import RateLimits
@@ -32,6 +32,14 @@ class LateError(WriteRejectedError):
 
 class NeedsSignatureError(WriteRejectedError):
     """The write takes an electronic signature."""
+
+
+class Passed(NamedTuple):
+    """A write that may be made: its pattern and text, and what goes back later."""
+
+    raw: int
+    text: str | None
+    hold: Hold | None
 
 
 class NeedsApprovalError(WriteRejectedError):
@@ -141,8 +149,9 @@ class Gate:
                 self.signed[id_] = tuple(dict.fromkeys((*self.signed.get(id_, ()), *rule.meanings)))
         self.requests.configure(config.approval, tags)
 
-    def restore(self, mode: ModeRecord, holds: Iterable[Hold]) -> None:
+    def restore(self, mode: ModeRecord, holds: Iterable[Hold], sent: Iterable[AuditEntry] = ()) -> None:
         """Take up what was kept over a restart."""
+        self.attempts.restore(sent)
         self.mode.record = mode
         self.holds = {hold.path: hold for hold in holds}
 
@@ -205,16 +214,16 @@ class Gate:
         actor = actor.at(tag.path)
         attempt = self._attempt(tag, value, actor, reason, for_ns, signature)
 
-        async def work() -> None:
-            raw, text = self.check(tag, value, actor)
+        async def verdict(_: AuditEntry) -> Passed:
+            passed = self._pass(tag, value, actor, reason, for_ns)
             self.check_signature(tag, signature)
             if tag.id in self.two_person:
                 raise NeedsApprovalError(
                     f"{tag.path} takes two persons", "request it with `ironworks write`; another one approves"
                 )
-            await self._carry_out(tag, raw, text, attempt, for_ns)
+            return passed
 
-        await self._attempted(attempt, work)
+        await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
         return attempt.old
 
     def dry_run(self, tag: Tag, value: Value, actor: Actor, for_ns: int = 0) -> Value | None:
@@ -225,8 +234,7 @@ class Gate:
         Raises:
             WriteRejectedError: says why it would be refused.
         """
-        self.check(tag, value, actor.at(tag.path), take=False)
-        self._hold(tag, value, actor, "", for_ns)
+        self._pass(tag, value, actor.at(tag.path), "", for_ns, take=False)
         return self._tags.value(tag)
 
     async def request(
@@ -246,21 +254,26 @@ class Gate:
         actor = actor.at(tag.path)
         attempt = replace(self._attempt(tag, value, actor, reason, for_ns, signature), action="request")
 
-        async def work() -> Request:
-            self.check(tag, value, actor)
+        async def work(_: AuditEntry) -> Request:
+            self._pass(tag, value, actor, reason, for_ns)
             self.check_signature(tag, signature)
-            self._hold(tag, value, actor, reason, for_ns)
             if tag.id not in self.two_person:
                 raise WriteRejectedError(f"{tag.path} takes no second person", "write it")
             return await self.requests.add(tag, value, actor, reason, for_ns, signature)
 
-        return await self._attempted(attempt, work)
+        return await self.attempts.around(attempt, work)
 
     async def audited(
         self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
     ) -> T:
-        """Run another kind of command (acknowledge, restart) with one audit row for the attempt."""
-        return await self.attempts.around(self.attempts.entry(action, target, actor, reason), work)
+        """Run a command that changes nothing in the journal; its audit row follows."""
+
+        async def then_recorded(row: AuditEntry) -> T:
+            result = await work()
+            await self.attempts.record(row)
+            return result
+
+        return await self.attempts.around(self.attempts.entry(action, target, actor, reason), then_recorded)
 
     async def revert(self) -> None:
         """Write back what was written for a time that is over; what cannot be now is tried again.
@@ -284,19 +297,27 @@ class Gate:
         if tag is None or tag.data_type.iec != hold.type or tag.access is not Access.READ_WRITE:
             detail = "the plant has no such tag any more, or of another type"
             await self.attempts.record(
-                replace(attempt, outcome="failed", detail=detail, also=(HoldEnd(hold.path),))
+                replace(attempt, outcome="failed", detail=detail, also=(HoldEnd(hold.path, hold.until_ns),))
             )
             self.holds.pop(hold.path, None)
             return
         try:
             self.mode.check(tag, REVERTER)
             raw, text = judge(tag, hold.previous, REVERTER, self._tags, self._interlocks.get(tag.id))
-            await self._carry_out(tag, raw, text, attempt, 0)
         except WriteRejectedError as exc:
-            first = hold.path not in self.late
-            self.late[hold.path] = self._clock.now_ns() + _RETRY_NS
-            if first:
+            if self._again_later(hold):
                 await self.attempts.refused(attempt, exc)
+            return
+        try:
+            await self._carry_out(tag, Passed(raw, text, None), attempt, told=hold.path in self.late)
+        except WriteRejectedError:
+            self._again_later(hold)
+
+    def _again_later(self, hold: Hold) -> bool:
+        """Have a value go back later; return whether this is the first time."""
+        first = hold.path not in self.late
+        self.late[hold.path] = self._clock.now_ns() + _RETRY_NS
+        return first
 
     def _attempt(
         self,
@@ -311,29 +332,24 @@ class Gate:
         entry = self.attempts.entry("write", tag.path, actor, told, self._tags.value(tag), value)
         return replace(entry, signatures=tuple(each for each in signatures if each))
 
-    async def _attempted(self, attempt: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await work()
-        except WriteRejectedError as exc:
-            await self.attempts.refused(attempt, exc)
-            raise
-
     async def _write_approved(self, request: Request, approval: AuditEntry) -> Value | None:
         tag, actor = request.tag, request.actor
         signatures = (request.signature, *approval.signatures)
         attempt = self._attempt(tag, request.value, actor, request.reason, request.for_ns, *signatures)
         attempt = replace(attempt, detail=f"approved by {approval.actor}", also=(approval,))
 
-        async def work() -> None:
-            raw, text = self.check(tag, request.value, actor)
-            await self._carry_out(tag, raw, text, attempt, request.for_ns)
+        async def verdict(_: AuditEntry) -> Passed:
+            return self._pass(tag, request.value, actor, request.reason, request.for_ns)
 
-        await self._attempted(attempt, work)
+        await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
         return attempt.old
 
-    def _hold(self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int) -> Hold | None:
+    def _pass(
+        self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int, *, take: bool = True
+    ) -> Passed:
+        raw, text = self.check(tag, value, actor, take=take)
         if not for_ns:
-            return None
+            return Passed(raw, text, None)
         longest = self._config.longest_hold
         if not 0 < for_ns <= longest:
             remedy = f"give a time up to {format_duration(longest)}"
@@ -343,41 +359,56 @@ class Gate:
         if previous is None:
             raise WriteRejectedError(f"{tag.path} has no good value to go back to", "write it without a time")
         until_ns = self._clock.now_ns() + for_ns
-        return Hold(tag.path, tag.data_type.iec, previous, value, until_ns, actor.name, reason)
+        written = tag.data_type.decode(raw, text)
+        hold = Hold(tag.path, tag.data_type.iec, previous, written, until_ns, actor.name, reason)
+        return Passed(raw, text, hold)
 
-    async def _carry_out(
-        self, tag: Tag, raw: int, text: str | None, attempt: AuditEntry, for_ns: int
-    ) -> None:
+    async def _carry_out(self, tag: Tag, passed: Passed, attempt: AuditEntry, told: bool = False) -> None:
+        """Do what passed; whatever comes of it, there is one audit row. No other where a refusal was told.
+
+        Raises:
+            WriteRejectedError: the owner refused, or it cannot be audited.
+        """
+        raw, text, hold = passed
         before = self.holds.get(tag.path)
-        value = tag.data_type.decode(raw, text)
-        actor = Actor(attempt.actor, Role.VIEWER, attempt.via)
-        hold = self._hold(tag, value, actor, attempt.reason, for_ns)
         if tag.source == "operator":
             now_ns = self._clock.now_ns()
             keep = OperatorValue(tag.path, tag.data_type.iec, raw, text, Quality.GOOD, now_ns)
-            end = (hold,) if hold else (HoldEnd(tag.path),) if before else ()
+            end = (hold,) if hold else self._end_of(before)
             await self.attempts.record(replace(attempt, keep=keep, also=(*attempt.also, *end)))
             self._take_up(tag.path, hold)
             self._publish(Batch.of([tag.id], [raw], now_ns, text={} if text is None else {0: text}))
             return
-        if hold:  # on disk before the owner has the value: a kill in between only writes the old one again
-            await self.attempts.keep(hold)
+        # Noted before the owner has the value: a kill in between leaves a row that says so, and only
+        # writes the old value again.
+        number = await self.attempts.begin(attempt, *((hold,) if hold else ()))
+        if hold:
             self._take_up(tag.path, hold)
         try:
             await self._send(tag, raw, text)
-        except LateError:
-            raise
-        except WriteRejectedError:
-            if hold and self.holds.get(tag.path) is hold:
-                await self.attempts.keep(before or HoldEnd(tag.path))
+        except WriteRejectedError as exc:
+            back: tuple[Hold | HoldEnd, ...] = ()
+            if not isinstance(exc, LateError) and (end := self._end_of(hold)):
+                back = (before,) if before else end
                 self._take_up(tag.path, before)
+            refused = replace(attempt, outcome="refused", detail=str(exc), also=back)
+            await self.attempts.end(number, None if told else refused)
             raise
-        ends = before is not None and hold is None and self.holds.get(tag.path) is before
-        await self.attempts.record(
-            replace(attempt, also=(*attempt.also, *((HoldEnd(tag.path),) if ends else ())))
-        )
-        if ends:
+        if hold is None and (end := self._end_of(before)):
             self._take_up(tag.path, None)
+            attempt = replace(attempt, also=(*attempt.also, *end))
+        try:
+            await self.attempts.end(number, attempt)
+        except WriteRejectedError as exc:
+            late = f"{tag.path}: {tag.source} took the value, but the audit cannot be written now"
+            raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc
+
+    def _end_of(self, hold: Hold | None) -> tuple[HoldEnd, ...]:
+        """Return what ends a hold on disk, nothing where another took its place; setting a clock moves it."""
+        now = self.holds.get(hold.path) if hold else None
+        if hold is None or now is None or replace(now, until_ns=hold.until_ns) != hold:
+            return ()
+        return (HoldEnd(now.path, now.until_ns),)
 
     def _take_up(self, path: str, hold: Hold | None) -> None:
         self.late.pop(path, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from runtime.contract import Actor, Clock, Role, Tag, Tags, Value
 from runtime.errors import ForbiddenError, WriteRejectedError
-from runtime.gate.attempts import Attempts, lacking
+from runtime.gate.attempts import Attempts, UnsettledError, lacking
 from runtime.journal.audit import AuditEntry, Signature
 
 _MOST = 100
@@ -131,6 +131,8 @@ class Requests:
         del self.waiting[id_]  # nobody else approves it meanwhile
         try:
             return await self._write(request, entry)
+        except UnsettledError:  # it is written
+            raise
         except WriteRejectedError:
             self.waiting[id_] = request
             raise

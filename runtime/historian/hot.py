@@ -29,6 +29,7 @@ from runtime.historian.query import Bucket, Points, read_figures, read_samples, 
 from runtime.historian.reading import Rows, Snapshot
 from runtime.historian.snapshot import snapshot
 from runtime.historian.store import Store
+from runtime.settled import settled
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -165,15 +166,15 @@ class Historian:
             finally:
                 self._opened.clear()
                 self._store.interrupt()  # a snapshot that somebody asked for
-                await _settled(asyncio.get_running_loop().run_in_executor(beside, int))
+                await settled(asyncio.get_running_loop().run_in_executor(beside, int))
                 await self._end(port)
 
     async def _start(self, port: Port, changes: Changes) -> None:
         """Open the store and begin; a stop meanwhile waits, and keeps what the bus has handed out."""
         opening = asyncio.create_task(self._call(self._open))
-        cancelled = await _settled(opening)
+        cancelled = await settled(opening)
         beginning = asyncio.create_task(self._begin(port, opening.result(), self._store.ended_whole()))
-        cancelled |= await _settled(beginning)
+        cancelled |= await settled(beginning)
         beginning.result()
         if (present := changes.take()) is not None:
             self._take(port, self._as_of_start(present))
@@ -281,7 +282,7 @@ class Historian:
         await self.flush()
         async with self._tidying:  # no file goes while it is linked
             job = asyncio.get_running_loop().run_in_executor(self._beside, snapshot, self._store, folder)
-            if await _settled(job):
+            if await settled(job):
                 job.exception()
                 raise asyncio.CancelledError
             job.result()
@@ -323,7 +324,7 @@ class Historian:
             self._buffer, self._rows = [], 0
             now_ns = self._clock.now_ns()
             job = asyncio.get_running_loop().run_in_executor(self._thread, self._append, batches, now_ns)
-            cancelled = await _settled(job)
+            cancelled = await settled(job)
             try:
                 last_ns = max(self._stats.last_ns, job.result())
             except StoreError as exc:
@@ -404,15 +405,16 @@ class Historian:
         port.health(True)
 
     async def _flush_each_interval(self, port: Port) -> None:
+        told = False
         while True:
             await port.clock.sleep(self._config.flush / 1e9)
-            before = self._failing
             self._add(port, self._compression.due(self._clock.steady_ns()))
-            await self.flush()
+            await self.flush()  # so do questions: what was told last is compared, not what was before
             if self._gap_ns is not None and not self._failing:
                 await self._close_gap(port)
-            if self._failing != before:
-                port.health(not self._failing, "history cannot be written" if self._failing else "")
+            if self._failing != told:
+                told = self._failing
+                port.health(not told, "history cannot be written" if told else "")
 
     async def _close_gap(self, port: Port) -> None:
         """Say in history what was lost, then go on from the present values."""
@@ -611,7 +613,7 @@ class Historian:
     async def _call(self, work: Callable[..., T], *args: Any) -> T:
         """Do work on the one thread that writes; a cancellation waits until it is done."""
         job = asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
-        if await _settled(job):
+        if await settled(job):
             job.exception()
             raise asyncio.CancelledError
         return job.result()
@@ -623,7 +625,7 @@ class Historian:
             await asyncio.wait([job])
         except asyncio.CancelledError:
             self._store.interrupt()
-            await _settled(job)
+            await settled(job)
             job.exception()
             raise
         return job.result()
@@ -683,14 +685,3 @@ def _told(batch: Batch) -> Batch:
     """Return the rows that say something: not those that wait for a first value."""
     told = batch.quality != Quality.BAD_WAITING_FOR_INITIAL_DATA
     return batch if told.all() else batch.take(np.flatnonzero(told))
-
-
-async def _settled(job: asyncio.Future[Any]) -> bool:
-    """Wait for a job whose outcome must be known; return whether a cancellation came meanwhile."""
-    cancelled = False
-    while not job.done():
-        try:
-            await asyncio.wait([job])
-        except asyncio.CancelledError:
-            cancelled = True
-    return cancelled

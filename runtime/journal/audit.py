@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runtime.contract import Value
@@ -70,26 +70,23 @@ class AuditEntry:
     also: tuple[Record, ...] = ()
     signatures: tuple[Signature, ...] = ()
 
+    def cells(self) -> tuple[Any, ...]:
+        """Return what the row holds, in order."""
+        who = (self.at_ns, self.actor, self.role, self.via)
+        what = (self.action, self.target, self.old, self.new)
+        return *who, *what, self.reason, self.outcome, self.detail, tuple(map(astuple, self.signatures))
+
+    @classmethod
+    def of(cls, cells: Sequence[Any]) -> AuditEntry:
+        """Return the entry of cells that were kept as JSON."""
+        *plain, signatures = cells
+        return replace(cls(*plain), signatures=tuple(Signature(*each) for each in signatures))
+
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes; the first gives the sequence number."""
-        old, new = to_json(self.old), to_json(self.new)
-        yield (
-            _INSERT,
-            (
-                self.at_ns,
-                self.actor,
-                self.role,
-                self.via,
-                self.action,
-                self.target,
-                old,
-                new,
-                self.reason,
-                self.outcome,
-                self.detail,
-                json.dumps([astuple(each) for each in self.signatures]) if self.signatures else "",
-            ),
-        )
+        *head, old, new, reason, outcome, detail, signatures = self.cells()
+        signed = json.dumps(signatures) if signatures else ""
+        yield _INSERT, (*head, to_json(old), to_json(new), reason, outcome, detail, signed)
         yield chain.ADVANCE, ()
         if self.keep is not None:
             yield from self.keep.statements()

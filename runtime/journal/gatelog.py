@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runtime.contract import Value
+from runtime.journal.audit import AuditEntry
 from runtime.journal.schema import parsed, to_json
 
 
@@ -58,13 +60,55 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class HoldEnd:
-    """The tag went back, or was written anew."""
+    """The tag went back, or was written anew; a hold that was made meanwhile stays."""
 
     path: str
+    until_ns: int
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes."""
-        yield "DELETE FROM gate_hold WHERE path = ?", (self.path,)
+        yield "DELETE FROM gate_hold WHERE path = ? AND until_ns = ?", (self.path, self.until_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A write that goes to its owner now: its row of the audit follows, after a kill too.
+
+    Attributes:
+        attempt: the row as far as it is known.
+        also: whatever else is to be kept in the same commit.
+    """
+
+    attempt: AuditEntry
+    also: tuple[Hold, ...] = ()
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes; the first gives the number."""
+        rows = [self.attempt, *(each for each in self.attempt.also if isinstance(each, AuditEntry))]
+        yield "INSERT INTO gate_sent (rows) VALUES (?)", (json.dumps([each.cells() for each in rows]),)
+        for record in self.also:
+            yield from record.statements()
+
+
+@dataclass(frozen=True, slots=True)
+class SentEnd:
+    """The row of the audit is there."""
+
+    number: int
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        yield "DELETE FROM gate_sent WHERE number = ?", (self.number,)
+
+
+def unanswered(connection: sqlite3.Connection) -> list[AuditEntry]:
+    """Return the rows of writes whose end the plant did not live to see."""
+    found = []
+    for number, text in connection.execute("SELECT number, rows FROM gate_sent ORDER BY number"):
+        attempt, *others = map(AuditEntry.of, json.loads(text))
+        detail = "the plant ended before the owner's answer was kept: the value may have arrived"
+        found.append(replace(attempt, outcome="failed", detail=detail, also=(*others, SentEnd(number))))
+    return found
 
 
 def gate_rows(connection: sqlite3.Connection) -> tuple[ModeRecord, list[Hold]]:

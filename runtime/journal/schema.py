@@ -92,6 +92,7 @@ CREATE TABLE config_log (
     detail TEXT NOT NULL
 );
 """,
+    "CREATE TABLE gate_sent (number INTEGER PRIMARY KEY AUTOINCREMENT, rows TEXT NOT NULL);",
 )
 VERSION = len(_STEPS)
 

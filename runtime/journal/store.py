@@ -1,13 +1,13 @@
-"""The journal's file: one writer thread that commits in groups, readers beside it."""
+"""The journal's file: one thread writes and commits in groups, readers beside it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
 import sqlite3
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -36,7 +36,6 @@ class Record(Protocol):
 class _Request:
     records: Sequence[Record]
     answer: asyncio.Future[list[int]]
-    loop: asyncio.AbstractEventLoop
 
 
 class Journal:
@@ -55,8 +54,10 @@ class Journal:
         self.problems: list[str] = []
         self.failing = False
         self._room = asyncio.Semaphore(depth)
-        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
-        self._writer: threading.Thread | None = None
+        self._waiting: deque[_Request] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self.connection: sqlite3.Connection | None = None
+        self._thread: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
         """Open the file and start the writer; a damaged file is set aside and a new one begun.
@@ -64,9 +65,12 @@ class Journal:
         Raises:
             StoreError: the folder or file cannot be used.
         """
-        connection = await asyncio.to_thread(self._connect)
-        self._writer = threading.Thread(target=self._write, args=(connection,), name="journal", daemon=True)
-        self._writer.start()
+        self._thread = ThreadPoolExecutor(1, "journal")
+        try:
+            self.connection = await self._call(self._connect)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
 
     @property
     def is_open(self) -> bool:
@@ -75,10 +79,13 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what waits, then close the file."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            self._requests.put(None)
-            await asyncio.to_thread(writer.join)
+        connection, self.connection = self.connection, None
+        if connection is None or self._thread is None:
+            return
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        await self._call(connection.close)
+        self._thread.shutdown()
 
     async def append(self, record: Record) -> int:
         """Keep a record; return its sequence number once it is on disk.
@@ -95,11 +102,12 @@ class Journal:
             StoreError: they could not be written, and nothing of them was.
         """
         async with self._room:
-            if self._writer is None:
+            if self.connection is None:
                 raise StoreError("the journal is closed", "the plant is stopping: start it again")
-            loop = asyncio.get_running_loop()
-            answer: asyncio.Future[list[int]] = loop.create_future()
-            self._requests.put(_Request(records, answer, loop))
+            answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+            self._waiting.append(_Request(records, answer))
+            if self._writing is None:
+                self._writing = asyncio.create_task(self._write(self.connection), name="journal")
             return await answer
 
     async def append_audit(self, entry: AuditEntry) -> int:
@@ -185,54 +193,50 @@ class Journal:
             raise
         return connection
 
-    def _write(self, connection: sqlite3.Connection) -> None:
-        with contextlib.closing(connection):
-            last = False
-            while not last:
-                group = [self._requests.get()]
-                while len(group) < _GROUP and not self._requests.empty():
-                    group.append(self._requests.get())
-                last = None in group
-                requests = [each for each in group if each is not None]
-                if requests:
-                    self._commit(connection, requests)
+    async def _call(self, work: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
-    def _commit(self, connection: sqlite3.Connection, requests: list[_Request]) -> None:
+    async def _write(self, connection: sqlite3.Connection) -> None:
+        """Commit until nothing waits; what comes during a commit goes together into the next."""
+        try:
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+                answers = await self._call(self._commit, connection, [each.records for each in group])
+                for request, answer in zip(group, answers, strict=True):
+                    if request.answer.done():  # nobody waits any more
+                        continue
+                    if isinstance(answer, StoreError):
+                        request.answer.set_exception(answer)
+                    else:
+                        request.answer.set_result(answer)
+        finally:
+            self._writing = None
+
+    def _commit(
+        self, connection: sqlite3.Connection, requests: Sequence[Sequence[Record]]
+    ) -> list[list[int] | StoreError]:
+        """Commit all in one; where that fails each gets an error, or those that are wrong do."""
         try:
             connection.execute("BEGIN IMMEDIATE")
-            answers = [_execute(connection, request) for request in requests]
+            answers: list[list[int] | StoreError] = [_execute(connection, records) for records in requests]
             connection.execute("COMMIT")
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as exc:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if len(requests) > 1 and not isinstance(exc, sqlite3.OperationalError):
-                for request in requests:  # one record is wrong: the others must not suffer
-                    self._commit(connection, [request])
-                return
+                # one record is wrong: the others must not suffer
+                return [answer for records in requests for answer in self._commit(connection, [records])]
             self.failing = isinstance(exc, sqlite3.Error)
-            for request in requests:
-                error = StoreError(f"the journal cannot be written: {exc}", _REMEDY)
-                error.__cause__ = exc
-                request.loop.call_soon_threadsafe(_fail, request.answer, error)
-            return
+            error = StoreError(f"the journal cannot be written: {exc}", _REMEDY)
+            error.__cause__ = exc
+            return [error] * len(requests)
         self.failing = False
-        for request, numbers in zip(requests, answers, strict=True):
-            request.loop.call_soon_threadsafe(_succeed, request.answer, numbers)
+        return answers
 
 
-def _execute(connection: sqlite3.Connection, request: _Request) -> list[int]:
+def _execute(connection: sqlite3.Connection, records: Sequence[Record]) -> list[int]:
     numbers = []
-    for record in request.records:
+    for record in records:
         cursors = [connection.execute(sql, values) for sql, values in record.statements()]
         numbers.append(cursors[0].lastrowid or 0)
     return numbers
-
-
-def _succeed(answer: asyncio.Future[list[int]], numbers: list[int]) -> None:
-    if not answer.done():
-        answer.set_result(numbers)
-
-
-def _fail(answer: asyncio.Future[list[int]], error: StoreError) -> None:
-    if not answer.done():
-        answer.set_exception(error)

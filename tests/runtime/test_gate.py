@@ -14,7 +14,8 @@ from runtime.contract import Access, Actor, Batch, DataType, Quality, Role, Tag
 from runtime.errors import StoreError, WriteRejectedError
 from runtime.gate import Gate, Identity, parse_expression
 from runtime.gate.identity import hash_secret
-from runtime.journal import Journal, audit_log, operator_values
+from runtime.journal import Journal, audit_log, operator_values, verify_audit
+from runtime.journal.gatelog import gate_rows, unanswered
 from runtime.tagtable import TagTable, initial_values
 
 OPERATOR = Actor("li", Role.OPERATOR, "console")
@@ -134,10 +135,9 @@ def test_what_cannot_be_audited_is_not_done(bench):
     assert bench.table.value(bench.table["tank/sp"]) == 50.0
 
 
-@pytest.mark.xfail(strict=True, reason="a command to an owner is audited after the owner took it")
 def test_what_cannot_be_audited_does_not_reach_the_owner(bench):
     class Full:
-        async def append_audit(self, entry):
+        async def append(self, record):
             raise StoreError("the disk is full", "free space")
 
     sent = []
@@ -146,6 +146,62 @@ def test_what_cannot_be_audited_does_not_reach_the_owner(bench):
     with pytest.raises(WriteRejectedError, match="cannot be audited: the disk is full"):
         asyncio.run(gate.write(bench.table["plc/mode"], 1, Actor("wu", Role.ENGINEER, "console")))
     assert sent == []
+
+
+ENGINEER = Actor("wu", Role.ENGINEER, "console")
+
+
+class Failing:
+    """The journal, until `left` more records are kept."""
+
+    def __init__(self, journal, left):
+        self.journal = journal
+        self.left = left
+
+    async def append(self, record):
+        if self.left == 0:
+            raise StoreError("the disk is full", "free space")
+        self.left -= 1
+        return await self.journal.append(record)
+
+    append_audit = append
+
+
+def test_a_disk_that_fills_after_the_owner_took_a_value_is_told_and_the_row_follows(bench):
+    bench.owner = lambda command: command.done() or True
+    trail = Failing(bench.journal, 1)
+    gate = Gate(bench.table, bench.clock, trail, bench.bus.publish, lambda c: bench.owner(c))
+
+    async def main():
+        with pytest.raises(WriteRejectedError, match=r"plc took the value, but the audit cannot be written"):
+            await gate.write(bench.table["plc/mode"], 1, ENGINEER)
+        with pytest.raises(WriteRejectedError, match="cannot be audited"):
+            await gate.attempts.settle()
+        assert bench.audit() == []
+        trail.left = -1
+        await gate.attempts.settle()
+        await gate.attempts.settle()
+
+    bench.loop.run_until_complete(main())
+    (row,) = bench.audit()
+    assert (row.outcome, row.target, row.new) == ("done", "p/plc/mode", 1)
+    assert bench.journal.read_now(unanswered) == []
+
+
+def test_a_kill_before_the_owners_answer_leaves_one_row_that_says_so(bench):
+    bench.owner = lambda command: command.done() or True
+    gate = Gate(
+        bench.table, bench.clock, Failing(bench.journal, 1), bench.bus.publish, lambda c: bench.owner(c)
+    )
+    with pytest.raises(WriteRejectedError):
+        bench.loop.run_until_complete(gate.write(bench.table["plc/mode"], 1, ENGINEER))
+    bench.gate.restore(*bench.journal.read_now(gate_rows), bench.journal.read_now(unanswered))
+    bench.loop.run_until_complete(bench.gate.attempts.settle())
+    (row,) = bench.audit()
+    assert (row.outcome, row.actor, row.new) == ("failed", "wu", 1)
+    assert "may have arrived" in row.detail
+    assert bench.journal.read_now(unanswered) == []
+    assert bench.journal.read_now(verify_audit).ok
 
 
 @pytest.mark.parametrize("text", ["", "a >", "AND a", "(a > 1", "a > 1 b", "a ? 1", "NOT", "a > > 1"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from runtime.assembly import assemble
+from runtime.clock import ManualClock
 from runtime.contract import Batch, DataType, Quality
 from runtime.historian import open_readonly
 from runtime.kernel import Kernel
@@ -127,3 +128,21 @@ def test_the_bus_and_figures_are_told_by_health(folder):
         assert np.isfinite(health["history"]["lag_ms"])
 
     run(folder, Source(10), then)
+
+
+def test_a_clock_that_is_set_back_harms_no_component(folder):
+    async def main():
+        clock = ManualClock()
+        kernel = Kernel(assemble(folder), clock, [Source(1)])
+        stop = asyncio.Event()
+        life = asyncio.create_task(kernel.run(stop))
+        await asyncio.wait_for(kernel.ready.wait(), 20)
+        kernel.started_ns += 3600 * 1_000_000_000
+        for _ in range(20):
+            await clock.advance(0.5)
+        assert kernel.table.value(kernel.table["sys/kernel/uptime_s"]) is not None
+        assert not [view for view in kernel.supervisor.views() if view["state"] == "faulted"]
+        stop.set()
+        await asyncio.wait_for(life, 20)
+
+    asyncio.run(main())

@@ -62,8 +62,9 @@ class Services(SimpleNamespace):
     """What the application needs, real where a role matters; nothing is served on a socket."""
 
     async def command_alarm(self, verb, alarm, actor, reason="", for_ns=0):
-        return await self.gate.audited(
-            verb, alarm, actor, reason, lambda: self.alarms.command(verb, alarm, actor, reason, for_ns)
+        return await self.gate.attempts.around(
+            self.gate.attempts.entry(verb, alarm, actor, reason),
+            lambda row: self.alarms.command(verb, alarm, actor, reason, for_ns, row),
         )
 
     def health(self):

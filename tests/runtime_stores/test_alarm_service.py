@@ -150,3 +150,45 @@ def test_a_full_disk_hides_no_alarm_and_is_caught_up(tmp_path):
     code += f"test_alarm_service._full_disk(pathlib.Path({str(tmp_path / 'j.sqlite')!r}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
+
+
+def slowed(journal):
+    """Let the journal's commits wait until the event that is returned is set."""
+    go, commit = asyncio.Event(), journal.append_all
+
+    async def wait(records):
+        await go.wait()
+        return await commit(records)
+
+    journal.append_all = wait
+    return go
+
+
+def test_what_is_shown_is_on_disk(tmp_path):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            go = slowed(journal)
+            port.set("tank/level", 90.0)
+            await until(lambda: service.engine.alarm("tank.high").standing.active)
+            assert service.views()[0]["state"] == service.view("tank.high")["state"] == "normal"
+            go.set()
+            await until(lambda: port.emitted)
+            assert service.views()[0]["state"] == service.view("tank.high")["state"] == "unacknowledged"
+
+    asyncio.run(main())
+
+
+def test_a_stop_waits_for_what_is_under_way_to_the_disk(tmp_path):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            go = slowed(journal)
+            port.set("tank/level", 90.0)
+            await until(lambda: service.engine.alarm("tank.high").standing.active)
+            asyncio.get_running_loop().call_later(0.05, go.set)
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            assert kinds(port) == [("alarm.restored", "tank.high")]
+            port.set("tank/level", 95.0)
+            await port.clock.settle()
+            assert [each.transition for each in await journal.alarm_log(10)] == ["raised"]
+
+    asyncio.run(main())

@@ -1,0 +1,1 @@
+"""Campaigns that prove what the kernel promises: kills, failing disks, and a simulated kernel."""

@@ -1,0 +1,210 @@
+"""Failing disks under a running plant: what was confirmed stays, and it comes back without a hand.
+
+A library below SQLite, DuckDB and our own files (`faults.c`) refuses and shortens writes, fails syncs and
+reads, and keeps a trace from which losses of power are played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.chaos.kill import PATIENCE_S, Play, Trigger
+from runtime.chaos.ledger import Ledger
+from runtime.chaos.load import WRITERS, Load
+from runtime.chaos.powercut import cut
+from runtime.chaos.report import Report
+from runtime.chaos.victim import SECOND, Victim
+from runtime.client import Endpoint, PlantClient
+from runtime.clock import SECOND_NS, WallClock, monotonic_ns
+from runtime.errors import ConnectError, PlantError
+
+FAULTS = {"disk full": 1, "write error": 2, "sync error": 4, "short write": 8, "read error": 16}
+POWER_CUT = "power cut"
+BACK_S = 60.0
+_CONTROL = struct.Struct("<IIII")  # mode, one in, hits, random: as in faults.c
+
+
+def compiler() -> str | None:
+    """Return the C compiler that builds the library, None where there is none."""
+    return next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+
+
+class Faults:
+    """The library, built for one campaign, and its steering."""
+
+    def __init__(self, folder: Path, under: Path) -> None:
+        command = compiler()
+        if command is None:
+            raise PlantError(
+                "no C compiler is there", "install gcc: the failing disk is built when asked for"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.trace = folder / "trace"
+        self._control = folder / "control"
+        self._control.write_bytes(_CONTROL.pack(0, 1, 0, 0))
+        library = folder / "faults.so"
+        source = Path(__file__).with_name("faults.c")
+        done = subprocess.run(
+            [command, "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl", "-lpthread"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise PlantError(f"the failing disk cannot be built: {done.stderr.strip()[-300:]}")
+        self.environment = {
+            "LD_PRELOAD": str(library),
+            "IRONWORKS_FAULTS": str(self._control),
+            "IRONWORKS_FAULTS_UNDER": str(under),
+        }
+
+    def set(self, mode: int, one_in: int = 1, seed: int = 0) -> None:
+        """Let faults come, one in so many calls; mode 0 for none."""
+        with self._control.open("r+b") as control:
+            hits = _CONTROL.unpack(control.read(_CONTROL.size))[2]
+            control.seek(0)
+            control.write(_CONTROL.pack(mode, one_in, hits, seed))
+
+    def hits(self) -> int:
+        """Return how many calls failed so far."""
+        return int(_CONTROL.unpack(self._control.read_bytes())[2])
+
+
+async def campaign(folder: Path, times: int, seed: int, tell: Callable[[Report], None]) -> Report:
+    """Let so many faults and losses of power come over a plant under load.
+
+    Raises:
+        PlantError: there is no C compiler.
+    """
+    report = Report("disk", seed)
+    rng = random.Random(seed)
+    plant = folder / "plant"
+    faults = Faults(folder / "faults", plant / ".ironworks")
+    play = Play(victim := Victim(plant, lean=True), Trigger(victim), Ledger(lambda: None))
+    try:
+        while report.rounds < times and not report.findings:
+            await _life(play, faults, report, rng, tell)
+        if not report.findings:
+            endpoint = await _start(play, report, {})
+            if endpoint is not None:
+                async with PlantClient(endpoint) as client:
+                    report.found(await play.ledger.check(client, whole=True))
+    finally:
+        report.confirmed = play.ledger.confirmed
+        report.done["calls failed"] = faults.hits()
+        victim.close()
+    return report
+
+
+async def _life(
+    play: Play, faults: Faults, report: Report, rng: random.Random, tell: Callable[[Report], None]
+) -> None:
+    """One life: faults one after the other, or a loss of power at the end."""
+    victim, ledger = play.victim, play.ledger
+    power = rng.random() < 0.5
+    state, before = victim.folder / ".ironworks", victim.folder / "before"
+    environment = dict(faults.environment)
+    faults.set(0)
+    if power:
+        shutil.rmtree(before, ignore_errors=True)
+        state.mkdir(exist_ok=True)
+        shutil.copytree(state, before)
+        faults.trace.unlink(missing_ok=True)
+        environment["IRONWORKS_FAULTS_TRACE"] = str(faults.trace)
+    endpoint = await _start(play, report, environment)
+    if endpoint is None:
+        return
+    async with PlantClient(endpoint) as client, PlantClient(endpoint, *SECOND) as approver:
+        report.found(await ledger.check(client, whole=False))
+        if report.findings:
+            return
+        load = Load(victim.path, ledger, WallClock().now_ns(), 0.01, refused=Counter())
+        tasks = [
+            asyncio.create_task(load.write(client, approver, part, random.Random(rng.random())))
+            for part in range(WRITERS)
+        ]
+        tasks.append(asyncio.create_task(_asking(load, client, rng)))
+        await WallClock().sleep(rng.uniform(0.3, 1.5))
+        for _ in range(0 if power else 3):
+            await _fault(victim, client, faults, report, rng)
+            tell(report)
+            if not victim.alive() or report.findings:
+                break
+        victim.kill()
+        await victim.buried()
+        done, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
+        for task in late:
+            task.cancel()
+        errors = [task.exception() for task in done]
+        report.found([f"a client met: {each!r}" for each in errors if not isinstance(each, ConnectError)])
+    if power:
+        cut(before, state, faults.trace, rng)
+        report.rounds += 1
+        report.done[POWER_CUT] += 1
+        tell(report)
+
+
+async def _start(play: Play, report: Report, environment: dict[str, str]) -> Endpoint | None:
+    try:
+        endpoint, took_ms = await play.victim.start(by_command=True, environment=environment)
+    except PlantError as exc:
+        report.found([f"it does not start: {exc}", *play.victim.complaints()])
+        return None
+    report.starts_ms.append(took_ms)
+    report.found(play.victim.complaints())
+    return endpoint
+
+
+async def _asking(load: Load, client: PlantClient, rng: random.Random) -> None:
+    """Ask for history; a question may fail with the disk."""
+    while True:
+        try:
+            await load.ask(client, random.Random(rng.random()))
+        except ConnectError:
+            raise
+        except PlantError:
+            await WallClock().sleep(0.05)
+
+
+async def _fault(
+    victim: Victim, client: PlantClient, faults: Faults, report: Report, rng: random.Random
+) -> None:
+    """One fault for a while; then the plant must be well again by itself, or have ended in words."""
+    name = rng.choice(list(FAULTS))
+    faults.set(FAULTS[name], rng.choice((1, 3, 20)), rng.randrange(2**32))
+    await WallClock().sleep(rng.uniform(0.2, 2.0))
+    faults.set(0)
+    report.rounds += 1
+    report.done[name] += 1
+    end_ns = monotonic_ns() + round(BACK_S * SECOND_NS)
+    ill = "no answer"
+    while monotonic_ns() < end_ns:
+        if not victim.alive():
+            report.found([f"{name}: the plant ended: {victim.tail()}"])
+            return
+        try:
+            failing = [
+                tag.path
+                for tag in await client.tags("sys/kernel/journal_failing", "sys/history/failing")
+                if tag.value
+            ]
+            components = [
+                f"{each.name}: {each.text}" for each in await client.components() if each.state != "running"
+            ]
+            await client.write(victim.path(0, "out"), 0, "is it well")
+        except PlantError as exc:
+            ill = str(exc)
+        else:
+            ill = ", ".join(failing + components)
+            if not ill:
+                report.found([f"{name}: {text}" for text in victim.complaints()])
+                return
+        await WallClock().sleep(0.1)
+    report.found([f"{name}: not well {BACK_S:g} s after: {ill}"])

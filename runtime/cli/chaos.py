@@ -1,0 +1,85 @@
+"""`ironworks chaos kill|disk|simulate`: campaigns that prove what the kernel promises, by seed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runtime.cli.session import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from runtime.chaos.report import Report
+
+app = typer.Typer(help="Torment a plant and look whether it keeps its promises.", no_args_is_help=True)
+SeedOption = Annotated[int, typer.Option(help="Chooses what happens; timing stays the machine's.")]
+
+
+@app.command()
+def kill(
+    times: Annotated[int, typer.Option(min=1, help="How many kills.")] = 2000,
+    seed: SeedOption = 1,
+    lean: Annotated[
+        bool, typer.Option("--lean", help="Only a kernel, without the demo plant's processes.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Kill every process of a plant under load, at random instants; what was confirmed must be there."""
+    from runtime.chaos.kill import campaign
+
+    folder = Path(tempfile.mkdtemp(prefix="ironworks-chaos-"))
+    _end(asyncio.run(campaign(folder, times, seed, _tell(json), whole=not lean)), folder, json)
+
+
+@app.command()
+def disk(
+    times: Annotated[int, typer.Option(min=1, help="How many faults and losses of power.")] = 500,
+    seed: SeedOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Let the disk of a plant under load be full, fail, tear pages and lose power; needs a C compiler."""
+    from runtime.chaos.disk import campaign
+
+    folder = Path(tempfile.mkdtemp(prefix="ironworks-chaos-"))
+    _end(asyncio.run(campaign(folder, times, seed, _tell(json))), folder, json)
+
+
+@app.command()
+def simulate(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1000,
+    first: Annotated[int, typer.Option(help="The first of them; --seeds 1 plays one again.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Play the kernel on a virtual clock with faults by seed; a seed plays the same way every time."""
+    from runtime.chaos.simulate import play_all
+
+    _end(play_all(range(first, first + seeds), _tell(json)), None, json)
+
+
+def _tell(json: bool) -> Callable[[Report], None]:
+    shown = not json and sys.stderr.isatty()
+
+    def tell(report: Report) -> None:
+        if shown:
+            typer.echo(f"\r{report.rounds} rounds, {len(report.findings)} findings", nl=False, err=True)
+
+    return tell
+
+
+def _end(report: Report, folder: Path | None, json: bool) -> None:
+    if folder is not None and report.findings:
+        report.kept = str(folder)
+    elif folder is not None:
+        shutil.rmtree(folder)
+    if json:
+        print_json(report.as_dict())
+    else:
+        print("\n".join(report.lines()))
+    if report.findings:
+        raise typer.Exit(1)
