@@ -60,7 +60,7 @@ class Journal:
         self._thread: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
-        """Open the file and start the writer; a damaged file is set aside and a new one begun.
+        """Open the file; a damaged one is set aside and a new one begun.
 
         Raises:
             StoreError: the folder or file cannot be used.
@@ -75,7 +75,7 @@ class Journal:
     @property
     def is_open(self) -> bool:
         """Tell whether records are taken."""
-        return self._writer is not None
+        return self.connection is not None
 
     async def close(self) -> None:
         """Commit what waits, then close the file."""
