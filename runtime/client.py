@@ -259,7 +259,10 @@ class AlarmView(Struct, frozen=True):
 
 
 class AlarmList(Struct, frozen=True):
+    """Alarms in the order of their definitions; `next` is the name to ask for the rest `after`."""
+
     alarms: tuple[AlarmView, ...]
+    next: str | None = None
 
 
 class JournalEntry(Struct, frozen=True):
@@ -281,7 +284,10 @@ class JournalEntry(Struct, frozen=True):
 
 
 class JournalPage(Struct, frozen=True):
+    """Transitions, newest first; `next` is the seq to ask for those `before`."""
+
     entries: tuple[JournalEntry, ...]
+    next: int | None = None
 
 
 class OperatorLoad(Struct, frozen=True):
@@ -380,7 +386,10 @@ class AuditEntry(Struct, frozen=True):
 
 
 class AuditPage(Struct, frozen=True):
+    """Attempts, newest first; `next` is the seq to ask for those `before`."""
+
     entries: tuple[AuditEntry, ...]
+    next: int | None = None
 
 
 class Tampering(Struct, frozen=True):
@@ -434,7 +443,10 @@ class TokenView(Struct, frozen=True):
 
 
 class TokenList(Struct, frozen=True):
+    """Tokens, oldest first; `next` is the id to ask for the rest `after`."""
+
     tokens: tuple[TokenView, ...]
+    next: str | None = None
 
 
 class TokenMade(Struct, frozen=True):
@@ -925,7 +937,12 @@ class PlantClient:
     ) -> tuple[AlarmView, ...]:
         """Return the alarms that the operator is to see, or the hidden ones, or all."""
         query = {"all": str(all).lower(), "hidden": str(hidden).lower()}
-        return (await self._get("/alarms", AlarmList, **query)).alarms
+        page = await self._get("/alarms", AlarmList, **query)
+        found = page.alarms
+        while page.next:
+            page = await self._get("/alarms", AlarmList, **query, after=page.next)
+            found += page.alarms
+        return found
 
     async def acknowledge(self, name: str, comment: str = "") -> AlarmView:
         """Acknowledge an alarm; returns when that is on disk."""
@@ -1024,7 +1041,12 @@ class PlantClient:
 
     async def tokens(self) -> tuple[TokenView, ...]:
         """Return the API tokens (admin)."""
-        return (await self._get("/tokens", TokenList)).tokens
+        page = await self._get("/tokens", TokenList)
+        found = page.tokens
+        while page.next:
+            page = await self._get("/tokens", TokenList, after=page.next)
+            found += page.tokens
+        return found
 
     async def issue_token(
         self, user: str, read: Sequence[str], write: Sequence[str] = (), for_ns: int = 0

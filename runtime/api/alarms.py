@@ -20,6 +20,7 @@ from runtime.errors import ForbiddenError, WriteRejectedError
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Hours = Annotated[float, Query(gt=0, le=31 * 24, description="how far back")]
+After = Annotated[str, Query(max_length=128, description="only alarms after this one")]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
 
 
@@ -64,18 +65,29 @@ def router(services: Services) -> APIRouter:
             status = 403 if isinstance(exc, ForbiddenError) else 409
             raise Refused(status, exc.text, exc.remedy) from exc
 
-    @routes.get("/alarms", **answers(AlarmList, "Alarms."))
-    async def list_alarms(all: bool = False, hidden: bool = False) -> Json:  # noqa: A002 - the query's name
+    @routes.get("/alarms", **answers(AlarmList, "Alarms.", 404))
+    async def list_alarms(
+        all: bool = False,  # noqa: A002 - the query's name
+        hidden: bool = False,
+        after: After = "",
+        limit: Limit = 5000,
+    ) -> Json:
         """List the alarms that the operator is to see (not normal, not hidden), the hidden ones, or all."""
         views = services.alarms.views()
-        chosen = (each for each in views if all or (each["hidden"] if hidden else _seen(each)))
-        return Json(AlarmList(tuple(alarm_view(each) for each in chosen)))
+        names = [each["name"] for each in views]
+        if after and after not in names:
+            raise Refused(404, f"no alarm is named {after!r}", "give the `next` of the page before")
+        rest = views[names.index(after) + 1 :] if after else views
+        chosen = [each for each in rest if all or (each["hidden"] if hidden else _seen(each))]
+        page = tuple(alarm_view(each) for each in chosen[:limit])
+        return Json(AlarmList(page, page[-1].name if len(chosen) > limit else None))
 
     @routes.get("/alarms/journal", **answers(JournalPage, "Transitions, newest first."))
     async def journal(limit: Limit = 100, before: Before = None) -> Json:
         """Return what happened to the alarms."""
         rows = await services.journal.alarm_log(limit, before)
-        return Json(JournalPage(msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True)))
+        entries = msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True)
+        return Json(JournalPage(entries, entries[-1].seq if len(entries) == limit else None))
 
     @routes.get("/alarms/figures", **answers(AlarmFigures, "How the alarm system does."))
     async def figures(hours: Hours = 8.0) -> Json:

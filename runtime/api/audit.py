@@ -26,7 +26,8 @@ def router(services: Services) -> APIRouter:
     async def audit(limit: Limit = 100, before: Before = None) -> Json:
         """Return the audit trail."""
         rows = await services.journal.audit(limit, before)
-        return Json(AuditPage(msgspec.convert(rows, tuple[AuditEntry, ...], from_attributes=True)))
+        entries = msgspec.convert(rows, tuple[AuditEntry, ...], from_attributes=True)
+        return Json(AuditPage(entries, entries[-1].seq if len(entries) == limit else None))
 
     @routes.get("/audit/verify", **answers(AuditCheck, "What the check found."))
     async def verify(expect: Head = "") -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from runtime.api.access import Caller
@@ -108,10 +108,18 @@ def router(services: Services) -> APIRouter:
             raise _refused(exc) from exc
         return Json(user_list(identity))
 
-    @routes.get("/tokens", **answers(TokenList, "Tokens, without their secrets."))
-    async def list_tokens() -> Json:
+    @routes.get("/tokens", **answers(TokenList, "Tokens, without their secrets.", 404))
+    async def list_tokens(
+        after: Annotated[str, Query(max_length=64, description="only tokens made after this one")] = "",
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    ) -> Json:
         """List the API tokens, revoked and expired ones too (admin)."""
-        return Json(token_list(identity))
+        tokens = token_list(identity).tokens
+        ids = [each.id for each in tokens]
+        if after and after not in ids:
+            raise Refused(404, f"no token is {after!r}", "give the `next` of the page before")
+        rest = tokens[ids.index(after) + 1 :] if after else tokens
+        return Json(TokenList(rest[:limit], rest[limit - 1].id if len(rest) > limit else None))
 
     @routes.post("/tokens", **answers(TokenMade, "The token, shown this once."))
     async def issue_token(body: TokenBody, actor: Caller) -> Json:

@@ -207,3 +207,41 @@ def test_a_stream_that_asks_for_something_else_too_often_is_closed(
             assert closed.value.rcvd.code == 1013
 
     asyncio.run(main())
+
+
+def test_long_lists_come_in_pages_that_hold_while_the_list_changes(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, _on_socket(endpoint) as raw:
+            for level in (95.0, 1.0, 95.0):
+                desk.port.set("tank/level", level)
+                await desk.until(lambda level=level: desk.port.value("sys/alarms/active") == (level > 90))
+            first = (await raw.get(f"{PREFIX}/alarms/journal?limit=2")).json()
+            desk.port.set("tank/level", 1.0)  # a new entry, which shifts the list by one
+            await desk.until(lambda: desk.port.value("sys/alarms/active") == 0)
+            rest = (await raw.get(f"{PREFIX}/alarms/journal?limit=2&before={first['next']}")).json()
+            assert [each["transition"] for each in first["entries"] + rest["entries"]] == [
+                "raised",
+                "cleared",
+                "raised",
+            ]
+            assert rest["next"] is None
+            every = (await raw.get(f"{PREFIX}/alarms?all=true")).json()
+            assert every["next"] is None
+            seen, after = [], ""
+            while after is not None:
+                page = (await raw.get(f"{PREFIX}/alarms?all=true&limit=1&after={after}")).json()
+                seen += page["alarms"]
+                after = page["next"]
+            assert [each["name"] for each in seen] == [each["name"] for each in every["alarms"]]
+            assert (await raw.get(f"{PREFIX}/alarms?after=nothing")).status_code == 404
+            for number in range(3):
+                body = {"user": "olga", "read": [f"tank/{number}"]}
+                await raw.post(f"{PREFIX}/tokens", json=body)
+            one = (await raw.get(f"{PREFIX}/tokens?limit=2")).json()
+            two = (await raw.get(f"{PREFIX}/tokens?limit=2&after={one['next']}")).json()
+            assert [each["read"] for each in one["tokens"] + two["tokens"]] == [
+                [f"tank/{number}"] for number in range(3)
+            ]
+            assert two["next"] is None
+
+    asyncio.run(main())
