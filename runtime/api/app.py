@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from runtime import tracing
 from runtime.api import (
     alarms,
     answers,
@@ -70,6 +71,12 @@ def create_app(services: Services) -> FastAPI:
         description=_ABOUT,
         openapi_url=None,
         generate_unique_id_function=lambda route: ".".join(map(str, (*route.tags, route.name))),
+        telemetry={
+            "tracer_provider": tracing.provider(),
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+        },
         docs_url=None,
         redoc_url=None,
     )

@@ -34,6 +34,7 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
             checked = background.submit(assembly.check)  # the PLC compiles while the kernel's libraries load
             from runtime.kernel import Kernel
             from runtime.logs import start_log
+            from runtime.tracing import tracing
 
             errors = [each for each in checked.result() if each.severity == "error"]
         if errors:
@@ -42,7 +43,8 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
             _tell_return(begin, begin.failure)
         kernel = Kernel(assembly, begin=begin)
         kernel.log = start_log(assembly.plant.state, assembly.plant.head.log, verbose)
-        asyncio.run(_until_stopped(kernel, attached, seconds))
+        with tracing(assembly.plant.head.traces, assembly.plant.name):
+            asyncio.run(_until_stopped(kernel, attached, seconds))
         again = kernel.again
 
 

@@ -401,6 +401,16 @@ class LogConfig(Section):
     files: int = Field(5, ge=2, le=100)
 
 
+class TracesConfig(Section):
+    """Where OpenTelemetry traces go (extra `otel`); its OTEL_EXPORTER_OTLP_HEADERS holds what logs in there.
+
+    Attributes:
+        endpoint: base URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318.
+    """
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s?#]*[^\s?#/])?$", max_length=500)]
+
+
 class AlarmConfig(Section):
     """One alarm definition, in the terms of ISA-18.2.
 
@@ -497,6 +507,7 @@ class PlantFile(BaseModel):
     gate: GateConfig = GateConfig()
     backup: BackupConfig | None = None
     log: LogConfig = LogConfig()
+    traces: TracesConfig | None = None
     drivers: list[dict[str, Any]] = []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ from runtime.gate.scope import Scopes
 from runtime.journal.audit import AuditEntry, Signature
 from runtime.journal.gatelog import Hold, HoldEnd, ModeRecord
 from runtime.journal.values import OperatorValue
+from runtime.tracing import span
 
 COMMAND_TIMEOUT_S = 5.0
 REVERTER = Actor("gate", Role.ADMIN, "kernel")
@@ -223,7 +225,8 @@ class Gate:
                 )
             return passed
 
-        await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
+        with self._traced(attempt):
+            await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
         return attempt.old
 
     def dry_run(self, tag: Tag, value: Value, actor: Actor, for_ns: int = 0) -> Value | None:
@@ -261,7 +264,8 @@ class Gate:
                 raise WriteRejectedError(f"{tag.path} takes no second person", "write it")
             return await self.requests.add(tag, value, actor, reason, for_ns, signature)
 
-        return await self.attempts.around(attempt, work)
+        with self._traced(attempt):
+            return await self.attempts.around(attempt, work)
 
     async def audited(
         self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
@@ -332,6 +336,9 @@ class Gate:
         entry = self.attempts.entry("write", tag.path, actor, told, self._tags.value(tag), value)
         return replace(entry, signatures=tuple(each for each in signatures if each))
 
+    def _traced(self, attempt: AuditEntry) -> AbstractContextManager[object]:
+        return span(f"gate.{attempt.action}", tag=attempt.target, actor=attempt.actor, via=attempt.via)
+
     async def _write_approved(self, request: Request, approval: AuditEntry) -> Value | None:
         tag, actor = request.tag, request.actor
         signatures = (request.signature, *approval.signatures)
@@ -341,7 +348,8 @@ class Gate:
         async def verdict(_: AuditEntry) -> Passed:
             return self._pass(tag, request.value, actor, request.reason, request.for_ns)
 
-        await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
+        with self._traced(attempt):
+            await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
         return attempt.old
 
     def _pass(

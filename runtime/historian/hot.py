@@ -30,6 +30,7 @@ from runtime.historian.reading import Rows, Snapshot
 from runtime.historian.snapshot import snapshot
 from runtime.historian.store import Store
 from runtime.settled import settled
+from runtime.tracing import span
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -653,7 +654,8 @@ class Historian:
 
     def _append(self, batches: Sequence[Batch], now_ns: int) -> int:
         columns = to_columns(batches, self._stored, self._kinds)
-        self._store.append(columns, now_ns)
+        with span("history.commit", samples=len(columns.t)):
+            self._store.append(columns, now_ns)
         return int(columns.t.max())
 
     def _answer(self, query: str, limit: int, seconds: float) -> Answer:

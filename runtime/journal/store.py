@@ -18,6 +18,7 @@ from runtime.journal.alarmlog import AlarmLogEntry, alarm_log
 from runtime.journal.audit import AuditEntry, AuditRow, audit_log
 from runtime.journal.schema import prepare
 from runtime.journal.values import OperatorValue, operator_values, restored
+from runtime.tracing import span
 
 T = TypeVar("T")
 _GROUP = 256  # requests in one commit
@@ -105,10 +106,11 @@ class Journal:
             if self.connection is None:
                 raise StoreError("the journal is closed", "the plant is stopping: start it again")
             answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-            self._waiting.append(_Request(records, answer))
-            if self._writing is None:
-                self._writing = asyncio.create_task(self._write(self.connection), name="journal")
-            return await answer
+            with span("journal.commit", records=len(records)):
+                self._waiting.append(_Request(records, answer))
+                if self._writing is None:
+                    self._writing = asyncio.create_task(self._write(self.connection), name="journal")
+                return await answer
 
     async def append_audit(self, entry: AuditEntry) -> int:
         """Keep an audit entry, and the operator value that goes with it, in one commit.

@@ -115,7 +115,12 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
         ("plant: p\n", 1, "'root' is missing", "add root:"),
         ("plant: p\nroot: a/b\nusers:\n  - name: li\n    role: boss\n", 5, "'boss' is not a role", "boss"),
         ("plant: p\nroot: a/b\n  x: 1\n", 3, "not valid YAML", "indentation"),
-        ("plant: p\nroot: a/b\napi: {host: gateway}\n", 3, "'gateway' is not an address of this machine", "gateway"),
+        (
+            "plant: p\nroot: a/b\napi: {host: gateway}\n",
+            3,
+            "'gateway' is not an address of this machine",
+            "gateway",
+        ),
         ("plant: p\nroot: a/b\napi:\n  tls: {key: x}\n", 4, "certificate and key go together", ""),
     ],
 )

@@ -6,9 +6,11 @@ import asyncio
 import copy
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +215,28 @@ def desk(folder: Path) -> Desk:
     made = Desk(folder)
     assert os.environ["XDG_RUNTIME_DIR"]
     return made
+
+
+@pytest.fixture
+def started() -> Any:
+    """Run a plant folder in a process of its own; gives the URL of its API."""
+
+    @contextmanager
+    def run(folder: Path) -> Iterator[str]:
+        tags = (folder / "tags.csv").read_text()
+        (folder / "tags.csv").write_text(tags.replace("rio", "operator"))  # nobody plays the field
+        command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, **pipes, text=True, encoding="utf-8") as process:
+            try:
+                line = process.stderr.readline()
+                assert "runs" in line, line + process.stderr.read()
+                while not (endpoint := _found(folder)):
+                    assert process.poll() is None, process.stderr.read()
+                yield endpoint.http or ""
+                process.stdin.close()
+                process.wait(60)
+            finally:
+                process.kill()
+
+    return run

@@ -1,15 +1,14 @@
 """The API keeps what its OpenAPI document says: schemathesis asks a running plant as admin and viewer."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from runtime.client import PREFIX, find
-from runtime.errors import ConnectError
+from runtime.client import PREFIX
 
 pytest.importorskip("schemathesis", reason="schemathesis comes with the extra dev")
 CHECKS = (
@@ -29,34 +28,10 @@ users:
 
 
 @pytest.fixture
-def plant(folder: Path, secret: str):
+def plant(folder: Path, secret: str, started: Any):
     (folder / "plant.yaml").write_text(PLANT.format(secret=secret))
-    tags = (folder / "tags.csv").read_text()
-    (folder / "tags.csv").write_text(tags.replace("rio", "operator"))
-    command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=os.environ
-    )
-    try:
-        line = process.stderr.readline()
-        assert "runs" in line, line + process.stderr.read()
-        yield _address(folder, process)
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(20)
-        finally:
-            process.kill()
-            process.stderr.close()
-
-
-def _address(folder, process):
-    while process.poll() is None:
-        try:
-            return find(folder).http
-        except ConnectError:
-            continue
-    raise AssertionError("the plant ended")
+    with started(folder) as url:
+        yield url
 
 
 @pytest.mark.parametrize(("user", "phase"), [("ada", "coverage"), ("vera", "fuzzing")])
