@@ -55,6 +55,7 @@ class Assembly:
             *_check_users(self.plant),
             *_check_areas(self.plant),
             *_check_login(self.plant),
+            *_check_traces(self.plant),
             *_check_gate(self.plant),
             *_check_api(self.plant),
             *_check_history(self.plant),
@@ -220,6 +221,11 @@ def _check_login(plant: Plant) -> Iterator[Finding]:
     if plant.head.login.oidc and find_spec("jwt") is None:
         text = "logins by OpenID Connect need the extra oidc"
         yield Finding(text, plant.place("login", "oidc"), "pip install 'ironworks[oidc]'")
+
+
+def _check_traces(plant: Plant) -> Iterator[Finding]:
+    if plant.head.traces and find_spec("opentelemetry.sdk") is None:
+        yield Finding("traces need the extra otel", plant.place("traces"), "pip install 'ironworks[otel]'")
 
 
 def _check_areas(plant: Plant) -> Iterator[Finding]:
