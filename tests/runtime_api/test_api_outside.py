@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -19,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 
 from runtime import trust
 from runtime.api import door, front, protocol
+from runtime.api.rules import RULES
 from runtime.client import Endpoint, PlantClient, find
 from runtime.clock import WallClock
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
@@ -151,9 +153,13 @@ def test_anonymous_gets_nothing_from_outside_and_looks_on_loopback(outside: Outs
                 with pytest.raises(PlantError, match=DENIED):
                     await anext(nobody.stream(["**"]))
             async with httpx.AsyncClient(verify=trust.context(outside.url)) as raw:
-                for path in ("/api/v1/openapi.json", "/api/v1/tags", "/api/v1/health"):
-                    answer = await raw.get(outside.url + path)
-                    assert answer.status_code == 401, path
+                for (method, path), rule in RULES.items():
+                    if method == "WS" or rule.greets or rule.open:
+                        continue
+                    prefix = "" if path == "/metrics" else "/api/v1"
+                    filled = re.sub(r"\{\w+(:path)?\}", "1", path)
+                    answer = await raw.request(method, f"{outside.url}{prefix}{filled}")
+                    assert answer.status_code == 401, (method, path)
                     assert "Basic" in answer.headers["www-authenticate"]
             async with outside.client(*OLGA) as olga:
                 assert (await olga.info()).user.name == "olga"
