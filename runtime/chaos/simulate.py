@@ -41,8 +41,8 @@ from runtime.kernel import Kernel
 
 START_NS = 1_800_000_000 * SECOND_NS
 PAUSE_S = 0.7  # between two things that one client does
-HEALED_S = 9.0  # after the last fault, before the last look
-HISTORY_EVERY = 40  # seeds: a store of samples costs more than all else
+HEALED_S = 8.0  # after the last fault, before the last look
+HISTORY_EVERY = 25  # seeds: a store of samples costs more than all else
 
 
 @dataclass
@@ -176,7 +176,7 @@ class _World:
             tasks.append(asyncio.create_task(load.ask(asked, random.Random(self.rng.random()))))
         tasks.append(asyncio.create_task(self._torment(kernel, clock, source, device, disk, watch, client)))
         tasks.append(asyncio.create_task(watch.run()))
-        ended, _ = await asyncio.wait(tasks, timeout=self.rng.uniform(3, 15), return_when="FIRST_COMPLETED")
+        ended, _ = await asyncio.wait(tasks, timeout=self.rng.uniform(2, 10), return_when="FIRST_COMPLETED")
         for task in ended:
             task.result()
         if not last and self.rng.random() < 0.7:

@@ -41,7 +41,7 @@ def test_nothing_confirmed_is_lost_or_doubled_by_kills(tmp_path, rounds):
 @needs_compiler
 @pytest.mark.timeout(7200)
 def test_failing_disks_and_losses_of_power_cost_nothing_confirmed(tmp_path, rounds):
-    report = asyncio.run(disk.campaign(tmp_path / "disk", 3 * rounds, 20261122, lambda _: None))
+    report = asyncio.run(disk.campaign(tmp_path / "disk", 2 * rounds, 20261122, lambda _: None))
     print("\n".join(report.lines()))
     assert report.findings == []
     assert report.done[disk.POWER_CUT] > 0
@@ -58,7 +58,7 @@ def test_the_simulated_kernel_holds_for_every_seed(rounds):
 
 
 def test_a_seed_plays_the_same_way_every_time():
-    code = "from runtime.chaos.simulate import play; print(play(40).trace, play(41).trace)"
+    code = "from runtime.chaos.simulate import play; print(play(50).trace, play(51).trace)"
     told = [
         subprocess.run(
             [sys.executable, "-c", code],
@@ -69,7 +69,7 @@ def test_a_seed_plays_the_same_way_every_time():
         ).stdout.split()
         for number in ("1", "2")
     ]
-    assert told[0] == told[1] == [play(40).trace, play(41).trace]
+    assert told[0] == told[1] == [play(50).trace, play(51).trace]
     assert told[0][0] != told[0][1]
 
 
