@@ -9,9 +9,10 @@ from runtime.clock import WallClock
 from runtime.config import UserConfig
 from runtime.contract import Actor, Role
 from runtime.errors import ConfigError, ForbiddenError
+from runtime.gate.accounts import Accounts
 from runtime.gate.identity import Identity, hash_secret
 from runtime.journal import audit_log
-from runtime.kernel import Kernel, open_kernel
+from runtime.kernel import Kernel, KernelPort, open_kernel
 
 SECRET = "correct horse battery"
 PLANT = """\
@@ -157,3 +158,27 @@ def test_an_area_that_matches_nothing_is_told(folder):
     (finding,) = caught.value.findings
     assert "'lien1/**' matches no tag and no alarm's area" in finding.text
     assert finding.place.line == 8
+
+
+def test_an_opcua_session_ends_with_what_its_user_was(folder):
+    kernel = Kernel(assemble(folder), WallClock())
+    port = KernelPort(kernel, "server")
+    admin = Actor("root", Role.ADMIN, "local")
+
+    async def work():
+        accounts = Accounts(kernel.identity, kernel.journal, kernel.clock)
+        await accounts.add_user(
+            "mei", Role.VIEWER, hash_secret(SECRET), admin, (("line1/**", Role.OPERATOR),)
+        )
+        before = port.authenticate("mei", SECRET, "opcua")
+        await port.write(kernel.table["line1/sp"], 6, before)
+        await accounts.set_role("mei", Role.OPERATOR, admin)
+        with pytest.raises(ForbiddenError, match="log in again"):
+            await port.write(kernel.table["line1/sp"], 7, before)
+        with pytest.raises(ForbiddenError, match="log in again"):
+            await port.acknowledge("one.high", before)
+        await port.write(kernel.table["line1/sp"], 7, port.authenticate("mei", SECRET, "opcua"))
+        await port.write(kernel.table["line1/sp"], 8, Actor("anonymous", Role.OPERATOR, "opcua"))
+        await port.write(kernel.table["line1/sp"], 9, Actor("tuner", Role.OPERATOR, "app"))
+
+    with_journal(kernel, work)
