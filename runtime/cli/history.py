@@ -177,7 +177,8 @@ def sql(
     """Answer a SELECT over samples and tags, for engineers.
 
     samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention). Times are in UTC; a
-    condition on t_ns (ns since 1970) is faster than one on t.
+    condition on t_ns (ns since 1970) is faster than one on t. What compression holds back, for a minute at
+    most, is not in it yet.
     """
     _one_form(json, csv_file, parquet, arrow)
 

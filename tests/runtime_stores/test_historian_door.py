@@ -94,7 +94,7 @@ def rows_of(batch, kinds=KINDS):
     )
 
 
-@pytest.mark.parametrize("few", [1, 2, 10**9])
+@pytest.mark.parametrize("few", [1, 10**9])
 @given(played)
 def test_the_door_keeps_what_a_plain_reading_keeps(few, batches):
     compression, plain = Compression(TAGS, KINDS), [Plain(), Plain()]
