@@ -50,7 +50,7 @@ def scalar(rows, start, end, step, until, lines=False):
         if lines:  # what runs straight has the mean of its ends
             pieces = [(a, b) for (a, _), b in zip(events, ends, strict=True)]
             runs = [(a, b, value_at(rows, a, lines), value_at(rows, b - 1e-9, lines)) for a, b in pieces]
-            spans = [(b - a, (left + right) / 2) for a, b, left, right in runs if left == left]
+            spans = [(b - a, (left + right) / 2) for a, b, left, right in runs if left == left and b > a]
             reached = [each for a, b, *ends in runs for each in ends if each == each and b > a]
         good = [value for _, value, quality in inside if quality != BAD and value == value]
         held = reached or [value for length, value in spans if length > 0]
