@@ -19,6 +19,7 @@ from runtime.backup.manifest import NAME, Entry, Manifest
 from runtime.errors import StoreError
 
 PIECE = 1 << 20
+_PACKED = ".parquet"
 _GZIP = 16 + zlib.MAX_WBITS
 Tell = Callable[[int, int], None]
 
@@ -47,34 +48,38 @@ def entries(sources: Iterable[Source], tell: Callable[[], None] = lambda: None) 
 def packed(manifest: Manifest, sources: Sequence[Source]) -> Iterator[bytes]:
     """Yield the archive; nothing of it is kept in memory.
 
+    Cold history is packed already: it is stored as it is, in members of gzip of its own.
+
     Raises:
         StoreError: a file is not any more what the manifest says.
     """
-    squeeze = zlib.compressobj(
-        1, zlib.DEFLATED, _GZIP
-    )  # history is packed already: more effort gains nothing
-    for piece in _tar(manifest, sources):
+    level, squeeze = 1, zlib.compressobj(1, zlib.DEFLATED, _GZIP)
+    for wanted, piece in _tar(manifest, sources):
+        if wanted != level:
+            yield squeeze.flush()
+            level, squeeze = wanted, zlib.compressobj(wanted, zlib.DEFLATED, _GZIP)
         if out := squeeze.compress(piece):
             yield out
     yield squeeze.flush()
 
 
-def _tar(manifest: Manifest, sources: Sequence[Source]) -> Iterator[bytes]:
+def _tar(manifest: Manifest, sources: Sequence[Source]) -> Iterator[tuple[int, bytes]]:
+    """Yield pieces of tar, and how hard each is to be packed."""
     words = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    yield _header(NAME, len(words), 0o600, manifest.at_ns)
-    yield words
-    yield _padding(len(words))
+    yield 1, _header(NAME, len(words), 0o600, manifest.at_ns)
+    yield 1, words + _padding(len(words))
     for entry, source in zip(manifest.files, sources, strict=True):
-        yield _header(entry.path, entry.size, source.path.stat().st_mode & 0o777, manifest.at_ns)
+        level = 0 if source.path.suffix == _PACKED else 1
+        yield level, _header(entry.path, entry.size, source.path.stat().st_mode & 0o777, manifest.at_ns)
         digest, size = hashlib.sha256(), 0
         for piece in _pieces(source.path):
             digest.update(piece)
             size += len(piece)
-            yield piece
+            yield level, piece
         if (size, digest.hexdigest()) != (entry.size, entry.sha256):
             raise StoreError(f"{source.path} changed while it was read", "make the backup once more")
-        yield _padding(size)
-    yield bytes(2 * BLOCKSIZE)
+        yield level, _padding(size)
+    yield 1, bytes(2 * BLOCKSIZE)
 
 
 def _header(name: str, size: int, mode: int, at_ns: int) -> bytes:

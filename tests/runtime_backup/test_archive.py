@@ -6,6 +6,7 @@ import io
 import json
 import resource
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from runtime.errors import StoreError
 FILES = {
     "plant/plant.yaml": b"plant: p\n",
     "plant/plc/main.st": b"x" * 3000,
+    "state/history/a.parquet": bytes(range(256)) * 9,
     "state/journal.sqlite": bytes(70_000),
 }
 
@@ -27,8 +29,9 @@ def made(folder, files=FILES):
     """Return the bytes of a backup of some files."""
     sources = []
     for number, (name, content) in enumerate(files.items()):
-        (folder / f"{number}").write_bytes(content)
-        sources.append(Source(name, folder / f"{number}"))
+        file = folder / f"{number}-{Path(name).name}"
+        file.write_bytes(content)
+        sources.append(Source(name, file))
     manifest = Manifest(FORMAT, "1", "p", "plant.yaml", 1_700_000_000 * 10**9, entries(sources))
     return b"".join(packed(manifest, sources))
 
