@@ -82,10 +82,6 @@ class Mailbox(_Subscription):
         super().widen(count)
         self._dirty = _widened(self._dirty, count)
 
-    def follow(self, ids: NDArray[np.int32]) -> None:
-        super().follow(ids)
-        self._dirty &= self._wanted
-
     def post(self, batch: Batch) -> None:
         hit = self._wanted[batch.ids]
         if hit.all():

@@ -1093,7 +1093,8 @@ class PlantClient:
         return await self._get("/config/files", VersionFiles, version=version, file=file)
 
     async def config_diff(self, old: str = "running", new: str = "folder") -> PlanView:
-        return await self._get("/config/diff", PlanView, old=old, new=new)
+        options: dict[str, Any] = {"params": {"old": old, "new": new}, "timeout": _CHANGE_S}
+        return await self._ask("GET", "/config/diff", PlanView, **options)
 
     async def config_apply(
         self, comment: str = "", restart: bool = False, dry_run: bool = False

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +139,15 @@ class KernelPort:
             quality = np.full(len(ids), Quality.BAD_NOT_CONNECTED, np.uint32)
             times = np.full(len(ids), self.clock.now_ns(), np.int64)
             self._kernel.bus.publish(Batch(ids, last.raw, quality, times, last.text))
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """A component that takes other tags while it runs; see `runtime.config.Basis`."""
+
+    async def renew(self) -> None:
+        """Look at the tags anew: its port has the new ones."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +292,14 @@ class Kernel:
             self.bus.publish(initial_values(tags, self.started_ns))
             self.bus.publish(await self.journal.operator_values(self.table))
 
-    async def become(self, assembly: Assembly, ended: Iterable[str], begun: Iterable[str]) -> None:
-        """Go on as another configuration of the plant; only the units named stop and start.
+    async def become(
+        self,
+        assembly: Assembly,
+        ended: Iterable[str],
+        begun: Iterable[str],
+        renewed: Container[str] = (),
+    ) -> None:
+        """Go on as another configuration of the plant; only the units named stop, start, or take new tags.
 
         Stores, sockets, the values of tags that stay, and all other components are carried over.
 
@@ -311,6 +326,9 @@ class Kernel:
             except StoreError as exc:  # it registers them when it starts anew
                 log.error("the history does not take the new tags: %s", exc)
                 self.supervisor.restart("historian")
+        for part in self.parts:
+            if part.unit in renewed and isinstance(part.component, Adaptable):
+                await part.component.renew()
         for part in fresh:
             self.parts.append(part)
             self._add(part.component, part.kind)

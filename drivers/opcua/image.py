@@ -21,9 +21,20 @@ class Image:
         self.quality = np.full(n, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
         self.source_ns = np.zeros(n, np.int64)
         self.text: dict[int, str] = {}
+        self._describe(tags)
+
+    def _describe(self, tags: Sequence[Tag]) -> None:
         self._signed = self.raw.view(np.int64)
         self._floating = self.raw.view(np.float64)
         self._kind = ["b" if tag.data_type is DataType.BOOL else tag.data_type.kind for tag in tags]
+
+    def widen(self, tags: Sequence[Tag]) -> None:
+        """Take a list of tags that begins with the ids of the present one."""
+        fresh = Image(tags[len(self.raw) :])
+        self.raw = np.concatenate([self.raw, fresh.raw])
+        self.quality = np.concatenate([self.quality, fresh.quality])
+        self.source_ns = np.concatenate([self.source_ns, fresh.source_ns])
+        self._describe(tags)
 
     def take(self, batch: Batch) -> None:
         """Take a batch in; where an id occurs twice the later row stays."""

@@ -143,13 +143,26 @@ class PlantNodes(dict[Any, NodeData]):
     ) -> None:
         super().__init__(standard)
         self._values = values
-        self._tags = {tag.path: tag for tag in tags}
-        self._folders: dict[str, _Folder] = {PLANT: _Folder(plant, "")}
-        for tag in self._tags.values():
-            self._folder(tag.path.rpartition("/")[0]).tags.append(tag)
+        self._name = plant
+        self._take(tags)
         self._objects = standard[ua.NodeId(_IDS.ObjectsFolder)]
         self.plant = self[ua.NodeId(PLANT, TAGS)]
         add_forward(self._objects, self.plant, _IDS.Organizes, _IDS.FolderType)
+
+    def _take(self, tags: Iterable[Tag]) -> None:
+        self._tags = {tag.path: tag for tag in tags}
+        self._folders: dict[str, _Folder] = {PLANT: _Folder(self._name, "")}
+        for tag in self._tags.values():
+            self._folder(tag.path.rpartition("/")[0]).tags.append(tag)
+
+    def renew(self, tags: Iterable[Tag]) -> None:
+        """Take other tags; their nodes are made anew when asked for, the plant's own keeps what is beside."""
+        for key in [each for each in self if each.NamespaceIndex == TAGS and each.Identifier != PLANT]:
+            del self[key]
+        self._take(tags)
+        beside = [each for each in self.plant.references if each.NodeId.NamespaceIndex == EXTRAS]
+        made = self._make_folder(self.plant.nodeid, self._folders[PLANT])
+        self.plant.references[:] = [*made.references, *beside]
 
     def tag_id(self, node_id: Any) -> int:
         """Return the tag behind a node id, -1 where there is none."""

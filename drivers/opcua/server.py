@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from runtime.config import WIRING, Basis, Declared, DriverConfig, Plant, is_loopback
 from runtime.contract import Component, DataType, Port, Role, Stepper, Tag
 from runtime.errors import Finding
+
+if TYPE_CHECKING:
+    from drivers.opcua.service import Service
 
 
 def _role_or_none(text: object) -> object:
@@ -88,6 +91,7 @@ class OpcuaServer:
         self._plant_name = plant_name
         self._state = state
         self._config = config
+        self._service: Service | None = None
 
     async def run(self, port: Port) -> None:
         """Serve until cancelled.
@@ -98,7 +102,13 @@ class OpcuaServer:
         """
         from drivers.opcua.service import Service
 
-        await Service(self._config, self._plant_name, port).run(self._state, self._listening)
+        self._service = Service(self._config, self._plant_name, port)
+        await self._service.run(self._state, self._listening)
+
+    async def renew(self) -> None:
+        """Take the tags that there are now, while clients stay."""
+        if self._service is not None:
+            await self._service.renew()
 
     def _listening(self, url: str) -> None:
         self.url = url
@@ -144,7 +154,7 @@ class OpcuaServerPlugin:
         """Clients see what is exposed, as it is described."""
         exposed = [plant.tags[id_] for id_ in plant.tags.select(*config.expose).tolist()]
         shown = ("unit", "unit_text", "description", "low", "high")
-        return {config.name: Basis(exposed, (*WIRING, *shown))}
+        return {config.name: Basis(exposed, (*WIRING, *shown), adapts=True)}
 
     def build(self, plant: Plant, config: OpcuaServerConfig) -> Iterable[Component]:
         """Return the one component; loads the OPC UA library."""

@@ -22,7 +22,7 @@ from drivers.opcua.model import PlantNodes
 from drivers.opcua.session import MAX_WRITE, Context, TagServer
 from drivers.opcua.values import TagValues, moment
 from drivers.opcua.watch import Watch
-from runtime.contract import Actor, Batch, Event, Port
+from runtime.contract import Actor, Batch, Changes, Event, Port
 from runtime.errors import ConnectError
 
 STOP_WITHIN_S = 2.0
@@ -50,6 +50,8 @@ class Service:
         tags = list(port.tags)
         self._image = Image(tags)
         self._values = TagValues(tags, self._image, port.clock)
+        self._changes: Changes | None = None
+        self._stale = False
         self._facts = {
             each: port.tags[f"sys/drivers/{config.name}/{each}"].id
             for each in ("sessions", "subscriptions", "reads", "writes", "running")
@@ -76,6 +78,9 @@ class Service:
             watch = Watch(nodes, self._values, port.clock)
             async with asyncio.TaskGroup() as group:
                 self._server.context = Context(port, nodes, self._values, watch, alarms, group)
+                self._changes = changes
+                if self._stale:
+                    await self.renew()
                 try:
                     await self._face.serve(bound)
                     url = _url(bound)
@@ -88,6 +93,24 @@ class Service:
                     self._tell(running=False)
                     async with asyncio.timeout(STOP_WITHIN_S):
                         await self._face.stop()
+
+    async def renew(self) -> None:
+        """Take the tags that there are now. Sessions, subscriptions and monitored items go on.
+
+        A monitored item of a tag that is gone says that it is bad, and nothing more.
+        """
+        if self._changes is None:  # it still starts
+            self._stale = True
+            return
+        port, context = self._port, self._server.context
+        tags = list(port.tags)
+        ids = port.tags.select(*self._config.expose)
+        self._image.widen(tags)
+        self._values.describe(tags)
+        self._image.take(port.tags.snapshot(ids))
+        context.watch.widen(len(tags))
+        context.nodes.renew([tags[id_] for id_ in ids.tolist()])
+        self._changes.follow(ids)
 
     def _bind(self) -> socket.socket:
         """Take the address before anything else is done: clients wait until the server answers."""

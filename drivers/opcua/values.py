@@ -86,11 +86,15 @@ class TagValues:
     """Reads the image as DataValues: status code and source time as they stand in the table."""
 
     def __init__(self, tags: Sequence[Tag], image: Image, clock: Clock) -> None:
-        self.tags = tags
         self.image = image
         self._clock = clock
-        self._types = [tag.data_type for tag in tags]
+        self.describe(tags)
         self._status: dict[int, Any] = {0: _GOOD}
+
+    def describe(self, tags: Sequence[Tag]) -> None:
+        """Take the list of tags, ids in order."""
+        self.tags = tags
+        self._types = [tag.data_type for tag in tags]
 
     def status(self, code: int) -> ua.StatusCode:
         """Return a status code object, one for each code in use."""

@@ -37,6 +37,10 @@ class Watch:
         self._watched = np.zeros(n, np.bool_)
         self._items: dict[int, dict[TagItem, None]] = {}
 
+    def widen(self, count: int) -> None:
+        """Know of so many tags."""
+        self._watched = np.concatenate([self._watched, np.zeros(count - len(self._watched), np.bool_)])
+
     def add(self, item: TagItem) -> None:
         self._items.setdefault(item.tag_id, {})[item] = None
         self._watched[item.tag_id] = True

@@ -94,12 +94,14 @@ class Basis:
         facts: what of these tags matters to it.
         files: files of the plant folder that it reads.
         config: its part of the section, where it shares the section with others.
+        adapts: it takes other tags while it runs, by a method `renew` that the kernel awaits then.
     """
 
     tags: Sequence[Tag] = ()
     facts: Sequence[str] = WIRING
     files: Sequence[Path] = field(default=())
     config: Any = None
+    adapts: bool = False
 
 
 class Plugin(Protocol):

@@ -27,10 +27,18 @@ _NOT_FACTS = ("id", "path")
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its files, and what they mean where they mean something."""
+    """One of the two: its files, what they mean, and what runs by them; without where they have errors.
+
+    Made while the files are there as they are meant: a folder may change later.
+    """
 
     content: Content
     assembly: Assembly | None
+    units: Mapping[str, Unit]
+
+    @classmethod
+    def of(cls, content: Content, assembly: Assembly | None) -> Side:
+        return cls(content, assembly, units_of(assembly, content) if assembly else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,7 @@ class Plan:
 
     Attributes:
         ended, begun: units that run no more, and that run from now on; those that restart are in both.
+        renewed: units that take the new tags while they run.
         needs: what restarts only where that is allowed; `plant` is all.
     """
 
@@ -77,6 +86,7 @@ class Plan:
     ended: tuple[str, ...] = ()
     begun: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    renewed: tuple[str, ...] = ()
 
     @property
     def restarts(self) -> tuple[str, ...]:
@@ -90,7 +100,8 @@ def compare(old: Side, new: Side) -> Plan:
     if old.assembly is None or new.assembly is None:
         effect = "cannot be told: one of the two has errors"
         return Plan(tuple(replace(each, effect=effect) for each in _files(old, new, set())))
-    touched = _touched(units_of(old.assembly), units_of(new.assembly))
+    concerned = _touched(old.units, new.units)
+    touched = [each for each in concerned if not each.adapts]
     settings = [*_settings(old.assembly, new.assembly)]
     found = [
         *_by_name("tag", _tags(old.assembly), _tags(new.assembly)),
@@ -109,6 +120,7 @@ def compare(old: Side, new: Side) -> Plan:
         tuple(each.name for each in touched if each.before),
         tuple(each.name for each in touched if each.after),
         needs,
+        tuple(each.name for each in concerned if each.adapts),
     )
 
 
@@ -120,6 +132,11 @@ class _Touched:
     before: Unit | None
     after: Unit | None
     marks: set[Mark]
+
+    @property
+    def adapts(self) -> bool:
+        there = self.before is not None and self.after is not None and self.after.adapts
+        return there and all(kind == "tag" for kind, _ in self.marks)
 
     @property
     def gentle(self) -> bool:

@@ -59,7 +59,7 @@ class Versions:
         self._file = assembly.plant.file
         self.store = begin.store if begin else store_of(self._file)
         self._begin = begin
-        self._side = Side(begin.content if begin else Content({}), assembly)
+        self._side = Side.of(begin.content, assembly) if begin else Side(Content({}), None, {})
         self.running: Version | None = None
         self.failure = begin.failure if begin else None
         self._trial: _Trial | None = None
@@ -318,7 +318,7 @@ class Versions:
             self._kernel.leave()
             return
         assert side.assembly is not None
-        await self._kernel.become(side.assembly, plan.ended, plan.begun)
+        await self._kernel.become(side.assembly, plan.ended, plan.begun, plan.renewed)
         self._side, self.running = side, version
         now_ns = self._kernel.clock.now_ns()
         text = f"version {version} of the configuration runs"
@@ -335,10 +335,10 @@ class Versions:
             raise ConfigError(errors)
         if self.store.present().digest != content.digest:
             raise PlantError("the plant folder changed while it was checked", "apply it again")
-        return Side(content, assembly)
+        return Side.of(content, assembly)
 
     def _understand_version(self, version: Version) -> Side:
-        return Side(self.store.content(version), assemble_version(self.store, version, self._file))
+        return Side.of(self.store.content(version), assemble_version(self.store, version, self._file))
 
     async def _note(
         self,

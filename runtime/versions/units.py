@@ -11,7 +11,7 @@ from runtime.assembly import Assembly, SectionEntry
 from runtime.config import WIRING, Basis, Plant
 from runtime.contract import Tag
 from runtime.errors import PlantError
-from runtime.versions.folder import digest_of
+from runtime.versions.folder import Content, digest_of
 
 Mark = tuple[str, str]  # what (`tag`, `file`, `config`) and its name
 _GENTLE = ("drivers", "apps")
@@ -24,12 +24,14 @@ class Unit:
     Attributes:
         name: of the component or the section.
         gentle: an apply may restart it; others only with `--restart`.
+        adapts: it takes other tags while it runs.
         built_from: each thing that it is built from.
     """
 
     name: str
     entry: SectionEntry
     gentle: bool
+    adapts: bool
     built_from: Mapping[Mark, object] = field(repr=False)
 
     def differs(self, other: Unit) -> set[Mark]:
@@ -38,13 +40,14 @@ class Unit:
         return {mark for mark in marks if self.built_from.get(mark) != other.built_from.get(mark)}
 
 
-def units_of(assembly: Assembly) -> dict[str, Unit]:
-    """Return the units of a checked plant by name."""
+def units_of(assembly: Assembly, content: Content) -> dict[str, Unit]:
+    """Return the units of a checked plant by name; `content` has the files of its folder."""
     found: dict[str, Unit] = {}
     for entry in assembly.sections:
         for name, basis in bases_of(assembly.plant, entry).items():
             gentle = entry.key[0] in _GENTLE
-            found[name] = Unit(name, entry, gentle, dict(_marks(assembly.plant, entry, basis)))
+            marks = dict(_marks(assembly.plant, content, entry, basis))
+            found[name] = Unit(name, entry, gentle, basis.adapts, marks)
     return found
 
 
@@ -60,14 +63,18 @@ def bases_of(plant: Plant, entry: SectionEntry) -> Mapping[str, Basis]:
     return {entry.name: Basis([tag for tag in plant.tags if not tag.path.startswith("sys/")])}
 
 
-def _marks(plant: Plant, entry: SectionEntry, basis: Basis) -> Iterator[tuple[Mark, object]]:
+def _marks(
+    plant: Plant, content: Content, entry: SectionEntry, basis: Basis
+) -> Iterator[tuple[Mark, object]]:
     config: Any = entry.config.model_dump(mode="json") if basis.config is None else basis.config
     yield ("config", entry.name), repr(config)
     facts = tuple(basis.facts or WIRING)
     for tag in basis.tags:
         yield ("tag", tag.path), _row(tag, facts)
     for file in basis.files:
-        yield ("file", name_of(file, plant.folder)), _file(file)
+        name = name_of(file, plant.folder)
+        data = content.files.get(name)
+        yield ("file", name), _file(file) if data is None else digest_of(data)
 
 
 def _row(tag: Tag, facts: tuple[str, ...]) -> tuple[object, ...]:

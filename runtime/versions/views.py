@@ -111,15 +111,15 @@ def side_of(store: VersionStore, name: str, file_name: str) -> Side:
     if name == FOLDER:
         content = store.present()
         try:
-            return Side(content, assemble(plant_file))
+            return Side.of(content, assemble(plant_file))
         except ConfigError:
-            return Side(content, None)
+            return Side.of(content, None)
     version = store.find(name)
     content = store.content(version)
     try:
-        return Side(content, assemble_version(store, version, plant_file))
+        return Side.of(content, assemble_version(store, version, plant_file))
     except ConfigError:
-        return Side(content, None)
+        return Side.of(content, None)
 
 
 def difference(store: VersionStore, names: tuple[str, str], file_name: str) -> PlanView:

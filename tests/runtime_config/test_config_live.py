@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asyncua import Client, ua
 
 from runtime.client import ConfigChange, PlantClient, Values, find
 from runtime.clock import SECOND_NS, WallClock
@@ -325,6 +326,55 @@ def test_a_stream_goes_on_over_an_apply_and_learns_of_new_tags(folder):
                 ("s/l/tank/old", "added"),
                 ("s/l/tank/new", "removed"),
             }
+
+    asyncio.run(main())
+
+
+def test_opcua_clients_stay_over_an_apply_and_see_the_new_tags(folder):
+    async def main():
+        driver = "  - {name: opc, kind: opcua.server, port: 0}\n"
+        (folder / "plant.yaml").write_text((folder / "plant.yaml").read_text() + driver)
+        async with running(folder) as kernel:
+            server = next(part.component for part in kernel.parts if part.unit == "opc")
+            await until(lambda: server.url)
+            async with asyncio.timeout(120), Client(server.url) as client:
+                told = {}
+
+                class Handler:
+                    def datachange_notification(self, node, value, data):
+                        told[node.nodeid.Identifier] = data.monitored_item.Value
+
+                nodes = {
+                    name: client.get_node(ua.NodeId(f"s/l/tank/{name}", 2)) for name in ("sp", "old", "fresh")
+                }
+                subscription = await client.create_subscription(50, Handler())
+                await subscription.subscribe_data_change([nodes["sp"], nodes["old"]])
+                await until(lambda: told.keys() >= {"s/l/tank/sp", "s/l/tank/old"})
+                await nodes["old"].read_browse_name()  # known from here on
+                with pytest.raises(ua.UaStatusCodeError):
+                    await nodes["fresh"].read_value()
+
+                edit(
+                    folder / "tags.csv",
+                    ("tank/old,DINT,operator,rw,,1,,,\n", "tank/fresh,DINT,operator,rw,,3,,,\n"),
+                    ("Set point", "Wanted level"),
+                )
+                _, plan = await kernel.versions.apply(ENGINEER)
+                assert (plan.ended, plan.needs, plan.renewed) == ((), (), ("opc",))
+                assert view(kernel, "opc")["restarts"] == 0
+
+                assert await nodes["fresh"].read_value() == 3
+                assert (await nodes["sp"].read_description()).Text == "Wanted level"
+                below = await client.get_node(ua.NodeId("s/l/tank/", 2)).get_children()
+                assert {each.nodeid.Identifier.rpartition("/")[2] for each in below} >= {"fresh", "sp"}
+                assert nodes["old"].nodeid not in {each.nodeid for each in below}
+                await subscription.subscribe_data_change(nodes["fresh"])
+                await kernel.gate.write(kernel.table["tank/sp"], 33.0, ENGINEER)
+                await until(lambda: told["s/l/tank/sp"].Value.Value == 33)
+                await until(lambda: not told["s/l/tank/old"].StatusCode.is_good())
+                await until(lambda: "s/l/tank/fresh" in told)
+                with pytest.raises(ua.UaStatusCodeError):
+                    await nodes["old"].read_value()
 
     asyncio.run(main())
 
