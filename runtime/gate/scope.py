@@ -30,7 +30,7 @@ def hash_token(secret: str) -> bytes:
 
 
 class Scopes:
-    """What globs select, kept: tags are fixed once assembled."""
+    """What globs select, kept: another configuration makes another of these."""
 
     def __init__(self, tags: Tags) -> None:
         self._tags = tags
