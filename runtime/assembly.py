@@ -81,7 +81,7 @@ class Assembly:
             others = getattr(entry.plugin, "plants", None)
             for name in others(entry.config) if others else ():
                 file = self.plant.path(name)
-                if file.is_file() and file.resolve() != self.plant.file:
+                if file.is_file() and file.resolve() != self.plant.document.file:
                     yield file
 
 
@@ -302,11 +302,11 @@ def _mirrored(tag: Tag, rack: str) -> Tag:
 
 
 def _check_tags(plant: Plant, sections: set[str]) -> Iterator[Finding]:
-    declared = {tag.source for tag in plant.tags if plant.place_of(tag).file == plant.file}
+    declared = {tag.source for tag in plant.tags if plant.place_of(tag).file == plant.document.file}
     sources = {"operator", *sections, *(declared - set(RESERVED))}
     for tag in plant.tags:
         place = plant.place_of(tag)
-        if place.file == plant.file:
+        if place.file == plant.document.file:
             continue
         if tag.source not in sources:
             remedy = f"there are: {', '.join(sorted(sections | {'operator'}))}"

@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -18,7 +20,8 @@ from runtime.errors import ConfigError, PlantError, WriteRejectedError
 from runtime.journal import config_log
 from runtime.kernel import Kernel
 from runtime.versions import service
-from runtime.versions.start import choose
+from runtime.versions.start import choose, store_of
+from runtime.versions.store import Standing
 
 PLANT = """plant: p  # a comment
 root: s/l
@@ -404,6 +407,28 @@ def test_a_start_that_fails_its_check_runs_the_last_good_version(folder):
             assert kernel.versions.running.number == 3
 
     asyncio.run(main())
+
+
+def test_the_command_runs_the_last_good_version_and_says_why(folder):
+    command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--for", "1"]
+
+    def run(*more):
+        return subprocess.run([*command, *more], capture_output=True, text=True, check=False, timeout=250)
+
+    assert run().returncode == 0
+    store = store_of(folder / "plant.yaml")
+    store.stand(Standing(good=store.find("1").digest))
+    edit(folder / "tags.csv", ("tank/temp,REAL,other", "tank/temp,REAL,nobody"))
+    ended = run()
+    assert ended.returncode == 0, ended.stderr
+    assert "tags.csv:3:1: error: s/l/tank/temp: no component is named 'nobody'" in ended.stderr
+    assert "the last good one runs instead" in ended.stderr
+    assert "p runs" in ended.stderr
+    assert store.standing().failure
+    ended = run("--no-fallback")
+    assert ended.returncode == 1
+    assert "nobody" in ended.stderr
+    assert "p runs" not in ended.stderr
 
 
 def test_a_configuration_that_kills_the_kernel_again_and_again_is_left(folder):
