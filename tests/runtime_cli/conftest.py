@@ -63,6 +63,10 @@ def runtime_home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def running_plant(tmp_path_factory: pytest.TempPathFactory, runtime_home: Path) -> Iterator[Path]:
     folder = lay_out(tmp_path_factory.mktemp("running"))
+    with (folder / "tags.csv").open("a") as tags:
+        tags.write("safe/sp,REAL,%,%,0,100,Takes two persons,rw,operator,,1\n")
+    with (folder / "plant.yaml").open("a") as plant:
+        plant.write("gate: {two_person: [safe/sp]}\n")
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
     process = subprocess.Popen(
         [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"],
