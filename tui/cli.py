@@ -23,10 +23,16 @@ def console(
     ] = None,
 ) -> None:
     """Open the operator console on a running plant."""
+    import sys
+
     from runtime.client import PlantClient, find
+    from runtime.errors import PlantError
     from runtime.logins import credentials
     from tui.console import run, take_screenshots
 
+    if screenshot is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        remedy = "open one, or print instead: ironworks watch PATTERN, ironworks alarms list"
+        raise PlantError("the console needs a terminal", remedy)
     endpoint = find(url or plant)
     who = credentials(endpoint, user, lambda name: str(typer.prompt(f"Secret of {name}", hide_input=True)))
 

@@ -34,7 +34,11 @@ def demo(
     from runtime import registry
     from runtime.cli.layout import copy_plant
     from runtime.clock import monotonic_ns
+    from runtime.errors import PlantError
 
+    if not headless and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        remedy = f"open one, or print figures instead: ironworks demo --headless --for {seconds:g}"
+        raise PlantError("the console needs a terminal", remedy)
     started_ns = monotonic_ns()
     signal.signal(signal.SIGTERM, _end)  # so that the temporary folder goes, however it is stopped
     source = registry.load("demos", name)

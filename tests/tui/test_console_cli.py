@@ -36,6 +36,24 @@ def test_an_address_where_nothing_answers_is_an_error_for_screenshots(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "instead"), [("console", "ironworks watch"), ("demo", "ironworks demo --headless")]
+)
+def test_without_a_terminal_it_says_what_prints_instead(command, instead, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime.cli", command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert done.stdout == "", "no escape sequences into a pipe"
+    assert "needs a terminal" in done.stderr
+    assert instead in done.stderr
+
+
 def test_naming_the_command_imports_no_textual():
     code = "import sys, tui.cli; print({'textual', 'httpx', 'numpy'} & sys.modules.keys() or 'light')"
     done = subprocess.run(
