@@ -75,7 +75,7 @@ def router(services: Services) -> APIRouter:
         rows = await services.journal.read(config_log, limit)
         return Json(ConfigLog(msgspec.convert(rows, tuple[ConfigStep, ...], from_attributes=True)))
 
-    @routes.get("/config/files", **answers(VersionFiles, "The files of a version."))
+    @routes.get("/config/files", **answers(VersionFiles, "The files of a version.", 404))
     async def files(version: VersionName, file: FileName = None) -> Json:
         """List the files of a version; with `file` that one's text too (engineer)."""
         try:
@@ -83,7 +83,7 @@ def router(services: Services) -> APIRouter:
         except PlantError as exc:
             raise Refused(404, exc.text, exc.remedy) from exc
 
-    @routes.get("/config/diff", **answers(PlanView, "What differs, and how it comes into force."))
+    @routes.get("/config/diff", **answers(PlanView, "What differs, and how it comes into force.", 404))
     async def diff(old: VersionName = "running", new: VersionName = "folder") -> Json:
         """Compare two versions; `running` and `folder` may be named too (engineer)."""
         running = str(config.running.number) if config.running else "running"
