@@ -23,12 +23,11 @@ def main() -> None:
     """Serve until standard input ends."""
     plant = Path(sys.argv[1])
     import runtime.cli.running
-    import runtime.kernel
+    import runtime.kernel  # noqa: F401 - loaded once for all of them
     from runtime.assembly import assemble
     from runtime.historian import compaction, hot
 
     assembly = assemble(plant)  # what its sections import is loaded now
-    assert runtime.kernel
     hot.TIDY_S = TIDY_S
     compaction.table_rows = lambda config: TABLE_ROWS
     compaction._MANY = FILES_OF_A_DAY
