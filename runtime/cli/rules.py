@@ -85,7 +85,4 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bench history": FILES,
     "bench start": FILES,
     "bench soak": FILES,
-    "chaos disk": FILES,
-    "chaos kill": FILES,
-    "chaos simulate": FILES,
 }
