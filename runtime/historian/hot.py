@@ -379,7 +379,11 @@ class Historian:
     def _as_of_start(self, batch: Batch) -> Batch:
         """Return present values as seen now; what still waits for a first value says nothing."""
         known = _told(batch)
-        return replace(known, source_ns=np.maximum(known.source_ns, self._begun_ns))
+        times = np.maximum(known.source_ns, self._begun_ns)
+        times[times > self._clock.now_ns()] = (
+            self._begun_ns
+        )  # the clock was set back since: it is in history
+        return replace(known, source_ns=times)
 
     async def _begin(self, port: Port, last_ns: int, whole: bool) -> None:
         """Begin recording after a gap: nothing is known since `last_ns`, 0 where nothing ever was.
