@@ -380,9 +380,7 @@ class Historian:
         """Return present values as seen now; what still waits for a first value says nothing."""
         known = _told(batch)
         times = np.maximum(known.source_ns, self._begun_ns)
-        times[times > self._clock.now_ns()] = (
-            self._begun_ns
-        )  # the clock was set back since: it is in history
+        times[times > self._clock.now_ns()] = self._begun_ns  # the clock was set back since: it is in history
         return replace(known, source_ns=times)
 
     async def _begin(self, port: Port, last_ns: int, whole: bool) -> None:
