@@ -14,18 +14,22 @@ HOUR_NS = 3_600_000_000_000
 FULL = 0.95  # of the disk limit: from here on the oldest samples go
 ROOMY = 0.90  # of the disk limit: down to here
 _MIB = 1 << 20
+_SORTED_ROWS = 62_500  # for each MiB of the store's memory
 _MANY = 12  # files of a day that still goes on: more are made one
 _COLUMNS = "tag, t, value, exact, text, quality"
 
 
 def table_rows(config: HistoryConfig) -> int:
     """Return how many samples a table takes before they become cold files."""
-    return min(4_000_000, config.disk_limit_mib * _MIB // 128)
+    return min(file_rows(config) // 2, config.disk_limit_mib * _MIB // 128)
 
 
 def file_rows(config: HistoryConfig) -> int:
-    """Return how many samples files that are made one may have: what goes at once when the disk is full."""
-    return min(32_000_000, config.disk_limit_mib * _MIB // 64)
+    """Return how many samples files that are made one may have: what goes at once when the disk is full.
+
+    They are sorted within the store's memory: of twice as many per MiB, DuckDB 2.0 sometimes can make nothing.
+    """
+    return min(config.memory_limit_mib * _SORTED_ROWS, config.disk_limit_mib * _MIB // 64)
 
 
 def due(store: Store, config: HistoryConfig, now_ns: int) -> bool:
@@ -56,11 +60,11 @@ def write_table(store: Store, table: int) -> list[tuple[Part, Digest]]:
 def merge(store: Store, group: Sequence[Part]) -> tuple[Part, Digest]:
     """Make one file of several of a day and class; samples of one tag and time keep their order."""
     pieces = " UNION ALL ".join(
-        f"SELECT {_COLUMNS}, {order} AS o, file_row_number AS r"  # noqa: S608
+        f"SELECT {_COLUMNS}, {order << 40} + file_row_number AS place"  # noqa: S608
         f" FROM read_parquet({listed([store.folder / part.name])}, file_row_number = true)"
         for order, part in enumerate(sorted(group, key=lambda each: each.number))
     )
-    query = f"SELECT {_COLUMNS} FROM ({pieces}) ORDER BY tag, t, o, r"  # noqa: S608
+    query = f"SELECT {_COLUMNS} FROM ({pieces}) ORDER BY tag, t, place"  # noqa: S608
     first = group[0]
     made = Part(store.new_number(), first.day, first.keep, 0, 0, 0, 0, 0, merged=True)
     part = store.write_part(query, made, group)
