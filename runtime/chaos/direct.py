@@ -18,7 +18,7 @@ class DirectClient:
 
     def __init__(self, kernel: Kernel, name: str) -> None:
         self._kernel = kernel
-        self._actor = Actor(name, Role.ADMIN, "simulated")
+        self._actor = Actor(name, Role.ADMIN, "local")
         self._accounts = Accounts(kernel.identity, kernel.journal, kernel.clock)
 
     async def write(self, path: str, value: Value, reason: str = "", for_ns: int = 0) -> None:

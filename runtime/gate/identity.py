@@ -222,6 +222,13 @@ class Identity:
         user = self._users.get(actor.name)
         return user is not None and (user.role, self._areas(user)) == (actor.role, actor.areas)
 
+    def demoted(self, actor: Actor, place: str) -> bool:
+        """Tell whether the user behind an actor is gone, or has less than the actor's role in a place now."""
+        user = self._users.get(actor.name)
+        if user is None:  # accounts of this machine and an issuer's people are no users
+            return actor.via != "local" and not actor.name.startswith(oidc.PREFIX)
+        return Actor(user.name, user.role, actor.via, areas=self._areas(user)).at(place).role < actor.role
+
     def locked_for_ns(self, name: str) -> int:
         """Return how long a name is still locked, 0 when it is not."""
         with self._guard:

@@ -135,6 +135,7 @@ class Keeper:
         for name in self._identity.take_unlocked():
             await self._gate.attempts.keep(LockEnd(name))
         await self._gate.revert()
+        await self._gate.requests.withdraw(self._identity.demoted)
         await self._gate.requests.expire()
 
     def _figures(self) -> tuple[int, ...]:

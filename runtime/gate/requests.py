@@ -167,8 +167,20 @@ class Requests:
         """
         now_ns = self._clock.now_ns()
         for request in [each for each in self.waiting.values() if now_ns >= each.until_ns]:
-            entry = self._attempts.entry(
-                "request", request.tag.path, request.actor, request.reason, None, request.value
-            )
-            await self._attempts.record(replace(entry, outcome="failed", detail="nobody approved it in time"))
-            self.waiting.pop(request.id, None)
+            await self._fail(request, "nobody approved it in time")
+
+    async def withdraw(self, demoted: Callable[[Actor, str], bool]) -> None:
+        """End the requests of those who may not write the tag any more; each gets an audit row.
+
+        Raises:
+            WriteRejectedError: it cannot be audited; the request waits on.
+        """
+        for request in [each for each in self.waiting.values() if demoted(each.actor, each.tag.path)]:
+            await self._fail(request, f"{request.actor.name} may not write this any more")
+
+    async def _fail(self, request: Request, detail: str) -> None:
+        entry = self._attempts.entry(
+            "request", request.tag.path, request.actor, request.reason, None, request.value
+        )
+        await self._attempts.record(replace(entry, outcome="failed", detail=detail))
+        self.waiting.pop(request.id, None)

@@ -27,7 +27,7 @@ def table_rows(config: HistoryConfig) -> int:
 def file_rows(config: HistoryConfig) -> int:
     """Return how many samples files that are made one may have: what goes at once when the disk is full.
 
-    They are sorted within the store's memory: of twice as many per MiB, DuckDB 2.0 sometimes can make nothing.
+    They are sorted within the store's memory: DuckDB 2.0 cannot always sort twice as many per MiB.
     """
     return min(config.memory_limit_mib * _SORTED_ROWS, config.disk_limit_mib * _MIB // 64)
 

@@ -6,10 +6,11 @@ import pytest
 
 from runtime.bus import Bus
 from runtime.clock import SECOND_NS, ManualClock
-from runtime.config import GateConfig, TagList
+from runtime.config import GateConfig, TagList, UserConfig
 from runtime.contract import Access, Actor, Batch, DataType, Quality, Role, Tag
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate import Gate
+from runtime.gate.identity import Identity
 from runtime.gate.rates import RateLimitedError
 from runtime.gate.scope import TokenActor
 from runtime.journal import Journal, audit_log, operator_values
@@ -315,3 +316,25 @@ def test_a_token_writes_within_its_scope_only(bench):
     refused = bench.refusal("tank/lot", "B", robot)
     assert isinstance(refused, ForbiddenError)
     assert "outside the scope of token a1 of li" in str(refused)
+
+
+def test_a_request_ends_with_the_right_of_who_made_it(bench):
+    tag = bench.table["safe/sp"]
+    users = [UserConfig(name="li", role=Role.OPERATOR), UserConfig(name="wu", role=Role.ENGINEER)]
+    identity = Identity(users)
+    request = bench.do(bench.gate.request(tag, 5, LI))
+    bench.do(bench.gate.request(tag, 6, WU))
+    bench.do(bench.gate.requests.withdraw(identity.demoted))
+    assert len(bench.gate.requests.waiting) == 2
+    identity.configure([UserConfig(name="li"), UserConfig(name="wu", role=Role.ENGINEER)])
+    identity.restore((), ())
+    bench.do(bench.gate.requests.withdraw(identity.demoted))
+    rows = bench.audit("action", "actor", "outcome", "detail")
+    assert rows[0] == ("request", "li", "failed", "li may not write this any more")
+    with pytest.raises(WriteRejectedError, match="no request"):
+        bench.do(bench.gate.requests.approve(request.id, MEI, ""))
+    identity.configure([UserConfig(name="li")])
+    identity.restore((), ())
+    bench.do(bench.gate.requests.withdraw(identity.demoted))
+    assert bench.gate.requests.waiting == {}
+    assert bench.value("safe/sp") == 1
