@@ -25,7 +25,7 @@ def list_apps(plant: PlantOption = None, as_json: JsonOption = False) -> None:
     from apps.installed import CATALOG, catalog
     from apps.manifest import load_manifest
     from apps.models.registry import check_files
-    from runtime.client import plant_file
+    from runtime.endpoint import plant_file
     from runtime.errors import PlantError
 
     shipped = []
@@ -73,7 +73,7 @@ def fit(
 ) -> None:
     """Make an app's model from normal history, and say how it does on the part held out."""
     from apps.fit import fit_app
-    from runtime.client import plant_file
+    from runtime.endpoint import plant_file
     from runtime.errors import PlantError
 
     file = plant_file(plant)
@@ -115,7 +115,7 @@ def verify_model(name: NameArgument, plant: PlantOption = None, as_json: JsonOpt
     """Ask an app's model its golden vectors; fails when it answers otherwise than when it was made."""
     from apps.models.onnx import load_model, verify
     from apps.models.registry import read_golden
-    from runtime.client import plant_file
+    from runtime.endpoint import plant_file
     from runtime.errors import PlantError
 
     file = plant_file(plant)
@@ -183,7 +183,8 @@ def _recalled(file: Path, installed: Installed, start: str, end: str) -> tuple[s
     import asyncio
 
     from apps.fit import recall
-    from runtime.client import PlantClient, find
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
 
     async def ask() -> tuple[str, list[str], History]:
         async with PlantClient(find(file)) as client:

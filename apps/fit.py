@@ -15,11 +15,12 @@ from apps.installed import Installed
 from apps.models.registry import Card, write_model
 from apps.runner.loader import attribute
 from apps.sdk import Context
-from runtime.client import AlarmView, JournalEntry, PlantClient
+from runtime.client import PlantClient
 from runtime.clock import SECOND_NS
 from runtime.config import Plant, TagList
 from runtime.contract import Quality, Value
 from runtime.errors import PlantError
+from runtime.wire import AlarmView, JournalEntry
 
 CHUNK_S = 600.0
 LIMIT = 100_000

@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from runtime.client import Message, Place, PlantClient
+from runtime.client import PlantClient
 from runtime.clock import WallClock
 from runtime.contract import Clock
 from runtime.errors import ConnectError
+from runtime.wire import Message, Place
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0

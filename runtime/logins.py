@@ -14,7 +14,7 @@ from msgspec import Struct
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
-    from runtime.client import Endpoint
+    from runtime.endpoint import Endpoint
 
 
 class SessionView(Struct, frozen=True):

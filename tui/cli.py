@@ -25,7 +25,8 @@ def console(
     """Open the operator console on a running plant."""
     import sys
 
-    from runtime.client import PlantClient, find
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
     from runtime.errors import PlantError
     from runtime.logins import credentials
     from tui.console import run, take_screenshots

@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from runtime.client import (
+from runtime.contract import Value
+from runtime.logins import Signing
+from runtime.wire import (
     AlarmView,
     ComponentView,
     Health,
@@ -17,8 +19,6 @@ from runtime.client import (
     TrendSeries,
     Written,
 )
-from runtime.contract import Value
-from runtime.logins import Signing
 
 
 class Client(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runtime.client import TagView
+from runtime.wire import TagView
 
 LINE = "line"
 STATE = "state"

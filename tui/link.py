@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from runtime.client import ConfigChange
 from runtime.clock import WallClock
 from runtime.contract import Clock
 from runtime.errors import ConnectError, PlantError
+from runtime.wire import ConfigChange
 from tui.client import Client, Connect
 from tui.model import PlantModel
 

@@ -8,7 +8,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from runtime.client import (
+from runtime.contract import Value
+from runtime.wire import (
     AlarmChange,
     AlarmView,
     ComponentChange,
@@ -19,7 +20,6 @@ from runtime.client import (
     TagView,
     Values,
 )
-from runtime.contract import Value
 from tui.locale import Words
 
 SECOND_NS = 1_000_000_000

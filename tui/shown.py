@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from runtime.client import TagView
 from runtime.contract import Quality, Value
+from runtime.wire import TagView
 from tui.locale import Words
 from tui.model import SECOND_NS, Point, View
 

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from runtime.client import TagView, TrendSeries
 from runtime.contract import Quality
+from runtime.wire import TagView, TrendSeries
 from tui.equipment import is_float, is_measured
 from tui.model import Point, View
 

@@ -19,7 +19,9 @@ def faults(plant: PlantOption = None, as_json: JsonOption = False) -> None:
     """List the faults of a running plant's twin and their severity."""
     import asyncio
 
-    from runtime.client import PlantClient, TagView, find
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
+    from runtime.wire import TagView
     from twin.faults import PREFIX, name_of
 
     async def ask() -> list[TagView]:
@@ -46,7 +48,8 @@ def fault(
     """Put a fault into the running plant, or take it away."""
     import asyncio
 
-    from runtime.client import PlantClient, find
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
     from twin.faults import PREFIX, name_of, resolve
 
     wanted = 0.0 if clear else severity

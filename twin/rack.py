@@ -7,8 +7,9 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from runtime.client import PlantClient, find
+from runtime.client import PlantClient
 from runtime.contract import Batch, Port, Tag
+from runtime.endpoint import find
 from runtime.errors import PlantError
 
 TAIL_LINES = 20

@@ -61,7 +61,7 @@ def stale(alarms: Iterable[Alarm], now_ns: int) -> list[Alarm]:
 def performance(
     moves: Iterable[AlarmMove], alarms: Sequence[Alarm], start_ns: int, end_ns: int
 ) -> dict[str, Any]:
-    """Return the figures of a span with the fields of `runtime.client.AlarmFigures`.
+    """Return the figures of a span with the fields of `runtime.wire.AlarmFigures`.
 
     `alarms` is how they stand at the end; transitions of alarms that the plant no longer has count as of no
     area and low priority.
@@ -131,7 +131,7 @@ def performance(
 
 
 def flood_view(flood: Flood) -> dict[str, Any]:
-    """Return a flood with the fields of `runtime.client.AlarmFlood`."""
+    """Return a flood with the fields of `runtime.wire.AlarmFlood`."""
     return {name: getattr(flood, name) for name in ("area", "first", "began_ns", "count", "ended_ns")}
 
 

@@ -177,7 +177,7 @@ class AlarmService:
                 log.error("shelves could not be moved with the clock: %s", exc)
 
     async def figures(self, span_ns: int) -> dict[str, Any]:
-        """Return the figures of the time until now with the fields of `runtime.client.AlarmFigures`.
+        """Return the figures of the time until now with the fields of `runtime.wire.AlarmFigures`.
 
         Raises:
             StoreError: the journal cannot be read.

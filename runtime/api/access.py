@@ -19,7 +19,6 @@ from runtime.api.limits import actor_key
 from runtime.api.rules import RULES, Rule, Tokens
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
-from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config import is_loopback
 from runtime.contract import Actor, Role
@@ -29,6 +28,7 @@ from runtime.gate.oidc import Oidc, TokenError
 from runtime.gate.scope import ALL, TokenActor
 from runtime.gate.sessions import SESSION_PREFIX
 from runtime.journal.audit import Signature
+from runtime.wire import PREFIX
 
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS

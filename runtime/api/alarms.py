@@ -13,10 +13,10 @@ from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import AlarmName, Comment
-from runtime.client import AlarmFigures, AlarmList, AlarmView, JournalEntry, JournalPage
 from runtime.clock import SECOND_NS
 from runtime.contract import Actor
 from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.wire import AlarmFigures, AlarmList, AlarmView, JournalEntry, JournalPage
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Hours = Annotated[float, Query(gt=0, le=31 * 24, description="how far back")]

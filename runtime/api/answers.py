@@ -12,47 +12,47 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from runtime import client, configview, logins
+from runtime import configview, logins, wire
 from runtime.errors import PlantError
 
 _STRUCTS = (
-    client.Info,
-    client.TagPage,
-    client.Written,
-    client.GateView,
-    client.UserList,
-    client.TokenList,
-    client.TokenMade,
+    wire.Info,
+    wire.TagPage,
+    wire.Written,
+    wire.GateView,
+    wire.UserList,
+    wire.TokenList,
+    wire.TokenMade,
     logins.LoginWays,
     logins.SessionList,
     logins.SessionMade,
-    client.CertificateList,
-    client.RequestView,
-    client.SeriesList,
-    client.TrendList,
-    client.SqlAnswer,
-    client.AlarmList,
-    client.JournalPage,
-    client.AlarmFigures,
-    client.AuditPage,
-    client.AuditCheck,
-    client.ComponentList,
+    wire.CertificateList,
+    wire.RequestView,
+    wire.SeriesList,
+    wire.TrendList,
+    wire.SqlAnswer,
+    wire.AlarmList,
+    wire.JournalPage,
+    wire.AlarmFigures,
+    wire.AuditPage,
+    wire.AuditCheck,
+    wire.ComponentList,
     configview.ConfigStatus,
     configview.VersionList,
     configview.VersionFiles,
     configview.ConfigLog,
     configview.PlanView,
     configview.ConfigApplied,
-    client.Health,
-    client.Probe,
-    client.Refusal,
-    client.Subscription,
-    client.Values,
-    client.AlarmChange,
-    client.Missed,
-    client.Gap,
-    client.ComponentChange,
-    client.ConfigChange,
+    wire.Health,
+    wire.Probe,
+    wire.Refusal,
+    wire.Subscription,
+    wire.Values,
+    wire.AlarmChange,
+    wire.Missed,
+    wire.Gap,
+    wire.ComponentChange,
+    wire.ConfigChange,
 )
 _SCHEMA = "#/components/schemas/{name}"
 _DEFAULTS = {404: "no such resource", 405: "the resource does not take this method"}
@@ -71,15 +71,15 @@ _WHY = {
 }
 _ALWAYS = (400, 401, 403, 413, 429, 503)
 _EXAMPLES = {
-    "Written": client.Written(42.5, 40.0),
-    "Refusal": client.Refusal(
+    "Written": wire.Written(42.5, 40.0),
+    "Refusal": wire.Refusal(
         "no tag is named 'tank/levle'",
         "did you mean tank/level?",
         "no tag is named 'tank/levle'",
         "Not Found",
         404,
     ),
-    "AlarmNote": client.AlarmNote(1_800_000_000_000_000_000, "olga", "sensor is cleaned"),
+    "AlarmNote": wire.AlarmNote(1_800_000_000_000_000_000, "olga", "sensor is cleaned"),
 }
 _SECURITY = {
     "secret": {"type": "http", "scheme": "basic", "description": "Name and secret of a user."},
@@ -122,7 +122,7 @@ def answers(struct: type[msgspec.Struct], text: str, *refusals: int) -> dict[str
 def refusal(status: int, error: str, remedy: str = "", headers: dict[str, str] | None = None) -> Json:
     """Return a refusal as an answer; what is not Unicode is shown escaped."""
     error, remedy = (text.encode("utf-8", "backslashreplace").decode() for text in (error, remedy))
-    body = client.Refusal(error, remedy, error, HTTPStatus(status).phrase, status)
+    body = wire.Refusal(error, remedy, error, HTTPStatus(status).phrase, status)
     return Json(body, status, headers, PROBLEM)
 
 

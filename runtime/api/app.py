@@ -30,8 +30,8 @@ from runtime.api.delivery import Delivery
 from runtime.api.guard import Guard
 from runtime.api.limits import Limits, Pace
 from runtime.api.services import Services
-from runtime.client import PREFIX
 from runtime.config import ApiConfig
+from runtime.wire import PREFIX
 
 _ABOUT = """Tags, history, alarms, audit and components of one plant.
 

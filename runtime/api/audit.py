@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query
 
 from runtime.api.answers import Json, answers
 from runtime.api.services import Services
-from runtime.client import AuditCheck, AuditEntry, AuditPage
 from runtime.journal.chain import verify_audit
+from runtime.wire import AuditCheck, AuditEntry, AuditPage
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]

@@ -11,10 +11,10 @@ from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
-from runtime.client import CertificateList, CertificateView
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.certificates import Certificates
 from runtime.gate.identity import Identity
+from runtime.wire import CertificateList, CertificateView
 
 
 class CertificateBody(BaseModel):

@@ -12,8 +12,8 @@ from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import ComponentName
-from runtime.client import ComponentList, ComponentView
 from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.wire import ComponentList, ComponentView
 
 
 def component_view(fields: Mapping[str, Any]) -> ComponentView:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from runtime.api.services import Services
 from runtime.api.views import TagViews
 from runtime.bus import Journal
-from runtime.client import Gap, Values
 from runtime.contract import Batch
 from runtime.errors import StoreError
+from runtime.wire import Gap, Values
 
 WAITING_ROWS = 100_000  # for one client, on the bus
 BACK_ROWS = 100_000  # of the history, when a client comes back

@@ -16,10 +16,10 @@ from runtime.api.services import Services
 from runtime.api.tags import WriteFields, refused_write
 from runtime.api.texts import Comment, UnicodeText
 from runtime.api.views import one
-from runtime.client import GateView, HoldView, RequestView, Written
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.policy import Gate
 from runtime.gate.requests import Request as Waiting
+from runtime.wire import GateView, HoldView, RequestView, Written
 
 Match = Annotated[
     str | None, Header(alias="If-Match", max_length=1000, description="ETag of /gate: only if it is still so")

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from runtime.api.answers import Json, answers
 from runtime.api.services import Services
-from runtime.client import Health
+from runtime.wire import Health
 
 
 def router(services: Services) -> APIRouter:

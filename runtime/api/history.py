@@ -14,9 +14,9 @@ from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import History, Services
 from runtime.api.texts import UnicodeText
 from runtime.api.views import TagViews, one
-from runtime.client import Series, SeriesList, SqlAnswer, TrendList, TrendSeries
 from runtime.contract import Batch, Role, Tag
 from runtime.historian import MOST_ROWS, SqlError
+from runtime.wire import Series, SeriesList, SqlAnswer, TrendList, TrendSeries
 
 Paths = Annotated[
     list[str], Query(min_length=1, max_length=100, description="path of a tag; repeat for several")

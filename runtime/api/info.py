@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from runtime.api.access import Caller
 from runtime.api.answers import Json, answers
 from runtime.api.services import Services
-from runtime.client import Info, Text, User
+from runtime.wire import Info, Text, User
 
 
 def release() -> str:

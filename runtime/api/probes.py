@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from runtime.api.answers import Json, answers
 from runtime.api.guard import PEER
 from runtime.api.services import Services
-from runtime.client import Probe
 from runtime.config import is_loopback
+from runtime.wire import Probe
 
 _UP = ("running", "degraded")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from runtime.client import Endpoint, registration_name, runtime_folder
 from runtime.config import Plant, is_loopback
+from runtime.endpoint import Endpoint, registration_name, runtime_folder
 from runtime.errors import PlantError
 
 _BACKLOG = 128

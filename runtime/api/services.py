@@ -23,7 +23,7 @@ class Alarms(Protocol):
     """The alarms."""
 
     def views(self) -> Sequence[Mapping[str, Any]]:
-        """Return every alarm as it is now, with the fields of `runtime.client.AlarmView`."""
+        """Return every alarm as it is now, with the fields of `runtime.wire.AlarmView`."""
         ...
 
     def view(self, name: str) -> Mapping[str, Any]:
@@ -35,7 +35,7 @@ class Alarms(Protocol):
         ...
 
     async def figures(self, span_ns: int) -> Mapping[str, Any]:
-        """Return the fields of `runtime.client.AlarmFigures` over the time until now."""
+        """Return the fields of `runtime.wire.AlarmFigures` over the time until now."""
         ...
 
 
@@ -43,7 +43,7 @@ class Supervisor(Protocol):
     """The components."""
 
     def views(self) -> Sequence[Mapping[str, Any]]:
-        """Return every component as it is now, with the fields of `runtime.client.ComponentView`."""
+        """Return every component as it is now, with the fields of `runtime.wire.ComponentView`."""
         ...
 
 
@@ -128,7 +128,7 @@ class Services(Protocol):
         ...
 
     def health(self) -> Mapping[str, Any]:
-        """Return the fields of `runtime.client.Health`."""
+        """Return the fields of `runtime.wire.Health`."""
         ...
 
 

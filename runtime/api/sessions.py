@@ -11,7 +11,6 @@ from runtime.api.access import Caller, callers_of
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
-from runtime.client import UserView
 from runtime.contract import Actor, Role
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.accounts import Accounts
@@ -19,6 +18,7 @@ from runtime.gate.oidc import OidcActor
 from runtime.gate.sessions import SessionActor
 from runtime.journal.accounts import SessionRecord
 from runtime.logins import LoginWays, OidcWay, SessionList, SessionMade, SessionView
+from runtime.wire import UserView
 
 Secret = Annotated[UnicodeText, Field(max_length=256)]
 

@@ -18,7 +18,9 @@ from runtime.api.limits import Limits, actor_key
 from runtime.api.services import Services, alarm_of, component_of
 from runtime.api.views import TagViews, chosen
 from runtime.bus import EventStream
-from runtime.client import (
+from runtime.contract import Actor, Event
+from runtime.journal import alarm_log_after, alarm_place
+from runtime.wire import (
     AlarmChange,
     ComponentChange,
     ConfigChange,
@@ -28,8 +30,6 @@ from runtime.client import (
     Subscription,
     Values,
 )
-from runtime.contract import Actor, Event
-from runtime.journal import alarm_log_after, alarm_place
 
 INTERVAL_MS = (50, 10_000)
 MISSED = 1000  # transitions at most that a client gets when it comes back

@@ -14,10 +14,10 @@ from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import Comment, TagPath, UnicodeText
 from runtime.api.views import TagViews, chosen, one
-from runtime.client import TagPage, TagView, Written
 from runtime.contract import Tag, Value
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.rates import RateLimitedError
+from runtime.wire import TagPage, TagView, Written
 
 Id = Annotated[int, Query(ge=-1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=10_000)]

@@ -11,12 +11,12 @@ from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
-from runtime.client import TokenList, TokenMade, TokenView, UserList, UserView
 from runtime.contract import Role
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.accounts import Accounts, Areas
 from runtime.gate.identity import Identity
 from runtime.journal.accounts import TokenRecord
+from runtime.wire import TokenList, TokenMade, TokenView, UserList, UserView
 
 RoleWord = Literal["viewer", "operator", "engineer", "admin"]
 Word = Annotated[UnicodeText, Field(max_length=256)]

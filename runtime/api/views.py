@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.api.answers import Refused
-from runtime.client import TagView
 from runtime.config import TagList
 from runtime.contract import Batch, DataType, Quality, Tag, Value
+from runtime.wire import TagView
 
 _BOOL, _UNSIGNED, _SIGNED, _FLOAT, _TEXT = range(5)
 _KINDS = {"u": _UNSIGNED, "i": _SIGNED, "f": _FLOAT, "s": _TEXT}

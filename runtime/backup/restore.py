@@ -18,9 +18,9 @@ from runtime.backup.make import note
 from runtime.backup.manifest import PLANT, STATE, Manifest
 from runtime.backup.pack import Tell, sync
 from runtime.backup.unpack import look, unpack
-from runtime.client import running
 from runtime.config import PlantFile, load_model
 from runtime.config.plant import state_folder
+from runtime.endpoint import running
 from runtime.errors import ConfigError, PlantError, StoreError
 from runtime.journal import AuditEntry
 

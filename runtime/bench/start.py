@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from runtime.client import Endpoint
+    from runtime.endpoint import Endpoint
 
 MEMORY_GOAL_MIB = 300
 CPU_GOAL_PERCENT = 15
@@ -71,8 +71,9 @@ def bench(
 
 async def _until_live(endpoint: Endpoint, began_ns: int) -> float:
     """Return the seconds until a tag of the device is good."""
-    from runtime.client import PlantClient, Values
+    from runtime.client import PlantClient
     from runtime.clock import monotonic_ns
+    from runtime.wire import Values
 
     async with PlantClient(endpoint) as client:
         async for message in client.stream(tags=["unit0/*"], interval_ms=50):

@@ -21,8 +21,9 @@ from runtime.chaos.load import WRITERS, Load
 from runtime.chaos.powercut import cut
 from runtime.chaos.report import Report
 from runtime.chaos.victim import SECOND, Victim
-from runtime.client import Endpoint, PlantClient
+from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock, monotonic_ns
+from runtime.endpoint import Endpoint
 from runtime.errors import ConnectError, PlantError
 
 FAULTS = {"disk full": 1, "write error": 2, "sync error": 4, "short write": 8, "read error": 16}

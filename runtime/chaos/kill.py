@@ -13,8 +13,9 @@ from runtime.chaos.ledger import Ledger
 from runtime.chaos.load import WRITERS, Load
 from runtime.chaos.report import Report
 from runtime.chaos.victim import SECOND, Victim
-from runtime.client import Endpoint, PlantClient
+from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock, monotonic_ns
+from runtime.endpoint import Endpoint
 from runtime.errors import ConnectError, PlantError
 
 WHOLE_EVERY = 20  # lives of the lean plant, then one of the whole; and how often all is looked for again

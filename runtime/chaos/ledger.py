@@ -12,7 +12,8 @@ from runtime.contract import Value
 from runtime.errors import WriteRejectedError
 
 if TYPE_CHECKING:
-    from runtime.client import AuditEntry, PlantClient
+    from runtime.client import PlantClient
+    from runtime.wire import AuditEntry
 
 Point = tuple[int, Value | None, int]  # time, value, quality
 _PAGE = 5000

@@ -18,8 +18,8 @@ import psutil
 
 from runtime import registry
 from runtime.cli.layout import copy_plant
-from runtime.client import Endpoint, find
 from runtime.clock import SECOND_NS, WallClock, monotonic_ns
+from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError
 from runtime.gate.identity import hash_secret
 

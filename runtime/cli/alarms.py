@@ -11,7 +11,8 @@ import typer
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
 
 if TYPE_CHECKING:
-    from runtime.client import AlarmFigures, AlarmView, PlantClient
+    from runtime.client import PlantClient
+    from runtime.wire import AlarmFigures, AlarmView
 
 FolderArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]

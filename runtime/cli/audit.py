@@ -10,8 +10,8 @@ from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_
 from runtime.errors import ConnectError, PlantError
 
 if TYPE_CHECKING:
-    from runtime.client import AuditCheck, AuditEntry
     from runtime.journal.chain import ChainReport
+    from runtime.wire import AuditCheck, AuditEntry
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 

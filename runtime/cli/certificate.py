@@ -12,7 +12,7 @@ from runtime.cli.session import JsonOption, PlantOption, ask, parse_for, print_j
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
-    from runtime.client import CertificateView
+    from runtime.wire import CertificateView
 
 _DAY_NS = 86_400_000_000_000
 

@@ -9,7 +9,7 @@ import typer
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show_time
 
 if TYPE_CHECKING:
-    from runtime.client import ComponentView
+    from runtime.wire import ComponentView
 
 app = typer.Typer(help="Components of the running plant.", no_args_is_help=True)
 

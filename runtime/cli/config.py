@@ -291,7 +291,7 @@ def _either(
     stopped: Callable[[VersionStore, list[ConfigRecord]], T],
 ) -> T:
     """Ask the plant if it runs; else look into its state folder."""
-    from runtime.client import find
+    from runtime.endpoint import find
     from runtime.errors import ConnectError
 
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from runtime.client import Endpoint
+    from runtime.endpoint import Endpoint
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -71,8 +71,8 @@ def running(plant: Path) -> Iterator[tuple[Endpoint, subprocess.Popen[bytes]]]:
     Raises:
         PlantError: it ended, or did not answer in time; with what it said.
     """
-    from runtime.client import find
     from runtime.clock import monotonic_ns
+    from runtime.endpoint import find
     from runtime.errors import ConnectError, PlantError
 
     with tempfile.TemporaryFile() as said:

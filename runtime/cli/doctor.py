@@ -13,7 +13,7 @@ import typer
 from runtime.cli.session import JsonOption, PlantOption, print_json
 
 if TYPE_CHECKING:
-    from runtime.client import Endpoint
+    from runtime.endpoint import Endpoint
 
 _MIB = 2**20
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -47,7 +47,7 @@ def doctor(plant: PlantOption = None, json: JsonOption = False) -> None:
 
 
 def _all(plant: str | None) -> Iterator[Check]:
-    from runtime.client import plant_file, running
+    from runtime.endpoint import plant_file, running
 
     yield _version()
     yield _clock()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import sqlite3
 
     from runtime.assembly import Assembly
-    from runtime.client import Endpoint
     from runtime.config import Plant
+    from runtime.endpoint import Endpoint
 
 _MIB = 1 << 20
 _DAY_NS = 86_400_000_000_000

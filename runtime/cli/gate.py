@@ -20,7 +20,8 @@ from runtime.cli.session import (
 )
 
 if TYPE_CHECKING:
-    from runtime.client import GateView, PlantClient, Written
+    from runtime.client import PlantClient
+    from runtime.wire import GateView, Written
 
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
 Number = Annotated[int, typer.Argument(min=0, help="Number of the request.", metavar="REQUEST")]

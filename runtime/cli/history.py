@@ -28,10 +28,11 @@ from runtime.errors import ConnectError, PlantError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runtime.client import PlantClient, Series, SqlAnswer, TrendSeries
+    from runtime.client import PlantClient
     from runtime.config import TagList
     from runtime.contract import Tag
     from runtime.historian import Archive
+    from runtime.wire import Series, SqlAnswer, TrendSeries
 
 app = typer.Typer(help="Stored samples of a plant, running or stopped.", no_args_is_help=True)
 Paths = Annotated[list[str], typer.Argument(help="Paths or globs of tags.", metavar="PATH...")]
@@ -142,7 +143,7 @@ def trend(
         return await client.trend(await _expanded(client, paths), *span, buckets)
 
     def offline(archive: Archive) -> Sequence[TrendSeries]:
-        from runtime.client import TrendSeries
+        from runtime.wire import TrendSeries
 
         return [
             TrendSeries(tag.path, tag.unit_text, tuple(archive.trend(tag.id, *span, buckets)))
@@ -186,7 +187,7 @@ def sql(
         return await client.sql(query, limit, seconds)
 
     def offline(archive: Archive) -> SqlAnswer:
-        from runtime.client import SqlAnswer
+        from runtime.wire import SqlAnswer
 
         found = archive.sql(query, limit, seconds)
         return SqlAnswer(found.columns, found.rows, found.truncated)
@@ -233,7 +234,7 @@ def _figures(
 ) -> list[Series]:
     import numpy as np
 
-    from runtime.client import Series
+    from runtime.wire import Series
 
     for tag in chosen:
         if tag.data_type.kind == "s":
@@ -270,7 +271,7 @@ def _span(start: str, end: str) -> tuple[int, int]:
 
 def _from_either(plant: str | None, online: Any, offline: Any) -> Any:
     """Ask the plant if it runs, else open its file."""
-    from runtime.client import find, plant_file
+    from runtime.endpoint import find, plant_file
 
     try:
         find(plant)
@@ -314,8 +315,8 @@ def _chosen(tags: TagList, paths: list[str]) -> list[Tag]:
 def _read(archive: Archive, chosen: list[Tag], span: tuple[int, int], limit: int) -> list[Series]:
     import numpy as np
 
-    from runtime.client import Series
     from runtime.contract import Quality, Value
+    from runtime.wire import Series
 
     points: dict[int, list[tuple[int, Value | None, int]]] = {tag.id: [] for tag in chosen}
     for row in archive.query(np.array([tag.id for tag in chosen], np.int32), *span, limit):

@@ -27,7 +27,8 @@ def login(
 
     Asks for the secret, or reads a line of standard input in a pipe.
     """
-    from runtime.client import PlantClient, find
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
     from runtime.logins import keep_session
 
     endpoint = find(plant)
@@ -62,7 +63,8 @@ def login(
 
 def logout(plant: PlantOption = None, json: JsonOption = False) -> None:
     """End the session of this account at a plant, and forget it."""
-    from runtime.client import PlantClient, find
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
     from runtime.logins import keep_session, kept_session
 
     endpoint = find(plant)

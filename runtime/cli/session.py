@@ -38,7 +38,8 @@ def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
     """
     import asyncio
 
-    from runtime.client import PlantClient, find
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
     from runtime.logins import credentials
 
     endpoint = find(plant)

@@ -60,7 +60,7 @@ def plant_file_of(plant: str | None) -> Path:
     Raises:
         ConnectError: no plant is named, and none runs.
     """
-    from runtime.client import plant_file
+    from runtime.endpoint import plant_file
     from runtime.errors import ConnectError
 
     file = plant_file(plant)

@@ -84,8 +84,8 @@ def import_(
 
 
 def _table_of(plant: str | None) -> tuple[Path, str]:
-    from runtime.client import plant_file
     from runtime.config import PlantFile, load_model
+    from runtime.endpoint import plant_file
 
     file = plant_file(plant)
     if file is None:

@@ -110,7 +110,7 @@ def trust(
 
 def _plant(target: str | None) -> Plant:
     from runtime.cli.stopped import plain_plant
-    from runtime.client import running
+    from runtime.endpoint import running
 
     if target is None:
         mains = [each for each in running() if not each.rack]

@@ -23,11 +23,12 @@ from runtime.cli.session import (
 from runtime.errors import ConnectError, PlantError
 
 if TYPE_CHECKING:
-    from runtime.client import PlantClient, TokenMade, TokenView, UserView
+    from runtime.client import PlantClient
     from runtime.contract import Actor
     from runtime.gate.accounts import Accounts
     from runtime.gate.identity import Identity
     from runtime.logins import SessionView
+    from runtime.wire import TokenMade, TokenView, UserView
 
 T = TypeVar("T")
 _TOKEN_ID = 8
@@ -328,7 +329,7 @@ def _from_either(
     offline: Callable[[Accounts, Identity, Actor], Awaitable[T]],
 ) -> T:
     """Ask the plant if it runs, else work on its journal as the account of this process."""
-    from runtime.client import find
+    from runtime.endpoint import find
 
     try:
         find(plant)

@@ -22,7 +22,8 @@ from runtime.cli.session import (
 from runtime.errors import PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
-    from runtime.client import PlantClient, TagView, Written
+    from runtime.client import PlantClient
+    from runtime.wire import TagView, Written
 
 Patterns = Annotated[
     list[str],
@@ -170,7 +171,7 @@ async def _table(
     from rich.live import Live
     from rich.table import Table
 
-    from runtime.client import ConfigChange, Values
+    from runtime.wire import ConfigChange, Values
 
     def table() -> Table:
         made = Table(*_HEADER, box=None, pad_edge=False)
@@ -202,7 +203,7 @@ async def _load_anew(client: PlantClient, patterns: list[str], views: dict[int, 
 async def _rows(client: PlantClient, patterns: list[str], views: dict[int, TagView], interval_ms: int) -> Any:
     from contextlib import aclosing
 
-    from runtime.client import ConfigChange, Values
+    from runtime.wire import ConfigChange, Values
 
     async with aclosing(client.stream(patterns, interval_ms=interval_ms)) as messages:
         async for message in messages:

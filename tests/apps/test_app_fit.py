@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from apps.cli import app
 from apps.fit import Variation, fit_app, recall
 from apps.installed import AppEntry, resolve
-from runtime.client import PlantClient, find
+from runtime.client import PlantClient
 from runtime.contract import Batch
+from runtime.endpoint import find
 from runtime.errors import PlantError
 
 SECOND = 10**9

@@ -14,8 +14,8 @@ from apps.installed import CATALOG, Installed
 from apps.manifest import load_manifest
 from apps.models.onnx import load_model, open_session
 from apps.models.registry import check_files
-from runtime.client import AlarmView, JournalEntry, Text
 from runtime.contract import Quality
+from runtime.wire import AlarmView, JournalEntry, Text
 
 SECOND = 10**9
 FEATURES = ["torque", "current", "vibration"]

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from runtime.assembly import assemble
-from runtime.client import PlantClient, find
+from runtime.client import PlantClient
+from runtime.endpoint import find
 from runtime.errors import ConnectError
 
 START_S = 60.0

@@ -21,9 +21,10 @@ from runtime.alarms.service import AlarmService
 from runtime.api import ApiServer
 from runtime.assembly import assemble
 from runtime.backup.service import Backups
-from runtime.client import Endpoint, PlantClient, find
+from runtime.client import PlantClient
 from runtime.clock import WallClock
 from runtime.contract import Actor, Batch, Port, Role
+from runtime.endpoint import Endpoint, find
 from runtime.errors import ForbiddenError
 from runtime.gate.identity import Identity, hash_secret
 from runtime.gate.policy import Gate

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runtime.client import PREFIX
+from runtime.wire import PREFIX
 
 pytest.importorskip("schemathesis", reason="schemathesis comes with the extra dev")
 CHECKS = (

@@ -10,8 +10,8 @@ from websockets.asyncio.client import unix_connect
 from websockets.exceptions import InvalidStatus
 
 from runtime.api import limits
-from runtime.client import PREFIX
 from runtime.contract import Actor, Role
+from runtime.wire import PREFIX
 
 
 def _metrics(text):

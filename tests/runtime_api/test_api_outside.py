@@ -21,8 +21,9 @@ from websockets.exceptions import InvalidStatus
 from runtime import trust
 from runtime.api import door, front, protocol
 from runtime.api.rules import RULES
-from runtime.client import Endpoint, PlantClient, find
+from runtime.client import PlantClient
 from runtime.clock import WallClock
+from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.gate.identity import hash_secret
 from runtime.tls.issue import issue_server, new_authority, new_client

@@ -13,10 +13,11 @@ from websockets.asyncio.client import unix_connect
 from websockets.exceptions import ConnectionClosed
 
 from runtime.api import every as every_module
-from runtime.client import PREFIX, AlarmChange, Gap, Missed, Place, PlantClient, Values
+from runtime.client import PlantClient
 from runtime.contract import Batch, DataType
 from runtime.errors import ConnectError
 from runtime.follow import Interrupted, follow
+from runtime.wire import PREFIX, AlarmChange, Gap, Missed, Place, Values
 
 
 async def _take(stream, count):

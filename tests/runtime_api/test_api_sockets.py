@@ -13,7 +13,7 @@ import pytest
 
 from runtime.api import ApiServer
 from runtime.api.registration import peer_credentials
-from runtime.client import Endpoint, find, plant_file, registration_name, running
+from runtime.endpoint import Endpoint, find, plant_file, registration_name, running
 from runtime.errors import ConnectError, PlantError
 
 

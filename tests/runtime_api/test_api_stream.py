@@ -11,9 +11,10 @@ from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from runtime.bus import Mailbox
-from runtime.client import AlarmChange, ComponentChange, PlantClient, Values
+from runtime.client import PlantClient
 from runtime.contract import Event
 from runtime.errors import ConnectError, PlantError
+from runtime.wire import AlarmChange, ComponentChange, Values
 
 
 async def _open(desk_endpoint, **wanted):

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from runtime import tracing
-from runtime.client import PREFIX
 from runtime.config import PlantFile
 from runtime.errors import PlantError
+from runtime.wire import PREFIX
 
 PLANT = """plant: brewery
 root: site/area/line

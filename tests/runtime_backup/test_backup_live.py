@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 from runtime.assembly import assemble
 from runtime.backup.unpack import verify
 from runtime.cli import build
-from runtime.client import PlantClient, find
+from runtime.client import PlantClient
 from runtime.clock import ManualClock
+from runtime.endpoint import find
 from runtime.errors import WriteRejectedError
 from runtime.historian import open_readonly
 from runtime.journal import Journal, audit_log, operator_values, verify_audit

@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from runtime.assembly import assemble
 from runtime.cli.doctor_plant import _ports
 from runtime.cli.session import iso_time, parse_time
-from runtime.client import Endpoint
+from runtime.endpoint import Endpoint
 from runtime.errors import ConfigError, ConnectError, PlantError
 
 NEW = """path,type,unit,unit_text,low,high,description,access,source,role,initial

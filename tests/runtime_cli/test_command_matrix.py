@@ -13,8 +13,10 @@ import typer.main
 from runtime.api.rules import RULES
 from runtime.cli import build
 from runtime.cli.rules import NEEDS
-from runtime.client import PREFIX, PlantClient, find
+from runtime.client import PlantClient
 from runtime.contract import Role
+from runtime.endpoint import find
+from runtime.wire import PREFIX
 
 SECRET = "correct horse battery"
 LOGIN = f"{SECRET}\n{SECRET}\n"

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from asyncua import Client, ua
 
-from runtime.client import ConfigChange, PlantClient, Values, find
+from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Actor, Quality, Role
+from runtime.endpoint import find
 from runtime.errors import ConfigError, PlantError, WriteRejectedError
 from runtime.journal import config_log
 from runtime.kernel import Kernel
 from runtime.versions import service
 from runtime.versions.start import choose, store_of
 from runtime.versions.store import Standing
+from runtime.wire import ConfigChange, Values
 
 PLANT = """plant: p  # a comment
 root: s/l

@@ -13,7 +13,6 @@ from runtime.api.rules import RULES, Tokens
 from runtime.assembly import assemble
 from runtime.backup.service import Backups
 from runtime.bus import Bus
-from runtime.client import PREFIX
 from runtime.clock import SECOND_NS, WallClock
 from runtime.config import GateConfig
 from runtime.contract import Role
@@ -25,6 +24,7 @@ from runtime.journal import Journal, audit_log
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
 from runtime.versions.service import Versions
+from runtime.wire import PREFIX
 
 ROLES = ("viewer", "operator", "engineer", "admin")
 SECRET = "correct horse battery"

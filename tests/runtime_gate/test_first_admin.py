@@ -10,12 +10,12 @@ from runtime.api.app import create_app
 from runtime.api.guard import PEER
 from runtime.api.rules import RULES
 from runtime.assembly import assemble
-from runtime.client import PREFIX
 from runtime.clock import WallClock
 from runtime.config import UserConfig
 from runtime.contract import Role
 from runtime.gate.identity import Identity, hash_secret
 from runtime.kernel import Kernel
+from runtime.wire import PREFIX
 
 SECRET = "correct horse battery"
 FOREIGN_UID = 4_000_000

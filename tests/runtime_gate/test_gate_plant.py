@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.cli import build
-from runtime.client import Endpoint, PlantClient, find
+from runtime.client import PlantClient
+from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 PLANT = """\

@@ -16,15 +16,16 @@ from typer.testing import CliRunner
 from runtime.api.app import create_app
 from runtime.assembly import assemble
 from runtime.cli import build
-from runtime.client import PREFIX, running
 from runtime.clock import SECOND_NS, ManualClock, WallClock
 from runtime.config import PlantFile
 from runtime.config.models import OidcConfig
 from runtime.contract import Role
+from runtime.endpoint import running
 from runtime.errors import ConnectError, ForbiddenError, PlantError
 from runtime.gate import oidc
 from runtime.gate.oidc import LEEWAY_S, Oidc, TokenError
 from runtime.kernel import Kernel
+from runtime.wire import PREFIX
 
 NOW_S = 1_800_000_000
 CLIENT = "ironworks"

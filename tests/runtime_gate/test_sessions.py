@@ -8,10 +8,10 @@ import pytest
 
 from runtime.api.app import create_app
 from runtime.assembly import assemble
-from runtime.client import PREFIX, Endpoint
 from runtime.clock import SECOND_NS, ManualClock, WallClock
 from runtime.config import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
+from runtime.endpoint import Endpoint
 from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
 from runtime.gate import Gate
 from runtime.gate.accounts import Accounts
@@ -24,6 +24,7 @@ from runtime.journal.accounts import lock_rows
 from runtime.kernel import Kernel
 from runtime.logins import keep_session, kept_session, sessions_file
 from runtime.testing import FakePort
+from runtime.wire import PREFIX
 
 SECRET = "correct horse battery"
 HASH = hash_secret(SECRET)

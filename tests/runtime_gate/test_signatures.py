@@ -8,7 +8,6 @@ import pytest
 
 from runtime.api.app import create_app
 from runtime.assembly import assemble
-from runtime.client import PREFIX
 from runtime.clock import WallClock
 from runtime.contract import Actor, Role
 from runtime.errors import ConfigError, WriteRejectedError
@@ -19,6 +18,7 @@ from runtime.journal.audit import AuditEntry, Signature
 from runtime.journal.chain import ADVANCE, CELLS, digest, verify_audit
 from runtime.kernel import Kernel, open_kernel
 from runtime.logins import Signing
+from runtime.wire import PREFIX
 
 SECRET = "correct horse battery"
 HASH = hash_secret(SECRET)

@@ -18,7 +18,8 @@ from pyarrow import feather
 from typer.testing import CliRunner
 
 from runtime.cli import build
-from runtime.client import Endpoint, PlantClient, find
+from runtime.client import PlantClient
+from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError
 from runtime.historian import compaction
 

@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from runtime.client import (
+from runtime.clock import SECOND_NS, WallClock
+from runtime.contract import Quality, Value
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
+from runtime.logins import Signing
+from runtime.wire import (
     AlarmChange,
     AlarmNote,
     AlarmView,
@@ -30,10 +34,6 @@ from runtime.client import (
     Values,
     Written,
 )
-from runtime.clock import SECOND_NS, WallClock
-from runtime.contract import Quality, Value
-from runtime.errors import ConnectError, PlantError, WriteRejectedError
-from runtime.logins import Signing
 
 ROOT = "nb/bottling/line1"
 

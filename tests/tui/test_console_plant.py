@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime.client import PlantClient, find
+from runtime.client import PlantClient
 from runtime.clock import WallClock, monotonic_ns
+from runtime.endpoint import find
 from runtime.errors import ConnectError
 from tui.console import ConsoleApp
 from tui.locale import Words

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tui
-from runtime.client import Text
+from runtime.wire import Text
 from tui.locale import LANGUAGES, Words, language_of
 
 

@@ -1,7 +1,7 @@
 """Curves: gaps stay gaps, peaks stay peaks, live values follow the stored ones."""
 
-from runtime.client import TrendSeries
 from runtime.contract import Quality
+from runtime.wire import TrendSeries
 from tui.model import Link, Point, View
 from tui.trend import Pen
 

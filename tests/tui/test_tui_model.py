@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from runtime.client import AlarmChange, BusHealth, Health, Info, Text, User, Values
+from runtime.wire import AlarmChange, BusHealth, Health, Info, Text, User, Values
 from tui.locale import Words
 from tui.model import Link, PlantModel, TagIndex
 

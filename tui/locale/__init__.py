@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.client import Text
+from runtime.wire import Text
 from tui.locale.en import TEXTS as ENGLISH
 from tui.locale.zh import TEXTS as CHINESE
 

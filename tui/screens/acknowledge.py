@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
-from runtime.client import AlarmView
+from runtime.wire import AlarmView
 from tui.model import View
 from tui.screens.dialog import Dialog
 from tui.shown import PRIORITY_SHAPE

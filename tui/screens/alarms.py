@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from runtime.client import AlarmView, JournalEntry
+from runtime.wire import AlarmView, JournalEntry
 from tui.model import needs_acknowledgement
 from tui.screens.acknowledge import AcknowledgeDialog
 from tui.screens.alarm_command import AlarmCommandDialog

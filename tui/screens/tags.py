@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
-from runtime.client import TagView
+from runtime.wire import TagView
 from tui.model import TagIndex
 from tui.screens.base import PlantScreen
 from tui.screens.write import WriteDialog

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from runtime.client import TrendSeries
+from runtime.wire import TrendSeries
 from tui.model import SECOND_NS, TagIndex
 from tui.screens.base import PlantScreen
 from tui.screens.pick import PickDialog

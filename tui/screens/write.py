@@ -12,10 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Button, Input, Select, Static
 
-from runtime.client import TagView
 from runtime.config import parse_value
 from runtime.contract import DataType, Value
 from runtime.logins import Signing
+from runtime.wire import TagView
 from tui.model import View
 from tui.screens.dialog import Dialog
 from tui.shown import described, format_value, show, unit_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len, chop_cells
 
-from runtime.client import AlarmView
+from runtime.wire import AlarmView
 from tui.model import View
 from tui.shown import PRIORITY_SHAPE, format_number, format_since, unit_of
 from tui.widgets.cells import Cell, Line

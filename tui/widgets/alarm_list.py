@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from runtime.client import AlarmView
+from runtime.wire import AlarmView
 from tui.model import View, needs_acknowledgement
 from tui.shown import PRIORITY_SHAPE, format_number, format_since, format_value, unit_of
 from tui.widgets.cells import Cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from runtime.client import ComponentView
+from runtime.wire import ComponentView
 from tui.model import View
 from tui.shown import COMPONENT_SHAPE, COMPONENT_STYLE, format_since
 from tui.widgets.cells import Cell

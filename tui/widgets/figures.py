@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from runtime.client import TagView
+from runtime.wire import TagView
 from tui.equipment import is_state
 from tui.model import View
 from tui.shown import fit, label_of, show, show_state, unit_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from runtime.client import JournalEntry
+from runtime.wire import JournalEntry
 from tui.model import View
 from tui.shown import format_since
 from tui.widgets.cells import Cell

@@ -11,7 +11,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from runtime.client import TagView
+from runtime.wire import TagView
 from tui.equipment import Station, is_float
 from tui.model import PRIORITIES, View, needs_acknowledgement
 from tui.shown import PRIORITY_SHAPE, equipment_name, fit, label_of, show, show_state, unit_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.client import TagView
+from runtime.wire import TagView
 from tui.model import View
 from tui.shown import described, unit_of
 from tui.widgets.cells import Cell, Line
