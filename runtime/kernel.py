@@ -310,14 +310,12 @@ class Kernel:
         tags = self.plant.tags.succeeded_by(assembly.plant.tags)
         plant = replace(assembly.plant, tags=tags)
         fresh = await asyncio.to_thread(parts_of, assembly, plant, begun)
-        accounts = await self.journal.read(account_rows)
         values = await self.journal.read(operator_values)
         for part in [each for each in self.parts if each.unit in ended]:
             await self.supervisor.end(part.component.name)
             del self._ports[part.component.name]
             self.parts.remove(part)
         self._succeed(plant)
-        self.identity.restore(*accounts)
         self._give_values(restored(values, self.table))
         await self.alarms.renew(plant.alarms, tags)
         if self.historian and plant.head.history:

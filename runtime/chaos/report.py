@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -35,8 +35,16 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON has it."""
         starts = sorted(self.starts_ms)
-        shown = asdict(self) | {"ok": not self.findings}
-        del shown["starts_ms"]
+        shown: dict[str, Any] = {
+            "campaign": self.campaign,
+            "seed": self.seed,
+            "rounds": self.rounds,
+            "done": dict(self.done),
+            "confirmed": dict(self.confirmed),
+            "findings": self.findings,
+            "kept": self.kept,
+            "ok": not self.findings,
+        }
         if starts:
             shown["start_ms"] = {"median": round(starts[len(starts) // 2]), "longest": round(starts[-1])}
         return shown

@@ -45,7 +45,10 @@ class Accounts:
 
     async def load(self) -> None:
         """Bring into force what the journal has."""
-        self._identity.restore(*await self._journal.read(account_rows))
+        number = self._identity.accounts_read.begin()
+        rows = await self._journal.read(account_rows)
+        if self._identity.accounts_read.take(number):
+            self._identity.restore(*rows)
 
     async def add_user(self, name: str, role: Role, secret: str, actor: Actor, areas: Areas = ()) -> None:
         """Add a user by the argon2 hash of a secret.

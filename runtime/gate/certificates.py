@@ -35,7 +35,10 @@ class Certificates:
 
     async def load(self) -> None:
         """Bring into force what the journal has."""
-        self._identity.restore_certificates(await self._journal.read(certificate_rows))
+        number = self._identity.certificates_read.begin()
+        rows = await self._journal.read(certificate_rows)
+        if self._identity.certificates_read.take(number):
+            self._identity.restore_certificates(rows)
 
     async def add(self, user: str, pem: str, actor: Actor) -> None:
         """Let a certificate log in a user.

@@ -20,6 +20,7 @@ from runtime.config.models import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
 from runtime.gate import oidc
 from runtime.gate.certificates import CertificateActor
+from runtime.gate.readings import Readings
 from runtime.gate.scope import TokenActor, hash_token
 from runtime.gate.sessions import SessionActor, Sessions
 from runtime.journal.accounts import LockRecord, SessionRecord, TokenRecord, UserRecord
@@ -68,8 +69,10 @@ class Identity:
         login = login or LoginConfig()
         self._oidc = login.oidc
         self.sessions = Sessions(self.mark, login, now_ns)
+        self.accounts_read, self.certificates_read = Readings(), Readings()
+        self._made: dict[str, UserConfig] = {}
+        self.version = 0
         self.configure(users)
-        self._users = dict(self._fixed)
         self._tokens: dict[str, TokenRecord] = {}
         self._certificates: dict[str, CertificateRecord] = {}
         self._hasher = PasswordHasher()
@@ -78,12 +81,13 @@ class Identity:
         self._locks: list[Lock] = []
         self._unlocked: list[str] = []
         self._guard = threading.Lock()  # secrets are checked in threads
-        self.version = 0
 
     def configure(self, users: Iterable[UserConfig]) -> None:
-        """Take up the users of the plant file; in force with the `restore` that follows."""
+        """Take up the users of the plant file; they stand above those made by command."""
         self._fixed = {user.name: user for user in users}
         self._accounts = {user.os_user: user for user in self._fixed.values() if user.os_user}
+        self._users = {**self._made, **self._fixed}
+        self.version += 1
 
     def restore(
         self,
@@ -91,12 +95,12 @@ class Identity:
         tokens: Iterable[TokenRecord],
         sessions: Iterable[SessionRecord] = (),
     ) -> None:
-        """Take up what was made by command; users of the plant file stand above the others."""
-        made = {
+        """Take up what was made by command."""
+        self._made = {
             each.name: UserConfig(name=each.name, role=each.role, areas=dict(each.areas), secret=each.secret)
             for each in users
         }
-        self._users = {**made, **self._fixed}
+        self._users = {**self._made, **self._fixed}
         self._tokens = {each.id: each for each in tokens}
         self.sessions.restore(sessions)
         self.restore_certificates(each for each in self._certificates.values() if each.user in self._users)

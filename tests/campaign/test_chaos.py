@@ -1,6 +1,7 @@
 """The campaigns of `ironworks chaos`, in short; `make campaign ROUNDS=50` is the long form."""
 
 import asyncio
+import json
 import os
 import random
 import struct
@@ -129,3 +130,13 @@ def test_a_rename_lasts_once_its_folder_is_synced(tmp_path):
     assert found == {("a.tmp",), ("a",)}
     whole = [*renamed, record(SYNC, tmp_path / "state")]
     assert {tuple(after_a_cut(tmp_path, whole, seed)) for seed in range(40)} == {("a",)}
+
+
+def test_a_campaign_tells_machines_what_it_did():
+    command = [sys.executable, "-m", "runtime.cli", "chaos", "simulate", "--seeds", "3", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["rounds"], report["ok"], report["findings"]) == (3, True, [])
+    assert sum(report["confirmed"].values()) > 0
+    assert sum(report["done"].values()) > 0

@@ -327,14 +327,12 @@ def test_a_request_ends_with_the_right_of_who_made_it(bench):
     bench.do(bench.gate.requests.withdraw(identity.demoted))
     assert len(bench.gate.requests.waiting) == 2
     identity.configure([UserConfig(name="li"), UserConfig(name="wu", role=Role.ENGINEER)])
-    identity.restore((), ())
     bench.do(bench.gate.requests.withdraw(identity.demoted))
     rows = bench.audit("action", "actor", "outcome", "detail")
     assert rows[0] == ("request", "li", "failed", "li may not write this any more")
     with pytest.raises(WriteRejectedError, match="no request"):
         bench.do(bench.gate.requests.approve(request.id, MEI, ""))
     identity.configure([UserConfig(name="li")])
-    identity.restore((), ())
     bench.do(bench.gate.requests.withdraw(identity.demoted))
     assert bench.gate.requests.waiting == {}
     assert bench.value("safe/sp") == 1
