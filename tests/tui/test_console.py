@@ -371,8 +371,8 @@ async def open_write(pilot) -> None:
 def test_write_shows_what_is_then_asks_twice_then_writes(plant):
     async def script(app, pilot):
         await open_write(pilot)
+        await appears(pilot, r"42\.0 bpm")
         text = seen(app)
-        assert "42.0 bpm" in text
         assert "0 … 60 bpm" in text
         assert "operator" in text
         await pilot.press(*"45", "enter", *"more bottles", "enter")
