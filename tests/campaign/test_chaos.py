@@ -30,9 +30,7 @@ def kept_seeds():
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 def test_nothing_confirmed_is_lost_or_doubled_by_kills(tmp_path, rounds):
-    whole = rounds > 4  # lives of the whole demo: one has missed samples once, which is not understood yet
-    work = kill.campaign(tmp_path / "kill", 6 * rounds, 20261122, lambda _: None, whole=whole)
-    report = asyncio.run(work)
+    report = asyncio.run(kill.campaign(tmp_path / "kill", 6 * rounds, 20261122, lambda _: None))
     print("\n".join(report.lines()))
     assert report.findings == []
     assert report.rounds >= 6 * rounds
