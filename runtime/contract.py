@@ -396,6 +396,13 @@ class Port(Protocol):
         """Return who that is, or None. Slow on purpose: call it in a thread."""
         ...
 
+    async def may_listen(self, host: str) -> None:
+        """Return when it is safe to listen on an address: at once on loopback, else when an admin can log in.
+
+        Until then the component is degraded, and says why.
+        """
+        ...
+
     def emit(self, event: Event) -> None: ...
 
     def events(self, *kinds: str) -> AsyncIterator[Event]:

@@ -19,12 +19,12 @@ from runtime.assembly import Assembly
 from runtime.backup.service import Backups
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import SteppingClock, WallClock
-from runtime.config import Plant, format_duration
+from runtime.config import Plant, format_duration, is_loopback
 from runtime.contract import Actor, Batch, Command, Component, Event, Quality, Role, Tag, Value
 from runtime.errors import ConfigError, ForbiddenError, PlantError, StoreError
 from runtime.figures import Figures
 from runtime.gate.attempts import lacking
-from runtime.gate.identity import Identity
+from runtime.gate.identity import NO_ADMIN, Identity
 from runtime.gate.keeper import Keeper
 from runtime.gate.policy import Gate, GateCommand
 from runtime.historian.hot import Historian
@@ -45,6 +45,7 @@ from runtime.versions.units import bases_of
 
 log = logging.getLogger(__name__)
 COMMAND_LIMIT = 1000
+LOOK_S = 1.0  # how often it is looked whether an admin exists
 LEAVE_S = 0.5  # so that who asked for it gets an answer
 
 
@@ -89,6 +90,14 @@ class KernelPort:
 
     def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
         return self._kernel.identity.authenticate(name, secret, via)
+
+    async def may_listen(self, host: str) -> None:
+        if is_loopback(host):
+            return
+        while not self._kernel.identity.admin_exists():
+            self.health(False, f"does not listen on {host}: {NO_ADMIN}")
+            await self.clock.sleep(LOOK_S)
+        self.health(True)
 
     def emit(self, event: Event) -> None:
         self._kernel.emit(event)

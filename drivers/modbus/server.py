@@ -81,6 +81,7 @@ class ModbusServer:
             if self._is_input(point) and point.tag.access is Access.READ_WRITE
         }
         try:
+            await port.may_listen(self._config.host)
             self.port = await listener.open(self._config.host, self._config.port)
             self.listening.set()
             async with asyncio.TaskGroup() as tasks:

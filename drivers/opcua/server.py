@@ -102,6 +102,7 @@ class OpcuaServer:
         """
         from drivers.opcua.service import Service
 
+        await port.may_listen(self._config.host)
         self._service = Service(self._config, self._plant_name, port)
         await self._service.run(self._state, self._listening)
 

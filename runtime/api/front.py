@@ -11,12 +11,10 @@ from runtime.api.registration import Registration
 from runtime.api.services import Services
 from runtime.contract import Batch, Port
 from runtime.errors import PlantError
+from runtime.gate.identity import NO_ADMIN
 from runtime.tls.facts import TAGS
 
 PERIOD_S = 1.0
-NO_ADMIN = (
-    "listens on loopback only: no admin can log in yet; `ironworks user add NAME --role admin` on the gateway"
-)
 
 
 class Front:
@@ -65,7 +63,7 @@ class Front:
             told: tuple[object, ...] = ()
             while True:
                 outside = identity.admin_exists()
-                trouble = "" if outside else NO_ADMIN
+                trouble = "" if outside else f"listens on loopback only: {NO_ADMIN}"
                 if outside != self._registration.outside:
                     serving.cancel()
                     await asyncio.wait({serving})

@@ -27,6 +27,7 @@ from runtime.journal.accounts import LockRecord, SessionRecord, TokenRecord, Use
 from runtime.journal.certificates import CertificateRecord
 
 TOKEN_PREFIX = "iw_"  # noqa: S105 - what every token begins with
+NO_ADMIN = "no admin can log in yet; `ironworks user add NAME --role admin` on the gateway"
 FREE_FAILURES = 5
 _FIRST_LOCK_NS = 5 * SECOND_NS
 _LONGEST_LOCK_NS = 300 * SECOND_NS

@@ -77,6 +77,9 @@ class FakePort:
         known = self.users.get(name)
         return Actor(name, known[1], via) if known and known[0] == secret else None
 
+    async def may_listen(self, host: str) -> None:
+        return
+
     def emit(self, event: Event) -> None:
         self.emitted.append(event)
         self.bus.emit(event)

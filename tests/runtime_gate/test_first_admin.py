@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 
 import httpx
 import pytest
@@ -10,9 +11,11 @@ from runtime.api.app import create_app
 from runtime.api.guard import PEER
 from runtime.api.rules import RULES
 from runtime.assembly import assemble
+from runtime.client import PlantClient
 from runtime.clock import WallClock
 from runtime.config import UserConfig
 from runtime.contract import Role
+from runtime.endpoint import find
 from runtime.gate.identity import Identity, hash_secret
 from runtime.kernel import Kernel
 from runtime.wire import PREFIX
@@ -111,3 +114,44 @@ def test_an_admin_of_the_plant_file_counts_only_with_a_secret():
     assert Identity([UserConfig(name="boss", role="admin", secret=HASH)]).admin_exists()
     assert not Identity([UserConfig(name="boss", role="admin", os_user="root")]).admin_exists()
     assert not Identity([UserConfig(name="boss", role="engineer", secret=HASH)]).admin_exists()
+
+
+@pytest.mark.parametrize("kind", ["opcua.server", "modbus.server"])
+def test_no_server_listens_beyond_loopback_before_an_admin_can_log_in(tmp_path, kind):
+    with socket.create_server(("0.0.0.0", 0)) as probe:
+        port = probe.getsockname()[1]
+    (tmp_path / "plant.yaml").write_text(
+        "plant: m\nroot: s/l\nhistory: null\napi: {port: null}\n"
+        f"drivers: [{{kind: {kind}, name: outside, host: 0.0.0.0, port: {port}}}]\n"
+    )
+    (tmp_path / "tags.csv").write_text("path,type,access,initial\ntank/sp,REAL,rw,5\n")
+
+    def view(kernel):
+        return next(each for each in kernel.supervisor.views() if each["name"] == "outside")
+
+    def reached():
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    async def until(condition):
+        async with asyncio.timeout(30):
+            while not condition():
+                await WallClock().sleep(0.02)
+
+    async def main():
+        kernel = Kernel(assemble(tmp_path), WallClock())
+        stop = asyncio.Event()
+        life = asyncio.create_task(kernel.run(stop))
+        try:
+            await until(lambda: view(kernel)["state"] == "degraded")
+            assert "ironworks user add NAME --role admin" in view(kernel)["text"]
+            assert not reached()
+            async with PlantClient(find(tmp_path)) as client:
+                await client.add_user("boss", "admin", HASH)
+            await until(reached)
+            await until(lambda: view(kernel)["state"] == "running")
+        finally:
+            stop.set()
+            await asyncio.wait_for(life, 30)
+
+    asyncio.run(main())
