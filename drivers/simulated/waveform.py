@@ -1,6 +1,7 @@
 """Waveforms as tag addresses: `sine(20s)`, `ramp(1min)`, `square(5s)`, `noise(2s)`, `counter(1s)`.
 
-They run over the tag's range (0 to 1 without one); `counter` counts periods, `constant(4)` stays.
+They run over the tag's range (0 to 1 without one); `counter` counts periods since 1970 and begins again at 0 where
+the tag's type ends, `constant(4)` stays.
 Pure: a value depends on the time and the tag's place only.
 """
 
@@ -18,6 +19,7 @@ from runtime.contract import DataType, Tag
 
 _ADDRESS = re.compile(r"([a-z]+)\((.*)\)")
 _GREATEST = 2.0**63 - 1024  # the greatest double below the end of a signed 64-bit integer
+_ENDLESS = 2**63 - 1
 SHAPES = ("sine", "ramp", "square", "noise", "counter", "constant")
 
 
@@ -67,6 +69,7 @@ class Generator:
         limits = [tag.data_type.limits or (-np.inf, np.inf) for tag in tags]
         self._least = np.array([each[0] for each in limits], float)
         self._greatest = np.array([min(each[1], _GREATEST) for each in limits], float)
+        self._numbers = np.array([int(min(each[1] + 1, _ENDLESS)) for each in limits], np.int64)
 
     def raw(self, now_ns: int) -> NDArray[np.uint64]:
         """Return the raw patterns at a time, uint64 of shape (n,)."""
@@ -85,7 +88,7 @@ class Generator:
             ],
         )
         value = self._low + part * (self._high - self._low)
-        value = np.where(self._shape == SHAPES.index("counter"), count, value)
+        value = np.where(self._shape == SHAPES.index("counter"), count % self._numbers, value)
         value = np.where(self._shape == SHAPES.index("constant"), self._level, value)
         value = np.clip(np.where(self._whole, np.rint(value), value), self._least, self._greatest)
         value = np.where(self._single, value.astype(np.float32).astype(float), value)

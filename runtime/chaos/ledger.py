@@ -180,8 +180,6 @@ class Ledger:
             for path, base in self.holds.items()
             if present[path].value != base and path not in held
         ]
-        damaged = await client.tags("sys/history/damaged", "sys/history/dropped")
-        found += [f"{tag.path} is {tag.value}" for tag in damaged if tag.value]
         return found[:_LISTED]
 
     async def _check_accounts(self, client: PlantClient) -> list[str]:
@@ -201,10 +199,16 @@ class Ledger:
             for series in await client.history(paths[first : first + 20], oldest, 2**62, 100_000):
                 points = list(series.points)
                 if missing := self.samples[series.path] - set(points):
-                    found.append(f"{series.path}: {len(missing)} samples missing, such as {min(missing)}")
+                    (again,) = await client.history([series.path], oldest, 2**62, 100_000)
+                    left = missing - set(again.points)
+                    found.append(
+                        f"{series.path}: {len(missing)} samples missing, {len(left)} when asked again, between"
+                        f" {min(missing)} and {max(missing)}, of {len(self.samples[series.path])}"
+                    )
                 if doubled := [point for point, count in Counter(points).items() if count > 1]:
                     found.append(f"{series.path}: {len(doubled)} samples doubled, such as {doubled[0]}")
-        return found[:_LISTED]
+        damaged = await client.tags("sys/history/damaged", "sys/history/dropped")  # its store is open by now
+        return [*(f"{tag.path} is {tag.value}" for tag in damaged if tag.value), *found][:_LISTED]
 
     def forget_samples(self) -> None:
         """Look for these samples no longer: they were found often enough."""

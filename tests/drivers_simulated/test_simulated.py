@@ -37,6 +37,20 @@ def test_a_counter_counts_periods_and_a_constant_stays():
     assert DataType.LREAL.decode(int(later[1])) == 4.25
 
 
+@pytest.mark.parametrize(
+    ("data_type", "seconds", "value"),
+    [
+        (DataType.UINT, 65_537, 1),
+        (DataType.DINT, 2**31 + 4, 4),
+        (DataType.ULINT, 2**33, 2**33),
+        (DataType.LREAL, 2**33, 2**33),
+    ],
+)
+def test_a_counter_begins_again_where_its_type_ends(data_type, seconds, value):
+    raw = Generator([Tag("s/n", data_type)], [parse_waveform("counter(1s)")]).raw(seconds * 10**9)
+    assert data_type.decode(int(raw[0])) == value
+
+
 @pytest.mark.parametrize("address", ["sin(2s)", "sine", "sine(2)", "sine(0s)", "constant(x)", ""])
 def test_a_wrong_address_is_refused(address):
     with pytest.raises(ValueError, match=r"waveform|duration|longer|number"):
