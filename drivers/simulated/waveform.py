@@ -1,7 +1,7 @@
 """Waveforms as tag addresses: `sine(20s)`, `ramp(1min)`, `square(5s)`, `noise(2s)`, `counter(1s)`.
 
-They run over the tag's range (0 to 1 without one); `counter` counts periods since 1970 and begins again at 0 where
-the tag's type ends, `constant(4)` stays.
+They run over the tag's range (0 to 1 without one); `counter` counts periods since 1970 and begins again at 0
+where the tag's type ends, `constant(4)` stays.
 Pure: a value depends on the time and the tag's place only.
 """
 

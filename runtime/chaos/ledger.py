@@ -202,8 +202,8 @@ class Ledger:
                     (again,) = await client.history([series.path], oldest, 2**62, 100_000)
                     left = missing - set(again.points)
                     found.append(
-                        f"{series.path}: {len(missing)} samples missing, {len(left)} when asked again, between"
-                        f" {min(missing)} and {max(missing)}, of {len(self.samples[series.path])}"
+                        f"{series.path}: {len(missing)} of {len(self.samples[series.path])} samples missing,"
+                        f" {len(left)} when asked again, from {min(missing)} to {max(missing)}"
                     )
                 if doubled := [point for point, count in Counter(points).items() if count > 1]:
                     found.append(f"{series.path}: {len(doubled)} samples doubled, such as {doubled[0]}")
