@@ -88,6 +88,8 @@ async def _life(play: Play, report: Report, rng: random.Random, tell: Callable[[
         client = await stack.enter_async_context(PlantClient(endpoint))
         approver = await stack.enter_async_context(PlantClient(endpoint, *SECOND))
         report.found(await ledger.check(client, whole=play.lives % WHOLE_EVERY == 0))
+        if report.findings:
+            report.found([*victim.complaints(), *victim.warnings()])
         if sum(map(len, ledger.samples.values())) > KEPT_SAMPLES:
             ledger.forget_samples()
         if report.findings:

@@ -25,6 +25,7 @@ from runtime.gate.identity import hash_secret
 
 START_S = 60.0
 UNITS = 24
+LOGGED = 10
 SECOND = ("second", "a second person")  # who approves, and the secret
 HOLD_BASE = 5
 _PLANT = """
@@ -198,6 +199,13 @@ class Victim:
                 found.append(f"{file.name}: {text[text.find('Traceback') :][-700:]}")
                 file.rename(file.with_name(f"told-{monotonic_ns()}-{file.name}"))
         return found
+
+    def warnings(self) -> list[str]:
+        """Return the last warnings and errors of its log, to understand a finding."""
+        log = self.folder / ".ironworks" / "ironworks.log"
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        found = [line for line in lines if '"level":"info"' not in line]
+        return [f"ironworks.log: {line}" for line in found[-LOGGED:]]
 
     def close(self) -> None:
         """End whatever still runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from runtime.historian.faults import told
 
 DAY_NS = 86_400_000_000_000
 SUFFIX = ".parquet"
@@ -108,11 +111,18 @@ def checksum(file: Path) -> int:
 
 
 def whole(file: Path, part: Part) -> bool:
-    """Tell whether a part is as it was written."""
-    try:
-        return file.stat().st_size == part.size and checksum(file) == part.crc
-    except OSError:
-        return False
+    """Tell whether a part is as it was written; one that is gone or cannot be read off the disk is not.
+
+    Raises:
+        StoreError: that could not be found out, for want of memory or open files, say.
+    """
+    with told("cold history cannot be checked"):
+        try:
+            return file.stat().st_size == part.size and checksum(file) == part.crc
+        except OSError as exc:
+            if exc.errno not in (errno.ENOENT, errno.EIO):
+                raise
+            return False
 
 
 def _sync(path: Path) -> None:

@@ -380,8 +380,10 @@ class Store:
         self.unsent_lost += unsent
 
     def lose_parts(self, parts: Sequence[Part]) -> None:
-        """Set damaged files aside; history says from when on it knows nothing."""
+        """Set damaged files aside, those that still count; history says from when on it knows nothing."""
         with self.transaction() as connection:
+            counting = {part.number for part in parts_in(connection)}
+            parts = [part for part in parts if part.number in counting]
             stored = connection.execute("SELECT id FROM tags").fetchnumpy()["id"]
             for part in parts:
                 self._say_unknown(connection, stored, part.first_ns)

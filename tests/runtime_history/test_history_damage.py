@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 
 from runtime.config import HistoryConfig
 from runtime.contract import Batch
+from runtime.errors import StoreError
 from runtime.historian import ALARMS, compaction, open_readonly
+from runtime.historian.cold import whole
 from runtime.historian.store import NOT_RECORDED, Store
 
 
@@ -90,6 +93,30 @@ def test_a_file_that_is_gone_is_told_at_the_start(tmp_path, kit):
     level = found.take(found.ids == again.tags["site/area/line/level"].id)
     assert level.quality.tolist() == [NOT_RECORDED] + [0] * 120
     again.store.close()
+
+
+def test_a_file_that_cannot_be_opened_now_is_not_taken_for_damaged(tmp_path, kit):
+    shelf = filled(kit, tmp_path / "history.duckdb", hours=1)
+    (part,) = shelf.store.parts()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(StoreError, match="Too many open files"):
+            whole(shelf.store.folder / part.name, part)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert whole(shelf.store.folder / part.name, part)
+    shelf.store.close()
+
+
+def test_a_file_is_lost_once(tmp_path, kit):
+    shelf = filled(kit, tmp_path / "history.duckdb", hours=1)
+    (part,) = shelf.store.parts()
+    for _ in range(2):
+        shelf.store.lose_parts([part])
+    assert len(shelf.store.problems) == 1
+    assert shelf.read().quality.tolist().count(NOT_RECORDED) == len(shelf.tags)
+    shelf.store.close()
 
 
 @pytest.mark.parametrize("damage", ["turned", "cut"])
