@@ -1,7 +1,7 @@
 """Failing disks under a running plant: what was confirmed stays, and it comes back without a hand.
 
 A library below SQLite, DuckDB and our own files (`faults.c`) refuses and shortens writes, fails syncs and
-reads, and keeps a trace from which losses of power are played.
+reads, ends the process within a write, and keeps a trace from which losses of power are played.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from runtime.errors import ConnectError, PlantError
 
 FAULTS = {"disk full": 1, "write error": 2, "sync error": 4, "short write": 8, "read error": 16}
 POWER_CUT = "power cut"
+ENDED = "ended within a write"
+LIVES = (POWER_CUT, ENDED, "faults")
+_END = 32
+_END_S = 2.0  # within which a write ends the process, else it is killed between two
 BACK_S = 60.0
 _CONTROL = struct.Struct("<IIII")  # mode, one in, hits, random: as in faults.c
 
@@ -64,6 +68,7 @@ class Faults:
             "LD_PRELOAD": str(library),
             "IRONWORKS_FAULTS": str(self._control),
             "IRONWORKS_FAULTS_UNDER": str(under),
+            "IRONWORKS_FAULTS_TRACE": str(self.trace),
         }
 
     def set(self, mode: int, one_in: int = 1, seed: int = 0) -> None:
@@ -88,12 +93,14 @@ async def campaign(folder: Path, times: int, seed: int, tell: Callable[[Report],
     rng = random.Random(seed)
     plant = folder / "plant"
     faults = Faults(folder / "faults", plant / ".ironworks")
-    play = Play(victim := Victim(plant, lean=True), Trigger(victim), Ledger(lambda: None))
+    victim = Victim(plant, lean=True, environment=faults.environment)
+    play = Play(victim, Trigger(victim), Ledger(lambda: None))
     try:
         while report.rounds < times and not report.findings:
             await _life(play, faults, report, rng, tell)
         if not report.findings:
-            endpoint = await _start(play, report, {})
+            faults.set(0)
+            endpoint = await _start(play, report, by_command=True)
             if endpoint is not None:
                 async with PlantClient(endpoint) as client:
                     report.found(await play.ledger.check(client, whole=True))
@@ -107,19 +114,17 @@ async def campaign(folder: Path, times: int, seed: int, tell: Callable[[Report],
 async def _life(
     play: Play, faults: Faults, report: Report, rng: random.Random, tell: Callable[[Report], None]
 ) -> None:
-    """One life: faults one after the other, or a loss of power at the end."""
+    """One life: faults one after the other, or at its end a loss of power or an end within a write."""
     victim, ledger = play.victim, play.ledger
-    power = rng.random() < 0.5
+    life = rng.choice(LIVES)
     state, before = victim.folder / ".ironworks", victim.folder / "before"
-    environment = dict(faults.environment)
     faults.set(0)
-    if power:
+    faults.trace.write_bytes(b"")
+    if life == POWER_CUT:
         shutil.rmtree(before, ignore_errors=True)
         state.mkdir(exist_ok=True)
         shutil.copytree(state, before)
-        faults.trace.unlink(missing_ok=True)
-        environment["IRONWORKS_FAULTS_TRACE"] = str(faults.trace)
-    endpoint = await _start(play, report, environment)
+    endpoint = await _start(play, report, by_command=rng.random() < 0.1)
     if endpoint is None:
         return
     async with PlantClient(endpoint) as client, PlantClient(endpoint, *SECOND) as approver:
@@ -133,11 +138,13 @@ async def _life(
         ]
         tasks.append(asyncio.create_task(_asking(load, client, rng)))
         await WallClock().sleep(rng.uniform(0.3, 1.5))
-        for _ in range(0 if power else 3):
+        for _ in range(3 if life == "faults" else 0):
             await _fault(victim, client, faults, report, rng)
             tell(report)
             if not victim.alive() or report.findings:
                 break
+        if life == ENDED:
+            await _end_within_a_write(victim, faults, report, rng)
         victim.kill()
         await victim.buried()
         done, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
@@ -145,16 +152,26 @@ async def _life(
             task.cancel()
         errors = [task.exception() for task in done]
         report.found([f"a client met: {each!r}" for each in errors if not isinstance(each, ConnectError)])
-    if power:
+    if life == POWER_CUT:
         cut(before, state, faults.trace, rng)
         report.rounds += 1
         report.done[POWER_CUT] += 1
-        tell(report)
+    tell(report)
 
 
-async def _start(play: Play, report: Report, environment: dict[str, str]) -> Endpoint | None:
+async def _end_within_a_write(victim: Victim, faults: Faults, report: Report, rng: random.Random) -> None:
+    """Let one of the next writes be the last thing that the kernel does, and come to an end half done."""
+    faults.set(_END, rng.choice((1, 10, 100, 300)), rng.randrange(2**32))
+    end_ns = monotonic_ns() + round(_END_S * SECOND_NS)
+    while victim.alive() and monotonic_ns() < end_ns:
+        await WallClock().sleep(0.01)
+    report.rounds += 1
+    report.done[ENDED if not victim.alive() else "kernel killed"] += 1
+
+
+async def _start(play: Play, report: Report, *, by_command: bool) -> Endpoint | None:
     try:
-        endpoint, took_ms = await play.victim.start(by_command=True, environment=environment)
+        endpoint, took_ms = await play.victim.start(by_command=by_command)
     except PlantError as exc:
         report.found([f"it does not start: {exc}", *play.victim.complaints()])
         return None

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,9 +21,9 @@
 #include <unistd.h>
 #include <limits.h>
 
-enum { NO_SPACE = 1, EIO_WRITE = 2, EIO_SYNC = 4, SHORT = 8, EIO_READ = 16 };
+enum { NO_SPACE = 1, EIO_WRITE = 2, EIO_SYNC = 4, SHORT = 8, EIO_READ = 16, END = 32 };
 enum { T_WRITE = 1, T_TRUNCATE, T_SYNC, T_CREATE, T_RENAME, T_UNLINK, T_MKDIR, T_RMDIR };
-enum { FDS = 65536 };
+enum { FDS = 65536, PAGE = 4096 };
 
 struct control { uint32_t mode, one_in, hits, random; };
 struct record { uint32_t kind, path, other, data; uint64_t at; };
@@ -152,10 +153,16 @@ static ssize_t put(int fd, const void *data, size_t n, off_t where, int placed) 
     if (!name) return placed ? real(fd, data, n, where) : raw_write(fd, data, n);
     if (struck(NO_SPACE)) { errno = ENOSPC; return -1; }
     if (struck(EIO_WRITE)) { errno = EIO; return -1; }
+    int ends = struck(END);
     if (n > 1 && struck(SHORT)) n = 1 + (control->random >> 8) % (n - 1);
     pthread_mutex_lock(&guard);
     if (!placed) where = (fcntl(fd, F_GETFL) & O_APPEND) ? lseek(fd, 0, SEEK_END) : lseek(fd, 0, SEEK_CUR);
+    if (ends) { /* as a kill within the call does: the kernel stops between pages */
+        off_t end = (where + (off_t)((control->random >> 8) % (n + 1))) / PAGE * PAGE;
+        n = end > where ? (size_t)(end - where) : 0;
+    }
     ssize_t done = placed ? real(fd, data, n, where) : raw_write(fd, data, n);
+    if (ends) kill(getpid(), SIGKILL);
     if (done > 0) tell(T_WRITE, name, NULL, data, (size_t)done, (uint64_t)where);
     pthread_mutex_unlock(&guard);
     return done;

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -46,12 +46,13 @@ class Victim:
     """One plant folder and, at times, the processes of its plant.
 
     A lean one is a kernel with a simulated device, forked by a nursery; another is the demo plant with
-    rack, app worker and compiler, started by command.
+    rack, app worker and compiler, started by command. Its processes have `environment` too.
     """
 
-    def __init__(self, folder: Path, *, lean: bool) -> None:
+    def __init__(self, folder: Path, *, lean: bool, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.lean = lean
+        self._environment = {**os.environ, **(environment or {})}
         self.pid = 0
         self.said = folder / "said.txt"
         self._nursery: subprocess.Popen[str] | None = None
@@ -93,19 +94,14 @@ class Victim:
 
     # Its processes.
 
-    async def start(
-        self, *, by_command: bool, environment: dict[str, str] | None = None
-    ) -> tuple[Endpoint, float]:
+    async def start(self, *, by_command: bool) -> tuple[Endpoint, float]:
         """Start the kernel; return where it answers and after how many ms.
 
         Raises:
             PlantError: it ended, or does not answer in time; with what it said.
         """
         began_ns = monotonic_ns()
-        if by_command:
-            self.pid = self._run(environment or {})
-        else:
-            self.pid = self._born()
+        self.pid = self._run() if by_command else self._born()
         while True:
             with contextlib.suppress(ConnectError):
                 endpoint = find(self.folder)
@@ -117,7 +113,7 @@ class Victim:
                 raise PlantError(f"the plant did not answer within {START_S:g} s; it said: {self.tail()}")
             await WallClock().sleep(0.01)
 
-    def _run(self, environment: dict[str, str]) -> int:
+    def _run(self) -> int:
         command = [sys.executable, "-m", "runtime.cli", "run", str(self.folder), "--attached"]
         with self.said.open("ab") as output:
             self._child = subprocess.Popen(
@@ -126,7 +122,7 @@ class Victim:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env={**os.environ, **environment},
+                env=self._environment,
             )
         return self._child.pid
 
@@ -137,6 +133,7 @@ class Victim:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                env=self._environment,
             )
         assert self._nursery.stdin is not None
         assert self._nursery.stdout is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import zlib
@@ -13,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from runtime.historian.faults import told
+from runtime.historian.faults import UnreadablePartError
 
 DAY_NS = 86_400_000_000_000
 SUFFIX = ".parquet"
@@ -80,15 +79,15 @@ def write_file(
     """Write the rows of a query; the file is there whole and on disk, or not at all."""
     if not file.parent.exists():
         file.parent.mkdir(parents=True)
-        _sync(file.parent.parent)
+        sync(file.parent.parent)
     unfinished = file.with_name(f"{file.name}{UNFINISHED}")
     words = quoted(json.dumps(about))
     cursor.execute(
         f"COPY ({query}) TO {quoted(unfinished)} ({_FORMAT}, KV_METADATA {{{_ABOUT}: {words}}})", given
     )
-    _sync(unfinished)
+    sync(unfinished)
     unfinished.replace(file)
-    _sync(file.parent)
+    sync(file.parent)
 
 
 def about_file(cursor: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
@@ -111,21 +110,21 @@ def checksum(file: Path) -> int:
 
 
 def whole(file: Path, part: Part) -> bool:
-    """Tell whether a part is as it was written; one that is gone or cannot be read off the disk is not.
+    """Tell whether a part is there as it was written.
 
     Raises:
-        StoreError: that could not be found out, for want of memory or open files, say.
+        UnreadablePartError: that cannot be found out now: the disk fails, or too many files are open.
     """
-    with told("cold history cannot be checked"):
-        try:
-            return file.stat().st_size == part.size and checksum(file) == part.crc
-        except OSError as exc:
-            if exc.errno not in (errno.ENOENT, errno.EIO):
-                raise
-            return False
+    try:
+        return file.stat().st_size == part.size and checksum(file) == part.crc
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise UnreadablePartError(part.number, f"{part.name} cannot be read now: {exc.strerror}") from exc
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, onto the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

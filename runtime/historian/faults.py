@@ -18,6 +18,16 @@ class DamagedPartsError(StoreError):
         self.numbers = numbers
 
 
+class UnreadablePartError(StoreError):
+    """A file of samples of which it cannot be told now whether it is whole."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(
+            text, "see to the disk; where it stays so, the file is set aside and the rest served"
+        )
+        self.number = number
+
+
 @contextlib.contextmanager
 def told(text: str) -> Iterator[None]:
     """Turn the library's errors into errors for people.

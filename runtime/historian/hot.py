@@ -23,7 +23,7 @@ from runtime.historian.cold import DAY_NS, Part, whole
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.compression import Compression
 from runtime.historian.door import HOLD_NS
-from runtime.historian.faults import DamagedPartsError
+from runtime.historian.faults import DamagedPartsError, UnreadablePartError
 from runtime.historian.house import TAGS
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
 from runtime.historian.reading import Rows, Snapshot
@@ -38,6 +38,7 @@ OPEN_S = 10.0  # how long a question waits for the store to open
 FLUSH_ROWS = 100_000
 FIGURES_S = 1.0
 TIDY_S = 60.0
+UNREADABLE_NS = 300_000_000_000  # a file that cannot be read for so long is taken for damaged
 SUDDEN_NS = 7 * DAY_NS  # a clock that goes ahead by more may be wrong
 
 
@@ -91,6 +92,7 @@ class Historian:
         self._full = asyncio.Event()
         self._checked = 0
         self._whole: set[int] = set()
+        self._unreadable: dict[int, int] = {}  # since when, by number
         self._buffer: list[Batch] = []
         self._rows = 0
         self._since_ns = 0
@@ -553,12 +555,25 @@ class Historian:
         return evicted
 
     async def _check_one(self) -> None:
-        """Check that one more file is as it was written; all of them take their turn."""
+        """Check that one more file is as it was written, and those that could not be read.
+
+        All of them take their turn. What stays unreadable is set aside.
+        """
         parts = sorted(await self._call(self._store.parts), key=lambda each: each.number)
+        chosen = [each for each in parts if each.number in self._unreadable]
         if parts:
             part = next((each for each in parts if each.number > self._checked), parts[0])
             self._checked = part.number
-            await self._lose_damaged([part])
+            chosen.append(part)
+        for part in chosen:
+            now_ns = self._clock.steady_ns()
+            try:
+                await self._lose_damaged([part])
+                self._unreadable.pop(part.number, None)
+            except UnreadablePartError as exc:
+                if now_ns - self._unreadable.setdefault(part.number, now_ns) >= UNREADABLE_NS:
+                    log.error("%s", exc)
+                    await self._call(self._store.lose_parts, [part])
 
     async def _lose_damaged(self, parts: Sequence[Part]) -> bool:
         """Set those of the files aside that are damaged; return whether any was."""
@@ -581,6 +596,9 @@ class Historian:
                 lost = [there[number] for number in exc.numbers if number in there]
                 if lost:  # else they were replaced by others while they were read
                     await self._call(self._store.lose_parts, lost)
+            except UnreadablePartError as exc:
+                self._unreadable.setdefault(exc.number, self._clock.steady_ns())
+                raise
 
     async def _until_open(self) -> None:
         """Wait for the store: an answer before it is open would say that there is nothing.

@@ -28,6 +28,7 @@ def snapshot(store: Store, folder: Path) -> None:
             cursor.execute(f'COPY FROM DATABASE "{(cursor.fetchone() or ("",))[0]}" TO snapshot')
             cursor.execute("SELECT day, keep, number FROM snapshot.parts")
             names = [part_name(*row) for row in cursor.fetchall()]
+            cursor.execute("CHECKPOINT snapshot")
         finally:
             cursor.execute("DETACH snapshot")
         for name in (*names, TAGS_FILE):

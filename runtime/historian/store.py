@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from runtime.config import TagList
 from runtime.contract import Clock, Quality, Tag
 from runtime.errors import StoreError
+from runtime.historian.checkpoint import Checkpoints, log_of, put_right
 from runtime.historian.cold import SUFFIX, UNFINISHED, Part, about_file, checksum, listed, write_file
 from runtime.historian.columns import Columns
 from runtime.historian.counter import Counter, Mark
@@ -101,6 +101,7 @@ class Store:
         self._clock = clock
         self._memory_mib = memory_limit_mib
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._checkpoints: Checkpoints | None = None
         self._counter = Counter(path.with_suffix(".count"))
         self._mark = Mark(0, 0, 0, 0)
         self._table = 0
@@ -129,13 +130,18 @@ class Store:
                 self._begin(lambda: self._reopen(cause))
 
     def _begin(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
-        self._connection = connect()
         try:
-            self._settle(self._connection)
+            self._settle(connect())
         except BaseException:
-            self._connection.close()
-            self._connection = None
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+        self._connection = self._checkpoints = None
 
     def close(self) -> None:
         """Write the log into the file and let go of it.
@@ -143,11 +149,14 @@ class Store:
         Raises:
             StoreError: the disk refused; the log stays beside the file and is read at the next start.
         """
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._counter.close()
-            with told(f"the history {self.path} cannot be closed"), contextlib.closing(connection):
-                connection.execute("CHECKPOINT")
+        if self._connection is None or self._checkpoints is None:
+            return
+        self._counter.close()
+        try:
+            with told(f"the history {self.path} cannot be closed"):
+                self._checkpoints.run(self._connection)
+        finally:
+            self._let_go()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection for one reader.
@@ -178,8 +187,8 @@ class Store:
             blocks = int((cursor.fetchone() or (0,))[0])
             cursor.execute("SELECT coalesce(sum(size), 0) FROM parts")
             cold = int((cursor.fetchone() or (0,))[0])
-        wal = self.path.with_name(self.path.name + ".wal")
-        return blocks + cold + (wal.stat().st_size if wal.exists() else 0)
+        log_file = log_of(self.path)
+        return blocks + cold + (log_file.stat().st_size if log_file.exists() else 0)
 
     def parts(self) -> list[Part]:
         """Return the cold files, oldest first."""
@@ -270,6 +279,11 @@ class Store:
         if not self.waiting_rows:
             self.waiting_since_ns = self._clock.now_ns()
         self.waiting_rows += len(columns)
+        if self._checkpoints is not None and self._checkpoints.due():
+            try:
+                self._checkpoint()
+            except StoreError as exc:  # the samples are on disk; the house tries again
+                log.warning("%s", exc)
 
     def recorded_until(self, now_ns: int) -> None:
         """Note that nothing changed since the last samples, and that this is known until now."""
@@ -414,9 +428,13 @@ class Store:
         if names:
             with self.transaction() as connection:
                 connection.execute(f"DELETE FROM gone WHERE name IN ({_marks(len(names))})", names)  # noqa: S608
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
         with told("the history cannot be compacted"), self.cursor() as cursor:
             try:
-                cursor.execute("CHECKPOINT")
+                if self._checkpoints is not None:
+                    self._checkpoints.run(cursor)
             except duckdb.TransactionException as exc:  # the log grows a little until the next time
                 log.debug("no checkpoint now: %s", str(exc).splitlines()[0])
 
@@ -441,9 +459,12 @@ class Store:
                 self._working = None
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
+        if put_right(self.path):
+            log.warning("the history was ended within a checkpoint, and was put right")
         connection = duckdb.connect(
             str(self.path),
             config={
+                "checkpoint_threshold": "1TB",  # see runtime.historian.checkpoint: only we make one
                 "threads": 1,
                 "memory_limit": f"{self._memory_mib}MiB",
                 "temp_directory": str(self.path.with_name(self.path.name + ".tmp")),
@@ -451,7 +472,9 @@ class Store:
                 "autoload_known_extensions": False,
             },
         )
+        self._connection = connection
         try:
+            checkpoints = self._checkpoints = Checkpoints(connection, self.path)
             found = _format_of(connection)
             if found > FORMAT:
                 raise StoreError(
@@ -459,20 +482,17 @@ class Store:
                     "a later Ironworks wrote it: install that version or a newer one",
                 )
             if 0 < found < FORMAT:
-                with copied(self.path, found, lambda target: self._copy(connection, target)):
+                checkpoints.run(connection)  # all of it is in the file now, and nobody else writes
+                with copied(self.path, found, checkpoints.copy):
                     _bring_along(connection, found)
-                connection.execute("CHECKPOINT")
+                checkpoints.run(connection)
             connection.execute(_SCHEMA)
         except BaseException:
-            connection.close()
+            self._let_go()
             raise
         for each in copies_of(self.path):
             each.unlink()  # a kill came between the last step and this
         return connection
-
-    def _copy(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
-        connection.execute("CHECKPOINT")  # all of it is in the file now, and nobody else writes
-        shutil.copyfile(self.path, target)
 
     def _settle(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Bring what an earlier run left half done to its end, and find out what is missing."""
@@ -669,9 +689,8 @@ class Store:
         except duckdb.Error as exc:
             log.debug("no transaction to roll back: %s", exc)
         if isinstance(cause, duckdb.FatalException | duckdb.InternalException) or is_damage(cause):
-            connection.close()
-            self._connection = None
-            if is_damage(cause):
+            self._let_go()
+            if is_damage(cause) and not put_right(self.path):
                 self._set_aside(cause)
 
 

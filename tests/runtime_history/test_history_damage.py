@@ -1,6 +1,7 @@
 """Damage is told, set aside and stepped around: never a crash, never silence."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -15,7 +16,7 @@ import pytest
 from runtime.config import HistoryConfig
 from runtime.contract import Batch
 from runtime.errors import StoreError
-from runtime.historian import ALARMS, compaction, open_readonly
+from runtime.historian import ALARMS, cold, compaction, open_readonly
 from runtime.historian.cold import whole
 from runtime.historian.store import NOT_RECORDED, Store
 
@@ -107,6 +108,41 @@ def test_a_file_that_cannot_be_opened_now_is_not_taken_for_damaged(tmp_path, kit
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert whole(shelf.store.folder / part.name, part)
     shelf.store.close()
+
+
+def test_a_file_that_stays_unreadable_is_set_aside_and_the_rest_served(tmp_path, kit, monkeypatch):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    bad = shelf.store.parts()[1]
+    shelf.store.close()
+    read = cold.checksum
+
+    def checksum(file):
+        if file.name in bad.name:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(file)
+
+    async def main():
+        start_ns = kit.T0 + 3 * kit.HOUR + kit.S
+        async with kit.running(path, start_ns=start_ns) as (port, historian):
+
+            async def level():
+                found = await kit.samples(historian, port, "level", kit.T0, start_ns - kit.S)
+                return [value for _, value in found]
+
+            with monkeypatch.context() as patch:
+                patch.setattr(cold, "checksum", checksum)
+                with pytest.raises(StoreError, match=r"standard-2.parquet cannot be read now: Input/output"):
+                    await level()
+            assert await level() == list(range(180))  # it was for a moment only
+            historian._whole.clear()
+            monkeypatch.setattr(cold, "checksum", checksum)
+            for _ in range(4):
+                await kit.keep_house(port, historian)
+            assert await level() == [*range(60), None, *range(120, 180)]
+            assert "60 samples" in historian.problems[0]
+
+    asyncio.run(main())
 
 
 def test_a_file_is_lost_once(tmp_path, kit):

@@ -1,0 +1,120 @@
+"""An end within a checkpoint costs nothing: DuckDB writes blocks that are in force again in their place."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from runtime.errors import StoreError
+from runtime.historian.checkpoint import WAL_BYTES, Checkpoints
+
+PAGE = 4096
+HEADER = 3 * PAGE
+
+
+@pytest.fixture
+def ended(tmp_path, kit):
+    """Return (the store's file before a checkpoint, after it, the log before it, what was kept)."""
+    path = tmp_path / "was" / "history.duckdb"
+    path.parent.mkdir()
+    shelf = kit.Shelf(path)
+    for minute in range(3):
+        shelf.append(kit.batch(shelf.tags[0], [minute], [minute]), now_ns=kit.T0 + minute)
+        shelf.store.seal()
+        shelf.store.sweep()
+    shelf.append(kit.batch(shelf.tags[0], [3], [3]), now_ns=kit.T0 + 3)
+    before, log = path.read_bytes(), path.with_name("history.duckdb.wal").read_bytes()
+    kept = path.with_name("history.duckdb.kept")
+    with shelf.store.cursor() as cursor:
+        shelf.store._checkpoints._keep(cursor, kept)
+    pieces = kept.read_bytes()
+    shelf.store.sweep()
+    assert not kept.exists()
+    after = path.read_bytes()
+    shelf.store.close()
+    shutil.copytree(path.parent / "history", tmp_path / "now" / "history")
+    return before, after, log, pieces
+
+
+def opened(tmp_path, kit, file, log=None, kept=None):
+    """Return (values of the first tag, what was set right) of a store of such files."""
+    path = tmp_path / "now" / "history.duckdb"
+    for each in path.parent.glob("history.*"):
+        each.unlink()
+    path.write_bytes(file)
+    if log is not None:
+        path.with_name("history.duckdb.wal").write_bytes(log)
+    if kept is not None:
+        path.with_name("history.duckdb.kept").write_bytes(kept)
+    shelf = kit.Shelf(path)
+    found = shelf.read()
+    shelf.store.close()
+    assert not path.with_name("history.duckdb.kept").exists()
+    values = found.raw[found.ids == shelf.tags[0].id].view(np.float64)
+    return values.tolist(), shelf.store.problems
+
+
+def test_the_file_is_put_right_at_whatever_page_its_end_came(tmp_path, kit, ended):
+    before, after, log, kept = ended
+    pages = range(HEADER, len(before), PAGE)
+    rewritten = [at for at in pages if before[at : at + PAGE] != after[at : at + PAGE]]
+    assert rewritten
+    damaged = 0
+    for end in (*rewritten, len(before)):
+        torn = before[:HEADER] + after[HEADER:end] + before[end:] + after[len(before) :]
+        assert opened(tmp_path, kit, torn, log, kept) == ([0, 1, 2, 3], [])
+        damaged += bool(opened(tmp_path, kit, torn, log)[1])
+    assert damaged  # without what was kept: the whole store set aside
+
+
+def test_what_was_kept_is_left_where_the_checkpoint_came_to_its_end(tmp_path, kit, ended):
+    _, after, _, kept = ended
+    assert opened(tmp_path, kit, after, None, kept) == ([0, 1, 2, 3], [])
+
+
+def test_what_did_not_come_onto_the_disk_whole_is_not_put_back(tmp_path, kit, ended):
+    before, _, log, kept = ended
+    for torn in (kept[: len(kept) // 2], kept[:3], b"", kept[:100] + bytes(len(kept) - 100)):
+        assert opened(tmp_path, kit, before, log, torn) == ([0, 1, 2, 3], [])
+
+
+def test_a_checkpoint_that_broke_off_keeps_the_blocks_of_before(tmp_path, kit, monkeypatch):
+    path = tmp_path / "history.duckdb"
+    shelf = kit.Shelf(path)
+    shelf.append(kit.batch(shelf.tags[0], [0], [0]), now_ns=kit.T0)
+    kept = path.with_name("history.duckdb.kept")
+    with shelf.store.cursor() as cursor:
+        shelf.store._checkpoints._keep(cursor, kept)
+    stays = kept.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("kept anew"))
+    shelf.store.sweep()
+    monkeypatch.undo()
+    assert stays
+    assert not kept.exists()
+    shelf.store.close()
+
+
+def test_a_long_log_goes_into_the_file_without_the_house(tmp_path, kit, monkeypatch):
+    path = tmp_path / "history.duckdb"
+    log = path.with_name("history.duckdb.wal")
+    shelf = kit.Shelf(path)
+    rows, longest, shrank = np.arange(100_000), 0, False
+    for turn in range(20):
+        shelf.append(kit.batch(shelf.tags[0], rows + turn * len(rows), rows), now_ns=kit.T0)
+        size = log.stat().st_size if log.exists() else 0
+        shrank |= size < longest
+        longest = max(longest, size)
+    assert shrank
+    assert longest < 2 * WAL_BYTES
+    monkeypatch.setattr(Checkpoints, "due", lambda _: True)
+    monkeypatch.setattr(Checkpoints, "run", refuse)
+    shelf.append(kit.batch(shelf.tags[0], [10**7], [7]), now_ns=kit.T0)  # on disk all the same: not refused
+    with pytest.raises(StoreError, match="No space left"):
+        shelf.store.sweep()
+    monkeypatch.undo()
+    shelf.store.close()
+
+
+def refuse(checkpoints, cursor):
+    raise OSError(28, "No space left on device")
