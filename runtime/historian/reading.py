@@ -99,7 +99,8 @@ class Snapshot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._cursor.rollback()
+        with told("the history cannot be read"):
+            self._cursor.rollback()
 
     def files(self, span: tuple[int, int]) -> list[Part]:
         """Return the cold files with samples in a span, in the order of days."""

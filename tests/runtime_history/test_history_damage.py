@@ -18,6 +18,7 @@ from runtime.contract import Batch
 from runtime.errors import StoreError
 from runtime.historian import ALARMS, cold, compaction, open_readonly
 from runtime.historian.cold import whole
+from runtime.historian.reading import Snapshot
 from runtime.historian.store import NOT_RECORDED, Store
 
 
@@ -143,6 +144,17 @@ def test_a_file_that_stays_unreadable_is_set_aside_and_the_rest_served(tmp_path,
             assert "60 samples" in historian.problems[0]
 
     asyncio.run(main())
+
+
+def test_a_store_that_fails_under_a_reader_says_so_in_words(tmp_path, kit):
+    shelf = filled(kit, tmp_path / "history.duckdb", hours=1)
+    cursor = shelf.store.cursor()
+    with (
+        pytest.raises(StoreError, match="the history cannot be read"),
+        Snapshot(cursor, shelf.store.folder, set()),
+    ):
+        cursor.close()
+    shelf.store.close()
 
 
 def test_a_file_is_lost_once(tmp_path, kit):
