@@ -7,6 +7,7 @@ moment instead of every minute, so that a kill meets sealing, compaction and mer
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -31,12 +32,12 @@ def main() -> None:
     hot.TIDY_S = TIDY_S
     compaction.table_rows = lambda config: TABLE_ROWS
     compaction._MANY = FILES_OF_A_DAY
-    children: set[int] = set()
+    children: dict[int, int] = {}  # pid to what holds its standard input open
     while True:
         ready, _, _ = select.select([sys.stdin], [], [], 0.02)
         for pid in list(children):
             if os.waitpid(pid, os.WNOHANG)[0]:
-                children.discard(pid)
+                os.close(children.pop(pid))
         if not ready:
             continue
         line = sys.stdin.readline()
@@ -48,7 +49,7 @@ def main() -> None:
             os.close(held)
             _be_a_kernel(given, Path(json.loads(line)["said"]), assembly.plant.file)
         os.close(given)
-        children.add(pid)
+        children[pid] = held
         os.set_inheritable(held, False)
         print(pid, flush=True)  # noqa: T201 - the protocol
 
@@ -59,6 +60,7 @@ def _be_a_kernel(given: int, said: Path, plant: Path) -> None:
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    faulthandler.enable()  # one that does not start says where it hangs, when it is aborted
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.argv = ["ironworks", "run", str(plant), "--attached"]
     from runtime.cli import main as ironworks

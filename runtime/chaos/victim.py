@@ -110,7 +110,9 @@ class Victim:
             if not self.alive():
                 raise PlantError(f"the plant ended at its start; it said: {self.tail()}")
             if monotonic_ns() - began_ns > START_S * SECOND_NS:
-                raise PlantError(f"the plant did not answer within {START_S:g} s; it said: {self.tail()}")
+                os.kill(self.pid, signal.SIGABRT)
+                await self.buried()
+                raise PlantError(f"the plant did not answer within {START_S:g} s; it said: {self.tail(4000)}")
             await WallClock().sleep(0.01)
 
     def _run(self) -> int:
@@ -181,10 +183,10 @@ class Victim:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     yield _role(each), each
 
-    def tail(self) -> str:
+    def tail(self, length: int = 500) -> str:
         """Return what its last processes said."""
         text = self.said.read_text(encoding="utf-8", errors="replace") if self.said.exists() else ""
-        return text[-500:].strip() or "nothing"
+        return text[-length:].strip() or "nothing"
 
     def complaints(self) -> list[str]:
         """Return what a user should never see: tracebacks, and stores that were set aside."""
