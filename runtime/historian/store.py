@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from datetime import UTC, datetime
@@ -100,6 +101,8 @@ class Store:
         self.waiting_since_ns = 0
         self._clock = clock
         self._memory_mib = memory_limit_mib
+        self._root: duckdb.DuckDBPyConnection | None = None  # only there to have cursors
+        self._asking = threading.Lock()  # a connection that two threads use at a time refuses
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._checkpoints: Checkpoints | None = None
         self._counter = Counter(path.with_suffix(".count"))
@@ -137,11 +140,16 @@ class Store:
             raise
 
     def _let_go(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        if self._checkpoints is not None:
-            self._checkpoints.close()
-        self._connection = self._checkpoints = None
+        with self._asking:
+            root, self._root = self._root, None
+            connection, self._connection = self._connection, None
+            checkpoints, self._checkpoints = self._checkpoints, None
+            for each in (connection, root, checkpoints):
+                if each is not None:
+                    try:
+                        each.close()
+                    except duckdb.Error as exc:  # what is committed is in the log
+                        log.warning("the history was not closed as it should: %s", str(exc).splitlines()[0])
 
     def close(self) -> None:
         """Write the log into the file and let go of it.
@@ -164,11 +172,10 @@ class Store:
         Raises:
             StoreError: the store is not open.
         """
-        connection = self._connection
-        if connection is None:
-            raise StoreError("the history is not open", "wait for the historian, or see its state")
-        with told("the history cannot be read"):
-            return connection.cursor()
+        with self._asking, told("the history cannot be read"):
+            if self._root is None:
+                raise StoreError("the history is not open", "wait for the historian, or see its state")
+            return self._root.cursor()
 
     # What it knows.
 
@@ -461,7 +468,7 @@ class Store:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if put_right(self.path):
             log.warning("the history was ended within a checkpoint, and was put right")
-        connection = duckdb.connect(
+        self._root = duckdb.connect(
             str(self.path),
             config={
                 "checkpoint_threshold": "1TB",  # see runtime.historian.checkpoint: only we make one
@@ -472,8 +479,8 @@ class Store:
                 "autoload_known_extensions": False,
             },
         )
-        self._connection = connection
         try:
+            connection = self._connection = self._root.cursor()
             checkpoints = self._checkpoints = Checkpoints(connection, self.path)
             found = _format_of(connection)
             if found > FORMAT:
