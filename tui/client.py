@@ -11,10 +11,12 @@ from runtime.logins import Signing
 from runtime.wire import (
     AlarmView,
     ComponentView,
+    GateView,
     Health,
     Info,
     JournalEntry,
     Message,
+    RequestView,
     TagView,
     TrendSeries,
     Written,
@@ -29,6 +31,14 @@ class Client(Protocol):
     async def write(
         self, path: str, value: Value, reason: str = "", *, signature: Signing | None = None
     ) -> Written: ...
+    async def gate(self) -> GateView: ...
+    async def set_mode(self, mode: str, reason: str) -> GateView: ...
+    async def set_read_only(self, on: bool, reason: str) -> GateView: ...
+    async def request_write(
+        self, path: str, value: Value, reason: str = "", *, signature: Signing | None = None
+    ) -> RequestView: ...
+    async def approve(self, id_: int, reason: str = "", signature: Signing | None = None) -> Written: ...
+    async def reject(self, id_: int, reason: str = "") -> GateView: ...
     async def trend(
         self, paths: Sequence[str], start_ns: int, end_ns: int, buckets: int
     ) -> tuple[TrendSeries, ...]: ...

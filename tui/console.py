@@ -16,6 +16,8 @@ from textual.screen import Screen
 from runtime.clock import WallClock
 from runtime.contract import Clock
 from runtime.errors import PlantError
+from runtime.wire import Written
+from tui.approval import told
 from tui.client import Connect
 from tui.link import PlantLink
 from tui.locale import LANGUAGES, Words, language_of
@@ -25,16 +27,19 @@ from tui.screens.acknowledge import AcknowledgeWanted
 from tui.screens.alarm_command import AlarmCommandWanted
 from tui.screens.alarms import AlarmsScreen, JournalWanted
 from tui.screens.base import PlantScreen
+from tui.screens.decide import DecisionWanted
 from tui.screens.dialog import Dialog
+from tui.screens.gate import GateScreen
 from tui.screens.help import HelpDialog
+from tui.screens.mode import ModeWanted
 from tui.screens.overview import OverviewScreen, ShowTags
-from tui.screens.pick import PenToggled, PickDialog
+from tui.screens.pick import PenToggled
 from tui.screens.restart import RestartWanted
 from tui.screens.system import SystemScreen
 from tui.screens.tags import TagsScreen, ToTrend
 from tui.screens.trend import HistoryWanted, TrendScreen
 from tui.screens.write import WriteWanted
-from tui.shown import format_value, unit_of
+from tui.shown import format_since, format_value
 from tui.widgets.keybar import SCREENS
 
 TICK_S = 0.2
@@ -54,6 +59,7 @@ class ConsoleApp(App[None]):
         "trend": TrendScreen,
         "tags": TagsScreen,
         "system": SystemScreen,
+        "gate": GateScreen,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(f"{n},f{n}", f"goto('{name}')", show=False) for n, name in enumerate(SCREENS, 1)),
@@ -92,14 +98,13 @@ class ConsoleApp(App[None]):
         for screen in screens:
             if isinstance(screen, PlantScreen | Dialog):
                 screen.show(view)
-            if isinstance(screen, PlantScreen | PickDialog):
                 watched.update(screen.watched())
         self.link.watch(watched)
 
     # navigation
 
     async def action_goto(self, name: str) -> None:
-        """Show one of the five screens."""
+        """Show one of the screens."""
         if any(isinstance(screen, Dialog) for screen in self.screen_stack):
             return
         await self.switch_mode(name)
@@ -212,24 +217,74 @@ class ConsoleApp(App[None]):
         self._ask(self._write(event), "write")
 
     async def _write(self, event: WriteWanted) -> None:
+        client, tag = self.link.client, event.tag
         try:
-            written = await self.link.client.write(
-                event.tag.path, event.value, event.reason, signature=event.signature
-            )
+            if tag.two_person:
+                made = await client.request_write(
+                    tag.path, event.value, event.reason, signature=event.signature
+                )
+            else:
+                written = await client.write(tag.path, event.value, event.reason, signature=event.signature)
         except PlantError as exc:
             event.dialog.refused(exc.text, exc.remedy)
             return
-        words, tag = self._speaking, event.tag
         event.dialog.dismiss()
-        self.notify(
-            words(
-                "write.done",
-                tag=self.model.tags.short.get(tag.id, tag.path),
-                previous=format_value(written.previous, tag, words),
-                value=f"{format_value(written.value, tag, words)} {unit_of(tag)}".strip(),
-            ),
-            markup=False,
-        )
+        if tag.two_person:
+            time = format_since(made.until_ns, self.view.now_ns)
+            self._say("request.done", tag=self._short(tag.path), number=made.id, time=time)
+        else:
+            self._say("write.done", tag=self._short(tag.path), **self._change(tag.path, written))
+
+    @on(DecisionWanted)
+    def decide(self, event: DecisionWanted) -> None:
+        self._ask(self._decide(event), "decide")
+
+    async def _decide(self, event: DecisionWanted) -> None:
+        client, request = self.link.client, event.request
+        try:
+            if event.approve:
+                written = await client.approve(request.id, event.reason, event.signature)
+            else:
+                self.model.take_gate(await client.reject(request.id, event.reason))
+        except PlantError as exc:
+            event.dialog.refused(exc.text, exc.remedy)
+            return
+        event.dialog.dismiss()
+        tag = self._short(request.path)
+        if event.approve:
+            self._say("request.approved", tag=tag, name=request.actor, **self._change(request.path, written))
+        else:
+            self._say("request.rejected", tag=tag, number=request.id)
+
+    @on(ModeWanted)
+    def change_mode(self, event: ModeWanted) -> None:
+        self._ask(self._change_mode(event), "mode")
+
+    async def _change_mode(self, event: ModeWanted) -> None:
+        client, change = self.link.client, event.change
+        try:
+            if change in ("read_only", "writable"):
+                gate = await client.set_read_only(change == "read_only", event.reason)
+            else:
+                gate = await client.set_mode(change, event.reason)
+        except PlantError as exc:
+            event.dialog.refused(exc.text, exc.remedy)
+            return
+        self.model.take_gate(gate)
+        event.dialog.dismiss()
+        self._say("mode.done", what=self._speaking(f"mode.to.{change}"))
+
+    def _say(self, key: str, **values: object) -> None:
+        self.notify(self._speaking(key, **values), markup=False)
+
+    def _short(self, path: str) -> str:
+        tag = self.model.tags.get(path)
+        return self.model.tags.short[tag.id] if tag else path
+
+    def _change(self, path: str, written: Written) -> dict[str, str]:
+        tag, words = self.model.tags.get(path), self._speaking
+        previous = format_value(written.previous, tag, words) if tag else str(written.previous)
+        return {"previous": previous, "value": told(written.value, tag, words)}
 
     @on(RestartWanted)
     def restart(self, event: RestartWanted) -> None:

@@ -15,6 +15,7 @@ from tui.model import PlantModel
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0
 HEALTH_S = 2.0
+GATE_S = 1.0
 STREAM_MS = 200
 STREAM_PATHS = 32  # the API takes no more in one subscription
 
@@ -78,16 +79,18 @@ class PlantLink:
         tags = await client.tags()
         alarms = await client.alarms()
         components = await client.components()
+        gate = await client.gate()
         self._client = client
         self._watched, self._paths = frozenset(), ()
         self.model.watch(self._watched)
-        self.model.connected(self.clock.now_ns(), info, tags, alarms, components)
+        self.model.connected(self.clock.now_ns(), info, tags, alarms, components, gate)
 
     async def _follow(self, client: Client) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._events(client))
             group.create_task(self._values(client))
             group.create_task(self._health(client))
+            group.create_task(self._gate(client))
 
     async def _events(self, client: Client) -> None:
         async for message in client.stream(alarms=True, components=True, interval_ms=STREAM_MS):
@@ -117,6 +120,11 @@ class PlantLink:
             health = await client.health()
             self.model.take_health(self.clock.now_ns(), health)
             await self.clock.sleep(HEALTH_S)
+
+    async def _gate(self, client: Client) -> None:
+        while True:
+            await self.clock.sleep(GATE_S)
+            self.model.take_gate(await client.gate())
 
 
 def _first(group: BaseExceptionGroup[PlantError]) -> PlantError:

@@ -14,9 +14,11 @@ from runtime.wire import (
     AlarmView,
     ComponentChange,
     ComponentView,
+    GateView,
     Health,
     Info,
     Message,
+    RequestView,
     TagView,
     Values,
 )
@@ -88,6 +90,7 @@ class View:
         values: newest point of each watched tag; a tag that is missing has not been told yet.
         alarms: those that are not normal, by priority and then newest first.
         hidden_alarms: those that are shelved, suppressed by design or out of service.
+        gate: who may write, what waits for a second person, and what goes back by itself.
         updates_per_s: rate of the plant's bus between the last two health reports.
     """
 
@@ -103,12 +106,19 @@ class View:
     alarms: tuple[AlarmView, ...] = ()
     hidden_alarms: tuple[AlarmView, ...] = ()
     components: tuple[ComponentView, ...] = ()
+    gate: GateView | None = None
     health: Health | None = None
     updates_per_s: float | None = None
 
     @property
     def stale(self) -> bool:
         return self.link is not Link.ONLINE
+
+    @property
+    def requests(self) -> tuple[RequestView, ...]:
+        """The writes that wait for a second person, oldest first, and are not too late."""
+        waiting = self.gate.requests if self.gate else ()
+        return tuple(each for each in waiting if each.until_ns > self.now_ns)
 
     def new_alarms(self) -> dict[str, int]:
         """Return how many unacknowledged alarms there are of each priority."""
@@ -171,6 +181,7 @@ class PlantModel:
         tags: Sequence[TagView],
         alarms: Sequence[AlarmView],
         components: Sequence[ComponentView],
+        gate: GateView,
     ) -> None:
         """Take in a plant from the beginning."""
         self._offset_ns = info.now_ns - now_ns
@@ -186,6 +197,7 @@ class PlantModel:
             alarms=_seen(alarms),
             hidden_alarms=_hidden(alarms),
             components=tuple(components),
+            gate=gate,
             health=None,
             updates_per_s=None,
         )
@@ -228,6 +240,10 @@ class PlantModel:
         known = {each.name: each for each in self._view.components}
         known[component.name] = component
         self._set(components=tuple(known.values()))
+
+    def take_gate(self, gate: GateView) -> None:
+        if gate != self._view.gate:
+            self._set(gate=gate)
 
     def take_health(self, now_ns: int, health: Health) -> None:
         rate = None

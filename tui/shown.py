@@ -18,6 +18,7 @@ HOUR_NS = 60 * MINUTE_NS
 DAY_NS = 24 * HOUR_NS
 
 PRIORITY_SHAPE = {"critical": "◆", "high": "▲", "medium": "■", "low": "●"}
+REQUEST_SHAPE = "✎"
 EQUIPMENT_SHAPE = {0: "■", 1: "○", 2: "▶", 3: "◁", 4: "▷", 5: "✖"}
 EQUIPMENT_STYLE = {0: "dim", 1: "dim", 2: "text", 3: "warning", 4: "warning", 5: "fault"}
 COMPONENT_SHAPE = {"starting": "◌", "running": "▶", "degraded": "!", "faulted": "✖", "stopped": "■"}
@@ -178,6 +179,16 @@ def show_state(view: View, tag: TagView) -> Shown:
     if shown.style != "value":
         return Shown(word, shown.mark, shown.word, shown.style)
     return Shown(word, EQUIPMENT_SHAPE.get(code, "·"), shown.word, EQUIPMENT_STYLE.get(code, "warning"))
+
+
+def role_word(role: str, words: Words) -> str:
+    """Return a role in the console's language; as the plant says it where it is another."""
+    return words(f"role.{role}") if words.has(f"role.{role}") else role
+
+
+def signer_of(view: View) -> str:
+    """Return the name that the console's user signs with; empty where that must be asked."""
+    return view.info.user.signer if view.info else ""
 
 
 def described(tag: TagView, words: Words) -> str:

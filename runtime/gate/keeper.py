@@ -44,7 +44,10 @@ def declare() -> Declared:
                 en="Every write is refused, and values for a time do not go back",
                 zh="一切写入被拒绝，限时值也不会恢复",
             ),
-            action=Text(en="`ironworks gate` tells who and why", zh="运行 ironworks gate 查看是谁以及原因"),
+            action=Text(
+                en="F6 in the console or `ironworks gate` tells who and why",
+                zh="控制台 F6 或 ironworks gate 显示是谁以及原因",
+            ),
         ),
         AlarmConfig(
             name="gate.maintenance",
@@ -53,7 +56,10 @@ def declare() -> Declared:
             priority="low",
             text=Text(en="The plant is in maintenance", zh="工厂处于维护模式"),
             consequence=Text(en="Only engineers may write; apps may not", zh="仅工程师可写入，应用不可写入"),
-            action=Text(en="`ironworks gate` tells who and why", zh="运行 ironworks gate 查看是谁以及原因"),
+            action=Text(
+                en="F6 in the console or `ironworks gate` tells who and why",
+                zh="控制台 F6 或 ironworks gate 显示是谁以及原因",
+            ),
         ),
         AlarmConfig(
             name="gate.request_waits",
@@ -63,7 +69,8 @@ def declare() -> Declared:
             priority="low",
             text=Text(en="A write waits for a second person", zh="有写入等待第二人批准"),
             action=Text(
-                en="See `ironworks gate`; approve or reject it", zh="运行 ironworks gate 查看，批准或拒绝"
+                en="Approve or reject it: F6 in the console, or `ironworks gate`",
+                zh="批准或拒绝：控制台 F6，或 ironworks gate",
             ),
         ),
         AlarmConfig(
@@ -79,7 +86,8 @@ def declare() -> Declared:
             ),
             consequence=Text(en="The value holds longer than was meant", zh="该值保持的时间超过预期"),
             action=Text(
-                en="See `ironworks gate`, set the value by hand", zh="运行 ironworks gate 查看并手动设定"
+                en="See F6 in the console or `ironworks gate`; set the value by hand",
+                zh="查看控制台 F6 或 ironworks gate，并手动设定",
             ),
         ),
         AlarmConfig(

@@ -22,11 +22,13 @@ from runtime.wire import (
     BusHealth,
     ComponentChange,
     ComponentView,
+    GateView,
     Health,
     HistoryHealth,
     Info,
     JournalEntry,
     Message,
+    RequestView,
     TagView,
     Text,
     TrendSeries,
@@ -98,6 +100,10 @@ def alarm_view(name: str, tag: str, priority: str, en: str, zh: str, raised_ns: 
     return msgspec.structs.replace(alarm, **more)
 
 
+def _parts(signature: Signing | None) -> tuple[tuple[str, str, str], ...]:
+    return ((signature.name, signature.secret, signature.meaning),) if signature else ()
+
+
 @dataclass
 class FakePlant:
     """Everything that a console can ask of; `calls` remembers what it did ask."""
@@ -108,6 +114,8 @@ class FakePlant:
     calls: list[tuple] = field(default_factory=list)
     refusal: WriteRejectedError | None = None
     up: bool = True
+    asked: int = 0
+    gate_view: GateView = field(default_factory=lambda: GateView("auto", "", "", 0, (), ()))
     _streams: list[tuple[asyncio.Queue[Message | None], tuple[str, ...]]] = field(default_factory=list)
 
     @asynccontextmanager
@@ -156,13 +164,68 @@ class FakePlant:
         self, path: str, value: Value, reason: str = "", *, signature: Signing | None = None
     ) -> Written:
         self._answer()
-        signed = () if signature is None else ((signature.name, signature.secret, signature.meaning),)
-        self.calls.append(("write", path, value, reason, *signed))
-        if self.refusal:
-            raise self.refusal
+        self._told("write", path, value, reason, *_parts(signature))
         old = next(tag.value for tag in self.tag_list if tag.path == path)
         self.push(path, value)
         return Written(value, old)
+
+    def two_person(self, path: str, *meanings: str) -> None:
+        """Make writes of a tag take two persons, and signatures where these have meanings."""
+        for index, tag in enumerate(self.tag_list):
+            if tag.path == f"{ROOT}/{path}":
+                self.tag_list[index] = msgspec.structs.replace(tag, two_person=True, signature=meanings)
+
+    def ask(self, path: str, value: Value, actor: str, reason: str = "", **more) -> RequestView:
+        """Have somebody ask for a write."""
+        now_ns = WallClock().now_ns()
+        waiting = self.gate_view.requests
+        fields = {"for_ns": 0, "at_ns": now_ns, "until_ns": now_ns + 600 * SECOND_NS} | more
+        self.asked += 1
+        made = RequestView(self.asked, f"{ROOT}/{path}", value, actor, "operator", reason, **fields)
+        self.gate_view = msgspec.structs.replace(self.gate_view, requests=(*waiting, made))
+        return made
+
+    def end(self, *numbers: int) -> None:
+        """Let requests wait no more."""
+        left = tuple(each for each in self.gate_view.requests if each.id not in numbers)
+        self.gate_view = msgspec.structs.replace(self.gate_view, requests=left)
+
+    async def gate(self) -> GateView:
+        self._answer()
+        return self.gate_view
+
+    def _told(self, *call: object) -> None:
+        self._answer()
+        self.calls.append(call)
+        if self.refusal:
+            raise self.refusal
+
+    async def set_mode(self, mode: str, reason: str) -> GateView:
+        self._told("mode", mode, reason)
+        self.gate_view = msgspec.structs.replace(self.gate_view, mode=mode, actor="wang", reason=reason)
+        return self.gate_view
+
+    async def set_read_only(self, on: bool, reason: str) -> GateView:
+        return await self.set_mode("read_only" if on else "auto", reason)
+
+    async def request_write(
+        self, path: str, value: Value, reason: str = "", *, signature: Signing | None = None
+    ) -> RequestView:
+        self._told("request", path, value, reason, *_parts(signature))
+        return self.ask(path.removeprefix(f"{ROOT}/"), value, "wang", reason)
+
+    async def approve(self, id_: int, reason: str = "", signature: Signing | None = None) -> Written:
+        self._told("approve", id_, reason, *_parts(signature))
+        found = next(each for each in self.gate_view.requests if each.id == id_)
+        old = next(tag.value for tag in self.tag_list if tag.path == found.path)
+        self.end(id_)
+        self.push(found.path, found.value)
+        return Written(found.value, old)
+
+    async def reject(self, id_: int, reason: str = "") -> GateView:
+        self._told("reject", id_, reason)
+        self.end(id_)
+        return self.gate_view
 
     async def trend(
         self, paths: Sequence[str], start_ns: int, end_ns: int, buckets: int

@@ -16,9 +16,11 @@ from runtime.client import PlantClient
 from runtime.clock import WallClock, monotonic_ns
 from runtime.endpoint import find
 from runtime.errors import ConnectError
+from runtime.gate.identity import hash_secret
 from tui.console import ConsoleApp
 from tui.locale import Words
 
+SECRET = "barley and yeast"
 PLANT = """\
 plant: kettle
 title: {en: Kettle house, zh: 锅炉房}
@@ -26,12 +28,15 @@ root: site/area/line1
 tags: tags.csv
 alarms: alarms.yaml
 api: null
+gate: {two_person: [kettle/trip_bar]}
+users: [{name: mei, role: operator, secret: "HASH"}]
 """
 TAGS = """\
 path,type,unit,unit_text,low,high,description,description_zh,access,source,initial
 kettle/state,INT,,,0,5,Kettle: state,锅炉：状态,rw,operator,2
 kettle/temperature_c,REAL,Cel,°C,0,120,Kettle: temperature,锅炉：温度,rw,operator,20
 kettle/level_pct,REAL,%,%,0,100,Kettle: level,锅炉：液位,rw,operator,55
+kettle/trip_bar,REAL,bar,bar,0,12,Kettle: trip pressure,锅炉：跳闸压力,rw,operator,7
 line/rate_bpm,REAL,/min,bpm,0,60,Rate,速度,rw,operator,30
 """
 ALARMS = """\
@@ -80,7 +85,8 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     monkeypatch.delenv("IRONWORKS_PLANT", raising=False)
     folder = tmp_path / "plant"
     folder.mkdir()
-    for name, text in (("plant.yaml", PLANT), ("tags.csv", TAGS), ("alarms.yaml", ALARMS)):
+    plant = PLANT.replace("HASH", hash_secret(SECRET))
+    for name, text in (("plant.yaml", plant), ("tags.csv", TAGS), ("alarms.yaml", ALARMS)):
         (folder / name).write_text(text, encoding="utf-8")
     kernel = Kernel(folder)
     kernel.start()
@@ -163,5 +169,43 @@ def test_an_operators_day(kernel):
             await appears(pilot, r"temperature_c +99\.0 .*good", 40)
             await pilot.press("f2", "j")
             await appears(pilot, "high +acknowledged .*Kettle too hot")
+
+    asyncio.run(main())
+
+
+def test_two_persons_at_two_consoles(kernel):
+    async def main() -> None:
+        endpoint = await found(kernel)
+        first = ConsoleApp(lambda: PlantClient(endpoint), Words("en"))
+        second = ConsoleApp(lambda: PlantClient(endpoint, "mei", SECRET), Words("zh"))
+        # side by side in one process would share Textual's active app: one after the other
+        async with first.run_test(size=(80, 24), notifications=True) as pilot:
+            await appears(pilot, r"55\.0 %")
+            await pilot.press("f4", "slash", *"trip", "enter")
+            await appears(pilot, r"trip_bar +7\.00")
+            await pilot.press("w")
+            await appears(pilot, "Takes two persons")
+            await pilot.press(*"8", "enter", *"season", "enter")
+            await appears(pilot, "waits for a second person")
+            await pilot.press("y")
+            await appears(pilot, "✎ 1")
+            await pilot.press("f6")
+            await appears(pilot, r"trip_bar +7\.00 -> 8\.00 bar")
+            await pilot.press("a")
+            await appears(pilot, "You asked for it yourself")
+            await pilot.press(*"me", "enter", "y")
+            await appears(pilot, "someone else must approve it")
+        async with second.run_test(size=(120, 40), notifications=True) as pilot:
+            await appears(pilot, "1 待批准")
+            await pilot.press("f6", "a")
+            await appears(pilot, "操作员（|管理员）")
+            await pilot.press(*"agreed", "enter")
+            await appears(pilot, "将立即写入工厂")
+            await pilot.press("y")
+            await appears(pilot, "没有等待批准的写入")
+        async with PlantClient(endpoint) as client:
+            assert (await client.tag("kettle/trip_bar")).value == 8
+            rows = [(each.action, each.actor, each.outcome) for each in await client.audit(20)]
+            assert ("approve", "mei", "done") in rows
 
     asyncio.run(main())

@@ -14,7 +14,7 @@ INFO = Info("p", Text("P"), "nb/bottling/line1", "0.1", NOW + 5 * 10**9, NOW, Us
 @pytest.fixture
 def model(plant):
     model = PlantModel(Words("en"))
-    model.connected(NOW, INFO, plant.tag_list, tuple(plant.alarm_list.values()), ())
+    model.connected(NOW, INFO, plant.tag_list, tuple(plant.alarm_list.values()), (), plant.gate_view)
     return model
 
 

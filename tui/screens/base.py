@@ -16,7 +16,7 @@ from tui.widgets.keybar import Hint, KeyBar
 
 
 class PlantScreen(Screen[None]):
-    """One of the five screens."""
+    """One of the six screens."""
 
     TITLE_KEY: ClassVar[str] = ""
     HINTS: ClassVar[Sequence[Hint]] = ()

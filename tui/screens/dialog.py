@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -48,6 +48,10 @@ class Dialog(ModalScreen[None]):
     def show(self, view: View) -> None:
         """Take the newest view."""
         self.view = view
+
+    def watched(self) -> Iterable[int]:
+        """Return the ids of the tags whose values the dialog needs, beside those of its screen."""
+        return ()
 
     def say(self, text: str, *, wrong: bool = False) -> None:
         """Show a message in the dialog."""

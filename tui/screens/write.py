@@ -1,4 +1,7 @@
-"""A guarded write: value and reason, then a look at what will be sent, then the plant's answer."""
+"""A guarded write: value and reason, then a look at what will be sent, then the plant's answer.
+
+A tag that takes two persons gets a request instead, which someone else approves.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Button, Input, Select, Static
+from textual.widgets import Button, Input, Static
 
 from runtime.config import parse_value
 from runtime.contract import DataType, Value
@@ -18,14 +21,15 @@ from runtime.logins import Signing
 from runtime.wire import TagView
 from tui.model import View
 from tui.screens.dialog import Dialog
-from tui.shown import described, format_value, show, unit_of
+from tui.shown import described, format_value, role_word, show, signer_of, unit_of
+from tui.widgets.signing import SigningFields
 
 _TYPES = {each.iec: each for each in DataType}
 
 
 @dataclass
 class WriteWanted(Message):
-    """Someone confirmed a write; the dialog waits for the answer."""
+    """Someone confirmed a write, or a request for one; the dialog waits for the answer."""
 
     dialog: WriteDialog
     tag: TagView
@@ -57,23 +61,13 @@ class WriteDialog(Dialog):
         yield Input(id="reason", compact=True, max_length=200)
         yield Static("", id="question", markup=False)
         if self.tag.signature:
-            yield Static(self.words("write.signer"), id="signer-label", classes="label", markup=False)
-            yield Input(self._me(), id="signer", compact=True, max_length=64)
-            yield Static(self.words("write.secret"), id="secret-label", classes="label", markup=False)
-            yield Input(id="secret", compact=True, max_length=256, password=True)
-            yield Static(self.words("write.meaning"), id="meaning-label", classes="label", markup=False)
-            meanings = [(each, each) for each in self.tag.signature]
-            first = meanings[0][0] if len(meanings) == 1 else Select.NULL
-            yield Select(meanings, id="meaning", compact=True, prompt=self.words("write.choose"), value=first)
-
-    def _me(self) -> str:
-        return self.view.info.user.signer if self.view.info else ""
+            yield SigningFields(self.words, self.tag.signature, signer_of(self.view))
 
     def buttons(self) -> Sequence[tuple[str, str]]:
         words = self.words
         return (
             ("ok", f"{words('key.ok')} (Enter)"),
-            ("send", f"{words('key.write')} (y)"),
+            ("send", f"{words('key.request' if self.tag.two_person else 'key.write')} (y)"),
             ("cancel", f"{words('key.cancel')} (Esc)"),
         )
 
@@ -94,9 +88,8 @@ class WriteDialog(Dialog):
         span = words("write.no_range")
         if tag.low is not None and tag.high is not None:
             span = f"{tag.low:g} … {tag.high:g} {unit_of(tag)}"
-        role = words(f"role.{tag.role}") if words.has(f"role.{tag.role}") else tag.role
-        user = self.view.info.user.role_at(tag.path) if self.view.info else ""
-        mine = words(f"role.{user}") if words.has(f"role.{user}") else user
+        role = role_word(tag.role, words)
+        mine = role_word(self.view.info.user.role_at(tag.path), words) if self.view.info else ""
         description = described(tag, words)
         lines = [description] if description else []
         lines += [
@@ -106,6 +99,8 @@ class WriteDialog(Dialog):
         ]
         if tag.interlock:
             lines.append(f"{words('tags.interlock')}: {tag.interlock}")
+        if tag.two_person:
+            lines.append(words("request.told"))
         return "\n".join(lines)
 
     def _ask(self) -> None:
@@ -115,8 +110,9 @@ class WriteDialog(Dialog):
     def _step(self, *, confirming: bool) -> None:
         for selector in ("#value-label", "#value", "#reason-label", "#reason", "#ok"):
             self.query_one(selector).display = not confirming
+        self.query_one("#facts").display = not (confirming and self.tag.signature)  # it takes the room
         self.query_one("#question").display = confirming
-        for each in self.query("#signer-label, #signer, #secret-label, #secret, #meaning-label, #meaning"):
+        for each in self.query(SigningFields):
             each.display = confirming
         self.query_one("#send").display = confirming
 
@@ -147,16 +143,14 @@ class WriteDialog(Dialog):
         words, tag = self.words, self.tag
         unit = f" {unit_of(tag)}" if unit_of(tag) else ""
         old = format_value(self.view.values[tag.id].value if tag.id in self.view.values else None, tag, words)
-        question = (
-            f"{words('write.question')}\n\n  {old}{unit}  ->  {self._told()}{unit}\n"
-            f"  {words('write.reason')}: {reason}"
-        )
+        asked = words("request.question" if tag.two_person else "write.question")
+        question = f"{asked}\n\n  {old}{unit}  ->  {self._told()}{unit}\n  {words('write.reason')}: {reason}"
         self.query_one("#question", Static).update(question)
         self.say("")
         self._step(confirming=True)
         if tag.signature:
             self.say(words("write.sign"))
-            self.query_one("#secret" if self._me() else "#signer").focus()
+            self.query_one(SigningFields).begin()
         else:
             self.query_one("#cancel").focus()
 
@@ -170,7 +164,7 @@ class WriteDialog(Dialog):
         """Send the confirmed value."""
         if self._value is None or self._sending:
             return
-        signature = self._signature()
+        signature = self.query_one(SigningFields).signing() if self.tag.signature else None
         if self.tag.signature and signature is None:
             self.say(self.words("write.need_signature"), wrong=True)
             return
@@ -179,26 +173,9 @@ class WriteDialog(Dialog):
         reason = self.query_one("#reason", Input).value.strip()
         self.app.post_message(WriteWanted(self, self.tag, self._value, reason, signature))
 
-    def _signature(self) -> Signing | None:
-        """Return what was signed with; None while something is missing. The secret is forgotten here."""
-        if not self.tag.signature:
-            return None
-        name = self.query_one("#signer", Input).value.strip()
-        typed = self.query_one("#secret", Input)
-        meaning = self.query_one("#meaning", Select).value
-        if not name or not typed.value or not isinstance(meaning, str):
-            return None
-        secret, typed.value = typed.value, ""
-        return Signing(name, secret, meaning)
-
-    @on(Input.Submitted, "#signer")
-    def to_secret(self) -> None:
-        self.query_one("#secret").focus()
-
-    @on(Input.Submitted, "#secret")
-    def to_meaning(self) -> None:
-        chosen = isinstance(self.query_one("#meaning", Select).value, str)
-        self.query_one("#send" if chosen else "#meaning").focus()
+    @on(SigningFields.Completed)
+    def to_send(self) -> None:
+        self.query_one("#send").focus()
 
     def refused(self, text: str, remedy: str) -> None:
         """Show why the plant did not take the value, and let it be corrected."""

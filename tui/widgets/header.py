@@ -5,9 +5,11 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from tui.model import PRIORITIES, Link, View
-from tui.shown import PRIORITY_SHAPE, fit, format_clock
+from tui.shown import PRIORITY_SHAPE, REQUEST_SHAPE, fit, format_clock, role_word
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
+
+_ROOMY = 100
 
 
 class Header(Sheet):
@@ -29,16 +31,24 @@ def _compose(view: View, width: int) -> Line:
         right.append(Cell(f" ? {words('link.lost')} ", "lost"))
     if view.info:
         user = view.info.user
-        role = words(f"role.{user.role}") if words.has(f"role.{user.role}") else user.role
+        role = role_word(user.role, words)
         name = fit(user.name, min(cell_len(user.name), 12))
         right.append(Cell(f" │ {name} ({role})", "header"))
     right.append(Cell(" │ ", "header"))
     right.append(Cell(words("language"), "header", "app.speak"))
     right.append(Cell(f" │ {format_clock(view.now_ns)} " if view.now_ns else "  ", "header"))
-    alarms = _alarms(view)
+    alarms = [*_requests(view, width), *_alarms(view)]
     used = sum(cell_len(cell.text) for cell in (*right, *alarms))
     title = words.pick(view.info.title) or view.info.plant if view.info else words("header.plant")
     return (Cell(fit(f" {title}", max(0, width - used)), "header strong"), *alarms, *right)
+
+
+def _requests(view: View, width: int) -> list[Cell]:
+    count = len(view.requests)
+    if not count:
+        return []
+    text = view.words("header.requests", count=count) if width >= _ROOMY else count
+    return [Cell(f" {REQUEST_SHAPE} {text} ", "header strong", "app.goto('gate')"), Cell("│ ", "header")]
 
 
 def _alarms(view: View) -> list[Cell]:

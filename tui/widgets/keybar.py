@@ -10,7 +10,7 @@ from tui.locale import Words
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
-SCREENS = ("overview", "alarms", "trend", "tags", "system")
+SCREENS = ("overview", "alarms", "trend", "tags", "system", "gate")
 Hint = tuple[str, str, str]
 """A key as people read it, the text's key in the locale, and the action that a click runs."""
 
@@ -40,10 +40,13 @@ class KeyBar(Sheet):
         right = [
             Cell(" ? ", "key", "app.help"),
             Cell(f"{words('key.help')} ", "label", "app.help"),
-            Cell(" l ", "key", "app.speak"),
-            Cell(f"{words('language.other')} ", "label", "app.speak"),
             Cell(" q ", "key", "app.quit"),
             Cell(f"{words('key.quit')} ", "label", "app.quit"),
         ]
+        speak = [Cell(" l ", "key", "app.speak"), Cell(f"{words('language.other')} ", "label", "app.speak")]
         used = sum(cell_len(cell.text) for cell in (*cells, *right))
+        room = sum(cell_len(cell.text) for cell in speak)
+        if used + room <= self.size.width:  # the header has it too
+            right[2:2] = speak
+            used += room
         return (*cells, Cell(" " * max(0, self.size.width - used), "label"), *right)

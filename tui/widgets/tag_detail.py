@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.wire import TagView
 from tui.model import View
-from tui.shown import described, unit_of
+from tui.shown import described, role_word, unit_of
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
@@ -23,7 +23,7 @@ def _lines(view: View, tag: TagView) -> list[Line]:
     span = "---"
     if tag.low is not None and tag.high is not None:
         span = f"{tag.low:g} … {tag.high:g} {unit_of(tag)}"
-    role = words(f"role.{tag.role}") if words.has(f"role.{tag.role}") else tag.role
+    role = role_word(tag.role, words)
     facts = [("tags.type", tag.type), ("tags.range", span), ("tags.access", tag.access)]
     if tag.access == "rw":
         facts.append(("tags.role", role))
