@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     import httpx
 
 T = TypeVar("T")
+P = TypeVar("P", UserList, SessionList, TokenList, CertificateList)
 _CHANGE_S = 300.0  # a program may have to be compiled
 _FRAME_LIMIT = 64 * 1024 * 1024
 
@@ -296,26 +297,41 @@ class PlantClient:
 
     async def users(self) -> tuple[UserView, ...]:
         """Return the users (admin)."""
-        return (await self._get("/users", UserList)).users
+        return await self._whole("/users", lambda each: each.users, await self._get("/users", UserList))
+
+    async def user(self, name: str) -> tuple[UserView, str]:
+        """Return a user, and the `etag` by which a change holds only while the user is still so (admin)."""
+        response = await self._answer("GET", f"/users/{quote(name, safe='')}")
+        return self._decoded(response.content, UserView), response.headers.get("ETag", "")
 
     async def add_user(
         self, name: str, role: str, secret_hash: str, areas: Sequence[tuple[str, str]] = ()
     ) -> tuple[UserView, ...]:
         """Add a user by the argon2 hash of a secret (admin); returns all."""
         body = {"name": name, "role": role, "secret": secret_hash, "areas": list(areas)}
-        return (await self._send("POST", "/users", UserList, body)).users
+        return await self._whole(
+            "/users", lambda each: each.users, await self._send("POST", "/users", UserList, body)
+        )
 
     async def set_role(
-        self, name: str, role: str, areas: Sequence[tuple[str, str]] = ()
+        self, name: str, role: str, areas: Sequence[tuple[str, str]] = (), etag: str = ""
     ) -> tuple[UserView, ...]:
         """Give a user another role, and roles in areas instead of those before (admin); returns all."""
         body = {"role": role, "areas": list(areas)}
-        return (await self._send("PUT", f"/users/{quote(name, safe='')}/role", UserList, body)).users
+        return await self._change_user("PUT", f"/users/{quote(name, safe='')}/role", etag, body)
 
-    async def set_secret(self, name: str, secret_hash: str) -> tuple[UserView, ...]:
+    async def set_secret(self, name: str, secret_hash: str, etag: str = "") -> tuple[UserView, ...]:
         """Give a user another secret by its argon2 hash (admin); returns all."""
-        path = f"/users/{quote(name, safe='')}/secret"
-        return (await self._send("PUT", path, UserList, {"secret": secret_hash})).users
+        body = {"secret": secret_hash}
+        return await self._change_user("PUT", f"/users/{quote(name, safe='')}/secret", etag, body)
+
+    async def _change_user(self, method: str, path: str, etag: str, body: Any = None) -> tuple[UserView, ...]:
+        headers = {"If-Match": etag} if etag else None
+        return await self._whole(
+            "/users",
+            lambda each: each.users,
+            await self._ask(method, path, UserList, json=body, headers=headers),
+        )
 
     async def change_password(self, name: str, secret: str, new: str) -> UserView:
         """Change one's own secret; the sessions of that name end."""
@@ -336,24 +352,22 @@ class PlantClient:
 
     async def sessions(self) -> tuple[SessionView, ...]:
         """Return one's own sessions, as admin all."""
-        return (await self._get("/sessions", SessionList)).sessions
+        return await self._whole(
+            "/sessions", lambda each: each.sessions, await self._get("/sessions", SessionList)
+        )
 
     async def end_session(self, id_: str) -> tuple[SessionView, ...]:
         """End a session: one's own, as admin any; returns what is left."""
-        return (await self._send("DELETE", f"/sessions/{quote(id_, safe='')}", SessionList)).sessions
+        page = await self._send("DELETE", f"/sessions/{quote(id_, safe='')}", SessionList)
+        return await self._whole("/sessions", lambda each: each.sessions, page)
 
-    async def remove_user(self, name: str) -> tuple[UserView, ...]:
+    async def remove_user(self, name: str, etag: str = "") -> tuple[UserView, ...]:
         """Remove a user and the tokens of that name (admin); returns the others."""
-        return (await self._send("DELETE", f"/users/{quote(name, safe='')}", UserList)).users
+        return await self._change_user("DELETE", f"/users/{quote(name, safe='')}", etag)
 
     async def tokens(self) -> tuple[TokenView, ...]:
         """Return the API tokens (admin)."""
-        page = await self._get("/tokens", TokenList)
-        found = page.tokens
-        while page.next:
-            page = await self._get("/tokens", TokenList, after=page.next)
-            found += page.tokens
-        return found
+        return await self._whole("/tokens", lambda each: each.tokens, await self._get("/tokens", TokenList))
 
     async def issue_token(
         self, user: str, read: Sequence[str], write: Sequence[str] = (), for_ns: int = 0
@@ -364,21 +378,28 @@ class PlantClient:
 
     async def revoke_token(self, id_: str) -> tuple[TokenView, ...]:
         """End a token at once (admin); returns all."""
-        return (await self._send("DELETE", f"/tokens/{quote(id_, safe='')}", TokenList)).tokens
+        page = await self._send("DELETE", f"/tokens/{quote(id_, safe='')}", TokenList)
+        return await self._whole("/tokens", lambda each: each.tokens, page)
 
     async def certificates(self) -> tuple[CertificateView, ...]:
         """Return the client certificates (admin)."""
-        return (await self._get("/certificates", CertificateList)).certificates
+        return await self._whole(
+            "/certificates", lambda each: each.certificates, await self._get("/certificates", CertificateList)
+        )
 
     async def add_certificate(self, user: str, pem: str) -> tuple[CertificateView, ...]:
         """Let a certificate log in a user (admin); returns all."""
         body = {"user": user, "certificate": pem}
-        return (await self._send("POST", "/certificates", CertificateList, body)).certificates
+        return await self._whole(
+            "/certificates",
+            lambda each: each.certificates,
+            await self._send("POST", "/certificates", CertificateList, body),
+        )
 
     async def end_certificate(self, id_: str) -> tuple[CertificateView, ...]:
         """End a certificate at once (admin); returns the others."""
-        found = await self._send("DELETE", f"/certificates/{quote(id_, safe='')}", CertificateList)
-        return found.certificates
+        page = await self._send("DELETE", f"/certificates/{quote(id_, safe='')}", CertificateList)
+        return await self._whole("/certificates", lambda each: each.certificates, page)
 
     async def components(self) -> tuple[ComponentView, ...]:
         return (await self._get("/components", ComponentList)).components
@@ -492,6 +513,14 @@ class PlantClient:
         except msgspec.DecodeError as exc:
             raise self._strange(exc) from exc
 
+    async def _whole(self, path: str, items: Callable[[P], tuple[T, ...]], page: P) -> tuple[T, ...]:
+        """Return what stands on a page, and on those behind it."""
+        found = items(page)
+        while page.next:
+            page = await self._get(path, type(page), after=page.next)
+            found += items(page)
+        return found
+
     async def _get(self, path: str, answer: type[T], **query: Any) -> T:
         return await self._ask("GET", path, answer, params={k: v for k, v in query.items() if v is not None})
 
@@ -499,6 +528,9 @@ class PlantClient:
         return await self._ask(method, path, answer, json=body)
 
     async def _ask(self, method: str, path: str, answer: type[T], **options: Any) -> T:
+        return self._decoded((await self._answer(method, path, **options)).content, answer)
+
+    async def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         import httpx
 
         if self._http is None:
@@ -508,13 +540,16 @@ class PlantClient:
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             raise self._unreachable(exc) from exc
         if response.is_success:
-            try:
-                return msgspec.json.decode(response.content, type=answer)
-            except msgspec.DecodeError as exc:
-                raise self._strange(exc) from exc
+            return response
         refusal = _refusal(response.content, response.status_code)
         rejected = method != "GET" and response.is_client_error
         raise (WriteRejectedError if rejected else PlantError)(refusal.error, refusal.remedy)
+
+    def _decoded(self, body: bytes, answer: type[T]) -> T:
+        try:
+            return msgspec.json.decode(body, type=answer)
+        except msgspec.DecodeError as exc:
+            raise self._strange(exc) from exc
 
     def _unreachable(self, exc: Exception) -> ConnectError:
         words = trust.unreachable(str(self.endpoint), exc) if self._tls else None

@@ -62,7 +62,10 @@ class LoginWays(Struct, frozen=True):
 
 
 class SessionList(Struct, frozen=True):
+    """Sessions, oldest first; `next` is the id to ask for the rest `after`."""
+
     sessions: tuple[SessionView, ...]
+    next: str | None = None
 
 
 class SessionMade(Struct, frozen=True):

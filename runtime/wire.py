@@ -380,21 +380,27 @@ class AuditCheck(Struct, frozen=True):
 
 
 class UserView(Struct, frozen=True):
-    """A user; `kept` in `plant.yaml` or the `journal`; `locked_ns` is how long it is locked yet.
+    """A user; `kept` in `plant.yaml` or the `journal`.
 
     Attributes:
+        locked_until_ns: when the lock after wrong secrets ends, 0 where there is none.
         areas: globs of tags or alarm areas with the role there; the last that matches holds.
+        version: another one after each change of role, areas or secret; empty while there is no secret.
     """
 
     name: str
     role: str
     kept: str
-    locked_ns: int
+    locked_until_ns: int
     areas: tuple[tuple[str, str], ...] = ()
+    version: str = ""
 
 
 class UserList(Struct, frozen=True):
+    """Users by name; `next` is the name to ask for the rest `after`."""
+
     users: tuple[UserView, ...]
+    next: str | None = None
 
 
 class TokenView(Struct, frozen=True):
@@ -436,7 +442,10 @@ class CertificateView(Struct, frozen=True):
 
 
 class CertificateList(Struct, frozen=True):
+    """Certificates by age; `next` is the id to ask for the rest `after`."""
+
     certificates: tuple[CertificateView, ...]
+    next: str | None = None
 
 
 class ComponentView(Struct, frozen=True):

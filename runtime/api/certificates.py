@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
+from runtime.api.pages import PAGE, After, Limit, page
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.certificates import Certificates
-from runtime.gate.identity import Identity
+from runtime.journal.certificates import CertificateRecord
 from runtime.wire import CertificateList, CertificateView
 
 
@@ -31,19 +32,26 @@ def router(services: Services) -> APIRouter:
     identity = services.identity
     certificates = Certificates(identity, services.journal, services.clock)
 
-    @routes.get("/certificates", **answers(CertificateList, "Certificates, by age."))
-    async def list_certificates() -> Json:
-        """List the certificates by which clients log in (admin)."""
-        return Json(certificate_list(identity))
+    def listed(after: str = "", limit: int = PAGE) -> Json:
+        found, following = page(identity.certificates(), _id, after, limit)
+        return Json(CertificateList(tuple(_view(each) for each in found), following))
 
-    @routes.post("/certificates", **answers(CertificateList, "All certificates, with the new one."))
+    @routes.get("/certificates", **answers(CertificateList, "Certificates, by age.", 404))
+    async def list_certificates(after: After = "", limit: Limit = PAGE) -> Json:
+        """List the certificates by which clients log in (admin)."""
+        return listed(after, limit)
+
+    @routes.post(
+        "/certificates",
+        **answers(CertificateList, "Certificates, with the new one; `next` where there are more."),
+    )
     async def add_certificate(body: CertificateBody, actor: Caller) -> Json:
         """Let a client certificate log in a user (admin)."""
         try:
             await certificates.add(body.user, body.certificate, actor)
         except WriteRejectedError as exc:
             raise _refused(exc) from exc
-        return Json(certificate_list(identity))
+        return listed()
 
     @routes.delete("/certificates/{id}", **answers(CertificateList, "The certificates that are left."))
     async def end_certificate(id: str, actor: Caller) -> Json:  # noqa: A002 - the API's word
@@ -52,25 +60,23 @@ def router(services: Services) -> APIRouter:
             await certificates.end(id, actor)
         except WriteRejectedError as exc:
             raise _refused(exc) from exc
-        return Json(certificate_list(identity))
+        return listed()
 
     return routes
 
 
-def certificate_list(identity: Identity) -> CertificateList:
-    """Return all certificates as clients see them."""
-    return CertificateList(
-        tuple(
-            CertificateView(
-                id=each.fingerprint[:16],
-                user=each.user,
-                fingerprint=each.fingerprint,
-                until_ns=each.until_ns,
-                added_ns=each.added_ns,
-                added_by=each.added_by,
-            )
-            for each in identity.certificates()
-        )
+def _id(record: CertificateRecord) -> str:
+    return record.fingerprint[:16]
+
+
+def _view(record: CertificateRecord) -> CertificateView:
+    return CertificateView(
+        id=_id(record),
+        user=record.user,
+        fingerprint=record.fingerprint,
+        until_ns=record.until_ns,
+        added_ns=record.added_ns,
+        added_by=record.added_by,
     )
 
 

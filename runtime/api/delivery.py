@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+from typing import Annotated
 
 import msgspec
+from fastapi import Header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.api.answers import Refused
 from runtime.api.guard import PEER
 
+Match = Annotated[
+    str | None,
+    Header(
+        alias="If-Match", max_length=1000, description="ETag of what a GET returned: only if it is still so"
+    ),
+]
 _ZIPPED = "-gzip"
 _WORTH = 4096  # bytes; below, the header costs more than is saved
 _LONG = 256 * 1024  # bytes; above, it belongs in a thread

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi import Path as UrlPath
 from pydantic import BaseModel, ConfigDict, StrictBool
 
 from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, Refused, answers
-from runtime.api.delivery import unchanged
+from runtime.api.delivery import Match, unchanged
 from runtime.api.services import Services
 from runtime.api.tags import WriteFields, refused_write
 from runtime.api.texts import Comment, UnicodeText
@@ -21,9 +21,6 @@ from runtime.gate.policy import Gate
 from runtime.gate.requests import Request as Waiting
 from runtime.wire import GateView, HoldView, RequestView, Written
 
-Match = Annotated[
-    str | None, Header(alias="If-Match", max_length=1000, description="ETag of /gate: only if it is still so")
-]
 Number = Annotated[int, UrlPath(ge=0, le=2**31 - 1)]
 
 

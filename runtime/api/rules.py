@@ -84,6 +84,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/gate/requests/{number}/approve"): _command(Role.OPERATOR),
     ("POST", "/gate/requests/{number}/reject"): _command(Role.OPERATOR),
     ("GET", "/users"): _ADMIN,
+    ("GET", "/users/{name}"): _ADMIN,
     ("POST", "/users"): _command(Role.ADMIN),
     ("PUT", "/users/{name}/role"): _command(Role.ADMIN),
     ("DELETE", "/users/{name}"): _command(Role.ADMIN),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.api.access import Caller, callers_of
 from runtime.api.answers import Json, Refused, answers
+from runtime.api.pages import PAGE, After, Limit, page
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
 from runtime.contract import Actor, Role
@@ -48,10 +49,11 @@ def router(services: Services) -> APIRouter:
         times = (record.created_ns, sessions.idle_ns(record.id), record.expires_ns)
         return SessionView(record.id, record.user, record.role, *times, own)
 
-    def listed(actor: Actor) -> Json:
+    def listed(actor: Actor, after: str = "", limit: int = PAGE) -> Json:
         user = None if actor.role >= Role.ADMIN else actor.name
-        found = sessions.of(user, services.clock.now_ns())
-        return Json(SessionList(tuple(view(each, actor) for each in found)))
+        there = sessions.of(user, services.clock.now_ns())
+        found, following = page(there, lambda each: each.id, after, limit)
+        return Json(SessionList(tuple(view(each, actor) for each in found), following))
 
     @routes.get("/login", **answers(LoginWays, "How people log in."))
     async def ways() -> Json:
@@ -62,10 +64,10 @@ def router(services: Services) -> APIRouter:
         access = oidc.for_audience != oidc.client_id
         return Json(LoginWays(OidcWay(oidc.issuer, oidc.client_id, oidc.scope, access)))
 
-    @routes.get("/sessions", **answers(SessionList, "Sessions, oldest first."))
-    async def list_sessions(actor: Caller) -> Json:
+    @routes.get("/sessions", **answers(SessionList, "Sessions, oldest first.", 404))
+    async def list_sessions(actor: Caller, after: After = "", limit: Limit = PAGE) -> Json:
         """List one's own sessions; an admin's answer has all."""
-        return listed(actor)
+        return listed(actor, after, limit)
 
     @routes.post("/sessions", **answers(SessionMade, "The session, shown this once."))
     async def log_in(request: Request, actor: Caller, body: LoginBody | None = None) -> Json:
@@ -97,7 +99,8 @@ def router(services: Services) -> APIRouter:
         """Change one's own secret; whoever is logged in with the old one is out."""
         actor = await callers_of(request).verified(body.name, body.secret, "http")
         try:
-            await accounts.change_password(body.new, actor)
+            async with services.identity.changing:
+                await accounts.change_password(body.new, actor)
         except WriteRejectedError as exc:
             raise _refused(exc) from exc
         return Json(UserView(actor.name, actor.role.name.lower(), "journal", 0))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
+from runtime.api.delivery import Match, unchanged
+from runtime.api.pages import PAGE, After, Limit, page
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
-from runtime.contract import Role
+from runtime.clock import SECOND_NS
+from runtime.config import UserConfig
+from runtime.contract import Actor, Role
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.accounts import Accounts, Areas
 from runtime.gate.identity import Identity
@@ -65,61 +71,78 @@ def router(services: Services) -> APIRouter:
     identity = services.identity
     accounts = Accounts(identity, services.journal, services.clock)
 
-    @routes.get("/users", **answers(UserList, "Users, by name."))
-    async def list_users() -> Json:
+    @routes.get("/users", **answers(UserList, "Users, by name.", 404))
+    async def list_users(after: After = "", limit: Limit = PAGE) -> Json:
         """List the users (admin)."""
-        return Json(user_list(identity))
+        return listed(after, limit)
 
-    @routes.post("/users", **answers(UserList, "All users, with the new one."))
+    @routes.get("/users/{name}", **answers(UserView, "The user."))
+    async def get_user(name: str) -> Json:
+        """Return a user; its ETag is what `If-Match` of a change takes (admin)."""
+        return Json(view(known(name)))
+
+    @routes.post("/users", **answers(UserList, "Users, with the new one; `next` where there are more."))
     async def add_user(body: UserBody, actor: Caller) -> Json:
         """Add a user, who may log in at once (admin)."""
         role, areas = body.rights()
-        try:
+        async with changing(None, body.name, actor):
             await accounts.add_user(body.name, role, body.secret, actor, areas)
-        except WriteRejectedError as exc:
-            raise _refused(exc) from exc
-        return Json(user_list(identity))
+        return listed()
 
-    @routes.put("/users/{name}/role", **answers(UserList, "All users."))
-    async def set_role(name: str, body: RoleBody, actor: Caller) -> Json:
+    @routes.put("/users/{name}/role", **answers(UserList, "Users; `next` where there are more.", 412))
+    async def set_role(name: str, body: RoleBody, actor: Caller, match: Match = None) -> Json:
         """Give a user another role, in force at once (admin)."""
         role, areas = body.rights()
-        try:
+        async with changing(match, name, actor):
             await accounts.set_role(name, role, actor, areas)
-        except WriteRejectedError as exc:
-            raise _refused(exc) from exc
-        return Json(user_list(identity))
+        return listed()
 
-    @routes.put("/users/{name}/secret", **answers(UserList, "All users."))
-    async def set_secret(name: str, body: SecretBody, actor: Caller) -> Json:
+    @routes.put("/users/{name}/secret", **answers(UserList, "Users; `next` where there are more.", 412))
+    async def set_secret(name: str, body: SecretBody, actor: Caller, match: Match = None) -> Json:
         """Give a user another secret; the sessions of that name end (admin)."""
-        try:
+        async with changing(match, name, actor):
             await accounts.set_secret(name, body.secret, actor)
-        except WriteRejectedError as exc:
-            raise _refused(exc) from exc
-        return Json(user_list(identity))
+        return listed()
 
-    @routes.delete("/users/{name}", **answers(UserList, "The users that are left."))
-    async def remove_user(name: str, actor: Caller) -> Json:
+    @routes.delete("/users/{name}", **answers(UserList, "The users that are left.", 412))
+    async def remove_user(name: str, actor: Caller, match: Match = None) -> Json:
         """Remove a user and the tokens of that name (admin)."""
-        try:
+        async with changing(match, name, actor):
             await accounts.remove_user(name, actor)
-        except WriteRejectedError as exc:
-            raise _refused(exc) from exc
-        return Json(user_list(identity))
+        return listed()
+
+    @asynccontextmanager
+    async def changing(match: str | None, name: str, actor: Actor) -> AsyncIterator[None]:
+        """Hold the users as they are from a look at `If-Match` until the change is in force."""
+        async with identity.changing:
+            if match is not None and actor.role >= Role.ADMIN:  # others are refused, and that is audited
+                unchanged(match, view(known(name)))
+            try:
+                yield
+            except WriteRejectedError as exc:
+                raise _refused(exc) from exc
+
+    def view(user: UserConfig) -> UserView:
+        return user_view(identity, user, services.clock.now_ns())
+
+    def known(name: str) -> UserConfig:
+        found = identity.user(name)
+        if found is None:
+            raise Refused(404, f"no user is named {name!r}", "`ironworks user list` lists all")
+        return found
+
+    def listed(after: str = "", limit: int = PAGE) -> Json:
+        found, following = page(identity.users(), lambda each: each.name, after, limit)
+        return Json(UserList(tuple(view(each) for each in found), following))
 
     @routes.get("/tokens", **answers(TokenList, "Tokens, without their secrets.", 404))
-    async def list_tokens(
-        after: Annotated[str, Query(max_length=64, description="only tokens made after this one")] = "",
-        limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-    ) -> Json:
+    async def list_tokens(after: After = "", limit: Limit = PAGE) -> Json:
         """List the API tokens, revoked and expired ones too (admin)."""
-        tokens = token_list(identity).tokens
-        ids = [each.id for each in tokens]
-        if after and after not in ids:
-            raise Refused(404, f"no token is {after!r}", "give the `next` of the page before")
-        rest = tokens[ids.index(after) + 1 :] if after else tokens
-        return Json(TokenList(rest[:limit], rest[limit - 1].id if len(rest) > limit else None))
+        return tokens(after, limit)
+
+    def tokens(after: str = "", limit: int = PAGE) -> Json:
+        found, following = page(identity.tokens(), lambda each: each.id, after, limit)
+        return Json(TokenList(tuple(token_view(each) for each in found), following))
 
     @routes.post("/tokens", **answers(TokenMade, "The token, shown this once."))
     async def issue_token(body: TokenBody, actor: Caller) -> Json:
@@ -131,37 +154,31 @@ def router(services: Services) -> APIRouter:
             raise _refused(exc) from exc
         return Json(TokenMade(text, token_view(made)))
 
-    @routes.delete("/tokens/{id}", **answers(TokenList, "All tokens."))
+    @routes.delete("/tokens/{id}", **answers(TokenList, "Tokens; `next` where there are more."))
     async def revoke_token(id: str, actor: Caller) -> Json:  # noqa: A002 - the API's word
         """End a token at once (admin)."""
         try:
             await accounts.revoke_token(id, actor)
         except WriteRejectedError as exc:
             raise _refused(exc) from exc
-        return Json(token_list(identity))
+        return tokens()
 
     return routes
 
 
-def user_list(identity: Identity) -> UserList:
-    """Return all users as clients see them."""
-    return UserList(
-        tuple(
-            UserView(
-                each.name,
-                each.role.name.lower(),
-                "plant.yaml" if identity.fixed(each.name) else "journal",
-                identity.locked_for_ns(each.name),
-                tuple((glob, role.name.lower()) for glob, role in each.areas.items()),
-            )
-            for each in identity.users()
-        )
+def user_view(identity: Identity, user: UserConfig, now_ns: int) -> UserView:
+    """Return a user as clients see it; the end of a lock in whole seconds, so that it stays the same."""
+    mark = identity.mark(user.name)
+    locked_ns = identity.locked_for_ns(user.name)
+    until_ns = -(-(now_ns + locked_ns) // SECOND_NS) * SECOND_NS if locked_ns else 0
+    return UserView(
+        user.name,
+        user.role.name.lower(),
+        "plant.yaml" if identity.fixed(user.name) else "journal",
+        until_ns,
+        tuple((glob, role.name.lower()) for glob, role in user.areas.items()),
+        mark.hex()[:16] if mark else "",
     )
-
-
-def token_list(identity: Identity) -> TokenList:
-    """Return all tokens as clients see them."""
-    return TokenList(tuple(token_view(each) for each in identity.tokens()))
 
 
 def token_view(token: TokenRecord) -> TokenView:

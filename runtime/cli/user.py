@@ -41,6 +41,7 @@ AreaOption = Annotated[
     ),
 ]
 app = typer.Typer(help="Users of a plant, and API tokens.", no_args_is_help=True)
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 RoleOption = Annotated[
     Literal["viewer", "operator", "engineer", "admin"], typer.Option("--role", help="What the user may do.")
 ]
@@ -102,10 +103,14 @@ def role(
     name: str,
     role: RoleOption,
     areas: AreaOption = [],  # noqa: B006 - typer copies it
+    yes: YesOption = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Give a user another role, and the roles of --in instead of those before."""
+    """Give a user another role, and the roles of --in instead of those before.
+
+    Asks first when a person sits at the terminal; if the user changed meanwhile, nothing is done.
+    """
     from runtime.contract import Role
 
     given = _areas(areas)
@@ -115,7 +120,11 @@ def role(
         await accounts.set_role(name, Role[role.upper()], actor, places)
         return _users(identity)
 
-    users = _from_either(plant, lambda client: client.set_role(name, role, given), offline)
+    async def online(client: PlantClient) -> tuple[UserView, ...]:
+        etag = await _seen(client, name, yes, " ".join([role, *areas]))
+        return await client.set_role(name, role, given, etag)
+
+    users = _from_either(plant, online, offline)
     if json:
         print_json(users)
     else:
@@ -144,7 +153,8 @@ def password(
         me = (await client.info()).user
         whose = name or me.name
         if me.role == "admin" and me.name != whose:
-            await client.set_secret(whose, hash_secret(new_secret(whose)))
+            _, etag = await client.user(whose)
+            await client.set_secret(whose, hash_secret(new_secret(whose)), etag)
         else:
             old = ask_secret(f"Secret of {whose}")
             await client.change_password(whose, old, new_secret(whose))
@@ -216,7 +226,7 @@ def list_users(plant: PlantOption = None, json: JsonOption = False) -> None:
             each.name,
             _rights(each),
             each.kept,
-            f"locked for {each.locked_ns // 10**9} s" if each.locked_ns else "",
+            f"locked until {show_time(each.locked_until_ns)}" if each.locked_until_ns else "",
         )
         for each in users
     ]
@@ -224,14 +234,17 @@ def list_users(plant: PlantOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
-def remove(name: str, plant: PlantOption = None, json: JsonOption = False) -> None:
-    """Remove a user, and end the tokens of that name."""
+def remove(name: str, yes: YesOption = False, plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Remove a user, and end the tokens of that name. Asks first when a person sits at the terminal."""
 
     async def offline(accounts: Accounts, identity: Identity, actor: Actor) -> tuple[UserView, ...]:
         await accounts.remove_user(name, actor)
         return _users(identity)
 
-    users = _from_either(plant, lambda client: client.remove_user(name), offline)
+    async def online(client: PlantClient) -> tuple[UserView, ...]:
+        return await client.remove_user(name, await _seen(client, name, yes, "removed"))
+
+    users = _from_either(plant, online, offline)
     if json:
         print_json(users)
     else:
@@ -318,9 +331,23 @@ def _rights(user: UserView) -> str:
 
 
 def _users(identity: Identity) -> tuple[UserView, ...]:
-    from runtime.api.users import user_list
+    from runtime.api.users import user_view
+    from runtime.clock import WallClock
 
-    return user_list(identity).users
+    return tuple(user_view(identity, each, WallClock().now_ns()) for each in identity.users())
+
+
+async def _seen(client: PlantClient, name: str, yes: bool, then: str) -> str:
+    """Return the ETag of a user; who sits at the terminal is asked first whether that is meant.
+
+    Empty for who may not look: the plant refuses the change too, and audits that.
+    """
+    if (await client.info()).user.role != "admin":
+        return ""
+    user, etag = await client.user(name)
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(f"{name}: {_rights(user)} -> {then}?", abort=True)
+    return etag
 
 
 def _from_either(

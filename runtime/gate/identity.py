@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -13,7 +14,7 @@ from functools import cached_property
 from secrets import token_hex
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config.models import LoginConfig, UserConfig
@@ -81,6 +82,7 @@ class Identity:
         self._failures: dict[str, _Failures] = {}
         self._locks: list[Lock] = []
         self._unlocked: list[str] = []
+        self.changing = asyncio.Semaphore(1)  # from what a change of users reads until it is in force
         self._guard = threading.Lock()  # secrets are checked in threads
 
     def configure(self, users: Iterable[UserConfig]) -> None:
@@ -180,7 +182,7 @@ class Identity:
         known = user.secret if user and user.secret else None
         try:
             self._hasher.verify(known or self._decoy, secret)
-        except (VerifyMismatchError, InvalidHashError):
+        except (VerificationError, InvalidHashError):
             self._failed(name, via)
             return None
         if not (user and known):
