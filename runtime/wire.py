@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -379,12 +379,19 @@ class AuditCheck(Struct, frozen=True):
     found: int
 
 
+class Area(NamedTuple):
+    """A glob of tags or alarm areas, and the role there."""
+
+    glob: str
+    role: str
+
+
 class UserView(Struct, frozen=True):
     """A user; `kept` in `plant.yaml` or the `journal`.
 
     Attributes:
         locked_until_ns: when the lock after wrong secrets ends, 0 where there is none.
-        areas: globs of tags or alarm areas with the role there; the last that matches holds.
+        areas: of several that match, the last holds.
         version: another one after each change of role, areas or secret; empty while there is no secret.
     """
 
@@ -392,7 +399,7 @@ class UserView(Struct, frozen=True):
     role: str
     kept: str
     locked_until_ns: int
-    areas: tuple[tuple[str, str], ...] = ()
+    areas: tuple[Area, ...] = ()
     version: str = ""
 
 

@@ -22,7 +22,7 @@ from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.accounts import Accounts, Areas
 from runtime.gate.identity import Identity
 from runtime.journal.accounts import TokenRecord
-from runtime.wire import TokenList, TokenMade, TokenView, UserList, UserView
+from runtime.wire import Area, TokenList, TokenMade, TokenView, UserList, UserView
 
 RoleWord = Literal["viewer", "operator", "engineer", "admin"]
 Word = Annotated[UnicodeText, Field(max_length=256)]
@@ -176,7 +176,7 @@ def user_view(identity: Identity, user: UserConfig, now_ns: int) -> UserView:
         user.role.name.lower(),
         "plant.yaml" if identity.fixed(user.name) else "journal",
         until_ns,
-        tuple((glob, role.name.lower()) for glob, role in user.areas.items()),
+        tuple(Area(glob, role.name.lower()) for glob, role in user.areas.items()),
         mark.hex()[:16] if mark else "",
     )
 
