@@ -191,8 +191,9 @@ class ConsoleApp(App[None]):
         self._ask(self._command_alarm(event), "alarm")
 
     async def _command_alarm(self, event: AlarmCommandWanted) -> None:
-        client, name, reason = self.link.client, event.name, event.reason
+        name, reason = event.name, event.reason
         try:
+            client = self.link.client
             match event.verb:
                 case "shelve":
                     alarm = await client.shelve(name, event.for_ns, reason)
@@ -217,8 +218,9 @@ class ConsoleApp(App[None]):
         self._ask(self._write(event), "write")
 
     async def _write(self, event: WriteWanted) -> None:
-        client, tag = self.link.client, event.tag
+        tag = event.tag
         try:
+            client = self.link.client
             if tag.two_person:
                 made = await client.request_write(
                     tag.path, event.value, event.reason, signature=event.signature
@@ -240,8 +242,9 @@ class ConsoleApp(App[None]):
         self._ask(self._decide(event), "decide")
 
     async def _decide(self, event: DecisionWanted) -> None:
-        client, request = self.link.client, event.request
+        request = event.request
         try:
+            client = self.link.client
             if event.approve:
                 written = await client.approve(request.id, event.reason, event.signature)
             else:
@@ -261,8 +264,9 @@ class ConsoleApp(App[None]):
         self._ask(self._change_mode(event), "mode")
 
     async def _change_mode(self, event: ModeWanted) -> None:
-        client, change = self.link.client, event.change
+        change = event.change
         try:
+            client = self.link.client
             if change in ("read_only", "writable"):
                 gate = await client.set_read_only(change == "read_only", event.reason)
             else:

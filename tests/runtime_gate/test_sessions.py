@@ -249,7 +249,7 @@ def test_log_in_use_list_and_log_out_over_http(kernel):
                     "headers": {"Authorization": f"Bearer {answer.json()['session']}"}
                 }
 
-            assert (await http.get("/sessions")).json() == {"sessions": []}
+            assert (await http.get("/sessions")).json() == {"sessions": [], "next": None}
             (olga, as_olga), (boss, as_boss) = await log_in("olga"), await log_in("boss")
             me = (await http.get("/info", **as_olga)).json()["user"]
             assert me == {"name": "olga", "role": "operator", "via": "session", "areas": []}

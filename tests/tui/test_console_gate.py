@@ -306,6 +306,27 @@ def test_a_request_that_ends_under_the_dialog_is_told_and_nothing_is_sent(plant,
     drive(plant, script)
 
 
+def test_commands_while_the_connection_is_lost_are_refused_in_words(plant):
+    async def script(app, pilot):
+        plant.ask(SPEED, 45.0, "li")
+        await pilot.press("f6")
+        await appears(pilot, r"42\.0 -> 45")
+        plant.cut()
+        await appears(pilot, "NO CONNECTION")
+        for keys, asked in (
+            (("a", *"ok", "enter", "y"), "Approve"),
+            (("e", *"leak", "enter", "y"), "Emergency"),
+        ):
+            await pilot.press(*keys)
+            await appears(pilot, "Refused: the plant does not answer")
+            assert asked in seen(app)
+            await pilot.press("escape")
+        await pilot.press("f2", "s", *"known", "enter")
+        await appears(pilot, "Refused: the plant does not answer")
+
+    drive(plant, script)
+
+
 def test_a_number_that_became_anothers_request_is_not_approved(plant):
     """After a restart of the plant its numbers begin anew."""
 
