@@ -34,14 +34,14 @@ async def appears(pilot, text: str, seconds: float = 20.0) -> None:
     end_ns = monotonic_ns() + round(seconds * 1e9)
     while not re.search(text, seen(pilot.app)):
         assert monotonic_ns() < end_ns, f"{text!r} did not appear:\n{seen(pilot.app)}"
-        await pilot.pause(0.05)
+        await pilot.pause(0.1)
 
 
 async def goes(pilot, text: str, seconds: float = 20.0) -> None:
     end_ns = monotonic_ns() + round(seconds * 1e9)
     while re.search(text, seen(pilot.app)):
         assert monotonic_ns() < end_ns, f"{text!r} did not go away:\n{seen(pilot.app)}"
-        await pilot.pause(0.05)
+        await pilot.pause(0.1)
 
 
 def drive(
@@ -79,14 +79,14 @@ def test_a_write_that_takes_two_persons_becomes_a_request(plant, language, size)
         await pilot.press("w")
         await appears(pilot, words("write.title"))
         await appears(pilot, words("request.told")[:12])  # before anything is typed
-        await pilot.press(*"45", "enter", *"more bottles", "enter")
+        await pilot.press(*"45", "enter", *"more", "enter")
         await appears(pilot, r"42\.0 bpm +-> +45\.0 bpm")
         await appears(pilot, words("request.question")[:8])
         await pilot.press("enter")  # on Cancel: nothing is sent by one key
         assert not sent(plant, "request", "write")
-        await pilot.press("w", *"45", "enter", *"more bottles", "enter", "y")
+        await pilot.press("w", *"45", "enter", *"more", "enter", "y")
         await goes(pilot, words("write.title"))
-        assert sent(plant, "request", "write") == [("request", PATH, 45.0, "more bottles")]
+        assert sent(plant, "request", "write") == [("request", PATH, 45.0, "more")]
         await appears(pilot, words("header.requests", count=1) if size[0] >= 100 else "✎ 1")
         await appears(pilot, r"speed_sp_bpm +42\.0")
 
@@ -101,13 +101,11 @@ def test_a_request_is_signed_where_the_tag_takes_a_signature(plant):
         await appears(pilot, r"speed_sp_bpm +42\.0")
         await pilot.press("w", *"45", "enter", *"more", "enter")
         await appears(pilot, "electronic signature")
-        await pilot.press(*"olga", "enter", *"secret of olga", "enter")
-        assert "secret of olga" not in seen(app)
+        await pilot.press(*"olga", "enter", *"hops", "enter")
+        assert "hops" not in seen(app)
         await pilot.press("enter")
         await goes(pilot, "Write a value")
-        assert sent(plant, "request") == [
-            ("request", PATH, 45.0, "more", ("olga", "secret of olga", "approval"))
-        ]
+        assert sent(plant, "request") == [("request", PATH, 45.0, "more", ("olga", "hops", "approval"))]
 
     drive(plant, script)
 
@@ -211,13 +209,13 @@ def test_a_second_person_approves_with_a_reason(plant, language, size):
             await appears(pilot, told)
         await pilot.press("enter")
         await appears(pilot, words("write.need_reason"))
-        await pilot.press(*"agreed", "enter")
+        await pilot.press(*"ok", "enter")
         await appears(pilot, re.escape(words("request.approve_question")))
         await pilot.press("enter")  # on Cancel
         assert not sent(plant, "approve")
-        await pilot.press("a", *"agreed", "enter", "y")
+        await pilot.press("a", *"ok", "enter", "y")
         await appears(pilot, rf"{SPEED}(:|：) *42\.0")
-        assert sent(plant, "approve") == [("approve", made.id, "agreed")]
+        assert sent(plant, "approve") == [("approve", made.id, "ok")]
         await appears(pilot, words("gate.no_requests"))
 
     drive(plant, script, size, language)
@@ -230,9 +228,9 @@ def test_rejecting_takes_a_reason_and_writes_nothing(plant):
         await appears(pilot, r"42\.0 -> 45")
         await pilot.press("x")
         await appears(pilot, "Reject a write")
-        await pilot.press(*"not now", "enter", "y")
+        await pilot.press(*"no", "enter", "y")
         await appears(pilot, "is rejected")
-        assert sent(plant, "approve", "reject", "write") == [("reject", made.id, "not now")]
+        assert sent(plant, "approve", "reject", "write") == [("reject", made.id, "no")]
         await appears(pilot, "No write waits")
 
     drive(plant, script)
@@ -244,29 +242,24 @@ def test_an_approval_is_signed_where_the_tag_takes_it(plant, size):
         made = plant.ask(SPEED, 45.0, "li", signature=("approval", "review"))
         await pilot.press("f6")
         await appears(pilot, r"42\.0 -> 45")
-        await pilot.press("a", *"agreed", "enter")
+        await pilot.press("a", *"ok", "enter")
         await appears(pilot, "takes your electronic signature")
-        await pilot.press(*"olga", "enter", *"secret of olga", "enter")
-        assert "secret of olga" not in seen(app)
+        await pilot.press(*"olga", "enter", *"hops", "enter")
+        assert "hops" not in seen(app)
         await pilot.press("enter", "down", "enter")
         meaning = app.screen.query_one("#meaning").value
         assert meaning in ("approval", "review")
         await pilot.press("tab", "enter")
         await appears(pilot, "No write waits")
-        signature = ("olga", "secret of olga", meaning)
-        assert sent(plant, "approve") == [("approve", made.id, "agreed", signature)]
+        signature = ("olga", "hops", meaning)
+        assert sent(plant, "approve") == [("approve", made.id, "ok", signature)]
 
     drive(plant, script, size)
 
 
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        ForbiddenError(f"{PATH}: wang asked for it", "someone else must approve it"),
-        WriteRejectedError(f"{PATH}: interlock does not hold", "tank/level_pct < 90"),
-    ],
-)
-def test_a_refused_approval_says_why_and_can_be_tried_again(plant, refusal):
+def test_a_refused_approval_says_why_and_can_be_tried_again(plant):
+    refusal = ForbiddenError(f"{PATH}: wang asked for it", "another one must approve")
+
     async def script(app, pilot):
         plant.ask(SPEED, 45.0, "wang")
         await pilot.press("f6")
@@ -290,7 +283,7 @@ def test_a_request_that_ends_under_the_dialog_is_told_and_nothing_is_sent(plant,
         made = plant.ask(SPEED, 45.0, "li")
         await pilot.press("f6")
         await appears(pilot, r"42\.0 -> 45")
-        await pilot.press("a", *"agreed", "enter")
+        await pilot.press("a", *"ok", "enter")
         await appears(pilot, "Approve\\?")
         if late:
             past = msgspec.structs.replace(made, until_ns=WallClock().now_ns() - 1)
@@ -334,7 +327,7 @@ def test_a_number_that_became_anothers_request_is_not_approved(plant):
         made = plant.ask(SPEED, 45.0, "li")
         await pilot.press("f6")
         await appears(pilot, r"42\.0 -> 45")
-        await pilot.press("a", *"agreed", "enter")
+        await pilot.press("a", *"ok", "enter")
         await appears(pilot, "Approve\\?")
         other = msgspec.structs.replace(made, path="nb/bottling/line1/line/run_cmd", value=False)
         plant.gate_view = msgspec.structs.replace(plant.gate_view, requests=(other,))
@@ -359,8 +352,7 @@ def test_deciding_on_nothing_says_so(plant):
 # mode and values for a time
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_values_for_a_time_tell_when_they_go_back(plant, language):
+def test_values_for_a_time_tell_when_they_go_back(plant):
     now_ns = WallClock().now_ns()
     holds = (
         HoldView(PATH, 45.0, 42.0, now_ns + 7300 * SECOND_NS, "li", "trial", False),
@@ -368,7 +360,7 @@ def test_values_for_a_time_tell_when_they_go_back(plant, language):
         HoldView("gone/tag", 1, 2, now_ns + 90 * SECOND_NS, "mei", "", False),
     )
     plant.gate_view = msgspec.structs.replace(plant.gate_view, holds=holds)
-    words = Words(language)
+    words = Words("zh")
 
     async def script(app, pilot):
         await pilot.press("f6")
@@ -379,7 +371,7 @@ def test_values_for_a_time_tell_when_they_go_back(plant, language):
         rows = [line for line in seen(app).splitlines() if " -> " in line]
         assert "run_cmd" in rows[-3], "the next to go back comes first"
 
-    drive(plant, script, (80, 24), language)
+    drive(plant, script, (80, 24), "zh")
 
 
 def test_the_emergency_switch_takes_a_reason_and_is_told(plant):
@@ -427,7 +419,7 @@ def test_dialogs_of_the_gate_fit_at_80_by_24(plant, language):
         plant.ask(SPEED, 45.0, "li", "more bottles " * 10, signature=("approval", "review"))
         await pilot.press("f6")
         await appears(pilot, r"42\.0 -> 45")
-        for keys in (("a",), ("a", *"agreed", "enter"), ("x",), ("m",), ("e", *"why", "enter")):
+        for keys in (("a",), ("a", *"ok", "enter"), ("x",), ("m",), ("e", *"why", "enter")):
             await pilot.press(*keys)
             await fits(app, pilot)
             await pilot.press("escape")
