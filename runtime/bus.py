@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -48,12 +49,16 @@ class _Subscription:
         """Know of so many tags; those that are new are not subscribed to."""
         self._wanted = _widened(self._wanted, count)
 
-    def follow(self, ids: NDArray[np.int32]) -> None:
-        """Subscribe to these tags from now on; those that are new come with their present values."""
+    def follow(self, ids: NDArray[np.int32], seen_ns: int = 0) -> None:
+        """Subscribe to these tags from now on; those that are new come with their present values.
+
+        These are stamped `seen_ns` where they are older.
+        """
         before, self._wanted = self._wanted, self._bus.mask(ids)
         fresh = np.flatnonzero(self._wanted & ~before).astype(np.int32)
         if len(fresh):
-            self.post(self._bus.table.snapshot(fresh))
+            present = self._bus.table.snapshot(fresh)
+            self.post(replace(present, source_ns=np.maximum(present.source_ns, seen_ns)))
 
     def take(self) -> Batch | None:
         raise NotImplementedError
@@ -137,9 +142,9 @@ class Journal(_Subscription):
         super().widen(count)
         self._all = bool(self._wanted.all())
 
-    def follow(self, ids: NDArray[np.int32]) -> None:
+    def follow(self, ids: NDArray[np.int32], seen_ns: int = 0) -> None:
         self._all = False
-        super().follow(ids)
+        super().follow(ids, seen_ns)
         self._all = bool(self._wanted.all())
 
     def take(self) -> Batch | None:

@@ -287,8 +287,11 @@ class Changes(Protocol):
         """Return what changed since the last take without waiting, or None."""
         ...
 
-    def follow(self, ids: NDArray[np.int32]) -> None:
-        """Subscribe to these tags from now on; those that are new come with their present values."""
+    def follow(self, ids: NDArray[np.int32], seen_ns: int = 0) -> None:
+        """Subscribe to these tags from now on; those that are new come with their present values.
+
+        These are stamped `seen_ns` where they are older.
+        """
         ...
 
     def close(self) -> None: ...

@@ -18,7 +18,7 @@ from runtime.alarms.tags import TAGS
 from runtime.config import AlarmConfig, TagList
 from runtime.contract import Actor, Batch, Changes, Event, Port, Value
 from runtime.errors import StoreError, WriteRejectedError
-from runtime.journal import AlarmLogEntry, AuditEntry, Journal, Record, alarm_moves, alarm_rows
+from runtime.journal import AlarmLogEntry, AlarmRow, AuditEntry, Journal, Record, alarm_moves, alarm_rows
 from runtime.settled import settled
 
 log = logging.getLogger(__name__)
@@ -88,15 +88,19 @@ class AlarmService:
                     await self._take(port, batch, changes)
 
     async def renew(self, configs: Sequence[AlarmConfig], tags: TagList) -> None:
-        """Go on with other definitions and tags. Alarms stand as they stood, by name; delays begin anew."""
+        """Go on with other definitions and tags. Alarms stand as they stood, by name; delays begin anew.
+
+        Those that were taken out once and come back stand as they did then.
+        """
         async with self._order:
+            back = await self._that_come_back(configs)
             port, changes = self._port, self._changes
             while port and changes and (batch := changes.take()) is not None:
                 moved = self.engine.on_batch(batch, port.clock.now_ns())
                 if moved:
                     await self._keep_and_tell(port, moved)
             engine = AlarmEngine(configs, tags)
-            engine.restore(alarm.as_row() for alarm in self.engine.alarms())
+            engine.restore([*back, *(alarm.as_row() for alarm in self.engine.alarms())])
             self.engine, self._configs = engine, configs
             self._shown = engine.alarms()
             self._rows = {config.name: row for row, config in enumerate(configs)}
@@ -108,6 +112,15 @@ class AlarmService:
             changes.close()
             self._count(port)
         self._schedule(port)
+
+    async def _that_come_back(self, configs: Sequence[AlarmConfig]) -> list[AlarmRow]:
+        new = {config.name for config in configs} - self._rows.keys()
+        try:
+            rows = await self._journal.read(alarm_rows) if new else []
+        except StoreError as exc:  # they stand as they did after the next start
+            log.error("alarms that come back are taken for new ones: %s", exc)
+            return []
+        return [row for row in rows if row.name in new]
 
     def view(self, name: str) -> dict[str, Any]:
         """Return one alarm as the API has it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -50,7 +51,8 @@ class ApiServer:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._app is not None
-        await self._app(scope, receive, send)
+        with suppress(asyncio.CancelledError):  # the plant ends, and the connection is gone: no error
+            await self._app(scope, receive, send)
 
     async def run(self, port: Port) -> None:
         if self._registration.unix is None:

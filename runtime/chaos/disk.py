@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.chaos.kill import PATIENCE_S, Play, Trigger
-from runtime.chaos.ledger import Ledger
+from runtime.chaos.kill import PATIENCE_S, Play
 from runtime.chaos.load import WRITERS, Load
 from runtime.chaos.powercut import cut
 from runtime.chaos.report import Report
-from runtime.chaos.victim import SECOND, Victim
+from runtime.chaos.setup import SECOND
+from runtime.chaos.victim import Victim
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock, monotonic_ns
 from runtime.endpoint import Endpoint
@@ -93,8 +93,7 @@ async def campaign(folder: Path, times: int, seed: int, tell: Callable[[Report],
     rng = random.Random(seed)
     plant = folder / "plant"
     faults = Faults(folder / "faults", plant / ".ironworks")
-    victim = Victim(plant, lean=True, environment=faults.environment)
-    play = Play(victim, Trigger(victim), Ledger(lambda: None))
+    play = Play.of(plant, lean=True, environment=faults.environment)
     try:
         while report.rounds < times and not report.findings:
             await _life(play, faults, report, rng, tell)
@@ -107,7 +106,7 @@ async def campaign(folder: Path, times: int, seed: int, tell: Callable[[Report],
     finally:
         report.confirmed = play.ledger.confirmed
         report.done["calls failed"] = faults.hits()
-        victim.close()
+        play.victim.close()
     return report
 
 
@@ -117,7 +116,7 @@ async def _life(
     """One life: faults one after the other, or at its end a loss of power or an end within a write."""
     victim, ledger = play.victim, play.ledger
     life = rng.choice(LIVES)
-    state, before = victim.folder / ".ironworks", victim.folder / "before"
+    state, before = victim.folder / ".ironworks", victim.folder / ".before"
     faults.set(0)
     faults.trace.write_bytes(b"")
     if life == POWER_CUT:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from pathlib import Path
 
-from runtime.chaos.victim import UNITS, units
+from runtime.chaos.setup import UNITS, units
 from runtime.contract import Batch, Command, DataType, Port
 from runtime.errors import ConnectError
 

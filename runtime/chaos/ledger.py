@@ -162,6 +162,8 @@ class Ledger:
         self._fresh_raised.clear()
         there = {alarm.name: alarm for alarm in await client.alarms(all=True)}
         for name, expected in self.acknowledged.items():
+            if name not in there:  # taken out; it comes back as it was
+                continue
             comment = there[name].comment if there[name].state == "acknowledged" else None
             if not expected.allows(comment):
                 found.append(f"{name}: acknowledged with {expected.value!r}, found {comment!r}")
@@ -173,12 +175,12 @@ class Ledger:
         found = [
             f"{path} is {present[path].value!r}, confirmed {expected.value!r}"
             for path, expected in self.values.items()
-            if not expected.allows(present[path].value)
+            if path in present and not expected.allows(present[path].value)
         ]
         found += [
             f"{path} is {present[path].value!r}, nothing takes it back to {base!r}"
             for path, base in self.holds.items()
-            if present[path].value != base and path not in held
+            if path in present and present[path].value != base and path not in held
         ]
         return found[:_LISTED]
 
@@ -193,7 +195,8 @@ class Ledger:
 
     async def _check_samples(self, client: PlantClient) -> list[str]:
         found = []
-        paths = sorted(self.samples)
+        there = {tag.path for tag in await client.tags("**/unit*/*")}
+        paths = sorted(there.intersection(self.samples))
         oldest = min((at for points in self.samples.values() for at, *_ in points), default=0)
         for first in range(0, len(paths), 20):
             for series in await client.history(paths[first : first + 20], oldest, 2**62, 100_000):

@@ -2,7 +2,8 @@
 
 Run as `python -m runtime.chaos.nursery PLANT`; each line of standard input is one JSON object
 (`{"said": FILE}`) and starts a kernel, of which the pid is printed. A kernel from here keeps its house every
-moment instead of every minute, so that a kill meets sealing, compaction and merging too.
+moment instead of every minute, so that a kill meets sealing, compaction and merging too; and it calls a
+configuration good after a part of the time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 TIDY_S = 0.2
 TABLE_ROWS = 400
 FILES_OF_A_DAY = 3
+SETTLE_NS = 300_000_000
+PERIOD_S = 0.1
 
 
 def main() -> None:
@@ -25,10 +28,14 @@ def main() -> None:
     plant = Path(sys.argv[1])
     import runtime.cli.running
     import runtime.kernel  # noqa: F401 - loaded once for all of them
+    from runtime import registry
     from runtime.assembly import assemble
     from runtime.historian import compaction, hot
+    from runtime.versions import service
 
     assembly = assemble(plant)  # what its sections import is loaded now
+    registry.load("drivers", "modbus.server")  # may come with another configuration
+    service.SETTLE_NS, service.PERIOD_S = SETTLE_NS, PERIOD_S
     hot.TIDY_S = TIDY_S
     compaction.table_rows = lambda config: TABLE_ROWS
     compaction._MANY = FILES_OF_A_DAY

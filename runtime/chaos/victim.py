@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
 import signal
@@ -17,29 +15,14 @@ from pathlib import Path
 import psutil
 
 from runtime import registry
+from runtime.chaos.setup import Base, Setup
 from runtime.cli.layout import copy_plant
 from runtime.clock import SECOND_NS, WallClock, monotonic_ns
 from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError
-from runtime.gate.identity import hash_secret
 
 START_S = 60.0
-UNITS = 24
 LOGGED = 10
-SECOND = ("second", "a second person")  # who approves, and the secret
-HOLD_BASE = 5
-_PLANT = """
-gate: {{two_person: ["unit*/safe"]}}
-history: {{flush: 50ms}}
-api: {{port: null}}
-users: [{{name: {name}, role: operator, secret: "{secret}"}}]
-"""
-_LEAN = """plant: victim
-root: chaos/area/line
-alarms: alarms.yaml
-drivers:
-"""
-_DEVICE = "  - {kind: simulated, name: device, period: 50ms}\n"
 
 
 class Victim:
@@ -54,39 +37,52 @@ class Victim:
         self.lean = lean
         self._environment = {**os.environ, **(environment or {})}
         self.pid = 0
-        self.said = folder / "said.txt"
+        self.said = folder / ".said.txt"  # hidden: no part of the configuration
         self._nursery: subprocess.Popen[str] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._family: list[psutil.Process] = []
-        self.root = self._lay_out()
+        self._taken = socket.socket()  # so that its port cannot be had
+        self.base = self._lay_out()
+        self.root = "chaos/area/line" if lean else "nb/bottling/line1"
+        self.edit(Setup().files(self.base))
 
-    def _lay_out(self) -> str:
+    def _lay_out(self) -> Base:
         self.folder.mkdir(parents=True)
+        self._taken.bind(("127.0.0.1", 0))
+        self._taken.listen()
+        port = self._taken.getsockname()[1]
         if self.lean:
-            head, root = _LEAN + _DEVICE, "chaos/area/line"
-            tags = "path,type,access,source,address,initial\n"
-            alarms = "alarms:\n"
-        else:
-            copy_plant(registry.load("demos", "bottling"), self.folder)
-            head = (self.folder / "plant.yaml").read_text(encoding="utf-8")
-            for port in ("5020", "4840"):
-                other = str(_free_port())
-                head = head.replace(port, other)
-                rack = self.folder / "rack.yaml"
-                rack.write_text(rack.read_text(encoding="utf-8").replace(port, other), encoding="utf-8")
-            head = head.replace("drivers:\n", f"drivers:\n{_DEVICE}", 1)
-            root = "nb/bottling/line1"
-            tags = (self.folder / "tags.csv").read_text(encoding="utf-8")
-            alarms = (self.folder / "alarms.yaml").read_text(encoding="utf-8").rstrip() + "\n"
-        plant = _PLANT.format(name=SECOND[0], secret=hash_secret(SECOND[1]))
-        (self.folder / "plant.yaml").write_text(head + plant, encoding="utf-8")
-        (self.folder / "tags.csv").write_text(tags + units(tags), encoding="utf-8")
-        more = (
-            f"  - {{name: unit{n}.trip, tag: unit{n}/trip, kind: discrete, text: unit {n} tripped}}\n"
-            for n in range(UNITS)
+            head = "plant: victim\nroot: chaos/area/line\nalarms: alarms.yaml\ndrivers:\n"
+            tags = "path,type,access,source,address,deadband,interlock,initial\n"
+            return Base((head, ""), tags, "alarms:\n", port)
+        copy_plant(registry.load("demos", "bottling"), self.folder)
+        head = self._read("plant.yaml")
+        for known in ("5020", "4840"):
+            other = str(_free_port())
+            head = head.replace(known, other)
+            rack = self.folder / "rack.yaml"
+            rack.write_text(rack.read_text(encoding="utf-8").replace(known, other), encoding="utf-8")
+        before, drivers, after = head.partition("drivers:\n")
+        program = next(self.folder.glob("plc/*.st")).relative_to(self.folder).as_posix()
+        return Base(
+            (before + drivers, after),
+            self._read("tags.csv"),
+            self._read("alarms.yaml").rstrip() + "\n",
+            port,
+            (program, self._read(program)),
         )
-        (self.folder / "alarms.yaml").write_text(alarms + "".join(more), encoding="utf-8")
-        return root
+
+    def _read(self, name: str) -> str:
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def edit(self, files: Mapping[str, str]) -> None:
+        """Do what an editor does that saves its files."""
+        for name, text in files.items():
+            file = self.folder / name
+            if not file.exists() or self._read(name) != text:
+                fresh = file.with_name(f".{file.name}.new")
+                fresh.write_text(text, encoding="utf-8")
+                fresh.replace(file)
 
     def path(self, unit: int, signal_: str) -> str:
         """Return the whole path of a unit's tag."""
@@ -195,7 +191,8 @@ class Victim:
         for file in (self.said, *state.glob("ironworks.log*")):
             text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
             if "Traceback" in text or "internal error" in text:
-                found.append(f"{file.name}: {text[text.find('Traceback') :][-700:]}")
+                at = max(text.find("Traceback"), 0) or text.find("internal error")
+                found.append(f"{file.name}: {text[max(at - 200, 0) :][:1500]}")
                 file.rename(file.with_name(f"told-{monotonic_ns()}-{file.name}"))
         return found
 
@@ -209,6 +206,7 @@ class Victim:
     def close(self) -> None:
         """End whatever still runs."""
         self.kill()
+        self._taken.close()
         for process in (self._nursery, self._child):
             if process is not None:
                 process.kill()
@@ -216,22 +214,6 @@ class Victim:
                 for pipe in (process.stdin, process.stdout):
                     if pipe is not None:
                         pipe.close()
-
-
-def units(tags: str) -> str:
-    """Return the rows of the units' tags, for a table with such a header."""
-    header = tags.partition("\n")[0].split(",")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, lineterminator="\n")
-    for n in range(UNITS):
-        for name, kind in (("value", "DINT"), ("trip", "BOOL"), ("hold", "DINT"), ("safe", "DINT")):
-            initial = HOLD_BASE if name == "hold" else ""
-            writer.writerow({"path": f"unit{n}/{name}", "type": kind, "access": "rw", "initial": initial})
-        writer.writerow({"path": f"unit{n}/out", "type": "DINT", "access": "rw", "source": "device"})
-        writer.writerow(
-            {"path": f"unit{n}/count", "type": "DINT", "source": "device", "address": "counter(50ms)"}
-        )
-    return text.getvalue()
 
 
 def _free_port() -> int:

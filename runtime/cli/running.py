@@ -52,7 +52,9 @@ def _tell_return(begin: Beginning, failure: Failure) -> None:
     for finding in begin.error.findings if begin.error else ():
         typer.echo(str(finding), err=True)
     typer.echo(f"this configuration does not come up: {failure.reason}", err=True)
-    typer.echo("  the last good one runs instead; see `ironworks config status`", err=True)
+    good = begin.store.standing().good == begin.content.digest
+    which = "the last good one" if good else "the one that was applied last"
+    typer.echo(f"  {which} runs instead; see `ironworks config status`", err=True)
 
 
 async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) -> None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
-from runtime.contract import Access, Actor, Batch, Clock, Quality, Role, Tag, Tags, Value
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.contract import Access, Actor, Batch, Clock, DataType, Quality, Role, Tag, Tags, Value
+from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
 from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
 from runtime.gate.expression import Expression, Undecided, parse_expression
 from runtime.gate.mode import ModeSwitch
@@ -19,7 +19,7 @@ from runtime.gate.requests import Request, Requests
 from runtime.gate.scope import Scopes
 from runtime.journal.audit import AuditEntry, Signature
 from runtime.journal.gatelog import Hold, HoldEnd, ModeRecord
-from runtime.journal.values import OperatorValue
+from runtime.journal.values import AbsentValue, OperatorValue
 from runtime.tracing import span
 
 COMMAND_TIMEOUT_S = 5.0
@@ -174,10 +174,18 @@ class Gate:
         Raises:
             WriteRejectedError: says why not.
         """
+        self._check_there(tag)
         self._rates.check(tag, actor, take=take)
         self.scopes.check_write(tag, actor)
         self.mode.check(tag, actor)
         return judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
+
+    def _check_there(self, tag: Tag) -> None:
+        """Refuse a tag that a new configuration took out since it was looked up: its rules are gone, too."""
+        now = self._tags[tag.id]
+        if (now.path, now.source) != (tag.path, tag.source):
+            remedy = "look at it and write again"
+            raise WriteRejectedError(f"{tag.path} was changed by a new configuration", remedy)
 
     def check_signature(self, tag: Tag, signature: Signature | None) -> None:
         """Refuse a write without the signature that the tag takes, and a signature that it does not.
@@ -270,14 +278,24 @@ class Gate:
     async def audited(
         self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
     ) -> T:
-        """Run a command that changes nothing in the journal; its audit row follows."""
+        """Run a command that changes nothing in the journal; noted before, so that a kill leaves a row too.
 
-        async def then_recorded(row: AuditEntry) -> T:
+        Raises:
+            PlantError: it is refused, or cannot be audited.
+        """
+        attempt = self.attempts.entry(action, target, actor, reason)
+        number = await self.attempts.begin(attempt)
+        try:
             result = await work()
-            await self.attempts.record(row)
-            return result
-
-        return await self.attempts.around(self.attempts.entry(action, target, actor, reason), then_recorded)
+        except PlantError as exc:
+            await self.attempts.end(number, replace(attempt, outcome="refused", detail=str(exc)))
+            raise
+        try:
+            await self.attempts.end(number, attempt)
+        except WriteRejectedError as exc:
+            late = f"{target}: it is done, but the audit cannot be written now"
+            raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc
+        return result
 
     async def revert(self) -> None:
         """Write back what was written for a time that is over; what cannot be now is tried again.
@@ -300,9 +318,9 @@ class Gate:
         attempt = replace(attempt, reason=f"the time of {hold.actor} is over")
         if tag is None or tag.data_type.iec != hold.type or tag.access is not Access.READ_WRITE:
             detail = "the plant has no such tag any more, or of another type"
-            await self.attempts.record(
-                replace(attempt, outcome="failed", detail=detail, also=(HoldEnd(hold.path, hold.until_ns),))
-            )
+            end = HoldEnd(hold.path, hold.until_ns)
+            also = (end, self._value_before(hold)) if tag is None else (end,)
+            await self.attempts.record(replace(attempt, outcome="failed", detail=detail, also=also))
             self.holds.pop(hold.path, None)
             return
         try:
@@ -316,6 +334,12 @@ class Gate:
             await self._carry_out(tag, Passed(raw, text, None), attempt, told=hold.path in self.late)
         except WriteRejectedError:
             self._again_later(hold)
+
+    def _value_before(self, hold: Hold) -> AbsentValue:
+        """Return what the tag has if it comes back: not what was written for a time."""
+        raw = next(each for each in DataType if each.iec == hold.type).encode(hold.previous)
+        text = hold.previous if isinstance(hold.previous, str) else None
+        return AbsentValue(hold.path, hold.type, raw, text, self._clock.now_ns())
 
     def _again_later(self, hold: Hold) -> bool:
         """Have a value go back later; return whether this is the first time."""
@@ -426,6 +450,7 @@ class Gate:
             self.holds.pop(path, None)
 
     async def _send(self, tag: Tag, raw: int, text: str | None) -> None:
+        self._check_there(tag)  # still, after the attempt was noted
         command = GateCommand(tag, raw, text)
         if not self._deliver(command):
             remedy = "see `ironworks components list`"

@@ -144,7 +144,8 @@ class Historian:
             recorded = [tag.id for tag in tags if tag.retention != "none" and stored[tag.id] >= 0]
             self._recorded = np.array(recorded, np.int32)
             if self._changes is not None:
-                self._changes.follow(self._recorded)
+                # What comes back has its old value: as seen now, it is no sample that is there already.
+                self._changes.follow(self._recorded, self._clock.now_ns())
 
     async def run(self, port: Port) -> None:
         """Work until cancelled; what waits then is committed before it ends."""

@@ -72,7 +72,7 @@ class HoldEnd:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A write that goes to its owner now: its row of the audit follows, after a kill too.
+    """A write that goes to its owner now, or another change that begins: its row follows, after a kill too.
 
     Attributes:
         attempt: the row as far as it is known.
@@ -101,12 +101,16 @@ class SentEnd:
         yield "DELETE FROM gate_sent WHERE number = ?", (self.number,)
 
 
+_VALUE = "the plant ended before the owner's answer was kept: the value may have arrived"
+_CHANGE = "the plant ended before it was known to be done: `ironworks config log` tells what ran then"
+
+
 def unanswered(connection: sqlite3.Connection) -> list[AuditEntry]:
-    """Return the rows of writes whose end the plant did not live to see."""
+    """Return the rows of attempts whose end the plant did not live to see."""
     found = []
     for number, text in connection.execute("SELECT number, rows FROM gate_sent ORDER BY number"):
         attempt, *others = map(AuditEntry.of, json.loads(text))
-        detail = "the plant ended before the owner's answer was kept: the value may have arrived"
+        detail = _CHANGE if attempt.action in ("apply", "rollback") else _VALUE
         found.append(replace(attempt, outcome="failed", detail=detail, also=(*others, SentEnd(number))))
     return found
 

@@ -32,12 +32,37 @@ class OperatorValue:
     source_ns: int
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield what the writer executes; SQLite's integers are signed."""
-        signed = self.raw - _WRAP if self.raw >= _SIGN else self.raw
+        """Yield what the writer executes."""
         yield (
             "INSERT OR REPLACE INTO operator_values VALUES (?, ?, ?, ?, ?, ?)",
-            (self.path, self.type, signed, self.text, self.quality, self.source_ns),
+            (self.path, self.type, _signed(self.raw), self.text, self.quality, self.source_ns),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentValue:
+    """Another value for an operator tag that the plant does not have now: with it the tag comes back.
+
+    Nothing is kept of a tag that was never one, or is of another type.
+    """
+
+    path: str
+    type: str
+    raw: int
+    text: str | None
+    source_ns: int
+
+    def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield what the writer executes."""
+        yield (
+            "UPDATE operator_values SET raw = ?, text = ?, source_ns = ? WHERE path = ? AND type = ?",
+            (_signed(self.raw), self.text, self.source_ns, self.path, self.type),
+        )
+
+
+def _signed(raw: int) -> int:
+    """Return a pattern as SQLite's integers have it."""
+    return raw - _WRAP if raw >= _SIGN else raw
 
 
 def operator_values(connection: sqlite3.Connection) -> list[OperatorValue]:

@@ -21,7 +21,7 @@ from runtime.supervisor import State
 from runtime.versions.difference import PLANT, Plan, Side, compare
 from runtime.versions.folder import Content
 from runtime.versions.start import Beginning, assemble_version, store_of
-from runtime.versions.store import Failure, Version
+from runtime.versions.store import Failure, Standing, Version
 from runtime.versions.tags import TAGS
 
 if TYPE_CHECKING:
@@ -81,30 +81,27 @@ class Versions:
         if self.failure:
             await self._note("return", self.running, "applied", self.failure.reason)
             log.error(
-                "the configuration of the plant folder did not come up (%s): the last good version %s runs",
+                "the configuration of the plant folder did not come up (%s): version %s runs",
                 self.failure.reason,
                 self.running,
             )
-            return
-        await self._note("start", self.running, "applied")
+        else:
+            await self._note("start", self.running, "applied")
         if self.store.standing().good != self.running.digest:
             self._watch(await asyncio.to_thread(self._news), "start")
 
     def _keep_start(self, begin: Beginning) -> None:
         now_ns = self._kernel.clock.now_ns()
         if begin.failure:
-            self.store.keep(begin.folder, now_ns)
+            self.store.keep(begin.folder, now_ns, begin.content.digest)
         self.running = self.store.keep(begin.content, now_ns)
-        standing = self.store.standing()
-        if begin.failure:
-            self.store.stand(structs.replace(standing, trying="", starts=0, failure=begin.failure))
-        elif standing.good != self.running.digest:
-            starts = standing.starts + 1 if standing.trying == self.running.digest else 1
-            self.store.stand(
-                structs.replace(standing, trying=self.running.digest, starts=starts, failure=None)
-            )
-        elif standing.trying or standing.failure:
-            self.store.stand(structs.replace(standing, trying="", starts=0, failure=None))
+        standing, digest = self.store.standing(), self.running.digest
+        trying, starts = "", 0
+        if standing.good != digest:
+            trying, starts = digest, standing.starts + 1 if standing.trying == digest else 1
+        after = structs.replace(standing, trying=trying, starts=starts, failure=begin.failure)
+        if after != standing:
+            self.store.stand(after)
 
     def _news(self) -> Collection[str]:
         """Return the units that are not as in the last good version: all where there is none."""
@@ -118,10 +115,9 @@ class Versions:
 
     async def stopped(self) -> None:
         """Take note of a stop in order: it is no crash."""
-        standing = self.store.standing()
-        if self.running and standing.starts:
+        if self.running and self.store.standing().starts:
             try:
-                await asyncio.to_thread(self.store.stand, structs.replace(standing, starts=0))
+                await asyncio.to_thread(self.store.restand, lambda now: structs.replace(now, starts=0))
             except PlantError as exc:
                 log.error("the stop is not noted: %s", exc)
 
@@ -171,11 +167,13 @@ class Versions:
         running = self.running
         if running is None:
             return
-        standing = self.store.standing()
-        await asyncio.to_thread(
-            self.store.stand,
-            structs.replace(standing, good=running.digest, trying="", starts=0, failure=None),
-        )
+
+        def called_good(now: Standing) -> Standing:
+            if now.trying not in ("", running.digest):  # another one is on its way
+                return structs.replace(now, good=running.digest)
+            return structs.replace(now, good=running.digest, trying="", starts=0, failure=now.failure)
+
+        await asyncio.to_thread(self.store.restand, called_good)
         await self._note(action, running, "good")
 
     async def _give_up(self, reason: str) -> None:
@@ -194,8 +192,10 @@ class Versions:
                 good = await asyncio.to_thread(self.store.find, standing.good)
                 side = await asyncio.to_thread(self._understand_version, good)
                 failure = Failure(failed.digest, reason, now_ns)
-                after = structs.replace(standing, trying="", starts=0, failure=failure)
-                await asyncio.to_thread(self.store.stand, after)
+                await asyncio.to_thread(
+                    self.store.restand,
+                    lambda now: structs.replace(now, trying="", starts=0, failure=failure),
+                )
                 self.failure = failure
                 await self._note(trial.action, failed, "failed", reason)
                 log.error(
@@ -270,6 +270,8 @@ class Versions:
             raise WriteRejectedError("no versions are kept of this plant", "the log of its start says why")
         if self._busy:
             raise WriteRejectedError(f"busy: {self._busy}", "try again in a moment")
+        if self._kernel.again:
+            raise WriteRejectedError("busy: the plant starts anew", "try again in a moment")
         if self._kernel.journal.failing:
             raise WriteRejectedError("the journal cannot be written", "free space on the disk first")
 
@@ -292,16 +294,24 @@ class Versions:
         plan = await asyncio.to_thread(compare, self._side, side)
         self._allow(plan, restart)
         version = await asyncio.to_thread(self.store.keep, side.content, self._kernel.clock.now_ns())
-        before = self.store.standing()
         same = self.running is not None and version.digest == self.running.digest
-        trying = before.trying if same else "" if version.digest == before.good else version.digest
-        after = structs.replace(before, trying=trying, starts=0, failure=None)
-        await asyncio.to_thread(self.store.stand, after)
+        before = self.store.standing()
+
+        def begun(now: Standing) -> Standing:
+            trying = now.trying if same else "" if version.digest == now.good else version.digest
+            return structs.replace(now, trying=trying, starts=0, failure=None)
+
+        def as_before(now: Standing) -> Standing:
+            return structs.replace(
+                now, trying=before.trying, starts=before.starts, failure=before.failure
+            )  # not the good one: that may have come up meanwhile
+
+        trying = (await asyncio.to_thread(self.store.restand, begun)).trying
         if not same:
             try:
                 await self._switch(side, version, plan)
             except PlantError as exc:
-                await asyncio.to_thread(self.store.stand, before)
+                await asyncio.to_thread(self.store.restand, as_before)
                 await self._note(action, version, "failed", exc.text, actor.name, comment)
                 raise
             if PLANT not in plan.needs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from runtime.versions.store import Failure, Standing, Version, VersionStore
 
 log = logging.getLogger(__name__)
 STARTS = 3
+_READINGS = 10  # of a folder that changes meanwhile
 _STATE = re.compile(r"^state:\s*[\"']?([^\"'#\n]+)", re.MULTILINE)
 
 
@@ -25,7 +27,7 @@ class Beginning:
 
     Attributes:
         content: the files of what runs.
-        failure: why that is the last good version and not the folder as it is; `folder` is that folder then.
+        failure: why that is another version and not the folder as it is; `folder` is that folder then.
         error: what is wrong with the folder, where it has errors.
         fallback: whether the plant may return to the last good version later, too.
     """
@@ -63,31 +65,53 @@ def choose(target: Path, now_ns: int, *, fallback: bool = True) -> tuple[Assembl
     store = store_of(file)
     if store.finish(now_ns):
         log.warning("a rollback that was interrupted is completed")
-    try:
-        content = store.present()
-    except PlantError as exc:
-        log.warning("no version is kept: %s", exc)
-        return assemble(file), None
+    for _ in range(_READINGS):
+        try:
+            content = store.present()
+        except PlantError as exc:
+            log.warning("no version is kept: %s", exc)
+            return assemble(file), None
+        try:
+            found = _choose(file, store, content, now_ns, fallback)
+        except ConfigError:
+            if store.present().digest == content.digest:
+                raise
+        else:
+            if found[1] is None or store.present().digest == content.digest:
+                return found
+    log.warning("the plant folder changes while it is read; what was read last runs")
+    return _choose(file, store, store.present(), now_ns, fallback)
+
+
+def _choose(
+    file: Path, store: VersionStore, content: Content, now_ns: int, fallback: bool
+) -> tuple[Assembly, Beginning | None]:
+    """Return what to run where the folder holds this content."""
     standing = store.standing()
-    good = _good(store, standing, content) if fallback else None
-    failure = _failed_before(standing, content, now_ns) if good else None
+    others = _others(store, standing, content) if fallback else []
+    failure = _failed_before(standing, content, now_ns) if others else None
     error: ConfigError | None = None
     if failure is None:
         try:
             assembly = assemble(file)
             if assembly.plant.head.rack:
                 return assembly, None
-            if good:
+            if others:
                 _check(assembly)
             return assembly, Beginning(store, content, content, fallback=fallback)
         except ConfigError as exc:
-            if good is None:
+            if not others:
                 raise
             error = exc
             failure = Failure(content.digest, reason_of(exc), now_ns)
-    assert good is not None
-    assembly = assemble_version(store, good, file)
-    return assembly, Beginning(store, store.content(good), content, failure, error)
+    for version in others[:-1]:
+        try:
+            assembly = assemble_version(store, version, file)
+            return assembly, Beginning(store, store.content(version), content, failure, error)
+        except PlantError as exc:
+            log.warning("version %s does not run either: %s", version, exc)
+    assembly = assemble_version(store, others[-1], file)
+    return assembly, Beginning(store, store.content(others[-1]), content, failure, error)
 
 
 def assemble_version(store: VersionStore, version: Version, file: Path) -> Assembly:
@@ -116,14 +140,15 @@ def reason_of(error: ConfigError) -> str:
     return first + (f" (and {more} more)" if more else "")
 
 
-def _good(store: VersionStore, standing: Standing, content: Content) -> Version | None:
-    """Return the last good version if it is another than the folder, and can be had."""
-    if not standing.good or standing.good == content.digest:
-        return None
-    try:
-        return store.find(standing.good)
-    except PlantError:
-        return None
+def _others(store: VersionStore, standing: Standing, content: Content) -> list[Version]:
+    """Return what may run in place of the folder: what was begun last, then what came up last."""
+    digests = [standing.trying] if standing.starts < STARTS else []
+    found = []
+    for digest in dict.fromkeys((*digests, standing.good)):
+        if digest and digest != content.digest:
+            with suppress(PlantError):  # it is not there any more
+                found.append(store.find(digest))
+    return found
 
 
 def _failed_before(standing: Standing, content: Content, now_ns: int) -> Failure | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -65,6 +65,7 @@ class Standing(Struct, frozen=True):
 
 class _PuttingBack(Struct, frozen=True):
     digest: str
+    before: str = ""
 
 
 class VersionStore:
@@ -89,8 +90,10 @@ class VersionStore:
         """
         return read_folder(self.folder, self.state)
 
-    def keep(self, content: Content, now_ns: int) -> Version:
+    def keep(self, content: Content, now_ns: int, needed: str = "") -> Version:
         """Keep files as a version; the same files are the same version. The oldest go beyond `KEPT`.
+
+        The version of the digest `needed` stays, however old it is.
 
         Raises:
             PlantError: the disk does not take it.
@@ -105,7 +108,7 @@ class VersionStore:
             size = sum(map(len, content.files.values()))
             version = Version(number, digest, now_ns, size)
             self._write(version, content)
-            self._prune([*known, version])
+            self._prune([*known, version], needed)
             return version
 
     def versions(self) -> list[Version]:
@@ -163,10 +166,10 @@ class VersionStore:
             PlantError: the version is damaged, or the disk does not take it.
         """
         content = self.content(version)
-        before = self.keep(self.present(), now_ns)
+        before = self.keep(self.present(), now_ns, version.digest)
         with self._locked():
             with _told(self.root):
-                put(self.root / _INTENT, msgspec.json.encode(_PuttingBack(version.digest)))
+                put(self.root / _INTENT, msgspec.json.encode(_PuttingBack(version.digest, before.digest)))
             self._complete(content)
         return before
 
@@ -181,10 +184,21 @@ class VersionStore:
             return None
         version = self.find(intent.digest)
         content = self.content(version)
-        self.keep(self.present(), now_ns)  # half old and half new, or edited since: nothing is lost
+        present = self.present()
+        if not self._is_between(present, content, intent.before):  # edited since: nothing is lost
+            self.keep(present, now_ns, version.digest)
         with self._locked():
             self._complete(content)
         return version
+
+    def _is_between(self, present: Content, new: Content, before: str) -> bool:
+        """Tell whether each file is as in the new content or as in the version before: kept already."""
+        try:
+            old = self.content(self.find(before))
+        except PlantError:
+            return False
+        paths = {*present.files, *new.files, *old.files}
+        return all(present.files.get(path) in (new.files.get(path), old.files.get(path)) for path in paths)
 
     def _complete(self, content: Content) -> None:
         with _told(self.folder):
@@ -214,6 +228,17 @@ class VersionStore:
         with _told(self.root):
             put(self.root / _STANDING, msgspec.json.encode(standing))
 
+    def restand(self, change: Callable[[Standing], Standing]) -> Standing:
+        """Keep what comes of it after a change, which nobody else makes one between; return it.
+
+        Raises:
+            PlantError: the disk does not take it.
+        """
+        with self._locked():
+            after = change(self.standing())
+            self.stand(after)
+        return after
+
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:
             return msgspec.json.decode((self.root / name).read_bytes(), type=kind)
@@ -225,7 +250,8 @@ class VersionStore:
         place = self.place(version)
         temporary = place.with_name(f".{place.name}.tmp")
         with _told(self.root):
-            for left in self._versions.glob(".*.tmp"):  # by a kill
+            half = [each for each in self._versions.glob("[0-9]*") if not (each / _RECORD).exists()]
+            for left in (*self._versions.glob(".*.tmp"), *half):  # by a kill
                 shutil.rmtree(left, ignore_errors=True)
             for path, data in content.files.items():
                 put(temporary / path, data)
@@ -233,10 +259,10 @@ class VersionStore:
             temporary.rename(place)
             settle(self._versions)
 
-    def _prune(self, known: list[Version]) -> None:
+    def _prune(self, known: list[Version], kept: str) -> None:
         """Forget the oldest versions, but never those that the plant stands on."""
         standing = self.standing()
-        needed = {standing.good, standing.trying, known[-1].digest}
+        needed = {kept, standing.good, standing.trying, known[-1].digest}
         needed |= {standing.failure.digest} if standing.failure else set()
         for version in known[: max(0, len(known) - KEPT)]:
             if version.digest not in needed:

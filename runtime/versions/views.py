@@ -25,21 +25,25 @@ from runtime.versions.store import KEPT, Version, VersionStore
 
 LOG_ROWS = 1000
 FOLDER = "folder"
+_BY_PEOPLE = ("apply", "rollback")
 
 
 def versions(store: VersionStore, log: Sequence[ConfigRecord], running: Version | None) -> VersionList:
     """Return all versions, newest first."""
     last: dict[str, ConfigRecord] = {}
     begun: dict[str, ConfigRecord] = {}
+    chosen: dict[str, ConfigRecord] = {}
     for record in log:  # newest first
         last.setdefault(record.digest, record)
         if record.result == "applied":
             begun.setdefault(record.digest, record)
+            if record.action in _BY_PEOPLE:
+                chosen.setdefault(record.digest, record)
     standing = store.standing()
     views = []
     for each in reversed(store.versions()):
         step = last.get(each.digest)
-        first = begun.get(each.digest, step)
+        first = chosen.get(each.digest) or begun.get(each.digest, step)
         told = (
             (first.actor, first.action, first.comment, step.result, step.detail)
             if step and first

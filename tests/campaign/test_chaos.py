@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import sys
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ import pytest
 from runtime.chaos import disk, kill
 from runtime.chaos.disk import compiler
 from runtime.chaos.powercut import CREATE, RENAME, SYNC, WRITE, cut
+from runtime.chaos.setup import UNITS, Setup
 from runtime.chaos.simulate import play, play_all
+from runtime.client import PlantClient
 from runtime.journal import AuditEntry
 
 KEPT = Path(__file__).with_name("seeds.txt")
@@ -36,6 +39,29 @@ def test_nothing_confirmed_is_lost_or_doubled_by_kills(tmp_path, rounds):
     assert report.rounds >= 6 * rounds
     assert report.confirmed["operator writes"] > rounds
     assert report.confirmed["samples"] > rounds
+    assert report.confirmed["configurations applied"] > 0
+
+
+def test_a_plant_that_runs_a_mixture_of_configurations_is_found_out(tmp_path):
+    async def main():
+        play = kill.Play.of(tmp_path / "plant", lean=True)
+        victim, book = play.victim, play.book
+        try:
+            endpoint, _ = await victim.start(by_command=True)
+            async with PlantClient(endpoint) as client:
+                assert await book.check(client, began=True, whole=True) == []
+                other = Setup(frozenset({UNITS}), limit=2_000_000)
+                with book.trying("apply", play.engineer.edit(other), "apply-1") as answer:
+                    answer.append((await client.config_apply("apply-1")).version)
+                assert await book.check(client) == [f"version 2 is by {getuser()!r}"]  # and no engineer
+                mixed = {**other.files(victim.base), "alarms.yaml": Setup().files(victim.base)["alarms.yaml"]}
+                victim.edit(mixed)
+                await client.config_apply()
+                assert "version 3 is a mixture that nobody wrote" in " ".join(await book.check(client))
+        finally:
+            victim.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.campaign

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from runtime.api import ApiServer
 from runtime.api.registration import peer_credentials
+from runtime.client import PlantClient
 from runtime.endpoint import Endpoint, find, plant_file, registration_name, running
 from runtime.errors import ConnectError, PlantError
 
@@ -29,6 +31,31 @@ def test_the_socket_is_private_and_gone_after_the_stop(desk: Any, runtime_home: 
         assert running() == []
 
     asyncio.run(main())
+
+
+def test_a_request_that_a_stop_cuts_off_is_no_error(
+    desk: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, free = threading.Event(), threading.Event()
+
+    def slow(*_: str) -> None:
+        asked.set()
+        free.wait(60)
+
+    monkeypatch.setattr(desk.identity, "authenticate", slow)
+
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            client = await PlantClient(endpoint, "olga", "secret").__aenter__()
+            asking = asyncio.create_task(client.info())
+            await asyncio.to_thread(asked.wait, 60)
+        free.set()
+        with pytest.raises(ConnectError):
+            await asking
+        await client.__aexit__(None, None, None)
+
+    asyncio.run(main())
+    assert "ASGI" not in caplog.text
 
 
 def test_a_plant_runs_only_once(desk: Any, folder: Path) -> None:

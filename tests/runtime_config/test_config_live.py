@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from asyncua import Client, ua
 
+from runtime.assembly import assemble
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Actor, Quality, Role
@@ -20,7 +21,7 @@ from runtime.endpoint import find
 from runtime.errors import ConfigError, PlantError, WriteRejectedError
 from runtime.journal import config_log
 from runtime.kernel import Kernel
-from runtime.versions import service
+from runtime.versions import service, start, views
 from runtime.versions.start import choose, store_of
 from runtime.versions.store import Standing
 from runtime.wire import ConfigChange, Values
@@ -240,6 +241,8 @@ def test_what_needs_a_restart_of_the_plant_says_so_and_waits_for_the_word(folder
             _, plan = await kernel.versions.apply(ENGINEER, restart=True)
             assert plan.needs == ("plant",)
             await until(lambda: kernel.again)
+            with pytest.raises(WriteRejectedError, match="busy: the plant starts anew"):
+                await kernel.versions.apply(ENGINEER)
         async with running(folder) as kernel:
             assert (kernel.plant.name, kernel.versions.running.number) == ("q", 2)
 
@@ -451,6 +454,110 @@ def test_a_configuration_that_kills_the_kernel_again_and_again_is_left(folder):
             assert "ended 3 times" in kernel.versions.failure.reason
             await kernel.versions.apply(ENGINEER, "once more")
             assert kernel.versions.running.number == 2
+
+    asyncio.run(main())
+
+
+def test_what_was_applied_last_runs_in_place_of_a_folder_with_errors_until_it_kills_too(folder):
+    async def main():
+        async with running(folder):
+            pass
+        edit(folder / "alarms.yaml", ("limit: 50", "limit: 55"))
+        await started_and_killed(folder, "limit: 55")
+        edit(folder / "tags.csv", ("tank/temp,REAL,other", "tank/temp,REAL,nobody"))
+        await started_and_killed(folder, "limit: 55")
+        async with running(folder) as kernel:
+            assert alarm(kernel, "sp.high")["limit"] == 55
+            assert "nobody" in kernel.versions.failure.reason
+            assert good(kernel).number == 1
+            await until(lambda: good(kernel).number == 2)  # it comes up, and the folder is as wrong as before
+            assert kernel.versions.failure
+            status = await asyncio.to_thread(
+                views.status, kernel.versions.store, kernel.versions.running, False
+            )
+            assert (status.running, status.good, status.failure.version) == (2, 2, 3)
+
+        edit(folder / "tags.csv", ("tank/temp,REAL,nobody", "tank/temp,REAL,other"))
+        edit(folder / "alarms.yaml", ("limit: 55", "limit: 60"))
+        await started_and_killed(folder, "limit: 60")
+        edit(folder / "tags.csv", ("tank/temp,REAL,other", "tank/temp,REAL,nobody"))
+        for _ in range(2):
+            await started_and_killed(folder, "limit: 60")
+        async with running(folder) as kernel:
+            assert kernel.versions.running.number == 2
+
+    asyncio.run(main())
+
+
+async def started_and_killed(folder, text):
+    """Start a kernel whose alarms have the text, and kill it."""
+    assembly, begin = choose(folder, 0)
+    assert text in begin.content.files["alarms.yaml"].decode()
+    crashed = Kernel(assembly, begin=begin)
+    await crashed.journal.open()
+    await crashed.versions.started()
+    await crashed.journal.close()
+
+
+@pytest.mark.parametrize("text", ["alarms: [\n", ALARMS])
+def test_a_start_runs_what_it_keeps_though_the_folder_changes_meanwhile(folder, monkeypatch, text):
+    file = folder / "alarms.yaml"
+    file.write_text(text)
+    edits = iter([ALARMS.replace("limit: 50", "limit: 55")])
+
+    def assembled(plant):
+        try:
+            return assemble(plant)
+        finally:
+            file.write_text(next(edits, file.read_text()))
+
+    monkeypatch.setattr(start, "assemble", assembled)
+    assembly, begin = choose(folder, 0)
+    (limit,) = [each.limit for each in assembly.plant.alarms if each.name == "sp.high"]
+    assert limit == 55
+    assert begin.content.files["alarms.yaml"] == file.read_bytes()
+
+
+def test_a_tag_that_was_taken_out_comes_back_with_its_value_and_history_has_it_once(folder):
+    async def main():
+        async with running(folder) as kernel:
+            await kernel.gate.write(kernel.table["tank/old"], 8, ENGINEER)
+            text = (folder / "tags.csv").read_text()
+            edit(folder / "tags.csv", ("tank/old,DINT,operator,rw,,1,,,\n", ""))
+            await kernel.versions.apply(ENGINEER)
+            (folder / "tags.csv").write_text(text)
+            await kernel.versions.apply(ENGINEER)
+            assert value(kernel, "tank/old") == 8
+            async with asyncio.timeout(60):
+                while len(found := await history(kernel, kernel.table["tank/old"])) < 4:
+                    await kernel.clock.sleep(0.02)
+            assert found.raw.tolist() == [1, 8, 8, 8]
+            assert found.quality.tolist() == [0, 0, Quality.BAD_OUT_OF_SERVICE, 0]
+            assert sorted(set(found.source_ns.tolist())) == found.source_ns.tolist()
+
+    asyncio.run(main())
+
+
+def test_an_alarm_that_was_taken_out_comes_back_as_it_stood(folder):
+    async def main():
+        async with running(folder) as kernel:
+            await kernel.command_alarm("shelve", "sp.low", ENGINEER, "is repaired", 3600 * SECOND_NS)
+            await kernel.gate.write(kernel.table["tank/sp"], 60.0, ENGINEER)
+            await until(lambda: alarm(kernel, "sp.high")["state"] == "unacknowledged")
+            await kernel.acknowledge("sp.high", ENGINEER, "seen")
+            before = kernel.alarms.views()
+            text = (folder / "alarms.yaml").read_text()
+            (folder / "alarms.yaml").write_text("alarms: []\n")
+            await kernel.versions.apply(ENGINEER)
+            assert alarm(kernel, "sp.low") is None
+            (folder / "alarms.yaml").write_text(text)
+            await kernel.versions.apply(ENGINEER)
+            for name in ("sp.low", "sp.high"):
+                assert alarm(kernel, name) == next(each for each in before if each["name"] == name)
+            await kernel.gate.write(kernel.table["tank/sp"], 61.0, ENGINEER)  # judged by now
+            await until(lambda: value(kernel, "tank/sp") == 61)
+            assert alarm(kernel, "sp.high")["state"] == "acknowledged"
+            assert alarm(kernel, "sp.low")["shelved"]["by"] == "erna"
 
     asyncio.run(main())
 

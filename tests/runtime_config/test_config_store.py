@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from runtime.errors import PlantError
+from runtime.journal import ConfigRecord
 from runtime.versions import folder as folder_module
 from runtime.versions import store as store_module
+from runtime.versions import views
 from runtime.versions.folder import read_folder
 from runtime.versions.store import Failure, Standing, VersionStore
 
@@ -100,6 +104,78 @@ def test_the_oldest_versions_go_but_never_what_the_plant_stands_on(plant, store,
     assert store.find("good") == made[0]
 
 
+def test_rolling_back_to_the_oldest_version_keeps_it(plant, store, monkeypatch):
+    monkeypatch.setattr(store_module, "KEPT", 3)
+    oldest = store.keep(store.present(), 0)
+    for number in (1, 2):
+        (plant / "tags.csv").write_text(f"path,type\n# {number}\n")
+        store.keep(store.present(), number)
+    (plant / "tags.csv").write_text("path,type\n# never applied\n")
+    before = store.put_back(oldest, 3)
+    assert [each.number for each in store.versions()] == [1, 2, 3, before.number]
+    assert store.keep(store.present(), 4) == oldest
+
+
+def test_a_rollback_to_the_oldest_version_that_a_kill_interrupts_is_completed(plant, store, monkeypatch):
+    monkeypatch.setattr(store_module, "KEPT", 2)
+    oldest = store.keep(store.present(), 0)
+    (plant / "tags.csv").write_text("path,type\n# newer\n")
+    store.keep(store.present(), 1)
+    (plant / "plant.yaml").write_text("plant: q\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_complete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.put_back(oldest, 2)
+    (plant / "plc/main.st").write_text("PROGRAM q\n")
+    edited = texts(plant)
+    assert store.finish(3) == oldest
+    assert texts(plant) == FILES
+    assert edited in [texts(store.place(each)) for each in store.versions()]
+
+
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_what_a_kill_left_of_a_version_that_goes_is_cleared_away(plant, store, monkeypatch):
+    monkeypatch.setattr(store_module, "KEPT", 1)
+    first = store.keep(store.present(), 0)
+    (plant / "tags.csv").write_text("path,type\n# 1\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module.shutil, "rmtree", lambda *_, **__: None)
+        store.keep(store.present(), 1)
+    assert store.place(first).is_dir()
+    (plant / "tags.csv").write_text("path,type\n# 2\n")
+    store.keep(store.present(), 2)
+    assert not store.place(first).exists()
+
+
+def test_changes_of_the_standing_from_two_sides_are_both_kept(store):
+    def start_often(_):
+        for _ in range(40):
+            store.restand(lambda now: structs.replace(now, starts=now.starts + 1))
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(start_often, range(2)))
+    assert store.standing().starts == 80
+
+
+def test_a_version_is_by_who_applied_it_also_after_it_started_and_returned(plant, store):
+    version = store.keep(store.present(), 1)
+    told = [
+        ("config", "return", "", "applied"),
+        ("config", "start", "", "good"),
+        ("config", "start", "", "applied"),
+        ("erna", "apply", "new tank", "applied"),
+        ("olga", "apply", "try", "applied"),
+    ]
+    log = [ConfigRecord(9, by, what, 1, version.digest, why, result) for by, what, why, result in told]
+    (shown,) = views.versions(store, log, version).versions
+    assert (shown.actor, shown.action, shown.comment) == ("erna", "apply", "new tank")
+    (shown,) = views.versions(store, log[:3], version).versions
+    assert (shown.actor, shown.action) == ("config", "return")
+
+
 def test_the_standing_survives_and_a_damaged_one_says_nothing(store):
     standing = Standing("g", "t", 2, Failure("f", "why", 5))
     store.stand(standing)
@@ -156,6 +232,7 @@ def test_a_kill_at_any_step_of_a_rollback_leaves_old_or_new(plant, store, tmp_pa
         seen.append(now == old)
         kept = {store.content(each).digest for each in store.versions()}
         assert store.present().digest in kept or now == new
+        assert all(texts(store.place(each)) in (old, new) for each in store.versions())  # and no mixture
         if code == 0:
             break
         for name in set(now) - set(new):

@@ -14,7 +14,7 @@ from runtime.gate.identity import Identity
 from runtime.gate.rates import RateLimitedError
 from runtime.gate.scope import TokenActor
 from runtime.journal import Journal, audit_log, operator_values
-from runtime.journal.gatelog import gate_rows
+from runtime.journal.gatelog import gate_rows, unanswered
 from runtime.tagtable import TagTable, initial_values
 
 LI = Actor("li", Role.OPERATOR, "console")
@@ -42,8 +42,8 @@ class Bench:
         self.owner = lambda command: command.done() or True
         self.start()
 
-    def start(self):
-        self.table = TagTable(TagList(TAGS, "p"))
+    def start(self, tags=TAGS):
+        self.table = TagTable(TagList(tags, "p"))
         self.bus = Bus(self.table)
         self.journal = Journal(self.folder / "journal.sqlite", self.clock)
         self.do(self.journal.open())
@@ -52,11 +52,11 @@ class Bench:
         )
         self.bus.publish(initial_values(self.table, 1))
         self.bus.publish(self.do(self.journal.operator_values(self.table)))
-        self.gate.restore(*self.journal.read_now(gate_rows))
+        self.gate.restore(*self.journal.read_now(gate_rows), self.journal.read_now(unanswered))
 
-    def restart(self):
+    def restart(self, tags=TAGS):
         self.do(self.journal.close())
-        self.start()
+        self.start(tags)
 
     def do(self, work):
         return self.loop.run_until_complete(work)
@@ -214,6 +214,36 @@ def test_a_write_for_a_time_that_the_owner_refuses_leaves_nothing_to_revert(benc
     assert bench.journal.read_now(gate_rows)[1] == []
 
 
+def test_a_tag_that_was_taken_out_since_it_was_looked_up_is_not_written_around_its_rules(bench):
+    tag = bench.table["safe/sp"]  # takes two persons
+    for tags in ([each for each in TAGS if each != tag and each.path != tag.path], TAGS):
+        bench.table.succeed(bench.table.tags.succeeded_by(TagList(tags, "p")))
+        bench.gate.configure(bench.config)
+    for attempt in (bench.gate.write, bench.gate.request):
+        with pytest.raises(WriteRejectedError, match="changed by a new configuration"):
+            bench.do(attempt(tag, 5, LI))
+    bench.restart()
+    assert bench.value("safe/sp") == 1
+
+
+def test_a_command_for_a_tag_that_is_taken_out_meanwhile_does_not_reach_its_owner(bench, monkeypatch):
+    begin = bench.gate.attempts.begin
+
+    async def begin_as_an_apply_comes(*attempt):
+        number = await begin(*attempt)
+        bench.table.succeed(bench.table.tags.succeeded_by(TagList(TAGS[:-1], "p")))
+        return number
+
+    sent = []
+    bench.owner = sent.append
+    bench.put("plc/mode", 2)
+    monkeypatch.setattr(bench.gate.attempts, "begin", begin_as_an_apply_comes)
+    assert "changed by a new configuration" in str(bench.refusal("plc/mode", 3, for_ns=SECOND_NS))
+    assert sent == []
+    assert bench.gate.holds == {}
+    assert bench.audit("action", "outcome") == [("write", "refused")]
+
+
 def test_a_revert_honours_the_interlock_and_waits_while_read_only(bench):
     bench.put("tank/permit", True)
     bench.write("tank/valve", True, for_ns=10 * SECOND_NS)
@@ -227,6 +257,39 @@ def test_a_revert_honours_the_interlock_and_waits_while_read_only(bench):
     bench.do(bench.gate.mode.set_read_only(False, WU, "fine"))
     bench.later(6)
     assert bench.value("tank/valve") is False
+
+
+@pytest.mark.parametrize(("path", "new"), [("tank/sp", 60.0), ("tank/lot", "批次")])
+def test_a_tag_that_comes_back_after_its_time_is_not_what_it_was_for_a_time(bench, path, new):
+    before = bench.write(path, new, for_ns=10 * SECOND_NS)
+    bench.restart([tag for tag in TAGS if tag.path != f"p/{path}"])
+    bench.later(10)
+    bench.restart()
+    assert bench.value(path) == before
+    assert bench.gate.holds == {}
+
+
+def test_a_tag_that_comes_back_within_its_time_goes_back_then(bench):
+    bench.write("tank/sp", 60, for_ns=10 * SECOND_NS)
+    bench.restart([tag for tag in TAGS if tag.path != "p/tank/sp"])
+    bench.later(5)
+    bench.restart()
+    assert bench.value("tank/sp") == 60
+    bench.later(5)
+    assert bench.value("tank/sp") == 50
+
+
+def test_a_change_that_a_kill_interrupts_has_its_audit_row(bench):
+    async def killed():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.do(bench.gate.audited("apply", "config", WU, "new tank", killed))
+    bench.restart()
+    bench.do(bench.gate.attempts.settle())
+    bench.restart()
+    assert bench.audit("action", "actor", "reason", "outcome") == [("apply", "wu", "new tank", "failed")]
+    assert "ironworks config log" in bench.audit("detail")[0][0]
 
 
 def test_a_tag_that_is_gone_ends_its_time_with_a_word(bench):
