@@ -151,9 +151,10 @@ class Configurations:
     async def gone_back(self, client: PlantClient) -> bool:
         """Wait while a configuration that faults runs and another can; return whether there was one."""
         status = await client.config()
+        running = status.running
         faults = not self._is_sound(str(self.force.value)) and status.good is not None
         end_ns = monotonic_ns() + BACK_NS
-        while faults and status.failure is None:
+        while faults and status.running == running:
             if monotonic_ns() > end_ns:
                 self.findings.append(f"{self.present()} faults, and {status.good} does not come back")
                 break
