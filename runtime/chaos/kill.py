@@ -149,8 +149,8 @@ async def _life(play: Play, report: Report, rng: random.Random, tell: Callable[[
             book.may_have_started_again()
         victim.kill()
         await victim.buried()
-        play.trigger.over()
         done, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
+        play.trigger.over()  # not before: an engineer at work may have asked for another kill
         for task in late:
             task.cancel()
             report.found(["a client still waits for a plant that is gone"])
