@@ -23,7 +23,9 @@ from runtime.config import Plant, format_duration, is_loopback
 from runtime.contract import Actor, Batch, Command, Component, Event, Quality, Role, Tag, Value
 from runtime.errors import ConfigError, ForbiddenError, PlantError, StoreError
 from runtime.figures import Figures
+from runtime.gate.accounts import Accounts
 from runtime.gate.attempts import lacking
+from runtime.gate.certificates import Certificates
 from runtime.gate.identity import NO_ADMIN, Identity
 from runtime.gate.keeper import Keeper
 from runtime.gate.policy import Gate, GateCommand
@@ -233,7 +235,9 @@ class Kernel:
             self.table, self.clock, self.journal, self.bus.publish, self._deliver, self.plant.head.gate
         )
         core: list[tuple[str, Component]] = [("kernel", Figures(self)), ("alarms", self.alarms)]
-        core.append(("gate", Keeper(self.gate, self.identity)))
+        accounts = Accounts(self.identity, self.journal, self.clock)
+        certificates = Certificates(self.identity, self.journal, self.clock)
+        core.append(("gate", Keeper(self.gate, self.identity, accounts, certificates)))
         core.append(("clock", Timekeeper(self.clock, self._clock_set)))
         self.backups = Backups(self.plant, self.clock, self.journal, self.gate.attempts, self.historian)
         if head.backup:

@@ -122,16 +122,23 @@ def router(services: Services) -> APIRouter:
             except WriteRejectedError as exc:
                 raise _refused(exc) from exc
 
+    def current() -> None:
+        """Refuse to tell what may be older than the last change."""
+        if identity.accounts_read.behind:
+            raise Refused(503, "users and tokens cannot be read just now", "see to the disk, then try again")
+
     def view(user: UserConfig) -> UserView:
         return user_view(identity, user, services.clock.now_ns())
 
     def known(name: str) -> UserConfig:
+        current()
         found = identity.user(name)
         if found is None:
             raise Refused(404, f"no user is named {name!r}", "`ironworks user list` lists all")
         return found
 
     def listed(after: str = "", limit: int = PAGE) -> Json:
+        current()
         found, following = page(identity.users(), lambda each: each.name, after, limit)
         return Json(UserList(tuple(view(each) for each in found), following))
 
@@ -141,6 +148,7 @@ def router(services: Services) -> APIRouter:
         return tokens(after, limit)
 
     def tokens(after: str = "", limit: int = PAGE) -> Json:
+        current()
         found, following = page(identity.tokens(), lambda each: each.id, after, limit)
         return Json(TokenList(tuple(token_view(each) for each in found), following))
 

@@ -115,7 +115,8 @@ async def _life(
 ) -> None:
     """One life: faults one after the other, or at its end a loss of power or an end within a write."""
     victim, ledger = play.victim, play.ledger
-    life = rng.choice(LIVES)
+    play.lives += 1
+    life = LIVES[play.lives % len(LIVES)]
     state, before = victim.folder / ".ironworks", victim.folder / ".before"
     faults.set(0)
     faults.trace.write_bytes(b"")

@@ -13,6 +13,7 @@ from runtime.errors import WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
 from runtime.gate.identity import TOKEN_PREFIX, Identity, hash_secret
 from runtime.gate.passwords import check_password
+from runtime.gate.readings import PATIENCE_S
 from runtime.gate.scope import hash_token
 from runtime.gate.sessions import SESSION_PREFIX, SessionActor
 from runtime.journal.accounts import (
@@ -43,12 +44,18 @@ class Accounts:
         self._clock = clock
         self._attempts = Attempts(journal, clock)
 
-    async def load(self) -> None:
-        """Bring into force what the journal has."""
-        number = self._identity.accounts_read.begin()
-        rows = await self._journal.read(account_rows)
-        if self._identity.accounts_read.take(number):
-            self._identity.restore(*rows)
+    async def load(self, patience_s: float = PATIENCE_S) -> None:
+        """Bring into force what the journal has.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        await self._identity.accounts_read.renew(
+            lambda: self._journal.read(account_rows),
+            lambda rows: self._identity.restore(*rows),
+            self._clock,
+            patience_s,
+        )
 
     async def add_user(self, name: str, role: Role, secret: str, actor: Actor, areas: Areas = ()) -> None:
         """Add a user by the argon2 hash of a secret.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runtime.contract import Actor, Clock, Role
 from runtime.errors import PlantError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
+from runtime.gate.readings import PATIENCE_S
 from runtime.journal.certificates import CertificateEnd, CertificateRecord, certificate_rows
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ class Certificates:
         self._clock = clock
         self._attempts = Attempts(journal, clock)
 
-    async def load(self) -> None:
-        """Bring into force what the journal has."""
-        number = self._identity.certificates_read.begin()
-        rows = await self._journal.read(certificate_rows)
-        if self._identity.certificates_read.take(number):
-            self._identity.restore_certificates(rows)
+    async def load(self, patience_s: float = PATIENCE_S) -> None:
+        """Bring into force what the journal has.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        await self._identity.certificates_read.renew(
+            lambda: self._journal.read(certificate_rows),
+            self._identity.restore_certificates,
+            self._clock,
+            patience_s,
+        )
 
     async def add(self, user: str, pem: str, actor: Actor) -> None:
         """Let a certificate log in a user.

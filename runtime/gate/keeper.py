@@ -8,7 +8,9 @@ from runtime.clock import SECOND_NS
 from runtime.config.models import AlarmConfig, Text
 from runtime.config.plant import Declared
 from runtime.contract import Actor, Batch, DataType, Port, Role, Tag
-from runtime.errors import WriteRejectedError
+from runtime.errors import StoreError, WriteRejectedError
+from runtime.gate.accounts import Accounts
+from runtime.gate.certificates import Certificates
 from runtime.gate.identity import Identity
 from runtime.gate.mode import MODES
 from runtime.gate.policy import Gate
@@ -111,9 +113,13 @@ class Keeper:
 
     name = "gate"
 
-    def __init__(self, gate: Gate, identity: Identity) -> None:
+    def __init__(
+        self, gate: Gate, identity: Identity, accounts: Accounts, certificates: Certificates
+    ) -> None:
         self._gate = gate
         self._identity = identity
+        self._accounts = accounts
+        self._certificates = certificates
 
     async def run(self, port: Port) -> None:
         ids = [port.tags[f"sys/gate/{name}"].id for name, *_ in _TAGS]
@@ -123,7 +129,7 @@ class Keeper:
             try:
                 await self._look_after(port)
                 port.health(True)
-            except WriteRejectedError as exc:
+            except (WriteRejectedError, StoreError) as exc:
                 port.health(False, exc.text)
             figures = self._figures()
             if figures != told:
@@ -133,6 +139,10 @@ class Keeper:
             await port.clock.sleep(PERIOD_S)
 
     async def _look_after(self, port: Port) -> None:
+        if self._identity.accounts_read.behind:
+            await self._accounts.load(patience_s=0)
+        if self._identity.certificates_read.behind:
+            await self._certificates.load(patience_s=0)
         await self._gate.attempts.settle()
         for lock in self._identity.take_locks():
             who = Actor(lock.name, Role.VIEWER, lock.via)

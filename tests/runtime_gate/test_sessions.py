@@ -15,6 +15,7 @@ from runtime.endpoint import Endpoint
 from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
 from runtime.gate import Gate
 from runtime.gate.accounts import Accounts
+from runtime.gate.certificates import Certificates
 from runtime.gate.identity import Identity, hash_secret
 from runtime.gate.keeper import Keeper
 from runtime.gate.passwords import check_password
@@ -199,7 +200,8 @@ def test_a_lock_outlives_a_restart_until_the_right_secret(tmp_path):
         async def keep():
             port = FakePort([], clock=house.clock)
             gate = Gate(port.table, house.clock, house.journal, port.bus.publish, lambda command: False)
-            await Keeper(gate, house.identity)._look_after(port)
+            certificates = Certificates(house.identity, house.journal, house.clock)
+        await Keeper(gate, house.identity, house.accounts, certificates)._look_after(port)
 
         def tried(secret):
             return house.identity.authenticate("olga", secret, "http")
