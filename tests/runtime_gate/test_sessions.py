@@ -201,7 +201,7 @@ def test_a_lock_outlives_a_restart_until_the_right_secret(tmp_path):
             port = FakePort([], clock=house.clock)
             gate = Gate(port.table, house.clock, house.journal, port.bus.publish, lambda command: False)
             certificates = Certificates(house.identity, house.journal, house.clock)
-        await Keeper(gate, house.identity, house.accounts, certificates)._look_after(port)
+            await Keeper(gate, house.identity, house.accounts, certificates)._look_after(port)
 
         def tried(secret):
             return house.identity.authenticate("olga", secret, "http")
