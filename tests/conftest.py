@@ -1,6 +1,7 @@
 """Options and fixtures that every test may use."""
 
 import os
+import signal
 import socket
 import tempfile
 
@@ -8,6 +9,8 @@ import pytest
 
 # No test uses the sessions of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="iw-state")
+# Tests that run in the background ignore Ctrl-C; the plants that they start must not inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
