@@ -312,7 +312,7 @@ class Store:
 
         With `since_ns` from their last sample after that on: later ones may have been held back and lost.
         """
-        with self.transaction(samples=len(stored)) as connection:
+        with self.transaction(samples=len(stored), until_ns=at_ns) as connection:  # said once, however often
             if since_ns is None:
                 self._say_unknown(connection, stored, at_ns)
             else:

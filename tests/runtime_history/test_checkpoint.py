@@ -95,6 +95,20 @@ def test_a_checkpoint_that_broke_off_keeps_the_blocks_of_before(tmp_path, kit, m
     shelf.store.close()
 
 
+def test_starts_that_are_ended_at_once_say_what_is_not_known_once(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = kit.Shelf(path)
+    shelf.append(kit.batch(shelf.tags[0], [0], [0]), now_ns=kit.T0)
+    for _ in range(3):  # as a historian begins
+        shelf.store.mark_gap(shelf.stored, shelf.store.last_ns() + 1)
+        shelf.store.close()
+        shelf = kit.Shelf(path)
+    found = shelf.read()
+    points = list(zip(found.ids.tolist(), found.source_ns.tolist(), found.quality.tolist(), strict=True))
+    assert len(set(points)) == len(points)
+    shelf.store.close()
+
+
 def test_a_long_log_goes_into_the_file_without_the_house(tmp_path, kit, monkeypatch):
     path = tmp_path / "history.duckdb"
     log = path.with_name("history.duckdb.wal")
