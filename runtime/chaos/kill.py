@@ -133,10 +133,11 @@ async def _life(play: Play, report: Report, rng: random.Random, tell: Callable[[
             for part in range(WRITERS)
         ]
         tasks.append(asyncio.create_task(load.ask(client, random.Random(rng.random()))))
-        tasks.append(asyncio.create_task(engineer.work(changer, random.Random(rng.random()))))
         if not victim.lean:
             for _ in range(rng.randrange(3)):
                 await _kill_a_child(victim, client, report, rng, tell)
+        # Only now: within a change the kernel may be killed, and the plant is not always well.
+        tasks.append(asyncio.create_task(engineer.work(changer, random.Random(rng.random()))))
         if rng.random() < 0.7:  # at least so many changes of the configuration are answered
             changed = asyncio.create_task(engineer.changed(rng.randrange(1, 4)))
             await asyncio.wait([*tasks, changed], timeout=CHANGES_S, return_when=asyncio.FIRST_COMPLETED)
