@@ -60,6 +60,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "GET /alarms",
         "GET /alarms/journal",
         "GET /components",
+        "GET /gate",
         "GET /health",
         "GET /history/trend",
         "WS /stream",

@@ -139,10 +139,6 @@ class Keeper:
             await port.clock.sleep(PERIOD_S)
 
     async def _look_after(self, port: Port) -> None:
-        if self._identity.accounts_read.behind:
-            await self._accounts.load(patience_s=0)
-        if self._identity.certificates_read.behind:
-            await self._certificates.load(patience_s=0)
         await self._gate.attempts.settle()
         for lock in self._identity.take_locks():
             who = Actor(lock.name, Role.VIEWER, lock.via)
@@ -155,6 +151,11 @@ class Keeper:
         await self._gate.revert()
         await self._gate.requests.withdraw(self._identity.demoted)
         await self._gate.requests.expire()
+        # Last: values for a time go back whether users can be read or not.
+        if self._identity.accounts_read.behind:
+            await self._accounts.load(patience_s=0)
+        if self._identity.certificates_read.behind:
+            await self._certificates.load(patience_s=0)
 
     def _figures(self) -> tuple[int, ...]:
         gate = self._gate

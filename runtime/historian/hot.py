@@ -562,6 +562,7 @@ class Historian:
         """
         parts = sorted(await self._call(self._store.parts), key=lambda each: each.number)
         chosen = [each for each in parts if each.number in self._unreadable]
+        self._unreadable = {part.number: self._unreadable[part.number] for part in chosen}
         if parts:
             part = next((each for each in parts if each.number > self._checked), parts[0])
             self._checked = part.number

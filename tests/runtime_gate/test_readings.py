@@ -6,7 +6,7 @@ import pytest
 
 from runtime.assembly import assemble
 from runtime.client import PlantClient
-from runtime.clock import ManualClock, WallClock
+from runtime.clock import SECOND_NS, ManualClock, WallClock
 from runtime.contract import Actor, Role
 from runtime.endpoint import find, running
 from runtime.errors import PlantError, StoreError
@@ -87,7 +87,7 @@ def test_a_change_comes_into_force_when_the_journal_can_be_read_again(tmp_path):
 
 def test_nothing_old_is_told_of_users_and_the_keeper_catches_up(tmp_path):
     (tmp_path / "plant.yaml").write_text("plant: m\nroot: s/l\nhistory: null\napi: {port: null}\n")
-    (tmp_path / "tags.csv").write_text("path,type\nlevel,REAL\n")
+    (tmp_path / "tags.csv").write_text("path,type,access,initial\nsp,REAL,rw,5\n")
 
     async def main():
         kernel = Kernel(assemble(tmp_path), WallClock())
@@ -111,6 +111,11 @@ def test_nothing_old_is_told_of_users_and_the_keeper_catches_up(tmp_path):
                     await client.add_user("wang", "operator", HASH)
                 with pytest.raises(PlantError, match="cannot be read just now"):
                     await client.users()
+                await client.write("s/l/sp", 7.0, "for a moment", for_ns=SECOND_NS // 5)
+                async with asyncio.timeout(30):  # goes back all the same
+                    while kernel.table.value(kernel.table["s/l/sp"]) != 5.0:
+                        await WallClock().sleep(0.05)
+                assert kernel.identity.accounts_read.behind
                 failing.clear()
                 async with asyncio.timeout(30):
                     while kernel.identity.accounts_read.behind:
