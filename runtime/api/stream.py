@@ -116,6 +116,7 @@ class _Follower:
         self._wanted = wanted
         low, high = INTERVAL_MS
         self._interval_s = min(max(wanted.interval_ms, low), high) / 1000
+        self._placed = asyncio.Event()  # the client knows where it is in the journal: it can come back
 
     async def until_next_request(self) -> Subscription:
         """Send until the client asks for something else."""
@@ -131,10 +132,12 @@ class _Follower:
     async def _serve(self) -> Subscription:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._configuration())]
-            if self._wanted.tags:
-                tasks.append(group.create_task(self._values()))
             if self._wanted.alarms:
                 tasks.append(group.create_task(self._alarms()))
+            else:
+                self._placed.set()
+            if self._wanted.tags:
+                tasks.append(group.create_task(self._values()))
             if self._wanted.components:
                 tasks.append(group.create_task(self._components()))
             following = await _request(self._websocket)
@@ -149,6 +152,7 @@ class _Follower:
         except Refused as exc:
             raise _Closed(_POLICY, f"{exc.detail}; {exc.remedy}") from exc
         ids = ids if self._readable is None else ids[self._readable[ids]]
+        await self._placed.wait()
         if self._wanted.every:
             since_ns = self._wanted.since_ns
             following = every_value(self._services, self._views, ids, since_ns, self._interval_s)
@@ -173,6 +177,7 @@ class _Follower:
             missed = await self._missed(began_ns, seq)
             names = {each.alarm for each in missed.entries}
             await self._send(missed)
+            self._placed.set()
             for view in self._services.alarms.views():
                 changed = view["name"] in names or not missed.complete
                 if view["state"] != "normal" or view["hidden"] or changed:
@@ -198,6 +203,7 @@ class _Follower:
         return Missed(entries, len(rows) <= MISSED, resume)
 
     async def _components(self) -> None:
+        await self._placed.wait()
         with closing(self._services.bus.events("component.")) as events:
             for view in self._services.supervisor.views():
                 await self._send(ComponentChange(component_view(view)))

@@ -167,6 +167,27 @@ def test_follow_comes_back_after_the_server_and_takes_up_what_it_missed(desk: An
     asyncio.run(main())
 
 
+def test_a_client_knows_its_place_before_it_gets_anything_else(desk: Any, monkeypatch: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            read = desk.journal.read
+
+            async def busy(*asked: Any) -> Any:
+                for _ in range(100):  # values would be out long before
+                    await desk.clock.sleep(0.001)
+                return await read(*asked)
+
+            monkeypatch.setattr(desk.journal, "read", busy)
+            asked = {"tags": ["tank/level"], "alarms": True, "components": True}
+            async with unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream") as websocket:
+                await websocket.send(json.dumps(asked))
+                kinds = [json.loads(await websocket.recv())["type"] for _ in range(3)]
+            assert kinds[0] == "missed"
+            assert {"values", "component"} <= set(kinds)
+
+    asyncio.run(main())
+
+
 def test_no_message_breaks_a_stream_but_by_a_reason(desk: Any) -> None:
     json_values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
