@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _TIMEOUT_S = 300
 _KEPT = 8
+_AGAIN = 2
 _DIGEST, _LENGTH = 32, 8
 _REFUSED = 3
 
@@ -114,11 +116,31 @@ def build(sources: Mapping[str, str], cache: Path) -> Build:
 
 
 def _compile_in_child(sources: Mapping[str, str], target: Path) -> None:
+    done = _run_child(sources, target)
+    for _ in range(_AGAIN):
+        if done.returncode != -signal.SIGKILL:
+            break
+        log.warning("the compiler was killed: once more")  # says nothing about the program
+        done = _run_child(sources, target)
+    if done.returncode == -signal.SIGKILL:
+        remedy = "free some memory: the system's log says whether it ran out"
+        raise PlantError(f"the compiler was killed {1 + _AGAIN} times", remedy)
+    if done.returncode == _REFUSED:
+        answer = json.loads(done.stdout)
+        if "store" in answer:
+            raise StoreError(answer["store"], "check the owner of the folder, and the disk")
+        raise CompileError([Diagnostic(**each) for each in answer["diagnostics"]])
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise PlantError(f"the compiler failed (exit code {done.returncode}): {last[0]}", "report this")
+
+
+def _run_child(sources: Mapping[str, str], target: Path) -> subprocess.CompletedProcess[str]:
     # The child imports what this process imports, and nothing that lies in the working folder.
     home = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     try:
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-P", "-m", "softplc.build", str(target)],
             input=json.dumps(dict(sources)),
             env=os.environ | {"PYTHONPATH": path},
@@ -129,14 +151,6 @@ def _compile_in_child(sources: Mapping[str, str], target: Path) -> None:
         )
     except subprocess.TimeoutExpired as exc:
         raise PlantError(f"compiling took more than {_TIMEOUT_S} s", "make the program smaller") from exc
-    if done.returncode == _REFUSED:
-        answer = json.loads(done.stdout)
-        if "store" in answer:
-            raise StoreError(answer["store"], "check the owner of the folder, and the disk")
-        raise CompileError([Diagnostic(**each) for each in answer["diagnostics"]])
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise PlantError(f"the compiler failed (exit code {done.returncode}): {last[0]}", "report this")
 
 
 def _key(sources: Mapping[str, str]) -> str:
@@ -164,6 +178,20 @@ def _prune(cache: Path) -> None:
     files = sorted(cache.glob("*.plc"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[_KEPT:]:
         file.unlink(missing_ok=True)
+    for file in cache.glob("*.plc.*"):
+        pid = file.suffix[1:]
+        if pid.isdecimal() and not _lives(int(pid)):  # killed while it wrote
+            file.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def _child(target: Path, sources: dict[str, str]) -> int:
@@ -175,7 +203,7 @@ def _child(target: Path, sources: dict[str, str]) -> int:
     except CompileError as exc:
         print(json.dumps({"diagnostics": [asdict(each) for each in exc.diagnostics]}))  # noqa: T201
         return _REFUSED
-    part = target.with_suffix(f".{os.getpid()}")
+    part = target.with_name(f"{target.name}.{os.getpid()}")
     try:
         part.write_bytes(Build(application, emit_core()).to_bytes())
         part.replace(target)

@@ -1,10 +1,12 @@
 """Compiling in a child process, and the cache."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, PlantError
 from softplc import build as building
 from softplc.diagnostics import CompileError
 
@@ -68,6 +70,50 @@ def test_the_cache_is_bounded(tmp_path):
     kept = {file.stem for file in tmp_path.glob("*.plc")}
     assert len(kept) == 8
     assert {"19", "18"} < kept
+
+
+@pytest.fixture
+def killed(tmp_path, monkeypatch):
+    """Let the next compilers be killed by SIGKILL, as by the system when memory runs out."""
+    folder = tmp_path / "killed"
+    folder.mkdir()
+
+    def times(count):
+        for number in range(count):
+            (folder / f"{number}").touch()
+        file = tmp_path / "python"
+        file.write_text(
+            f'#!/bin/sh\nfor each in "{folder}"/*; do [ -e "$each" ] && rm "$each" && kill -9 $$; done\n'
+            f'exec "{sys.executable}" "$@"\n'
+        )
+        file.chmod(0o755)
+        monkeypatch.setattr(building.sys, "executable", str(file))
+        return folder
+
+    return times
+
+
+def test_a_compiler_that_was_killed_is_started_again(tmp_path, killed):
+    left = killed(2)
+    assert building.build({"main.st": GOOD}, tmp_path / "cache").application.tasks
+    assert not list(left.iterdir())
+
+
+def test_a_compiler_that_is_always_killed_is_told_and_says_nothing_about_the_program(tmp_path, killed):
+    left = killed(5)
+    with pytest.raises(PlantError, match="killed 3 times") as caught:
+        building.build({"main.st": GOOD}, tmp_path / "cache")
+    assert "memory" in caught.value.remedy
+    assert len(list(left.iterdir())) == 2
+
+
+def test_what_a_killed_compiler_left_is_removed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    (tmp_path / f"a.plc.{gone.pid}").write_bytes(b"half")
+    (tmp_path / f"b.plc.{os.getpid()}").write_bytes(b"half")
+    building.build({"main.st": GOOD}, tmp_path)
+    assert [file.name for file in tmp_path.glob("*.plc.*")] == [f"b.plc.{os.getpid()}"]
 
 
 def test_files_are_named_relative_to_the_plant(tmp_path):
