@@ -14,9 +14,11 @@ from runtime.chaos.setup import FAILS, WRONG, Setup
 from runtime.chaos.victim import Victim
 from runtime.client import PlantClient
 from runtime.clock import WallClock, monotonic_ns
+from runtime.configview import ConfigApplied
 from runtime.errors import WriteRejectedError
 
 PAUSE_S = 0.02  # between two changes
+END_S = 20.0  # for a plant that ends, to start anew
 WAIT_S = 3.0  # for a plant that goes back by itself
 _KNOWN = (
     "needs a restart of",
@@ -129,6 +131,7 @@ class Engineer:
             answer.append(done.version)
         self._took(before_ns)
         self._ledger.done("rollbacks", ("rollback", comment))
+        await self._ended(client, done)
 
     async def _look(self, client: PlantClient, rng: random.Random) -> None:
         self.findings += await self._book.check(client)
@@ -144,6 +147,17 @@ class Engineer:
             answer.append(done.version)
         self._took(before_ns)
         self._ledger.done("configurations applied", ("apply", comment))
+        await self._ended(client, done)
+
+    async def _ended(self, client: PlantClient, done: ConfigApplied) -> None:
+        """Wait for the end of a plant that starts anew for a change: until then the one before runs."""
+        end_ns = monotonic_ns() + round(END_S * 1e9)
+        while "plant" in done.plan.needs:
+            await client.config()
+            if monotonic_ns() > end_ns:
+                self.findings.append(f"version {done.version} needs a new start, which does not come")
+                break
+            await WallClock().sleep(0.02)
 
     def _maybe_soon(self, rng: random.Random) -> None:
         """Kill within the change, at times: from before it is asked for until after it is answered."""
