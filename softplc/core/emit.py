@@ -123,8 +123,8 @@ class Record:
         self.fn.b.store(value if isinstance(value, ir.Value) else of(value), address)
 
     def pointer(self, name: str) -> Any:
-        """Return what the address in a field points to."""
-        return self.fn.b.inttoptr(self[name], pointer)
+        """Return what a field points to; it counts from the record's own start, wherever that is mapped."""
+        return self.fn.at(self.base, self[name])
 
     def atomic(self, name: str, order: str = "acquire") -> Any:
         address, of = self._field(name)

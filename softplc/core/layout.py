@@ -15,7 +15,9 @@ def _words(*names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
 
 
 class Control(ctypes.Structure):
-    """Head of the block: addresses and sizes of the rest, and the words that threads exchange.
+    """Head of the block: places and sizes of the rest, and the words that threads and processes exchange.
+
+    Places count from the start of the record that has them: each process maps the block somewhere else.
 
     Attributes:
         keys: int32 of shape (key_count,): tag id to input slot, or -1.
@@ -28,7 +30,7 @@ class Control(ctypes.Structure):
     """
 
     _fields_ = _words(
-        "image", "tasks", "inputs", "outputs", "keys", "master", "buffers", "ring", "writes", "copy",
+        "version", "image", "tasks", "inputs", "outputs", "keys", "master", "buffers", "ring", "writes", "copy",
         "in_ids", "in_raw", "in_quality", "out_ids", "out_raw", "out_quality", "out_at",
         "shown_raw", "shown_quality", "scratch",
         "image_size", "task_count", "input_count", "output_count", "key_count", "ring_stride",

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from runtime.contract import Batch, Quality
+from softplc.core.block import Block, Sizes
 from softplc.core.kinds import Variable
-from softplc.core.layout import BINS, MAX_TASKS, RING, WRITES, Control, Slot, Snapshot, Task, Write
+from softplc.core.layout import BINS, MAX_TASKS, Control, Slot, Snapshot
 from softplc.core.native import Native
 from softplc.core.stats import Spread, Stats, TaskFault, TaskStats
 
-_ALIGN = 64
 _UNSEEN_QUALITY = 0xFFFF_FFFF
+_VIEWS = (
+    "image", "copy", "keys", "master", "buffers", "scratch", "in_ids", "in_raw", "in_quality",
+    "out_ids", "out_raw", "out_quality", "out_at", "shown_raw", "shown_quality", "bins",
+)  # fmt: skip
 _HEAD_WORDS = ctypes.sizeof(Snapshot) // 8
 
 
@@ -90,60 +93,30 @@ class ScanCore:
         self.tasks = sorted(tasks, key=lambda task: (task.priority, task.interval_ns))
         self._masks = {task.name: 1 << index for index, task in enumerate(self.tasks)}
         keys = max((bound.key for bound in inputs), default=-1) + 1
-        rows = max(len(inputs), 1)
-        stride = -(-(ctypes.sizeof(Snapshot) + 8 * len(outputs)) // _ALIGN) * _ALIGN
-        plan = _Plan()
-        control = plan.reserve("control", ctypes.sizeof(Control))
-        for name, dtype, count in (
-            ("image", np.uint8, len(image)), ("copy", np.uint8, len(image)),
-            ("tasks", np.uint8, len(tasks) * ctypes.sizeof(Task)),
-            ("inputs", np.uint8, len(inputs) * ctypes.sizeof(Slot)),
-            ("outputs", np.uint8, len(outputs) * ctypes.sizeof(Slot)),
-            ("writes", np.uint8, WRITES * ctypes.sizeof(Write)),
-            ("keys", np.int32, keys), ("master", np.uint64, len(inputs)),
-            ("buffers", np.uint64, 3 * len(inputs)),
-            ("ring", np.uint8, RING * stride), ("scratch", np.uint64, stride // 8),
-            ("in_ids", np.int32, rows), ("in_raw", np.uint64, rows), ("in_quality", np.uint32, rows),
-            ("out_ids", np.int32, len(outputs)), ("out_raw", np.uint64, len(outputs)),
-            ("out_quality", np.uint32, len(outputs)), ("out_at", np.int64, len(outputs)),
-            ("shown_raw", np.uint64, len(outputs)), ("shown_quality", np.uint32, len(outputs)),
-            ("bins", np.uint32, len(tasks) * 2 * BINS),
-        ):  # fmt: skip
-            plan.reserve(name, np.dtype(dtype).itemsize * count, dtype)
-        self._memory, self._views, base = plan.build()
-        self._control = Control.from_buffer(self._memory, control)
-        self.address = base
-        for name in self._views:
-            if hasattr(Control, name):
-                setattr(self._control, name, base + plan.offsets[name])
-        self._control.image_size = len(image)
-        self._control.task_count = len(tasks)
-        self._control.input_count = len(inputs)
-        self._control.output_count = len(outputs)
-        self._control.key_count = keys
-        self._control.ring_stride = stride
+        self._block = Block(Sizes(len(image), len(tasks), len(inputs), len(outputs), keys))
+        self._views = {name: self._block.view(name) for name in _VIEWS}
+        self._control = self._block.control
+        self.address = self._block.address
         self._control.hold_on_fault = int(hold_on_fault)
         self._control.filling, self._control.latched = 1, 2
         self._views["image"][:] = np.frombuffer(image, np.uint8)
         self._views["shown_quality"][:] = _UNSEEN_QUALITY
-        self._bind_tasks(base + plan.offsets["bins"], plan.offsets["tasks"])
-        self._bind_inputs(inputs, image, plan.offsets["inputs"])
-        self._bind_outputs(outputs, plan.offsets["outputs"])
+        self._bind_tasks()
+        self._bind_inputs(inputs, image)
+        self._bind_outputs(outputs)
 
-    def _bind_tasks(self, bins: int, offset: int) -> None:
-        self._tasks = (Task * len(self.tasks)).from_buffer(self._memory, offset)
+    def _bind_tasks(self) -> None:
+        self._tasks = self._block.tasks
         limits = [task.watchdog_ns for task in self.tasks if task.watchdog_ns]
         self._control.monitor_ns = min(max(min(limits, default=0) // 4, 500_000), 20_000_000)
-        for index, (task, record) in enumerate(zip(self.tasks, self._tasks, strict=True)):
+        for task, record in zip(self.tasks, self._tasks, strict=True):
             record.function = task.function
             record.mask = self._masks[task.name]
             record.interval_ns = task.interval_ns
             record.watchdog_ns = task.watchdog_ns
-            record.execution_bins = bins + 8 * BINS * index
-            record.latency_bins = bins + 8 * BINS * index + 4 * BINS
 
-    def _bind_inputs(self, inputs: Sequence[Bound], image: bytes, offset: int) -> None:
-        slots = (Slot * len(inputs)).from_buffer(self._memory, offset)
+    def _bind_inputs(self, inputs: Sequence[Bound], image: bytes) -> None:
+        slots = self._block.records("inputs", Slot, len(inputs))
         self._views["keys"][:] = -1
         for index, (bound, slot) in enumerate(zip(inputs, slots, strict=True)):
             _place(slot, bound)
@@ -151,8 +124,8 @@ class ScanCore:
             self._views["master"][index] = bound.variable.raw(image)
         self._views["buffers"].reshape(3, -1)[:] = self._views["master"]
 
-    def _bind_outputs(self, outputs: Sequence[Bound], offset: int) -> None:
-        slots = (Slot * len(outputs)).from_buffer(self._memory, offset)
+    def _bind_outputs(self, outputs: Sequence[Bound]) -> None:
+        slots = self._block.records("outputs", Slot, len(outputs))
         for bound, slot in zip(outputs, slots, strict=True):
             _place(slot, bound)
             slot.mask = sum(self._masks[name] for name in bound.tasks)
@@ -287,32 +260,7 @@ class ScanCore:
 
     def lock_memory(self, libc: Any) -> bool:
         """Keep the block in memory where the system permits it."""
-        return bool(libc.mlock(ctypes.c_void_p(self.address), ctypes.c_size_t(len(self._memory))) == 0)
-
-
-class _Plan:
-    """Lays the parts of one block of memory out, each on a cache line of its own."""
-
-    def __init__(self) -> None:
-        self.offsets: dict[str, int] = {}
-        self._parts: dict[str, tuple[int, DTypeLike]] = {}
-        self._size = 0
-
-    def reserve(self, name: str, size: int, dtype: DTypeLike = np.uint8) -> int:
-        self.offsets[name] = self._size
-        self._parts[name] = (size, dtype)
-        self._size += -(-size // _ALIGN) * _ALIGN
-        return self.offsets[name]
-
-    def build(self) -> tuple[mmap.mmap, dict[str, NDArray[Any]], int]:
-        """Return the memory, a view of each part, and the address."""
-        memory = mmap.mmap(-1, self._size + _ALIGN)
-        whole = np.frombuffer(memory, np.uint8)
-        views = {
-            name: whole[self.offsets[name] : self.offsets[name] + size].view(dtype)
-            for name, (size, dtype) in self._parts.items()
-        }
-        return memory, views, int(whole.ctypes.data)
+        return bool(libc.mlock(ctypes.c_void_p(self.address), ctypes.c_size_t(self._block.size)) == 0)
 
 
 def _place(slot: Slot, bound: Bound) -> None:
