@@ -11,18 +11,20 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from runtime.clock import SECOND_NS, monotonic_ns
-from runtime.contract import Changes, Command, Event, Port
+from runtime.contract import Batch, Changes, Command, Event, Port
 from runtime.errors import PlantError
+from runtime.settled import settled
 from softplc.build import Build
 from softplc.core.kinds import Variable
+from softplc.core.remote import CoreProcess, Options, key_of
 from softplc.core.scancore import ScanCore
-from softplc.core.thread import ScanThread, Scheduling
 from softplc.facts import OWNER, Facts
-from softplc.wiring import FaultPolicy, Wiring, fault_text, make_core, wire
+from softplc.wiring import FaultPolicy, Wiring, fault_text, lay_core, wire
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +39,26 @@ class BridgeOptions:
     publish_ns: int = 20_000_000
     watchdog_ns: int = 0
     policy: FaultPolicy = field(default_factory=FaultPolicy)
+    core: Options = field(default_factory=Options)
 
 
 class Bridge:
-    """Compiles and loads the program when it starts, then keeps tags and core in step."""
+    """Compiles the program, starts or finds its core, then keeps tags and core in step.
+
+    A core that was killed is started again with the state that its last whole scan left; one that an earlier
+    kernel has left scanning is taken over. What is stopped in order begins anew.
+
+    Attributes:
+        folder: where the core's record is kept, in the plant's state.
+    """
 
     name = OWNER
 
-    def __init__(self, make: Callable[[], Build], options: BridgeOptions) -> None:
+    def __init__(self, make: Callable[[], Build], options: BridgeOptions, folder: Path) -> None:
         self._make = make
         self._options = options
+        self._folder = folder
+        self._dead: tuple[Build, ScanCore] | None = None
 
     async def run(self, port: Port) -> None:
         build = await asyncio.to_thread(self._make)
@@ -55,47 +67,96 @@ class Bridge:
         if errors:
             first = errors[0]
             raise PlantError(f"{first.tag.path}: {first.text}", first.remedy or "run `ironworks check`")
-        core = await asyncio.to_thread(make_core, build, wiring, self._options.watchdog_ns)
-        await _Live(port, build, wiring, core, self._options.publish_ns).run()
+        changes = port.changes(np.array([bound.key for bound in wiring.inputs], np.int32))
+        try:
+            present = changes.take()
+            now_ns = port.clock.now_ns()
+            obtaining = asyncio.create_task(asyncio.to_thread(self._obtain, build, wiring, present, now_ns))
+            cancelled = await settled(obtaining)
+            process = obtaining.result()
+            try:
+                if cancelled:
+                    raise asyncio.CancelledError
+                await _Live(port, build, wiring, process, self._options.publish_ns).run(changes)
+            finally:
+                if process.alive or process.core.control.ended:
+                    self._dead = None
+                else:
+                    self._dead = build, process.core
+                if not await asyncio.shield(asyncio.to_thread(process.stop)):
+                    log.error("the scan loop did not end in time")
+        finally:
+            changes.close()
+
+    def _obtain(self, build: Build, wiring: Wiring, present: Batch | None, now_ns: int) -> CoreProcess:
+        """Find the core that scans already, or start one; waits."""
+        limit_ns, options = self._options.watchdog_ns, self._options.core
+        key = key_of(build, f"{wiring.inputs} {wiring.outputs} {wiring.policy.hold} {limit_ns}", options)
+
+        def attached(fd: int) -> ScanCore:
+            return lay_core(build, wiring, limit_ns, fd=fd, attach=True)
+
+        def fresh(fd: int) -> ScanCore:
+            image, offset_ns = self._carried(build)
+            core = lay_core(build, wiring, limit_ns, fd=fd, image=image)
+            core.set_clock(offset_ns or now_ns - monotonic_ns())
+            if present is not None:
+                core.write_inputs(present.ids, present.raw, present.quality)
+            return core
+
+        process = CoreProcess.find(attached, key, self._folder)
+        if process is None:
+            return CoreProcess.start(fresh, build, key, self._folder, options)
+        if present is not None:
+            process.core.write_inputs(present.ids, present.raw, present.quality)
+        return process
+
+    def _carried(self, build: Build) -> tuple[bytes | None, int]:
+        """Return the state that a killed core left, and how its clock ran."""
+        if self._dead is None or self._dead[0] != build:
+            return None, 0
+        core = self._dead[1]
+        return core.last_whole_image(), core.control.wall_offset_ns
 
 
 class _Live:
     """One running core and its port."""
 
-    def __init__(self, port: Port, build: Build, wiring: Wiring, core: ScanCore, publish_ns: int) -> None:
+    def __init__(
+        self, port: Port, build: Build, wiring: Wiring, process: CoreProcess, publish_ns: int
+    ) -> None:
         self._port = port
         self._build = build
-        self._core = core
+        self._process = process
+        self._core = process.core
         self._publish_ns = publish_ns
-        self._inputs = np.array([bound.key for bound in wiring.inputs], np.int32)
         self._places = {bound.key: bound for bound in wiring.outputs}
-        self._thread = ScanThread(core)
         self._facts = Facts(port.tags)
-        self._scheduling = Scheduling(fifo=False, timer_slack=False, locked=False)
         self._pending: deque[tuple[int, Command]] = deque()
         self._fault_mask = 0
         self._facts_due_ns = 0
 
-    async def run(self) -> None:
-        changes = self._port.changes(self._inputs)
+    async def run(self, changes: Changes) -> None:
+        scheduling = self._process.scheduling()
+        log.info("PLC scans: %s", scheduling)
+        self._port.health(True, scheduling)
+        if self._process.alone_ns:
+            self._tell_found()
+        self._tell_state()
         try:
-            present = changes.take()
-            if present is not None:
-                self._core.write_inputs(present.ids, present.raw, present.quality)
-            self._scheduling = self._thread.start(self._port.clock.now_ns())
-            log.info("PLC scans: %s", self._scheduling)
-            self._port.health(True, str(self._scheduling))
-            self._tell_state()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(changes))
                 group.create_task(self._take_commands())
                 group.create_task(self._publish_for_ever())
         finally:
-            changes.close()
-            ended = self._thread.stop()
             self._refuse("the PLC has stopped")
-            if not ended:
-                log.error("the scan loop did not end in time")
+
+    def _tell_found(self) -> None:
+        alone_s = self._process.alone_ns / 1e9
+        text = f"the PLC core (pid {self._process.pid}) was scanning: taken over after {alone_s:.1f} s alone"
+        log.warning("%s", text)
+        data = {"pid": self._process.pid, "alone_s": alone_s, "scans": self._core.control.scans}
+        self._port.emit(Event("plc.found", OWNER, self._port.clock.now_ns(), text, data))
 
     async def _follow(self, changes: Changes) -> None:
         async for batch in changes:
@@ -128,8 +189,11 @@ class _Live:
             await clock.sleep_until(due_ns)
 
     def _publish(self) -> None:
+        if not self._process.alive:
+            raise PlantError(self._process.why(), "it is started again by itself")
         now_ns = self._port.clock.now_ns()
         self._keep_time(now_ns)
+        self._core.control.beat_ns = monotonic_ns()
         changed = self._core.collect()
         if changed is not None:
             self._port.submit(changed)
@@ -141,8 +205,6 @@ class _Live:
         if steady_ns >= self._facts_due_ns:
             self._facts_due_ns = steady_ns + _FACTS_NS
             self._port.submit(self._facts.timing(self._core.stats(), now_ns))
-        if not self._thread.alive:
-            raise PlantError("the scan loop has ended by itself", "report this")
 
     def _keep_time(self, now_ns: int) -> None:
         """Follow steps of the wall clock in source times; the program's own time never jumps."""

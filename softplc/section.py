@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,9 @@ class PlcConfig(Section):
         watchdog: longest time of a scan; 0s means ten intervals of its task, at least 100 ms.
         on_fault: what the outputs of a task that a fault has stopped become: safe values or what they were.
         safe: safe values by tag path; 0 or false where not given.
+        cpus: processors on which alone the PLC core may run; none named: on any.
+        stale_after: how long after the kernel has died inputs count as stale; the core scans on.
+        alone: how long the core scans on without a kernel before it ends.
     """
 
     sources: list[str] = Field(["plc/*.st"], min_length=1)
@@ -33,6 +36,9 @@ class PlcConfig(Section):
     watchdog: DurationNs = 0
     on_fault: Literal["safe", "hold"] = "safe"
     safe: dict[str, Value] = Field(default_factory=dict)
+    cpus: list[Annotated[int, Field(ge=0, le=1023)]] = Field(default_factory=list)
+    stale_after: DurationNs = Field(1_000_000_000, ge=500_000_000)
+    alone: DurationNs = Field(600_000_000_000, ge=1_000_000_000)
 
 
 class PlcPlugin:
@@ -75,13 +81,15 @@ class PlcPlugin:
     def build(self, plant: Plant, config: PlcConfig) -> Iterable[Component]:
         """Return the bridge; it compiles when it starts."""
         from softplc.bridge import Bridge, BridgeOptions
+        from softplc.core.remote import Options
 
         options = BridgeOptions(
             publish_ns=config.publish,
             watchdog_ns=config.watchdog,
             policy=_policy(plant, config),
+            core=Options(tuple(config.cpus), config.stale_after, config.alone),
         )
-        return [Bridge(lambda: _build(plant, config), options)]
+        return [Bridge(lambda: _build(plant, config), options, plant.state / "plc")]
 
     def steppers(self, plant: Plant, config: PlcConfig) -> Iterable[Stepper]:
         """Return the PLC that virtual time drives."""

@@ -177,12 +177,26 @@ def interval_ns(task: TaskInfo, application: Application) -> int:
 
 def make_core(build: Build, wiring: Wiring, watchdog_limit_ns: int = 0) -> ScanCore:
     """Load a build into this process; limit 0 means ten intervals, at least 100 ms."""
+    core = lay_core(build, wiring, watchdog_limit_ns)
+    core.enter(load(build.application.object_code))
+    return core
+
+
+def lay_core(
+    build: Build,
+    wiring: Wiring,
+    watchdog_limit_ns: int = 0,
+    *,
+    image: bytes | None = None,
+    fd: int | None = None,
+    attach: bool = False,
+) -> ScanCore:
+    """Lay the block of a build out, for a process that will scan, or attach to it; see `ScanCore`."""
     application = build.application
-    program = load(application.object_code)
     tasks = [
         CoreTask(
             task.name,
-            program.address(task.symbol),
+            task.symbol,
             (interval := interval_ns(task, application)),
             task.priority,
             watchdog_limit_ns or max(_WATCHDOG_INTERVALS * interval, _LEAST_WATCHDOG_NS),
@@ -191,12 +205,13 @@ def make_core(build: Build, wiring: Wiring, watchdog_limit_ns: int = 0) -> ScanC
     ]
     return ScanCore(
         Native(build.core_object),
-        application.initial_image,
+        image or application.initial_image,
         tasks,
         wiring.inputs,
         wiring.outputs,
         hold_on_fault=wiring.policy.hold,
-        code=program,
+        fd=fd,
+        attach=attach,
     )
 
 

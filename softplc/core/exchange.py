@@ -10,9 +10,8 @@ from llvmlite import ir
 
 from softplc.core import kinds
 from softplc.core.emit import Function, f32, f64, i8, i16, i32, i64, pointer, void
-from softplc.core.layout import RING, WRITES, Control, ImageHead, Slot, Snapshot, Write
+from softplc.core.layout import FRESH, RING, WRITES, Control, ImageHead, Slot, Snapshot, Write
 
-FRESH = 4
 _TRIES = 1000
 _INTEGER = {
     kinds.I8: (i8, True), kinds.U8: (i8, False), kinds.I16: (i16, True), kinds.U16: (i16, False),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 
 RING = 8
+FRESH = 4  # in `Control.ready`: not taken yet
 WRITES = 256
 BINS = 20_001
 MAX_TASKS = 64
+END_ASKED, END_ALONE, END_REPLACED, END_SIGNAL = 1, 2, 3, 4
 
 
 def _words(*names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
@@ -27,10 +29,17 @@ class Control(ctypes.Structure):
         collected, collected_faults: the snapshot last collected, and its fault_mask: what consumers know.
         active: token of the running scan, 0 between scans; bit 0 set by the monitor that aborts it.
         source_offset_ns: added to a snapshot's monotonic time to get its source time.
+        scanning: 1 from when the loop runs.
+        beat_ns: monotonic time at which the kernel was last seen.
+        stale: 1 while the inputs are old, since the kernel is gone.
+        end: why the core's process ended (`END_...`), 0 while it lives or where it was killed.
+        fifo, timer_slack, locked, pinned: 1 where the system granted it, 0 where it was not asked for, else
+            the number of the error, negative.
     """
 
     _fields_ = _words(
-        "version", "image", "tasks", "inputs", "outputs", "keys", "master", "buffers", "ring", "writes", "copy",
+        "version",
+        "image", "tasks", "inputs", "outputs", "keys", "master", "buffers", "ring", "writes", "copy",
         "in_ids", "in_raw", "in_quality", "out_ids", "out_raw", "out_quality", "out_at",
         "shown_raw", "shown_quality", "scratch",
         "image_size", "task_count", "input_count", "output_count", "key_count", "ring_stride",
@@ -41,6 +50,8 @@ class Control(ctypes.Structure):
         "write_head", "write_tail", "latest",
         "active", "active_since_ns", "active_limit_ns", "kill_done",
         "copy_wanted", "copy_done",
+        "scanning", "beat_ns", "stale", "end",
+        "fifo", "timer_slack", "locked", "pinned",
     )  # fmt: skip
 
 

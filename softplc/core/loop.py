@@ -46,7 +46,7 @@ class Loop:
 
     def _now(self) -> Function:
         """Return monotonic ns."""
-        fn = Function(self.module, "now", i64, internal=True)
+        fn = Function(self.module, "iw_now", i64)
         b, place = fn.b, self._timespec(fn)
         fn.call(self._gettime, i32(_MONOTONIC), place)
         seconds = b.mul(fn.load(fn.at(place, 0, i64)), i64(_SECOND))

@@ -25,6 +25,7 @@ class Native:
         )
         self.read_snapshot = self._bind(ctypes.PYFUNCTYPE, "iw_read_snapshot", _WORD, _ADDRESS, _ADDRESS)
         self.collect = self._bind(ctypes.PYFUNCTYPE, "iw_collect", _WORD, _ADDRESS)
+        self.now = self._bind(ctypes.PYFUNCTYPE, "iw_now", _WORD)
         self.check = self._bind(ctypes.PYFUNCTYPE, "iw_check", None, _ADDRESS, _WORD)
         self.step = self._bind(ctypes.CFUNCTYPE, "iw_step", _WORD, _ADDRESS, _WORD)
         self.loop = self._bind(ctypes.CFUNCTYPE, "iw_loop", None, _ADDRESS)

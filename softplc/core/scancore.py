@@ -6,18 +6,19 @@ import ctypes
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.contract import Batch, Quality
 from softplc.core.block import Block, Sizes
+from softplc.core.elf import Code
 from softplc.core.kinds import Variable
-from softplc.core.layout import BINS, MAX_TASKS, Control, Slot, Snapshot
+from softplc.core.layout import BINS, FRESH, MAX_TASKS, Control, Slot, Snapshot
 from softplc.core.native import Native
 from softplc.core.stats import Spread, Stats, TaskFault, TaskStats
 
+_TRIES = 1000
 _UNSEEN_QUALITY = 0xFFFF_FFFF
 _VIEWS = (
     "image", "copy", "keys", "master", "buffers", "scratch", "in_ids", "in_raw", "in_quality",
@@ -28,14 +29,15 @@ _HEAD_WORDS = ctypes.sizeof(Snapshot) // 8
 
 @dataclass(frozen=True, slots=True)
 class CoreTask:
-    """One task: the address of its compiled function, when it runs and how long it may take.
+    """One task: its compiled function, when it runs and how long it may take.
 
     Attributes:
+        symbol: name of the function in the program's object code.
         watchdog_ns: a scan that takes longer is aborted; 0 lets it run.
     """
 
     name: str
-    function: int
+    symbol: str
     interval_ns: int
     priority: int
     watchdog_ns: int
@@ -69,10 +71,12 @@ class Outputs:
 
 
 class ScanCore:
-    """A program's image with its inputs, outputs and tasks, driven by a `ScanThread` or by `step`.
+    """A program's image with its inputs, outputs and tasks, scanned by a `ScanThread` or by `step`.
 
-    The native calls that hand values over keep the GIL, so callers need no lock. `code` is whatever
-    keeps the tasks' machine code in memory.
+    Attributes:
+        tasks, records: the tasks in order of urgency, and what the block knows of each.
+
+    The native calls that hand values over keep the GIL, so callers need no lock.
     """
 
     def __init__(
@@ -84,33 +88,42 @@ class ScanCore:
         outputs: Sequence[Bound],
         *,
         hold_on_fault: bool = False,
-        code: object = None,
+        fd: int | None = None,
+        attach: bool = False,
     ) -> None:
+        """Lay the block out, in memory of its own or in a file; or attach to one in which a loop runs.
+
+        Raises:
+            ValueError: the file holds another block.
+        """
         if not 0 < len(tasks) <= MAX_TASKS:
             raise ValueError(f"a program has 1 to {MAX_TASKS} tasks, not {len(tasks)}")
         self.native = native
-        self._code = code
+        self._code: Code | None = None
         self.tasks = sorted(tasks, key=lambda task: (task.priority, task.interval_ns))
         self._masks = {task.name: 1 << index for index, task in enumerate(self.tasks)}
         keys = max((bound.key for bound in inputs), default=-1) + 1
-        self._block = Block(Sizes(len(image), len(tasks), len(inputs), len(outputs), keys))
+        self._block = Block(Sizes(len(image), len(tasks), len(inputs), len(outputs), keys), fd)
         self._views = {name: self._block.view(name) for name in _VIEWS}
         self._control = self._block.control
         self.address = self._block.address
+        self.records = self._block.tasks
+        self._views["shown_quality"][:] = _UNSEEN_QUALITY
+        self._control.collected = 0
+        if attach:
+            self._control.filling = self._free_buffer()
+            return
         self._control.hold_on_fault = int(hold_on_fault)
         self._control.filling, self._control.latched = 1, 2
         self._views["image"][:] = np.frombuffer(image, np.uint8)
-        self._views["shown_quality"][:] = _UNSEEN_QUALITY
         self._bind_tasks()
         self._bind_inputs(inputs, image)
         self._bind_outputs(outputs)
 
     def _bind_tasks(self) -> None:
-        self._tasks = self._block.tasks
         limits = [task.watchdog_ns for task in self.tasks if task.watchdog_ns]
         self._control.monitor_ns = min(max(min(limits, default=0) // 4, 500_000), 20_000_000)
-        for task, record in zip(self.tasks, self._tasks, strict=True):
-            record.function = task.function
+        for task, record in zip(self.tasks, self.records, strict=True):
             record.mask = self._masks[task.name]
             record.interval_ns = task.interval_ns
             record.watchdog_ns = task.watchdog_ns
@@ -131,6 +144,26 @@ class ScanCore:
             slot.mask = sum(self._masks[name] for name in bound.tasks)
             slot.safe = _signed(bound.safe)
             slot.quality = bound.fault_quality
+
+    def enter(self, code: Code) -> None:
+        """Let the tasks call code that is loaded in this process."""
+        self._code = code
+        for task, record in zip(self.tasks, self.records, strict=True):
+            record.function = code.address(task.symbol)
+
+    def _free_buffer(self) -> int:
+        """Return the input buffer that is the writer's: it may have died between the exchange and its note.
+
+        The scan only ever exchanges the other two.
+
+        Raises:
+            ValueError: the block is damaged.
+        """
+        for _ in range(_TRIES):
+            latched, ready = self._control.latched, self._control.ready & ~FRESH
+            if latched != ready:
+                return int(3 - ready - latched)
+        raise ValueError("the input buffers are mixed up")
 
     # Values in and out.
 
@@ -212,25 +245,30 @@ class ScanCore:
         """Return the image at once; only for a core that is stepped by hand or has stopped."""
         return bytes(self._views["image"])
 
+    def last_whole_image(self) -> bytes | None:
+        """Return the newest image between two scans that a dead loop has left; None if there is none."""
+        control = self._control
+        if not control.active:
+            return self.image()
+        return bytes(self._views["copy"]) if control.copy_done == control.copy_wanted > 0 else None
+
     # State.
 
     @property
     def control(self) -> Control:
         return self._control
 
-    def set_times(self, start_ns: int, wall_offset_ns: int) -> None:
-        """Let every task begin at a monotonic time; the program's clock runs `wall_offset_ns` ahead of it."""
-        self._control.wall_offset_ns = wall_offset_ns
-        self._control.source_offset_ns = wall_offset_ns
-        for record in self._tasks:
-            record.next_ns = start_ns
+    def set_clock(self, offset_ns: int) -> None:
+        """Let the program's clock and source times run ahead of monotonic time."""
+        self._control.wall_offset_ns = offset_ns
+        self._control.source_offset_ns = offset_ns
 
     def faults(self) -> tuple[TaskFault, ...]:
         """Return the faults of the tasks that stand still."""
         stopped = self._control.fault_mask
         return tuple(
             TaskFault(task.name, record.fault_code, record.fault_line, record.fault_file)
-            for task, record in zip(self.tasks, self._tasks, strict=True)
+            for task, record in zip(self.tasks, self.records, strict=True)
             if record.mask & stopped
         )
 
@@ -238,7 +276,7 @@ class ScanCore:
         """Return counters and percentiles since the start."""
         bins = self._views["bins"].reshape(len(self.tasks), 2, BINS).copy()
         faults = {fault.task: fault for fault in self.faults()}
-        records = list(self._tasks)
+        records = list(self.records)
         return Stats(
             scans=sum(record.scans for record in records),
             overruns=sum(record.overruns for record in records),
@@ -257,10 +295,6 @@ class ScanCore:
                 for index, (task, record) in enumerate(zip(self.tasks, records, strict=True))
             ),
         )  # fmt: skip
-
-    def lock_memory(self, libc: Any) -> bool:
-        """Keep the block in memory where the system permits it."""
-        return bool(libc.mlock(ctypes.c_void_p(self.address), ctypes.c_size_t(self._block.size)) == 0)
 
 
 def _place(slot: Slot, bound: Bound) -> None:

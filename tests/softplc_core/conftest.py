@@ -68,8 +68,9 @@ def scanning():
         wiring = wire(tags, build.application, FaultPolicy(hold))
         assert not wiring.problems
         core = make_core(build, wiring, watchdog_limit_ns)
-        thread = ScanThread(core)
-        thread.start(time.time_ns())
+        core.set_clock(time.time_ns() - time.monotonic_ns())
+        thread = ScanThread(core.native, core.address, core.control, core.records)
+        thread.start()
         try:
             yield core, thread
         finally:

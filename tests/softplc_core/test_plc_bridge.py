@@ -36,7 +36,7 @@ SIGNALS = {
 
 
 @pytest.fixture
-def running(compiled, plant_tags):
+def running(compiled, plant_tags, tmp_path):
     """A context with the bridge running on a port; stops it and says how long that took."""
 
     @asynccontextmanager
@@ -44,7 +44,7 @@ def running(compiled, plant_tags):
         build = compiled(source)
         port = FakePort(plant_tags(**signals), name="plc", clock=WallClock())
         before(port)
-        task = asyncio.create_task(Bridge(lambda: build, BridgeOptions(**options)).run(port))
+        task = asyncio.create_task(Bridge(lambda: build, BridgeOptions(**options), tmp_path).run(port))
         try:
             async with asyncio.timeout(5):
                 while not port.submitted:
@@ -173,13 +173,13 @@ def test_a_tag_without_a_variable_in_the_program_stops_the_component_with_a_reas
     asyncio.run(main())
 
 
-def test_a_program_that_does_not_compile_is_told(plant_tags):
+def test_a_program_that_does_not_compile_is_told(plant_tags, tmp_path):
     def fail():
         raise PlantError("plc/main.st:3:1: error")
 
     async def main():
         port = FakePort(plant_tags(), name="plc", clock=WallClock())
         with pytest.raises(PlantError, match=r"main\.st"):
-            await Bridge(fail, BridgeOptions()).run(port)
+            await Bridge(fail, BridgeOptions(), tmp_path).run(port)
 
     asyncio.run(main())

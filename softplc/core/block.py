@@ -1,0 +1,117 @@
+"""The block of memory that holds a running program: private, or a file that two processes map."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from softplc.core.layout import BINS, RING, WRITES, Control, Slot, Snapshot, Task, Write
+
+_ALIGN = 64
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the block has to hold: bytes of the image, numbers of the rest; `keys`: the greatest and one."""
+
+    image: int
+    tasks: int
+    inputs: int
+    outputs: int
+    keys: int
+
+
+class Block:
+    """Lays the parts out, each on a cache line of its own; where a part lies follows from the sizes alone.
+
+    Attributes:
+        address: where it is mapped here; what its fields point to counts from there.
+        size: bytes.
+    """
+
+    def __init__(self, sizes: Sizes, fd: int | None = None) -> None:
+        """Map the block: anonymous memory, or a file, which is made as long as it must be.
+
+        Raises:
+            ValueError: the file holds a block of another shape.
+        """
+        self.sizes = sizes
+        self.stride = -(-(ctypes.sizeof(Snapshot) + 8 * sizes.outputs) // _ALIGN) * _ALIGN
+        self._end = 0
+        self._parts: dict[str, tuple[int, int, DTypeLike]] = {}
+        self._plan()
+        self.size = self._end
+        fresh = True
+        if fd is None:
+            self._memory = mmap.mmap(-1, self.size)
+        else:
+            fresh = os.fstat(fd).st_size == 0
+            if fresh:
+                os.ftruncate(fd, self.size)
+            elif os.fstat(fd).st_size != self.size:
+                raise ValueError("the block has another shape")
+            self._memory = mmap.mmap(fd, self.size)
+        self._whole = np.frombuffer(self._memory, np.uint8)
+        self.address = int(self._whole.ctypes.data)
+        self.control = Control.from_buffer(self._memory, 0)
+        self.tasks = (Task * sizes.tasks).from_buffer(self._memory, self._parts["tasks"][0])
+        if fresh:
+            self._describe()
+        elif self.control.version != _VERSION:
+            raise ValueError("the block is of another version")
+
+    def _plan(self) -> None:
+        has = self.sizes
+        rows = max(has.inputs, 1)
+        for name, dtype, count in (
+            ("control", np.uint8, ctypes.sizeof(Control)),  # first, so that it is found without the plan
+            ("image", np.uint8, has.image), ("copy", np.uint8, has.image),
+            ("tasks", np.uint8, has.tasks * ctypes.sizeof(Task)),
+            ("inputs", np.uint8, has.inputs * ctypes.sizeof(Slot)),
+            ("outputs", np.uint8, has.outputs * ctypes.sizeof(Slot)),
+            ("writes", np.uint8, WRITES * ctypes.sizeof(Write)),
+            ("keys", np.int32, has.keys), ("master", np.uint64, has.inputs),
+            ("buffers", np.uint64, 3 * has.inputs),
+            ("ring", np.uint8, RING * self.stride), ("scratch", np.uint64, self.stride // 8),
+            ("in_ids", np.int32, rows), ("in_raw", np.uint64, rows), ("in_quality", np.uint32, rows),
+            ("out_ids", np.int32, has.outputs), ("out_raw", np.uint64, has.outputs),
+            ("out_quality", np.uint32, has.outputs), ("out_at", np.int64, has.outputs),
+            ("shown_raw", np.uint64, has.outputs), ("shown_quality", np.uint32, has.outputs),
+            ("bins", np.uint32, has.tasks * 2 * BINS),
+        ):  # fmt: skip
+            size = np.dtype(dtype).itemsize * count
+            self._parts[name] = (self._end, size, dtype)
+            self._end += -(-size // _ALIGN) * _ALIGN
+
+    def _describe(self) -> None:
+        """Write into the block where its parts lie."""
+        control, has = self.control, self.sizes
+        for name, (offset, _, _) in self._parts.items():
+            if hasattr(Control, name):
+                setattr(control, name, offset)
+        control.version = _VERSION
+        control.image_size = has.image
+        control.task_count, control.key_count = has.tasks, has.keys
+        control.input_count, control.output_count = has.inputs, has.outputs
+        control.ring_stride = self.stride
+        bins, tasks = self._parts["bins"][0], self._parts["tasks"][0]
+        for index, task in enumerate(self.tasks):
+            own = tasks + index * ctypes.sizeof(Task)
+            task.execution_bins = bins + 8 * BINS * index - own
+            task.latency_bins = task.execution_bins + 4 * BINS
+
+    def view(self, name: str) -> NDArray[Any]:
+        """Return a part as an array."""
+        offset, size, dtype = self._parts[name]
+        return self._whole[offset : offset + size].view(dtype)
+
+    def records(self, name: str, kind: type[ctypes.Structure], count: int) -> Any:
+        """Return a part as records."""
+        return (kind * count).from_buffer(self._memory, self._parts[name][0])

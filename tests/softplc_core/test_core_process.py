@@ -1,0 +1,304 @@
+"""The core as a process of its own: it outlives the kernel, and comes back when it is killed."""
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from runtime.clock import WallClock, monotonic_ns
+from runtime.errors import PlantError
+from runtime.testing import FakePort
+from softplc.bridge import Bridge, BridgeOptions
+from softplc.core import remote
+from softplc.core.layout import END_ALONE, END_REPLACED
+from softplc.core.remote import CoreProcess, Options, key_of
+from softplc.wiring import lay_core, wire
+
+SOURCE = """
+PROGRAM Main
+VAR speed : REAL; double_speed : REAL; count : LINT; hang : BOOL; END_VAR
+double_speed := speed * 2.0;
+count := count + 1;
+WHILE hang DO speed := speed + 1.0; END_WHILE;
+END_PROGRAM
+CONFIGURATION c RESOURCE r ON PLC
+TASK main (INTERVAL := T#2ms, PRIORITY := 1);
+PROGRAM Main WITH main : Main;
+END_RESOURCE END_CONFIGURATION
+"""
+SIGNALS = {
+    "speed": ("REAL", "Main.speed", "in"),
+    "double": ("REAL", "Main.double_speed", "out"),
+    "count": ("LINT", "Main.count", "rw"),
+    "hang": ("BOOL", "Main.hang", "rw"),
+}
+
+
+@pytest.fixture
+def plc(compiled, plant_tags, tmp_path):
+    """A program on a core of its own; all that were started are gone at the end."""
+    plc = Plc(compiled(SOURCE), plant_tags(**SIGNALS), tmp_path)
+    yield plc
+    for process in plc.started:
+        if process.alive:
+            process.stop()
+
+
+class Plc:
+    def __init__(self, build, tags, folder):
+        self.build, self.tags, self.folder = build, tags, folder
+        self.wiring = wire(tags, build.application)
+        self.started = []
+
+    def start(self, **options):
+        options = Options(**options)
+
+        def lay(fd):
+            core = lay_core(self.build, self.wiring, fd=fd)
+            core.set_clock(time.time_ns() - monotonic_ns())
+            return core
+
+        process = CoreProcess.start(lay, self.build, self.key(options), self.folder, options)
+        self.started.append(process)
+        return process
+
+    def find(self, key=None):
+        def lay(fd):
+            return lay_core(self.build, self.wiring, fd=fd, attach=True)
+
+        return CoreProcess.find(lay, key or self.key(Options()), self.folder)
+
+    def key(self, options):
+        return key_of(self.build, "", options)
+
+    def send(self, core, name, value):
+        tag = self.tags[name]
+        raw = np.array([tag.data_type.encode(value)], np.uint64)
+        core.write_inputs(np.array([tag.id], np.int32), raw, np.zeros(1, np.uint32))
+
+    def shown(self, core, name):
+        row = [bound.key for bound in self.wiring.outputs].index(self.tags[name].id)
+        outputs = core.read_outputs()
+        return None if outputs is None else self.tags[name].data_type.decode(int(outputs.raw[row]))
+
+
+def test_values_pass_both_ways_and_it_ends_when_asked(plc, until):
+    process = plc.start()
+    plc.send(process.core, "speed", 21.0)
+    until(lambda: plc.shown(process.core, "double") == 42.0)
+    assert process.pid != os.getpid()
+    assert process.alive
+    assert "SCHED_FIFO" in process.scheduling() or "no real-time priority: " in process.scheduling()
+    assert process.stop()
+    assert not (plc.folder / remote.RECORD).exists()
+
+
+def test_another_kernel_takes_it_over_where_it_is(plc, until):
+    process = plc.start()
+    plc.send(process.core, "speed", 1.0)
+    until(lambda: plc.shown(process.core, "double") == 2.0)
+    before = plc.shown(process.core, "count")
+    other = plc.find()
+    assert (other.pid, other.alone_ns > 0) == (process.pid, True)
+    until(lambda: plc.shown(other.core, "count") > before + 10)
+    assert plc.shown(other.core, "double") == 2.0
+    changed = other.core.collect()
+    assert {plc.tags["count"].id, plc.tags["double"].id} <= set(changed.ids.tolist())
+    plc.send(other.core, "speed", 5.0)
+    until(lambda: plc.shown(other.core, "double") == 10.0)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_kernel_that_died_within_a_hand_over_mixes_no_buffers_up(plc, until, noted):
+    process = plc.start()
+    control = process.core.control
+    plc.send(process.core, "speed", 1.0)
+    if not noted:  # as if it had died after the exchange: the number of its buffer is an old one
+        control.filling = control.ready & 3
+    other = plc.find()
+    for number in range(200):
+        plc.send(other.core, "speed", float(number))
+        assert sorted({control.filling, control.ready & 3, control.latched}) in (
+            [0, 1, 2],
+            [0, 1],
+            [0, 2],
+            [1, 2],
+        )
+    until(lambda: plc.shown(other.core, "double") == 398.0)
+    assert sorted([control.filling, control.ready & 3, control.latched]) == [0, 1, 2]
+
+
+def test_a_core_of_another_program_is_ended_and_not_taken_over(plc):
+    process = plc.start()
+    assert plc.find("another key") is None
+    assert not process.alive
+
+
+def test_a_record_of_a_process_that_is_gone_or_another_one_is_no_core(plc):
+    process = plc.start()
+    record = json.loads((plc.folder / remote.RECORD).read_text())
+    (plc.folder / remote.RECORD).write_text(json.dumps(record | {"ticks": record["ticks"] + 1}))
+    assert plc.find() is None
+    assert process.alive  # not ours to end: the pid may be anybody's
+    for text in ("", "[]", "{}", '{"pid": 1}', json.dumps(record | {"pid": 4_000_000})):
+        (plc.folder / remote.RECORD).write_text(text)
+        assert plc.find() is None
+
+
+def test_without_a_kernel_inputs_go_stale_and_in_the_end_it_ends(plc, until):
+    process = plc.start(stale_ns=500_000_000, alone_ns=1_500_000_000)
+    until(lambda: process.core.control.stale == 1, 5)
+    before = plc.shown(process.core, "count")
+    until(lambda: plc.shown(process.core, "count") > before)
+    until(lambda: not process.alive, 5)
+    assert process.core.control.end == END_ALONE
+    assert "without a kernel" in process.why()
+
+
+def test_a_core_that_no_record_names_ends(plc, until, monkeypatch):
+    process = plc.start()
+    record = json.loads((plc.folder / remote.RECORD).read_text())
+    (plc.folder / remote.RECORD).write_text(json.dumps(record | {"pid": os.getpid()}))
+    end = time.monotonic() + 20
+    while process.alive and time.monotonic() < end:
+        process.core.control.beat_ns = monotonic_ns()
+        time.sleep(0.05)
+    assert process.core.control.end == END_REPLACED
+
+
+def test_sigterm_is_for_the_kernel_as_long_as_there_is_one(plc, until):
+    process = plc.start()
+    end = time.monotonic() + 1
+    os.kill(process.pid, signal.SIGTERM)
+    while time.monotonic() < end:
+        process.core.control.beat_ns = monotonic_ns()
+        assert process.alive
+        time.sleep(0.02)
+    time.sleep(0.4)
+    os.kill(process.pid, signal.SIGTERM)
+    until(lambda: not process.alive)
+
+
+def test_an_endless_loop_does_not_keep_it_from_ending(plc, until):
+    process = plc.start()
+    variable = next(b.variable for b in plc.wiring.outputs if b.key == plc.tags["hang"].id)
+    process.core.write(variable, 1)
+    until(lambda: process.core.control.active)
+    began = time.monotonic()
+    process.stop()
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_process_that_does_not_start_is_told(plc, monkeypatch, tmp_path):
+    file = tmp_path / "python"
+    file.write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")
+    file.chmod(0o755)
+    monkeypatch.setattr(remote.sys, "executable", str(file))
+    with pytest.raises(PlantError, match="no such thing") as caught:
+        plc.start()
+    assert "core.log" in caught.value.remedy
+
+
+@asynccontextmanager
+async def running(plc, port):
+    """The bridge on a port, under what restarts it as the supervisor does; at the end it is cancelled."""
+    bridge = Bridge(lambda: plc.build, BridgeOptions(), plc.folder)
+    ends = []
+
+    async def live():
+        while True:
+            try:
+                await bridge.run(port)
+            except* PlantError as group:
+                ends.extend(exc.text for exc in group.exceptions)
+
+    task = asyncio.create_task(live())
+    try:
+        yield ends
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def pid_of(plc):
+    return json.loads((plc.folder / remote.RECORD).read_text())["pid"]
+
+
+async def eventually(condition, timeout_s=10.0):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        await asyncio.sleep(0.005)
+
+
+def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc):
+    async def main():
+        port = FakePort(plc.tags, name="plc", clock=WallClock())
+        async with running(plc, port) as ends:
+            await eventually(lambda: (port.value("count") or 0) > 200)
+            before, pid = port.value("count"), pid_of(plc)
+            os.kill(pid, signal.SIGKILL)
+            await eventually(lambda: ends)
+            assert "killed by signal 9" in ends[0]
+            await eventually(lambda: port.value("count") > before + 50)
+            assert before <= port.value("count") < before + 5000
+            assert pid_of(plc) != pid
+
+    asyncio.run(main())
+    assert not (plc.folder / remote.RECORD).exists()
+
+
+def test_a_core_that_was_stopped_in_order_begins_anew(plc):
+    async def main():
+        port = FakePort(plc.tags, name="plc", clock=WallClock())
+        async with running(plc, port):
+            await eventually(lambda: (port.value("count") or 0) > 300)
+        again = FakePort(plc.tags, name="plc", clock=WallClock())
+        async with running(plc, again):
+            await eventually(lambda: again.value("count") is not None)
+            assert again.value("count") < 300
+
+    asyncio.run(main())
+
+
+KERNEL = """
+import asyncio, pickle, sys
+from pathlib import Path
+from runtime.clock import WallClock
+from runtime.testing import FakePort
+from softplc.bridge import Bridge, BridgeOptions
+from softplc.build import Build
+build, tags, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
+port = FakePort(tags, name="plc", clock=WallClock())
+asyncio.run(Bridge(lambda: Build.from_bytes(build), BridgeOptions(), folder).run(port))
+"""
+
+
+def test_the_core_scans_on_when_its_kernel_is_killed_and_the_next_one_finds_it(plc, until):
+    start = plc.folder / "start"
+    start.write_bytes(pickle.dumps((plc.build.to_bytes(), plc.tags, plc.folder)))
+    with subprocess.Popen([sys.executable, "-c", KERNEL, str(start)]) as kernel:
+        until(lambda: (plc.folder / remote.RECORD).exists(), 20)
+        pid = pid_of(plc)
+        kernel.kill()
+
+    async def main():
+        port = FakePort(plc.tags, name="plc", clock=WallClock())
+        async with running(plc, port):
+            await eventually(lambda: (port.value("count") or 0) > 0)
+            assert pid_of(plc) == pid
+            (found,) = [event for event in port.emitted if event.kind == "plc.found"]
+            assert found.data["scans"] > 0
+            before = port.value("count")
+            await eventually(lambda: port.value("count") > before + 10)
+
+    asyncio.run(main())
+    assert not (plc.folder / remote.RECORD).exists()
