@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _FACTS_NS = SECOND_NS
 _DRIFT_NS = 1_000_000
+_DIED_NS = 60 * SECOND_NS
+_SOUND_NS = 5 * SECOND_NS  # a core that dies sooner may die of its state: the next one begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +60,43 @@ class Bridge:
         self._make = make
         self._options = options
         self._folder = folder
-        self._dead: tuple[Build, ScanCore] | None = None
+        self._dead: tuple[Build | None, ScanCore] | None = None
 
     async def run(self, port: Port) -> None:
+        build, wiring = await self._prepare(port)
+        changes = port.changes(np.array([bound.key for bound in wiring.inputs], np.int32))
+        try:
+            process = await self._obtained(port, build, wiring, changes.take())
+            began_ns = monotonic_ns()
+            try:
+                publish_ns, died = self._options.publish_ns, self._dead is not None
+                await _Live(port, build, wiring, process, publish_ns, died=died).run(changes)
+            finally:
+                died = not (process.alive or process.core.control.ended)
+                carried = build if monotonic_ns() - began_ns > _SOUND_NS else None
+                self._dead = (carried, process.core) if died else None
+                if not await asyncio.shield(asyncio.to_thread(process.stop)):
+                    log.error("the scan loop did not end in time")
+        finally:
+            changes.close()
+
+    async def _prepare(self, port: Port) -> tuple[Build, Wiring]:
         build = await asyncio.to_thread(self._make)
         wiring = wire(port.tags, build.application, self._options.policy)
         errors = [each for each in wiring.problems if each.severity == "error"]
         if errors:
             first = errors[0]
             raise PlantError(f"{first.tag.path}: {first.text}", first.remedy or "run `ironworks check`")
-        changes = port.changes(np.array([bound.key for bound in wiring.inputs], np.int32))
-        try:
-            present = changes.take()
-            now_ns = port.clock.now_ns()
-            obtaining = asyncio.create_task(asyncio.to_thread(self._obtain, build, wiring, present, now_ns))
-            cancelled = await settled(obtaining)
-            process = obtaining.result()
-            try:
-                if cancelled:
-                    raise asyncio.CancelledError
-                await _Live(port, build, wiring, process, self._options.publish_ns).run(changes)
-            finally:
-                if process.alive or process.core.control.ended:
-                    self._dead = None
-                else:
-                    self._dead = build, process.core
-                if not await asyncio.shield(asyncio.to_thread(process.stop)):
-                    log.error("the scan loop did not end in time")
-        finally:
-            changes.close()
+        return build, wiring
+
+    async def _obtained(self, port: Port, build: Build, wiring: Wiring, present: Batch | None) -> CoreProcess:
+        """Return a core that scans; whoever cancels this meanwhile leaves none behind."""
+        now_ns = port.clock.now_ns()
+        job = asyncio.create_task(asyncio.to_thread(self._obtain, build, wiring, present, now_ns))
+        if await settled(job):
+            await asyncio.to_thread(job.result().stop)
+            raise asyncio.CancelledError
+        return job.result()
 
     def _obtain(self, build: Build, wiring: Wiring, present: Batch | None, now_ns: int) -> CoreProcess:
         """Find the core that scans already, or start one; waits."""
@@ -123,7 +133,14 @@ class _Live:
     """One running core and its port."""
 
     def __init__(
-        self, port: Port, build: Build, wiring: Wiring, process: CoreProcess, publish_ns: int
+        self,
+        port: Port,
+        build: Build,
+        wiring: Wiring,
+        process: CoreProcess,
+        publish_ns: int,
+        *,
+        died: bool,
     ) -> None:
         self._port = port
         self._build = build
@@ -133,6 +150,7 @@ class _Live:
         self._places = {bound.key: bound for bound in wiring.outputs}
         self._facts = Facts(port.tags)
         self._pending: deque[tuple[int, Command]] = deque()
+        self._died_until_ns = port.clock.steady_ns() + _DIED_NS if died else 0
         self._fault_mask = 0
         self._facts_due_ns = 0
 
@@ -202,6 +220,9 @@ class _Live:
         if self._core.control.collected_faults != self._fault_mask:
             self._tell_faults(now_ns)
         steady_ns = self._port.clock.steady_ns()
+        if 0 < self._died_until_ns <= steady_ns:
+            self._died_until_ns = 0
+            self._tell_state()
         if steady_ns >= self._facts_due_ns:
             self._facts_due_ns = steady_ns + _FACTS_NS
             self._port.submit(self._facts.timing(self._core.stats(), now_ns))
@@ -237,8 +258,9 @@ class _Live:
             self._refuse(texts[0])
 
     def _tell_state(self) -> None:
-        fault = bool(self._fault_mask)
-        self._port.submit(self._facts.state(fault=fault, running=not fault, at_ns=self._port.clock.now_ns()))
+        fault, died = bool(self._fault_mask), self._died_until_ns > 0
+        at_ns = self._port.clock.now_ns()
+        self._port.submit(self._facts.state(fault=fault, running=not fault, at_ns=at_ns, died=died))
 
     def _refuse(self, reason: str) -> None:
         while self._pending:

@@ -18,6 +18,13 @@ _FOLDER = "sys/plc"
 _TAGS = (
     ("running", DataType.BOOL, "", "Every task scans", "所有任务正在扫描"),
     ("fault", DataType.BOOL, "", "A task is stopped by a fault", "有任务因故障停止"),
+    (
+        "died",
+        DataType.BOOL,
+        "",
+        "The core died within the last minute and came back",
+        "内核在一分钟内曾异常退出并恢复",
+    ),
     ("scans", DataType.ULINT, "1", "Scans since the start", "启动以来的扫描次数"),
     ("overruns", DataType.ULINT, "1", "Scans that were not done when the next was due", "超时的扫描次数"),
     ("skipped", DataType.ULINT, "1", "Activations dropped after an overrun", "超时后丢弃的激活次数"),
@@ -73,7 +80,24 @@ def declare() -> Declared:
             en="Correct the program, then restart the component `plc`", zh="修正程序，然后重启组件 plc"
         ),
     )
-    return Declared(tags, [alarm])
+    died = AlarmConfig(
+        name="plc.died",
+        tag=f"{_FOLDER}/died",
+        kind="discrete",
+        state=True,
+        priority="high",
+        text=Text(en="The PLC core died and was started again", zh="PLC 内核异常退出，已重新启动"),
+        cause=Text(
+            en="It was killed, by hand or when memory ran out; the component `plc` and the system's log tell",
+            zh="进程被终止（人为或内存不足）；见组件 plc 和系统日志",
+        ),
+        consequence=Text(
+            en="For a moment nothing was controlled; it went on from its last whole scan",
+            zh="控制曾短暂中断；已从最后一个完整扫描周期继续",
+        ),
+        action=Text(en="See that the plant is as it should be", zh="确认现场状态正常"),
+    )
+    return Declared(tags, [alarm, died])
 
 
 class TagLookup(Protocol):
@@ -107,9 +131,9 @@ class Facts:
         """Return what is the same in each virtual run: counters, no durations."""
         return self._batch(self._counters(stats), at_ns)
 
-    def state(self, *, fault: bool, running: bool, at_ns: int) -> Batch:
-        """Return whether it scans and whether a task has failed."""
-        return self._batch({"fault": fault, "running": running}, at_ns)
+    def state(self, *, fault: bool, running: bool, at_ns: int, died: bool = False) -> Batch:
+        """Return whether it scans, whether a task has failed, and whether the core died a moment ago."""
+        return self._batch({"fault": fault, "running": running, "died": died}, at_ns)
 
     @staticmethod
     def _counters(stats: Stats) -> dict[str, Value]:

@@ -23,6 +23,13 @@ from runtime.errors import ConnectError, PlantError
 
 START_S = 60.0
 LOGGED = 10
+PLC_CORE = "PLC core"
+_ROLES = (
+    ("rack", "rack.yaml"),
+    ("app worker", "apps.runner"),
+    (PLC_CORE, "softplc.core"),
+    ("compiler", "softplc.build"),
+)
 
 
 class Victim:
@@ -41,6 +48,7 @@ class Victim:
         self._nursery: subprocess.Popen[str] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._family: list[psutil.Process] = []
+        self._cores: set[psutil.Process] = set()  # of the PLC: they outlive their kernel
         self._taken = socket.socket()  # so that its port cannot be had
         self.base = self._lay_out()
         self.root = "chaos/area/line" if lean else "nb/bottling/line1"
@@ -147,9 +155,10 @@ class Victim:
         return False
 
     def kill(self) -> None:
-        """End the kernel at this instant; remember its children, which must end by themselves."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._family = psutil.Process(self.pid).children(recursive=True)
+        """End the kernel at this instant; its children, the PLC core aside, must end by themselves."""
+        children = list(self.children())
+        self._cores = {each for role, each in children if role == PLC_CORE}
+        self._family = [each for role, each in children if role != PLC_CORE]
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
@@ -173,11 +182,13 @@ class Victim:
             await WallClock().sleep(0.05)
 
     def children(self) -> Iterator[tuple[str, psutil.Process]]:
-        """Yield the kernel's child processes with what they are."""
+        """Yield the kernel's child processes with what they are, and the PLC core that it has taken over."""
+        found = {each for each in self._cores if each.is_running()}
         with contextlib.suppress(psutil.NoSuchProcess):
-            for each in psutil.Process(self.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    yield _role(each), each
+            found |= set(psutil.Process(self.pid).children(recursive=True))
+        for each in sorted(found, key=lambda each: each.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield _role(each), each
 
     def tail(self, length: int = 500) -> str:
         """Return what its last processes said."""
@@ -206,6 +217,9 @@ class Victim:
     def close(self) -> None:
         """End whatever still runs."""
         self.kill()
+        for core in self._cores:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                core.kill()
         self._taken.close()
         for process in (self._nursery, self._child):
             if process is not None:
@@ -226,7 +240,7 @@ def _free_port() -> int:
 def _role(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
         words = " ".join(process.cmdline())
-        for role, mark in (("rack", "rack.yaml"), ("app worker", "apps.runner"), ("compiler", "softplc")):
+        for role, mark in _ROLES:
             if mark in words:
                 return role
     return "child"

@@ -16,6 +16,7 @@ import pytest
 from runtime.clock import WallClock, monotonic_ns
 from runtime.errors import PlantError
 from runtime.testing import FakePort
+from softplc import bridge
 from softplc.bridge import Bridge, BridgeOptions
 from softplc.core import remote
 from softplc.core.layout import END_ALONE, END_REPLACED
@@ -210,13 +211,13 @@ def test_a_process_that_does_not_start_is_told(plc, monkeypatch, tmp_path):
 @asynccontextmanager
 async def running(plc, port):
     """The bridge on a port, under what restarts it as the supervisor does; at the end it is cancelled."""
-    bridge = Bridge(lambda: plc.build, BridgeOptions(), plc.folder)
+    component = Bridge(lambda: plc.build, BridgeOptions(), plc.folder)
     ends = []
 
     async def live():
         while True:
             try:
-                await bridge.run(port)
+                await component.run(port)
             except* PlantError as group:
                 ends.extend(exc.text for exc in group.exceptions)
 
@@ -239,18 +240,26 @@ async def eventually(condition, timeout_s=10.0):
         await asyncio.sleep(0.005)
 
 
-def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc):
+def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc, monkeypatch):
+    monkeypatch.setattr(bridge, "_SOUND_NS", 2_000_000_000)
+
     async def main():
         port = FakePort(plc.tags, name="plc", clock=WallClock())
         async with running(plc, port) as ends:
-            await eventually(lambda: (port.value("count") or 0) > 200)
+            await eventually(lambda: (port.value("count") or 0) > 2000)
             before, pid = port.value("count"), pid_of(plc)
             os.kill(pid, signal.SIGKILL)
             await eventually(lambda: ends)
             assert "killed by signal 9" in ends[0]
+            await eventually(lambda: port.value("sys/plc/died"))
             await eventually(lambda: port.value("count") > before + 50)
             assert before <= port.value("count") < before + 5000
             assert pid_of(plc) != pid
+            os.kill(pid_of(plc), signal.SIGKILL)  # so soon: it may have died of its state
+            await eventually(lambda: len(ends) == 2)
+            port.set("count", 0)
+            await eventually(lambda: port.value("count") > 0)
+            assert port.value("count") < before
 
     asyncio.run(main())
     assert not (plc.folder / remote.RECORD).exists()
@@ -274,6 +283,7 @@ import asyncio, pickle, sys
 from pathlib import Path
 from runtime.clock import WallClock
 from runtime.testing import FakePort
+from softplc import bridge
 from softplc.bridge import Bridge, BridgeOptions
 from softplc.build import Build
 build, tags, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
