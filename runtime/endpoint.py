@@ -101,7 +101,10 @@ def plant_file(target: Path | str | None) -> Path | None:
     named = target or os.environ.get(PLANT_VARIABLE)
     if not named:
         here = Path("plant.yaml")
-        return here.resolve() if here.is_file() else None
+        try:
+            return here.resolve() if here.is_file() else None
+        except PermissionError:  # sudo -u ironworks, in a folder of root
+            return None
     path = Path(named).expanduser()
     file = path / "plant.yaml" if path.is_dir() else path
     if not file.is_file():

@@ -35,7 +35,7 @@ class Rack:
     async def run(self, port: Port) -> None:
         self.tail.clear()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "runtime.cli", "run", str(self.file), "--attached",
+            sys.executable, "-P", "-m", "runtime.cli", "run", str(self.file), "--attached",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

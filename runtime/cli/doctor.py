@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MIB = 2**20
 OK, WARN, FAIL = "ok", "warn", "fail"
-_CAP_IPC_LOCK = 14
+_CAP_IPC_LOCK, _CAP_SYS_NICE = 14, 23
 
 
 @dataclass(frozen=True)
@@ -49,25 +49,24 @@ def doctor(plant: PlantOption = None, json: JsonOption = False) -> None:
 def _all(plant: str | None) -> Iterator[Check]:
     from runtime.endpoint import plant_file, running
 
-    yield _version()
-    yield _clock()
-    yield _realtime()
-    yield _locked_memory()
-    yield _open_files()
-    yield _memory()
-    yield from _terminal()
     there = running()
-    yield _instances(there)
     file = None if plant and "://" in plant else plant_file(plant)
     mains = [each for each in there if not each.rack]
     if file is None and plant is None and len(mains) == 1:
         file = Path(mains[0].file)
+    mine = next((each for each in there if each.file == str(file)), None)
+    yield _version()
+    yield _clock()
+    yield from _limits(mine.pid if mine else 0)
+    yield _memory()
+    yield from _terminal()
+    yield _instances(there)
     if file is None:
         yield from disk(Path.cwd())
         return
     from runtime.cli.doctor_plant import plant_checks
 
-    yield from plant_checks(file, next((each for each in there if each.file == str(file)), None))
+    yield from plant_checks(file, mine)
 
 
 def _version() -> Check:
@@ -90,47 +89,43 @@ def _clock() -> Check:
     return Check("clock", OK, "synchronised")
 
 
-def _realtime() -> Check:
-    import os
+def _limits(pid: int) -> Iterator[Check]:
+    """Look at what the plant that runs may have, which systemd gave it; 0: what this account may have."""
+    import resource
 
-    if not hasattr(os, "sched_setscheduler"):
-        return Check("real time", WARN, "this system has no SCHED_FIFO: PLC scans have more jitter")
-    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    except OSError:
-        remedy = "give the account rtprio in /etc/security/limits.d, or LimitRTPRIO= in the service unit"
+        priority, locked, (soft, hard) = (
+            resource.prlimit(pid, which)
+            for which in (resource.RLIMIT_RTPRIO, resource.RLIMIT_MEMLOCK, resource.RLIMIT_NOFILE)
+        )
+        capabilities = _capabilities(pid)
+    except (ProcessLookupError, FileNotFoundError):  # it has ended since
+        yield from _limits(0)
+        return
+    yield _realtime(priority[0], capabilities)
+    yield _locked_memory(locked[0], capabilities)
+    verdict = OK if soft >= 1024 or soft == resource.RLIM_INFINITY else WARN
+    remedy = "give the account nofile in /etc/security/limits.d, or LimitNOFILE= in the service unit"
+    yield Check("open files", verdict, f"at most {soft} (hard limit {hard})", remedy)
+
+
+def _realtime(limit: int, capabilities: int) -> Check:
+    if limit in (0, 1) and not capabilities >> _CAP_SYS_NICE & 1:
+        remedy = "give the account rtprio 81 in /etc/security/limits.d, or LimitRTPRIO=81 in the service unit"
         return Check("real time", WARN, "SCHED_FIFO is not permitted: PLC scans have more jitter", remedy)
-    os.sched_setscheduler(0, policy, parameter)
     return Check("real time", OK, "SCHED_FIFO is permitted")
 
 
-def _locked_memory() -> Check:
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if soft == resource.RLIM_INFINITY or soft >= 256 * _MIB or _has_capability(_CAP_IPC_LOCK):
+def _locked_memory(limit: int, capabilities: int) -> Check:
+    if limit < 0 or limit >= 256 * _MIB or capabilities >> _CAP_IPC_LOCK & 1:
         return Check("locked memory", OK, "PLC memory can be locked")
     remedy = "give the account memlock in /etc/security/limits.d, or LimitMEMLOCK= in the service unit"
-    return Check("locked memory", WARN, f"limited to {soft // 1024} KiB: a scan may wait for a page", remedy)
+    return Check("locked memory", WARN, f"limited to {limit // 1024} KiB: a scan may wait for a page", remedy)
 
 
-def _open_files() -> Check:
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    verdict = OK if soft >= 1024 or soft == resource.RLIM_INFINITY else WARN
-    remedy = "give the account nofile in /etc/security/limits.d, or LimitNOFILE= in the service unit"
-    return Check("open files", verdict, f"at most {soft} (hard limit {hard})", remedy)
-
-
-def _has_capability(number: int) -> bool:
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    mask = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
-    return bool(int(mask, 16) >> number & 1)
+def _capabilities(pid: int) -> int:
+    status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii", errors="replace")
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), 16)
 
 
 def _memory() -> Check:

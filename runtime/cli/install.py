@@ -45,7 +45,7 @@ Environment=XDG_RUNTIME_DIR=%t
 UMask=0027
 
 # What PLC scans need: a real-time priority, and memory that is never swapped out.
-LimitRTPRIO=50
+LimitRTPRIO=81
 LimitMEMLOCK=infinity
 LimitNOFILE=65536
 
@@ -63,7 +63,8 @@ ProtectControlGroups=yes
 ProtectHostname=yes
 NoNewPrivileges=yes
 CapabilityBoundingSet=
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+# Netlink tells the machine's addresses, for the certificate's names.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
@@ -110,7 +111,8 @@ def unit(plant: Plant, service: str, user: str) -> str:
     folders = [plant.folder, *(each.absolute() for each in (plant.state, *backup))]
     outside = [each for each in folders[1:] if plant.folder not in each.parents]
     writable = " ".join(f"-{_quoted(each)}" for each in outside)
-    in_home = any(each.is_relative_to("/home") or each.is_relative_to("/root") for each in folders)
+    needed = [*folders, Path(sys.executable), Path(sys.base_prefix)]
+    in_home = any(each.is_relative_to("/home") or each.is_relative_to("/root") for each in needed)
     if not user.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise PlantError(f"{user!r} is no account", "name one with --user")
     return _UNIT.format(

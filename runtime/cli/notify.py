@@ -10,17 +10,19 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Sends to the socket that systemd gave; without one, to nobody.
+    """Sends to the socket that systemd gave; without one, to nobody. Make it once a process.
+
+    What systemd told it is not in the environment afterwards: no child speaks for the service.
 
     Attributes:
         every_s: how often the watchdog wants to hear of the service; 0 for never.
     """
 
     def __init__(self) -> None:
-        name = os.environ.get("NOTIFY_SOCKET", "")
+        name = os.environ.pop("NOTIFY_SOCKET", "")
         self._address = f"\0{name[1:]}" if name.startswith("@") else name
-        mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        microseconds = os.environ.get("WATCHDOG_USEC", "")
+        mine = os.environ.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        microseconds = os.environ.pop("WATCHDOG_USEC", "")
         self.every_s = int(microseconds) / 2e6 if mine and microseconds.isdecimal() else 0.0
 
     def send(self, *lines: str) -> None:

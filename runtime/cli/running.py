@@ -27,6 +27,7 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
 
     Where its configuration does not come up, the last good one runs, unless `fallback` is off.
     """
+    notifier = Notifier()
     again = True
     while again:  # a change of the configuration may need another kernel
         assembly, begin = choose(target, WallClock().now_ns(), fallback=fallback)
@@ -44,7 +45,7 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
         kernel = Kernel(assembly, begin=begin)
         kernel.log = start_log(assembly.plant.state, assembly.plant.head.log, verbose)
         with tracing(assembly.plant.head.traces, assembly.plant.name):
-            asyncio.run(_until_stopped(kernel, attached, seconds))
+            asyncio.run(_until_stopped(kernel, notifier, attached, seconds))
         again = kernel.again
 
 
@@ -57,7 +58,7 @@ def _tell_return(begin: Beginning, failure: Failure) -> None:
     typer.echo(f"  {which} runs instead; see `ironworks config status`", err=True)
 
 
-async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) -> None:
+async def _until_stopped(kernel: Kernel, notifier: Notifier, attached: bool, seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -67,7 +68,6 @@ async def _until_stopped(kernel: Kernel, attached: bool, seconds: float | None) 
     with contextlib.ExitStack() as stack:
         if attached:
             stack.callback(loop.remove_reader, _watch_parent(loop, stop))
-        notifier = Notifier()
         told = asyncio.create_task(_tell(kernel, notifier))
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda done: None if done.cancelled() else notifier.send("STOPPING=1"))

@@ -24,7 +24,6 @@ from softplc.build import Build
 from softplc.core.layout import END_ALONE, END_REPLACED, END_SIGNAL
 from softplc.core.process import Start, start_ticks
 from softplc.core.scancore import ScanCore
-from softplc.core.thread import PRIORITY
 
 RECORD, MESSAGES = "core.json", "core.log"
 _START_S = 20.0
@@ -194,7 +193,7 @@ class CoreProcess:
         """Say what the system granted, and what it did not and why."""
         control = self.core.control
         granted = [
-            (control.fifo, f"SCHED_FIFO {PRIORITY}", "real-time priority"),
+            (control.fifo, f"SCHED_FIFO {control.fifo}", "real-time priority"),
             (control.timer_slack, "timer slack 1 ns", "timer slack"),
             (control.locked, "memory locked", "locked memory"),
             (control.pinned, "CPU affinity", "CPU affinity"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import signal
 import threading
 import weakref
@@ -17,7 +18,7 @@ from ctypes import Array
 from softplc.core.layout import Control, Task
 from softplc.core.native import Native
 
-PRIORITY = 80
+HIGHEST_PRIORITY = 81  # of the watchdog; the scan is one below, above a PREEMPT_RT kernel's interrupts
 _PR_SET_TIMERSLACK = 29
 _LEAD_NS = 2_000_000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,9 +34,10 @@ class ScanThread:
         self._tasks = tasks
         self._granted: list[tuple[int, int]] = []
         self._ready = threading.Barrier(3)
+        highest = highest_priority()
         self._threads = [
-            self._thread("plc-watchdog", PRIORITY + 1, native.monitor),
-            self._thread("plc-scan", PRIORITY, native.loop),
+            self._thread("plc-watchdog", highest, native.monitor),
+            self._thread("plc-scan", highest - 1, native.loop),
         ]
 
     def _thread(self, name: str, priority: int, body: Callable[[int], None]) -> threading.Thread:
@@ -78,6 +80,12 @@ def _halt(native: Native, control: Control, threads: list[threading.Thread], tim
     return not any(thread.is_alive() for thread in threads)
 
 
+def highest_priority() -> int:
+    """Return the priority to ask for: what the account may have at most. Source: sched(7), RLIMIT_RTPRIO."""
+    limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
+    return min(HIGHEST_PRIORITY, limit) if limit > 1 else HIGHEST_PRIORITY  # a capability needs no limit
+
+
 def _tune(priority: int) -> tuple[int, int]:
     """Make the calling thread as prompt as permitted: (real-time priority, timer slack)."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -86,4 +94,4 @@ def _tune(priority: int) -> tuple[int, int]:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
     except OSError as exc:
         return -(exc.errno or errno.EPERM), slack
-    return 1, slack
+    return priority, slack

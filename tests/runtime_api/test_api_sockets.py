@@ -121,6 +121,16 @@ def test_find_says_what_is_wrong(runtime_home: Path, tmp_path: Path, monkeypatch
         find(tmp_path / "nowhere")
     (tmp_path / "plant.yaml").write_text("plant: x\n")
     assert plant_file(None) == (tmp_path / "plant.yaml").resolve()
+    tmp_path.chmod(0)  # as root's home is for the account of the service
+    privileged = os.geteuid() == 0
+    try:
+        if privileged:
+            os.seteuid(65534)
+        assert plant_file(None) is None
+    finally:
+        if privileged:
+            os.seteuid(0)
+        tmp_path.chmod(0o700)
     with pytest.raises(ConnectError, match="is not running"):
         find()
     assert find("http://127.0.0.1:1/") == Endpoint(http="http://127.0.0.1:1")

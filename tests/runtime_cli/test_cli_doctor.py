@@ -1,6 +1,7 @@
 """`ironworks doctor`: what is wrong with a plant's state is told, with a remedy."""
 
 import json
+import resource
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from runtime.cli import doctor
+from runtime.endpoint import running
 from runtime.journal import chain
 from runtime.journal.schema import VERSION, prepare
 
@@ -92,6 +94,18 @@ def test_backups_and_times_are_told(checks, state):
     assert found["backup"]["verdict"] == "ok"
     assert "set back" in found["time"]["text"]
     assert found["journal"]["text"].startswith("2 audit rows")
+
+
+def test_the_limits_are_those_of_the_plant_that_runs(ironworks, running_plant):
+    [there] = [each for each in running() if each.file == str(running_plant / "plant.yaml")]
+    soft, hard = resource.prlimit(there.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(there.pid, resource.RLIMIT_NOFILE, (700, hard))
+    try:
+        told = json.loads(ironworks("doctor", "--plant", running_plant, "--json").stdout)["checks"]
+    finally:
+        resource.prlimit(there.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    [found] = [each for each in told if each["name"] == "open files"]
+    assert (found["verdict"], found["text"]) == ("warn", f"at most 700 (hard limit {hard})")
 
 
 def test_a_journal_of_a_later_version_is_told(checks, state):

@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from runtime.cli.notify import Notifier
 from runtime.errors import PlantError
+from softplc.core.thread import HIGHEST_PRIORITY
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 
@@ -54,6 +56,28 @@ def test_stores_and_backups_elsewhere_may_be_written(ironworks, folder):
     (folder / "plant.yaml").write_text(f"{head}state: /var/lib/x\nbackup: {{to: /mnt/usb stick}}\n")
     text = unit_of(ironworks, folder)
     assert f'ReadWritePaths={folder} -/var/lib/x -"/mnt/usb stick"' in text
+
+
+def test_a_program_in_a_home_can_be_read_there(ironworks, folder, monkeypatch):
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    monkeypatch.setattr(sys, "executable", "/opt/ironworks/bin/python")
+    assert "ProtectHome=yes" in unit_of(ironworks, folder)
+    monkeypatch.setattr(sys, "executable", "/home/anna/venv/bin/python")
+    assert "ProtectHome=read-only" in unit_of(ironworks, folder)
+
+
+def test_the_service_may_have_what_it_asks_for(ironworks, folder):
+    text = unit_of(ironworks, folder)
+    assert f"LimitRTPRIO={HIGHEST_PRIORITY}\n" in text
+    assert "AF_NETLINK" in text  # addresses of the machine: the certificate's names
+
+
+def test_no_child_of_the_service_speaks_for_it(tmp_path, monkeypatch):
+    for name, value in {"NOTIFY_SOCKET": str(tmp_path / "s"), "WATCHDOG_USEC": "4000000"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    assert Notifier().every_s == 2.0
+    assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & os.environ.keys()
 
 
 def test_a_plant_of_root_needs_an_account(ironworks, folder):

@@ -54,6 +54,8 @@ def folder(monkeypatch, tmp_path):
     (tmp_path / "tags.csv").write_text(
         "path,type,source,address\npress/fault,BOOL,io,10001\npress/count,UDINT,io,30001\n"
     )
+    (tmp_path / "logging.py").write_text("raise ImportError('taken from the plant folder')\n")
+    monkeypatch.chdir(tmp_path)  # as the service's WorkingDirectory
     with tempfile.TemporaryDirectory(prefix="iw-") as sockets:
         monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
         yield tmp_path
