@@ -57,8 +57,12 @@ CREATE OR REPLACE VIEW ironworks.history AS
     SELECT plant, path, time, value, whole, text, quality, unit, t_ns
     FROM ironworks.samples JOIN ironworks.tags USING (tag);
 """
+_TIMESCALE = """
+SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+WHERE extname = 'timescaledb'
+"""
 _HYPERTABLE = """
-SELECT create_hypertable('ironworks.samples', 'time', chunk_time_interval => interval '1 day',
+SELECT {}.create_hypertable('ironworks.samples', 'time', chunk_time_interval => interval '1 day',
     create_default_indexes => false, if_not_exists => true, migrate_data => true)
 """
 _TAGS = """
@@ -194,13 +198,15 @@ class Sink:
         return batches == at.batch + 1
 
     async def _lay_out(self, connection: psycopg.AsyncConnection) -> None:
+        from psycopg.sql import SQL, Identifier
+
         found = await connection.execute("SELECT to_regclass('ironworks.history') IS NOT NULL")
         if await found.fetchone() == (True,):
             return
         await connection.execute(_SCHEMA)
-        found = await connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'")
-        if await found.fetchone():
-            await connection.execute(_HYPERTABLE)
+        found = await connection.execute(_TIMESCALE)
+        if schema := await found.fetchone():
+            await connection.execute(SQL(_HYPERTABLE).format(Identifier(schema[0])))
         else:
             await connection.execute("CREATE INDEX samples_time ON ironworks.samples USING brin (time)")
 

@@ -156,9 +156,30 @@ def played(chance, now_ns):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_outages_of_the_database_lose_and_double_nothing(tmp_path, postgres, seed):
-    url = postgres.fresh("outages")
-    path = tmp_path / "history.duckdb"
-    chance = random.Random(seed)
+    through_outages(postgres, postgres.fresh("outages"), tmp_path / "history.duckdb", random.Random(seed))
+
+
+def test_timescaledb_keeps_the_samples_in_a_hypertable(tmp_path, timescale):
+    admin = timescale.fresh("hyper")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS plant")
+        connection.execute("CREATE ROLE plant LOGIN")
+        connection.execute("GRANT CREATE ON DATABASE hyper TO plant")
+        connection.execute('CREATE SCHEMA "time series"')
+        connection.execute('GRANT USAGE ON SCHEMA "time series" TO plant')
+        connection.execute('CREATE EXTENSION timescaledb SCHEMA "time series"')
+    url = admin.replace("ironworks@", "plant@")
+    through_outages(timescale, url, tmp_path / "history.duckdb", random.Random(2))
+    with psycopg.connect(admin) as connection:
+        [found] = connection.execute(
+            "SELECT hypertable_schema, hypertable_name, num_chunks > 1"
+            " FROM timescaledb_information.hypertables"
+        )
+    assert found == ("ironworks", "samples", True)
+
+
+def through_outages(postgres, url, path, chance):
+    """Check that all of history arrives once, though the database is killed on the way."""
 
     async def main():
         async with running(path, url) as (port, historian, outer):
