@@ -132,8 +132,19 @@ def find(target: Path | str | None = None) -> Endpoint:
     if len(plants) == 1:
         return plants[0]
     if not plants:
-        raise ConnectError("no plant is running", f"start one: ironworks run PLANT{_list(there)}")
+        raise ConnectError(
+            "no plant is running", f"start one: ironworks run PLANT{_of_others()}{_list(there)}"
+        )
     raise ConnectError(f"{len(plants)} plants are running", f"say which with --plant{_list(plants)}")
+
+
+def _of_others() -> str:
+    """Return how to ask the plants that run as services, where another account runs them."""
+    try:
+        mine, owner = _SERVICE.stat().st_uid == os.getuid(), _SERVICE.owner()
+    except (OSError, KeyError):  # there is no service, or its account has no name
+        return ""
+    return "" if mine else f"; those of the service: sudo -u {owner} ironworks ..."
 
 
 def _at(url: str) -> Endpoint:

@@ -119,6 +119,15 @@ def test_find_says_what_is_wrong(runtime_home: Path, tmp_path: Path, monkeypatch
         find()
     with pytest.raises(PlantError, match="no such plant"):
         find(tmp_path / "nowhere")
+    theirs = Path("/")
+    if os.getuid() == 0:
+        theirs = tmp_path / "run"
+        theirs.mkdir()
+        os.chown(theirs, 65534, -1)
+    monkeypatch.setattr("runtime.endpoint._SERVICE", theirs)
+    with pytest.raises(ConnectError) as caught:
+        find()
+    assert f"sudo -u {theirs.owner()} ironworks" in caught.value.remedy
     (tmp_path / "plant.yaml").write_text("plant: x\n")
     assert plant_file(None) == (tmp_path / "plant.yaml").resolve()
     tmp_path.chmod(0)  # as root's home is for the account of the service
