@@ -34,7 +34,8 @@ TimeoutStartSec=180
 TimeoutStopSec=30
 # The kernel's own event loop answers; one that hangs is ended and started again.
 WatchdogSec=60
-KillMode=mixed
+# The kernel ends its children in order. When it is killed, the PLC core scans on for the next one.
+KillMode=process
 SyslogIdentifier={service}
 
 # The command line of the same account finds the plant here: sudo -u {user} ironworks ...

@@ -33,8 +33,8 @@ class Control(ctypes.Structure):
         beat_ns: monotonic time at which the kernel was last seen.
         stale: 1 while the inputs are old, since the kernel is gone.
         end: why the core's process ended (`END_...`), 0 while it lives or where it was killed.
-        fifo, timer_slack, locked, pinned: what the system granted (the scan's priority; else 1), 0 where it was
-            not asked for, or the number of the error, negative.
+        fifo, timer_slack, locked, pinned: what the system granted (the scan's priority; else 1); 0 where it
+            was not asked for, or the number of the error, negative.
     """
 
     _fields_ = _words(
