@@ -73,7 +73,7 @@ class Symbol(msgspec.Struct, frozen=True):
         type: elementary IEC type, `STRING` for strings; `declared` has the declared type.
         section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_GLOBAL, ...
         address: direct address, or None.
-        retain: lies in the RETAIN region.
+        retain: keeps its value over a restart.
     """
 
     path: str
@@ -285,6 +285,13 @@ class Symbols(Mapping[str, Symbol]):
         for root in self._application.roots:
             shape = self._application.shapes[root.shape]
             yield from self._expand(root, root.path, shape, root.offset, root.section)
+
+    def retained(self) -> Iterator[Symbol]:
+        """Yield the symbols that keep their value over a restart."""
+        for root in self._application.roots:
+            if root.retain:
+                shape = self._application.shapes[root.shape]
+                yield from self._expand(root, root.path, shape, root.offset, root.section)
 
     def _expand(self, root: Root, path: str, shape: Shape, offset: int, section: str) -> Iterator[Symbol]:
         if shape.kind == "struct":

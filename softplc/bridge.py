@@ -21,17 +21,16 @@ from runtime.errors import PlantError
 from runtime.settled import settled
 from softplc.build import Build
 from softplc.core.kinds import Variable
-from softplc.core.remote import CoreProcess, Options, key_of
-from softplc.core.scancore import ScanCore
+from softplc.core.remote import CoreProcess, Options
 from softplc.facts import OWNER, Facts
-from softplc.wiring import FaultPolicy, Wiring, fault_text, lay_core, wire
+from softplc.launch import Launcher
+from softplc.wiring import FaultPolicy, Wiring, fault_text, wire
 
 log = logging.getLogger(__name__)
 
 _FACTS_NS = SECOND_NS
 _DRIFT_NS = 1_000_000
 _DIED_NS = 60 * SECOND_NS
-_SOUND_NS = 5 * SECOND_NS  # a core that dies sooner may die of its state: the next one begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +47,10 @@ class Bridge:
     """Compiles the program, starts or finds its core, then keeps tags and core in step.
 
     A core that was killed is started again with the state that its last whole scan left; one that an earlier
-    kernel has left scanning is taken over. What is stopped in order begins anew.
+    kernel has left scanning is taken over. What is stopped in order starts warm: with what is retained.
 
     Attributes:
-        folder: where the core's record is kept, in the plant's state.
+        folder: where record and retained variables of the core are kept, in the plant's state.
     """
 
     name = OWNER
@@ -59,74 +58,35 @@ class Bridge:
     def __init__(self, make: Callable[[], Build], options: BridgeOptions, folder: Path) -> None:
         self._make = make
         self._options = options
-        self._folder = folder
-        self._dead: tuple[Build | None, ScanCore] | None = None
+        self._launcher = Launcher(folder, options.core, options.watchdog_ns)
 
     async def run(self, port: Port) -> None:
-        build, wiring = await self._prepare(port)
-        changes = port.changes(np.array([bound.key for bound in wiring.inputs], np.int32))
-        try:
-            process = await self._obtained(port, build, wiring, changes.take())
-            began_ns = monotonic_ns()
-            try:
-                publish_ns, died = self._options.publish_ns, self._dead is not None
-                await _Live(port, build, wiring, process, publish_ns, died=died).run(changes)
-            finally:
-                died = not (process.alive or process.core.control.ended)
-                carried = build if monotonic_ns() - began_ns > _SOUND_NS else None
-                self._dead = (carried, process.core) if died else None
-                if not await asyncio.shield(asyncio.to_thread(process.stop)):
-                    log.error("the scan loop did not end in time")
-        finally:
-            changes.close()
-
-    async def _prepare(self, port: Port) -> tuple[Build, Wiring]:
         build = await asyncio.to_thread(self._make)
         wiring = wire(port.tags, build.application, self._options.policy)
         errors = [each for each in wiring.problems if each.severity == "error"]
         if errors:
             first = errors[0]
             raise PlantError(f"{first.tag.path}: {first.text}", first.remedy or "run `ironworks check`")
-        return build, wiring
+        changes = port.changes(np.array([bound.key for bound in wiring.inputs], np.int32))
+        try:
+            process = await self._obtained(port, build, wiring, changes.take())
+            try:
+                live = _Live(port, build, wiring, process, self._launcher, self._options.publish_ns)
+                await live.run(changes)
+            finally:
+                if not await asyncio.shield(asyncio.to_thread(self._launcher.release, build, process)):
+                    log.error("the scan loop did not end in time")
+        finally:
+            changes.close()
 
     async def _obtained(self, port: Port, build: Build, wiring: Wiring, present: Batch | None) -> CoreProcess:
         """Return a core that scans; whoever cancels this meanwhile leaves none behind."""
-        now_ns = port.clock.now_ns()
-        job = asyncio.create_task(asyncio.to_thread(self._obtain, build, wiring, present, now_ns))
+        launcher, now_ns = self._launcher, port.clock.now_ns()
+        job = asyncio.create_task(asyncio.to_thread(launcher.obtain, build, wiring, present, now_ns))
         if await settled(job):
-            await asyncio.to_thread(job.result().stop)
+            await asyncio.to_thread(launcher.release, build, job.result())
             raise asyncio.CancelledError
         return job.result()
-
-    def _obtain(self, build: Build, wiring: Wiring, present: Batch | None, now_ns: int) -> CoreProcess:
-        """Find the core that scans already, or start one; waits."""
-        limit_ns, options = self._options.watchdog_ns, self._options.core
-        key = key_of(build, f"{wiring.inputs} {wiring.outputs} {wiring.policy.hold} {limit_ns}", options)
-
-        def attached(fd: int) -> ScanCore:
-            return lay_core(build, wiring, limit_ns, fd=fd, attach=True)
-
-        def fresh(fd: int) -> ScanCore:
-            image, offset_ns = self._carried(build)
-            core = lay_core(build, wiring, limit_ns, fd=fd, image=image)
-            core.set_clock(offset_ns or now_ns - monotonic_ns())
-            if present is not None:
-                core.write_inputs(present.ids, present.raw, present.quality)
-            return core
-
-        process = CoreProcess.find(attached, key, self._folder)
-        if process is None:
-            return CoreProcess.start(fresh, build, key, self._folder, options)
-        if present is not None:
-            process.core.write_inputs(present.ids, present.raw, present.quality)
-        return process
-
-    def _carried(self, build: Build) -> tuple[bytes | None, int]:
-        """Return the state that a killed core left, and how its clock ran."""
-        if self._dead is None or self._dead[0] != build:
-            return None, 0
-        core = self._dead[1]
-        return core.last_whole_image(), core.control.wall_offset_ns
 
 
 class _Live:
@@ -138,9 +98,8 @@ class _Live:
         build: Build,
         wiring: Wiring,
         process: CoreProcess,
+        launcher: Launcher,
         publish_ns: int,
-        *,
-        died: bool,
     ) -> None:
         self._port = port
         self._build = build
@@ -150,7 +109,9 @@ class _Live:
         self._places = {bound.key: bound for bound in wiring.outputs}
         self._facts = Facts(port.tags)
         self._pending: deque[tuple[int, Command]] = deque()
-        self._died_until_ns = port.clock.steady_ns() + _DIED_NS if died else 0
+        self._died_until_ns = port.clock.steady_ns() + _DIED_NS if launcher.died else 0
+        self._damaged = bool(launcher.damaged)
+        self._store_error = 0
         self._fault_mask = 0
         self._facts_due_ns = 0
 
@@ -220,8 +181,9 @@ class _Live:
         if self._core.control.collected_faults != self._fault_mask:
             self._tell_faults(now_ns)
         steady_ns = self._port.clock.steady_ns()
-        if 0 < self._died_until_ns <= steady_ns:
-            self._died_until_ns = 0
+        if 0 < self._died_until_ns <= steady_ns or self._store_error != self._core.control.store_error:
+            self._died_until_ns = 0 if self._died_until_ns <= steady_ns else self._died_until_ns
+            self._store_error = self._core.control.store_error
             self._tell_state()
         if steady_ns >= self._facts_due_ns:
             self._facts_due_ns = steady_ns + _FACTS_NS
@@ -260,7 +222,9 @@ class _Live:
     def _tell_state(self) -> None:
         fault, died = bool(self._fault_mask), self._died_until_ns > 0
         at_ns = self._port.clock.now_ns()
-        self._port.submit(self._facts.state(fault=fault, running=not fault, at_ns=at_ns, died=died))
+        lost = self._damaged or self._store_error != 0
+        state = self._facts.state(fault=fault, running=not fault, at_ns=at_ns, died=died, retain=lost)
+        self._port.submit(state)
 
     def _refuse(self, reason: str) -> None:
         while self._pending:

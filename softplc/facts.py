@@ -25,6 +25,13 @@ _TAGS = (
         "The core died within the last minute and came back",
         "内核在一分钟内曾异常退出并恢复",
     ),
+    (
+        "retain_lost",
+        DataType.BOOL,
+        "",
+        "Retained values are damaged or cannot be stored",
+        "保持变量已损坏或无法存储",
+    ),
     ("scans", DataType.ULINT, "1", "Scans since the start", "启动以来的扫描次数"),
     ("overruns", DataType.ULINT, "1", "Scans that were not done when the next was due", "超时的扫描次数"),
     ("skipped", DataType.ULINT, "1", "Activations dropped after an overrun", "超时后丢弃的激活次数"),
@@ -97,7 +104,29 @@ def declare() -> Declared:
         ),
         action=Text(en="See that the plant is as it should be", zh="确认现场状态正常"),
     )
-    return Declared(tags, [alarm, died])
+    retain = AlarmConfig(
+        name="plc.retain",
+        tag=f"{_FOLDER}/retain_lost",
+        kind="discrete",
+        state=True,
+        priority="high",
+        text=Text(
+            en="Retained values of the PLC are damaged or cannot be stored", zh="PLC 保持变量损坏或无法存储"
+        ),
+        cause=Text(
+            en="The disk is full or failing, or a file of .ironworks/plc was changed; the log tells",
+            zh="磁盘已满或故障，或 .ironworks/plc 中的文件被改动；详见日志",
+        ),
+        consequence=Text(
+            en="The older store is used, or initial values where there is none",
+            zh="使用较早的存储；若没有，则使用初始值",
+        ),
+        action=Text(
+            en="Check setpoints and counters of the program, then the disk",
+            zh="检查程序的设定值和计数，然后检查磁盘",
+        ),
+    )
+    return Declared(tags, [alarm, died, retain])
 
 
 class TagLookup(Protocol):
@@ -131,9 +160,12 @@ class Facts:
         """Return what is the same in each virtual run: counters, no durations."""
         return self._batch(self._counters(stats), at_ns)
 
-    def state(self, *, fault: bool, running: bool, at_ns: int, died: bool = False) -> Batch:
-        """Return whether it scans, whether a task has failed, and whether the core died a moment ago."""
-        return self._batch({"fault": fault, "running": running, "died": died}, at_ns)
+    def state(
+        self, *, fault: bool, running: bool, at_ns: int, died: bool = False, retain: bool = False
+    ) -> Batch:
+        """Return whether it scans, a task has failed, the core died just now, retained values are lost."""
+        told: dict[str, Value] = {"fault": fault, "running": running, "died": died, "retain_lost": retain}
+        return self._batch(told, at_ns)
 
     @staticmethod
     def _counters(stats: Stats) -> dict[str, Value]:

@@ -90,6 +90,6 @@ def _root(
 ) -> Root:
     if variable.type is None:
         raise AssertionError(f"{path} has no type")
-    retain = not variable.address and (variable.retain or sizes.retained(variable.type))
+    retain = variable.retain or sizes.retained(variable.type)
     address = variable.address.upper() or None
     return Root(path, shapes.of(variable.type), offset, bit, variable.section, address, retain, program)

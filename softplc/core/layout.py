@@ -33,6 +33,7 @@ class Control(ctypes.Structure):
         beat_ns: monotonic time at which the kernel was last seen.
         stale: 1 while the inputs are old, since the kernel is gone.
         end: why the core's process ended (`END_...`), 0 while it lives or where it was killed.
+        stored, store_error: number of the newest store of what is retained; errno where the disk refuses.
         fifo, timer_slack, locked, pinned: what the system granted (the scan's priority; else 1); 0 where it
             was not asked for, or the number of the error, negative.
     """
@@ -52,6 +53,7 @@ class Control(ctypes.Structure):
         "copy_wanted", "copy_done",
         "scanning", "beat_ns", "stale", "end",
         "fifo", "timer_slack", "locked", "pinned",
+        "stored", "store_error",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ the plant's state folder names another core. It imports neither numpy nor the ke
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -17,6 +18,7 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from ctypes import Array
 from pathlib import Path
 from types import FrameType
@@ -25,6 +27,7 @@ from typing import NamedTuple
 from softplc.core.elf import load
 from softplc.core.layout import END_ALONE, END_ASKED, END_REPLACED, END_SIGNAL, Control, Task
 from softplc.core.native import Native
+from softplc.core.slots import Slots
 from softplc.core.thread import ScanThread
 
 BEAT_S = 0.1
@@ -33,6 +36,20 @@ _RECORD_GRACE_NS = 3_000_000_000
 _COPY_BEATS = 10
 _CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4
 _ROOMY = 256 << 20
+
+
+class Kept(NamedTuple):
+    """What of the image is kept on disk.
+
+    Attributes:
+        ranges: (offset, bytes).
+        layout: digest of the program, in hex.
+        stored: number of the newest store.
+    """
+
+    ranges: Sequence[tuple[int, int]] = ()
+    layout: str = ""
+    stored: int = 0
 
 
 class Start(NamedTuple):
@@ -45,6 +62,7 @@ class Start(NamedTuple):
         cpus: where its threads may run; empty: anywhere.
         stale_ns: without a kernel for longer, inputs are stale.
         alone_ns: without a kernel for longer, it ends.
+        kept: what is retained, in a store beside the record.
     """
 
     symbols: list[str]
@@ -53,6 +71,7 @@ class Start(NamedTuple):
     cpus: list[int]
     stale_ns: int
     alone_ns: int
+    kept: Kept
 
     def to_line(self) -> bytes:
         return json.dumps(self._asdict()).encode() + b"\n"
@@ -85,9 +104,11 @@ class _Core:
             task.function = self._program.address(symbol)
         address = ctypes.addressof(self.control)
         self.thread = ScanThread(self.native, address, self.control, tasks)
+        self._retain = _Retain(self.start, self.control)
         self._asked = threading.Event()
         self._own = {"pid": os.getpid(), "ticks": start_ticks(os.getpid())}
         self._began_ns = self.native.now()
+        self._copied = self.control.copy_done
 
     def run(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -103,6 +124,10 @@ class _Core:
                 self._end(END_SIGNAL)
             beats += 1
             self._look(beats)
+        self._retain.store(self._part(self.control.image))
+
+    def _part(self, offset: int) -> memoryview:
+        return memoryview(self._memory)[offset : offset + self.control.image_size]
 
     def _look(self, beats: int) -> None:
         """Watch the kernel and the record; keep a whole image for whoever comes after a crash."""
@@ -115,11 +140,22 @@ class _Core:
             control.stale = 0
         if silent_ns > self.start.alone_ns:
             self._end(END_ALONE)
-        if beats % _COPY_BEATS == 0:
-            if control.copy_done == control.copy_wanted:
-                control.copy_wanted += 1
-            if now_ns - self._began_ns > _RECORD_GRACE_NS and not self._in_force():
-                self._end(END_REPLACED)
+        turn = beats % _COPY_BEATS == 0
+        self._take_copy(turn)
+        if turn and now_ns - self._began_ns > _RECORD_GRACE_NS and not self._in_force():
+            self._end(END_REPLACED)
+
+    def _take_copy(self, ask: bool) -> None:
+        """Store what is retained of the last whole image, and ask for the next one."""
+        control = self.control
+        number = control.copy_done
+        if number == control.copy_wanted and number != self._copied:
+            data = self._retain.of(self._part(control.copy))
+            if control.copy_wanted == number:  # else somebody else has asked: it may be half of each
+                self._copied = number
+                self._retain.store_data(data)
+        if ask and control.copy_done == control.copy_wanted:
+            control.copy_wanted += 1
 
     def _in_force(self) -> bool:
         try:
@@ -137,6 +173,40 @@ class _Core:
         if not self.control.stop:
             self.control.end = why
         self.thread.stop()
+
+
+class _Retain:
+    """Stores what is retained, when it has changed."""
+
+    def __init__(self, start: Start, control: Control) -> None:
+        self._control = control
+        kept = Kept(*start.kept)
+        self._ranges = kept.ranges
+        self._layout = bytes.fromhex(kept.layout)
+        self._slots = Slots(Path(start.record).parent)
+        self._last = b""
+        control.stored = kept.stored
+
+    def of(self, image: memoryview) -> bytes:
+        return b"".join(image[offset : offset + size] for offset, size in self._ranges)
+
+    def store(self, image: memoryview) -> None:
+        self.store_data(self.of(image))
+
+    def store_data(self, data: bytes) -> None:
+        if not data or data == self._last:
+            return
+        control = self._control
+        try:
+            self._slots.write(self._layout, data, control.stored + 1)
+        except OSError as exc:
+            if control.store_error != exc.errno:
+                print(f"retained variables cannot be stored: {exc}", flush=True)  # noqa: T201
+            control.store_error = exc.errno or errno.EIO
+        else:
+            self._last = data
+            control.stored += 1
+            control.store_error = 0
 
 
 def _pin(cpus: list[int]) -> int:

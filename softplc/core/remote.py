@@ -22,13 +22,14 @@ from runtime.clock import monotonic_ns
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.layout import END_ALONE, END_REPLACED, END_SIGNAL
-from softplc.core.process import Start, start_ticks
+from softplc.core.process import Kept, Start, start_ticks
 from softplc.core.scancore import ScanCore
 
 RECORD, MESSAGES = "core.json", "core.log"
 _START_S = 20.0
 _STOP_S = 3.0
 _STEP_S = 0.002
+_NOTHING = Kept()
 _ENDS = {
     END_ALONE: "it was without a kernel for too long",
     END_REPLACED: "another core is in force",
@@ -101,14 +102,19 @@ class CoreProcess:
 
     @classmethod
     def start(
-        cls, lay: Callable[[int], ScanCore], build: Build, key: str, folder: Path, options: Options
+        cls,
+        lay: Callable[[int], ScanCore],
+        build: Build,
+        key: str,
+        folder: Path,
+        options: Options,
+        kept: Kept = _NOTHING,
     ) -> CoreProcess:
         """Start a process on a new block, which `lay` makes in a file; waits until it scans.
 
         Raises:
             PlantError: it does not start.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         block = os.memfd_create("plc-block")
         code = os.memfd_create("plc-code")
         try:
@@ -117,7 +123,7 @@ class CoreProcess:
             program = build.application.object_code
             start = Start(
                 [task.symbol for task in core.tasks], len(program), str(folder / RECORD),
-                list(options.cpus), options.stale_ns, options.alone_ns,
+                list(options.cpus), options.stale_ns, options.alone_ns, kept,
             )  # fmt: skip
             with os.fdopen(os.dup(code), "wb") as file:
                 file.write(start.to_line() + program + build.core_object)

@@ -16,7 +16,7 @@ import pytest
 from runtime.clock import WallClock, monotonic_ns
 from runtime.errors import PlantError
 from runtime.testing import FakePort
-from softplc import bridge
+from softplc import launch
 from softplc.bridge import Bridge, BridgeOptions
 from softplc.core import remote
 from softplc.core.layout import END_ALONE, END_REPLACED
@@ -241,7 +241,7 @@ async def eventually(condition, timeout_s=10.0):
 
 
 def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc, monkeypatch):
-    monkeypatch.setattr(bridge, "_SOUND_NS", 2_000_000_000)
+    monkeypatch.setattr(launch, "_SOUND_NS", 2_000_000_000)
 
     async def main():
         port = FakePort(plc.tags, name="plc", clock=WallClock())
@@ -283,7 +283,7 @@ import asyncio, pickle, sys
 from pathlib import Path
 from runtime.clock import WallClock
 from runtime.testing import FakePort
-from softplc import bridge
+from softplc import launch
 from softplc.bridge import Bridge, BridgeOptions
 from softplc.build import Build
 build, tags, folder = pickle.loads(Path(sys.argv[1]).read_bytes())

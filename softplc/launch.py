@@ -1,0 +1,120 @@
+"""Getting a core that scans: one that is there, one with what a killed one left, or a warm start."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from runtime.clock import SECOND_NS, monotonic_ns
+from runtime.contract import Batch
+from softplc.build import Build
+from softplc.core.process import Kept
+from softplc.core.remote import CoreProcess, Options, key_of
+from softplc.core.scancore import ScanCore
+from softplc.retain import Layout, Restored, Retention
+from softplc.wiring import Wiring, lay_core
+
+log = logging.getLogger(__name__)
+
+_SOUND_NS = 5 * SECOND_NS  # a core that dies sooner may die of its state: the next one begins anew
+_NAMED = 5
+
+
+class Launcher:
+    """Starts, finds and ends the core of one plant.
+
+    Attributes:
+        died: whether the core before was killed.
+        damaged: what is wrong with the store of retained variables.
+    """
+
+    def __init__(self, folder: Path, options: Options, watchdog_ns: int) -> None:
+        self._folder = folder
+        self._options = options
+        self._watchdog_ns = watchdog_ns
+        self._retention = Retention(folder)
+        self._began_ns = 0
+        self._left: tuple[Build, ScanCore] | None = None
+        self.died = False
+        self.damaged: tuple[str, ...] = ()
+
+    def obtain(self, build: Build, wiring: Wiring, present: Batch | None, now_ns: int) -> CoreProcess:
+        """Return a core that scans; waits. `present` are the inputs of now.
+
+        Raises:
+            PlantError: none starts.
+        """
+        process = self._found(build, wiring, present)
+        if process is None:
+            process = self._started(build, wiring, present, now_ns)
+        self._began_ns = monotonic_ns()
+        return process
+
+    def release(self, build: Build, process: CoreProcess) -> bool:
+        """End a core; keep the state of one that has ended by itself. Tells whether it ended in order."""
+        self.died = not (process.alive or process.core.control.ended)
+        sound = self.died and monotonic_ns() - self._began_ns > _SOUND_NS
+        self._left = (build, process.core) if sound else None
+        return process.stop()
+
+    def _key(self, build: Build, wiring: Wiring) -> str:
+        bound = f"{wiring.inputs} {wiring.outputs} {wiring.policy.hold} {self._watchdog_ns}"
+        return key_of(build, bound, self._options)
+
+    def _found(self, build: Build, wiring: Wiring, present: Batch | None) -> CoreProcess | None:
+        def attached(fd: int) -> ScanCore:
+            return lay_core(build, wiring, self._watchdog_ns, fd=fd, attach=True)
+
+        process = CoreProcess.find(attached, self._key(build, wiring), self._folder)
+        if process is not None:
+            _hand_in(process.core, present)
+        return process
+
+    def _started(self, build: Build, wiring: Wiring, present: Batch | None, now_ns: int) -> CoreProcess:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        layout = Layout.of(build.application)
+        restored = self._retention.restore(layout, build.application.initial_image)
+        self.damaged = restored.damaged
+        image, offset_ns = restored.image, now_ns - monotonic_ns()
+        if self._left is not None and self._left[0] == build:
+            core = self._left[1]
+            image, offset_ns = core.last_whole_image() or image, core.control.wall_offset_ns
+        else:
+            _say(restored)
+
+        def fresh(fd: int) -> ScanCore:
+            core = lay_core(build, wiring, self._watchdog_ns, fd=fd, image=image)
+            core.set_clock(offset_ns)
+            _hand_in(core, present)
+            return core
+
+        kept, key = self._kept(layout, restored), self._key(build, wiring)
+        return CoreProcess.start(fresh, build, key, self._folder, self._options, kept)
+
+    def _kept(self, layout: Layout, restored: Restored) -> Kept:
+        """Return what the core is to store; nothing where the disk refuses, which must not stop a plant."""
+        if not layout.places:
+            return Kept()
+        try:
+            self._retention.prepare(layout)
+        except OSError as exc:
+            log.error("retained variables cannot be stored: %s", exc)
+            self.damaged = (*self.damaged, str(exc))
+            return Kept()
+        return Kept(layout.ranges, layout.digest.hex(), restored.sequence)
+
+
+def _hand_in(core: ScanCore, present: Batch | None) -> None:
+    if present is not None:
+        core.write_inputs(present.ids, present.raw, present.quality)
+
+
+def _say(restored: Restored) -> None:
+    for text in restored.damaged:
+        log.error("retained variables: %s", text)
+    if restored.kept:
+        log.info("retained variables: %d are as they were stored", len(restored.kept))
+    for what, paths in (("new", restored.new), ("gone", restored.dropped)):
+        if paths and restored.sequence:
+            more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+            log.warning("retained variables: %s: %s%s", what, ", ".join(paths[:_NAMED]), more)
