@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime.clock import SECOND_NS, monotonic_ns
-from runtime.contract import Batch, Changes, Command, Event, Port
+from runtime.contract import Batch, Changes, Command, Event, Port, Quality
 from runtime.errors import PlantError
 from runtime.settled import settled
 from softplc.build import Build
@@ -41,6 +41,10 @@ class BridgeOptions:
     watchdog_ns: int = 0
     policy: FaultPolicy = field(default_factory=FaultPolicy)
     core: Options = field(default_factory=Options)
+
+
+class CoreDiedError(PlantError):
+    """The core's process is gone, and nobody has asked for that."""
 
 
 class Bridge:
@@ -69,15 +73,31 @@ class Bridge:
             raise PlantError(f"{first.tag.path}: {first.text}", first.remedy or "run `ironworks check`")
         changes = port.changes(np.array([bound.key for bound in wiring.inputs], np.int32))
         try:
-            process = await self._obtained(port, build, wiring, changes.take())
-            try:
-                live = _Live(port, build, wiring, process, self._launcher, self._options.publish_ns)
-                await live.run(changes)
-            finally:
-                if not await asyncio.shield(asyncio.to_thread(self._launcher.release, build, process)):
-                    log.error("the scan loop did not end in time")
+            while True:
+                await self._scan(port, build, wiring, changes)
         finally:
             changes.close()
+
+    async def _scan(self, port: Port, build: Build, wiring: Wiring, changes: Changes) -> None:
+        """Live with one core until it dies, which is told and needs no pause, unless it died young."""
+        process = await self._obtained(port, build, wiring, changes.take())
+        died = None
+        try:
+            await _Live(port, build, wiring, process, self._launcher, self._options.publish_ns).run(changes)
+        except* CoreDiedError as group:
+            died = group.exceptions[0]
+        finally:
+            if not await asyncio.shield(asyncio.to_thread(self._launcher.release, build, process)):
+                log.error("the scan loop did not end in time")
+        if died is None:
+            return
+        if not self._launcher.may_go_on:
+            raise died
+        log.error("%s; it goes on from its last scan", died)
+        port.health(False, str(died))
+        ids = [bound.key for bound in wiring.outputs]
+        raw = [process.core.shown(row) for row in range(len(ids))]
+        port.submit(Batch.of(ids, np.array(raw, np.uint64), port.clock.now_ns(), Quality.BAD_NOT_CONNECTED))
 
     async def _obtained(self, port: Port, build: Build, wiring: Wiring, present: Batch | None) -> CoreProcess:
         """Return a core that scans; whoever cancels this meanwhile leaves none behind."""
@@ -169,7 +189,7 @@ class _Live:
 
     def _publish(self) -> None:
         if not self._process.alive:
-            raise PlantError(self._process.why(), "it is started again by itself")
+            raise CoreDiedError(self._process.why(), "it is started again by itself")
         now_ns = self._port.clock.now_ns()
         self._keep_time(now_ns)
         self._core.control.beat_ns = monotonic_ns()

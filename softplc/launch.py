@@ -57,6 +57,11 @@ class Launcher:
         self._left = (build, process.core) if sound else None
         return process.stop()
 
+    @property
+    def may_go_on(self) -> bool:
+        """Tell whether the core that was released last has left a state to go on from."""
+        return self._left is not None
+
     def _key(self, build: Build, wiring: Wiring) -> str:
         bound = f"{wiring.inputs} {wiring.outputs} {wiring.policy.hold} {self._watchdog_ns}"
         return key_of(build, bound, self._options)
