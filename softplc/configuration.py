@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from softplc.bind.scope import Scope
 from softplc.symbols import Instance, Project, Task
 from softplc.syntax import Expr
 
@@ -20,6 +21,7 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
         return [(Task("default", 0, 0, 0), [Instance(pou.name, pou, "", pou.at) for pou in programs])]
     found: list[tuple[Task, list[Instance]]] = []
     loose: list[Instance] = []
+    scope = Scope(project)
     for configuration in project.configurations:
         for resource in configuration.resources:
             tasks: dict[str, list[Instance]] = {}
@@ -31,7 +33,9 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
                 tasks[decl.name.casefold()] = []
                 found.append((task, tasks[decl.name.casefold()]))
             for each in resource.instances:
-                pou = project.pous[each.type_name.casefold()]
+                pou = scope.unit(each.type_name)
+                if pou is None:
+                    raise AssertionError(f"no program {each.type_name}")
                 instance = Instance(each.name, pou, each.task, each.at)
                 for argument in each.arguments:
                     if argument.value is not None and argument.value.value is not None:

@@ -145,6 +145,8 @@ def _merge(unit: Unit, part: Unit) -> None:
     unit.globals += part.globals
     unit.configurations += part.configurations
     unit.skipped |= part.skipped
+    unit.spaces += part.spaces
+    unit.internal |= part.internal
 
 
 def _stop_at(findings: list[Diagnostic], texts: SourceSet) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BOOL, Alias, BlockType, Enum, Interface, OpenArray, Type
+from softplc.spaces import Space
 from softplc.syntax import (
     Argument,
     ConfigurationDecl,
@@ -50,6 +51,7 @@ class Variable:
     access: str = "PROTECTED"
     edge: Variable | None = None
     last: Variable | None = None
+    space: Space | None = None
 
     @property
     def by_reference(self) -> bool:
@@ -195,7 +197,11 @@ class Instance:
 
 @dataclass(slots=True, eq=False)
 class Project:
-    """Everything that was declared."""
+    """Everything that was declared; keys are full names without case.
+
+    `spaces` are namespaces by key, `full_names` what there is in the spelling of its declaration, `texts`
+    the spaces as written, `internal` the keys of what is INTERNAL.
+    """
 
     types: dict[str, Type | Alias] = field(default_factory=dict)
     type_decls: list[TypeDecl] = field(default_factory=list)
@@ -210,6 +216,11 @@ class Project:
     charts: list[Diagnostic] = field(default_factory=list)
     heritage: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
+    type_keys: set[str] = field(default_factory=set)
+    spaces: dict[str, str] = field(default_factory=dict)
+    full_names: dict[str, str] = field(default_factory=dict)
+    texts: list[Space] = field(default_factory=list)
+    internal: set[str] = field(default_factory=set)
 
 
 def all_pous(project: Project) -> list[Pou]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from softplc.spaces import Space
+
 if TYPE_CHECKING:
     from softplc.bind.calls import Binding
     from softplc.iectypes import Type
@@ -210,13 +212,14 @@ class VarDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class VarBlock(Node):
-    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ..."""
+    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ...; `space` is for globals."""
 
     section: str
     constant: bool
     retain: bool
     declarations: list[VarDecl]
     access: str = "PROTECTED"
+    space: Space = field(default_factory=Space)
 
 
 @dataclass(slots=True, eq=False)
@@ -224,6 +227,12 @@ class TypeDecl(Node):
     name: str
     spec: TypeSpec
     init: Init | None
+    space: Space = field(default_factory=Space)
+    internal: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.space.key(self.name)
 
 
 # Statements ------------------------------------------------------------------------------------
@@ -373,6 +382,11 @@ class PouDecl(Node):
     modifiers: frozenset[str] = frozenset()
     access: str = "PROTECTED"
     chart: Chart | None = None
+    space: Space = field(default_factory=Space)
+
+    @property
+    def key(self) -> str:
+        return self.space.key(self.name)
 
 
 @dataclass(slots=True, eq=False)
@@ -408,14 +422,20 @@ class ConfigurationDecl(Node):
     name: str
     blocks: list[VarBlock]
     resources: list[ResourceDecl]
+    space: Space = field(default_factory=Space)
 
 
 @dataclass(slots=True, eq=False)
 class Unit(Node):
-    """One file, or all files of a compilation merged; `skipped` are names in text that could not be read."""
+    """One file, or all files of a compilation merged.
+
+    `skipped` are names in text that could not be read; `internal` are keys of namespaces.
+    """
 
     types: list[TypeDecl] = field(default_factory=list)
     pous: list[PouDecl] = field(default_factory=list)
     globals: list[VarBlock] = field(default_factory=list)
     configurations: list[ConfigurationDecl] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
+    spaces: list[Space] = field(default_factory=list)
+    internal: set[str] = field(default_factory=set)

@@ -15,15 +15,15 @@ def bind(declarations: Declarations) -> Project:
     project = declarations.project
     for type_ in project.type_decls:
         if type_.init is not None:
-            mark_init(declarations.typer(None), type_.init, type_.spec.resolved)
-    for spec in list(declarations.specs.values()):
+            mark_init(declarations.typer(declarations.scope_of(type_)), type_.init, type_.spec.resolved)
+    for spec, scope in list(declarations.specs.values()):
         fields = getattr(spec, "fields", ())
         for field in fields:
             if field.init is not None:
-                mark_init(declarations.typer(None), field.init, field.spec.resolved)
+                mark_init(declarations.typer(scope), field.init, field.spec.resolved)
     for variable in project.globals.values():
         if variable.init is not None:
-            mark_init(declarations.typer(None), variable.init, variable.type)
+            mark_init(declarations.typer(declarations.scope_of(variable)), variable.init, variable.type)
         if variable.constant:
             declarations.constant(variable)
     done: set[str] = set()
@@ -39,7 +39,7 @@ def bind(declarations: Declarations) -> Project:
 
 
 def _unit(declarations: Declarations, pou: Pou) -> None:
-    typer = declarations.typer(pou)
+    typer = declarations.typer(declarations.scope_of(pou))
     for variable in pou.variables.values():
         if variable.init is not None:
             mark_init(typer, variable.init, variable.type)
@@ -49,7 +49,8 @@ def _unit(declarations: Declarations, pou: Pou) -> None:
 
 
 def _configuration(declarations: Declarations) -> None:
-    typer = declarations.typer(None)
+    scope = declarations.scope_of(None)
+    typer = declarations.typer(scope)
     for configuration in declarations.project.configurations:
         for resource in configuration.resources:
             for task in resource.tasks:
@@ -65,7 +66,7 @@ def _configuration(declarations: Declarations) -> None:
                         declarations.project.globals[name.casefold()] = last
                         declarations.project.triggers[task] = last
             for instance in resource.instances:
-                pou = declarations.project.pous.get(instance.type_name.casefold())
+                pou = scope.unit(instance.type_name)
                 for argument in instance.arguments:
                     variable = pou.variables.get(argument.name.casefold()) if pou else None
                     if argument.value is not None and argument.output:

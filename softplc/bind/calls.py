@@ -139,7 +139,7 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
         if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
             ref = ref.pou  # the function calls itself: the rule on recursion tells
         if isinstance(ref, Variable) and isinstance(ref.type, Elementary):
-            ref = typer.project.pous.get(callee.name.casefold())  # what cannot be called hides no function
+            ref = typer.scope.unit(callee.name)  # what cannot be called hides no function
         if isinstance(ref, Pou) and ref.kind == "FUNCTION":
             callee.ref = ref
             return _user_call(typer, node, binding, ref)

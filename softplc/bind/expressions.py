@@ -199,9 +199,7 @@ class Expressions:
             return None
         if not node.type_name:
             return _LITERALS[node.kind]
-        type_: Any = ELEMENTARY.get(node.type_name.upper()) or self.project.types.get(
-            node.type_name.casefold()
-        )
+        type_: Any = ELEMENTARY.get(node.type_name.upper()) or self.scope.type(node.type_name)
         if not isinstance(type_, Type):
             return None
         literal = Literal(node.at, node.end, node.kind, node.literal)
@@ -243,7 +241,7 @@ class Expressions:
         return variable.type
 
     def _typed_name(self, node: TypedName, expected: Type | None) -> Type | None:
-        type_ = self.project.types.get(node.type_name.casefold())
+        type_ = self.scope.type(node.type_name)
         if not isinstance(type_, Enum):
             return None
         chosen = self.scope.enum_value(node.name, type_)
@@ -261,7 +259,7 @@ class Expressions:
 
     def _member(self, node: Member, expected: Type | None) -> Type | None:
         if isinstance(node.base, Name):
-            enum = self.project.types.get(node.base.name.casefold())
+            enum = self.scope.type(node.base.name)
             if isinstance(enum, Enum) and self.scope.lookup(node.base.name) is None:
                 chosen = self.scope.enum_value(node.name, enum)
                 node.ref = chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from softplc.diagnostics import Diagnostic
 from softplc.lexer import tokenise
-from softplc.parser.declarations import Declarations
+from softplc.parser.units import Units
 from softplc.source import Source
 from softplc.syntax import Unit
 
@@ -14,6 +14,6 @@ MAX_DIAGNOSTICS = 100
 def parse(source: Source) -> tuple[Unit, list[Diagnostic]]:
     """Return the tree of one file and what is wrong with its syntax."""
     tokens, findings = tokenise(source)
-    parser = Declarations(tokens)
+    parser = Units(tokens)
     unit = parser.unit()
     return unit, (findings + parser.findings)[:MAX_DIAGNOSTICS]

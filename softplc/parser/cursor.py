@@ -106,6 +106,16 @@ class Cursor:
             return self.advance()
         raise self.fail(what)
 
+    def qualified_name(self, what: str = "a name") -> Token:
+        """Take a name with the namespaces before it as one token."""
+        token = self.expect_name(what)
+        while self.at_op(".") and self.peek().kind == "id":
+            self.advance()
+            part = self.advance()
+            text = f"{token.text}.{part.text}"
+            token = token._replace(text=text, key=text.upper(), end=part.end)
+        return token
+
     def semicolon(self) -> None:
         """Take a semicolon; if it is missing before what can follow it, go on as if it were there."""
         if self.at_op(";"):

@@ -127,10 +127,30 @@ class Expressions(Cursor):
         if token.kind == "direct" and token.key[1:2] in "XBWD" and token.text[2:].isdigit():
             self.advance()
             return BitAccess(base.at, token.end, base, token.key[1], int(token.text[2:]))
+        if token.kind == "typed" and isinstance(base, Name | Member):
+            return self._typed_in(base)
         if token.kind == "kw" and self.peek().kind != "end":
             raise self.fail("a member name")
         self.expect_name("a member name")
         return Member(base.at, token.end, base, token.text, token.at)
+
+    def _typed_in(self, base: Expr) -> Expr:
+        """Read `N.Color#Red`, the value of a type in a namespace."""
+        token = self.advance()
+        names: list[str] = []
+        inner = base
+        while isinstance(inner, Member):
+            names.append(inner.name)
+            inner = inner.base
+        if not isinstance(inner, Name):
+            raise self.fail_at(
+                token, "only the name of a namespace stands here", "write Namespace.Type#Value"
+            )
+        prefix, value = token.text.split("#", 1)
+        name = ".".join([inner.name, *reversed(names), prefix])
+        if not (value[:1].isalpha() or value[:1] == "_"):
+            return Literal(base.at, token.end, "int", _signed(value), name)
+        return TypedName(base.at, token.end, name, value)
 
     def arguments(self) -> list[Argument]:
         """Read `(...)` of a call."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import Array, BlockType, Enum, Reference, Struct
-from softplc.rules.context import Context
+from softplc.rules.context import Context, meant
 from softplc.syntax import Member, Name, TypedName
 
 ON = (Member, TypedName)
@@ -26,7 +26,7 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         return
     base = node.base.type
     if isinstance(node.base, Name) and base is None:
-        if node.base.ref is None and node.base.name.casefold() in context.project.types:
+        if node.base.ref is None and context.scope.type(node.base.name) is not None:
             yield from _value(node, node.base.name, node.name, context)
         return
     if base is None:
@@ -52,10 +52,12 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
 
 
 def _value(node: Member | TypedName, type_name: str, name: str, context: Context) -> Iterator[Diagnostic]:
-    type_ = context.project.types.get(type_name.casefold())
+    type_ = context.scope.type(type_name)
     if not isinstance(type_, Enum):
-        known = [each.name for each in context.project.type_decls]
-        remedy = did_you_mean(type_name, known)
+        if len(context.scope.meanings(type_name)) > 1:
+            return  # ambiguous: told there
+        known = [each.space.full(each.name) for each in context.project.type_decls]
+        remedy = meant(type_name, known)
         yield context.error("ST2004", f"there is no enumeration {type_name}", node, remedy)
         return
     names = [each[0] for each in type_.values.values()]

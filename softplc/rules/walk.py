@@ -99,8 +99,12 @@ class Walk:
 
     def run(self) -> list[Diagnostic]:
         self.show(self.project)
-        for spec in self.context.declarations.specs.values():
+        for text in self.project.texts:
+            self.show(text)
+        for spec, scope in self.context.declarations.specs.values():
+            self.context.scope = scope
             self.spec(spec)
+        self.context.scope = Scope(self.project)
         for decl in self.project.type_decls:
             if decl.init is not None and decl.spec.resolved is not None:
                 self.initial(decl.init, decl.spec.resolved)
@@ -209,7 +213,7 @@ class Walk:
                 self.initial(value, member)
 
     def _instance(self, type_name: str, arguments: list[Any]) -> None:
-        pou = self.project.pous.get(type_name.casefold())
+        pou = self.context.scope.unit(type_name)
         for argument in arguments:
             variable = pou.variables.get(argument.name.casefold()) if pou else None
             if variable is None or variable.type is None or argument.value is None:
@@ -320,10 +324,8 @@ class Walk:
 
     def _names_type(self, node: Member) -> bool:
         """Tell whether the dot follows the name of an enumeration."""
-        if isinstance(node.ref, EnumValue):
-            return True
         base = node.base
-        return isinstance(base, Name) and base.ref is None and base.name.casefold() in self.project.types
+        return isinstance(base, Name) and base.ref is None and self.context.scope.type(base.name) is not None
 
     def output(self, parameter: Variable, target: Expr) -> None:
         """Show the target of an output: written, with a value of the output's type."""

@@ -8,7 +8,7 @@ import softplc
 from softplc.explain import explanation
 from softplc.rules.walk import modules
 
-STARTS = ("PROGRAM", "FUNCTION", "CLASS", "INTERFACE", "TYPE", "CONFIGURATION", "VAR_GLOBAL")
+STARTS = ("PROGRAM", "FUNCTION", "CLASS", "INTERFACE", "TYPE", "CONFIGURATION", "VAR_GLOBAL", "NAMESPACE")
 RULES = {module.__name__.rsplit(".", 1)[-1]: module for module in modules()}
 
 
