@@ -60,6 +60,7 @@ class Root(msgspec.Struct, frozen=True):
     address: str | None
     retain: bool
     program: str
+    read_only: bool = False
 
 
 class Symbol(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ class Symbol(msgspec.Struct, frozen=True):
         section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_GLOBAL, ...
         address: direct address, or None.
         retain: lies in the RETAIN region.
+        read_only: an access path that says so.
     """
 
     path: str
@@ -86,6 +88,7 @@ class Symbol(msgspec.Struct, frozen=True):
     retain: bool
     declared: str = ""
     values: dict[str, int] = {}
+    read_only: bool = False
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -96,7 +99,10 @@ class Region(msgspec.Struct, frozen=True):
 
 
 class TaskInfo(msgspec.Struct, frozen=True):
-    """A task: entry point, interval (0: every scan), priority (0 is the highest), program instances."""
+    """A task: entry point, interval (0: every scan), priority (0 is the highest), program instances.
+
+    `programs` also has the paths of function blocks of programs that the task runs by themselves.
+    """
 
     name: str
     symbol: str
@@ -121,6 +127,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
         tasks: in order of priority.
         files: names of the source files, by the index in the image header.
         regions: I, Q, M, RETAIN and DATA.
+        access: access paths, other names of variables.
     """
 
     object_code: bytes
@@ -130,6 +137,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
     regions: dict[str, Region]
     roots: tuple[Root, ...]
     shapes: tuple[Shape, ...]
+    access: tuple[Root, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -142,7 +150,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _roots(self) -> dict[str, Root]:
-        return {root.path.casefold(): root for root in self.roots}
+        return {root.path.casefold(): root for root in (*self.access, *self.roots)}
 
     def symbol(self, path: str) -> Symbol:
         """Return the variable of that path or direct address.
@@ -195,7 +203,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
             root = self._roots.get(key[:end])
             if root is not None:
                 return root, path[end:]
-        raise self._unknown(path, [root.path for root in self.roots], path)
+        raise self._unknown(path, [root.path for root in (*self.roots, *self.access)], path)
 
     @staticmethod
     def _unknown(path: str, known: list[str], part: str) -> UnknownPathError:
@@ -315,7 +323,17 @@ def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Sym
     address = root.address if path == root.path else None
     bit = root.bit if path == root.path else -1
     return Symbol(
-        path, offset, bit, shape.size, shape.type, section, address, root.retain, shape.name, shape.values
+        path,
+        offset,
+        bit,
+        shape.size,
+        shape.type,
+        section,
+        address,
+        root.retain,
+        shape.name,
+        shape.values,
+        root.read_only,
     )
 
 

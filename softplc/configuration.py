@@ -25,18 +25,25 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
     for configuration in project.configurations:
         for resource in configuration.resources:
             tasks: dict[str, list[Instance]] = {}
+            owners: dict[str, Task] = {}
             for decl in resource.tasks:
                 interval = _number(decl.interval)
                 last = project.triggers.get(decl)
                 single = decl.single if last is not None else None
                 task = Task(decl.name, interval, _number(decl.priority), decl.at, single, last)
                 tasks[decl.name.casefold()] = []
+                owners[decl.name.casefold()] = task
                 found.append((task, tasks[decl.name.casefold()]))
             for each in resource.instances:
                 pou = scope.unit(each.type_name)
                 if pou is None:
                     raise AssertionError(f"no program {each.type_name}")
-                instance = Instance(each.name, pou, each.task, each.at)
+                instance = Instance(each.name, pou, each.task, each.at, decl=each)
+                instance.settings = project.settings.get(each, [])
+                for block in each.blocks:
+                    variable = pou.variables[block.name.casefold()]
+                    instance.blocks.add(variable)
+                    owners[block.task.casefold()].blocks.append((instance, variable))
                 for argument in each.arguments:
                     if argument.value is not None and argument.value.value is not None:
                         instance.inputs.append((argument.name.casefold(), argument.value.value))
@@ -46,6 +53,12 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
     if loose:
         found.append((Task("default", 0, LOWEST_PRIORITY, 0), loose))
     return sorted(found, key=lambda pair: pair[0].priority)
+
+
+def runs_of(task: Task, instances: list[Instance]) -> tuple[str, ...]:
+    """Return what a task runs: program instances, and blocks of programs by path."""
+    blocks = (f"{instance.name}.{variable.name}" for instance, variable in task.blocks)
+    return (*(each.name for each in instances), *blocks)
 
 
 def _number(expr: Expr | None) -> int:

@@ -29,7 +29,7 @@ from softplc.iectypes import (
     align_up,
     base_of,
 )
-from softplc.symbols import Instance, Pou, Project, Variable, all_pous
+from softplc.symbols import Instance, Pou, Project, Setting, Variable, VariablePath, all_pous
 from softplc.syntax import ArrayInit, Expr, Init, StructInit
 
 HEADER_SIZE = 64
@@ -74,6 +74,30 @@ class Layout:
 
     def absolute(self, address: Address) -> int:
         return self.regions[address.region][0] + address.offset
+
+    def direct(self, text: str, type_: Type | None) -> tuple[int, int]:
+        """Return byte offset and bit (-1: none) of a direct address."""
+        address = parse_address(text)
+        if address is None:
+            raise ValueError(f"{text} is no direct address")
+        return self.absolute(address), address.bit if type_ is BOOL else -1
+
+    def of_path(self, path: VariablePath, instance: Instance | None) -> tuple[int, int]:
+        """Return byte offset and bit of what a path leads to."""
+        if path.root is None:
+            return self.direct(path.address, path.type)
+        offset, bit = path.root.offset, path.root.bit
+        if instance is not None:
+            offset, bit = self.programs[instance][path.root]
+        type_ = path.root.type
+        for step in path.steps:
+            if isinstance(step, int):
+                if not isinstance(type_, Array):
+                    raise ValueError("an index into what is no array")
+                offset, type_ = offset + step * type_.stride, type_.element
+            else:
+                offset, type_ = offset + step.offset, step.type
+        return offset, bit
 
 
 def parse_address(text: str) -> Address | None:
@@ -275,13 +299,13 @@ class Sizes:
             key = name.casefold()
             if isinstance(type_, Struct):
                 member = type_.fields[key]
-                self._override(data, offset + member.offset, member.type, value)
+                self.override(data, offset + member.offset, member.type, value)
             elif isinstance(type_, BlockType):
                 variable = type_.pou.variables[key]
                 if variable.type is not None:
-                    self._override(data, offset + variable.offset, variable.type, value)
+                    self.override(data, offset + variable.offset, variable.type, value)
 
-    def _override(self, data: bytearray, offset: int, type_: Type, init: Init) -> None:
+    def override(self, data: bytearray, offset: int, type_: Type, init: Init) -> None:
         if isinstance(init, StructInit):
             self._write_members(data, offset, type_, init)
         else:
@@ -322,8 +346,8 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     owners = [
         (i, v) for i, v in owners if v.section not in ("VAR_TEMP", "VAR_EXTERNAL") and v.type is not None
     ]
-    retained = [(i, v) for i, v in owners if not v.address and (v.retain or sizes.retained(v.type))]
-    plain = [(i, v) for i, v in owners if not v.address and not (v.retain or sizes.retained(v.type))]
+    retained = [(i, v) for i, v in owners if not v.address and _is_retained(i, v, sizes)]
+    plain = [(i, v) for i, v in owners if not v.address and not _is_retained(i, v, sizes)]
     located = [(i, v) for i, v in owners if v.address]
     start = layout.size
     for owner, variable in retained:
@@ -344,7 +368,30 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
             variable = instance.pou.variables[name]
             if variable.type is not None:
                 _write_scalar(data, *places[variable], variable.type, value)
+        for setting in instance.settings:
+            _set(layout, data, sizes, instance, setting)
     return layout, bytes(data)
+
+
+def _is_retained(instance: Instance | None, variable: Variable, sizes: Sizes) -> bool:
+    of_program = instance is not None and instance.retain and not variable.constant
+    return variable.retain or of_program or sizes.retained(variable.type)
+
+
+def _set(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance, setting: Setting) -> None:
+    """Write the initial value that VAR_CONFIG gives, and that of a variable that a block has located."""
+    offset, bit = layout.of_path(setting.path, instance)
+    type_ = setting.path.type
+    if setting.init is not None and bit >= 0:
+        _write_scalar(data, offset, bit, type_, setting.init.value if isinstance(setting.init, Expr) else 0)
+    elif setting.init is not None:
+        sizes.override(data, offset, type_, setting.init)
+    if setting.address and setting.path.steps:
+        target, bit = layout.direct(setting.address, type_)
+        if bit >= 0:
+            _write_scalar(data, target, bit, type_, data[offset])
+        else:
+            data[target : target + type_.size] = data[offset : offset + type_.size]
 
 
 def _process_image(project: Project, layout: Layout) -> None:
@@ -365,6 +412,10 @@ def _process_image(project: Project, layout: Layout) -> None:
         address = parse_address(variable.address) if variable.address else None
         if address is not None and variable.type is not None:
             ends[address.region] = max(ends[address.region], address.offset + variable.type.size)
+    for setting in (each for settings in project.settings.values() for each in settings):
+        address = parse_address(setting.address)
+        if address is not None:
+            ends[address.region] = max(ends[address.region], address.offset + setting.path.type.size)
     for region, end in ends.items():
         size = align_up(end, REGION_ALIGN)
         layout.regions[region] = (layout.size, size)
@@ -390,7 +441,8 @@ def _place(
 def _locate(
     layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable
 ) -> None:
-    address = parse_address(variable.address)
+    text = variable.address if instance is None else instance.address_of(variable)
+    address = parse_address(text)
     if address is None or variable.type is None:
         return
     offset = layout.absolute(address)

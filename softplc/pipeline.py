@@ -11,7 +11,7 @@ from pathlib import Path
 from softplc.application import Application, Region, TaskInfo
 from softplc.bind.bodies import bind
 from softplc.bind.declare import Declarations
-from softplc.configuration import tasks_of
+from softplc.configuration import runs_of, tasks_of
 from softplc.diagnostics import ERROR, WARNING, CompileError, Diagnostic
 from softplc.ir import Module
 from softplc.layout import Sizes, lay_out
@@ -19,12 +19,12 @@ from softplc.lower.context import LoweringError
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
 from softplc.rules.walk import check
-from softplc.shapes import Shapes, roots_of
+from softplc.shapes import Shapes, access_of, roots_of
 from softplc.source import SourceSet
 from softplc.symbols import Project
 from softplc.syntax import Unit
 
-GUESSES = ("ST2060", "ST3000")  # what a syntax error elsewhere may have caused
+GUESSES = ("ST2045", "ST2060", "ST3000")  # what a syntax error elsewhere may have caused
 RECURSION_LIMIT = 60_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -78,14 +78,15 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
             [Diagnostic("ST9001", message, 0, 0, remedy, file=name, line=1, column=1)]
         ) from exc
     shapes = Shapes()
-    roots = roots_of(project, instances, layout, sizes, shapes)
+    regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
+    roots = roots_of(project, instances, layout, shapes, regions["RETAIN"])
     infos = tuple(
-        TaskInfo(task.name, task_symbol(i), task.interval_ns, task.priority, tuple(m.name for m in members))
+        TaskInfo(task.name, task_symbol(i), task.interval_ns, task.priority, runs_of(task, members))
         for i, (task, members) in enumerate(tasks)
     )
-    regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
     files = tuple(each.name for each in texts.files)
-    return Application(b"", image, infos, files, regions, roots, tuple(shapes.table)), module
+    access = access_of(project, instances, layout, shapes, regions["RETAIN"])
+    return Application(b"", image, infos, files, regions, roots, tuple(shapes.table), access), module
 
 
 def _with_code(application: Application, code: bytes) -> Application:
@@ -97,6 +98,7 @@ def _with_code(application: Application, code: bytes) -> Application:
         application.regions,
         application.roots,
         application.shapes,
+        application.access,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from softplc.application import Root, Shape
+from softplc.application import Region, Root, Shape
 from softplc.iectypes import Array, BlockType, Enum, Interface, Reference, String, Struct, Type
-from softplc.layout import Layout, Sizes, scalar_of
+from softplc.layout import Layout, scalar_of
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
+ACCESS = "VAR_ACCESS"
 HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "RESULT")
 
 
@@ -68,11 +69,11 @@ def _is_shown(name: str, type_: Type) -> bool:
 
 
 def roots_of(
-    project: Project, instances: list[Instance], layout: Layout, sizes: Sizes, shapes: Shapes
+    project: Project, instances: list[Instance], layout: Layout, shapes: Shapes, retain: Region
 ) -> tuple[Root, ...]:
     """Return every global and every variable of the program instances."""
     roots = [
-        _root(each.name, each, each.offset, each.bit, sizes, shapes, "")
+        _root(each.name, each, each.offset, each.bit, shapes, retain, each.address, "")
         for each in project.globals.values()
         if each.type is not None and _is_shown(each.name, each.type)
     ]
@@ -80,16 +81,44 @@ def roots_of(
         for variable, (offset, bit) in layout.programs[instance].items():
             if variable.type is None or not _is_shown(variable.name, variable.type):
                 continue
-            path = f"{instance.name}.{variable.name}"
-            roots.append(_root(path, variable, offset, bit, sizes, shapes, instance.name))
+            path, address = f"{instance.name}.{variable.name}", instance.address_of(variable)
+            roots.append(_root(path, variable, offset, bit, shapes, retain, address, instance.name))
     return tuple(roots)
 
 
+def access_of(
+    project: Project, instances: list[Instance], layout: Layout, shapes: Shapes, retain: Region
+) -> tuple[Root, ...]:
+    """Return the access paths: other names of variables."""
+    by_decl = {each.decl: each for each in instances}
+    found: list[Root] = []
+    for each in project.access:
+        path = each.path
+        instance = by_decl.get(path.instance) if path.instance is not None else None
+        offset, bit = layout.of_path(path, instance)
+        address = path.address
+        if path.root is not None and not path.steps:
+            address = instance.address_of(path.root) if instance is not None else path.root.address
+        kept = retain.offset <= offset < retain.offset + retain.size
+        shape = shapes.of(path.type)
+        found.append(
+            Root(each.name, shape, offset, bit, ACCESS, address.upper() or None, kept, "", not each.writable)
+        )
+    return tuple(found)
+
+
 def _root(
-    path: str, variable: Variable, offset: int, bit: int, sizes: Sizes, shapes: Shapes, program: str
+    path: str,
+    variable: Variable,
+    offset: int,
+    bit: int,
+    shapes: Shapes,
+    retain: Region,
+    address: str,
+    program: str,
 ) -> Root:
     if variable.type is None:
         raise AssertionError(f"{path} has no type")
-    retain = not variable.address and (variable.retain or sizes.retained(variable.type))
-    address = variable.address.upper() or None
-    return Root(path, shapes.of(variable.type), offset, bit, variable.section, address, retain, program)
+    kept = retain.offset <= offset < retain.offset + retain.size
+    shape = shapes.of(variable.type)
+    return Root(path, shape, offset, bit, variable.section, address.upper() or None, kept, program)

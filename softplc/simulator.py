@@ -121,6 +121,8 @@ class Simulator:
             PlantError: the value does not fit it.
         """
         found = self.application.find(path)
+        if found.read_only if isinstance(found, Symbol) else found[0].read_only:
+            raise PlantError(f"{path} is READ_ONLY", "make the access path READ_WRITE")
         if isinstance(found, Symbol):
             write_value(self.image, found, value)
             return

@@ -398,8 +398,46 @@ class TaskDecl(Node):
 
 
 @dataclass(slots=True, eq=False)
+class PathPart(Node):
+    """A part of a path: a name or a direct address, with the indices behind it."""
+
+    name: str
+    indices: list[Expr]
+
+
+@dataclass(slots=True, eq=False)
+class AccessDecl(Node):
+    """An entry of VAR_ACCESS: `name : path : type READ_WRITE`."""
+
+    name: str
+    path: list[PathPart]
+    spec: TypeSpec
+    writable: bool
+
+
+@dataclass(slots=True, eq=False)
+class SettingDecl(Node):
+    """An entry of VAR_CONFIG: `path AT address : type := init`."""
+
+    path: list[PathPart]
+    address: str
+    address_at: int
+    spec: TypeSpec
+    init: Init | None
+
+
+@dataclass(slots=True, eq=False)
+class BlockTask(Node):
+    """A block of a program that another task runs: `name WITH task`."""
+
+    name: str
+    task: str
+    task_at: int
+
+
+@dataclass(slots=True, eq=False)
 class InstanceDecl(Node):
-    """A program instance: `PROGRAM name WITH task : type (inputs);`."""
+    """A program instance: `PROGRAM name WITH task : type (block WITH task, inputs and outputs);`."""
 
     name: str
     task: str
@@ -407,6 +445,8 @@ class InstanceDecl(Node):
     type_name: str
     type_at: int
     arguments: list[Argument]
+    blocks: list[BlockTask] = field(default_factory=list)
+    retain: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -422,6 +462,8 @@ class ConfigurationDecl(Node):
     name: str
     blocks: list[VarBlock]
     resources: list[ResourceDecl]
+    access: list[AccessDecl] = field(default_factory=list)
+    settings: list[SettingDecl] = field(default_factory=list)
     space: Space = field(default_factory=Space)
 
 

@@ -140,6 +140,9 @@ def _mismatch(tag: Tag, symbol: Symbol, *, produced: bool) -> Iterator[Problem]:
     source, target = (of, tag.data_type) if produced else (tag.data_type, of)
     if not _fits(source, target):
         yield Problem(tag, what, f"make the tag {of.iec}, or declare the variable as {tag.data_type.iec}")
+    if symbol.read_only and (not produced or tag.access is Access.READ_WRITE):
+        text = f"{symbol.path} is READ_ONLY, but {'people' if produced else tag.source} would write it"
+        yield Problem(tag, text, "make the access path READ_WRITE, or the tag's access read")
     located = (symbol.address or "").upper()
     if not produced and located.startswith("%Q"):
         text = f"{symbol.path} is an output ({located}), but {tag.source} is the tag's source"
@@ -162,11 +165,12 @@ def _fits(source: DataType, target: DataType) -> bool:
 
 
 def _owners(symbol: Symbol, application: Application) -> frozenset[str]:
-    """Return the tasks that an output hangs on: its program's, or every one for a global variable."""
+    """Return the tasks that an output hangs on: its program's or block's, every one for a global variable."""
     everyone = frozenset(task.name for task in application.tasks)
-    program, dot, _ = symbol.path.partition(".")
-    own = {task.name for task in application.tasks if program in task.programs}
-    return frozenset(own) if dot and own else everyone
+    runs = [(run, task.name) for task in application.tasks for run in task.programs]
+    mine = [(len(run), name) for run, name in runs if symbol.path.startswith((f"{run}.", f"{run}["))]
+    nearest = max((length for length, _ in mine), default=0)
+    return frozenset(name for length, name in mine if length == nearest) or everyone
 
 
 def interval_ns(task: TaskInfo, application: Application) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from softplc.bind.declare import Declarations
 from softplc.bind.expressions import Expressions, default, settle
 from softplc.bind.initialisers import mark_init
-from softplc.iectypes import BOOL, TIME, Type
+from softplc.bind.paths import bind_paths
+from softplc.bind.qualify import without_owner
+from softplc.iectypes import BOOL, TIME, Elementary, Type, base_of
 from softplc.symbols import Pou, Project, Variable
-from softplc.syntax import Assign, Attempt, CallStatement, Case, For, If, Repeat, Statement, While
+from softplc.syntax import Assign, Attempt, CallStatement, Case, Direct, For, If, Repeat, Statement, While
 
 
 def bind(declarations: Declarations) -> Project:
@@ -35,6 +37,7 @@ def bind(declarations: Declarations) -> Project:
             for each in (pou, *pou.methods.values()):
                 _unit(declarations, each)
     _configuration(declarations)
+    bind_paths(declarations)
     return project
 
 
@@ -65,14 +68,27 @@ def _configuration(declarations: Declarations) -> None:
                         last = Variable(name, "VAR_GLOBAL", BOOL, None, task.at, task.end)
                         declarations.project.globals[name.casefold()] = last
                         declarations.project.triggers[task] = last
+            owners = {configuration.name.casefold(), resource.name.casefold()}
             for instance in resource.instances:
                 pou = scope.unit(instance.type_name)
                 for argument in instance.arguments:
+                    if argument.value is not None:
+                        argument.value = without_owner(argument.value, owners, scope)
                     variable = pou.variables.get(argument.name.casefold()) if pou else None
                     if argument.value is not None and argument.output:
                         typer.expr(argument.value)
                     elif argument.value is not None:
                         typer.value(argument.value, variable.type if variable else None)
+                    if isinstance(argument.value, Direct) and variable is not None:
+                        _take_type(argument.value, variable.type)
+
+
+def _take_type(node: Direct, type_: Type | None) -> None:
+    """Let an address that is connected with a program have the type of the program's variable."""
+    own, wanted = node.type, base_of(type_)
+    bits = own is BOOL or wanted is BOOL
+    if not bits and isinstance(wanted, Elementary) and own is not None and wanted.size == own.size:
+        node.type = wanted
 
 
 class _Body:

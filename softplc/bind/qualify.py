@@ -8,13 +8,23 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from softplc.bind.scope import Scope
-from softplc.syntax import Member, Name, Node, PouDecl
+from softplc.syntax import Expr, Index, Member, Name, Node, PouDecl
 
 
 def qualify(node: Node, scope: Scope, variables: Collection[str]) -> None:
     """Rewrite everything below a node; what is named like a variable is no namespace."""
     if scope.project.spaces:
         _Qualifier(scope, variables).fields(node)
+
+
+def without_owner(node: Expr, owners: Collection[str], scope: Scope) -> Expr:
+    """Return `resource.x` as `x`: globals of configurations and resources have one scope."""
+    if isinstance(node, Member | Index):
+        node.base = without_owner(node.base, owners, scope)
+    if not isinstance(node, Member) or not isinstance(node.base, Name):
+        return node
+    owned = node.base.name.casefold() in owners and scope.lookup(node.base.name) is None
+    return Name(node.at, node.end, node.name) if owned and scope.variable(node.name) is not None else node
 
 
 class _Qualifier:

@@ -10,7 +10,7 @@ from softplc.lower.context import Dispatch, LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
 from softplc.symbols import Pou, Variable
-from softplc.syntax import Call, Expr
+from softplc.syntax import Call, Expr, Name
 
 
 class Calls(Standard):
@@ -72,7 +72,12 @@ class Calls(Standard):
         if binding is None or binding.pou is None or place is None:
             raise LoweringError("block call without instance")
         own = self._own_enable_out(binding.pou, place)
-        return self.enabled(binding, self._invoke(binding, binding.pou, place), own)
+        return self.enabled(binding, self._invoke(binding, binding.pou, place, self._runs(node.callee)), own)
+
+    def _runs(self, callee: Expr) -> bool:
+        """Tell whether a call runs the block: one that has a task of its own only takes its inputs."""
+        alone = self.instance.blocks if self.instance is not None else ()
+        return not (isinstance(callee, Name) and callee.ref in alone)
 
     @staticmethod
     def _own_enable_out(pou: Pou, frame: ir.Place) -> ir.Place | None:
@@ -96,7 +101,7 @@ class Calls(Standard):
                 result.append(ir.Store(target, ir.Load(BOOL, flag), BOOL))
         return result
 
-    def _invoke(self, binding: Binding, pou: Pou, frame: ir.Place) -> list[ir.Stmt]:
+    def _invoke(self, binding: Binding, pou: Pou, frame: ir.Place, runs: bool = True) -> list[ir.Stmt]:
         before: list[ir.Stmt] = []
         after: list[ir.Stmt] = []
         for parameter, argument in binding.inputs:
@@ -104,11 +109,11 @@ class Calls(Standard):
                 self._in_out(parameter, argument, frame, before, after)
             else:
                 before += self.assign(frame.at(parameter.offset), parameter.type, argument)
-        routine = self._routine(binding, pou)
+        routine = self.routine(binding, pou)
         own = self._own_enable_out(pou, frame)
         if own is not None:
             before.append(ir.Store(own, ir.Const(BOOL, True), BOOL))
-        body = [*before, ir.Call(routine, frame), *after]
+        body = [*before, *([ir.Call(routine, frame)] if runs else ()), *after]
         for parameter, argument, negated in binding.outputs:
             body += self.output(parameter, argument, negated, frame.at(parameter.offset))
         return body
@@ -124,7 +129,7 @@ class Calls(Standard):
             return ir.Place("ref", 0, pointer=place, line=self.line(node.at))
         return place
 
-    def _routine(self, binding: Binding, pou: Pou) -> str:
+    def routine(self, binding: Binding, pou: Pou) -> str:
         """Return what to call: the routine itself, or one that chooses by the class of the instance."""
         if pou.kind == "METHOD" and not binding.direct and binding.through is not None:
             reached = binding.through.implementations(pou.decl.name)

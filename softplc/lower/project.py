@@ -36,7 +36,10 @@ def lower(
             module.routines.append(routine)
             waiting += reached
             before, after = entry.bindings(instance)
-            calls += [*before, ir.Call(routine.name, ir.Place("image", 0)), *after]
+            inputs, outputs = entry.located(instance, None)
+            calls += [*inputs, *before, ir.Call(routine.name, ir.Place("image", 0)), *after, *outputs]
+        for instance, variable in task.blocks:
+            calls += entry.run_block(instance, variable)
         waiting += sorted(entry.calls, key=lambda each: each.name)
         if task.single is not None and task.last is not None:
             calls = entry.on_rising_edge(task.single, entry.variable(task.last), calls)

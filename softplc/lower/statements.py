@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from softplc import ir
-from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String
+from softplc.bind.calls import Binding
+from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String, Type
+from softplc.layout import scalar_of
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
@@ -73,6 +75,37 @@ class Statements(Expressions):
             else:
                 before += self.assign(place, variable.type, argument.value)
         return before, after
+
+    def located(self, instance: Instance, block: Variable | None) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
+        """Return what copies the inputs and outputs that VAR_CONFIG gives to variables inside of blocks."""
+        before: list[ir.Stmt] = []
+        after: list[ir.Stmt] = []
+        for setting in instance.copied(block):
+            type_ = setting.path.type
+            outside, bit = self.layout.direct(setting.address, type_)
+            image = ir.Place("image", outside, bit=bit)
+            own = ir.Place("image", self.layout.of_path(setting.path, instance)[0])
+            region = setting.address[1].upper()
+            if region != "Q":
+                before.append(self._copied(own, image, type_))
+            if region != "I":
+                after.append(self._copied(image, own, type_))
+        return before, after
+
+    @staticmethod
+    def _copied(target: ir.Place, source: ir.Place, type_: Type) -> ir.Stmt:
+        scalar = scalar_of(type_)
+        if scalar is None:
+            return ir.Copy(target, source, type_.size)
+        return ir.Store(target, ir.Load(scalar, source), scalar)
+
+    def run_block(self, instance: Instance, variable: Variable) -> list[ir.Stmt]:
+        """Run a function block of a program by itself."""
+        if not isinstance(variable.type, BlockType):
+            raise LoweringError(f"{variable.name} is no block")
+        before, after = self.located(instance, variable)
+        place = ir.Place("image", self.layout.programs[instance][variable][0])
+        return [*before, ir.Call(self.routine(Binding(), variable.type.pou), place), *after]
 
     def on_rising_edge(self, trigger: Expr, last: ir.Place, body: list[ir.Stmt]) -> list[ir.Stmt]:
         """Run statements where a trigger has become TRUE since the last scan."""

@@ -5,10 +5,27 @@ Source: IEC 61131-3:2013, 6.8.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from softplc.parser.cursor import SyntaxFault
+from softplc.parser.declarations import VAR_KEYWORDS
 from softplc.parser.pous import Pous
 from softplc.parser.statements import POU_STARTS
-from softplc.syntax import ConfigurationDecl, Expr, InstanceDecl, ResourceDecl, TaskDecl, VarBlock
+from softplc.syntax import (
+    AccessDecl,
+    BlockTask,
+    ConfigurationDecl,
+    Expr,
+    InstanceDecl,
+    PathPart,
+    ResourceDecl,
+    SettingDecl,
+    TaskDecl,
+    VarBlock,
+)
+
+DIRECTIONS = ("READ_ONLY", "READ_WRITE")
+ENDS = ("END_CONFIGURATION", "END_RESOURCE", "VAR_ACCESS", "VAR_CONFIG")
 
 
 class Configurations(Pous):
@@ -19,34 +36,82 @@ class Configurations(Pous):
         name = self.expect_name("the name of the configuration")
         blocks: list[VarBlock] = []
         resources: list[ResourceDecl] = []
+        access: list[AccessDecl] = []
+        settings: list[SettingDecl] = []
         loose = ResourceDecl(start.at, start.end, "", [], [], [])
         while not self.at_keyword("END_CONFIGURATION"):
             if self.at_keyword("VAR_GLOBAL"):
                 blocks.append(self._var_block())
-            elif self.at_keyword("VAR_ACCESS", "VAR_CONFIG"):
-                self._refused()
+            elif self.at_keyword("VAR_ACCESS"):
+                self._entries(lambda: access.append(self._access()))
+            elif self.at_keyword("VAR_CONFIG"):
+                self._entries(lambda: settings.append(self._setting()))
             elif self.at_keyword("RESOURCE"):
                 resources.append(self._resource())
             elif not self._resource_part(loose):
-                raise self.fail("RESOURCE, TASK, PROGRAM, VAR_GLOBAL or END_CONFIGURATION")
+                raise self.fail(
+                    "RESOURCE, TASK, PROGRAM, VAR_GLOBAL, VAR_ACCESS, VAR_CONFIG or END_CONFIGURATION"
+                )
         end = self.advance().end
         self.take_op(";")
         if loose.tasks or loose.instances:
             resources.append(loose)
-        return ConfigurationDecl(start.at, end, name.text, blocks, resources, self.space)
+        return ConfigurationDecl(start.at, end, name.text, blocks, resources, access, settings, self.space)
 
-    def _refused(self) -> None:
-        """Tell that a section is not supported, and skip it."""
-        token = self.token
-        remedies = {
-            "VAR_ACCESS": "bind tags to variables in the plant folder instead",
-            "VAR_CONFIG": "write the address at the variable itself: AT %IX0.0",
-        }
-        message = f"{token.key} is not supported"
-        self.note("ST1017", message, token.at, token.end, remedies[token.key])
-        self.skip_to("END_VAR", "END_CONFIGURATION", *POU_STARTS, semicolon=False)
-        self.take_keyword("END_VAR")
+    def _entries(self, entry: Callable[[], None]) -> None:
+        """Read the entries of VAR_ACCESS or VAR_CONFIG; after an error go on at the next."""
+        self.advance()
+        while not self.take_keyword("END_VAR"):
+            if self.token.kind == "end" or self.at_keyword(*VAR_KEYWORDS, *POU_STARTS, *ENDS):
+                raise self.fail("END_VAR")
+            start = self.position
+            try:
+                entry()
+            except SyntaxFault:
+                self.skip_to("END_VAR", *VAR_KEYWORDS, *POU_STARTS, *ENDS)
+                self.skip_names(start)
         self.take_op(";")
+
+    def _access(self) -> AccessDecl:
+        name = self.expect_name("the name of the access path")
+        self.expect_op(":")
+        path = self._path()
+        self.expect_op(":")
+        spec = self.spec()
+        direction = self.advance().key if self.token.key in DIRECTIONS else DIRECTIONS[0]
+        self.semicolon()
+        return AccessDecl(name.at, name.end, name.text, path, spec, direction == DIRECTIONS[1])
+
+    def _setting(self) -> SettingDecl:
+        path = self._path()
+        address, address_at = "", 0
+        if self.take_keyword("AT"):
+            if self.token.kind != "direct":
+                raise self.fail("an address", "addresses look like %IX0.0, %QW4 or %MD8")
+            address, address_at = self.token.text, self.token.at
+            self.advance()
+        self.expect_op(":")
+        spec = self.spec()
+        init = self.initialiser() if self.take_op(":=") else None
+        self.semicolon()
+        return SettingDecl(path[0].at, path[-1].end, path, address, address_at, spec, init)
+
+    def _path(self) -> list[PathPart]:
+        """Read `resource.program.block.variable[1]` or `resource.%IX0.0`."""
+        parts: list[PathPart] = []
+        while True:
+            if self.token.kind not in ("direct", "id"):
+                raise self.fail("the path of a variable", "write resource.program.variable")
+            token = self.advance()
+            indices: list[Expr] = []
+            if self.take_op("["):
+                indices.append(self.expression())
+                while self.take_op(","):
+                    indices.append(self.expression())
+                self.expect_op("]")
+            parts.append(PathPart(token.at, token.end, token.text, indices))
+            if not self.take_op("."):
+                return parts
 
     def _resource(self) -> ResourceDecl:
         start = self.advance()
@@ -106,17 +171,32 @@ class Configurations(Pous):
 
     def _instance(self) -> InstanceDecl:
         self.advance()
+        retain = self.at_keyword("RETAIN")
         if self.at_keyword("RETAIN", "NON_RETAIN"):
             self.advance()
         name = self.expect_name("the name of the program instance")
-        task, task_at = "", 0
-        if self.take_keyword("WITH"):
-            token = self.expect_name("the name of a task")
-            task, task_at = token.text, token.at
+        task, task_at = self._with_task()
         self.expect_op(":")
         type_name = self.qualified_name("the name of a program")
-        arguments = self.arguments() if self.at_op("(") else []
-        self.semicolon()
-        return InstanceDecl(
-            name.at, name.end, name.text, task, task_at, type_name.text, type_name.at, arguments
+        instance = InstanceDecl(
+            name.at, name.end, name.text, task, task_at, type_name.text, type_name.at, [], [], retain
         )
+        if self.take_op("("):
+            while not self.at_op(")"):
+                if self.token.kind == "id" and self.peek().key == "WITH":
+                    block = self.advance()
+                    task, task_at = self._with_task()
+                    instance.blocks.append(BlockTask(block.at, block.end, block.text, task, task_at))
+                else:
+                    instance.arguments.append(self.argument())
+                if not self.take_op(","):
+                    break
+            self.expect_op(")")
+        self.semicolon()
+        return instance
+
+    def _with_task(self) -> tuple[str, int]:
+        if not self.take_keyword("WITH"):
+            return "", 0
+        token = self.expect_name("the name of a task")
+        return token.text, token.at

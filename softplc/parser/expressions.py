@@ -159,13 +159,13 @@ class Expressions(Cursor):
         if self.take_op(")"):
             return arguments
         while True:
-            arguments.append(self._argument())
+            arguments.append(self.argument())
             if not self.take_op(","):
                 break
         self.expect_op(")")
         return arguments
 
-    def _argument(self) -> Argument:
+    def argument(self) -> Argument:
         token = self.token
         following = self.peek()
         if token.kind == "kw" and token.key == "NOT" and following.kind == "id" and self.peek(2).text == "=>":

@@ -28,7 +28,7 @@ def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
         plain = (
             isinstance(variable.type, Elementary) and variable.init is None and variable.access != "PUBLIC"
         )
-        if plain and variable in usage.reads and variable not in usage.writes:
+        if plain and not variable.address and variable in usage.reads and variable not in usage.writes:
             message = f"{variable.name} is read but never written"
             remedy = "write it, give it an initial value, or make it CONSTANT"
             yield Diagnostic("ST6002", message, variable.at, variable.end, remedy, WARNING)

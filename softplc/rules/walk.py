@@ -115,6 +115,9 @@ class Walk:
                 self.pou(pou)
         for configuration in self.project.configurations:
             self.show(configuration)
+            for setting in configuration.settings:
+                if setting.init is not None and setting.spec.resolved is not None:
+                    self.initial(setting.init, setting.spec.resolved)
             for resource in configuration.resources:
                 self.show(resource)
                 for task in resource.tasks:
