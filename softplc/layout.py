@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
@@ -31,6 +31,9 @@ from softplc.iectypes import (
 )
 from softplc.symbols import Instance, Pou, Project, Setting, Variable, VariablePath, all_pous
 from softplc.syntax import ArrayInit, Expr, Init, StructInit
+
+if TYPE_CHECKING:
+    from softplc.links import Links
 
 HEADER_SIZE = 64
 NOW_NS, SCAN_COUNT, FAULT_CODE, FAULT_LINE, FAULT_FILE, STOP, DT_NS = 0, 8, 16, 20, 24, 28, 32
@@ -151,6 +154,7 @@ class Sizes:
         self._done: set[Pou] = set()
         self._initial: dict[Type, bytes] = {}
         self._retained: dict[Type, bool] = {}
+        self.links: Links | None = None  # once everything is laid out
 
     def pou(self, pou: Pou) -> None:
         """Give the variables of a block or function their offsets."""
@@ -162,14 +166,14 @@ class Sizes:
             frame = POINTER_SIZE  # of the instance
         elif pou.base is not None:
             self.pou(pou.base)
-            frame = pou.base.frame_size
+            frame, local = pou.base.frame_size, pou.base.local_size
         elif has_number(pou):
             frame = NUMBER_SIZE
         for variable in pou.variables.values():
             if variable.section == "VAR_EXTERNAL" or variable.type is None or variable.pou is not pou:
                 continue
             self.type(variable.type)
-            in_local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
+            in_local = variable.temporary
             pointer = variable.by_reference
             size = variable.type.size
             if pointer and not isinstance(variable.type, OpenArray):
@@ -240,10 +244,9 @@ class Sizes:
         if has_number(pou) and pou.kind != "METHOD":
             struct.pack_into("<I", data, 0, pou.number)
         for variable in pou.variables.values():
-            local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
             if (
                 variable.type is not None
-                and not local
+                and not variable.temporary
                 and variable.section != "VAR_EXTERNAL"
                 and not variable.by_reference
             ):
@@ -252,15 +255,18 @@ class Sizes:
     def frame(self, pou: Pou) -> bytes:
         data = bytearray(pou.frame_size)
         self.write_frame(data, pou)
+        if self.links is not None and pou.kind != "PROGRAM":
+            self.links.frame(data, pou, pou.parameters("VAR_INPUT", "VAR_OUTPUT", "RESULT"))
         return bytes(data)
 
     def local(self, pou: Pou) -> bytes:
         """Return the initial bytes of a routine's own stack frame."""
         data = bytearray(pou.local_size)
         for variable in pou.variables.values():
-            in_local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
-            if in_local and variable.type is not None:
+            if variable.temporary and variable.type is not None:
                 self.write(data, variable.offset, variable.type, variable.init)
+        if self.links is not None:
+            self.links.frame(data, pou, (each for each in pou.variables.values() if each.temporary))
         return bytes(data)
 
     def write(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:
@@ -357,6 +363,10 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     start = layout.size
     for owner, variable in plain:
         _place(layout, data, sizes, owner, variable)
+    for pou in all_pous(project):
+        if project.references and _gives_away(pou):
+            pou.kept = align_up(layout.size, POINTER_SIZE)
+            layout.size = pou.kept + pou.local_size
     layout.size = align_up(layout.size, REGION_ALIGN)
     layout.regions["DATA"] = (start, layout.size - start)
     data.extend(bytes(layout.size - len(data)))
@@ -376,6 +386,19 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
 def _is_retained(instance: Instance | None, variable: Variable, sizes: Sizes) -> bool:
     of_program = instance is not None and instance.retain and not variable.constant
     return variable.retain or of_program or sizes.retained(variable.type)
+
+
+def _gives_away(pou: Pou) -> bool:
+    """Tell whether a temporary variable is a block or class, whose body may refer to itself."""
+    return any(_holds_block(each.type) for each in pou.variables.values() if each.temporary)
+
+
+def _holds_block(type_: Type | None) -> bool:
+    if isinstance(type_, Array):
+        return _holds_block(type_.element)
+    if isinstance(type_, Struct):
+        return any(_holds_block(each.type) for each in type_.fields.values())
+    return isinstance(type_, BlockType)
 
 
 def _set(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance, setting: Setting) -> None:

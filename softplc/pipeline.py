@@ -15,6 +15,7 @@ from softplc.configuration import runs_of, tasks_of
 from softplc.diagnostics import ERROR, WARNING, CompileError, Diagnostic
 from softplc.ir import Module
 from softplc.layout import Sizes, lay_out
+from softplc.links import Links
 from softplc.lower.context import LoweringError
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
@@ -68,6 +69,11 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
     instances = [instance for _, members in tasks for instance in members]
     sizes = Sizes()
     layout, image = lay_out(project, instances, sizes)
+    if project.references:
+        sizes.links = Links(layout)
+        linked = bytearray(image)
+        sizes.links.image(linked, project)
+        image = bytes(linked)
     try:
         module = lower(project, layout, sizes, texts, tasks)
     except LoweringError as exc:

@@ -62,6 +62,12 @@ class Variable:
         return isinstance(self.type, OpenArray | BlockType)
 
     @property
+    def temporary(self) -> bool:
+        """Tell whether it is made anew in each call."""
+        on_stack = self.pou is not None and self.pou.on_stack
+        return self.section == "VAR_TEMP" or (on_stack and self.section == "VAR")
+
+    @property
     def end_of_chain(self) -> Variable:
         return self.target or self
 
@@ -77,7 +83,11 @@ class EnumValue:
 
 @dataclass(slots=True, eq=False)
 class Pou:
-    """A program organisation unit; `variables` by casefolded name, in order of declaration."""
+    """A program organisation unit; `variables` by casefolded name, in order of declaration.
+
+    `kept` is where in the image its temporary variables lie, if something may refer to them; else -1.
+    No unit runs within itself, so that one place is enough.
+    """
 
     kind: str
     name: str
@@ -95,6 +105,7 @@ class Pou:
     interfaces: list[Pou] = field(default_factory=list)
     derived: list[Pou] = field(default_factory=list)
     number: int = 0
+    kept: int = -1
 
     @property
     def on_stack(self) -> bool:

@@ -67,8 +67,12 @@ class Context:
         pou = variable.pou
         if pou is None:
             return ir.Place("image", variable.offset, bit=variable.bit)
-        if variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR"):
-            return ir.Place("local", variable.offset)
+        if variable.temporary:
+            return (
+                ir.Place("image", pou.kept + variable.offset)
+                if pou.kept >= 0
+                else ir.Place("local", variable.offset)
+            )
         if pou.kind == "PROGRAM":
             if self.instance is None:
                 raise LoweringError(f"{variable.name} has no instance")

@@ -52,17 +52,8 @@ def lower(
             continue
         done.add(pou)
         context = Statements(project, layout, sizes, sources, pou)
-        body = [*context.edges(pou), *context.body(pou.decl.body)]
-        module.routines.append(
-            ir.Routine(
-                routine_name(pou),
-                body,
-                sources.at(pou.decl.at).index,
-                context.slots,
-                sizes.local(pou),
-                inline=pou.kind == "FUNCTION",
-            )
-        )
+        inline = pou.kind == "FUNCTION" and pou.kept < 0
+        module.routines.append(_routine(routine_name(pou), context, pou, inline))
         dispatches |= context.dispatches
         waiting += sorted(context.calls, key=lambda each: each.name)
     module.routines += [_dispatch(each) for each in dispatches.values()]
@@ -80,6 +71,17 @@ def _dispatch(dispatch: Dispatch) -> ir.Routine:
     return ir.Routine(dispatch.name, [ir.Switch(number, branches, [])], 0, inline=False)
 
 
+def _routine(name: str, context: Statements, pou: Pou, inline: bool) -> ir.Routine:
+    """Return the routine of a unit; temporary variables that something may refer to lie in the image."""
+    body = [*context.linked(pou), *context.edges(pou), *context.body(pou.decl.body)]
+    local = context.sizes.local(pou)
+    if pou.kept >= 0:
+        body = [ir.Fill(ir.Place("image", pou.kept), local), *body]
+        local = b""
+    file = context.sources.at(pou.decl.at).index
+    return ir.Routine(name, body, file, context.slots, local, inline=inline)
+
+
 def _program(
     project: Project,
     layout: Layout,
@@ -90,14 +92,6 @@ def _program(
 ) -> tuple[ir.Routine, list[Pou]]:
     pou = instance.pou
     context = Statements(project, layout, sizes, sources, pou, instance)
-    body = [*context.edges(pou), *context.body(pou.decl.body)]
-    routine = ir.Routine(
-        f"instance.{instance.name.casefold()}",
-        body,
-        sources.at(pou.decl.at).index,
-        context.slots,
-        sizes.local(pou),
-        inline=False,
-    )
+    routine = _routine(f"instance.{instance.name.casefold()}", context, pou, inline=False)
     dispatches |= context.dispatches
     return routine, sorted(context.calls, key=lambda each: each.name)

@@ -6,6 +6,7 @@ from softplc import ir
 from softplc.bind.calls import Binding
 from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String, Type
 from softplc.layout import scalar_of
+from softplc.links import referred
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
@@ -59,6 +60,15 @@ class Statements(Expressions):
             result.append(ir.Store(self.variable(variable.edge), changed, BOOL))
             result.append(ir.Store(self.variable(variable.last), now, BOOL))
         return result
+
+    def linked(self, pou: Pou) -> list[ir.Stmt]:
+        """Return what gives the references among temporary variables their first targets."""
+        return [
+            statement
+            for each in pou.variables.values()
+            if each.temporary and isinstance(each.init, Expr) and referred(each.init) is not None
+            for statement in self.assign(self.variable(each), each.type, each.init)
+        ]
 
     def bindings(self, instance: Instance) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
         """Return what copies the inputs of a program before it runs, and its outputs after."""

@@ -21,6 +21,7 @@ class Context:
     scope: Scope
     pou: Pou | None = None
     loops: int = 0
+    declared: Variable | None = None
 
     @staticmethod
     def error(code: str, message: str, node: Node, remedy: str = "") -> Diagnostic:

@@ -13,7 +13,7 @@ from softplc import rules
 from softplc.bind.declare import Declarations
 from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BlockType, Struct, Type, in_class
+from softplc.iectypes import BlockType, Struct, Type, converts, in_class
 from softplc.rules.context import (
     CalledAsValue,
     Condition,
@@ -162,9 +162,11 @@ class Walk:
 
     def variable(self, variable: Variable) -> None:
         self.show(Declared(variable))
+        self.context.declared = variable
         own = variable.decl.init if variable.decl is not None else None
         if own is not None and variable.type is not None:
             self.initial(own, variable.type)
+        self.context.declared = None
 
     def spec(self, spec: Node) -> None:
         self.show(spec)
@@ -192,7 +194,8 @@ class Walk:
         self.show(Initial(init, type_))
         if isinstance(init, Expr):
             self.use(init, type_)
-            self.show(Constant(init, "an initial value"))
+            if init.type is None or converts(init.type, type_):
+                self.show(Constant(init, "an initial value"))
         elif isinstance(init, ArrayInit):
             element = getattr(type_, "element", None)
             for count, value in init.items:
