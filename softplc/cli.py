@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="IEC 61131-3 Structured Text: check and run programs.", no_args_is_help=True)
 WRONG_PROGRAM, USAGE, FAULT = 1, 2, 3
 
+ProfileName = Annotated[str, typer.Option("--profile", help="Dialect: iec or codesys.")]
 Files = Annotated[list[Path], typer.Argument(help="ST files, compiled together.", metavar="FILE...")]
 
 
@@ -25,12 +26,14 @@ Files = Annotated[list[Path], typer.Argument(help="ST files, compiled together."
 def check(
     files: Files,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
+    profile: ProfileName = "iec",
 ) -> None:
     """Check programs; exit code 1 if there are errors, 0 if there are warnings only."""
     import softplc
     from softplc.diagnostics import ERROR
 
-    findings = softplc.check(*files)
+    _known_profile(profile)
+    findings = softplc.check(*files, profile=profile)
     errors = sum(each.severity == ERROR for each in findings)
     if as_json:
         typer.echo(json.dumps({"ok": not errors, "diagnostics": [each.as_dict() for each in findings]}))
@@ -66,6 +69,7 @@ def run(
         typer.Option("--set", metavar="PATH=VALUE", help="Set a variable or address before the first scan."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    profile: ProfileName = "iec",
 ) -> None:
     """Run programs in simulated time and print every variable after the last scan.
 
@@ -78,7 +82,7 @@ def run(
     from softplc.simulator import PlcFaultError
     from softplc.texts import parse_duration
 
-    application = _compile(files)
+    application = _compile(files, profile)
     try:
         period_ns = parse_duration(period)
         if period_ns <= 0:
@@ -108,14 +112,25 @@ def _plain(value: object) -> str:
     return json.dumps(value) if isinstance(value, list) else str(value)
 
 
-def _compile(files: list[Path]) -> Application:
+def _compile(files: list[Path], profile: str) -> Application:
     import softplc
 
+    _known_profile(profile)
     try:
-        return softplc.compile(*files)
+        return softplc.compile(*files, profile=profile)
     except softplc.CompileError as exc:
         _say_findings(exc.diagnostics)
         raise typer.Exit(WRONG_PROGRAM) from None
+
+
+def _known_profile(name: str) -> None:
+    from runtime.errors import PlantError
+    from softplc.profiles import profile_of
+
+    try:
+        profile_of(name)
+    except PlantError as exc:
+        _fail(exc, USAGE)
 
 
 def _say_findings(findings: Sequence[Diagnostic]) -> None:

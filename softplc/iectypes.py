@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from softplc.profiles import current
+
 if TYPE_CHECKING:
     from softplc.symbols import Pou
     from softplc.syntax import Init
@@ -213,6 +215,26 @@ class Reference(Type):
         return self.name
 
 
+@dataclass(frozen=True, eq=False)
+class Pointer(Type):
+    """POINTER TO: position in the image, and where its object begins and ends; NULL is 0.
+
+    Made by ADR alone, so that it never leaves its object unseen. In memory 64 bits of position, then 32
+    bits each of begin and end; the highest bit says that the object is the text of a string.
+    """
+
+    target: Type
+    size = 16
+    align = 8
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"POINTER TO {self.target}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(slots=True)
 class Field:
     """A member of a structure: byte offset and initialiser."""
@@ -306,6 +328,7 @@ REAL, LREAL = Elementary("REAL", 4, "real"), Elementary("LREAL", 8, "real")
 TIME, LTIME = Elementary("TIME", 8, "time"), Elementary("LTIME", 8, "time")
 DATE, TOD, DT = Elementary("DATE", 8, "date"), Elementary("TOD", 8, "tod"), Elementary("DT", 8, "dt")
 INT_LITERAL, REAL_LITERAL = Elementary("whole number", 8, "literal"), Elementary("real number", 8, "literal")
+ADDRESS = Elementary("POINTER", 16, "pointer")  # what carries a pointer
 SIGNED, UNSIGNED = (SINT, INT, DINT, LINT), (USINT, UINT, UDINT, ULINT)
 BITS = (BOOL, BYTE, WORD, DWORD, LWORD)
 
@@ -321,6 +344,7 @@ ELEMENTARY = {
     "LDATE_AND_TIME": DT,
 }
 
+WHOLE = ("int", "uint", "bits")
 NUMERIC = ("int", "uint", "real", "literal")
 CLASSES = {
     "ANY_NUM": ("int", "uint", "real"),
@@ -362,6 +386,29 @@ def base_of(type_: Type | None) -> Type | None:
     return type_.base if isinstance(type_, Subrange) else type_
 
 
+def is_plain(type_: Type) -> bool:
+    """Tell whether any bytes are a value of a type, so that memory may be read and written as it."""
+    while isinstance(type_, Array):
+        type_ = type_.element
+    if isinstance(type_, Struct):
+        return all(is_plain(each.type) for each in type_.fields.values())
+    return isinstance(type_, Elementary | Enum | Subrange)
+
+
+def _points_as(source: Pointer, target: Type) -> bool:
+    """Tell whether a pointer may be used as another, or as the number of its position."""
+    if isinstance(target, Elementary):
+        return target.kind in ("bits", "uint", "int") and target.size >= 4
+    if not isinstance(target, Pointer):
+        return False
+    before, after = source.target, target.target
+    if isinstance(before, String):
+        return isinstance(after, String) or is_plain(after)
+    if isinstance(before, BlockType) and isinstance(after, BlockType):
+        return before.pou.offers(after.pou)
+    return same(before, after) or (is_plain(before) and is_plain(after))
+
+
 def same(left: Type, right: Type) -> bool:
     """Tell whether two types are one: by name for named types, by structure for arrays."""
     if left is right:
@@ -374,6 +421,8 @@ def same(left: Type, right: Type) -> bool:
         return left.target is right.target or bool(
             left.target and right.target and same(left.target, right.target)
         )
+    if isinstance(left, Pointer) and isinstance(right, Pointer):
+        return same(left.target, right.target)
     if isinstance(left, OpenArray) and isinstance(right, OpenArray):
         return left.rank == right.rank and same(left.element, right.element)
     return False
@@ -386,6 +435,8 @@ def converts(source: Type, target: Type) -> bool:
         return True
     if isinstance(source, String) and isinstance(target, String):
         return True
+    if isinstance(source, Pointer):
+        return _points_as(source, target)
     if isinstance(source, Reference) and isinstance(target, Reference):
         both = source.target, target.target
         if isinstance(both[0], BlockType) and isinstance(both[1], BlockType):
@@ -396,13 +447,22 @@ def converts(source: Type, target: Type) -> bool:
             return source.target is None
         return isinstance(source, BlockType | Interface) and source.pou.offers(target.pou)
     if isinstance(source, Elementary) and isinstance(target, Elementary):
-        return target in WIDENINGS.get(source, ())
+        return target in WIDENINGS.get(source, ()) or (current().bits_count and _counts_as(source, target))
     return False
+
+
+def _counts_as(source: Elementary, target: Elementary) -> bool:
+    """Tell whether a number of one type may stand for the other where bits count as numbers."""
+    if source.kind not in WHOLE:
+        return False
+    return target.kind == "real" or (target.kind in WHOLE and target.size >= source.size)
 
 
 def common(left: Type, right: Type) -> Type | None:
     """Return the smallest type both convert to, or None."""
     left, right = base_of(left) or left, base_of(right) or right
+    if current().bits_count and _is_whole(left) and _is_whole(right):
+        return _larger(left, right)
     if converts(left, right):
         return right
     if converts(right, left):
@@ -411,6 +471,26 @@ def common(left: Type, right: Type) -> Type | None:
         return None
     both = WIDENINGS.get(left, frozenset()) & WIDENINGS.get(right, frozenset())
     return min(both, key=_RANK.index, default=None)
+
+
+def _is_whole(type_: Type | None) -> bool:
+    return isinstance(type_, Elementary) and type_.kind in WHOLE
+
+
+def _larger(left: Type, right: Type) -> Type | None:
+    """Return the larger of two whole number types; of two of one size the signed one, then the number."""
+    both = [each for each in (left, right) if isinstance(each, Elementary)]
+    return max(both, key=lambda each: (each.size, each.signed, each.kind != "bits"), default=None)
+
+
+def counts(kind: str) -> bool:
+    """Tell whether values of a kind are added and multiplied."""
+    return kind in NUMERIC or (kind == "bits" and current().bits_count)
+
+
+def has_bits(kind: str) -> bool:
+    """Tell whether values of a kind are combined bit by bit."""
+    return kind in ("bool", "bits") or (kind in ("int", "uint") and current().bits_count)
 
 
 def natural(value: int) -> Elementary | None:
@@ -438,4 +518,6 @@ def in_class(type_: Type | None, name: str) -> bool:
         return name == "ANY" or isinstance(type_, Elementary | String | Enum)
     if name == "ANY_STRING":
         return isinstance(type_, String)
+    if current().bits_count and name not in ("ANY_REAL", "ANY_DATE") and _is_whole(type_):
+        return True
     return isinstance(type_, Elementary) and type_.kind in CLASSES[name]

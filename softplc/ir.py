@@ -26,12 +26,14 @@ class Step:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A place in memory. `base`: image, self, local, slot, pointer or ref (read from `pointer`).
+    """A place in memory. `base`: image, self, local, slot, pointer or ref (read from `pointer`), or object.
 
     Attributes:
         slot: number of the stack slot, where base is `slot`.
         line: where a reference is followed, for the fault if it is NULL.
         bit: bit within the byte, for packed BOOLs in the process image; else -1.
+        address, size: where base is `object`, the pointer that is followed, and the bytes that must lie in
+            its object; size 0 asks that it points at the begin of the object, which then has the type.
     """
 
     base: str
@@ -41,11 +43,15 @@ class Place:
     slot: int = 0
     pointer: Place | None = None
     line: int = 0
+    address: Expr | None = None
+    size: int = 0
 
     def at(self, offset: int, step: Step | None = None, bit: int = -1) -> Place:
         """Return the place `offset` bytes further, or at an index."""
         steps = (*self.steps, step) if step else self.steps
-        return Place(self.base, self.offset + offset, steps, bit, self.slot, self.pointer, self.line)
+        size = max(self.size - offset, 0)
+        there = self.offset + offset
+        return Place(self.base, there, steps, bit, self.slot, self.pointer, self.line, self.address, size)
 
 
 # Expressions -----------------------------------------------------------------------------------
@@ -128,6 +134,28 @@ class AddressOf:
 
 
 @dataclass(slots=True, eq=False)
+class PointerTo:
+    """A pointer to a place in an object, which must lie in the first `limit` bytes of the image."""
+
+    type: Elementary
+    place: Place
+    object: Place
+    size: int
+    limit: int
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class PointerOp:
+    """An operation on a pointer: `move` by bytes, `text` (of a string), `position` as a number."""
+
+    type: Elementary
+    op: str
+    pointer: Expr
+    bytes: Expr | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Query:
     """A whole number from the string helpers: length, compare, find, to_int, to_uint or to_real."""
 
@@ -143,7 +171,21 @@ class Now:
     type: Elementary
 
 
-Expr = Const | Load | Op | Convert | Choose | Lazy | After | Once | AddressOf | Query | Now
+Expr = (
+    Const
+    | Load
+    | Op
+    | Convert
+    | Choose
+    | Lazy
+    | After
+    | Once
+    | AddressOf
+    | PointerTo
+    | PointerOp
+    | Query
+    | Now
+)
 
 
 @dataclass(slots=True, eq=False)

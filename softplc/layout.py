@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
+    ADDRESS,
     BOOL,
     LINT,
     Array,
@@ -21,6 +22,7 @@ from softplc.iectypes import (
     Enum,
     Interface,
     OpenArray,
+    Pointer,
     Reference,
     String,
     Struct,
@@ -133,6 +135,8 @@ def scalar_of(type_: Type) -> Elementary | None:
         return type_.base
     if isinstance(type_, Reference | Interface):
         return LINT
+    if isinstance(type_, Pointer):
+        return ADDRESS
     return type_ if isinstance(type_, Elementary) else None
 
 
@@ -326,6 +330,8 @@ def encode(type_: Type, value: Any) -> bytes:
     scalar = scalar_of(type_)
     if scalar is None:
         raise TypeError(f"{type_} has no scalar value")
+    if scalar is ADDRESS:
+        return bytes(scalar.size)  # only NULL is known from the start
     number = as_type(value, base_of(type_))
     if scalar.kind == "real":
         return struct.pack(format_of(scalar), number)
@@ -364,9 +370,12 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     for owner, variable in plain:
         _place(layout, data, sizes, owner, variable)
     for pou in all_pous(project):
-        if project.references and _gives_away(pou):
+        if project.pointers or (project.references and _gives_away(pou)):
             pou.kept = align_up(layout.size, POINTER_SIZE)
             layout.size = pou.kept + pou.local_size
+        if project.pointers and pou.on_stack:
+            pou.kept_frame = layout.size
+            layout.size += pou.frame_size
     layout.size = align_up(layout.size, REGION_ALIGN)
     layout.regions["DATA"] = (start, layout.size - start)
     data.extend(bytes(layout.size - len(data)))

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from softplc.diagnostics import Diagnostic
+from softplc.profiles import IEC, Profile
 from softplc.source import Source
 
 KEYWORDS = frozenset(
@@ -129,7 +130,7 @@ _NAMES_AND_NUMBERS = ("id", "int", "based", "real", "typed")
 _KINDS = {"time": "time", "date": "date", "based": "int"}
 
 
-def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
+def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[Diagnostic]]:
     """Return all tokens, the last of kind `end`, and what could not be read."""
     text, base = source.text, source.base
     tokens: list[Token] = []
@@ -166,7 +167,7 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
             continue
         word = found.group()
         key = word.upper()
-        if _UNDERSCORES.search(word) and kind in _NAMES_AND_NUMBERS:
+        if not profile.loose and _UNDERSCORES.search(word) and kind in _NAMES_AND_NUMBERS:
             at = base + start
             findings.append(
                 Diagnostic(

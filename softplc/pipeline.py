@@ -19,6 +19,7 @@ from softplc.links import Links
 from softplc.lower.context import LoweringError
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
+from softplc.profiles import IEC, Profile, compiling
 from softplc.rules.walk import check
 from softplc.shapes import Shapes, access_of, roots_of
 from softplc.source import SourceSet
@@ -30,7 +31,9 @@ RECURSION_LIMIT = 60_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def compile_application(paths: tuple[str | Path, ...], sources: Mapping[str, str]) -> Application:
+def compile_application(
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], profile: Profile = IEC
+) -> Application:
     """Compile files and texts into one application.
 
     Raises:
@@ -38,18 +41,18 @@ def compile_application(paths: tuple[str | Path, ...], sources: Mapping[str, str
     """
     from softplc.codegen.native import object_code
 
-    application, module = lower_application(paths, sources)
+    application, module = lower_application(paths, sources, profile)
     with deep_recursion():
         return _with_code(application, object_code(module))
 
 
 def lower_application(
-    paths: tuple[str | Path, ...], sources: Mapping[str, str]
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], profile: Profile = IEC
 ) -> tuple[Application, Module]:
     """Do everything but generate code."""
     texts = SourceSet()
-    project = checked(paths, sources, texts)
-    with deep_recursion():
+    project = checked(paths, sources, texts, profile)
+    with deep_recursion(), compiling(profile):
         return _lowered(project, texts)
 
 
@@ -108,7 +111,9 @@ def _with_code(application: Application, code: bytes) -> Application:
     )
 
 
-def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet) -> Project:
+def checked(
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet, profile: Profile = IEC
+) -> Project:
     """Parse, bind and check; the project carries its warnings.
 
     Raises:
@@ -116,8 +121,8 @@ def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: So
     """
     unit = Unit(0, 0)
     findings: list[Diagnostic] = []
-    for name, text in [*_read(paths), *sources.items()]:
-        part, wrong = parse(texts.add(name, text))
+    for name, text in [*_read(paths, profile), *sources.items()]:
+        part, wrong = parse(texts.add(name, text), profile)
         findings += wrong
         _merge(unit, part)
 
@@ -126,8 +131,8 @@ def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: So
         _stop_at(wrong, texts)
         return part
 
-    declarations = Declarations(load_library)
-    with deep_recursion():
+    declarations = Declarations(load_library, profile)
+    with deep_recursion(), compiling(profile):
         project = declarations.declare(unit)
         bind(declarations)
         found = list(check(declarations))
@@ -167,17 +172,28 @@ def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
     return [each.located(texts) for each in sorted(findings, key=lambda each: (each.at, each.code))]
 
 
-def _read(paths: tuple[str | Path, ...]) -> list[tuple[str, str]]:
+def _read(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:
     texts: list[tuple[str, str]] = []
     for path in paths:
         try:
-            texts.append((str(path), Path(path).read_text(encoding="utf-8-sig")))
+            texts.append((str(path), _decoded(Path(path).read_bytes(), profile)))
         except OSError as exc:
             message = f"cannot read the file: {exc.strerror}"
             raise _unreadable(path, message, "check the path and its permissions") from exc
         except UnicodeDecodeError as exc:
             raise _unreadable(path, "the file is not UTF-8 text", "save it as UTF-8") from exc
     return texts
+
+
+def _decoded(data: bytes, profile: Profile) -> str:
+    """Return the text of a file; exports of older tools are in a code page, whose bytes stay."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if not profile.loose:
+            raise
+        text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _unreadable(path: str | Path, message: str, remedy: str) -> CompileError:

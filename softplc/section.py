@@ -22,6 +22,7 @@ class PlcConfig(Section):
 
     Attributes:
         sources: globs of the program's files, relative to the plant folder.
+        profile: the dialect of the program: iec (IEC 61131-3), or codesys.
         publish: how often outputs are taken from the scan core and become tags.
         watchdog: longest time of a scan; 0s means ten intervals of its task, at least 100 ms.
         on_fault: what the outputs of a task that a fault has stopped become: safe values or what they were.
@@ -32,6 +33,7 @@ class PlcConfig(Section):
     """
 
     sources: list[str] = Field(["plc/*.st"], min_length=1)
+    profile: Literal["iec", "codesys"] = "iec"
     publish: DurationNs = Field(20_000_000, ge=1_000_000)
     watchdog: DurationNs = 0
     on_fault: Literal["safe", "hold"] = "safe"
@@ -101,7 +103,7 @@ class PlcPlugin:
 def _build(plant: Plant, config: PlcConfig) -> Build:
     from softplc.build import build, read_sources
 
-    return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc")
+    return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc", config.profile)
 
 
 def _policy(plant: Plant, config: PlcConfig) -> FaultPolicy:

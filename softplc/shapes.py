@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softplc.application import Region, Root, Shape
-from softplc.iectypes import Array, BlockType, Enum, Interface, Reference, String, Struct, Type
+from softplc.iectypes import Array, BlockType, Enum, Interface, Pointer, Reference, String, Struct, Type
 from softplc.layout import Layout, scalar_of
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
@@ -65,7 +65,7 @@ def _is_shown(name: str, type_: Type) -> bool:
     """Tell whether a variable can be seen from outside: references mean nothing there."""
     while isinstance(type_, Array):
         type_ = type_.element
-    return not is_hidden(name) and not isinstance(type_, Reference | Interface)
+    return not is_hidden(name) and not isinstance(type_, Reference | Interface | Pointer)
 
 
 def roots_of(

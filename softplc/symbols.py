@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BOOL, Alias, BlockType, Enum, Field, Interface, OpenArray, Type
+from softplc.profiles import IEC, Profile
 from softplc.spaces import Space
 from softplc.syntax import (
     Argument,
@@ -86,7 +87,8 @@ class Pou:
     """A program organisation unit; `variables` by casefolded name, in order of declaration.
 
     `kept` is where in the image its temporary variables lie, if something may refer to them; else -1.
-    No unit runs within itself, so that one place is enough.
+    No unit runs within itself, so that one place is enough. `kept_frame` is the same for its parameters
+    and result, which are copied there and back.
     """
 
     kind: str
@@ -106,6 +108,7 @@ class Pou:
     derived: list[Pou] = field(default_factory=list)
     number: int = 0
     kept: int = -1
+    kept_frame: int = -1
 
     @property
     def on_stack(self) -> bool:
@@ -290,6 +293,7 @@ class Project:
     the spaces as written, `internal` the keys of what is INTERNAL. `paths` is what is wrong with paths.
     """
 
+    profile: Profile = IEC
     types: dict[str, Type | Alias] = field(default_factory=dict)
     type_decls: list[TypeDecl] = field(default_factory=list)
     enum_values: dict[str, list[EnumValue]] = field(default_factory=dict)
@@ -300,6 +304,7 @@ class Project:
     directs: set[str] = field(default_factory=set)
     triggers: dict[TaskDecl, Variable] = field(default_factory=dict)
     references: bool = False
+    pointers: bool = False
     charts: list[Diagnostic] = field(default_factory=list)
     heritage: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)

@@ -185,6 +185,11 @@ class RefSpec(TypeSpec):
 
 
 @dataclass(slots=True, eq=False)
+class PointerSpec(TypeSpec):
+    target: TypeSpec
+
+
+@dataclass(slots=True, eq=False)
 class StructSpec(TypeSpec):
     fields: list[VarDecl]
 

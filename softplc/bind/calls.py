@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from softplc.bind import constants, fold
+from softplc.bind import constants, fold, references
 from softplc.diagnostics import did_you_mean
 from softplc.iectypes import (
     BOOL,
@@ -15,13 +15,10 @@ from softplc.iectypes import (
     ELEMENTARY,
     LREAL,
     REAL,
-    Array,
     BlockType,
     Elementary,
     Enum,
     Interface,
-    OpenArray,
-    Reference,
     String,
     Type,
     base_of,
@@ -31,6 +28,7 @@ from softplc.iectypes import (
     is_literal_type,
 )
 from softplc.library.functions import (
+    CODESYS_ONLY,
     FUNCTIONS,
     LIBRARY_ONLY,
     SPELT,
@@ -40,12 +38,11 @@ from softplc.library.functions import (
     convertible,
 )
 from softplc.symbols import Pou, Variable
-from softplc.syntax import Argument, Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
+from softplc.syntax import Argument, Binary, Call, Expr, Member, Name
 
 if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
-BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
 _BCD = re.compile(
     r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
@@ -76,7 +73,7 @@ class Binding:
         inputs: parameter and argument; for standard functions the parameters are None.
         outputs: parameter, place to copy it to, negated.
         generic: what T is in this call.
-        referred: the argument of REF.
+        referred: the argument of REF or ADR; `measured` what SIZEOF is about.
         through: for methods, the class, block or interface the call goes through; `direct` for SUPER.
         instance: what a method is called on, None for THIS.
         bound: array, dimension from 0, and 0 or 1 for LOWER_BOUND or UPPER_BOUND.
@@ -90,6 +87,7 @@ class Binding:
     values: list[Expr] = field(default_factory=list)
     generic: Type | None = None
     referred: Expr | None = None
+    measured: Type | None = None
     bound: tuple[Expr, int, int] | None = None
     enable: Expr | None = None
     enable_out: Expr | None = None
@@ -149,10 +147,9 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
                 return _standard_call(typer, node, binding, standard, expected)
             if isinstance(standard, Conversion):
                 return _conversion_call(typer, node, binding, standard)
-            if callee.name.upper() == "REF":
-                return _reference(typer, node, binding)
-            if callee.name.upper() in BOUNDS:
-                return _bound(typer, node, binding, expected)
+            operation = references.OPERATIONS.get(callee.name.upper())
+            if operation is not None and (typer.project.profile.pointers or not operation.pointers):
+                return operation.bind(typer, node, binding, expected)
             if callee.name.upper() == "TRUNC":
                 return _trunc(typer, node, binding, expected)
             bcd = _BCD.fullmatch(callee.name.upper())
@@ -211,6 +208,8 @@ def _standard(typer: Expressions, name: str) -> Function | Conversion | None:
         return FUNCTIONS[key]
     if typer.library and key in LIBRARY_ONLY:
         return LIBRARY_ONLY[key]
+    if key in CODESYS_ONLY and typer.project.profile.pointers:
+        return CODESYS_ONLY[key]
     types = {k: t for k, t in typer.project.types.items() if isinstance(t, Type)}
     return conversion(key, types)
 
@@ -625,79 +624,6 @@ def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Co
     if value.value is not None and not binding.guarded:
         node.value = constants.converted(value.value, found.source or source, found.target, found.truncates)
     return found.target
-
-
-def _reference(typer: Expressions, node: Call, binding: Binding) -> Type | None:
-    """REF(x): only of what lives as long as the program."""
-    typer.project.references = True
-    values = [each.value for each in node.arguments if each.value is not None]
-    for value in values:
-        typer.expr(value)
-    if len(values) != 1 or len(node.arguments) != 1:
-        binding.problem("count", f"REF takes 1 argument, not {len(node.arguments)}", node)
-        return None
-    value = binding.referred = values[0]
-    if value.type is None:
-        return None
-    why = unreferable(value)
-    if why:
-        binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")
-        return None
-    return Reference(value.type)
-
-
-def unreferable(node: Expr) -> str:
-    """Return why something cannot be referred to, or nothing."""
-    while isinstance(node, Index | Member):
-        node = node.base
-    if isinstance(node, BitAccess | Direct):
-        return "a bit or an address"
-    if isinstance(node, Deref):
-        return ""
-    if isinstance(node, Name) and node.ref is None and isinstance(node.type, BlockType):
-        return ""  # THIS
-    if not isinstance(node, Name) or not isinstance(node.ref, Variable):
-        return "what is no variable"
-    variable = node.ref.end_of_chain
-    if variable.address and variable.type is BOOL:
-        return "a located BOOL"
-    if variable.constant:
-        return "a constant"
-    passing = variable.section in ("VAR_TEMP", "VAR_IN_OUT", "VAR_INPUT") or variable.edge is not None
-    local = variable.pou is not None and variable.pou.on_stack
-    if variable.section == "VAR_TEMP" or local or (passing and variable.section == "VAR_IN_OUT"):
-        return f"{variable.name}, which ends with the call"
-    return ""
-
-
-def _bound(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
-    """LOWER_BOUND(a, 1) and UPPER_BOUND(a, 1) yield the whole number type that is wanted, else DINT."""
-    name = node.callee.name.upper() if isinstance(node.callee, Name) else ""
-    values = [each.value for each in node.arguments if each.value is not None]
-    for value in values:
-        typer.value(value)
-    if len(values) != 2 or len(node.arguments) != 2:
-        binding.problem(
-            "count", f"{name} takes 2 arguments, not {len(node.arguments)}", node, "array, dimension"
-        )
-        return None
-    array, dimension = values
-    binding.bound = (array, 0, 0)
-    if array.type is None or dimension.type is None:
-        return None
-    rank = len(array.type.ranges) if isinstance(array.type, Array) else 0
-    if isinstance(array.type, OpenArray):
-        rank = array.type.rank
-    number = dimension.value
-    if not isinstance(number, int) or not 1 <= number <= rank:
-        message = f"{array.type} has no dimension {number}" if rank else f"{array.type} is no array"
-        binding.problem("type", message, node, "the dimension is a constant from 1")
-        return None
-    binding.bound = (array, int(number) - 1, BOUNDS.index(name))
-    if isinstance(array.type, Array):
-        node.value = array.type.ranges[number - 1][BOUNDS.index(name)]
-    wish = base_of(expected)
-    return wish if isinstance(wish, Elementary) and wish.kind in ("int", "uint") else DINT
 
 
 def _bcd(typer: Expressions, node: Call, binding: Binding, found: re.Match[str]) -> Type | None:

@@ -24,6 +24,7 @@ from softplc.iectypes import (
     Enum,
     Interface,
     OpenArray,
+    Pointer,
     Reference,
     String,
     Struct,
@@ -31,6 +32,7 @@ from softplc.iectypes import (
     Type,
     base_of,
 )
+from softplc.profiles import IEC, Profile
 from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
 from softplc.syntax import (
     ArraySpec,
@@ -40,6 +42,7 @@ from softplc.syntax import (
     Init,
     Literal,
     NamedSpec,
+    PointerSpec,
     PouDecl,
     RefSpec,
     StructSpec,
@@ -55,8 +58,8 @@ MAX_IMAGE_BYTES = 1 << 30
 class Declarations:
     """Builds the project from the units; library blocks join when they are first named."""
 
-    def __init__(self, load_library: Callable[[str, str], Unit]) -> None:
-        self.project = Project()
+    def __init__(self, load_library: Callable[[str, str], Unit], profile: Profile = IEC) -> None:
+        self.project = Project(profile)
         self._load_library = load_library
         self._pending: dict[str, TypeDecl] = {}
         self._resolving: set[str] = set()
@@ -250,6 +253,9 @@ class Declarations:
             spec.resolved = self._array(spec, scope)
         elif isinstance(spec, RefSpec):
             spec.resolved = self._reference(spec, scope)
+        elif isinstance(spec, PointerSpec):
+            found, _ = self.resolve(spec.target, scope)
+            spec.resolved = Pointer(found) if found is not None else None
         elif isinstance(spec, StructSpec):
             spec.resolved = self._struct(spec, "STRUCT", scope)
         elif isinstance(spec, EnumSpec):

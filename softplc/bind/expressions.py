@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from softplc.bind import fold
+from softplc.bind.references import pointer_result
 from softplc.bind.scope import Scope
 from softplc.iectypes import (
     BITS,
@@ -20,11 +21,13 @@ from softplc.iectypes import (
     DWORD,
     ELEMENTARY,
     INT_LITERAL,
+    LINT,
     LREAL,
     LTIME,
     LWORD,
     REAL,
     REAL_LITERAL,
+    SIGNED,
     TIME,
     TOD,
     WORD,
@@ -34,6 +37,7 @@ from softplc.iectypes import (
     Enum,
     Interface,
     OpenArray,
+    Pointer,
     Reference,
     String,
     Struct,
@@ -42,10 +46,13 @@ from softplc.iectypes import (
     base_of,
     common,
     converts,
+    counts,
     default_int,
+    has_bits,
     is_literal_type,
     natural,
 )
+from softplc.profiles import current
 from softplc.symbols import EnumValue, Pou, Variable
 from softplc.syntax import (
     Binary,
@@ -85,6 +92,8 @@ def fits(expr: Expr, target: Type) -> bool:
     if value is None or isinstance(value, str):
         return False
     base = base_of(target)
+    if isinstance(base, Pointer):
+        return expr.type is INT_LITERAL and value == 0
     if not isinstance(base, Elementary):
         return False
     if base.kind == "real":
@@ -290,6 +299,8 @@ class Expressions:
         base = self.expr(node.base)
         for index in node.indices:
             self.value(index)
+        if isinstance(base, Pointer):
+            return base.target if len(node.indices) == 1 else None
         if isinstance(base, OpenArray):
             return base.element if len(node.indices) == base.rank else None
         if not isinstance(base, Array) or len(node.indices) != len(base.ranges):
@@ -298,7 +309,7 @@ class Expressions:
 
     def _deref(self, node: Deref, expected: Type | None) -> Type | None:
         base = self.expr(node.base)
-        return base.target if isinstance(base, Reference) else None
+        return base.target if isinstance(base, Reference | Pointer) else None
 
     # Operators -----------------------------------------------------------------------------------
 
@@ -311,11 +322,12 @@ class Expressions:
             if type_ is INT_LITERAL:
                 settle(node.operand, expected if base_of(expected) in BITS else None)
                 type_ = node.operand.type
-            good = isinstance(type_, Elementary) and type_.kind in ("bool", "bits")
+            good = isinstance(type_, Elementary) and has_bits(type_.kind)
         else:
-            good = isinstance(type_, Elementary) and type_.kind in ("int", "uint", "real", "literal", "time")
-            if isinstance(type_, Elementary) and type_.kind == "uint" and node.op == "-":
-                good = False
+            good = isinstance(type_, Elementary) and (counts(type_.kind) or type_.kind == "time")
+            if isinstance(type_, Elementary) and type_.kind in ("uint", "bits") and node.op == "-":
+                good = current().bits_count
+                type_ = min((each for each in SIGNED if each.size > type_.size), key=_size_of, default=LINT)
         if isinstance(node.operand, Literal) and node.op in "+-" and node.operand.kind in ("int", "real"):
             plain = node.operand
             if not plain.type_name:  # a sign belongs to the literal: -128 is a SINT
@@ -341,6 +353,10 @@ class Expressions:
         left, right = node.left.type, node.right.type
         if left is None or right is None:
             return BOOL if node.op in COMPARISONS else None
+        if isinstance(left, Pointer) or isinstance(right, Pointer):
+            default(node.left)
+            default(node.right)
+            return pointer_result(node)
         if node.op in ("+", "-", "*", "/"):
             special = self._time(node, base_of(left), base_of(right))
             if special is not None:
@@ -376,13 +392,13 @@ class Expressions:
             ordered = op in ("=", "<>") or not isinstance(type_, Reference | Interface)
             return BOOL if comparable(type_) and ordered else None
         if op in LOGIC:
-            return type_ if kind in ("bool", "bits") else None
+            return type_ if has_bits(kind) else None
         if op == "MOD":
-            good = kind in ("int", "uint") or type_ is INT_LITERAL
+            good = (counts(kind) and kind not in ("real", "literal")) or type_ is INT_LITERAL
             return type_ if good else None
         if op in ("+", "-") and kind == "time":
             return type_
-        return type_ if kind in ("int", "uint", "real", "literal") else None
+        return type_ if counts(kind) else None
 
     def _time(self, node: Binary, left: Type | None, right: Type | None) -> Type | None:
         """Return the result of arithmetic on times and dates.
@@ -391,12 +407,11 @@ class Expressions:
         """
         if not isinstance(left, Elementary) or not isinstance(right, Elementary):
             return None
-        numeric = ("int", "uint", "real", "literal")
-        if left.kind == "time" and right.kind in numeric and node.op in ("*", "/"):
+        if left.kind == "time" and counts(right.kind) and node.op in ("*", "/"):
             default(node.right)
             self._fold_time(node, left)
             return left
-        if right.kind == "time" and left.kind in numeric and node.op == "*":
+        if right.kind == "time" and counts(left.kind) and node.op == "*":
             default(node.left)
             self._fold_time(node, right)
             return right
@@ -429,14 +444,14 @@ class Expressions:
         target = base_of(expected) if expected is REAL or expected is LREAL else LREAL
         if is_literal(left):
             settle(left, target)
-        elif not isinstance(base, Elementary) or base.kind not in ("int", "uint", "real"):
+        elif not isinstance(base, Elementary) or not counts(base.kind):
             return None
         base = base_of(left.type)
         real = base if base in (REAL, LREAL) else common(base, REAL) if base else None
         exponent = base_of(right.type)
         if is_literal(right):
             settle(right, real)
-        elif not isinstance(exponent, Elementary) or exponent.kind not in ("int", "uint", "real"):
+        elif not isinstance(exponent, Elementary) or not counts(exponent.kind):
             return None
         elif exponent is LREAL:
             real = LREAL
@@ -498,6 +513,10 @@ class Expressions:
         from softplc.bind.calls import bind_call
 
         return bind_call(self, node, expected)
+
+
+def _size_of(type_: Type) -> int:
+    return type_.size
 
 
 def comparable(type_: Type) -> bool:

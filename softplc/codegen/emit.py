@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from softplc import ir
+from softplc.codegen.pointers import HELPERS
 from softplc.codegen.runtime import STRINGS
 from softplc.codegen.statements import Statements
 from softplc.codegen.values import quoted
@@ -19,6 +20,7 @@ class Emitter:
     def __init__(self) -> None:
         self.constants: dict[bytes, str] = {}
         self.uses_strings = False
+        self.uses_pointers = False
         self.largest = 0
 
     def data(self, data: bytes) -> str:
@@ -32,6 +34,8 @@ class Emitter:
         texts = [self._routine(each) for each in module.routines]
         if self.uses_strings:
             texts.append(STRINGS)
+        if self.uses_pointers:
+            texts.append(HELPERS)
         body = "\n".join(texts)
         return "\n".join((*self._constants(), body, *_declarations(body), _WEIGHTS))
 

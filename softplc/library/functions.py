@@ -120,6 +120,7 @@ def _table() -> dict[str, Function]:
 
 
 FUNCTIONS = _table()
+CODESYS_ONLY = {"TIME": Function("TIME", (), result="TIME")}  # task time
 LIBRARY_ONLY = {
     "_NOW": Function("_NOW", (), result="LTIME"),
     "_MAX": Function("_MAX", (("IN", "T"),), "ANY_INT"),

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, LINT, Array, Interface, OpenArray, String, Struct, Subrange, Type
+from softplc.bind.references import object_of, size_of
+from softplc.iectypes import (
+    ADDRESS,
+    BOOL,
+    LINT,
+    Array,
+    Interface,
+    OpenArray,
+    Pointer,
+    String,
+    Struct,
+    Subrange,
+    Type,
+)
 from softplc.layout import POINTER_SIZE
 from softplc.lower.context import Dispatch, LoweringError, machine
 from softplc.lower.conversions import convert
@@ -32,6 +45,10 @@ class Calls(Standard):
     def _yielded(self, node: Call, binding: Binding) -> ir.Expr:
         if node.rewritten is not None:
             return self.expr(node.rewritten)
+        if binding.measured is not None:
+            return ir.Const(machine(node.type), size_of(binding.measured))
+        if binding.referred is not None and isinstance(node.type, Pointer):
+            return self._pointer_to(binding.referred)
         if binding.referred is not None:
             place = self.place(binding.referred)
             if place is None:
@@ -45,6 +62,14 @@ class Calls(Standard):
             type_ = machine(binding.pou.result.type if binding.pou.result else None)
             return ir.After(type_, body, ir.Load(type_, place))
         return self.standard_value(node, binding)
+
+    def _pointer_to(self, node: Expr) -> ir.Expr:
+        whole = object_of(node)
+        place, there = self.place(node), self.place(whole)
+        if place is None or there is None or whole.type is None:
+            raise LoweringError("ADR of no place")
+        size, line = whole.type.size, self.line(node.at)
+        return ir.PointerTo(ADDRESS, place, there, size, self.layout.size, line)
 
     def effects(self, node: Call, binding: Binding) -> list[ir.Stmt]:
         """Lower the call of a standard function that stands as a statement: only its ENO is seen."""

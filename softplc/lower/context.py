@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from softplc import ir
-from softplc.iectypes import LINT, Array, BlockType, Elementary, OpenArray, Struct, Type
+from softplc.iectypes import LINT, Array, BlockType, Elementary, OpenArray, Pointer, Struct, Type, is_plain
 from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Variable
@@ -93,6 +93,12 @@ class Context:
 
     def place(self, node: Expr) -> ir.Place | None:
         """Return the place an expression denotes, or None if it denotes a value only."""
+        place = self._place(node)
+        if place is not None and place.base == "object" and node.type is not None:
+            place.size = node.type.size if is_plain(node.type) else 0
+        return place
+
+    def _place(self, node: Expr) -> ir.Place | None:
         if isinstance(node, Name):
             if isinstance(node.ref, Variable):
                 return self.variable(node.ref)
@@ -113,6 +119,8 @@ class Context:
             return base.at(node.number * PART_BYTES[node.size])
         if isinstance(node, Index):
             return self._index(node)
+        if isinstance(node, Deref) and isinstance(node.base.type, Pointer):
+            return ir.Place("object", 0, address=self.expr(node.base), line=self.line(node.at))
         if isinstance(node, Deref):
             reference = self.place(node.base)
             if reference is None:
@@ -137,6 +145,12 @@ class Context:
         return None
 
     def _index(self, node: Index) -> ir.Place | None:
+        if isinstance(node.base.type, Pointer):
+            there = ir.Place("object", 0, address=self.expr(node.base), line=self.line(node.at))
+            target = node.base.type.target
+            count = 1 << 31 if is_plain(target) else 1  # the next may be of another type
+            step = ir.Step(self.expr(node.indices[0]), 0, count, target.size, there.line)
+            return there.at(0, step)
         base = self.place(node.base)
         array = node.base.type
         if base is not None and isinstance(array, OpenArray):

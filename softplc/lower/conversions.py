@@ -21,6 +21,7 @@ from softplc.iectypes import (
     TOD,
     Elementary,
 )
+from softplc.profiles import current
 
 
 def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.Expr:
@@ -32,13 +33,21 @@ def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.E
         return _moment(value, source, target)
     if target is BOOL:
         return ir.Convert(BOOL, value, "truth")
+    if current().bits_count and "real" in (source.kind, target.kind):
+        return ir.Convert(target, value, _mode(source, target, truncates))
     if (source is REAL and target is DWORD) or (source is LREAL and target is LWORD):
         return ir.Convert(target, value, "bits")
     if (source is DWORD and target is REAL) or (source is LWORD and target is LREAL):
         return ir.Convert(target, value, "bits")
     if source.kind == "real" and target.kind != "real":
-        return ir.Convert(target, value, "trunc" if truncates else "round")
+        return ir.Convert(target, value, _mode(source, target, truncates))
     return ir.Convert(target, value, "wrap")
+
+
+def _mode(source: Elementary, target: Elementary, truncates: bool) -> str:
+    if source.kind != "real" or target.kind == "real":
+        return "wrap"
+    return "trunc" if truncates else "round"
 
 
 def _moment(value: ir.Expr, source: Elementary, target: Elementary) -> ir.Expr:

@@ -53,7 +53,12 @@ def lower(
         done.add(pou)
         context = Statements(project, layout, sizes, sources, pou)
         inline = pou.kind == "FUNCTION" and pou.kept < 0
-        module.routines.append(_routine(routine_name(pou), context, pou, inline))
+        name = routine_name(pou)
+        if pou.kept_frame >= 0:
+            kept = ir.Place("image", pou.kept_frame)
+            module.routines.append(_through(name, kept, pou.frame_size, sources.at(pou.decl.at).index))
+            name += "$kept"
+        module.routines.append(_routine(name, context, pou, inline))
         dispatches |= context.dispatches
         waiting += sorted(context.calls, key=lambda each: each.name)
     module.routines += [_dispatch(each) for each in dispatches.values()]
@@ -69,6 +74,17 @@ def _dispatch(dispatch: Dispatch) -> ir.Routine:
         for method, numbers in dispatch.methods.items()
     ]
     return ir.Routine(dispatch.name, [ir.Switch(number, branches, [])], 0, inline=False)
+
+
+def _through(name: str, kept: ir.Place, size: int, file: int) -> ir.Routine:
+    """Return a routine that copies a frame into the image, where pointers may reach it, and back."""
+    frame = ir.Place("self", 0)
+    copied: list[ir.Stmt] = [
+        ir.Copy(kept, frame, size),
+        ir.Call(f"{name}$kept", kept),
+        ir.Copy(frame, kept, size),
+    ]
+    return ir.Routine(name, copied, file, inline=False)
 
 
 def _routine(name: str, context: Statements, pou: Pou, inline: bool) -> ir.Routine:

@@ -16,6 +16,7 @@ from softplc.iectypes import (
     LINT,
     LREAL,
     LTIME,
+    TIME,
     ULINT,
     Elementary,
     Enum,
@@ -87,8 +88,8 @@ class Standard(Strings):
         return _all([ir.Op(BOOL, operator, pair) for pair in pairwise(once)])
 
     def _intrinsic(self, name: str, binding: Binding) -> ir.Expr:
-        if name == "_NOW":
-            return ir.Now(LTIME)
+        if name in ("_NOW", "TIME"):
+            return ir.Now(LTIME if name == "_NOW" else TIME)
         if name in ("_MAX", "_MIN"):
             type_ = machine(binding.generic)
             return ir.Const(type_, type_.limits[1 if name == "_MAX" else 0])

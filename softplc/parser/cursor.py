@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from softplc.diagnostics import Diagnostic
 from softplc.lexer import Token
+from softplc.profiles import IEC, Profile
 
 MAX_DEPTH = 120
 
@@ -17,7 +18,8 @@ class SyntaxFault(Exception):  # noqa: N818 - never leaves the parser
 class Cursor:
     """Reads tokens forward; an error is noted once for each token it happens at."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], profile: Profile = IEC) -> None:
+        self.profile = profile
         self.tokens = tokens
         self.position = 0
         self.token = tokens[0]

@@ -17,6 +17,7 @@ from softplc.syntax import (
     Expr,
     Init,
     NamedSpec,
+    PointerSpec,
     RefSpec,
     StructInit,
     StructSpec,
@@ -83,8 +84,13 @@ class Declarations(Charts):
             result = self._struct()
         elif token.kind == "op" and token.text == "(":
             result = self._enum("")
+        elif token.kind == "id" and token.key == "POINTER" and self.profile.pointers:
+            self.advance()
+            self.expect_keyword("TO")
+            target = self.spec()
+            result = PointerSpec(token.at, target.end, target)
         elif token.kind == "id" and token.key == "POINTER":
-            raise self.fail("a type name", "POINTER TO is not supported: use REF_TO")
+            raise self.fail("a type name", "use REF_TO; POINTER TO belongs to the profile codesys")
         elif token.kind == "id" and token.key == "REF_TO":
             self.advance()
             target = self.spec()
@@ -184,6 +190,13 @@ class Declarations(Charts):
                 break
         return ArrayInit(at, self.expect_op("]").end, items)
 
+    def _bare_array_init(self, first: Init) -> ArrayInit:
+        """Read on in a list that stands without brackets, as older tools write it."""
+        items: list[tuple[Expr | None, Init | None]] = [(None, first)]
+        while self.take_op(","):
+            items.append(self._array_item())
+        return ArrayInit(first.at, self.previous_end, items)
+
     def _array_item(self) -> tuple[Expr | None, Init | None]:
         token = self.token
         if token.kind == "int" and self.peek().text == "(":
@@ -274,6 +287,8 @@ class Declarations(Charts):
         spec = self.spec()
         edge = self.advance().key if self.token.key in ("R_EDGE", "F_EDGE") else ""
         init = self.initialiser() if self.take_op(":=") else None
+        if init is not None and self.at_op(",") and self.profile.loose and isinstance(spec, ArraySpec):
+            init = self._bare_array_init(init)
         self.semicolon()
         return [VarDecl(n.at, n.end, n.text, spec, init, address, address_at, edge) for n in names]
 

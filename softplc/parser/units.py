@@ -70,7 +70,8 @@ class Units(Configurations):
             return
         meant = MISSPELT.get(token.key)
         if meant is not None and self.peek().kind == "id":
-            self.fail(meant, f"did you mean {meant}?")
+            if not self.profile.loose:
+                self.fail(meant, f"did you mean {meant}?")
             self.replace(meant)
             return
         raise self.fail(UNITS)

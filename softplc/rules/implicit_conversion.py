@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from softplc.bind.calls import unreferable
+from softplc.bind.references import unreferable
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BlockType, Elementary, Enum, Interface, String, Type, base_of, converts
 from softplc.library.functions import convertible

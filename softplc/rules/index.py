@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Array, OpenArray, in_class
+from softplc.iectypes import Array, OpenArray, Pointer, in_class
 from softplc.rules.context import Context
 from softplc.syntax import BitAccess, Index
 
@@ -33,6 +33,15 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
         if len(node.indices) != base.rank:
             message = f"{len(node.indices)} indices for {base.rank} dimensions"
             yield context.error("ST3005", message, node, f"the type is {base}")
+        return
+    if isinstance(base, Pointer):
+        if len(node.indices) != 1:
+            yield context.error(
+                "ST3005", f"{base} takes one index", node, "it counts elements from the first"
+            )
+        elif node.indices[0].type is not None and not in_class(node.indices[0].type, "ANY_INT"):
+            message = f"an index is a whole number, not {node.indices[0].type}"
+            yield context.error("ST3005", message, node.indices[0])
         return
     if not isinstance(base, Array):
         yield context.error("ST3005", f"{base} is no array", node, "remove the index")

@@ -29,6 +29,7 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
         or binding.function
         or binding.conversion
         or binding.referred
+        or binding.measured
         or binding.bound
         or binding.problems
     ):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic, did_you_mean
-from softplc.iectypes import Array, BlockType, Enum, Reference, Struct
+from softplc.iectypes import Array, BlockType, Enum, Pointer, Reference, Struct
 from softplc.rules.context import Context, meant
 from softplc.syntax import Member, Name, TypedName
 
@@ -43,8 +43,8 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         names += [each.decl.name for each in base.pou.methods.values()]
     else:
         remedy = "give an index first" if isinstance(base, Array) else ""
-        if isinstance(base, Reference):
-            remedy = f"follow the reference first: ^.{node.name}"
+        if isinstance(base, Reference | Pointer):
+            remedy = f"follow it first: ^.{node.name}"
         yield Diagnostic("ST2004", f"{base} has no members", node.name_at, node.end, remedy)
         return
     remedy = did_you_mean(node.name, names) or f"it has {', '.join(names)}"
