@@ -215,15 +215,16 @@ class Reference(Type):
         return self.name
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Pointer(Type):
     """POINTER TO: position in the image, and where its object begins and ends; NULL is 0.
 
     Made by ADR alone, so that it never leaves its object unseen. In memory 64 bits of position, then 32
-    bits each of begin and end; the highest bit says that the object is the text of a string.
+    bits each of begin and end; the highest bit says that the object is the text of a string. The target
+    of a pointer inside its own type is set when that type is complete.
     """
 
-    target: Type
+    target: Type | None
     size = 16
     align = 8
 
@@ -386,7 +387,7 @@ def base_of(type_: Type | None) -> Type | None:
     return type_.base if isinstance(type_, Subrange) else type_
 
 
-def is_plain(type_: Type) -> bool:
+def is_plain(type_: Type | None) -> bool:
     """Tell whether any bytes are a value of a type, so that memory may be read and written as it."""
     while isinstance(type_, Array):
         type_ = type_.element
@@ -402,6 +403,8 @@ def _points_as(source: Pointer, target: Type) -> bool:
     if not isinstance(target, Pointer):
         return False
     before, after = source.target, target.target
+    if before is None or after is None:
+        return False
     if isinstance(before, String):
         return isinstance(after, String) or is_plain(after)
     if isinstance(before, BlockType) and isinstance(after, BlockType):
@@ -422,7 +425,9 @@ def same(left: Type, right: Type) -> bool:
             left.target and right.target and same(left.target, right.target)
         )
     if isinstance(left, Pointer) and isinstance(right, Pointer):
-        return same(left.target, right.target)
+        return left.target is right.target or bool(
+            left.target and right.target and same(left.target, right.target)
+        )
     if isinstance(left, OpenArray) and isinstance(right, OpenArray):
         return left.rank == right.rank and same(left.element, right.element)
     return False

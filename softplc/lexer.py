@@ -87,6 +87,9 @@ KEYWORDS = frozenset(
 )
 
 
+OBJECT_KEYWORDS = frozenset({"END_GET", "END_SET", "END_PROPERTY"})
+
+
 class Token(NamedTuple):
     """One token; `key` ignores case.
 
@@ -179,7 +182,8 @@ def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[
                 )
             )
         if kind == "id":
-            kind = "kw" if key in KEYWORDS else "id"
+            keyword = key in KEYWORDS or (profile.objects and key in OBJECT_KEYWORDS)
+            kind = "kw" if keyword else "id"
         tokens.append(Token(_KINDS.get(kind, kind), key, word, base + start, base + position))
     tokens.append(Token("end", "end of file", "", base + size, base + size))
     return tokens, findings

@@ -42,10 +42,11 @@ class Literal(Expr):
 
 @dataclass(slots=True, eq=False)
 class Name(Expr):
-    """A name; `ref` is what it means."""
+    """A name; `ref` is what it means, `getter` the call that it is if it names a property."""
 
     name: str
     ref: Ref | None = field(default=None, init=False)
+    getter: Call | None = field(default=None, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +63,7 @@ class Member(Expr):
     name: str
     name_at: int
     ref: Ref | None = field(default=None, init=False)
+    getter: Call | None = field(default=None, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -245,8 +247,11 @@ class TypeDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class Assign(Node):
+    """An assignment; `setter` is the call that it is where the target is a property."""
+
     target: Expr
     value: Expr
+    setter: Call | None = field(default=None, init=False)
 
 
 @dataclass(slots=True, eq=False)

@@ -6,6 +6,7 @@ from softplc.bind.declare import Declarations
 from softplc.bind.expressions import Expressions, default, settle
 from softplc.bind.initialisers import mark_init
 from softplc.bind.paths import bind_paths
+from softplc.bind.properties import bind_setter
 from softplc.bind.qualify import without_owner
 from softplc.iectypes import BOOL, TIME, Elementary, Type, base_of
 from softplc.symbols import Pou, Project, Variable
@@ -102,6 +103,8 @@ class _Body:
     def statement(self, node: Statement) -> None:
         typer = self.typer
         if isinstance(node, Assign):
+            if typer.project.profile.objects and bind_setter(typer, node):
+                return
             target = typer.expr(node.target)
             typer.value(node.value, target)
         elif isinstance(node, Attempt):

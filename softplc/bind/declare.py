@@ -9,6 +9,7 @@ from softplc.bind import charts, heritage
 from softplc.bind.expressions import Expressions
 from softplc.bind.fold import as_type
 from softplc.bind.initialisers import mark_init
+from softplc.bind.properties import shown
 from softplc.bind.qualify import qualify
 from softplc.bind.scope import Scope
 from softplc.iectypes import (
@@ -65,7 +66,7 @@ class Declarations:
         self._resolving: set[str] = set()
         self._evaluating: set[Variable] = set()
         self._failed: set[str] = set()
-        self._open_references: dict[str, list[tuple[Reference, TypeSpec]]] = {}
+        self._open_references: dict[str, list[tuple[Reference | Pointer, TypeSpec]]] = {}
         self.specs: dict[int, tuple[TypeSpec, Scope]] = {}
         self._declared: set[Pou] = set()
         self.cycles: list[TypeDecl] = []
@@ -146,7 +147,7 @@ class Declarations:
         elif decl.kind == "INTERFACE":
             pou.type = Interface(pou)
         for method in decl.methods:
-            inner = Pou("METHOD", f"{pou.name}.{method.name}", method, library=in_library, owner=pou)
+            inner = Pou(method.kind, f"{pou.name}.{method.name}", method, library=in_library, owner=pou)
             first = pou.methods.get(method.name.casefold())
             if first is not None:
                 end = method.name_at + len(method.name)
@@ -170,13 +171,12 @@ class Declarations:
         qualify(decl, Scope(self.project, None, decl.space), {*own, *pou.variables, *outer})
         charts.expand(decl, self.project.charts)
         if decl.kind == "FUNCTION" or decl.result is not None:
-            result = Variable(
-                decl.name, "RESULT", None, None, decl.name_at, decl.name_at + len(decl.name), pou=pou
-            )
+            name = shown(decl.name)
+            result = Variable(name, "RESULT", None, None, decl.name_at, decl.name_at + len(name), pou=pou)
             if decl.result is not None:
                 result.type, result.init = self.resolve(decl.result, Scope(self.project, pou))
             pou.result = result
-            pou.variables[decl.name.casefold()] = result
+            pou.variables[name.casefold()] = result
         self._variables(pou, decl.blocks, pou.variables)
         self._resolve_variables(pou.variables)
         for method in pou.methods.values():
@@ -251,27 +251,28 @@ class Declarations:
             spec.resolved, init = self._named(spec, scope)
         elif isinstance(spec, ArraySpec):
             spec.resolved = self._array(spec, scope)
-        elif isinstance(spec, RefSpec):
+        elif isinstance(spec, RefSpec | PointerSpec):
             spec.resolved = self._reference(spec, scope)
-        elif isinstance(spec, PointerSpec):
-            found, _ = self.resolve(spec.target, scope)
-            spec.resolved = Pointer(found) if found is not None else None
         elif isinstance(spec, StructSpec):
             spec.resolved = self._struct(spec, "STRUCT", scope)
         elif isinstance(spec, EnumSpec):
             spec.resolved = self._enum(spec, "enumeration", scope)
         return spec.resolved, init
 
-    def _reference(self, spec: RefSpec, scope: Scope) -> Type | None:
-        """Return a reference type; inside the type it refers to, the target comes later."""
+    def _reference(self, spec: RefSpec | PointerSpec, scope: Scope) -> Type | None:
+        """Return a reference or pointer type; inside the type it refers to, the target comes later."""
         target = spec.target
         key = self._key_of(target.name, scope) if isinstance(target, NamedSpec) else ""
         if key in self._resolving:
-            reference = Reference(None)
+            reference = self._made(spec, None)
             self._open_references.setdefault(key, []).append((reference, target))
             return reference
         found, _ = self.resolve(target, scope)
-        return Reference(found) if found is not None else None
+        return self._made(spec, found) if found is not None else None
+
+    @staticmethod
+    def _made(spec: RefSpec | PointerSpec, target: Type | None) -> Reference | Pointer:
+        return Reference(target) if isinstance(spec, RefSpec) else Pointer(target)
 
     def _named(self, spec: NamedSpec, scope: Scope) -> tuple[Type | None, Init | None]:
         name = spec.name.upper()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from softplc.bind import fold
+from softplc.bind.properties import bind_getter
 from softplc.bind.references import pointer_result
 from softplc.bind.scope import Scope
 from softplc.iectypes import (
@@ -240,7 +241,7 @@ class Expressions:
         if ref is None and node.name.upper() == "NULL":
             node.value = 0
             return Reference(None)
-        return None
+        return bind_getter(self, node, None) if ref is None and self.project.profile.objects else None
 
     def _variable(self, node: Name, variable: Variable) -> Type | None:
         final = variable.end_of_chain
@@ -277,6 +278,8 @@ class Expressions:
                     return enum
                 return None
         base = self.expr(node.base)
+        if isinstance(node.base, Name | Member) and node.base.getter is not None and isinstance(base, Struct):
+            return None  # a copy, of which no part has a place
         key = node.name.casefold()
         if isinstance(base, Struct):
             found = base.fields.get(key)
@@ -284,8 +287,9 @@ class Expressions:
         if isinstance(base, BlockType):
             variable = base.pou.variables.get(key)
             node.ref = variable
-            return variable.type if variable else None
-        return None
+            if variable is not None:
+                return variable.type
+        return bind_getter(self, node, base) if self.project.profile.objects else None
 
     def _bit(self, node: BitAccess, expected: Type | None) -> Type | None:
         base = base_of(self.expr(node.base))
@@ -299,6 +303,8 @@ class Expressions:
         base = self.expr(node.base)
         for index in node.indices:
             self.value(index)
+        if isinstance(node.base, Name | Member) and node.base.getter is not None:
+            return None  # a copy, of which no part has a place
         if isinstance(base, Pointer):
             return base.target if len(node.indices) == 1 else None
         if isinstance(base, OpenArray):
@@ -327,7 +333,7 @@ class Expressions:
             good = isinstance(type_, Elementary) and (counts(type_.kind) or type_.kind == "time")
             if isinstance(type_, Elementary) and type_.kind in ("uint", "bits") and node.op == "-":
                 good = current().bits_count
-                type_ = min((each for each in SIGNED if each.size > type_.size), key=_size_of, default=LINT)
+                type_ = next_signed(type_)
         if isinstance(node.operand, Literal) and node.op in "+-" and node.operand.kind in ("int", "real"):
             plain = node.operand
             if not plain.type_name:  # a sign belongs to the literal: -128 is a SINT
@@ -498,8 +504,11 @@ class Expressions:
         if fits(literal, other):
             return other
         if literal.type is REAL_LITERAL:
-            return common(other, REAL) if other.kind in ("int", "uint") else LREAL if other is REAL else None
+            whole = other.kind != "real" and counts(other.kind)
+            return common(other, REAL) if whole else LREAL if other is REAL else None
         value = literal.value
+        if isinstance(value, int) and value < 0 and other.kind in ("uint", "bits") and current().bits_count:
+            return next_signed(other)
         if isinstance(value, int) and other.kind in ("int", "uint"):
             least = natural(value)
             return common(other, least) if least else None
@@ -515,8 +524,9 @@ class Expressions:
         return bind_call(self, node, expected)
 
 
-def _size_of(type_: Type) -> int:
-    return type_.size
+def next_signed(type_: Elementary) -> Elementary:
+    """Return the signed type that holds every value of an unsigned one, and its negative."""
+    return next((each for each in SIGNED if each.size > type_.size), LINT)
 
 
 def comparable(type_: Type) -> bool:

@@ -114,9 +114,9 @@ def _address(typer: Expressions, node: Call, binding: Binding, expected: Type | 
     """ADR(x): whatever x is, its object is known from here on."""
     typer.project.references = typer.project.pointers = True
     value = _only_argument(typer, node, binding, "ADR")
+    binding.referred = value
     if value is None or value.type is None:
         return None
-    binding.referred = value
     why = unaddressable(value)
     if why:
         binding.problem("type", f"there is no address of {why}", value, "take that of a variable")

@@ -77,7 +77,8 @@ class Scope:
         """Return the class or function block this is in."""
         if self.pou is None or self.pou.owner is not None:
             return self.pou.owner if self.pou is not None else None
-        return self.pou if self.pou.kind == "FUNCTION_BLOCK" else None
+        acts = self.pou.kind == "PROGRAM" and self.pou.methods
+        return self.pou if self.pou.kind == "FUNCTION_BLOCK" or acts else None
 
     def enum_value(self, name: str, type_: Enum) -> EnumValue | None:
         """Return the value of that name of one enumeration."""

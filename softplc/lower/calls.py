@@ -19,10 +19,10 @@ from softplc.iectypes import (
     Type,
 )
 from softplc.layout import POINTER_SIZE
-from softplc.lower.context import Dispatch, LoweringError, machine
+from softplc.lower.context import Dispatch, LoweringError, got, machine
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
-from softplc.symbols import Pou, Variable
+from softplc.symbols import Instance, Pou, Variable
 from softplc.syntax import Call, Expr, Name
 
 
@@ -85,7 +85,7 @@ class Calls(Standard):
         frame = self.slot(pou.frame_size)
         body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou))]
         if pou.kind == "METHOD":
-            body.append(ir.StorePointer(frame, self._instance(binding)))
+            body.append(ir.StorePointer(frame, self.instance_of(binding)))
         own = self._own_enable_out(pou, frame)
         body += self.enabled(binding, self._invoke(binding, pou, frame), own)
         return body, frame.at(pou.result.offset if pou.result else 0)
@@ -143,7 +143,7 @@ class Calls(Standard):
             body += self.output(parameter, argument, negated, frame.at(parameter.offset))
         return body
 
-    def _instance(self, binding: Binding) -> ir.Place:
+    def instance_of(self, binding: Binding) -> ir.Place:
         node = binding.instance
         if node is None:
             return self.this()
@@ -156,6 +156,9 @@ class Calls(Standard):
 
     def routine(self, binding: Binding, pou: Pou) -> str:
         """Return what to call: the routine itself, or one that chooses by the class of the instance."""
+        if pou.kind == "ACTION" and pou.owner is not None and pou.owner.kind == "PROGRAM":
+            self.calls.add(pou)
+            return action_name(self.instance, pou)
         if pou.kind == "METHOD" and not binding.direct and binding.through is not None:
             reached = binding.through.implementations(pou.decl.name)
             if len(reached) > 1 or binding.through.kind == "INTERFACE":
@@ -230,6 +233,7 @@ class Calls(Standard):
 
     def aggregate(self, node: Expr) -> tuple[list[ir.Stmt], ir.Place]:
         """Return where an array or structure lies, after what must run first."""
+        node = got(node)
         if isinstance(node, Call) and node.binding is not None:
             if node.binding.pou is not None:
                 return self.function_call(node.binding)
@@ -257,6 +261,13 @@ class Calls(Standard):
         else:
             body += copies
         return [ir.Fill(result, self.sizes.initial(node.type)), *self.enabled(binding, body)], result
+
+
+def action_name(instance: Instance | None, action: Pou) -> str:
+    """Return the routine of an action of a program, which each instance has of its own."""
+    if instance is None:
+        raise LoweringError(f"{action.name} without instance")
+    return f"instance.{instance.name}.{action.decl.name}".casefold()
 
 
 def routine_name(pou: Pou) -> str:

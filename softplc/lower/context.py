@@ -93,7 +93,7 @@ class Context:
 
     def place(self, node: Expr) -> ir.Place | None:
         """Return the place an expression denotes, or None if it denotes a value only."""
-        place = self._place(node)
+        place = self._place(got(node))
         if place is not None and place.base == "object" and node.type is not None:
             place.size = node.type.size if is_plain(node.type) else 0
         return place
@@ -148,6 +148,8 @@ class Context:
         if isinstance(node.base.type, Pointer):
             there = ir.Place("object", 0, address=self.expr(node.base), line=self.line(node.at))
             target = node.base.type.target
+            if target is None:
+                raise LoweringError("pointer to nothing")
             count = 1 << 31 if is_plain(target) else 1  # the next may be of another type
             step = ir.Step(self.expr(node.indices[0]), 0, count, target.size, there.line)
             return there.at(0, step)
@@ -204,6 +206,12 @@ class Context:
 
 def _count(low: ir.Expr, high: ir.Expr) -> ir.Expr:
     return ir.Op(LINT, "+", (ir.Op(LINT, "-", (high, low)), ir.Const(LINT, 1)))
+
+
+def got(node: Expr) -> Expr:
+    """Return the call that an expression is if it names a property."""
+    getter = node.getter if isinstance(node, Name | Member) else None
+    return getter or node
 
 
 def machine(type_: Type | None) -> Elementary:

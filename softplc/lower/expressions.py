@@ -22,7 +22,7 @@ from softplc.iectypes import (
 )
 from softplc.layout import encode
 from softplc.lower.calls import Calls
-from softplc.lower.context import LoweringError, machine
+from softplc.lower.context import LoweringError, got, machine
 from softplc.lower.conversions import convert
 from softplc.syntax import Binary, Call, Expr, Unary
 
@@ -34,6 +34,7 @@ class Expressions(Calls):
 
     def expr(self, node: Expr, target: Type | None = None) -> ir.Expr:
         """Lower a scalar expression, converted to the target type where one is given."""
+        node = got(node)
         wanted = machine(target) if target is not None else None
         if isinstance(target, Interface) and isinstance(node.type, BlockType):
             place = self.place(node)

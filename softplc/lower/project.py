@@ -5,7 +5,7 @@ from __future__ import annotations
 from softplc import ir
 from softplc.iectypes import UDINT
 from softplc.layout import Layout, Sizes
-from softplc.lower.calls import routine_name
+from softplc.lower.calls import action_name, routine_name
 from softplc.lower.context import Dispatch
 from softplc.lower.statements import Statements
 from softplc.source import SourceSet
@@ -32,12 +32,12 @@ def lower(
         entry = Statements(project, layout, sizes, sources, None)
         calls: list[ir.Stmt] = []
         for instance in instances:
-            routine, reached = _program(project, layout, sizes, sources, instance, dispatches)
-            module.routines.append(routine)
+            routines, reached = _program(project, layout, sizes, sources, instance, dispatches)
+            module.routines += routines
             waiting += reached
             before, after = entry.bindings(instance)
             inputs, outputs = entry.located(instance, None)
-            calls += [*inputs, *before, ir.Call(routine.name, ir.Place("image", 0)), *after, *outputs]
+            calls += [*inputs, *before, ir.Call(routines[0].name, ir.Place("image", 0)), *after, *outputs]
         for instance, variable in task.blocks:
             calls += entry.run_block(instance, variable)
         waiting += sorted(entry.calls, key=lambda each: each.name)
@@ -105,9 +105,31 @@ def _program(
     sources: SourceSet,
     instance: Instance,
     dispatches: dict[str, Dispatch],
-) -> tuple[ir.Routine, list[Pou]]:
+) -> tuple[list[ir.Routine], list[Pou]]:
     pou = instance.pou
     context = Statements(project, layout, sizes, sources, pou, instance)
+    more: list[ir.Routine] = []
     routine = _routine(f"instance.{instance.name.casefold()}", context, pou, inline=False)
     dispatches |= context.dispatches
-    return routine, sorted(context.calls, key=lambda each: each.name)
+    actions, reached = _split(context.calls)
+    done: set[Pou] = set()
+    while actions:
+        action = actions.pop()
+        if action in done:
+            continue
+        done.add(action)
+        inner = Statements(project, layout, sizes, sources, action, instance)
+        more.append(_routine(action_name(instance, action), inner, action, inline=False))
+        dispatches |= inner.dispatches
+        further, called = _split(inner.calls)
+        actions |= further
+        reached |= called
+    return [routine, *more], sorted(reached, key=lambda each: each.name)
+
+
+def _split(calls: set[Pou]) -> tuple[set[Pou], set[Pou]]:
+    """Return actions of programs, and everything else that is called."""
+    actions = {
+        each for each in calls if each.kind == "ACTION" and each.owner and each.owner.kind == "PROGRAM"
+    }
+    return actions, calls - actions

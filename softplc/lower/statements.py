@@ -131,6 +131,8 @@ class Statements(Expressions):
         ]
 
     def statement(self, node: Statement) -> list[ir.Stmt]:
+        if isinstance(node, Assign) and node.setter is not None and node.setter.binding is not None:
+            return self.function_call(node.setter.binding)[0]
         if isinstance(node, Assign):
             target = self.place(node.target)
             if target is None:
@@ -160,6 +162,8 @@ class Statements(Expressions):
         if not isinstance(call, Call) or call.binding is None:
             raise LoweringError("call statement without call")
         pou = call.binding.pou
+        if pou is not None and pou.kind == "ACTION":
+            return [ir.Call(self.routine(call.binding, pou), self.instance_of(call.binding))]
         if pou is not None and pou.kind == "FUNCTION_BLOCK":
             return self.block_call(call)
         if pou is not None:

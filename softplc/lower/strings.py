@@ -9,7 +9,7 @@ from softplc import ir
 from softplc.bind.calls import Binding
 from softplc.iectypes import BOOL, DINT, INT, LINT, REAL, ULINT, Elementary, Enum, String, base_of
 from softplc.layout import encode
-from softplc.lower.context import Context, LoweringError
+from softplc.lower.context import Context, LoweringError, got
 from softplc.lower.conversions import convert
 from softplc.syntax import Call, Expr
 
@@ -21,6 +21,7 @@ class Strings(Context):
 
     def text(self, node: Expr) -> ir.Text:
         """Lower a string expression."""
+        node = got(node)
         constant = self.constant_text(node)
         if constant is not None:
             return ir.Text(None, constant, [], len(str(node.value)))

@@ -110,6 +110,8 @@ class Expressions(Cursor):
                     indices.append(self.expression())
                 end = self.expect_op("]").end
                 expr = Index(expr.at, end, expr, indices)
+            elif text == "^" and self.profile.objects and _is_self(expr):
+                self.advance()  # THIS^ is THIS
             elif text == "^":
                 expr = Deref(expr.at, self.advance().end, expr)
             elif text == "(" and isinstance(expr, Name | Member | Index | Deref):
@@ -267,6 +269,10 @@ class Expressions(Cursor):
         if "." in text:
             raise LiteralError(f"{prefix} is no type of real numbers")
         return Literal(at, end, "int", _signed(text), prefix)
+
+
+def _is_self(expr: Expr) -> bool:
+    return isinstance(expr, Name) and expr.name.upper() in ("THIS", "SUPER")
 
 
 def _signed(text: str) -> int:

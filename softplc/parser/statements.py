@@ -38,6 +38,9 @@ POU_ENDS = (
     "END_STEP",
     "END_TRANSITION",
     "END_ACTION",
+    "END_GET",
+    "END_SET",
+    "END_PROPERTY",
 )
 POU_STARTS = (
     "FUNCTION",

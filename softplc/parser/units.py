@@ -68,6 +68,9 @@ class Units(Configurations):
                 return
         if self.take_op(";"):
             return
+        if token.key == "ACTION" and self.profile.objects and unit.pous and self.peek().kind == "id":
+            unit.pous[-1].methods.append(self.action_of(unit.pous[-1]))
+            return
         meant = MISSPELT.get(token.key)
         if meant is not None and self.peek().kind == "id":
             if not self.profile.loose:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from softplc.bind.references import unreferable
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BlockType, Elementary, Enum, Interface, String, Type, base_of, converts
+from softplc.iectypes import BlockType, Elementary, Enum, Interface, Pointer, String, Type, base_of, converts
 from softplc.library.functions import convertible
 from softplc.rules.context import Context, Use
 from softplc.rules.literal import is_untyped
@@ -43,6 +43,8 @@ def check(use: Use, context: Context) -> Iterator[Diagnostic]:
 def remedy_for(source: Type, target: Type) -> str:
     """Return the conversion function to use."""
     plain, wanted = base_of(source), base_of(target)
+    if isinstance(wanted, Pointer):
+        return "a pointer is made by ADR" if isinstance(plain, Elementary) else "keep to what it points to"
     if plain is None or wanted is None:
         return ""
     if isinstance(wanted, Enum):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Array, OpenArray, Pointer, in_class
 from softplc.rules.context import Context
-from softplc.syntax import BitAccess, Index
+from softplc.syntax import BitAccess, Index, Member, Name
 
 ON = (Index, BitAccess)
 
@@ -42,6 +42,10 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
         elif node.indices[0].type is not None and not in_class(node.indices[0].type, "ANY_INT"):
             message = f"an index is a whole number, not {node.indices[0].type}"
             yield context.error("ST3005", message, node.indices[0])
+        return
+    if isinstance(node.base, Name | Member) and node.base.getter is not None:
+        message = f"{node.base.name} is a property: it yields a copy, whose elements cannot be named"
+        yield context.error("ST3005", message, node, "assign it to a variable first")
         return
     if not isinstance(base, Array):
         yield context.error("ST3005", f"{base} is no array", node, "remove the index")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.properties import shown
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import Array, BlockType, Enum, Pointer, Reference, Struct
 from softplc.rules.context import Context, meant
@@ -35,12 +36,13 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
     if isinstance(base, Struct):
         names = [each.name for each in base.fields.values()]
         if node.name.casefold() in base.fields:
+            yield from _of_property(node, context)
             return
     elif isinstance(base, BlockType):
         if node.name.casefold() in base.pou.variables:
             return
         names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
-        names += [each.decl.name for each in base.pou.methods.values()]
+        names += list(dict.fromkeys(shown(each.decl.name) for each in base.pou.methods.values()))
     else:
         remedy = "give an index first" if isinstance(base, Array) else ""
         if isinstance(base, Reference | Pointer):
@@ -49,6 +51,12 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         return
     remedy = did_you_mean(node.name, names) or f"it has {', '.join(names)}"
     yield Diagnostic("ST2004", f"{base} has no member {node.name}", node.name_at, node.end, remedy)
+
+
+def _of_property(node: Member, context: Context) -> Iterator[Diagnostic]:
+    if isinstance(node.base, Name | Member) and node.base.getter is not None:
+        message = f"{node.base.name} is a property: it yields a copy, whose members cannot be named"
+        yield context.error("ST2004", message, node, "assign it to a variable first")
 
 
 def _value(node: Member | TypedName, type_name: str, name: str, context: Context) -> Iterator[Diagnostic]:

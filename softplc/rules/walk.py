@@ -237,7 +237,9 @@ class Walk:
 
     def statement(self, node: Any) -> None:
         self.show(node)
-        if isinstance(node, Assign):
+        if isinstance(node, Assign) and node.setter is not None:
+            self.call(node.setter)
+        elif isinstance(node, Assign):
             self.expr(node.target)
             self.show(Write(node.target, "assigned"))
             if node.target.type is not None and not _is_value(node.target):
@@ -303,6 +305,9 @@ class Walk:
     def expr(self, node: Expr) -> None:
         """Show an expression and its parts."""
         if isinstance(node, Literal) and node.type is not None:
+            return
+        if isinstance(node, Name | Member) and node.getter is not None:
+            self.expr(node.getter)
             return
         if isinstance(node, Call):
             self.call(node)
