@@ -125,6 +125,9 @@ def checked(
         part, wrong = parse(texts.add(name, text), profile)
         findings += wrong
         _merge(unit, part)
+        if profile.loose and part.globals:
+            names = {each.name.casefold() for block in part.globals for each in block.declarations}
+            unit.lists.setdefault(Path(name).stem.casefold(), set()).update(names)
 
     def load_library(name: str, text: str) -> Unit:
         part, wrong = parse(texts.add(f"library/{name.upper()}.st", text))

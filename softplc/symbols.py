@@ -290,7 +290,8 @@ class Project:
     """Everything that was declared; keys are full names without case.
 
     `spaces` are namespaces by key, `full_names` what there is in the spelling of its declaration, `texts`
-    the spaces as written, `internal` the keys of what is INTERNAL. `paths` is what is wrong with paths.
+    the spaces as written, `internal` the keys of what is INTERNAL. `paths` is what is wrong with paths,
+    `lists` the names of global variables by the list (file) they are in, where the profile knows lists.
     """
 
     profile: Profile = IEC
@@ -313,6 +314,7 @@ class Project:
     paths: list[Diagnostic] = field(default_factory=list)
     type_keys: set[str] = field(default_factory=set)
     spaces: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, set[str]] = field(default_factory=dict)
     full_names: dict[str, str] = field(default_factory=dict)
     texts: list[Space] = field(default_factory=list)
     internal: set[str] = field(default_factory=set)

@@ -481,7 +481,8 @@ class ConfigurationDecl(Node):
 class Unit(Node):
     """One file, or all files of a compilation merged.
 
-    `skipped` are names in text that could not be read; `internal` are keys of namespaces.
+    `skipped` are names in text that could not be read; `internal` are keys of namespaces;
+    `lists` are the names of global variables by the file they are in.
     """
 
     types: list[TypeDecl] = field(default_factory=list)
@@ -491,3 +492,4 @@ class Unit(Node):
     skipped: set[str] = field(default_factory=set)
     spaces: list[Space] = field(default_factory=list)
     internal: set[str] = field(default_factory=set)
+    lists: dict[str, set[str]] = field(default_factory=dict)

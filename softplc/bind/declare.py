@@ -108,6 +108,7 @@ class Declarations:
         """Take in the namespaces: which there are, what uses them, and what is only theirs."""
         project = self.project
         project.texts = unit.spaces
+        project.lists = unit.lists
         project.spaces = {each.name.casefold(): each.name for each in unit.spaces if each.name}
         decls: list[TypeDecl | PouDecl] = [*unit.types, *unit.pous]
         project.full_names = {each.key: each.space.full(each.name) for each in decls} | project.spaces

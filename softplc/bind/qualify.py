@@ -1,5 +1,7 @@
 """Qualified names: `N.x` in an expression becomes one name, where N is a namespace.
 
+Under the profile codesys N may also be a list of global variables: the name of their file.
+
 After this step a dot in an expression leads to a member, and a name may hold dots.
 """
 
@@ -13,7 +15,7 @@ from softplc.syntax import Expr, Index, Member, Name, Node, PouDecl
 
 def qualify(node: Node, scope: Scope, variables: Collection[str]) -> None:
     """Rewrite everything below a node; what is named like a variable is no namespace."""
-    if scope.project.spaces:
+    if scope.project.spaces or scope.project.lists:
         _Qualifier(scope, variables).fields(node)
 
 
@@ -58,6 +60,11 @@ class _Qualifier:
         if not isinstance(base, Name):
             self.fields(node)
             return node
-        if base.name.casefold() in self.variables or self.scope.namespace(base.name) is None:
+        key = base.name.casefold()
+        if key in self.variables:
+            return node
+        if node.name.casefold() in self.scope.project.lists.get(key, ()):
+            return Name(node.at, node.end, node.name)
+        if self.scope.namespace(base.name) is None:
             return node
         return Name(node.at, node.end, f"{base.name}.{node.name}")

@@ -131,6 +131,17 @@ def test_files_in_a_code_page_are_read_under_codesys(tmp_path):
     assert plc.read("Main.s") == "\x80\xe4"
 
 
+def test_a_list_of_globals_may_be_named_by_its_file():
+    sources = {
+        "plc/GVL.st": "{attribute 'qualified_only'} VAR_GLOBAL level : INT := 3; x : INT; END_VAR",
+        "main.st": "PROGRAM Main VAR y, z : INT; END_VAR GVL.x := gvl.Level + 1; y := GVL.x + x; END_PROGRAM",
+    }
+    plc = softplc.compile(sources=sources, profile="codesys").simulator()
+    plc.scan()
+    assert plc.read("Main.y") == 8
+    assert [each.code for each in softplc.check(sources=sources)] == ["ST2003"]
+
+
 def test_the_command_takes_a_profile(tmp_path):
     file = tmp_path / "p.st"
     file.write_text(POINTER, encoding="utf-8")

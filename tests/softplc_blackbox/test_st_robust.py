@@ -9,6 +9,7 @@ import pytest
 import softplc
 from softplc.diagnostics import CompileError
 from softplc.pipeline import checked
+from softplc.profiles import IEC, PROFILES
 from softplc.source import SourceSet
 
 TOKEN = re.compile(
@@ -68,14 +69,15 @@ STRAY = [
         "SEL",
     ),
 ]
-SOURCES = sorted((Path(__file__).parents[1] / "conformance").glob("*.st"))
+SOURCES = sorted((Path(__file__).parents[1] / "conformance").rglob("*.st"))
 MUTANTS = 150
 
 
 def mutant(seed):
     """Return a valid program with up to five tokens deleted, doubled, swapped, replaced, or cut off."""
     pick = random.Random(seed)
-    tokens = TOKEN.findall(pick.choice(SOURCES).read_text("utf-8"))
+    file = pick.choice(SOURCES)
+    tokens = TOKEN.findall(file.read_text("utf-8"))
     for _ in range(pick.choice([1, 1, 1, 2, 5])):
         i, j = pick.randrange(len(tokens)), pick.randrange(len(tokens))
         match pick.randrange(7):
@@ -93,13 +95,13 @@ def mutant(seed):
                 tokens[i:i] = tokens[i : i + pick.randrange(1, 30)]
             case 6:
                 del tokens[max(i, 1) :]
-    return "".join(tokens)
+    return "".join(tokens), PROFILES.get(file.parent.name, IEC)
 
 
-def findings(source):
+def findings(source, profile=IEC):
     """Check a program; a refusal without a finding is an error."""
     try:
-        checked((), {"mutant.st": source}, SourceSet())
+        checked((), {"mutant.st": source}, SourceSet(), profile)
     except CompileError as error:
         return error.diagnostics or [None]
     return []
@@ -108,8 +110,8 @@ def findings(source):
 @pytest.mark.parametrize("first", range(0, 8 * MUTANTS, MUTANTS))
 def test_mutants_of_valid_programs_get_findings_with_a_place(first):
     for seed in range(first, first + MUTANTS):
-        source = mutant(seed)
-        for each in findings(source):
+        source, profile = mutant(seed)
+        for each in findings(source, profile):
             place = each.as_dict()
             assert 1 <= place["line"] <= source.count("\n") + 2, (seed, place)
             assert place["column"] >= 1, (seed, place)
