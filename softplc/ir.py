@@ -33,7 +33,7 @@ class Place:
         line: where a reference is followed, for the fault if it is NULL.
         bit: bit within the byte, for packed BOOLs in the process image; else -1.
         address, size: where base is `object`, the pointer that is followed, and the bytes that must lie in
-            its object; size 0 asks that it points at the begin of the object, which then has the type.
+            its object; `begin` asks instead that it points at the object's begin.
     """
 
     base: str
@@ -45,13 +45,16 @@ class Place:
     line: int = 0
     address: Expr | None = None
     size: int = 0
+    begin: bool = False
 
     def at(self, offset: int, step: Step | None = None, bit: int = -1) -> Place:
         """Return the place `offset` bytes further, or at an index."""
         steps = (*self.steps, step) if step else self.steps
         size = max(self.size - offset, 0)
         there = self.offset + offset
-        return Place(self.base, there, steps, bit, self.slot, self.pointer, self.line, self.address, size)
+        return Place(
+            self.base, there, steps, bit, self.slot, self.pointer, self.line, self.address, size, self.begin
+        )
 
 
 # Expressions -----------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def _is_number(type_: Type | None) -> bool:
 
 def object_of(node: Expr) -> Expr:
     """Return what a pointer to something may run over: of an element whose bytes may be read, the array."""
-    while isinstance(node, Index) and node.type is not None and is_plain(node.type):
+    while isinstance(node, Index) and is_plain(node.type) and is_plain(node.base.type):
         node = node.base
     return node
 

@@ -81,7 +81,7 @@ class Expressions(Pointers):
             kept = self.registers.get((place.base, place.slot, place.offset))
             if kept is not None and place.bit < 0 and self.register_types[kept] is type_:
                 return kept
-        if place.base == "object" and type_.size == 1:
+        if place.base == "object" and type_.size == 1 and not place.begin:
             raw = self.peek(place)
         else:
             raw = self.add(f"load {memory_type(type_)}, ptr {self.address(place)}, align 1")
@@ -92,7 +92,7 @@ class Expressions(Pointers):
         return self.add(f"icmp ne i8 {raw}, 0")
 
     def store(self, type_: Elementary, place: ir.Place, value: str) -> None:
-        if place.base == "object" and type_.size == 1:
+        if place.base == "object" and type_.size == 1 and not place.begin:
             self.poke(type_, place, value)
             return
         address = self.address(place)

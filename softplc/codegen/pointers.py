@@ -19,7 +19,7 @@ class Pointers(Writer):
     def object_address(self, place: ir.Place) -> str:
         """Return the address of a place behind a pointer, after its checks."""
         pointer, at = self._followed(place)
-        if place.size:
+        if not place.begin:
             low, high = self._bounds(pointer)
             text = self.add(f"lshr i128 {pointer}, 127")
             high = self.add(f"sub i64 {high}, {self.add(f'trunc i128 {text} to i64')}")
@@ -37,7 +37,7 @@ class Pointers(Writer):
         pointer = self.value(place.address)
         at = self.add(f"trunc i128 {pointer} to i64")
         self.fault_if(self.add(f"icmp eq i64 {at}, 0"), Fault.NULL_REFERENCE, place.line)
-        if not place.size:
+        if place.begin:
             moved = self.add(f"icmp ne i64 {at}, {self._bounds(pointer)[0]}")
             self.fault_if(moved, Fault.POINTER_OUT_OF_OBJECT, place.line)
         for step in place.steps:

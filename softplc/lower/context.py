@@ -95,7 +95,7 @@ class Context:
         """Return the place an expression denotes, or None if it denotes a value only."""
         place = self._place(got(node))
         if place is not None and place.base == "object" and node.type is not None:
-            place.size = node.type.size if is_plain(node.type) else 0
+            place.size = node.type.size
         return place
 
     def _place(self, node: Expr) -> ir.Place | None:
@@ -120,7 +120,7 @@ class Context:
         if isinstance(node, Index):
             return self._index(node)
         if isinstance(node, Deref) and isinstance(node.base.type, Pointer):
-            return ir.Place("object", 0, address=self.expr(node.base), line=self.line(node.at))
+            return self._object(node.base, node.base.type, node)
         if isinstance(node, Deref):
             reference = self.place(node.base)
             if reference is None:
@@ -144,10 +144,14 @@ class Context:
             return inner
         return None
 
+    def _object(self, pointer: Expr, type_: Pointer, node: Expr) -> ir.Place:
+        """Return what a pointer points to; what is more than its bytes is reached from its begin only."""
+        begin = not is_plain(type_.target)
+        return ir.Place("object", 0, address=self.expr(pointer), line=self.line(node.at), begin=begin)
+
     def _index(self, node: Index) -> ir.Place | None:
         if isinstance(node.base.type, Pointer):
-            there = ir.Place("object", 0, address=self.expr(node.base), line=self.line(node.at))
-            target = node.base.type.target
+            there, target = self._object(node.base, node.base.type, node), node.base.type.target
             if target is None:
                 raise LoweringError("pointer to nothing")
             count = 1 << 31 if is_plain(target) else 1  # the next may be of another type
