@@ -26,7 +26,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
 
     Attributes:
         kind: scalar, string, array or struct (structures and block instances).
-        type: the elementary type that carries it (`STRING` for strings), else the type's name.
+        type: the elementary type that carries it (`STRING` or `WSTRING` for strings), else the type's name.
         name: the declared type's name.
         members: name, offset, index of the shape, section; for structs.
         ranges: low and high of each dimension; for arrays.
@@ -69,8 +69,8 @@ class Symbol(msgspec.Struct, frozen=True):
         path: in the declared spelling.
         offset: byte offset in the image.
         bit: bit in that byte for a packed BOOL of the process image, else -1.
-        size: bytes; a STRING is u16 length, u16 capacity, then characters in Latin-1.
-        type: elementary IEC type, `STRING` for strings; `declared` has the declared type.
+        size: bytes; a STRING is u16 length, u16 capacity, then Latin-1; a WSTRING has UTF-16 instead.
+        type: elementary IEC type, `STRING` or `WSTRING` for strings; `declared` has the declared type.
         section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_GLOBAL, ...
         address: direct address, or None.
         retain: lies in the RETAIN region.

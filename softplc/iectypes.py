@@ -30,7 +30,7 @@ class Type:
 
 @dataclass(frozen=True, eq=False)
 class Elementary(Type):
-    """An elementary type. `kind`: bool, bits, int, uint, real, time, date, tod, dt or literal."""
+    """An elementary type. `kind`: bool, bits, int, uint, real, time, date, tod, dt, char or literal."""
 
     name: str
     size: int
@@ -63,17 +63,31 @@ class Elementary(Type):
 
 @dataclass(frozen=True, eq=False)
 class String(Type):
-    """STRING[n]: u16 length, u16 capacity, then n bytes of Latin-1 text."""
+    """STRING[n] and WSTRING[n]: u16 length, u16 capacity, then n bytes of Latin-1 or n units of UTF-16."""
 
     capacity: int
+    wide: bool = False
+
+    @property
+    def plain(self) -> str:
+        return "WSTRING" if self.wide else "STRING"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return "STRING" if self.capacity == DEFAULT_STRING_LENGTH else f"STRING[{self.capacity}]"
+        return self.plain if self.capacity == DEFAULT_STRING_LENGTH else f"{self.plain}[{self.capacity}]"
+
+    @property
+    def unit(self) -> int:
+        """Return the bytes of one character."""
+        return 2 if self.wide else 1
+
+    @property
+    def element(self) -> Elementary:
+        return WCHAR if self.wide else CHAR
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        return STRING_HEADER + self.capacity + self.capacity % 2
+        return align_up(STRING_HEADER + self.capacity * self.unit, 2)
 
     @property
     def align(self) -> int:  # type: ignore[override]
@@ -305,12 +319,14 @@ BYTE, WORD, DWORD, LWORD = (
 REAL, LREAL = Elementary("REAL", 4, "real"), Elementary("LREAL", 8, "real")
 TIME, LTIME = Elementary("TIME", 8, "time"), Elementary("LTIME", 8, "time")
 DATE, TOD, DT = Elementary("DATE", 8, "date"), Elementary("TOD", 8, "tod"), Elementary("DT", 8, "dt")
+CHAR, WCHAR = Elementary("CHAR", 1, "char"), Elementary("WCHAR", 2, "char")
 INT_LITERAL, REAL_LITERAL = Elementary("whole number", 8, "literal"), Elementary("real number", 8, "literal")
 SIGNED, UNSIGNED = (SINT, INT, DINT, LINT), (USINT, UINT, UDINT, ULINT)
 BITS = (BOOL, BYTE, WORD, DWORD, LWORD)
 
 ELEMENTARY = {
-    each.name: each for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME, DATE, TOD, DT)
+    each.name: each
+    for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME, DATE, TOD, DT, CHAR, WCHAR)
 } | {
     "DATE_AND_TIME": DT,
     "TIME_OF_DAY": TOD,
@@ -329,6 +345,9 @@ CLASSES = {
     "ANY_BIT": ("bool", "bits"),
     "ANY_MAGNITUDE": ("int", "uint", "real", "time"),
     "ANY_DATE": ("date", "tod", "dt"),
+    "ANY_CHAR": ("char",),
+    "ANY_CHARS": ("char",),
+    "ANY_STRING": (),
 }
 
 
@@ -369,7 +388,7 @@ def same(left: Type, right: Type) -> bool:
     if isinstance(left, Array) and isinstance(right, Array):
         return left.ranges == right.ranges and same(left.element, right.element)
     if isinstance(left, String) and isinstance(right, String):
-        return left.capacity == right.capacity
+        return left.capacity == right.capacity and left.wide == right.wide
     if isinstance(left, Reference) and isinstance(right, Reference):
         return left.target is right.target or bool(
             left.target and right.target and same(left.target, right.target)
@@ -384,8 +403,8 @@ def converts(source: Type, target: Type) -> bool:
     source, target = base_of(source) or source, base_of(target) or target
     if same(source, target):
         return True
-    if isinstance(source, String) and isinstance(target, String):
-        return True
+    if isinstance(target, String):
+        return source is target.element or (isinstance(source, String) and source.wide == target.wide)
     if isinstance(source, Reference) and isinstance(target, Reference):
         both = source.target, target.target
         if isinstance(both[0], BlockType) and isinstance(both[1], BlockType):
@@ -436,6 +455,6 @@ def in_class(type_: Type | None, name: str) -> bool:
     type_ = base_of(type_)
     if name in ("ANY", "ANY_ELEMENTARY"):
         return name == "ANY" or isinstance(type_, Elementary | String | Enum)
-    if name == "ANY_STRING":
-        return isinstance(type_, String)
+    if name in ("ANY_STRING", "ANY_CHARS") and isinstance(type_, String):
+        return True
     return isinstance(type_, Elementary) and type_.kind in CLASSES[name]

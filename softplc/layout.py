@@ -93,7 +93,7 @@ def parse_address(text: str) -> Address | None:
 def format_of(type_: Elementary) -> str:
     """Return the struct format of a value in memory."""
     kind = type_.kind
-    if kind in ("bool", "bits"):
+    if kind in ("bool", "bits", "char"):
         kind = "uint"
     elif kind in ("time", "date", "tod", "dt"):
         kind = "int"
@@ -291,8 +291,9 @@ class Sizes:
 def encode(type_: Type, value: Any) -> bytes:
     """Return a scalar or string constant as bytes in memory."""
     if isinstance(type_, String):
-        text = str(value).encode("latin-1", "replace")[: type_.capacity]
-        return (struct.pack("<HH", len(text), type_.capacity) + text).ljust(type_.size, b"\0")
+        text = str(as_type(value, type_))[: type_.capacity]
+        data = text.encode("utf-16-le", "surrogatepass") if type_.wide else text.encode("latin-1", "replace")
+        return (struct.pack("<HH", len(text), type_.capacity) + data).ljust(type_.size, b"\0")
     scalar = scalar_of(type_)
     if scalar is None:
         raise TypeError(f"{type_} has no scalar value")

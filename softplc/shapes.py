@@ -31,7 +31,7 @@ class Shapes:
             values = dict(type_.values.values()) if isinstance(type_, Enum) else {}
             return Shape("scalar", scalar.name, type_.name, scalar.size, values=values)
         if isinstance(type_, String):
-            return Shape("string", "STRING", type_.name, type_.size)
+            return Shape("string", type_.plain, type_.name, type_.size)
         if isinstance(type_, Array):
             element = self.of(type_.element)
             return Shape(

@@ -31,7 +31,7 @@ class Expr(Node):
 
 @dataclass(slots=True, eq=False)
 class Literal(Expr):
-    """A literal of class int, real, bool, time, date, string; `type_name` where the source says one."""
+    """A literal of class int, real, bool, time, date, string or wstring; `type_name` where one is written."""
 
     kind: str
     literal: Scalar

@@ -9,8 +9,17 @@ from typing import Any
 
 from runtime.errors import PlantError
 from softplc.application import Symbol
-from softplc.parser.literals import UNITS_NS, LiteralError, date_ns, duration_ns, text_of, whole
+from softplc.parser.literals import (
+    UNITS_NS,
+    LiteralError,
+    characters,
+    date_ns,
+    duration_ns,
+    text_of,
+    whole,
+)
 
+QUOTES = {"STRING": "'", "CHAR": "'", "WSTRING": '"', "WCHAR": '"'}
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,9 +98,11 @@ def parse_value(symbol: Symbol, text: str) -> Any:
     text = text.strip()
     upper = text.upper()
     try:
-        if symbol.type == "STRING":
-            quoted = len(text) >= 2 and text[0] == text[-1] == "'"
-            return text_of(text) if quoted else text
+        if symbol.type in QUOTES:
+            wide = symbol.type.startswith("W")
+            body = text.removeprefix(f"{symbol.type}#")
+            quoted = len(body) >= 2 and body[0] == body[-1] == QUOTES[symbol.type]
+            return characters(text_of(body, wide)) if quoted else text
         if symbol.type == "BOOL":
             plain = upper.removeprefix("BOOL#")
             if plain in ("TRUE", "FALSE", "0", "1"):

@@ -11,10 +11,12 @@ from softplc.bind import constants, fold
 from softplc.diagnostics import did_you_mean
 from softplc.iectypes import (
     BOOL,
+    DEFAULT_STRING_LENGTH,
     DINT,
     ELEMENTARY,
     LREAL,
     REAL,
+    WCHAR,
     Array,
     BlockType,
     Elementary,
@@ -23,6 +25,7 @@ from softplc.iectypes import (
     OpenArray,
     Reference,
     String,
+    Subrange,
     Type,
     base_of,
     common,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
 BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
+NUMBER_LENGTH = 40
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
 _BCD = re.compile(
     r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
@@ -138,7 +142,7 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
         ref = typer.scope.lookup(callee.name)
         if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
             ref = ref.pou  # the function calls itself: the rule on recursion tells
-        if isinstance(ref, Variable) and isinstance(ref.type, Elementary):
+        if isinstance(ref, Variable) and isinstance(ref.type, Elementary | Enum | Subrange | String | Array):
             ref = typer.project.pous.get(callee.name.casefold())  # what cannot be called hides no function
         if isinstance(ref, Pou) and ref.kind == "FUNCTION":
             callee.ref = ref
@@ -454,8 +458,15 @@ def _standard_call(
         return None
     if function.result == "T":
         return binding.generic
+    texts = [type_ for type_ in (base_of(each.type) for each in values) if in_class(type_, "ANY_CHARS")]
+    wide = {each.wide if isinstance(each, String) else each is WCHAR for each in texts}
+    if len(wide) > 1:
+        shown = ", ".join(map(str, texts))
+        remedy = "convert one with STRING_TO_WSTRING or WSTRING_TO_STRING"
+        binding.problem("type", f"{function.name} cannot take {shown} together", node, remedy)
+        return None
     if function.result == "STRING":
-        return String(_capacity(function, values))
+        return String(_capacity(function, values), wide == {True})
     return ELEMENTARY[function.result]
 
 
@@ -484,6 +495,7 @@ def _takes(function: Function, type_: Type) -> bool:
 
 def _capacity(function: Function, values: list[Expr]) -> int:
     strings = [each.type.capacity for each in values if isinstance(each.type, String)]
+    strings += [1 for each in values if in_class(each.type, "ANY_CHAR")]
     total = sum(strings) if function.name in ("CONCAT", "INSERT", "REPLACE") else max(strings, default=0)
     return min(total, 32_767)
 
@@ -498,7 +510,7 @@ def _generic(
     typer: Expressions, binding: Binding, function: Function, nodes: list[Expr], expected: Type | None
 ) -> Type | None:
     """Return what T is, or None after noting why it is nothing."""
-    from softplc.bind.expressions import default, is_literal, settle
+    from softplc.bind.expressions import default, is_character, is_literal, settle
 
     if any(each.type is None for each in nodes):
         return None
@@ -512,6 +524,9 @@ def _generic(
                 settle(each, target)
         for each in nodes:
             default(each)
+    if in_class(expected, "ANY_CHAR") and all(is_character(each, expected) for each in nodes):
+        for each in nodes:
+            settle(each, expected)
     type_ = typer.join(nodes)
     if type_ is None:
         shown = ", ".join(str(each.type) for each in nodes)
@@ -607,24 +622,72 @@ def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Co
         return None
     if found.source is not None and not converts(source, found.source):
         name = node.callee.name if isinstance(node.callee, Name) else "the conversion"
-        better = f"use TO_{found.target}" if not isinstance(found.target, String) else "use TO_STRING"
+        better = f"use TO_{found.target.plain if isinstance(found.target, String) else found.target}"
         binding.problem("type", f"{name} takes {found.source}, not {source}", value, better)
         return None
     if not convertible(found.source or source, found.target, found.truncates):
         binding.problem("type", f"there is no conversion from {source} to {found.target}", value)
         return None
+    node.rewritten = _through_text(typer, node, found, value)
+    if node.rewritten is not None:
+        return node.rewritten.type
     if isinstance(found.target, String):
-        kind = base_of(source)
-        if isinstance(kind, Elementary) and kind.kind in SPELT:
-            binding.pou = typer.load(SPELT[kind.kind])
-            if binding.pou is not None and typer.scope.pou is not None:
-                typer.scope.pou.uses.add(binding.pou)
-                binding.inputs = [(binding.pou.parameters("VAR_INPUT")[0], value)]
-                return binding.pou.result.type if binding.pou.result else None
-        return String(source.capacity if isinstance(source, String) else 40)
+        return _text_type(source, found.target)
     if value.value is not None and not binding.guarded:
         node.value = constants.converted(value.value, found.source or source, found.target, found.truncates)
     return found.target
+
+
+def _text_type(source: Type, target: String) -> String:
+    """Return the string that holds what a conversion yields."""
+    if isinstance(source, String):
+        return String(source.capacity, target.wide)
+    return String(1 if in_class(source, "ANY_CHAR") else NUMBER_LENGTH, target.wide)
+
+
+def _through_text(typer: Expressions, node: Call, found: Conversion, value: Expr) -> Call | None:
+    """Return a conversion as steps: to and from WSTRING by STRING, dates and durations by the library."""
+    source, target = found.source or base_of(value.type), found.target
+    if not isinstance(source, String) and isinstance(target, String):
+        if target.wide and not in_class(source, "ANY_CHAR"):
+            narrow = String(DEFAULT_STRING_LENGTH)
+            text = _through_text(typer, node, Conversion(source, narrow, False), value)
+            text = text or _converted(node, Conversion(found.source, narrow, False), value)
+            return _converted(node, Conversion(narrow, target, False), text)
+        if isinstance(source, Elementary) and source.kind in SPELT:
+            return _library_call(typer, node, SPELT[source.kind], value)
+    if isinstance(source, String) and source.wide and not isinstance(target, String):
+        narrow = String(DEFAULT_STRING_LENGTH)
+        if in_class(target, "ANY_CHAR"):
+            return None
+        text = _converted(node, Conversion(source, narrow, False), value)
+        inner = Conversion(narrow, target, False)
+        return _through_text(typer, node, inner, text) or _converted(node, inner, text)
+    return None
+
+
+def _converted(node: Call, conversion: Conversion, value: Expr) -> Call:
+    """Return the call of a conversion of a value that is marked already."""
+    call = _call(node, "TO", value)
+    call.binding = Binding(conversion=conversion, values=[value])
+    call.type = conversion.target
+    if isinstance(conversion.target, String) and value.type is not None:
+        call.type = _text_type(value.type, conversion.target)
+    return call
+
+
+def _library_call(typer: Expressions, node: Call, name: str, value: Expr) -> Call | None:
+    """Return the call of a function of the library with one value that is marked already."""
+    pou = typer.load(name)
+    if pou is None or pou.result is None:
+        return None
+    if typer.scope.pou is not None:
+        typer.scope.pou.uses.add(pou)
+    call = _call(node, name, value)
+    call.callee.ref = pou  # type: ignore[attr-defined]
+    call.binding = Binding(pou=pou, inputs=[(pou.parameters("VAR_INPUT")[0], value)])
+    call.type = pou.result.type
+    return call
 
 
 def _reference(typer: Expressions, node: Call, binding: Binding) -> Type | None:

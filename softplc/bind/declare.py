@@ -238,7 +238,7 @@ class Declarations:
 
     def _named(self, spec: NamedSpec, pou: Pou | None) -> tuple[Type | None, Init | None]:
         name = spec.name.upper()
-        if name == "STRING":
+        if name in ("STRING", "WSTRING"):
             return self._string(spec, pou), None
         if spec.length is not None:  # only strings have one
             self.typer(pou).value(spec.length)
@@ -260,12 +260,13 @@ class Declarations:
         return found, None
 
     def _string(self, spec: NamedSpec, pou: Pou | None) -> Type | None:
+        wide = spec.name.upper() == "WSTRING"
         if spec.length is None:
-            return String(DEFAULT_STRING_LENGTH)
+            return String(DEFAULT_STRING_LENGTH, wide)
         self.typer(pou).value(spec.length)
         length = spec.length.value
         good = isinstance(length, int) and 1 <= length <= MAX_STRING_LENGTH
-        return String(int(length)) if good and length is not None else None
+        return String(int(length), wide) if good and length is not None else None
 
     def _named_type(self, name: str) -> Type | Alias | None:
         """Return a type of the user or a function block type, resolving it if it is the first use."""

@@ -15,6 +15,7 @@ from softplc.iectypes import (
     BITS,
     BOOL,
     BYTE,
+    CHAR,
     DATE,
     DT,
     DWORD,
@@ -27,6 +28,7 @@ from softplc.iectypes import (
     REAL_LITERAL,
     TIME,
     TOD,
+    WCHAR,
     WORD,
     Array,
     BlockType,
@@ -99,10 +101,18 @@ def fits(expr: Expr, target: Type) -> bool:
 
 def settle(expr: Expr, target: Type | None) -> None:
     """Give a literal the type its surroundings ask for, if its value fits."""
-    if expr.type in (INT_LITERAL, REAL_LITERAL) and target is not None and fits(expr, target):
+    if is_character(expr, target):
+        expr.type, expr.value = base_of(target), ord(str(expr.value))
+    elif expr.type in (INT_LITERAL, REAL_LITERAL) and target is not None and fits(expr, target):
         expr.type = base_of(target)
         if expr.value is not None:
             expr.value = fold.as_type(expr.value, expr.type)
+
+
+def is_character(expr: Expr, target: Type | None) -> bool:
+    """Tell whether a literal is one character that can stand for a CHAR or WCHAR."""
+    text = isinstance(expr, Literal) and not expr.type_name and isinstance(expr.type, String)
+    return text and expr.type.element is base_of(target) and len(str(expr.value)) == 1  # type: ignore[union-attr]
 
 
 def default(expr: Expr) -> None:
@@ -188,8 +198,8 @@ class Expressions:
 
     def _literal(self, node: Literal, expected: Type | None) -> Type | None:
         node.value = node.literal
-        if node.kind == "string":
-            return String(len(str(node.literal)))
+        if node.kind in ("string", "wstring"):
+            return self._text(node)
         if node.kind == "time":
             return LTIME if node.type_name == "LTIME" else TIME
         if node.kind == "date":
@@ -210,6 +220,15 @@ class Expressions:
             return None
         node.value = fold.as_type(node.literal, type_)
         return type_
+
+    @staticmethod
+    def _text(node: Literal) -> Type:
+        """Return the type of a text; one character without a type of its own is also a CHAR or WCHAR."""
+        text = str(node.literal)
+        if node.type_name in ("CHAR", "WCHAR"):
+            node.value = ord(text)
+            return ELEMENTARY[node.type_name]
+        return String(len(text), node.kind == "wstring")
 
     def _name(self, node: Name, expected: Type | None) -> Type | None:
         enum = base_of(expected)
@@ -292,6 +311,8 @@ class Expressions:
         base = self.expr(node.base)
         for index in node.indices:
             self.value(index)
+        if isinstance(base, String):
+            return base.element if len(node.indices) == 1 else None
         if isinstance(base, OpenArray):
             return base.element if len(node.indices) == base.rank else None
         if not isinstance(base, Array) or len(node.indices) != len(base.ranges):
@@ -453,6 +474,10 @@ class Expressions:
 
     def join(self, nodes: list[Expr]) -> Type | None:
         """Return the smallest type all expressions convert to, and settle the literals among them."""
+        character = next((each.type for each in nodes if each.type in (CHAR, WCHAR)), None)
+        for each in nodes:
+            if is_character(each, character):
+                settle(each, character)
         typed = [each for each in nodes if not is_literal(each)]
         literals = [each for each in nodes if is_literal(each)]
         if any(each.type is None for each in typed):
@@ -464,7 +489,7 @@ class Expressions:
             other = base_of(each.type)
             if result is None or other is None:
                 return None
-            if isinstance(result, String) and isinstance(other, String):
+            if isinstance(result, String) and isinstance(other, String) and result.wide == other.wide:
                 result = max(result, other, key=lambda s: s.capacity)
                 continue
             if isinstance(result, Reference) and result.target is None:

@@ -341,6 +341,7 @@ class Expressions:
     def text(self, text: ir.Text) -> str:
         """Return a pointer to a string, after what must run first."""
         self.emitter.uses_strings = True
+        self.emitter.uses_wide |= text.wide
         self.block_of(text.body)
         if text.constant is not None:
             return self.emitter.data(text.constant)
@@ -354,4 +355,9 @@ class Expressions:
         if expr.op == "length":
             return self.add(f"load i16, ptr {strings[0]}, align 1")
         arguments = ", ".join(f"ptr {each}" for each in strings)
-        return self.add(f"call {kind} @iw.str.{expr.op}({arguments})")
+        return self.add(f"call {kind} @iw.{self.family(expr.strings[0].wide)}.{expr.op}({arguments})")
+
+    @staticmethod
+    def family(wide: bool) -> str:
+        """Return which of the string helpers to call."""
+        return "wstr" if wide else "str"

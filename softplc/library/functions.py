@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from softplc.iectypes import ELEMENTARY, Elementary, Enum, String, Subrange, Type
+from softplc.iectypes import DEFAULT_STRING_LENGTH, ELEMENTARY, Elementary, Enum, String, Subrange, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,15 @@ def _table() -> dict[str, Function]:
         Function("LEFT", (("IN", "ANY_STRING"), ("L", "ANY_INT")), result="STRING"),
         Function("RIGHT", (("IN", "ANY_STRING"), ("L", "ANY_INT")), result="STRING"),
         Function("MID", (("IN", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")), result="STRING"),
-        Function("CONCAT", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING")), result="STRING", repeats=True),
-        Function("INSERT", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING"), ("P", "ANY_INT")), result="STRING"),
+        Function("CONCAT", (("IN1", "ANY_CHARS"), ("IN2", "ANY_CHARS")), result="STRING", repeats=True),
+        Function("INSERT", (("IN1", "ANY_STRING"), ("IN2", "ANY_CHARS"), ("P", "ANY_INT")), result="STRING"),
         Function("DELETE", (("IN", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")), result="STRING"),
         Function(
             "REPLACE",
-            (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING"), ("L", "ANY_INT"), ("P", "ANY_INT")),
+            (("IN1", "ANY_STRING"), ("IN2", "ANY_CHARS"), ("L", "ANY_INT"), ("P", "ANY_INT")),
             result="STRING",
         ),
-        Function("FIND", (("IN1", "ANY_STRING"), ("IN2", "ANY_STRING")), result="INT"),
+        Function("FIND", (("IN1", "ANY_STRING"), ("IN2", "ANY_CHARS")), result="INT"),
         *(
             Function(name, (("IN1", first), ("IN2", second)), operator=operator)
             for name, first, operator, second in (
@@ -126,7 +126,7 @@ LIBRARY_ONLY = {
     "_MIN": Function("_MIN", (("IN", "T"),), "ANY_INT"),
 }
 _CONVERSION = re.compile(r"(?:([A-Z][A-Z0-9_]*?)_)??(TO|TRUNC)_([A-Z][A-Z0-9_]*)")
-STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time", "date", "tod", "dt")
+STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time", "date", "tod", "dt", "char")
 SPELT = {kind: f"_{kind.upper()}_TO_STRING" for kind in ("time", "date", "tod", "dt")}
 ENUM_TARGETS = ("int", "uint")
 
@@ -159,8 +159,8 @@ def conversion(name: str, types: dict[str, Type]) -> Conversion | None:
 
 
 def _type(name: str, types: dict[str, Type]) -> Type | None:
-    if name == "STRING":
-        return String(254)
+    if name in ("STRING", "WSTRING"):
+        return String(DEFAULT_STRING_LENGTH, name == "WSTRING")
     if name in ELEMENTARY:
         return ELEMENTARY[name]
     found = types.get(name.casefold())
@@ -175,16 +175,18 @@ def convertible(source: Type, target: Type, truncates: bool = False) -> bool:
         return isinstance(source, Elementary) and source.kind == "real"
     if isinstance(source, Enum):
         return isinstance(target, Elementary) and target.kind in ENUM_TARGETS
+    if isinstance(source, String) and isinstance(target, Elementary):
+        return target.kind in ("bool", "bits", "int", "uint", "real", "char")
     if isinstance(source, String):
-        return isinstance(target, String) or (
-            isinstance(target, Elementary) and target.kind in ("bool", "bits", "int", "uint", "real")
-        )
+        return isinstance(target, String)
     if not isinstance(source, Elementary):
         return False
     if isinstance(target, String):
         return source.kind in STRING_KINDS
     if not isinstance(target, Elementary):
         return False
+    if "char" in (source.kind, target.kind):
+        return {source.kind, target.kind} <= {"char", "bits", "int", "uint"}
     if source.kind in ("date", "tod", "dt") and target.kind in ("date", "tod", "dt"):
         return source.kind in (target.kind, "dt")
     if source.kind in ("date", "tod", "dt", "time") or target.kind in ("date", "tod", "dt", "time"):

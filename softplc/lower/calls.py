@@ -176,7 +176,7 @@ class Calls(Standard):
         if target is None or parameter.type is None or argument.type is None:
             raise LoweringError("output without target")
         if isinstance(parameter.type, String):
-            return [ir.SetText(target, ir.Text(source))]
+            return [ir.SetText(target, ir.Text(source, wide=parameter.type.wide))]
         if isinstance(parameter.type, Array | Struct):
             return [ir.Copy(target, source, parameter.type.size)]
         value: ir.Expr = ir.Load(machine(parameter.type), source)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from softplc import ir
-from softplc.iectypes import LINT, Array, BlockType, Elementary, OpenArray, Struct, Type
+from softplc.iectypes import (
+    LINT,
+    STRING_HEADER,
+    UINT,
+    Array,
+    BlockType,
+    Elementary,
+    OpenArray,
+    String,
+    Struct,
+    Type,
+)
 from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Variable
@@ -137,6 +148,8 @@ class Context:
         array = node.base.type
         if base is not None and isinstance(array, OpenArray):
             return self._open_index(node, base, array)
+        if base is not None and isinstance(array, String):
+            return self._character_place(node, base, array)
         if base is None or not isinstance(array, Array):
             return None
         stride = array.stride
@@ -152,6 +165,13 @@ class Context:
                 step = ir.Step(self.expr(index), low, high - low + 1, size, self.line(index.at))
                 base = base.at(0, step)
         return base
+
+    def _character_place(self, node: Index, base: ir.Place, text: String) -> ir.Place:
+        """Return the place of a character: it is there as far as the string reaches now."""
+        length = ir.Convert(LINT, ir.Load(UINT, base), "wrap")
+        index = node.indices[0]
+        step = ir.Step(self.expr(index), 1, length, text.unit, self.line(index.at))
+        return base.at(STRING_HEADER, step)
 
     def _open_index(self, node: Index, base: ir.Place, array: OpenArray) -> ir.Place:
         bounds = [self.bounds(node.base, number) for number in range(array.rank)]

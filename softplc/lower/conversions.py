@@ -8,9 +8,10 @@ Source: IEC 61131-3:2013, 6.6.2.5.2, tables 22 to 27 (units of TIME are the impl
 from __future__ import annotations
 
 from softplc import ir
-from softplc.bind.constants import DAY_NS, MOMENTS, UNIT_NS
+from softplc.bind.constants import DAY_NS, MOMENTS, MOST_CHAR, REPLACEMENT, UNIT_NS
 from softplc.iectypes import (
     BOOL,
+    CHAR,
     DATE,
     DT,
     DWORD,
@@ -19,6 +20,7 @@ from softplc.iectypes import (
     LWORD,
     REAL,
     TOD,
+    WCHAR,
     Elementary,
 )
 
@@ -36,6 +38,10 @@ def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.E
         return ir.Convert(target, value, "bits")
     if (source is DWORD and target is REAL) or (source is LWORD and target is LREAL):
         return ir.Convert(target, value, "bits")
+    if source is WCHAR and target is CHAR:
+        known = ir.Once(WCHAR, value)
+        foreign = ir.Op(BOOL, ">", (known, ir.Const(WCHAR, MOST_CHAR)))
+        return ir.Choose(CHAR, foreign, (ir.Convert(CHAR, known, "wrap"), ir.Const(CHAR, REPLACEMENT)), 0)
     if source.kind == "real" and target.kind != "real":
         return ir.Convert(target, value, "trunc" if truncates else "round")
     return ir.Convert(target, value, "wrap")

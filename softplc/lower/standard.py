@@ -114,7 +114,10 @@ class Standard(Strings):
         target = machine(conversion.target)
         source = base_of(value.type)
         if isinstance(source, String):
-            return self._from_text(self.text(value), target)
+            text = self.text(value)
+            if target.kind == "char":
+                return convert(ir.Query(source.element, "first", (text,)), target)
+            return self._from_text(text, target)
         if isinstance(source, Enum):
             return convert(self.expr(value), target)
         named = conversion.source

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from datetime import UTC, datetime
+from string import hexdigits
 
 UNITS_NS = {
     "d": 86_400_000_000_000,
@@ -135,9 +137,13 @@ def _clock(text: str) -> int:
     return ((hour * 60 + minute) * 60 + second) * UNITS_NS["s"] + fraction
 
 
-def text_of(quoted: str) -> str:
-    """Read a quoted string with its `$` escapes; characters above 255 are refused."""
+def text_of(quoted: str, wide: bool = False) -> str:
+    """Read a quoted string with its `$` escapes.
+
+    A wide one becomes UTF-16 code units, each a character of its own; else characters above 255 are refused.
+    """
     body = quoted[1:-1]
+    digits, example = (4, "four") if wide else (2, "two")
     parts: list[str] = []
     position = 0
     while position < len(body):
@@ -151,15 +157,40 @@ def text_of(quoted: str) -> str:
             parts.append(ESCAPES[escape])
             position += 1
             continue
-        code = body[position : position + 2]
-        try:
-            parts.append(chr(int(code, 16)))
-        except ValueError as exc:
-            raise LiteralError(f"${code} is no escape: $$, $', $L, $N, $P, $R, $T or two hex digits") from exc
-        position += 2
-    if len(parts) > MAX_TEXT:
-        raise LiteralError(f"a STRING has at most {MAX_TEXT} characters")
-    wide = next((each for each in parts if ord(each) > 255), None)
-    if wide is not None:
-        raise LiteralError(f"{wide} is no character of STRING, which has Latin-1 only")
-    return "".join(parts)
+        code = body[position : position + digits]
+        if len(code) < digits or not all(each in hexdigits for each in code):
+            raise LiteralError(
+                f"${code} is no escape: $$, $', $\", $L, $N, $P, $R, $T or {example} hex digits"
+            )
+        parts.append(chr(int(code, 16)))
+        position += digits
+    text = code_units("".join(parts)) if wide else "".join(parts)
+    if len(text) > MAX_TEXT:
+        raise LiteralError(f"a string has at most {MAX_TEXT} characters")
+    foreign = next((each for each in text if ord(each) > 255), None)
+    if foreign is not None and not wide:
+        raise LiteralError(
+            f'{foreign} is no character of STRING, which has Latin-1 only: use WSTRING, in " "'
+        )
+    return text
+
+
+def code_units(text: str) -> str:
+    """Split characters beyond U+FFFF into the two code units that UTF-16 has for them."""
+    if all(ord(each) < 0x10000 for each in text):
+        return text
+    data = text.encode("utf-16-le", "surrogatepass")
+    return "".join(map(chr, struct.unpack(f"<{len(data) // 2}H", data)))
+
+
+def characters(units: str) -> str:
+    """Join code units of UTF-16 to the characters they are."""
+    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
+def character(quoted: str, type_name: str) -> str:
+    """Read the one character of `CHAR#'a'` or `WCHAR#"a"`."""
+    text = text_of(quoted, type_name == "WCHAR")
+    if len(text) != 1:
+        raise LiteralError(f"{type_name} is one character{' of UTF-16' * (type_name == 'WCHAR')}")
+    return text

@@ -14,7 +14,7 @@ from softplc.iectypes import ELEMENTARY
 from softplc.rules.context import Context, Declared
 
 ON = (Declared,)
-TYPES = {*ELEMENTARY, "STRING", "WSTRING", "CHAR", "WCHAR"}
+TYPES = {*ELEMENTARY, "STRING", "WSTRING"}
 
 
 def check(declared: Declared, context: Context) -> Iterator[Diagnostic]:

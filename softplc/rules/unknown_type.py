@@ -13,6 +13,7 @@ from softplc import library
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import ELEMENTARY
 from softplc.rules.context import Context
+from softplc.rules.type_limits import STRINGS
 from softplc.syntax import NamedSpec
 
 ON = (NamedSpec,)
@@ -20,7 +21,7 @@ ON = (NamedSpec,)
 
 def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for a type name that nothing declares."""
-    if spec.resolved is not None or spec.name.upper() in ("STRING", *ELEMENTARY):
+    if spec.resolved is not None or spec.name.upper() in (*STRINGS, *ELEMENTARY):
         return
     key = spec.name.casefold()
     project = context.project
@@ -33,9 +34,6 @@ def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
             "ST2001", f"{pou.name} is a {kind}, not a type", spec, "name a type or function block"
         )
         return
-    if spec.name.upper() in ("WSTRING", "CHAR", "WCHAR"):
-        yield context.error("ST2001", f"{spec.name} is not supported", spec, "use STRING")
-        return
-    known = [*ELEMENTARY, "STRING", *library.names(), *(each.name for each in project.type_decls)]
+    known = [*ELEMENTARY, *STRINGS, *library.names(), *(each.name for each in project.type_decls)]
     known += [each.name for each in project.pous.values() if each.kind == "FUNCTION_BLOCK"]
     yield context.error("ST2001", f"there is no type {spec.name}", spec, did_you_mean(spec.name, known))
