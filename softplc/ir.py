@@ -129,7 +129,7 @@ class AddressOf:
 
 @dataclass(slots=True, eq=False)
 class Query:
-    """A number from the string helpers: length, compare, find, first, to_int, to_uint, to_real or to_bool."""
+    """A number from the string helpers: length, compare, find, first or to_real."""
 
     type: Elementary
     op: str

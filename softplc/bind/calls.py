@@ -14,8 +14,10 @@ from softplc.iectypes import (
     DEFAULT_STRING_LENGTH,
     DINT,
     ELEMENTARY,
+    LINT,
     LREAL,
     REAL,
+    ULINT,
     WCHAR,
     Array,
     BlockType,
@@ -36,6 +38,7 @@ from softplc.iectypes import (
 from softplc.library.functions import (
     FUNCTIONS,
     LIBRARY_ONLY,
+    READ,
     SPELT,
     Conversion,
     Function,
@@ -43,7 +46,19 @@ from softplc.library.functions import (
     convertible,
 )
 from softplc.symbols import Pou, Variable
-from softplc.syntax import Argument, Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
+from softplc.syntax import (
+    Argument,
+    Binary,
+    BitAccess,
+    Call,
+    Deref,
+    Direct,
+    Expr,
+    Index,
+    Literal,
+    Member,
+    Name,
+)
 
 if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
@@ -656,14 +671,27 @@ def _through_text(typer: Expressions, node: Call, found: Conversion, value: Expr
             return _converted(node, Conversion(narrow, target, False), text)
         if isinstance(source, Elementary) and source.kind in SPELT:
             return _library_call(typer, node, SPELT[source.kind], value)
-    if isinstance(source, String) and source.wide and not isinstance(target, String):
-        narrow = String(DEFAULT_STRING_LENGTH)
-        if in_class(target, "ANY_CHAR"):
-            return None
-        text = _converted(node, Conversion(source, narrow, False), value)
-        inner = Conversion(narrow, target, False)
-        return _through_text(typer, node, inner, text) or _converted(node, inner, text)
+    if isinstance(source, String) and isinstance(target, Elementary) and target.kind in READ:
+        if source.wide:
+            value = _converted(node, Conversion(source, String(DEFAULT_STRING_LENGTH), False), value)
+        name, read = READ[target.kind]
+        return _narrowed(node, _library_call(typer, node, name, value), read, target)
     return None
+
+
+def _narrowed(node: Call, call: Call | None, wide: Elementary, target: Elementary) -> Call | None:
+    """Return a value that was read as another type of the same kind; whole numbers keep to their limits."""
+    if call is None or wide is target:
+        return call
+    if wide in (LINT, ULINT) and target.bits < wide.bits:
+        limits = [Literal(node.at, node.end, "int", each) for each in target.limits]
+        for each in limits:
+            each.type, each.value = wide, each.literal
+        limited = _call(node, "LIMIT", call)
+        values: list[Expr] = [limits[0], call, limits[1]]
+        limited.binding = Binding(function=FUNCTIONS["LIMIT"], values=values, generic=wide)
+        limited.type, call = wide, limited
+    return _converted(node, Conversion(wide, target, False), call)
 
 
 def _converted(node: Call, conversion: Conversion, value: Expr) -> Call:

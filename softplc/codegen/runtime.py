@@ -184,15 +184,10 @@ end:
 _NARROW = r"""
 declare i32 @memcmp(ptr, ptr, i64)
 declare i32 @snprintf(ptr, i64, ptr, ...)
-declare i64 @strtoll(ptr, ptr, i32)
-declare i64 @strtoull(ptr, ptr, i32)
 declare double @strtod(ptr, ptr)
-declare i32 @strcasecmp(ptr, ptr)
 @iw.fmt.int = private constant [5 x i8] c"%lld\00"
 @iw.fmt.uint = private constant [5 x i8] c"%llu\00"
 @iw.fmt.real = private constant [5 x i8] c"%.*g\00"
-@iw.true = private constant [5 x i8] c"TRUE\00"
-@iw.one = private constant [2 x i8] c"1\00"
 
 define internal i32 @iw.str.compare(ptr %a, ptr %b) nounwind {
   %al16 = load i16, ptr %a, align 1
@@ -237,7 +232,7 @@ define internal void @iw.str.real(ptr %d, double %v, i32 %digits) nounwind {
 define internal void @iw.str.zero(ptr %buffer, ptr %s) nounwind {
   %sl16 = load i16, ptr %s, align 1
   %sl = zext i16 %sl16 to i64
-  %n = call i64 @llvm.umin.i64(i64 %sl, i64 63)
+  %n = call i64 @llvm.umin.i64(i64 %sl, i64 254)
   %from = getelementptr i8, ptr %s, i64 4
   call void @llvm.memmove.p0.p0.i64(ptr %buffer, ptr %from, i64 %n, i1 false)
   %end = getelementptr i8, ptr %buffer, i64 %n
@@ -245,37 +240,13 @@ define internal void @iw.str.zero(ptr %buffer, ptr %s) nounwind {
   ret void
 }
 
-define internal i64 @iw.str.to_int(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
-  call void @iw.str.zero(ptr %buffer, ptr %s)
-  %v = call i64 @strtoll(ptr %buffer, ptr null, i32 10)
-  ret i64 %v
-}
-
-define internal i64 @iw.str.to_uint(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
-  call void @iw.str.zero(ptr %buffer, ptr %s)
-  %v = call i64 @strtoull(ptr %buffer, ptr null, i32 10)
-  ret i64 %v
-}
-
 define internal double @iw.str.to_real(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
+  %buffer = alloca [255 x i8]
   call void @iw.str.zero(ptr %buffer, ptr %s)
   %v = call double @strtod(ptr %buffer, ptr null)
   ret double %v
 }
 
-define internal i1 @iw.str.to_bool(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
-  call void @iw.str.zero(ptr %buffer, ptr %s)
-  %word = call i32 @strcasecmp(ptr %buffer, ptr @iw.true)
-  %digit = call i32 @strcasecmp(ptr %buffer, ptr @iw.one)
-  %a = icmp eq i32 %word, 0
-  %b = icmp eq i32 %digit, 0
-  %v = or i1 %a, %b
-  ret i1 %v
-}
 """
 
 

@@ -8,7 +8,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from softplc.iectypes import DEFAULT_STRING_LENGTH, ELEMENTARY, Elementary, Enum, String, Subrange, Type
+from softplc.iectypes import (
+    BOOL,
+    DATE,
+    DEFAULT_STRING_LENGTH,
+    DT,
+    ELEMENTARY,
+    LINT,
+    LREAL,
+    LTIME,
+    TOD,
+    ULINT,
+    Elementary,
+    Enum,
+    String,
+    Subrange,
+    Type,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +140,21 @@ LIBRARY_ONLY = {
     "_NOW": Function("_NOW", (), result="LTIME"),
     "_MAX": Function("_MAX", (("IN", "T"),), "ANY_INT"),
     "_MIN": Function("_MIN", (("IN", "T"),), "ANY_INT"),
+    "_REAL_OF": Function("_REAL_OF", (("IN", "ANY_STRING"),), result="LREAL"),
 }
 _CONVERSION = re.compile(r"(?:([A-Z][A-Z0-9_]*?)_)??(TO|TRUNC)_([A-Z][A-Z0-9_]*)")
 STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time", "date", "tod", "dt", "char")
+READ = {  # what reads a value of each kind from a text, and the type it yields
+    "bool": ("_STRING_TO_BOOL", BOOL),
+    "bits": ("_STRING_TO_ULINT", ULINT),
+    "uint": ("_STRING_TO_ULINT", ULINT),
+    "int": ("_STRING_TO_LINT", LINT),
+    "real": ("_STRING_TO_LREAL", LREAL),
+    "time": ("_STRING_TO_LTIME", LTIME),
+    "date": ("_STRING_TO_DATE", DATE),
+    "tod": ("_STRING_TO_TOD", TOD),
+    "dt": ("_STRING_TO_DT", DT),
+}
 SPELT = {kind: f"_{kind.upper()}_TO_STRING" for kind in ("time", "date", "tod", "dt")}
 ENUM_TARGETS = ("int", "uint")
 
@@ -176,7 +204,7 @@ def convertible(source: Type, target: Type, truncates: bool = False) -> bool:
     if isinstance(source, Enum):
         return isinstance(target, Elementary) and target.kind in ENUM_TARGETS
     if isinstance(source, String) and isinstance(target, Elementary):
-        return target.kind in ("bool", "bits", "int", "uint", "real", "char")
+        return target.kind in READ or target.kind == "char"
     if isinstance(source, String):
         return isinstance(target, String)
     if not isinstance(source, Elementary):

@@ -16,7 +16,6 @@ from softplc.iectypes import (
     LINT,
     LREAL,
     LTIME,
-    ULINT,
     Elementary,
     Enum,
     String,
@@ -94,6 +93,8 @@ class Standard(Strings):
             return ir.Const(type_, type_.limits[1 if name == "_MAX" else 0])
         if name == "LEN":
             return ir.Query(INT, "length", (self.text(binding.values[0]),))
+        if name == "_REAL_OF":
+            return ir.Query(LREAL, "to_real", (self.text(binding.values[0]),))
         if name == "FIND":
             first, second = binding.values
             return ir.Query(INT, "find", (self.text(first), self.text(second)))
@@ -114,36 +115,12 @@ class Standard(Strings):
         target = machine(conversion.target)
         source = base_of(value.type)
         if isinstance(source, String):
-            text = self.text(value)
-            if target.kind == "char":
-                return convert(ir.Query(source.element, "first", (text,)), target)
-            return self._from_text(text, target)
+            return convert(ir.Query(source.element, "first", (self.text(value),)), target)
         if isinstance(source, Enum):
             return convert(self.expr(value), target)
         named = conversion.source
         lowered = self.expr(value, named if isinstance(named, Elementary) else None)
         return convert(lowered, target, conversion.truncates)
-
-    @staticmethod
-    def _from_text(text: ir.Text, target: Elementary) -> ir.Expr:
-        """Read a number at the start of a string; 0 where there is none."""
-        if target.kind == "real":
-            return convert(ir.Query(LREAL, "to_real", (text,)), target)
-        if target is BOOL:
-            return ir.Query(BOOL, "to_bool", (text,))
-        if target.kind == "int":
-            return _saturated(ir.Query(LINT, "to_int", (text,)), target)
-        return _saturated(ir.Query(ULINT, "to_uint", (text,)), target)
-
-
-def _saturated(value: ir.Expr, target: Elementary) -> ir.Expr:
-    """Keep a number that was read within the limits of its type."""
-    low, high = target.limits
-    if target.size < value.type.size:
-        value = ir.Op(value.type, "MIN", (value, ir.Const(value.type, high)))
-        if value.type.signed:
-            value = ir.Op(value.type, "MAX", (value, ir.Const(value.type, low)))
-    return convert(value, target)
 
 
 def _all(conditions: list[ir.Expr]) -> ir.Expr:

@@ -105,8 +105,13 @@ def duration_ns(text: str) -> int:
 def date_ns(prefix: str, text: str) -> tuple[str, int]:
     """Read what stands after `D#`, `TOD#` or `DT#`: type name and ns since 1970-01-01 or midnight."""
     kind = DATE_TYPES[prefix]
-    if kind == "TOD":
-        return kind, _clock(text)
+    ns = _clock(text) if kind == "TOD" else _moment(kind, text)
+    if not -(1 << 63) <= ns < 1 << 63:
+        raise LiteralError("dates go from 1677-09-22 to 2262-04-11: they count ns in 64 bits")
+    return kind, ns
+
+
+def _moment(kind: str, text: str) -> int:
     found = _DATE.match(text)
     if found is None:
         raise LiteralError("a date is written year-month-day, such as D#2024-02-29")
@@ -120,10 +125,10 @@ def date_ns(prefix: str, text: str) -> tuple[str, int]:
     if kind == "DATE":
         if rest:
             raise LiteralError("a date has no time of day: use DT# for both")
-        return kind, ns
+        return ns
     if not rest.startswith("-"):
         raise LiteralError("a date and time is written DT#2024-02-29-12:30:00")
-    return kind, ns + _clock(rest[1:])
+    return ns + _clock(rest[1:])
 
 
 def _clock(text: str) -> int:
