@@ -319,22 +319,20 @@ BYTE, WORD, DWORD, LWORD = (
 REAL, LREAL = Elementary("REAL", 4, "real"), Elementary("LREAL", 8, "real")
 TIME, LTIME = Elementary("TIME", 8, "time"), Elementary("LTIME", 8, "time")
 DATE, TOD, DT = Elementary("DATE", 8, "date"), Elementary("TOD", 8, "tod"), Elementary("DT", 8, "dt")
+LDATE, LTOD, LDT = Elementary("LDATE", 8, "date"), Elementary("LTOD", 8, "tod"), Elementary("LDT", 8, "dt")
+LONG = {TIME: LTIME, DATE: LDATE, TOD: LTOD, DT: LDT}
 CHAR, WCHAR = Elementary("CHAR", 1, "char"), Elementary("WCHAR", 2, "char")
 INT_LITERAL, REAL_LITERAL = Elementary("whole number", 8, "literal"), Elementary("real number", 8, "literal")
 SIGNED, UNSIGNED = (SINT, INT, DINT, LINT), (USINT, UINT, UDINT, ULINT)
 BITS = (BOOL, BYTE, WORD, DWORD, LWORD)
 
 ELEMENTARY = {
-    each.name: each
-    for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME, DATE, TOD, DT, CHAR, WCHAR)
+    each.name: each for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, *LONG, *LONG.values(), CHAR, WCHAR)
 } | {
     "DATE_AND_TIME": DT,
     "TIME_OF_DAY": TOD,
-    "LDATE": DATE,
-    "LTOD": TOD,
-    "LDT": DT,
-    "LTIME_OF_DAY": TOD,
-    "LDATE_AND_TIME": DT,
+    "LTIME_OF_DAY": LTOD,
+    "LDATE_AND_TIME": LDT,
 }
 
 NUMERIC = ("int", "uint", "real", "literal")
@@ -364,7 +362,8 @@ def _widenings() -> dict[Elementary, frozenset[Elementary]]:
     for wide in (DINT, UDINT):
         table[wide].add(LREAL)
     table[REAL].add(LREAL)
-    table[TIME].add(LTIME)
+    for short, long in LONG.items():
+        table[short].add(long)
     return {key: frozenset(value) for key, value in table.items()}
 
 

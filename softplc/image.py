@@ -30,6 +30,9 @@ _FORMATS = {
     "DATE": "<q",
     "TOD": "<q",
     "DT": "<q",
+    "LDATE": "<q",
+    "LTOD": "<q",
+    "LDT": "<q",
     "CHAR": "<B",
     "WCHAR": "<H",
 }

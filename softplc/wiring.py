@@ -21,7 +21,7 @@ from softplc.faults import Fault
 _DEFAULT_NS = 10_000_000
 _LEAST_WATCHDOG_NS = 100_000_000
 _WATCHDOG_INTERVALS = 10
-_TYPES = {each.iec: each for each in DataType}
+_TYPES = {each.iec: each for each in DataType} | {"LTIME": DataType.TIME, "LDT": DataType.DT}
 _PLAIN = ("TIME", "DT", "BOOL")
 
 

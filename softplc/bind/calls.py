@@ -669,8 +669,8 @@ def _through_text(typer: Expressions, node: Call, found: Conversion, value: Expr
             text = _through_text(typer, node, Conversion(source, narrow, False), value)
             text = text or _converted(node, Conversion(found.source, narrow, False), value)
             return _converted(node, Conversion(narrow, target, False), text)
-        if isinstance(source, Elementary) and source.kind in SPELT:
-            return _library_call(typer, node, SPELT[source.kind], value)
+        if source in SPELT:
+            return _library_call(typer, node, SPELT[source], value)
     if isinstance(source, String) and isinstance(target, Elementary) and target.kind in READ:
         if source.wide:
             value = _converted(node, Conversion(source, String(DEFAULT_STRING_LENGTH), False), value)

@@ -16,11 +16,11 @@ from softplc.iectypes import (
     BOOL,
     BYTE,
     CHAR,
-    DATE,
     DT,
     DWORD,
     ELEMENTARY,
     INT_LITERAL,
+    LONG,
     LREAL,
     LTIME,
     LWORD,
@@ -69,8 +69,7 @@ LOGIC = ("AND", "OR", "XOR")
 PARTS = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD}
 ADDRESS_TYPES = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD, "L": LWORD}
 _LITERALS: dict[str, Elementary] = {"int": INT_LITERAL, "real": REAL_LITERAL, "bool": BOOL}
-_DATES = {"DATE": DATE, "TOD": TOD, "DT": DT}
-_DATE_MATH = {
+_DATE_MATH = {  # in the long type if one of the operands is long
     ("-", "date", "date"): TIME,
     ("-", "tod", "tod"): TIME,
     ("-", "dt", "dt"): TIME,
@@ -203,7 +202,7 @@ class Expressions:
         if node.kind == "time":
             return LTIME if node.type_name == "LTIME" else TIME
         if node.kind == "date":
-            return _DATES[node.type_name]
+            return ELEMENTARY[node.type_name]
         if node.kind == "wrong":
             node.value = None
             return None
@@ -423,7 +422,9 @@ class Expressions:
             default(node.left)
             self._fold_time(node, right)
             return right
-        return _DATE_MATH.get((node.op, left.kind, right.kind))
+        result = _DATE_MATH.get((node.op, left.kind, right.kind))
+        longs = LONG.values()
+        return LONG[result] if result is not None and (left in longs or right in longs) else result
 
     @staticmethod
     def _fold_time(node: Binary, type_: Type) -> None:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 from softplc.iectypes import (
     BOOL,
-    DATE,
     DEFAULT_STRING_LENGTH,
-    DT,
     ELEMENTARY,
+    LDATE,
+    LDT,
     LINT,
+    LONG,
     LREAL,
     LTIME,
-    TOD,
+    LTOD,
     ULINT,
     Elementary,
     Enum,
@@ -109,21 +110,21 @@ def _table() -> dict[str, Function]:
                 ("ADD_TIME", "TIME", "+", "TIME"),
                 ("ADD_LTIME", "LTIME", "+", "LTIME"),
                 ("ADD_TOD_TIME", "TOD", "+", "TIME"),
-                ("ADD_LTOD_LTIME", "TOD", "+", "LTIME"),
+                ("ADD_LTOD_LTIME", "LTOD", "+", "LTIME"),
                 ("ADD_DT_TIME", "DT", "+", "TIME"),
-                ("ADD_LDT_LTIME", "DT", "+", "LTIME"),
+                ("ADD_LDT_LTIME", "LDT", "+", "LTIME"),
                 ("SUB_TIME", "TIME", "-", "TIME"),
                 ("SUB_LTIME", "LTIME", "-", "LTIME"),
                 ("SUB_DATE_DATE", "DATE", "-", "DATE"),
-                ("SUB_LDATE_LDATE", "DATE", "-", "DATE"),
+                ("SUB_LDATE_LDATE", "LDATE", "-", "LDATE"),
                 ("SUB_TOD_TIME", "TOD", "-", "TIME"),
-                ("SUB_LTOD_LTIME", "TOD", "-", "LTIME"),
+                ("SUB_LTOD_LTIME", "LTOD", "-", "LTIME"),
                 ("SUB_TOD_TOD", "TOD", "-", "TOD"),
-                ("SUB_LTOD_LTOD", "TOD", "-", "TOD"),
+                ("SUB_LTOD_LTOD", "LTOD", "-", "LTOD"),
                 ("SUB_DT_TIME", "DT", "-", "TIME"),
-                ("SUB_LDT_LTIME", "DT", "-", "LTIME"),
+                ("SUB_LDT_LTIME", "LDT", "-", "LTIME"),
                 ("SUB_DT_DT", "DT", "-", "DT"),
-                ("SUB_LDT_LDT", "DT", "-", "DT"),
+                ("SUB_LDT_LDT", "LDT", "-", "LDT"),
                 ("MUL_TIME", "TIME", "*", "ANY_NUM"),
                 ("MUL_LTIME", "LTIME", "*", "ANY_NUM"),
                 ("DIV_TIME", "TIME", "/", "ANY_NUM"),
@@ -131,6 +132,8 @@ def _table() -> dict[str, Function]:
             )
         ),
         Function("CONCAT_DATE_TOD", (("IN1", "DATE"), ("IN2", "TOD")), result="DT"),
+        Function("CONCAT_DATE_LTOD", (("IN1", "DATE"), ("IN2", "LTOD")), result="LDT"),
+        Function("CONCAT_LDATE_LTOD", (("IN1", "LDATE"), ("IN2", "LTOD")), result="LDT"),
     ]
     return {row.name: row for row in rows}
 
@@ -151,11 +154,11 @@ READ = {  # what reads a value of each kind from a text, and the type it yields
     "int": ("_STRING_TO_LINT", LINT),
     "real": ("_STRING_TO_LREAL", LREAL),
     "time": ("_STRING_TO_LTIME", LTIME),
-    "date": ("_STRING_TO_DATE", DATE),
-    "tod": ("_STRING_TO_TOD", TOD),
-    "dt": ("_STRING_TO_DT", DT),
+    "date": ("_STRING_TO_DATE", LDATE),
+    "tod": ("_STRING_TO_TOD", LTOD),
+    "dt": ("_STRING_TO_DT", LDT),
 }
-SPELT = {kind: f"_{kind.upper()}_TO_STRING" for kind in ("time", "date", "tod", "dt")}
+SPELT = {type_: f"_{type_}_TO_STRING" for pair in LONG.items() for type_ in pair}
 ENUM_TARGETS = ("int", "uint")
 
 

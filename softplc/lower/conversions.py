@@ -1,7 +1,7 @@
 """Conversions of scalars: implicit ones and the conversion functions.
 
-TIME converts to and from numbers in milliseconds, LTIME in nanoseconds, dates in seconds, times of
-day in milliseconds. REAL to whole numbers rounds to nearest even and saturates.
+TIME converts to and from numbers in milliseconds, dates in seconds, times of day in milliseconds, and
+LTIME, LDATE, LTOD and LDT in nanoseconds. REAL to whole numbers rounds to nearest even and saturates.
 Source: IEC 61131-3:2013, 6.6.2.5.2, tables 22 to 27 (units of TIME are the implementer's choice).
 """
 
@@ -12,14 +12,11 @@ from softplc.bind.constants import DAY_NS, MOMENTS, MOST_CHAR, REPLACEMENT, UNIT
 from softplc.iectypes import (
     BOOL,
     CHAR,
-    DATE,
-    DT,
     DWORD,
     LINT,
     LREAL,
     LWORD,
     REAL,
-    TOD,
     WCHAR,
     Elementary,
 )
@@ -49,15 +46,13 @@ def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.E
 
 def _moment(value: ir.Expr, source: Elementary, target: Elementary) -> ir.Expr:
     if source.kind in MOMENTS and target.kind in MOMENTS:
-        if source is DT and target in (DATE, TOD):
+        if source.kind == "dt" and target.kind in ("date", "tod"):
             number = ir.Once(LINT, ir.Convert(LINT, value, "wrap"))
             days = ir.Op(LINT, "MOD", (number, ir.Const(LINT, DAY_NS)))
             raised = ir.Op(LINT, "+", (days, ir.Const(LINT, DAY_NS)))
             rest: ir.Expr = ir.Op(LINT, "MOD", (raised, ir.Const(LINT, DAY_NS)))
-            if target is TOD:
-                return ir.Convert(TOD, rest, "wrap")
             whole = ir.Op(LINT, "-", (number, rest))
-            return ir.Convert(DATE, whole, "wrap")
+            return ir.Convert(target, rest if target.kind == "tod" else whole, "wrap")
         return ir.Convert(target, value, "wrap")
     if source.kind in MOMENTS:
         unit = UNIT_NS[source]

@@ -62,7 +62,7 @@ class Standard(Strings):
             low, value, high = (self.expr(each, generic) for each in values)
             type_ = machine(generic)
             return ir.Op(type_, "MIN", (ir.Op(type_, "MAX", (value, low)), high))
-        if name == "CONCAT_DATE_TOD":
+        if name in ("CONCAT_DATE_TOD", "CONCAT_DATE_LTOD", "CONCAT_LDATE_LTOD"):
             parts = tuple(ir.Convert(LINT, self.expr(each), "wrap") for each in values)
             return ir.Convert(machine(node.type), ir.Op(LINT, "+", parts), "wrap")
         if function.operator:

@@ -31,16 +31,16 @@ ESCAPES = {"$": "$", "'": "'", '"': '"', "l": "\n", "n": "\n", "p": "\f", "r": "
 DATE_TYPES = {
     "D": "DATE",
     "DATE": "DATE",
-    "LDATE": "DATE",
-    "LD": "DATE",
+    "LDATE": "LDATE",
+    "LD": "LDATE",
     "TOD": "TOD",
-    "LTOD": "TOD",
+    "LTOD": "LTOD",
     "TIME_OF_DAY": "TOD",
-    "LTIME_OF_DAY": "TOD",
+    "LTIME_OF_DAY": "LTOD",
     "DT": "DT",
-    "LDT": "DT",
+    "LDT": "LDT",
     "DATE_AND_TIME": "DT",
-    "LDATE_AND_TIME": "DT",
+    "LDATE_AND_TIME": "LDT",
 }
 
 
@@ -105,7 +105,7 @@ def duration_ns(text: str) -> int:
 def date_ns(prefix: str, text: str) -> tuple[str, int]:
     """Read what stands after `D#`, `TOD#` or `DT#`: type name and ns since 1970-01-01 or midnight."""
     kind = DATE_TYPES[prefix]
-    ns = _clock(text) if kind == "TOD" else _moment(kind, text)
+    ns = _clock(text) if kind.endswith("TOD") else _moment(kind, text)
     if not -(1 << 63) <= ns < 1 << 63:
         raise LiteralError("dates go from 1677-09-22 to 2262-04-11: they count ns in 64 bits")
     return kind, ns
@@ -122,7 +122,7 @@ def _moment(kind: str, text: str) -> int:
         raise LiteralError(f"there is no such day: {exc}") from exc
     ns = (moment - datetime(1970, 1, 1, tzinfo=UTC)).days * DAY_NS
     rest = text[found.end() :]
-    if kind == "DATE":
+    if kind.endswith("DATE"):
         if rest:
             raise LiteralError("a date has no time of day: use DT# for both")
         return ns
