@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from softplc.simulator import Simulator
 
 MAGIC = b"IWAP"
-VERSION = 1
+VERSION = 2
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
 _SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
@@ -32,6 +32,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
         ranges: low and high of each dimension; for arrays.
         element: index of the element's shape, `stride` bytes apart.
         values: names of an enumeration by value.
+        bit: the bit of a BOOL that is one bit of a structure, else -1.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
     element: int = -1
     stride: int = 0
     values: dict[str, int] = {}
+    bit: int = -1
 
     @cached_property
     def by_key(self) -> dict[str, tuple[str, int, int, str]]:
@@ -313,7 +315,7 @@ def index_texts(ranges: tuple[tuple[int, int], ...]) -> Iterator[str]:
 
 def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Symbol:
     address = root.address if path == root.path else None
-    bit = root.bit if path == root.path else -1
+    bit = root.bit if path == root.path else shape.bit
     return Symbol(
         path, offset, bit, shape.size, shape.type, section, address, root.retain, shape.name, shape.values
     )

@@ -229,12 +229,17 @@ class Reference(Type):
 
 @dataclass(slots=True)
 class Field:
-    """A member of a structure: byte offset and initialiser."""
+    """A member of a structure: byte offset and initialiser.
+
+    `fixed` tells that the source gives its place; `bit` is the bit in its byte where that is a bit, else -1.
+    """
 
     name: str
     type: Type
     offset: int
     init: Init | None = None
+    fixed: bool = False
+    bit: int = -1
 
 
 @dataclass(eq=False)
@@ -245,19 +250,26 @@ class Struct(Type):
     fields: dict[str, Field] = field(default_factory=dict)
     size: int = 0
     align: int = 1
+    overlap: bool = False
 
-    def add(self, name: str, type_: Type, init: Init | None) -> None:
+    def add(self, member: Field) -> None:
         """Append a member."""
-        self.fields[name.casefold()] = Field(name, type_, 0, init)
+        self.fields[member.name.casefold()] = member
         self.lay_out()
 
+    def is_bit(self, name: str) -> bool:
+        """Tell whether a member is one bit of a byte."""
+        member = self.fields.get(name.casefold())
+        return member is not None and member.bit >= 0
+
     def lay_out(self) -> None:
-        """Give the members their offsets, each at its natural alignment."""
+        """Give the members that have no place of their own an offset, each at its natural alignment."""
         end = 0
         for member in self.fields.values():
-            member.offset = align_up(end, member.type.align)
-            self.align = max(self.align, member.type.align)
-            end = member.offset + member.type.size
+            if not member.fixed:
+                member.offset = 0 if self.overlap else align_up(end, member.type.align)
+                self.align = max(self.align, member.type.align)
+            end = max(end, member.offset + member.type.size)
         self.size = align_up(end, self.align)
 
     def __str__(self) -> str:
@@ -302,6 +314,15 @@ class Alias:
 
     type: Type
     init: Init | None
+
+
+def is_plain(type_: Type | None) -> bool:
+    """Tell whether any bytes are a value of a type: no text with its length, no reference, no instance."""
+    if isinstance(type_, Array):
+        return is_plain(type_.element)
+    if isinstance(type_, Struct):
+        return all(is_plain(each.type) for each in type_.fields.values())
+    return isinstance(type_, Elementary | Enum | Subrange)
 
 
 def align_up(offset: int, align: int) -> int:

@@ -16,6 +16,7 @@ class Shapes:
     def __init__(self) -> None:
         self.table: list[Shape] = []
         self._known: dict[Type, int] = {}
+        self._bits: dict[int, int] = {}
 
     def of(self, type_: Type) -> int:
         known = self._known.get(type_)
@@ -23,6 +24,14 @@ class Shapes:
             shape = self._build(type_)
             known = self._known[type_] = len(self.table)
             self.table.append(shape)
+        return known
+
+    def _bit(self, bit: int) -> int:
+        """Return the shape of a BOOL that is one bit."""
+        known = self._bits.get(bit)
+        if known is None:
+            known = self._bits[bit] = len(self.table)
+            self.table.append(Shape("scalar", "BOOL", "BOOL", 1, bit=bit))
         return known
 
     def _build(self, type_: Type) -> Shape:
@@ -46,7 +55,7 @@ class Shapes:
         members: list[tuple[str, int, int, str]] = []
         if isinstance(type_, Struct):
             members = [
-                (f.name, f.offset, self.of(f.type), "VAR")
+                (f.name, f.offset, self.of(f.type) if f.bit < 0 else self._bit(f.bit), "VAR")
                 for f in type_.fields.values()
                 if _is_shown(f.name, f.type)
             ]

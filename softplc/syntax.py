@@ -184,7 +184,10 @@ class RefSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class StructSpec(TypeSpec):
+    """A structure; members of one with OVERLAP begin at its start, unless they have a place of their own."""
+
     fields: list[VarDecl]
+    overlap: bool = False
 
 
 @dataclass(slots=True, eq=False)

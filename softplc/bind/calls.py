@@ -27,6 +27,7 @@ from softplc.iectypes import (
     OpenArray,
     Reference,
     String,
+    Struct,
     Subrange,
     Type,
     base_of,
@@ -740,6 +741,9 @@ def _reference(typer: Expressions, node: Call, binding: Binding) -> Type | None:
 def unreferable(node: Expr) -> str:
     """Return why something cannot be referred to, or nothing."""
     while isinstance(node, Index | Member):
+        whole = node.base.type
+        if isinstance(node, Member) and isinstance(whole, Struct) and whole.is_bit(node.name):
+            return "a bit or an address"
         node = node.base
     if isinstance(node, BitAccess | Direct):
         return "a bit or an address"

@@ -21,6 +21,7 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Field,
     Interface,
     OpenArray,
     Reference,
@@ -30,6 +31,7 @@ from softplc.iectypes import (
     Type,
     base_of,
 )
+from softplc.layout import parse_relative
 from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
 from softplc.syntax import (
     ArraySpec,
@@ -356,7 +358,7 @@ class Declarations:
         return array if array.size <= MAX_IMAGE_BYTES else None
 
     def _struct(self, spec: StructSpec, name: str, pou: Pou | None) -> Type | None:
-        struct = Struct(name)
+        struct = Struct(name, overlap=spec.overlap)
         good = True
         for each in spec.fields:
             key = each.name.casefold()
@@ -367,7 +369,12 @@ class Declarations:
             if type_ is None:
                 good = False
                 continue
-            struct.add(each.name, type_, each.init or init)
+            member = Field(each.name, type_, 0, each.init or init)
+            place = parse_relative(each.address)
+            if place is not None:
+                member.fixed = True
+                member.offset, member.bit = place
+            struct.add(member)
         return struct if good and struct.size <= MAX_IMAGE_BYTES else None
 
     def _enum(self, spec: EnumSpec, name: str, pou: Pou | None) -> Type | None:

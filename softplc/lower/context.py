@@ -134,7 +134,8 @@ class Context:
         type_ = node.base.type
         key = node.name.casefold()
         if isinstance(type_, Struct):
-            return base.at(type_.fields[key].offset)
+            member = type_.fields[key]
+            return base.at(member.offset, bit=member.bit)
         if isinstance(type_, BlockType):
             variable = type_.pou.variables[key]
             inner = base.at(variable.offset)
