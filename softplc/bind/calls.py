@@ -14,9 +14,12 @@ from softplc.iectypes import (
     DEFAULT_STRING_LENGTH,
     DINT,
     ELEMENTARY,
+    INT,
     LINT,
     LREAL,
     REAL,
+    UDINT,
+    UINT,
     ULINT,
     WCHAR,
     Array,
@@ -35,6 +38,7 @@ from softplc.iectypes import (
     converts,
     in_class,
     is_literal_type,
+    is_plain,
 )
 from softplc.library.functions import (
     FUNCTIONS,
@@ -45,6 +49,7 @@ from softplc.library.functions import (
     Function,
     conversion,
     convertible,
+    typed,
 )
 from softplc.symbols import Pou, Variable
 from softplc.syntax import (
@@ -59,6 +64,7 @@ from softplc.syntax import (
     Literal,
     Member,
     Name,
+    Unary,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +72,7 @@ if TYPE_CHECKING:
 
 BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
 NUMBER_LENGTH = 40
+ENDIAN = tuple(name for name in FUNCTIONS if name.endswith(("ENDIAN", "ENDIAN_TO")))
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
 _BCD = re.compile(
     r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
@@ -232,7 +239,7 @@ def _standard(typer: Expressions, name: str) -> Function | Conversion | None:
     if typer.library and key in LIBRARY_ONLY:
         return LIBRARY_ONLY[key]
     types = {k: t for k, t in typer.project.types.items() if isinstance(t, Type)}
-    return conversion(key, types)
+    return typed(key) or conversion(key, types)
 
 
 # Functions and blocks with declared parameters ---------------------------------------------------------
@@ -380,7 +387,7 @@ def _plain_arguments(
         if place is None:
             binding.problem(
                 "unknown",
-                f"{function.name} has no parameter {argument.name}",
+                f"{function.called} has no parameter {argument.name}",
                 argument,
                 f"it has {', '.join(names)}",
             )
@@ -403,7 +410,7 @@ def _plain_arguments(
         plural = "s" * (least != 1)
         binding.problem(
             "count",
-            f"{function.name} takes {wanted} argument{plural}, not {len(arguments)}",
+            f"{function.called} takes {wanted} argument{plural}, not {len(arguments)}",
             node,
             f"parameters: {', '.join(names) or 'none'}",
         )
@@ -450,26 +457,29 @@ def _standard_call(
     if function.operator:
         return _operator_call(typer, node, binding, function, values, expected)
     generic = [value for place, value in enumerate(values) if function.parameter_type(place) == "T"]
-    _mark_generic(typer, generic, expected)
+    if function.of is not None:
+        binding.generic = _of_type(typer, binding, function, generic)
+    else:
+        _mark_generic(typer, generic, expected)
     for position, value in enumerate(values):
         wanted = function.parameter_type(position)
         if wanted == "T":
             continue
-        if wanted.startswith("ANY"):
+        text = function.of if wanted in ("ANY_STRING", "ANY_CHARS") else None
+        if wanted.startswith("ANY") and text is None:
             typer.value(value)
             if value.type is not None and not in_class(value.type, wanted):
                 _wrong(binding, function, value, wanted)
         else:
-            type_ = ELEMENTARY[wanted]
-            typer.value(value, type_)
-            if value.type is not None and not converts(value.type, type_):
-                _wrong(binding, function, value, wanted)
+            _convertible_to(typer, binding, function, value, text or ELEMENTARY[wanted])
     if generic:
-        binding.generic = _generic(typer, binding, function, generic, expected)
+        if function.of is None:
+            binding.generic = _generic(typer, binding, function, generic, expected)
         if binding.generic is None:
             return None
         if not _takes(function, binding.generic):
-            binding.problem("type", f"{function.name} cannot take {binding.generic}", generic[0], "use IF")
+            remedy = "swap its members" if function.name in ENDIAN else "use IF"
+            binding.problem("type", f"{function.called} cannot take {binding.generic}", generic[0], remedy)
     if binding.problems or any(each.type is None for each in values):
         return None
     if function.result == "T":
@@ -479,11 +489,38 @@ def _standard_call(
     if len(wide) > 1:
         shown = ", ".join(map(str, texts))
         remedy = "convert one with STRING_TO_WSTRING or WSTRING_TO_STRING"
-        binding.problem("type", f"{function.name} cannot take {shown} together", node, remedy)
+        binding.problem("type", f"{function.called} cannot take {shown} together", node, remedy)
         return None
     if function.result == "STRING":
         return String(_capacity(function, values), wide == {True})
-    return ELEMENTARY[function.result]
+    result, wish = ELEMENTARY[function.result], base_of(expected)
+    if result is INT and wish in (UINT, UDINT, ULINT):  # LEN and FIND are ANY_INT
+        return wish
+    return result
+
+
+def _convertible_to(
+    typer: Expressions, binding: Binding, function: Function, value: Expr, wanted: Type
+) -> None:
+    """Mark a value for a parameter of one type."""
+    typer.value(value, wanted)
+    if value.type is not None and not converts(value.type, wanted):
+        shown = wanted.plain if isinstance(wanted, String) else str(wanted)
+        _wrong(binding, function, value, shown)
+
+
+def _of_type(typer: Expressions, binding: Binding, function: Function, values: list[Expr]) -> Type | None:
+    """Mark the values that a typed variant takes as one type; return that type, strings with their length."""
+    if function.of is None:
+        return None
+    for each in values:
+        _convertible_to(typer, binding, function, each, function.of)
+    if binding.problems or any(each.type is None for each in values):
+        return None
+    if isinstance(function.of, String) and values:
+        lengths = [each.type.capacity if isinstance(each.type, String) else 1 for each in values]
+        return String(max(lengths), function.of.wide)
+    return function.of
 
 
 def _mark_generic(typer: Expressions, values: list[Expr], expected: Type | None) -> None:
@@ -502,8 +539,10 @@ def _mark_generic(typer: Expressions, values: list[Expr], expected: Type | None)
 
 def _takes(function: Function, type_: Type) -> bool:
     """Tell whether the code generator has the function for strings or aggregates."""
-    if isinstance(type_, Elementary | Enum):
+    if isinstance(type_, Elementary) or (isinstance(type_, Enum) and function.name not in ENDIAN):
         return True
+    if function.name in ENDIAN:
+        return is_plain(type_) and not isinstance(type_, Enum)
     return function.name in ("MOVE", "SEL", "MUX") or (
         isinstance(type_, String) and function.name in WITH_STRINGS
     )
@@ -518,7 +557,7 @@ def _capacity(function: Function, values: list[Expr]) -> int:
 
 def _wrong(binding: Binding, function: Function, value: Expr, wanted: str) -> None:
     binding.problem(
-        "type", f"{function.name} takes {wanted}, not {value.type}", value, "convert the argument"
+        "type", f"{function.called} takes {wanted}, not {value.type}", value, "convert the argument"
     )
 
 
@@ -547,7 +586,10 @@ def _generic(
     if type_ is None:
         shown = ", ".join(str(each.type) for each in nodes)
         binding.problem(
-            "type", f"{function.name} cannot take {shown} together", nodes[-1], "convert one of the arguments"
+            "type",
+            f"{function.called} cannot take {shown} together",
+            nodes[-1],
+            "convert one of the arguments",
         )
         return None
     if function.generic == "ANY_REAL" and in_class(type_, "ANY_INT"):
@@ -555,7 +597,10 @@ def _generic(
     if not in_class(type_, function.generic):
         shown = str(nodes[0].type)
         binding.problem(
-            "type", f"{function.name} takes {function.generic}, not {shown}", nodes[0], "convert the argument"
+            "type",
+            f"{function.called} takes {function.generic}, not {shown}",
+            nodes[0],
+            "convert the argument",
         )
         return None
     return type_
@@ -587,15 +632,41 @@ def _operator_call(
             _wrong(binding, function, value, wanted)
     if binding.problems:
         return None
+    if function.of is not None:
+        binding.generic = _of_type(typer, binding, function, values)
+        if binding.generic is None:
+            return None
     if operator in ("=", "<", ">", "<=", ">=") and len(values) > 2:
         return _chain(typer, node, binding, function, values)
     result = values[0]
+    if operator == "NOT":
+        result = _negation(node, result, binding.generic)
     for value in values[1:]:
         result = Binary(node.at, node.end, operator, result, value)
+        if binding.generic is not None:
+            typer.operate(result, binding.generic)
     node.rewritten = result
-    type_ = typer.expr(result, expected)
+    if "T" not in (kind for _, kind in function.parameters) and isinstance(result, Binary):
+        type_ = result.type = typer.combine(result)
+    elif binding.generic is not None:
+        type_ = result.type
+    else:
+        type_ = typer.expr(result, expected)
     node.value = None if binding.guarded else result.value
     return type_
+
+
+def _negation(node: Call, value: Expr, type_: Type | None) -> Unary:
+    """Return NOT of a value; a typed one is of that type, and marked already."""
+    if type_ is None:
+        return Unary(node.at, node.end, "NOT", value)
+    known = value.value
+    if value.type is not type_:
+        value = _converted(node, Conversion(None, type_, False), value)
+    result = Unary(node.at, node.end, "NOT", value)
+    result.type = type_
+    result.value = fold.unary("NOT", fold.as_type(known, type_), type_) if known is not None else None
+    return result
 
 
 def _chain(
@@ -604,16 +675,17 @@ def _chain(
     """Bind a comparison of more than two values."""
     from softplc.bind.expressions import comparable, default
 
-    _mark_generic(typer, values, None)
+    if function.of is None:
+        _mark_generic(typer, values, None)
     if any(each.type is None for each in values):
         return None
-    type_ = typer.join(values)
+    type_ = binding.generic or typer.join(values)
     for each in values:
         default(each)
     type_ = typer.join(values) if type_ is None or is_literal_type(type_) else type_
     if type_ is None or not comparable(type_):
         shown = ", ".join(str(each.type) for each in values)
-        binding.problem("type", f"{function.name} cannot compare {shown}", node, "convert the arguments")
+        binding.problem("type", f"{function.called} cannot compare {shown}", node, "convert the arguments")
         return None
     binding.generic = type_
     known = [each.value for each in values if each.value is not None]

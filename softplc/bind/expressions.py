@@ -359,6 +359,10 @@ class Expressions:
                 self.expr(side, known if isinstance(base_of(known), Elementary) else pushed)
             else:
                 self.expr(side, pushed if isinstance(side, Call) else None)
+        return self.combine(node, pushed)
+
+    def combine(self, node: Binary, pushed: Type | None = None) -> Type | None:
+        """Return the type of an operation on operands that are marked already."""
         self._enum_by_other_side(node)
         left, right = node.left.type, node.right.type
         if left is None or right is None:
@@ -382,6 +386,12 @@ class Expressions:
             node.operand_type = None
             return None
         return result
+
+    def operate(self, node: Binary, type_: Type) -> None:
+        """Give an operation the type that a typed function says; its operands are marked already."""
+        node.operand_type = type_
+        node.type = BOOL if node.op in COMPARISONS else type_
+        self._fold(node, type_)
 
     def _enum_by_other_side(self, node: Binary) -> None:
         """Let `color = Red` mean the Red of color's type where several enumerations have one."""

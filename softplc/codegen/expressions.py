@@ -187,9 +187,21 @@ class Expressions:
         type_ = expr.args[0].type
         if expr.op in INTEGER_COMPARE:
             return self._compare(expr.op, type_, *operands)
+        if expr.op == "SWAP":
+            return self._swap(type_, operands[0])
         if type_.kind == "real":
             return self._real(expr.op, type_, operands)
         return self._whole(expr, type_, operands)
+
+    def _swap(self, type_: Elementary, value: str) -> str:
+        """Turn round the bytes of a value."""
+        if type_.size == 1:
+            return value
+        kind, bits = value_type(type_), f"i{type_.bits}"
+        if kind != bits:
+            value = self.add(f"bitcast {kind} {value} to {bits}")
+        value = self.add(f"call {bits} @llvm.bswap.{bits}({bits} {value})")
+        return value if kind == bits else self.add(f"bitcast {bits} {value} to {kind}")
 
     def _compare(self, op: str, type_: Elementary, left: str, right: str) -> str:
         if type_.kind == "real":

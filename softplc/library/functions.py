@@ -6,7 +6,7 @@ Source: IEC 61131-3:2013, 6.6.2.5, tables 28 to 36.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from softplc.iectypes import (
     BOOL,
@@ -25,6 +25,7 @@ from softplc.iectypes import (
     String,
     Subrange,
     Type,
+    in_class,
 )
 
 
@@ -39,6 +40,7 @@ class Function:
         result: a type name, or T.
         repeats: the last parameter may come any number of times (IN1, IN2, ...).
         operator: the operator it is another name for.
+        of: what T, ANY_STRING and ANY_CHARS are in a typed variant such as ADD_INT, else None.
     """
 
     name: str
@@ -47,10 +49,28 @@ class Function:
     result: str = "T"
     repeats: bool = False
     operator: str = ""
+    of: Type | None = None
+
+    @property
+    def called(self) -> str:
+        """Return the name as it is called."""
+        if self.of is None:
+            return self.name
+        return f"{self.name}_{self.of.plain if isinstance(self.of, String) else self.of}"
 
     def parameter_type(self, place: int) -> str:
         """Return the type of a parameter; the last may repeat."""
         return self.parameters[min(place, len(self.parameters) - 1)][1]
+
+
+SWAPS = ("TO_BIG_ENDIAN", "FROM_BIG_ENDIAN", "BIG_ENDIAN_TO")
+OPERANDS = {  # what the operators take, as the typed variants of their functions do
+    **dict.fromkeys(("+", "-", "*", "/"), "ANY_NUM"),
+    **dict.fromkeys(("=", "<>", "<", ">", "<=", ">="), "ANY_ELEMENTARY"),
+    **dict.fromkeys(("AND", "OR", "XOR", "NOT"), "ANY_BIT"),
+    "MOD": "ANY_INT",
+    "**": "ANY_REAL",
+}
 
 
 def _table() -> dict[str, Function]:
@@ -81,6 +101,13 @@ def _table() -> dict[str, Function]:
                 ("NE", "<>", False),
             )
         ),
+        Function("NOT", (("IN", "T"),), operator="NOT"),
+        *(
+            Function(name, (("IN", "T"),), "ANY")
+            for name in (*SWAPS, "TO_LITTLE_ENDIAN", "FROM_LITTLE_ENDIAN", "LITTLE_ENDIAN_TO")
+        ),
+        Function("IS_VALID", (("IN", "T"),), "ANY_REAL", result="BOOL"),
+        Function("IS_VALID_BCD", (("IN", "T"),), "ANY_BIT", result="BOOL"),
         Function("MOVE", (("IN", "T"),), "ANY"),
         *(
             Function(name, (("IN", "T"), ("N", "ANY_INT")), "ANY_BIT")
@@ -145,6 +172,26 @@ LIBRARY_ONLY = {
     "_MIN": Function("_MIN", (("IN", "T"),), "ANY_INT"),
     "_REAL_OF": Function("_REAL_OF", (("IN", "ANY_STRING"),), result="LREAL"),
 }
+
+
+def typed(name: str) -> Function | None:
+    """Return the typed variant of a function that a name such as ADD_INT, SHL_WORD or LEN_WSTRING means.
+
+    Source: IEC 61131-3:2013, 6.6.2.5.1, table 21.
+    """
+    base, _, type_name = name.rpartition("_")
+    function, type_ = FUNCTIONS.get(base), _type(type_name, {})
+    if function is None or type_ is None:
+        return None
+    kinds = [kind for _, kind in function.parameters]
+    if "T" in kinds:
+        known = function.generic or OPERANDS[function.operator]
+        good = in_class(type_, "ANY_ELEMENTARY" if known == "ANY" else known)
+    else:
+        good = isinstance(type_, String) and kinds[0] in ("ANY_STRING", "ANY_CHARS")
+    return replace(function, of=type_) if good else None
+
+
 _CONVERSION = re.compile(r"(?:([A-Z][A-Z0-9_]*?)_)??(TO|TRUNC)_([A-Z][A-Z0-9_]*)")
 STRING_KINDS = ("bool", "bits", "int", "uint", "real", "time", "date", "tod", "dt", "char")
 READ = {  # what reads a value of each kind from a text, and the type it yields

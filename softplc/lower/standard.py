@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from softplc import ir
-from softplc.bind.calls import Binding
+from softplc.bind.calls import ENDIAN, Binding
 from softplc.iectypes import (
     BOOL,
     DINT,
@@ -16,17 +16,21 @@ from softplc.iectypes import (
     LINT,
     LREAL,
     LTIME,
+    LWORD,
+    REAL,
     Elementary,
     Enum,
     String,
     Type,
     base_of,
 )
+from softplc.library.functions import SWAPS
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.strings import Strings
 from softplc.syntax import Call, Expr
 
+GREATEST = {REAL: 3.4028234663852886e38, LREAL: 1.7976931348623157e308}
 PLAIN = ("ABS", "SQRT", "LN", "LOG", "EXP", "SIN", "COS", "TAN", "ASIN", "ACOS", "ATAN", "ATAN2")
 SHIFTS = ("SHL", "SHR", "ROL", "ROR")
 
@@ -65,9 +69,19 @@ class Standard(Strings):
         if name in ("CONCAT_DATE_TOD", "CONCAT_DATE_LTOD", "CONCAT_LDATE_LTOD"):
             parts = tuple(ir.Convert(LINT, self.expr(each), "wrap") for each in values)
             return ir.Convert(machine(node.type), ir.Op(LINT, "+", parts), "wrap")
+        if name in SWAPS:
+            return ir.Op(machine(generic), "SWAP", (self.expr(values[0], generic),))
+        if name in ENDIAN:
+            return self.expr(values[0], generic)
+        if name == "IS_VALID":
+            type_ = machine(generic)
+            size = ir.Op(type_, "ABS", (self.expr(values[0], generic),))
+            return ir.Op(BOOL, "<=", (size, ir.Const(type_, GREATEST[type_])))
+        if name == "IS_VALID_BCD":
+            return _is_decimal(self.expr(values[0], LWORD))
         if function.operator:
             return self._chain(function.operator, values, generic)
-        return self._intrinsic(name, binding)
+        return convert(self._intrinsic(name, binding), machine(node.type))
 
     def _chain(self, operator: str, values: list[Expr], generic: Type | None) -> ir.Expr:
         """Lower a comparison of more than two values, each evaluated once."""
@@ -121,6 +135,15 @@ class Standard(Strings):
         named = conversion.source
         lowered = self.expr(value, named if isinstance(named, Elementary) else None)
         return convert(lowered, target, conversion.truncates)
+
+
+def _is_decimal(value: ir.Expr) -> ir.Expr:
+    """Tell whether no digit has the bit of 8 together with that of 4 or 2."""
+    known = ir.Once(LWORD, value)
+    up = [ir.Op(LWORD, "SHL", (known, ir.Const(LINT, count))) for count in (1, 2)]
+    both = ir.Op(LWORD, "AND", (known, ir.Op(LWORD, "OR", (up[0], up[1]))))
+    wrong = ir.Op(LWORD, "AND", (both, ir.Const(LWORD, 0x8888_8888_8888_8888)))
+    return ir.Op(BOOL, "=", (wrong, ir.Const(LWORD, 0)))
 
 
 def _all(conditions: list[ir.Expr]) -> ir.Expr:

@@ -98,6 +98,9 @@ class Expressions(Cursor):
             self.leave()
             return Unary(token.at, operand.end, token.text, operand)
         if token.kind == "kw" and token.key == "NOT":
+            if self.peek().text == "(" and self.peek(2).kind == "id" and self.peek(3).text in (":=", "=>"):
+                self.advance()
+                return self.postfix(Name(token.at, token.end, token.text))
             self.advance()
             self.enter()
             operand = self._binary(UNARY_PRECEDENCE)
