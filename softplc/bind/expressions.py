@@ -117,7 +117,7 @@ def is_character(expr: Expr, target: Type | None) -> bool:
 def default(expr: Expr) -> None:
     """Give a literal that nothing asks about its default type."""
     if expr.type is INT_LITERAL and isinstance(expr.value, int):
-        expr.type = default_int(expr.value)
+        settle(expr, default_int(expr.value))
     elif expr.type is REAL_LITERAL:
         expr.type = LREAL
 

@@ -206,7 +206,7 @@ READ = {  # what reads a value of each kind from a text, and the type it yields
     "dt": ("_STRING_TO_DT", LDT),
 }
 SPELT = {type_: f"_{type_}_TO_STRING" for pair in LONG.items() for type_ in pair}
-ENUM_TARGETS = ("int", "uint")
+ENUM_TARGETS = ("int", "uint", "bits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ UNITS_NS = {
 _PART = re.compile(r"([0-9][0-9_]*)(?:\.([0-9][0-9_]*))?(ms|us|ns|d|h|m|s)_?", re.IGNORECASE)
 _ORDER = list(UNITS_NS)
 _DATE = re.compile(r"(\d{1,4})-(\d{1,2})-(\d{1,2})")
-_CLOCK = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d(?:_?\d){0,8}))?)?")
 MAX_DIGITS = 200
 MAX_TEXT = 32_767
 DAY_NS = UNITS_NS["d"]
@@ -50,6 +50,8 @@ class LiteralError(ValueError):
 
 def real(text: str) -> float:
     """Read `1.5` or `1_000.0E-3`."""
+    if "#" in text:
+        raise LiteralError("a real number has no base")
     value = float(text.replace("_", ""))
     if math.isinf(value):
         raise LiteralError("the number is larger than LREAL can hold")
@@ -138,7 +140,7 @@ def _clock(text: str) -> int:
     hour, minute, second = int(found.group(1)), int(found.group(2)), int(found.group(3) or 0)
     if hour > 23 or minute > 59 or second > 59:
         raise LiteralError("there is no such time of day")
-    fraction = int((found.group(4) or "0").ljust(9, "0"))
+    fraction = int((found.group(4) or "0").replace("_", "").ljust(9, "0"))
     return ((hour * 60 + minute) * 60 + second) * UNITS_NS["s"] + fraction
 
 
