@@ -69,7 +69,7 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
     sizes = Sizes()
     layout, image = lay_out(project, instances, sizes)
     try:
-        module = lower(project, layout, sizes, texts, tasks)
+        module, frames = lower(project, layout, sizes, texts, tasks)
     except LoweringError as exc:
         name = texts.files[0].name if texts.files else ""
         message = f"the compiler cannot translate this program: {exc}"
@@ -77,6 +77,7 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
         raise CompileError(
             [Diagnostic("ST9001", message, 0, 0, remedy, file=name, line=1, column=1)]
         ) from exc
+    _stop_at(frames.excess(), texts)
     shapes = Shapes()
     roots = roots_of(project, instances, layout, sizes, shapes)
     infos = tuple(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from softplc import ir
@@ -16,12 +18,14 @@ from softplc.iectypes import (
     String,
     Struct,
     Type,
+    align_up,
 )
 from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Variable
 from softplc.syntax import BitAccess, Deref, Direct, Expr, Index, Member, Name
 
+SMALL_SLOT = 64
 PART_BYTES = {"B": 1, "W": 2, "D": 4}
 
 
@@ -56,6 +60,8 @@ class Context:
         self.pou = pou
         self.instance = instance
         self.slots: list[int] = []
+        self._free: dict[int, list[int]] = {}
+        self._taken: list[list[int]] = []
         self.calls: set[Pou] = set()
         self.dispatches: dict[str, Dispatch] = {}
 
@@ -63,9 +69,29 @@ class Context:
         return self.sources.line(at)
 
     def slot(self, size: int) -> ir.Place:
-        """Return a fresh place on the stack."""
-        self.slots.append(size)
-        return ir.Place("slot", 0, slot=len(self.slots) - 1)
+        """Return a place on the stack that nothing else uses until the end of the statement.
+
+        Large ones are used again by later statements, so that the stack does not grow with the routine.
+        """
+        if size <= SMALL_SLOT:
+            self.slots.append(size)
+            return ir.Place("slot", 0, slot=len(self.slots) - 1)
+        size = align_up(size, SMALL_SLOT)
+        free = self._free.get(size)
+        number = free.pop() if free else len(self.slots)
+        if number == len(self.slots):
+            self.slots.append(size)
+        if self._taken:
+            self._taken[-1].append(number)
+        return ir.Place("slot", 0, slot=number)
+
+    @contextmanager
+    def statement_slots(self) -> Iterator[None]:
+        """Give what one statement took back at its end."""
+        self._taken.append([])
+        yield
+        for number in self._taken.pop():
+            self._free.setdefault(self.slots[number], []).append(number)
 
     # Places --------------------------------------------------------------------------------------
 
