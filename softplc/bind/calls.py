@@ -41,6 +41,7 @@ from softplc.iectypes import (
     is_plain,
 )
 from softplc.library.functions import (
+    ENDIAN,
     FUNCTIONS,
     LIBRARY_ONLY,
     READ,
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
 
 BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
 NUMBER_LENGTH = 40
-ENDIAN = tuple(name for name in FUNCTIONS if name.endswith(("ENDIAN", "ENDIAN_TO")))
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
 _BCD = re.compile(
     r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
@@ -478,7 +478,8 @@ def _standard_call(
         if binding.generic is None:
             return None
         if not _takes(function, binding.generic):
-            remedy = "swap its members" if function.name in ENDIAN else "use IF"
+            remedy = "bytes are turned round of numbers, and arrays and structures of them"
+            remedy = remedy if function.name in ENDIAN else "use IF"
             binding.problem("type", f"{function.called} cannot take {binding.generic}", generic[0], remedy)
     if binding.problems or any(each.type is None for each in values):
         return None

@@ -64,6 +64,7 @@ class Function:
 
 
 SWAPS = ("TO_BIG_ENDIAN", "FROM_BIG_ENDIAN", "BIG_ENDIAN_TO")
+ENDIAN = (*SWAPS, "TO_LITTLE_ENDIAN", "FROM_LITTLE_ENDIAN", "LITTLE_ENDIAN_TO")
 OPERANDS = {  # what the operators take, as the typed variants of their functions do
     **dict.fromkeys(("+", "-", "*", "/"), "ANY_NUM"),
     **dict.fromkeys(("=", "<>", "<", ">", "<=", ">="), "ANY_ELEMENTARY"),
@@ -102,10 +103,7 @@ def _table() -> dict[str, Function]:
             )
         ),
         Function("NOT", (("IN", "T"),), operator="NOT"),
-        *(
-            Function(name, (("IN", "T"),), "ANY")
-            for name in (*SWAPS, "TO_LITTLE_ENDIAN", "FROM_LITTLE_ENDIAN", "LITTLE_ENDIAN_TO")
-        ),
+        *(Function(name, (("IN", "T"),), "ANY") for name in ENDIAN),
         Function("IS_VALID", (("IN", "T"),), "ANY_REAL", result="BOOL"),
         Function("IS_VALID_BCD", (("IN", "T"),), "ANY_BIT", result="BOOL"),
         Function("MOVE", (("IN", "T"),), "ANY"),
@@ -187,6 +185,7 @@ def typed(name: str) -> Function | None:
     if "T" in kinds:
         known = function.generic or OPERANDS[function.operator]
         good = in_class(type_, "ANY_ELEMENTARY" if known == "ANY" else known)
+        good = good and not (base in ENDIAN and isinstance(type_, String))
     else:
         good = isinstance(type_, String) and kinds[0] in ("ANY_STRING", "ANY_CHARS")
     return replace(function, of=type_) if good else None

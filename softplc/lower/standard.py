@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from softplc import ir
-from softplc.bind.calls import ENDIAN, Binding
+from softplc.bind.calls import Binding
 from softplc.iectypes import (
     BOOL,
     DINT,
@@ -24,7 +24,7 @@ from softplc.iectypes import (
     Type,
     base_of,
 )
-from softplc.library.functions import SWAPS
+from softplc.library.functions import ENDIAN, SWAPS
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.strings import Strings
