@@ -33,7 +33,7 @@ def same(expected, found):
 
 def widened(source):
     """Return a program with WSTRING for STRING."""
-    source = re.sub(r"\bSTRING\b", "WSTRING", source)
+    source = re.sub(r"\b(STRING|CHAR_TO_INT)\b", r"W\1", source)
     return re.sub(r"'((?:\$.|[^'$])*)'", r'"\1"', source)
 
 
