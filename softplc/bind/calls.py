@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from softplc.bind import constants, fold
+from softplc.bind import fold
 from softplc.diagnostics import did_you_mean
 from softplc.iectypes import (
     BOOL,
-    DEFAULT_STRING_LENGTH,
     DINT,
     ELEMENTARY,
     INT,
-    LINT,
     LREAL,
     REAL,
     UDINT,
@@ -44,12 +42,9 @@ from softplc.library.functions import (
     ENDIAN,
     FUNCTIONS,
     LIBRARY_ONLY,
-    READ,
-    SPELT,
     Conversion,
     Function,
     conversion,
-    convertible,
     typed,
 )
 from softplc.symbols import Pou, Variable
@@ -62,7 +57,6 @@ from softplc.syntax import (
     Direct,
     Expr,
     Index,
-    Literal,
     Member,
     Name,
     Unary,
@@ -72,12 +66,7 @@ if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
 BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
-NUMBER_LENGTH = 40
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
-_BCD = re.compile(
-    r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
-    r"|(?:(USINT|UINT|UDINT|ULINT)_)?TO_BCD_(BYTE|WORD|DWORD|LWORD)"
-)
 _NUMBERED = re.compile(r"(IN)([0-9]+)", re.IGNORECASE)
 
 
@@ -140,6 +129,8 @@ class Binding:
 
 def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | None:
     """Bind a call and return the type of what it yields; None for a function block or an error."""
+    from softplc.bind import conversions
+
     binding = node.binding = Binding()
     callee = node.callee
     method = _method_of(typer, binding, callee)
@@ -175,16 +166,16 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
             if isinstance(standard, Function):
                 return _standard_call(typer, node, binding, standard, expected)
             if isinstance(standard, Conversion):
-                return _conversion_call(typer, node, binding, standard)
+                return conversions.conversion_call(typer, node, binding, standard)
             if callee.name.upper() == "REF":
                 return _reference(typer, node, binding)
             if callee.name.upper() in BOUNDS:
                 return _bound(typer, node, binding, expected)
             if callee.name.upper() == "TRUNC":
-                return _trunc(typer, node, binding, expected)
-            bcd = _BCD.fullmatch(callee.name.upper())
+                return conversions.trunc_call(typer, node, binding, expected)
+            bcd = conversions.BCD.fullmatch(callee.name.upper())
             if bcd is not None:
-                return _bcd(typer, node, binding, bcd)
+                return conversions.bcd_call(typer, node, binding, bcd)
             pou = typer.load(callee.name)
             if pou is not None and pou.kind == "FUNCTION":
                 callee.ref = pou
@@ -262,7 +253,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
             parameter = positional[next_position]
             next_position += 1
         else:
-            _mark(typer, argument)
+            mark(typer, argument)
             binding.problem(
                 "count",
                 f"{pou.name} takes {_arguments(len(positional))}, not {len(node.arguments)}",
@@ -273,7 +264,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
         if parameter is None:
             continue
         if parameter in taken:
-            _mark(typer, argument)
+            mark(typer, argument)
             binding.problem("twice", f"parameter {parameter.name} is given twice", argument, "give it once")
             continue
         taken.add(parameter)
@@ -329,7 +320,7 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
         binding.enable_out = argument.value
         return None
     if parameter is None or parameter.section not in ("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT"):
-        _mark(typer, argument)
+        mark(typer, argument)
         names = [each.name for each in pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
         binding.problem(
             "unknown",
@@ -339,7 +330,7 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
         )
         return None
     if argument.output != (parameter.section == "VAR_OUTPUT"):
-        _mark(typer, argument)
+        mark(typer, argument)
         sign = "=>" if parameter.section == "VAR_OUTPUT" else ":="
         kind = "an output" if parameter.section == "VAR_OUTPUT" else "an input"
         binding.problem(
@@ -349,7 +340,7 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
     return parameter
 
 
-def _mark(typer: Expressions, argument: Argument) -> None:
+def mark(typer: Expressions, argument: Argument) -> None:
     if argument.value is not None:
         typer.value(argument.value)
 
@@ -375,7 +366,7 @@ def _plain_arguments(
     """Return the arguments in order of the parameters, or None."""
     names = [name for name, _ in function.parameters]
     slots: dict[int, Expr] = {}
-    arguments = _without_enable(typer, node, binding)
+    arguments = without_enable(typer, node, binding)
     for position, argument in enumerate(arguments):
         key = argument.name.upper()
         if not argument.name:
@@ -392,7 +383,7 @@ def _plain_arguments(
                 f"it has {', '.join(names)}",
             )
         if place is None or argument.value is None:
-            _mark(typer, argument)
+            mark(typer, argument)
             continue
         if place in slots:
             binding.problem("twice", f"parameter {argument.name} is given twice", argument, "give it once")
@@ -418,7 +409,7 @@ def _plain_arguments(
     return [slots[i] for i in range(count)]
 
 
-def _without_enable(typer: Expressions, node: Call, binding: Binding) -> list[Argument]:
+def without_enable(typer: Expressions, node: Call, binding: Binding) -> list[Argument]:
     """Take EN and ENO into the binding; return the other arguments."""
     rest: list[Argument] = []
     for argument in node.arguments:
@@ -659,11 +650,13 @@ def _operator_call(
 
 def _negation(node: Call, value: Expr, type_: Type | None) -> Unary:
     """Return NOT of a value; a typed one is of that type, and marked already."""
+    from softplc.bind.conversions import converted_call
+
     if type_ is None:
         return Unary(node.at, node.end, "NOT", value)
     known = value.value
     if value.type is not type_:
-        value = _converted(node, Conversion(None, type_, False), value)
+        value = converted_call(node, Conversion(None, type_, False), value)
     result = Unary(node.at, node.end, "NOT", value)
     result.type = type_
     result.value = fold.unary("NOT", fold.as_type(known, type_), type_) if known is not None else None
@@ -694,102 +687,6 @@ def _chain(
         pairs = pairwise(fold.as_type(each, type_) for each in known)
         node.value = all(fold.binary(function.operator, a, b, type_) for a, b in pairs)
     return BOOL
-
-
-def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Conversion) -> Type | None:
-    binding.conversion = found
-    arguments = _without_enable(typer, node, binding)
-    if len(arguments) != 1 or arguments[0].value is None or arguments[0].output:
-        for argument in arguments:
-            _mark(typer, argument)
-        binding.problem("count", f"a conversion takes 1 argument, not {len(arguments)}", node)
-        return None
-    value = arguments[0].value
-    binding.values = [value]
-    source = typer.value(value, found.source)
-    if source is None:
-        return None
-    if found.source is not None and not converts(source, found.source):
-        name = node.callee.name if isinstance(node.callee, Name) else "the conversion"
-        better = f"use TO_{found.target.plain if isinstance(found.target, String) else found.target}"
-        binding.problem("type", f"{name} takes {found.source}, not {source}", value, better)
-        return None
-    if not convertible(found.source or source, found.target, found.truncates):
-        binding.problem("type", f"there is no conversion from {source} to {found.target}", value)
-        return None
-    node.rewritten = _through_text(typer, node, found, value)
-    if node.rewritten is not None:
-        return node.rewritten.type
-    if isinstance(found.target, String):
-        return _text_type(source, found.target)
-    if value.value is not None and not binding.guarded:
-        node.value = constants.converted(value.value, found.source or source, found.target, found.truncates)
-    return found.target
-
-
-def _text_type(source: Type, target: String) -> String:
-    """Return the string that holds what a conversion yields."""
-    if isinstance(source, String):
-        return String(source.capacity, target.wide)
-    return String(1 if in_class(source, "ANY_CHAR") else NUMBER_LENGTH, target.wide)
-
-
-def _through_text(typer: Expressions, node: Call, found: Conversion, value: Expr) -> Call | None:
-    """Return a conversion as steps: to and from WSTRING by STRING, dates and durations by the library."""
-    source, target = found.source or base_of(value.type), found.target
-    if not isinstance(source, String) and isinstance(target, String):
-        if target.wide and not in_class(source, "ANY_CHAR"):
-            narrow = String(DEFAULT_STRING_LENGTH)
-            text = _through_text(typer, node, Conversion(source, narrow, False), value)
-            text = text or _converted(node, Conversion(found.source, narrow, False), value)
-            return _converted(node, Conversion(narrow, target, False), text)
-        if source in SPELT:
-            return _library_call(typer, node, SPELT[source], value)
-    if isinstance(source, String) and isinstance(target, Elementary) and target.kind in READ:
-        if source.wide:
-            value = _converted(node, Conversion(source, String(DEFAULT_STRING_LENGTH), False), value)
-        name, read = READ[target.kind]
-        return _narrowed(node, _library_call(typer, node, name, value), read, target)
-    return None
-
-
-def _narrowed(node: Call, call: Call | None, wide: Elementary, target: Elementary) -> Call | None:
-    """Return a value that was read as another type of the same kind; whole numbers keep to their limits."""
-    if call is None or wide is target:
-        return call
-    if wide in (LINT, ULINT) and target.bits < wide.bits:
-        limits = [Literal(node.at, node.end, "int", each) for each in target.limits]
-        for each in limits:
-            each.type, each.value = wide, each.literal
-        limited = _call(node, "LIMIT", call)
-        values: list[Expr] = [limits[0], call, limits[1]]
-        limited.binding = Binding(function=FUNCTIONS["LIMIT"], values=values, generic=wide)
-        limited.type, call = wide, limited
-    return _converted(node, Conversion(wide, target, False), call)
-
-
-def _converted(node: Call, conversion: Conversion, value: Expr) -> Call:
-    """Return the call of a conversion of a value that is marked already."""
-    call = _call(node, "TO", value)
-    call.binding = Binding(conversion=conversion, values=[value])
-    call.type = conversion.target
-    if isinstance(conversion.target, String) and value.type is not None:
-        call.type = _text_type(value.type, conversion.target)
-    return call
-
-
-def _library_call(typer: Expressions, node: Call, name: str, value: Expr) -> Call | None:
-    """Return the call of a function of the library with one value that is marked already."""
-    pou = typer.load(name)
-    if pou is None or pou.result is None:
-        return None
-    if typer.scope.pou is not None:
-        typer.scope.pou.uses.add(pou)
-    call = _call(node, name, value)
-    call.callee.ref = pou  # type: ignore[attr-defined]
-    call.binding = Binding(pou=pou, inputs=[(pou.parameters("VAR_INPUT")[0], value)])
-    call.type = pou.result.type
-    return call
 
 
 def _reference(typer: Expressions, node: Call, binding: Binding) -> Type | None:
@@ -866,40 +763,3 @@ def _bound(typer: Expressions, node: Call, binding: Binding, expected: Type | No
         node.value = array.type.ranges[number - 1][BOUNDS.index(name)]
     wish = base_of(expected)
     return wish if isinstance(wish, Elementary) and wish.kind in ("int", "uint") else DINT
-
-
-def _bcd(typer: Expressions, node: Call, binding: Binding, found: re.Match[str]) -> Type | None:
-    """Turn a BCD conversion into a call of the library's function between two plain conversions.
-
-    Source: IEC 61131-3:2013, table 24.
-    """
-    arguments = _without_enable(typer, node, binding)
-    if len(arguments) != 1 or arguments[0].value is None or arguments[0].output:
-        for argument in arguments:
-            _mark(typer, argument)
-        binding.problem("count", f"a conversion takes 1 argument, not {len(arguments)}", node)
-        return None
-    from_bits, whole, from_whole, bits = found.groups()
-    source = from_bits or from_whole
-    result = arguments[0].value
-    wide = "LWORD" if whole else "ULINT"
-    routine = "_FROM_BCD" if whole else "_TO_BCD"
-    backward = f"ULINT_TO_{whole}" if whole else f"LWORD_TO_{bits}"
-    if source != wide:
-        result = _call(node, f"{source}_TO_{wide}" if source else f"TO_{wide}", result)
-    result = _call(node, routine, result)
-    node.rewritten = (
-        result if backward in ("ULINT_TO_ULINT", "LWORD_TO_LWORD") else _call(node, backward, result)
-    )
-    return typer.expr(node.rewritten)
-
-
-def _call(node: Call, name: str, value: Expr) -> Call:
-    return Call(node.at, node.end, Name(node.at, node.end, name), [Argument(value.at, value.end, "", value)])
-
-
-def _trunc(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
-    """TRUNC yields the whole number type that is wanted, DINT where none is."""
-    wish = base_of(expected)
-    whole = isinstance(wish, Elementary) and wish.kind in ("int", "uint")
-    return _conversion_call(typer, node, binding, Conversion(None, wish if whole and wish else DINT, True))
