@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from softplc.simulator import Simulator
 
 MAGIC = b"IWAP"
-VERSION = 1
+VERSION = 2
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
 _SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
@@ -26,12 +26,13 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
 
     Attributes:
         kind: scalar, string, array or struct (structures and block instances).
-        type: the elementary type that carries it (`STRING` for strings), else the type's name.
+        type: the elementary type that carries it (`STRING` or `WSTRING` for strings), else the type's name.
         name: the declared type's name.
         members: name, offset, index of the shape, section; for structs.
         ranges: low and high of each dimension; for arrays.
         element: index of the element's shape, `stride` bytes apart.
         values: names of an enumeration by value.
+        bit: the bit of a BOOL that is one bit of a structure, else -1.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
     element: int = -1
     stride: int = 0
     values: dict[str, int] = {}
+    bit: int = -1
 
     @cached_property
     def by_key(self) -> dict[str, tuple[str, int, int, str]]:
@@ -70,8 +72,8 @@ class Symbol(msgspec.Struct, frozen=True):
         path: in the declared spelling.
         offset: byte offset in the image.
         bit: bit in that byte for a packed BOOL of the process image, else -1.
-        size: bytes; a STRING is u16 length, u16 capacity, then characters in Latin-1.
-        type: elementary IEC type, `STRING` for strings; `declared` has the declared type.
+        size: bytes; a STRING is u16 length, u16 capacity, then Latin-1; a WSTRING has UTF-16 instead.
+        type: elementary IEC type, `STRING` or `WSTRING` for strings; `declared` has the declared type.
         section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_GLOBAL, ...
         address: direct address, or None.
         retain: lies in the RETAIN region.
@@ -321,7 +323,7 @@ def index_texts(ranges: tuple[tuple[int, int], ...]) -> Iterator[str]:
 
 def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Symbol:
     address = root.address if path == root.path else None
-    bit = root.bit if path == root.path else -1
+    bit = root.bit if path == root.path else shape.bit
     return Symbol(
         path,
         offset,

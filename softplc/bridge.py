@@ -20,7 +20,7 @@ from runtime.contract import Batch, Changes, Command, Event, Port
 from runtime.errors import PlantError
 from runtime.settled import settled
 from softplc.build import Build
-from softplc.core.kinds import Variable
+from softplc.core.kinds import Text, Variable
 from softplc.core.remote import CoreProcess, Options, key_of
 from softplc.core.scancore import ScanCore
 from softplc.facts import OWNER, Facts
@@ -111,14 +111,14 @@ class Bridge:
             core = lay_core(build, wiring, limit_ns, fd=fd, image=image)
             core.set_clock(offset_ns or now_ns - monotonic_ns())
             if present is not None:
-                core.write_inputs(present.ids, present.raw, present.quality)
+                core.write_inputs(present.ids, present.raw, present.quality, present.text)
             return core
 
         process = CoreProcess.find(attached, key, self._folder)
         if process is None:
             return CoreProcess.start(fresh, build, key, self._folder, options)
         if present is not None:
-            process.core.write_inputs(present.ids, present.raw, present.quality)
+            process.core.write_inputs(present.ids, present.raw, present.quality, present.text)
         return process
 
     def _carried(self, build: Build) -> tuple[bytes | None, int]:
@@ -178,7 +178,7 @@ class _Live:
 
     async def _follow(self, changes: Changes) -> None:
         async for batch in changes:
-            self._core.write_inputs(batch.ids, batch.raw, batch.quality)
+            self._core.write_inputs(batch.ids, batch.raw, batch.quality, batch.text)
 
     async def _take_commands(self) -> None:
         async for command in self._port.commands():
@@ -191,8 +191,15 @@ class _Live:
             else:
                 self._write(command, bound.variable)
 
-    def _write(self, command: Command, variable: Variable) -> None:
-        number = self._core.write(variable, command.raw)
+    def _write(self, command: Command, variable: Variable | Text) -> None:
+        if isinstance(variable, Text):
+            refusal = variable.refusal(command.text or "")
+            if refusal:
+                command.failed(refusal)
+                return
+            number = self._core.write(variable, command.text or "")
+        else:
+            number = self._core.write(variable, command.raw)
         if number is None:
             command.failed("more writes are waiting than the PLC can take; try again")
         else:

@@ -19,6 +19,7 @@ SYNTAX = {
     "ST1017": "PROPERTY belongs to the profile codesys.",
     "ST3000": "An expression cannot be used where it stands.",
     "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",
+    "ST9002": "A chain of calls needs more stack than there is, for the variables of functions and methods.",
 }
 
 

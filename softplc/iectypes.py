@@ -32,7 +32,7 @@ class Type:
 
 @dataclass(frozen=True, eq=False)
 class Elementary(Type):
-    """An elementary type. `kind`: bool, bits, int, uint, real, time, date, tod, dt or literal."""
+    """An elementary type. `kind`: bool, bits, int, uint, real, time, date, tod, dt, char or literal."""
 
     name: str
     size: int
@@ -65,17 +65,31 @@ class Elementary(Type):
 
 @dataclass(frozen=True, eq=False)
 class String(Type):
-    """STRING[n]: u16 length, u16 capacity, then n bytes of Latin-1 text."""
+    """STRING[n] and WSTRING[n]: u16 length, u16 capacity, then n bytes of Latin-1 or n units of UTF-16."""
 
     capacity: int
+    wide: bool = False
+
+    @property
+    def plain(self) -> str:
+        return "WSTRING" if self.wide else "STRING"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return "STRING" if self.capacity == DEFAULT_STRING_LENGTH else f"STRING[{self.capacity}]"
+        return self.plain if self.capacity == DEFAULT_STRING_LENGTH else f"{self.plain}[{self.capacity}]"
+
+    @property
+    def unit(self) -> int:
+        """Return the bytes of one character."""
+        return 2 if self.wide else 1
+
+    @property
+    def element(self) -> Elementary:
+        return WCHAR if self.wide else CHAR
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        return STRING_HEADER + self.capacity + self.capacity % 2
+        return align_up(STRING_HEADER + self.capacity * self.unit, 2)
 
     @property
     def align(self) -> int:  # type: ignore[override]
@@ -238,12 +252,17 @@ class Pointer(Type):
 
 @dataclass(slots=True)
 class Field:
-    """A member of a structure: byte offset and initialiser."""
+    """A member of a structure: byte offset and initialiser.
+
+    `fixed` tells that the source gives its place; `bit` is the bit in its byte where that is a bit, else -1.
+    """
 
     name: str
     type: Type
     offset: int
     init: Init | None = None
+    fixed: bool = False
+    bit: int = -1
 
 
 @dataclass(eq=False)
@@ -254,19 +273,26 @@ class Struct(Type):
     fields: dict[str, Field] = field(default_factory=dict)
     size: int = 0
     align: int = 1
+    overlap: bool = False
 
-    def add(self, name: str, type_: Type, init: Init | None) -> None:
+    def add(self, member: Field) -> None:
         """Append a member."""
-        self.fields[name.casefold()] = Field(name, type_, 0, init)
+        self.fields[member.name.casefold()] = member
         self.lay_out()
 
+    def is_bit(self, name: str) -> bool:
+        """Tell whether a member is one bit of a byte."""
+        member = self.fields.get(name.casefold())
+        return member is not None and member.bit >= 0
+
     def lay_out(self) -> None:
-        """Give the members their offsets, each at its natural alignment."""
+        """Give the members that have no place of their own an offset, each at its natural alignment."""
         end = 0
         for member in self.fields.values():
-            member.offset = align_up(end, member.type.align)
-            self.align = max(self.align, member.type.align)
-            end = member.offset + member.type.size
+            if not member.fixed:
+                member.offset = 0 if self.overlap else align_up(end, member.type.align)
+                self.align = max(self.align, member.type.align)
+            end = max(end, member.offset + member.type.size)
         self.size = align_up(end, self.align)
 
     def __str__(self) -> str:
@@ -313,6 +339,15 @@ class Alias:
     init: Init | None
 
 
+def is_plain(type_: Type | None) -> bool:
+    """Tell whether any bytes are a value of a type: no text with its length, no reference, no instance."""
+    if isinstance(type_, Array):
+        return is_plain(type_.element)
+    if isinstance(type_, Struct):
+        return all(is_plain(each.type) for each in type_.fields.values())
+    return isinstance(type_, Elementary | Enum | Subrange)
+
+
 def align_up(offset: int, align: int) -> int:
     return (offset + align - 1) // align * align
 
@@ -328,21 +363,21 @@ BYTE, WORD, DWORD, LWORD = (
 REAL, LREAL = Elementary("REAL", 4, "real"), Elementary("LREAL", 8, "real")
 TIME, LTIME = Elementary("TIME", 8, "time"), Elementary("LTIME", 8, "time")
 DATE, TOD, DT = Elementary("DATE", 8, "date"), Elementary("TOD", 8, "tod"), Elementary("DT", 8, "dt")
+LDATE, LTOD, LDT = Elementary("LDATE", 8, "date"), Elementary("LTOD", 8, "tod"), Elementary("LDT", 8, "dt")
+LONG = {TIME: LTIME, DATE: LDATE, TOD: LTOD, DT: LDT}
+CHAR, WCHAR = Elementary("CHAR", 1, "char"), Elementary("WCHAR", 2, "char")
 INT_LITERAL, REAL_LITERAL = Elementary("whole number", 8, "literal"), Elementary("real number", 8, "literal")
 ADDRESS = Elementary("POINTER", 16, "pointer")  # what carries a pointer
 SIGNED, UNSIGNED = (SINT, INT, DINT, LINT), (USINT, UINT, UDINT, ULINT)
 BITS = (BOOL, BYTE, WORD, DWORD, LWORD)
 
 ELEMENTARY = {
-    each.name: each for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME, DATE, TOD, DT)
+    each.name: each for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, *LONG, *LONG.values(), CHAR, WCHAR)
 } | {
     "DATE_AND_TIME": DT,
     "TIME_OF_DAY": TOD,
-    "LDATE": DATE,
-    "LTOD": TOD,
-    "LDT": DT,
-    "LTIME_OF_DAY": TOD,
-    "LDATE_AND_TIME": DT,
+    "LTIME_OF_DAY": LTOD,
+    "LDATE_AND_TIME": LDT,
 }
 
 WHOLE = ("int", "uint", "bits")
@@ -354,7 +389,13 @@ CLASSES = {
     "ANY_BIT": ("bool", "bits"),
     "ANY_MAGNITUDE": ("int", "uint", "real", "time"),
     "ANY_DATE": ("date", "tod", "dt"),
+    "ANY_CHAR": ("char",),
+    "ANY_CHARS": ("char",),
+    "ANY_STRING": (),
 }
+
+
+COUNTED = ("ANY_NUM", "ANY_INT", "ANY_BIT", "ANY_MAGNITUDE")  # of bits too, where these count as numbers
 
 
 def _widenings() -> dict[Elementary, frozenset[Elementary]]:
@@ -370,7 +411,8 @@ def _widenings() -> dict[Elementary, frozenset[Elementary]]:
     for wide in (DINT, UDINT):
         table[wide].add(LREAL)
     table[REAL].add(LREAL)
-    table[TIME].add(LTIME)
+    for short, long in LONG.items():
+        table[short].add(long)
     return {key: frozenset(value) for key, value in table.items()}
 
 
@@ -387,15 +429,6 @@ def base_of(type_: Type | None) -> Type | None:
     return type_.base if isinstance(type_, Subrange) else type_
 
 
-def is_plain(type_: Type | None) -> bool:
-    """Tell whether any bytes are a value of a type, so that memory may be read and written as it."""
-    while isinstance(type_, Array):
-        type_ = type_.element
-    if isinstance(type_, Struct):
-        return all(is_plain(each.type) for each in type_.fields.values())
-    return isinstance(type_, Elementary | Enum | Subrange)
-
-
 def _points_as(source: Pointer, target: Type) -> bool:
     """Tell whether a pointer may be used as another, or as the number of its position."""
     if isinstance(target, Elementary):
@@ -406,7 +439,9 @@ def _points_as(source: Pointer, target: Type) -> bool:
     if before is None or after is None:
         return False
     if isinstance(before, String):
-        return isinstance(after, String) or is_plain(after)
+        if isinstance(after, String):
+            return before.wide == after.wide
+        return is_plain(after) and not before.wide
     if isinstance(before, BlockType) and isinstance(after, BlockType):
         return before.pou.offers(after.pou)
     return same(before, after) or (is_plain(before) and is_plain(after))
@@ -419,7 +454,7 @@ def same(left: Type, right: Type) -> bool:
     if isinstance(left, Array) and isinstance(right, Array):
         return left.ranges == right.ranges and same(left.element, right.element)
     if isinstance(left, String) and isinstance(right, String):
-        return left.capacity == right.capacity
+        return left.capacity == right.capacity and left.wide == right.wide
     if isinstance(left, Reference) and isinstance(right, Reference):
         return left.target is right.target or bool(
             left.target and right.target and same(left.target, right.target)
@@ -438,10 +473,10 @@ def converts(source: Type, target: Type) -> bool:
     source, target = base_of(source) or source, base_of(target) or target
     if same(source, target):
         return True
-    if isinstance(source, String) and isinstance(target, String):
-        return True
     if isinstance(source, Pointer):
         return _points_as(source, target)
+    if isinstance(target, String):
+        return source is target.element or (isinstance(source, String) and source.wide == target.wide)
     if isinstance(source, Reference) and isinstance(target, Reference):
         both = source.target, target.target
         if isinstance(both[0], BlockType) and isinstance(both[1], BlockType):
@@ -521,8 +556,8 @@ def in_class(type_: Type | None, name: str) -> bool:
     type_ = base_of(type_)
     if name in ("ANY", "ANY_ELEMENTARY"):
         return name == "ANY" or isinstance(type_, Elementary | String | Enum)
-    if name == "ANY_STRING":
-        return isinstance(type_, String)
-    if current().bits_count and name not in ("ANY_REAL", "ANY_DATE") and _is_whole(type_):
+    if name in ("ANY_STRING", "ANY_CHARS") and isinstance(type_, String):
+        return True
+    if name in COUNTED and current().bits_count and _is_whole(type_):
         return True
     return isinstance(type_, Elementary) and type_.kind in CLASSES[name]

@@ -160,7 +160,7 @@ class PointerOp:
 
 @dataclass(slots=True, eq=False)
 class Query:
-    """A whole number from the string helpers: length, compare, find, to_int, to_uint or to_real."""
+    """A number from the string helpers: length, compare, find, first or to_real."""
 
     type: Elementary
     op: str
@@ -193,12 +193,16 @@ Expr = (
 
 @dataclass(slots=True, eq=False)
 class Text:
-    """A string operand: a place, or a constant where `constant` is given; `body` runs first."""
+    """A string operand: a place, or a constant where `constant` is given; `body` runs first.
+
+    `wide` tells that its characters are of 16 bits.
+    """
 
     place: Place | None
     constant: bytes | None = None
     body: list[Stmt] = field(default_factory=list)
     capacity: int = 0
+    wide: bool = False
 
 
 # Statements ------------------------------------------------------------------------------------
@@ -240,17 +244,21 @@ class Clear:
 
 @dataclass(slots=True, eq=False)
 class Append:
-    """Append to a string: `count` characters of `source` from `start` (from 0), clamped to what there is."""
+    """Append to a string: `count` characters of `source` from `start` (from 0), clamped to what there is.
+
+    `wide` is the target's; where the source differs, all of it is converted.
+    """
 
     target: Place
     source: Text
     start: Expr | None = None
     count: Expr | None = None
+    wide: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class AppendNumber:
-    """Append a number as text; `style` is int, uint or real with `digits`."""
+    """Append a number as text; `style` is int, uint, real with `digits`, or char for a single character."""
 
     target: Place
     value: Expr

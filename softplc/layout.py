@@ -20,6 +20,7 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Field,
     Interface,
     OpenArray,
     Pointer,
@@ -45,6 +46,7 @@ NUMBER_SIZE = 4
 ADDRESS_SIZES = {"X": 0, "": 0, "B": 1, "W": 2, "D": 4, "L": 8}
 MAX_ADDRESS = 1 << 20
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
+_RELATIVE = re.compile(r"%X([0-9]+)\.([0-7])|%([BWDL])([0-9]+)", re.IGNORECASE)
 _FORMATS = {
     ("int", 1): "<b",
     ("int", 2): "<h",
@@ -102,6 +104,7 @@ class Layout:
                 offset, type_ = offset + step * type_.stride, type_.element
             else:
                 offset, type_ = offset + step.offset, step.type
+                bit = step.bit if isinstance(step, Field) else -1
         return offset, bit
 
 
@@ -119,10 +122,23 @@ def parse_address(text: str) -> Address | None:
     return Address(region.upper(), offset, int(bit) if bit else -1, width)
 
 
+def parse_relative(text: str) -> tuple[int, int] | None:
+    """Read `%B4`, `%W2` or `%X3.0`, a place in a structure, as byte offset and bit or -1.
+
+    Numbers count in their own size, as those of direct addresses do. Source: IEC 61131-3:2013, table 11.
+    """
+    found = _RELATIVE.fullmatch(text)
+    if found is None:
+        return None
+    byte, bit, size, number = found.groups()
+    offset = int(byte) if byte is not None else int(number) * ADDRESS_SIZES[size.upper()]
+    return (offset, int(bit) if bit else -1) if offset <= MAX_ADDRESS else None
+
+
 def format_of(type_: Elementary) -> str:
     """Return the struct format of a value in memory."""
     kind = type_.kind
-    if kind in ("bool", "bits"):
+    if kind in ("bool", "bits", "char"):
         kind = "uint"
     elif kind in ("time", "date", "tod", "dt"):
         kind = "int"
@@ -238,7 +254,8 @@ class Sizes:
         data = bytearray(type_.size)
         if isinstance(type_, Struct):
             for member in type_.fields.values():
-                self.write(data, member.offset, member.type, member.init)
+                if not type_.overlap or member.init is not None or any(self.initial(member.type)):
+                    self._member(data, 0, member, member.init)
         elif isinstance(type_, BlockType):
             self.write_frame(data, type_.pou)
         return bytes(data)
@@ -308,14 +325,21 @@ class Sizes:
         for name, value, _ in init.items:
             key = name.casefold()
             if isinstance(type_, Struct):
-                member = type_.fields[key]
-                self.override(data, offset + member.offset, member.type, value)
+                self._member(data, offset, type_.fields[key], value)
             elif isinstance(type_, BlockType):
                 variable = type_.pou.variables[key]
                 if variable.type is not None:
                     self.override(data, offset + variable.offset, variable.type, value)
 
-    def override(self, data: bytearray, offset: int, type_: Type, init: Init) -> None:
+    def _member(self, data: bytearray, offset: int, member: Field, init: Init | None) -> None:
+        """Write the initial value of a member of the structure at an offset."""
+        at = offset + member.offset
+        if member.bit < 0:
+            self.override(data, at, member.type, init)
+        elif isinstance(init, Expr) and init.value is not None:
+            _write_scalar(data, at, member.bit, member.type, init.value)
+
+    def override(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:
         if isinstance(init, StructInit):
             self._write_members(data, offset, type_, init)
         else:
@@ -325,8 +349,9 @@ class Sizes:
 def encode(type_: Type, value: Any) -> bytes:
     """Return a scalar or string constant as bytes in memory."""
     if isinstance(type_, String):
-        text = str(value).encode("latin-1", "replace")[: type_.capacity]
-        return (struct.pack("<HH", len(text), type_.capacity) + text).ljust(type_.size, b"\0")
+        text = str(as_type(value, type_))[: type_.capacity]
+        data = text.encode("utf-16-le", "surrogatepass") if type_.wide else text.encode("latin-1", "replace")
+        return (struct.pack("<HH", len(text), type_.capacity) + data).ljust(type_.size, b"\0")
     scalar = scalar_of(type_)
     if scalar is None:
         raise TypeError(f"{type_} has no scalar value")

@@ -78,7 +78,7 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
         sizes.links.image(linked, project)
         image = bytes(linked)
     try:
-        module = lower(project, layout, sizes, texts, tasks)
+        module, frames = lower(project, layout, sizes, texts, tasks)
     except LoweringError as exc:
         name = texts.files[0].name if texts.files else ""
         message = f"the compiler cannot translate this program: {exc}"
@@ -86,6 +86,7 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
         raise CompileError(
             [Diagnostic("ST9001", message, 0, 0, remedy, file=name, line=1, column=1)]
         ) from exc
+    _stop_at(frames.excess(), texts)
     shapes = Shapes()
     regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
     roots = roots_of(project, instances, layout, shapes, regions["RETAIN"])

@@ -17,6 +17,7 @@ class Shapes:
     def __init__(self) -> None:
         self.table: list[Shape] = []
         self._known: dict[Type, int] = {}
+        self._bits: dict[int, int] = {}
 
     def of(self, type_: Type) -> int:
         known = self._known.get(type_)
@@ -26,13 +27,21 @@ class Shapes:
             self.table.append(shape)
         return known
 
+    def _bit(self, bit: int) -> int:
+        """Return the shape of a BOOL that is one bit."""
+        known = self._bits.get(bit)
+        if known is None:
+            known = self._bits[bit] = len(self.table)
+            self.table.append(Shape("scalar", "BOOL", "BOOL", 1, bit=bit))
+        return known
+
     def _build(self, type_: Type) -> Shape:
         scalar = scalar_of(type_)
         if scalar is not None:
             values = dict(type_.values.values()) if isinstance(type_, Enum) else {}
             return Shape("scalar", scalar.name, type_.name, scalar.size, values=values)
         if isinstance(type_, String):
-            return Shape("string", "STRING", type_.name, type_.size)
+            return Shape("string", type_.plain, type_.name, type_.size)
         if isinstance(type_, Array):
             element = self.of(type_.element)
             return Shape(
@@ -47,7 +56,7 @@ class Shapes:
         members: list[tuple[str, int, int, str]] = []
         if isinstance(type_, Struct):
             members = [
-                (f.name, f.offset, self.of(f.type), "VAR")
+                (f.name, f.offset, self.of(f.type) if f.bit < 0 else self._bit(f.bit), "VAR")
                 for f in type_.fields.values()
                 if _is_shown(f.name, f.type)
             ]

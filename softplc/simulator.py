@@ -110,7 +110,7 @@ class Simulator:
             element = shapes[shape.element]
             count = shape.size // shape.stride if shape.stride else 0
             return [self._read_shape(element, offset + i * shape.stride) for i in range(count)]
-        symbol = Symbol("", offset, -1, shape.size, shape.type, "", None, False)
+        symbol = Symbol("", offset, shape.bit, shape.size, shape.type, "", None, False)
         return read_value(self.image, symbol)
 
     def write(self, path: str, value: Any) -> None:
@@ -145,7 +145,7 @@ class Simulator:
             raise PlantError(f"{path} is {shape.name}: it takes {wanted}, not {value!r}")
         else:
             symbol = Symbol(
-                path, offset, -1, shape.size, shape.type, "", None, False, shape.name, shape.values
+                path, offset, shape.bit, shape.size, shape.type, "", None, False, shape.name, shape.values
             )
             write_value(self.image, symbol, value)
 

@@ -33,7 +33,7 @@ class Expr(Node):
 
 @dataclass(slots=True, eq=False)
 class Literal(Expr):
-    """A literal of class int, real, bool, time, date, string; `type_name` where the source says one."""
+    """A literal of class int, real, bool, time, date, string or wstring; `type_name` where one is written."""
 
     kind: str
     literal: Scalar
@@ -193,7 +193,10 @@ class PointerSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class StructSpec(TypeSpec):
+    """A structure; members of one with OVERLAP begin at its start, unless they have a place of their own."""
+
     fields: list[VarDecl]
+    overlap: bool = False
 
 
 @dataclass(slots=True, eq=False)

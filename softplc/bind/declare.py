@@ -23,6 +23,7 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Field,
     Interface,
     OpenArray,
     Pointer,
@@ -33,6 +34,7 @@ from softplc.iectypes import (
     Type,
     base_of,
 )
+from softplc.layout import parse_relative
 from softplc.profiles import IEC, Profile
 from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
 from softplc.syntax import (
@@ -277,7 +279,7 @@ class Declarations:
 
     def _named(self, spec: NamedSpec, scope: Scope) -> tuple[Type | None, Init | None]:
         name = spec.name.upper()
-        if name == "STRING":
+        if name in ("STRING", "WSTRING"):
             return self._string(spec, scope), None
         if spec.length is not None:  # only strings have one
             self.typer(scope).value(spec.length)
@@ -299,12 +301,13 @@ class Declarations:
         return found, None
 
     def _string(self, spec: NamedSpec, scope: Scope) -> Type | None:
+        wide = spec.name.upper() == "WSTRING"
         if spec.length is None:
-            return String(DEFAULT_STRING_LENGTH)
+            return String(DEFAULT_STRING_LENGTH, wide)
         self.typer(scope).value(spec.length)
         length = spec.length.value
         good = isinstance(length, int) and 1 <= length <= MAX_STRING_LENGTH
-        return String(int(length)) if good and length is not None else None
+        return String(int(length), wide) if good and length is not None else None
 
     def _is_type(self, key: str) -> bool:
         return key in self._pending or key in self.project.types or key in self.project.pous
@@ -409,7 +412,7 @@ class Declarations:
         return array if array.size <= MAX_IMAGE_BYTES else None
 
     def _struct(self, spec: StructSpec, name: str, scope: Scope) -> Type | None:
-        struct = Struct(name)
+        struct = Struct(name, overlap=spec.overlap)
         good = True
         for each in spec.fields:
             key = each.name.casefold()
@@ -420,7 +423,12 @@ class Declarations:
             if type_ is None:
                 good = False
                 continue
-            struct.add(each.name, type_, each.init or init)
+            member = Field(each.name, type_, 0, each.init or init)
+            place = parse_relative(each.address)
+            if place is not None:
+                member.fixed = True
+                member.offset, member.bit = place
+            struct.add(member)
         return struct if good and struct.size <= MAX_IMAGE_BYTES else None
 
     def _enum(self, spec: EnumSpec, name: str, scope: Scope) -> Type | None:

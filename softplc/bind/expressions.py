@@ -17,12 +17,13 @@ from softplc.iectypes import (
     BITS,
     BOOL,
     BYTE,
-    DATE,
+    CHAR,
     DT,
     DWORD,
     ELEMENTARY,
     INT_LITERAL,
     LINT,
+    LONG,
     LREAL,
     LTIME,
     LWORD,
@@ -31,6 +32,7 @@ from softplc.iectypes import (
     SIGNED,
     TIME,
     TOD,
+    WCHAR,
     WORD,
     Array,
     BlockType,
@@ -75,8 +77,7 @@ LOGIC = ("AND", "OR", "XOR")
 PARTS = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD}
 ADDRESS_TYPES = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD, "L": LWORD}
 _LITERALS: dict[str, Elementary] = {"int": INT_LITERAL, "real": REAL_LITERAL, "bool": BOOL}
-_DATES = {"DATE": DATE, "TOD": TOD, "DT": DT}
-_DATE_MATH = {
+_DATE_MATH = {  # in the long type if one of the operands is long
     ("-", "date", "date"): TIME,
     ("-", "tod", "tod"): TIME,
     ("-", "dt", "dt"): TIME,
@@ -109,16 +110,24 @@ def fits(expr: Expr, target: Type) -> bool:
 
 def settle(expr: Expr, target: Type | None) -> None:
     """Give a literal the type its surroundings ask for, if its value fits."""
-    if expr.type in (INT_LITERAL, REAL_LITERAL) and target is not None and fits(expr, target):
+    if is_character(expr, target):
+        expr.type, expr.value = base_of(target), ord(str(expr.value))
+    elif expr.type in (INT_LITERAL, REAL_LITERAL) and target is not None and fits(expr, target):
         expr.type = base_of(target)
         if expr.value is not None:
             expr.value = fold.as_type(expr.value, expr.type)
 
 
+def is_character(expr: Expr, target: Type | None) -> bool:
+    """Tell whether a literal is one character that can stand for a CHAR or WCHAR."""
+    text = isinstance(expr, Literal) and not expr.type_name and isinstance(expr.type, String)
+    return text and expr.type.element is base_of(target) and len(str(expr.value)) == 1  # type: ignore[union-attr]
+
+
 def default(expr: Expr) -> None:
     """Give a literal that nothing asks about its default type."""
     if expr.type is INT_LITERAL and isinstance(expr.value, int):
-        expr.type = default_int(expr.value)
+        settle(expr, default_int(expr.value))
     elif expr.type is REAL_LITERAL:
         expr.type = LREAL
 
@@ -198,12 +207,12 @@ class Expressions:
 
     def _literal(self, node: Literal, expected: Type | None) -> Type | None:
         node.value = node.literal
-        if node.kind == "string":
-            return String(len(str(node.literal)))
+        if node.kind in ("string", "wstring"):
+            return self._text(node)
         if node.kind == "time":
             return LTIME if node.type_name == "LTIME" else TIME
         if node.kind == "date":
-            return _DATES[node.type_name]
+            return ELEMENTARY[node.type_name]
         if node.kind == "wrong":
             node.value = None
             return None
@@ -218,6 +227,15 @@ class Expressions:
             return None
         node.value = fold.as_type(node.literal, type_)
         return type_
+
+    @staticmethod
+    def _text(node: Literal) -> Type:
+        """Return the type of a text; one character without a type of its own is also a CHAR or WCHAR."""
+        text = str(node.literal)
+        if node.type_name in ("CHAR", "WCHAR"):
+            node.value = ord(text)
+            return ELEMENTARY[node.type_name]
+        return String(len(text), node.kind == "wstring")
 
     def _name(self, node: Name, expected: Type | None) -> Type | None:
         enum = base_of(expected)
@@ -307,6 +325,8 @@ class Expressions:
             return None  # a copy, of which no part has a place
         if isinstance(base, Pointer):
             return base.target if len(node.indices) == 1 else None
+        if isinstance(base, String):
+            return base.element if len(node.indices) == 1 else None
         if isinstance(base, OpenArray):
             return base.element if len(node.indices) == base.rank else None
         if not isinstance(base, Array) or len(node.indices) != len(base.ranges):
@@ -355,6 +375,10 @@ class Expressions:
                 self.expr(side, known if isinstance(base_of(known), Elementary) else pushed)
             else:
                 self.expr(side, pushed if isinstance(side, Call) else None)
+        return self.combine(node, pushed)
+
+    def combine(self, node: Binary, pushed: Type | None = None) -> Type | None:
+        """Return the type of an operation on operands that are marked already."""
         self._enum_by_other_side(node)
         left, right = node.left.type, node.right.type
         if left is None or right is None:
@@ -382,6 +406,12 @@ class Expressions:
             node.operand_type = None
             return None
         return result
+
+    def operate(self, node: Binary, type_: Type) -> None:
+        """Give an operation the type that a typed function says; its operands are marked already."""
+        node.operand_type = type_
+        node.type = BOOL if node.op in COMPARISONS else type_
+        self._fold(node, type_)
 
     def _enum_by_other_side(self, node: Binary) -> None:
         """Let `color = Red` mean the Red of color's type where several enumerations have one."""
@@ -421,7 +451,9 @@ class Expressions:
             default(node.left)
             self._fold_time(node, right)
             return right
-        return _DATE_MATH.get((node.op, left.kind, right.kind))
+        result = _DATE_MATH.get((node.op, left.kind, right.kind))
+        longs = LONG.values()
+        return LONG[result] if result is not None and (left in longs or right in longs) else result
 
     @staticmethod
     def _fold_time(node: Binary, type_: Type) -> None:
@@ -472,6 +504,10 @@ class Expressions:
 
     def join(self, nodes: list[Expr]) -> Type | None:
         """Return the smallest type all expressions convert to, and settle the literals among them."""
+        character = next((each.type for each in nodes if each.type in (CHAR, WCHAR)), None)
+        for each in nodes:
+            if is_character(each, character):
+                settle(each, character)
         typed = [each for each in nodes if not is_literal(each)]
         literals = [each for each in nodes if is_literal(each)]
         if any(each.type is None for each in typed):
@@ -483,7 +519,7 @@ class Expressions:
             other = base_of(each.type)
             if result is None or other is None:
                 return None
-            if isinstance(result, String) and isinstance(other, String):
+            if isinstance(result, String) and isinstance(other, String) and result.wide == other.wide:
                 result = max(result, other, key=lambda s: s.capacity)
                 continue
             if isinstance(result, Reference) and result.target is None:

@@ -56,6 +56,9 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
 def unreferable(node: Expr) -> str:
     """Return why something cannot be referred to, or nothing."""
     while isinstance(node, Index | Member):
+        whole = node.base.type
+        if isinstance(node, Member) and isinstance(whole, Struct) and whole.is_bit(node.name):
+            return "a bit or an address"
         node = node.base
     if isinstance(node, BitAccess | Direct):
         return "a bit or an address"
@@ -127,6 +130,9 @@ def _address(typer: Expressions, node: Call, binding: Binding, expected: Type | 
 def unaddressable(node: Expr) -> str:
     """Return why something has no address, or nothing."""
     while isinstance(node, Index | Member):
+        whole = node.base.type
+        if isinstance(node, Member) and isinstance(whole, Struct) and whole.is_bit(node.name):
+            return "a bit or an address"
         node = node.base
     if isinstance(node, BitAccess | Direct):
         return "a bit or an address"
@@ -171,7 +177,7 @@ def size_of(type_: Type) -> int:
     """Return what SIZEOF yields."""
     if isinstance(type_, Pointer):
         return POINTER_BYTES
-    return type_.capacity + 1 if isinstance(type_, String) else type_.size
+    return (type_.capacity + 1) * type_.unit if isinstance(type_, String) else type_.size
 
 
 def _only_argument(typer: Expressions, node: Call, binding: Binding, name: str) -> Expr | None:

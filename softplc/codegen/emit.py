@@ -6,7 +6,7 @@ import re
 
 from softplc import ir
 from softplc.codegen.pointers import HELPERS
-from softplc.codegen.runtime import STRINGS
+from softplc.codegen.runtime import strings
 from softplc.codegen.statements import Statements
 from softplc.codegen.values import quoted
 
@@ -19,7 +19,7 @@ class Emitter:
 
     def __init__(self) -> None:
         self.constants: dict[bytes, str] = {}
-        self.uses_strings = False
+        self.uses_strings = self.uses_wide = False
         self.uses_pointers = False
         self.largest = 0
 
@@ -33,7 +33,7 @@ class Emitter:
     def module(self, module: ir.Module) -> str:
         texts = [self._routine(each) for each in module.routines]
         if self.uses_strings:
-            texts.append(STRINGS)
+            texts.append(strings(self.uses_wide))
         if self.uses_pointers:
             texts.append(HELPERS)
         body = "\n".join(texts)

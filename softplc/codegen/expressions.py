@@ -150,9 +150,21 @@ class Expressions(Pointers):
         type_ = expr.args[0].type
         if expr.op in INTEGER_COMPARE:
             return self._compare(expr.op, type_, *operands)
+        if expr.op == "SWAP":
+            return self._swap(type_, operands[0])
         if type_.kind == "real":
             return self._real(expr.op, type_, operands)
         return self._whole(expr, type_, operands)
+
+    def _swap(self, type_: Elementary, value: str) -> str:
+        """Turn round the bytes of a value."""
+        if type_.size == 1:
+            return value
+        kind, bits = value_type(type_), f"i{type_.bits}"
+        if kind != bits:
+            value = self.add(f"bitcast {kind} {value} to {bits}")
+        value = self.add(f"call {bits} @llvm.bswap.{bits}({bits} {value})")
+        return value if kind == bits else self.add(f"bitcast {bits} {value} to {kind}")
 
     def _compare(self, op: str, type_: Elementary, left: str, right: str) -> str:
         if type_.kind == "real":
@@ -308,6 +320,7 @@ class Expressions(Pointers):
     def text(self, text: ir.Text) -> str:
         """Return a pointer to a string, after what must run first."""
         self.emitter.uses_strings = True
+        self.emitter.uses_wide |= text.wide
         self.block_of(text.body)
         if text.constant is not None:
             return self.emitter.data(text.constant)
@@ -321,4 +334,9 @@ class Expressions(Pointers):
         if expr.op == "length":
             return self.add(f"load i16, ptr {strings[0]}, align 1")
         arguments = ", ".join(f"ptr {each}" for each in strings)
-        return self.add(f"call {kind} @iw.str.{expr.op}({arguments})")
+        return self.add(f"call {kind} @iw.{self.family(expr.strings[0].wide)}.{expr.op}({arguments})")
+
+    @staticmethod
+    def family(wide: bool) -> str:
+        """Return which of the string helpers to call."""
+        return "wstr" if wide else "str"

@@ -19,6 +19,7 @@ from softplc.iectypes import (
     Type,
 )
 from softplc.layout import POINTER_SIZE
+from softplc.library.functions import SWAPS
 from softplc.lower.context import Dispatch, LoweringError, got, machine
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
@@ -209,7 +210,7 @@ class Calls(Standard):
         if target is None or parameter.type is None or argument.type is None:
             raise LoweringError("output without target")
         if isinstance(parameter.type, String):
-            return [ir.SetText(target, ir.Text(source))]
+            return [ir.SetText(target, ir.Text(source, wide=parameter.type.wide))]
         if isinstance(parameter.type, Array | Struct):
             return [ir.Copy(target, source, parameter.type.size)]
         value: ir.Expr = ir.Load(machine(parameter.type), source)
@@ -250,7 +251,7 @@ class Calls(Standard):
             raise LoweringError("MOVE of nothing")
         name, values = binding.function.name, binding.values
         result = self.slot(node.type.size)
-        choices = [self.aggregate(each) for each in (values if name == "MOVE" else values[1:])]
+        choices = [self.aggregate(each) for each in (values[1:] if name in ("SEL", "MUX") else values)]
         body = [stmt for before, _ in choices for stmt in before]
         copies: list[ir.Stmt] = [ir.Copy(result, source, node.type.size) for _, source in choices]
         if name == "SEL":
@@ -260,7 +261,25 @@ class Calls(Standard):
             body.append(ir.Switch(self.selected(values[0], len(copies)), branches, []))
         else:
             body += copies
+        if name in SWAPS:
+            body += self._swapped(result, node.type)
         return [ir.Fill(result, self.sizes.initial(node.type)), *self.enabled(binding, body)], result
+
+    def _swapped(self, place: ir.Place, type_: Type) -> list[ir.Stmt]:
+        """Turn round the bytes of every value in an array or structure."""
+        if isinstance(type_, Array):
+            counter = self.slot(8)
+            step = ir.Step(ir.Load(LINT, counter), 0, type_.count, type_.stride, 0)
+            body = self._swapped(place.at(0, step), type_.element)
+            last = ir.Const(LINT, type_.count - 1)
+            return [ir.Count(counter, LINT, ir.Const(LINT, 0), last, 1, body, 0)] if body else []
+        if isinstance(type_, Struct):
+            members = [each for each in type_.fields.values() if each.bit < 0]
+            return [stmt for each in members for stmt in self._swapped(place.at(each.offset), each.type)]
+        scalar = machine(type_)
+        if scalar.size == 1:
+            return []
+        return [ir.Store(place, ir.Op(scalar, "SWAP", (ir.Load(scalar, place),)), scalar)]
 
 
 def action_name(instance: Instance | None, action: Pou) -> str:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from softplc import ir
-from softplc.iectypes import LINT, Array, BlockType, Elementary, OpenArray, Pointer, Struct, Type, is_plain
+from softplc.iectypes import (
+    LINT,
+    STRING_HEADER,
+    UINT,
+    Array,
+    BlockType,
+    Elementary,
+    OpenArray,
+    Pointer,
+    String,
+    Struct,
+    Type,
+    align_up,
+    is_plain,
+)
 from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Variable
 from softplc.syntax import BitAccess, Deref, Direct, Expr, Index, Member, Name
 
+SMALL_SLOT = 64
 PART_BYTES = {"B": 1, "W": 2, "D": 4}
 
 
@@ -45,6 +62,8 @@ class Context:
         self.pou = pou
         self.instance = instance
         self.slots: list[int] = []
+        self._free: dict[int, list[int]] = {}
+        self._taken: list[list[int]] = []
         self.calls: set[Pou] = set()
         self.dispatches: dict[str, Dispatch] = {}
 
@@ -52,9 +71,29 @@ class Context:
         return self.sources.line(at)
 
     def slot(self, size: int) -> ir.Place:
-        """Return a fresh place on the stack."""
-        self.slots.append(size)
-        return ir.Place("slot", 0, slot=len(self.slots) - 1)
+        """Return a place on the stack that nothing else uses until the end of the statement.
+
+        Large ones are used again by later statements, so that the stack does not grow with the routine.
+        """
+        if size <= SMALL_SLOT:
+            self.slots.append(size)
+            return ir.Place("slot", 0, slot=len(self.slots) - 1)
+        size = align_up(size, SMALL_SLOT)
+        free = self._free.get(size)
+        number = free.pop() if free else len(self.slots)
+        if number == len(self.slots):
+            self.slots.append(size)
+        if self._taken:
+            self._taken[-1].append(number)
+        return ir.Place("slot", 0, slot=number)
+
+    @contextmanager
+    def statement_slots(self) -> Iterator[None]:
+        """Give what one statement took back at its end."""
+        self._taken.append([])
+        yield
+        for number in self._taken.pop():
+            self._free.setdefault(self.slots[number], []).append(number)
 
     # Places --------------------------------------------------------------------------------------
 
@@ -135,7 +174,8 @@ class Context:
         type_ = node.base.type
         key = node.name.casefold()
         if isinstance(type_, Struct):
-            return base.at(type_.fields[key].offset)
+            member = type_.fields[key]
+            return base.at(member.offset, bit=member.bit)
         if isinstance(type_, BlockType):
             variable = type_.pou.variables[key]
             inner = base.at(variable.offset)
@@ -161,6 +201,8 @@ class Context:
         array = node.base.type
         if base is not None and isinstance(array, OpenArray):
             return self._open_index(node, base, array)
+        if base is not None and isinstance(array, String):
+            return self._character_place(node, base, array)
         if base is None or not isinstance(array, Array):
             return None
         stride = array.stride
@@ -176,6 +218,13 @@ class Context:
                 step = ir.Step(self.expr(index), low, high - low + 1, size, self.line(index.at))
                 base = base.at(0, step)
         return base
+
+    def _character_place(self, node: Index, base: ir.Place, text: String) -> ir.Place:
+        """Return the place of a character: it is there as far as the string reaches now."""
+        length = ir.Convert(LINT, ir.Load(UINT, base), "wrap")
+        index = node.indices[0]
+        step = ir.Step(self.expr(index), 1, length, text.unit, self.line(index.at))
+        return base.at(STRING_HEADER, step)
 
     def _open_index(self, node: Index, base: ir.Place, array: OpenArray) -> ir.Place:
         bounds = [self.bounds(node.base, number) for number in range(array.rank)]

@@ -19,11 +19,13 @@ from softplc.iectypes import (
     String,
     Type,
     base_of,
+    in_class,
 )
 from softplc.layout import encode
 from softplc.lower.calls import Calls
 from softplc.lower.context import LoweringError, got, machine
 from softplc.lower.conversions import convert
+from softplc.lower.strings import is_wide
 from softplc.syntax import Binary, Call, Expr, Unary
 
 COMPARISONS = ("=", "<>", "<", ">", "<=", ">=")
@@ -141,9 +143,10 @@ class Expressions(Calls):
 
     def constant_text(self, node: Expr) -> bytes | None:
         """Return a constant string as it lies in memory."""
-        if isinstance(node.value, str):
-            return encode(String(max(len(node.value), 1)), node.value)
-        return None
+        if node.value is None or not (isinstance(node.value, str) or in_class(node.type, "ANY_CHAR")):
+            return None
+        text = str(as_type(node.value, String(1)))
+        return encode(String(max(len(text), 1), is_wide(node)), text)
 
 
 def convert_bits(value: ir.Expr, type_: Elementary) -> ir.Expr:

@@ -9,6 +9,7 @@ from softplc.lower.calls import action_name, routine_name
 from softplc.lower.context import Dispatch
 from softplc.lower.statements import Statements
 from softplc.source import SourceSet
+from softplc.stack import Frames
 from softplc.symbols import Instance, Pou, Project, Task
 
 
@@ -23,9 +24,9 @@ def lower(
     sizes: Sizes,
     sources: SourceSet,
     tasks: list[tuple[Task, list[Instance]]],
-) -> ir.Module:
-    """Lower everything the tasks reach."""
-    module = ir.Module([])
+) -> tuple[ir.Module, Frames]:
+    """Lower everything the tasks reach; tell what it takes on the stack."""
+    module, frames = ir.Module([]), Frames()
     waiting: list[Pou] = []
     dispatches: dict[str, Dispatch] = {}
     for index, (task, instances) in enumerate(tasks):
@@ -33,6 +34,7 @@ def lower(
         calls: list[ir.Stmt] = []
         for instance in instances:
             routines, reached = _program(project, layout, sizes, sources, instance, dispatches)
+            frames.add(instance.pou, routines, reached)
             module.routines += routines
             waiting += reached
             before, after = entry.bindings(instance)
@@ -51,6 +53,7 @@ def lower(
         if pou in done:
             continue
         done.add(pou)
+        first = len(module.routines)
         context = Statements(project, layout, sizes, sources, pou)
         inline = pou.kind == "FUNCTION" and pou.kept < 0
         name = routine_name(pou)
@@ -60,9 +63,11 @@ def lower(
             name += "$kept"
         module.routines.append(_routine(name, context, pou, inline))
         dispatches |= context.dispatches
-        waiting += sorted(context.calls, key=lambda each: each.name)
+        reached = sorted(context.calls, key=lambda each: each.name)
+        frames.add(pou, module.routines[first:], reached)
+        waiting += reached
     module.routines += [_dispatch(each) for each in dispatches.values()]
-    return module
+    return module, frames
 
 
 def _dispatch(dispatch: Dispatch) -> ir.Routine:

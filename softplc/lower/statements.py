@@ -38,7 +38,8 @@ class Statements(Expressions):
     def body(self, statements: list[Statement]) -> list[ir.Stmt]:
         result: list[ir.Stmt] = []
         for statement in statements:
-            result += self.statement(statement)
+            with self.statement_slots():
+                result += self.statement(statement)
         return result
 
     def edges(self, pou: Pou) -> list[ir.Stmt]:

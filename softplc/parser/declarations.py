@@ -162,10 +162,13 @@ class Declarations(Charts):
     def _struct(self) -> TypeSpec:
         at = self.advance().at
         fields: list[VarDecl] = []
+        overlap = self.token.key == "OVERLAP" and self.peek().kind == "id"
+        if overlap:
+            self.advance()
         while not self.at_keyword("END_STRUCT"):
             fields.extend(self._declaration("END_STRUCT"))
         end = self.advance().end
-        return StructSpec(at, end, fields)
+        return StructSpec(at, end, fields, overlap)
 
     # Initialisers ------------------------------------------------------------------------------
 

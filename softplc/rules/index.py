@@ -2,7 +2,8 @@
 
 Accepted: VAR a : ARRAY[1..3] OF INT; i : INT; END_VAR a[3] := a[i];
 Rejected: VAR a : ARRAY[1..3] OF INT; END_VAR a[4] := 0;
-Source: IEC 61131-3:2013, 6.5.3.
+Of a string it is the position of a character, from 1.
+Source: IEC 61131-3:2013, 6.5.3, and 6.4.2.2 for strings.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Array, OpenArray, Pointer, in_class
+from softplc.iectypes import Array, OpenArray, Pointer, String, in_class
 from softplc.rules.context import Context
 from softplc.syntax import BitAccess, Index, Member, Name
 
@@ -28,6 +29,9 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
             yield context.error(
                 "ST3005", message, node, "parts exist of BYTE, WORD, DWORD, LWORD and integers"
             )
+        return
+    if isinstance(base, String):
+        yield from _character(node, base, context)
         return
     if isinstance(base, OpenArray):
         if len(node.indices) != base.rank:
@@ -59,3 +63,14 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
             yield context.error("ST3005", f"an index is a whole number, not {index.type}", index)
         elif isinstance(index.value, int) and not low <= index.value <= high:
             yield context.error("ST3005", f"index {index.value} is outside {low}..{high}", index)
+
+
+def _character(node: Index, base: String, context: Context) -> Iterator[Diagnostic]:
+    first = node.indices[0]
+    if len(node.indices) > 1:
+        yield context.error("ST3005", f"{len(node.indices)} indices for one position", node, "give one")
+    elif first.type is not None and not in_class(first.type, "ANY_INT"):
+        yield context.error("ST3005", f"an index is a whole number, not {first.type}", first)
+    elif isinstance(first.value, int) and not 1 <= first.value <= base.capacity:
+        message = f"position {first.value} is outside 1..{base.capacity}"
+        yield context.error("ST3005", message, first, "the first character is [1]")

@@ -14,8 +14,8 @@ from softplc.iectypes import ELEMENTARY
 from softplc.rules.context import Context, Declared
 
 ON = (Declared,)
-LONG = ("LTIME", "LDATE", "LTOD", "LDT")  # names that older tools have not
-TYPES = {*ELEMENTARY, "STRING", "WSTRING", "CHAR", "WCHAR"}
+LONG = ("LTIME", "LDATE", "LTOD", "LDT", "CHAR", "WCHAR")  # names that older tools have not
+TYPES = {*ELEMENTARY, "STRING", "WSTRING"}
 
 
 def check(declared: Declared, context: Context) -> Iterator[Diagnostic]:

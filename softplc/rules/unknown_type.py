@@ -13,6 +13,7 @@ from softplc import library
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import ELEMENTARY
 from softplc.rules.context import Context, meant
+from softplc.rules.type_limits import STRINGS
 from softplc.syntax import NamedSpec
 
 ON = (NamedSpec,)
@@ -20,7 +21,7 @@ ON = (NamedSpec,)
 
 def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for a type name that nothing declares."""
-    if spec.resolved is not None or spec.name.upper() in ("STRING", *ELEMENTARY):
+    if spec.resolved is not None or spec.name.upper() in (*STRINGS, *ELEMENTARY):
         return
     project = context.project
     keys = context.scope.meanings(spec.name)
@@ -33,12 +34,9 @@ def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
             "ST2001", f"{pou.name} is a {kind}, not a type", spec, "name a type or function block"
         )
         return
-    if spec.name.upper() in ("WSTRING", "CHAR", "WCHAR"):
-        yield context.error("ST2001", f"{spec.name} is not supported", spec, "use STRING")
-        return
     known = [
         *ELEMENTARY,
-        "STRING",
+        *STRINGS,
         *library.names(),
         *(each.space.full(each.name) for each in project.type_decls),
     ]

@@ -189,3 +189,27 @@ def test_what_is_too_deep_or_too_big_is_refused_in_words(source):
 @pytest.mark.timeout(30)
 def test_what_is_big_but_sound_runs(source):
     softplc.compile(sources={"big.st": source}).simulator().scan(2)
+
+
+def test_texts_of_many_statements_share_their_place():
+    statements = "w := CONCAT(w, w);" * 150  # 9.8 MB if each kept its own
+    source = f'PROGRAM Main VAR w : WSTRING[32767] := "ab"; END_VAR {statements} END_PROGRAM'
+    simulator = softplc.compile(sources={"x.st": source}).simulator()
+    simulator.scan()
+    assert simulator.read("Main.w") == "ab" * 16383 + "a"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "FUNCTION F : INT VAR a : ARRAY[0..3000000] OF INT; END_VAR F := a[1]; END_FUNCTION "
+        "PROGRAM Main VAR x : INT; END_VAR x := F(); END_PROGRAM",
+        "FUNCTION G : INT VAR a : ARRAY[0..1500000] OF INT; END_VAR G := a[1]; END_FUNCTION "
+        "FUNCTION F : INT VAR a : ARRAY[0..1500000] OF INT; END_VAR F := a[1] + G(); END_FUNCTION "
+        "PROGRAM Main VAR x : INT; END_VAR x := F(); END_PROGRAM",
+    ],
+    ids=["in one function", "in a chain of calls"],
+)
+def test_more_stack_than_there_is_is_refused(source):
+    with pytest.raises(CompileError, match="KiB of stack"):
+        softplc.compile(sources={"x.st": source})
