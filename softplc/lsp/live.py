@@ -20,7 +20,7 @@ from softplc.texts import shown
 
 EVERYTHING = "**"
 INTERVAL_MS = 1000
-RETRY_S = 3.0
+RETRY_S = 1.0
 _WAY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\s*-?\d+(?:\s*,\s*-?\d+)*\s*\])*")
 
 

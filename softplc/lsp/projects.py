@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +76,35 @@ def plant_of(file: Path) -> tuple[Path, tuple[str, ...]] | None:
     return None
 
 
+def bound_in(folder: Path, name: str) -> str:
+    """Return where the tag list first binds a tag to a variable of a name, as FILE:LINE, or nothing."""
+    file = _section(folder / "plant.yaml", "tags")
+    if not isinstance(file, str):
+        return ""
+    try:
+        lines = (folder / file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""  # `ironworks check` tells
+    word = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
+    head = next(csv.reader(lines[:1]), [])
+    column = head.index("variable") if "variable" in head else 0
+    for number, line in enumerate(lines[1:], 2):
+        cells = next(csv.reader([line]), [])
+        if word.search(cells[column] if column and len(cells) > column else line):
+            return f"{file}:{number}"
+    return ""
+
+
 def _patterns(plant: Path) -> tuple[str, ...]:
+    section = _section(plant, "plc")
+    sources = section.get("sources") if isinstance(section, Mapping) else None
+    return tuple(map(str, sources)) if isinstance(sources, list) else DEFAULT
+
+
+def _section(plant: Path, key: str) -> object:
+    """Return a part of a plant file; None where it is not there, or is being written."""
     try:
         data = load_yaml(plant).data
     except PlantError:
-        return DEFAULT  # it is being written
-    section = data.get("plc") if isinstance(data, Mapping) else None
-    sources = section.get("sources") if isinstance(section, Mapping) else None
-    return tuple(map(str, sources)) if isinstance(sources, list) else DEFAULT
+        return None
+    return data.get(key) if isinstance(data, Mapping) else None

@@ -28,7 +28,7 @@ from softplc.lsp.describe import describe
 from softplc.lsp.live import Live, beside
 from softplc.lsp.outline import outline, walk
 from softplc.lsp.places import Places
-from softplc.lsp.projects import Project, plant_of
+from softplc.lsp.projects import Project, bound_in, plant_of
 from softplc.lsp.rename import renamable, rename
 from softplc.lsp.signatures import signature_at
 from softplc.lsp.spot import Spot, spot_at
@@ -391,6 +391,11 @@ def _register_changes(server: Server) -> None:
             places = rename(analysis, found.symbol, params.new_name)
         except PlantError as exc:
             raise JsonRpcInvalidParams(f"{exc.text}: {exc.remedy}" if exc.remedy else exc.text) from exc
+        folder = server.project(params.text_document.uri).folder
+        bound = bound_in(folder, found.symbol.name) if folder is not None else ""
+        if bound:
+            text = f"{bound} names {found.symbol.name}: write {params.new_name} there as well"
+            server.window_show_message(types.ShowMessageParams(types.MessageType.Warning, text))
         return server.edit(analysis, places, params.new_name)
 
     @server.feature(

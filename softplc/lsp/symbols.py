@@ -71,7 +71,12 @@ class Index:
     def __init__(self, found: list[Occurrence], fields: dict[int, dict[str, Symbol]]) -> None:
         """`fields` are the members of each structure, by the identity of its type."""
         self.fields = fields
-        self.found = sorted(set(found), key=lambda each: (each.at, each.end))
+        once: dict[tuple[int, Hashable], Occurrence] = {}
+        for each in found:  # an assignment's target is met as a name as well
+            known = once.get((each.at, each.symbol.key))
+            if known is None or each.declares or each.writes:
+                once[each.at, each.symbol.key] = each
+        self.found = sorted(once.values(), key=lambda each: (each.at, each.end))
         self._starts = [each.at for each in self.found]
         self._by_key: dict[Hashable, list[Occurrence]] = {}
         for each in self.found:
