@@ -26,6 +26,8 @@ def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
             continue
         if variable.init is not None or variable in usage.writes or variable.access == "PUBLIC":
             continue
+        if variable.address:
+            continue  # the field writes it
         if variable.section in ("VAR_OUTPUT", "RESULT"):
             if pou.decl.body and variable.type is not None:  # what is not there yet needs no telling
                 what = "the result" if variable.section == "RESULT" else f"the output {variable.name}"
