@@ -35,6 +35,9 @@ WORDS = frozenset(
         "SINGLE",
         "NAMESPACE",
         "END_NAMESPACE",
+        "OVERLAP",
+        "READ_ONLY",
+        "READ_WRITE",
         "USING",
     ]
 )

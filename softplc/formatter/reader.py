@@ -7,10 +7,20 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from softplc.formatter.pieces import TYPES, WORDS, Comment, Piece
-from softplc.parser.declarations import ACCESS, MODIFIERS
 from softplc.syntax import CaseBranch, Expr, Node, PouDecl, Unit
 
 UNITS = ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM", "CLASS", "INTERFACE", "METHOD")
+HEAD_WORDS = (
+    "PUBLIC",
+    "PRIVATE",
+    "PROTECTED",
+    "INTERNAL",
+    "ABSTRACT",
+    "FINAL",
+    "OVERRIDE",
+    "EXTENDS",
+    "IMPLEMENTS",
+)
 SECTIONS = ("CONSTANT", "RETAIN", "NON_RETAIN", "PERSISTENT")
 OPENED = {"IF": "THEN", "FOR": "DO", "WHILE": "DO"}
 INNER_ENDS = ("ELSE", "ELSIF", "UNTIL")
@@ -152,8 +162,8 @@ class Reader:
             pieces = [self._capital(self._take())]
             while self.here.token.kind == "id" or self.here.is_op("."):
                 pieces.append(self._take())
-                if self.here.token.kind == "id" and not pieces[-1].is_op(".") and len(pieces) > 2:
-                    break
+            if self.here.token.kind != "end" and pieces[1].is_word("INTERNAL") and len(pieces) > 2:
+                self._capital(pieces[1])
             self._line(indent, pieces, opens=True, apart=apart)
             while not self.here.is_word("END_NAMESPACE"):
                 self._top(indent + 1)
@@ -167,14 +177,16 @@ class Reader:
         """Read a POU or method; what is in it stands at its own level."""
         end = self.heads[self.here.token.at]
         pieces: list[Piece] = []
-        while self.here.token.end <= end:
+        while self.here.token.end <= end or self.here.is_op(".") or pieces[-1].is_op("."):
             piece = self._take()
-            if piece.token.at < end and piece.is_word(*ACCESS, *MODIFIERS, "EXTENDS", "IMPLEMENTS"):
+            if piece.token.at < end and piece.is_word(*HEAD_WORDS):
                 self._capital(piece)
             pieces.append(piece)
         if self.here.is_op(";"):
             pieces.append(self._take())
         self._line(indent, self._types(pieces), opens=True, apart=not self.lines or not self.lines[-1].opens)
+        while self.here.is_word("USING") and not self.ahead().is_op(":=", "(", "."):
+            self._line(indent, [self._capital(self._take()), *self._until()])
         while self.here.token.key.startswith("VAR") and self.here.token.kind == "kw":
             self._section(indent)
         start = len(self.lines)
@@ -202,7 +214,7 @@ class Reader:
 
     def _section(self, indent: int, *, apart: bool = False) -> None:
         pieces = [self._take()]
-        if self.here.is_word(*ACCESS):
+        if self.here.is_word(*HEAD_WORDS[:4]):
             pieces.append(self._capital(self._take()))
         while self.here.is_keyword(*SECTIONS):
             pieces.append(self._take())
@@ -217,9 +229,15 @@ class Reader:
             self._empty(indent)
             return
         pieces = self._until(keys=("STRUCT",))
+        if pieces[0].is_word("INTERNAL") and pieces[1].token.kind == "id":
+            self._capital(pieces[0])
+        if len(pieces) > 2 and pieces[-2].is_word("READ_ONLY", "READ_WRITE"):
+            self._capital(pieces[-2])
         if not pieces[-1].is_keyword("STRUCT"):
             self._line(indent, self._types(pieces), declares=True)
             return
+        if self.here.is_word("OVERLAP") and not self.ahead().is_op(":", ","):
+            pieces.append(self._capital(self._take()))
         self._line(indent, pieces, opens=True)
         while not self.here.is_keyword("END_STRUCT"):
             self._declaration(indent + 1)

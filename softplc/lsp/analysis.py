@@ -7,6 +7,7 @@ from functools import cached_property
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Struct
+from softplc.lsp.spot import Spot
 from softplc.lsp.symbols import Index, Occurrence, Symbol, index_of
 from softplc.pipeline import deep_recursion, examine
 from softplc.source import Source, SourceSet
@@ -68,8 +69,8 @@ class Analysis:
         """Tell whether a name lies in the user's texts, not in the library."""
         return self.texts.at(occurrence.at).name in self.sources
 
-    def unit_named(self, name: str) -> Pou | None:
-        """Return a unit, or a method by BLOCK.METHOD."""
-        first, _, method = name.casefold().partition(".")
-        found = self.project.pous.get(first)
-        return found.methods.get(method) if found is not None and method else found
+    def unit_at(self, spot: Spot) -> Pou | None:
+        """Return the unit or method around a spot, by its name."""
+        full = ".".join([*spot.namespaces, spot.unit]).casefold()
+        found = self.project.pous.get(full) or self.project.pous.get(spot.unit.casefold())
+        return found.methods.get(spot.method.casefold()) if found is not None and spot.method else found

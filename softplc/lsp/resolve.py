@@ -7,7 +7,7 @@ from softplc.iectypes import BlockType, Struct
 from softplc.lsp.analysis import Analysis
 from softplc.lsp.spot import type_of
 from softplc.lsp.standard import about
-from softplc.lsp.symbols import Symbol, unit_symbol, value_symbol, variable_symbol
+from softplc.lsp.symbols import Symbol, type_symbol, unit_symbol, value_symbol, variable_symbol
 from softplc.symbols import EnumValue, Pou, Variable
 
 
@@ -27,7 +27,7 @@ def symbol_named(analysis: Analysis, scope: Scope, way: list[str]) -> Symbol | N
         (each for each in analysis.project.type_decls if each.name.casefold() == name.casefold()), None
     )
     if decl is not None:
-        return Symbol(("type", decl.name.casefold()), "type", decl.name, decl)
+        return type_symbol(decl)
     return Symbol(("function", name.upper()), "function", name.upper()) if about(name)[0] else None
 
 

@@ -157,9 +157,9 @@ class Server(LanguageServer):
         analysis = project.fresh()
         text = analysis.sources.get(self.name_of(uri), "")
         spot = spot_at(text, self.places.offset(text, position))
-        known, good = analysis.unit_named(spot.unit), None
+        known, good = analysis.unit_at(spot), None
         if analysis.broken and project.good is not None:
-            good = project.good.unit_named(spot.unit)
+            good = project.good.unit_at(spot)
         lost = good is not None and (known is None or len(known.variables) < len(good.variables))
         if project.good is not None and (lost or (analysis.broken and not spot.unit)):
             return spot, Scope(project.good.project, good)
@@ -216,7 +216,7 @@ def _named(analysis: Analysis, spot: Spot) -> Symbol | None:
     """Return what a name at a spot means, told from names alone."""
     from softplc.lsp.resolve import symbol_named
 
-    unit: Pou | None = analysis.unit_named(spot.unit)
+    unit: Pou | None = analysis.unit_at(spot)
     return symbol_named(analysis, Scope(analysis.project, unit), [*spot.way, spot.prefix])
 
 

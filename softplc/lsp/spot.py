@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from softplc.bind.scope import Scope
 from softplc.iectypes import Array, BlockType, Interface, OpenArray, Reference, Struct, Type
 from softplc.lexer import Token, tokenise
-from softplc.parser.declarations import ACCESS, MODIFIERS
 from softplc.source import SourceSet
 from softplc.symbols import Pou, Variable
 
 UNITS = ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM", "CLASS", "INTERFACE")
+MODIFIERS = ("PUBLIC", "PRIVATE", "PROTECTED", "INTERNAL", "ABSTRACT", "FINAL", "OVERRIDE")
 OPENS = {"STRUCT": "END_STRUCT", "TYPE": "END_TYPE"}
 INDEX, TARGET = "[]", "^"
 
@@ -31,7 +31,7 @@ class Spot:
     """Where somebody writes.
 
     Attributes:
-        unit: the unit around it, BLOCK.METHOD for methods, else empty.
+        unit, method: the unit around it, and the method in that; namespaces: those around the unit.
         prefix: what is there already of the name.
         way: before a dot, the names, indices and dereferences that lead to it.
         type_name: before `#`, what stands there.
@@ -42,6 +42,8 @@ class Spot:
     """
 
     unit: str = ""
+    method: str = ""
+    namespaces: list[str] = field(default_factory=list)
     prefix: str = ""
     way: list[str] = field(default_factory=list)
     type_name: str = ""
@@ -84,18 +86,21 @@ def _surroundings(tokens: list[Token], spot: Spot) -> None:
     configured = False
     for place, token in enumerate(tokens):
         key = token.key
+        if key == "NAMESPACE":
+            spot.namespaces.append(_space_name(tokens, place + 1))
+        elif key == "END_NAMESPACE" and spot.namespaces:
+            spot.namespaces.pop()
         if token.kind != "kw":
             continue
         if key in ("CONFIGURATION", "END_CONFIGURATION"):
             configured = key == "CONFIGURATION"
         elif (key in UNITS or key == "METHOD") and not configured:
             name = _unit_name(tokens, place + 1)
-            owner = spot.unit.partition(".")[0]
-            spot.unit = f"{owner}.{name}" if key == "METHOD" and owner else name
+            spot.unit, spot.method = (spot.unit, name) if key == "METHOD" else (name, "")
         elif key == "END_METHOD":
-            spot.unit = spot.unit.partition(".")[0]
+            spot.method = ""
         elif key.startswith("END_") and key[4:] in UNITS:
-            spot.unit = ""
+            spot.unit = spot.method = ""
         if key.startswith("VAR"):
             section = "END_VAR"
         elif key in OPENS:
@@ -110,13 +115,18 @@ def _surroundings(tokens: list[Token], spot: Spot) -> None:
 
 
 def _unit_name(tokens: list[Token], place: int) -> str:
-    while (
-        place + 1 < len(tokens)
-        and tokens[place].key in (*ACCESS, *MODIFIERS)
-        and tokens[place + 1].kind == "id"
-    ):
+    while place + 1 < len(tokens) and tokens[place].key in MODIFIERS and tokens[place + 1].kind == "id":
         place += 1
     return tokens[place].text if place < len(tokens) else ""
+
+
+def _space_name(tokens: list[Token], place: int) -> str:
+    """Return the name of a namespace, dots included."""
+    place += place < len(tokens) and tokens[place].key == "INTERNAL"
+    end = place
+    while end < len(tokens) and (tokens[end].kind == "id" or tokens[end].text == "."):
+        end += 1
+    return "".join(token.text for token in tokens[place:end])
 
 
 def way_before(tokens: list[Token], place: int) -> list[str]:

@@ -10,7 +10,7 @@ from softplc.iectypes import Array, BlockType, Enum, Interface, Reference, Struc
 from softplc.parser import parse
 from softplc.pipeline import Examination
 from softplc.source import SourceSet
-from softplc.symbols import EnumValue, Pou, Variable
+from softplc.symbols import EnumValue, Pou, Variable, all_pous
 from softplc.syntax import (
     Argument,
     ArrayInit,
@@ -116,11 +116,11 @@ def variable_symbol(variable: Variable) -> Symbol:
 
 def unit_symbol(pou: Pou) -> Symbol:
     """Return the symbol of a unit; a method has that of the first it overrides or implements."""
+    name = pou.decl.name
     if pou.kind == "METHOD" and pou.owner is not None:
-        name = pou.decl.name
         first = _first_method(pou.owner, name.casefold()) or pou
-        return Symbol(("method", first.name.casefold()), "unit", name, pou)
-    return Symbol(("unit", pou.name.casefold()), "unit", pou.name, pou)
+        return Symbol(("method", id(first)), "unit", name, pou)
+    return Symbol(("unit", id(pou)), "unit", name, pou)
 
 
 def _first_method(owner: Pou, key: str) -> Pou | None:
@@ -143,6 +143,10 @@ class _Finder:
         self.texts = texts
         self.found: list[Occurrence] = []
         self.types = {each.name.casefold(): each for each in self.project.type_decls}
+        self.meant = {id(each.spec.resolved): each for each in self.project.type_decls}
+        self.units = {id(each.decl): each for each in all_pous(self.project)}
+        scopes = [self.project.globals, *(each.variables for each in self.units.values())]
+        self.declared = {id(each.decl): each for scope in scopes for each in scope.values() if each.decl}
         self.fields: dict[int, dict[str, Symbol]] = {}
         self.charts = _charts(examination, texts)
 
@@ -163,7 +167,8 @@ class _Finder:
         self, symbol: Symbol, at: int, name: str = "", *, declares: bool = False, writes: bool = False
     ) -> None:
         """Note a name, if it is really written there: charts make nodes that are not."""
-        name = name or symbol.name
+        spaces, _, name = (name or symbol.name).rpartition(".")
+        at += len(spaces) + bool(spaces)
         source = self.texts.at(at)
         text = source.text[at - source.base : at - source.base + len(name)]
         if text.casefold() == name.casefold():
@@ -173,13 +178,13 @@ class _Finder:
 
     def _unit(self, unit: Unit) -> None:
         for decl in unit.types:
-            self._add(_type_symbol(decl), decl.at, declares=True)
+            self._add(type_symbol(decl), decl.at, declares=True)
             self._spec(decl.spec, decl.name)
             self._init(decl.init, decl.spec.resolved)
         for block in unit.globals:
-            self._variables(block.declarations, self.project.globals)
+            self._variables(block.declarations)
         for pou in unit.pous:
-            self._pou(pou, self.project.pous.get(pou.name.casefold()))
+            self._pou(pou, self.units.get(id(pou)))
         for configuration in unit.configurations:
             self._configuration(configuration)
 
@@ -190,10 +195,10 @@ class _Finder:
                 for each in spec.fields
             }
 
-    def _variables(self, declarations: list[VarDecl], known: dict[str, Variable]) -> None:
+    def _variables(self, declarations: list[VarDecl]) -> None:
         for decl in declarations:
-            variable = known.get(decl.name.casefold())
-            if variable is None or variable.decl is not decl:
+            variable = self.declared.get(id(decl))
+            if variable is None:
                 continue
             external = variable.target is not None
             self._add(variable_symbol(variable), decl.at, declares=not external)
@@ -201,30 +206,30 @@ class _Finder:
             self._init(decl.init, variable.type)
 
     def _pou(self, decl: PouDecl, pou: Pou | None) -> None:
-        if pou is None or pou.decl is not decl:
+        if pou is None:
             return
         self._add(unit_symbol(pou), decl.name_at, decl.name, declares=True)
         for name, at in (*decl.extends, *decl.implements):
-            parent = self.project.pous.get(name.casefold())
-            if parent is not None:
-                self._add(unit_symbol(parent), at)
+            for parent in (pou.base, *pou.interfaces):
+                if parent is not None and parent.decl.name.casefold() == _local(name):
+                    self._add(unit_symbol(parent), at, name)
         if decl.result is not None:
             self._spec(decl.result, "")
         for block in decl.blocks:
-            self._variables(block.declarations, pou.variables)
+            self._variables(block.declarations)
         self._body(decl.body)
         chart = self.charts.get(decl.name_at)
         if chart is not None:
             self._chart(chart, pou)
         for method in decl.methods:
-            self._pou(method, pou.methods.get(method.name.casefold()))
+            self._pou(method, self.units.get(id(method)))
 
     def _configuration(self, decl: ConfigurationDecl) -> None:
         for block in decl.blocks:
-            self._variables(block.declarations, self.project.globals)
+            self._variables(block.declarations)
         for resource in decl.resources:
             for block in resource.blocks:
-                self._variables(block.declarations, self.project.globals)
+                self._variables(block.declarations)
             tasks = {
                 task.name.casefold(): Symbol(
                     ("task", resource.at, task.name.casefold()), "task", task.name, task
@@ -239,16 +244,16 @@ class _Finder:
                 self._add(Symbol(key, "instance", instance.name, instance), instance.at, declares=True)
                 if instance.task.casefold() in tasks:
                     self._add(tasks[instance.task.casefold()], instance.task_at)
-                pou = self.project.pous.get(instance.type_name.casefold())
+                pou = self._unit_named(instance.type_name)
                 if pou is not None:
-                    self._add(unit_symbol(pou), instance.type_at)
+                    self._add(unit_symbol(pou), instance.type_at, instance.type_name)
                     self._arguments(instance.arguments, pou)
                 self._body([each.value for each in instance.arguments])
 
     def _spec(self, spec: TypeSpec, name: str) -> None:
         """Note the types and values that a type specification names."""
         if isinstance(spec, NamedSpec):
-            self._type_name(spec.name, spec.at)
+            self._type_name(spec.name, spec.at, spec.resolved)
             self._body([spec.length, spec.low, spec.high])
         elif isinstance(spec, ArraySpec):
             self._body([list(pair) for pair in spec.ranges])
@@ -267,13 +272,21 @@ class _Finder:
                 self._add(value_symbol(spec.resolved, text.casefold()), at, declares=True)
                 self._body(value)
 
-    def _type_name(self, name: str, at: int) -> None:
-        decl = self.types.get(name.casefold())
-        pou = self.project.pous.get(name.casefold())
-        if decl is not None:
-            self._add(_type_symbol(decl), at)
-        elif pou is not None:
-            self._add(unit_symbol(pou), at)
+    def _type_name(self, name: str, at: int, type_: Type | None) -> None:
+        decl = self.meant.get(id(type_)) if type_ is not None else None
+        if decl is None or decl.name.casefold() != _local(name):
+            decl = self.types.get(_local(name))
+        pou = type_.pou if isinstance(type_, BlockType | Interface) else None
+        if pou is not None:
+            self._add(unit_symbol(pou), at, name)
+        elif decl is not None:
+            self._add(type_symbol(decl), at, name)
+
+    def _unit_named(self, name: str) -> Pou | None:
+        """Return a program by its name, full or not."""
+        found = self.project.pous.get(name.casefold())
+        same = [each for each in self.units.values() if each.decl.name.casefold() == _local(name)]
+        return found or (same[0] if len(same) == 1 else None)
 
     def _init(self, init: Init | None, type_: Type | None) -> None:
         if isinstance(init, Expr):
@@ -314,7 +327,8 @@ class _Finder:
             symbol = self._member(node.base.type, node.name)
             if symbol is None and isinstance(node.ref, EnumValue):
                 symbol = value_symbol(node.ref.type, node.name.casefold(), node.ref)
-                self._type_name(node.ref.type.name, node.at)
+                if isinstance(node.base, Name):
+                    self._type_name(node.base.name, node.at, node.ref.type)
             if symbol is not None:
                 self._add(symbol, node.name_at, node.name)
         elif isinstance(node, TypedName):
@@ -351,9 +365,7 @@ class _Finder:
                 self._add(symbol, at, name)
 
     def _typed(self, node: TypedName) -> None:
-        decl = self.types.get(node.type_name.casefold())
-        if decl is not None:
-            self._add(_type_symbol(decl), node.at)
+        self._type_name(node.type_name, node.at, node.type)
         if isinstance(node.type, Enum):
             symbol = value_symbol(node.type, node.name.casefold())
             self._add(symbol, node.at + len(node.type_name) + 1, node.name)
@@ -365,7 +377,7 @@ class _Finder:
         pou = binding.pou
         if pou is not None and pou.kind == "METHOD":
             at = callee.name_at if isinstance(callee, Member) else callee.at
-            self._add(unit_symbol(pou), at)
+            self._add(unit_symbol(pou), at, pou.decl.name)
         elif isinstance(callee, Name) and callee.ref is None:
             name = callee.name.upper()
             self._add(Symbol(("function", name), "function", name), callee.at)
@@ -400,8 +412,14 @@ def _charts(examination: Examination, texts: SourceSet) -> dict[int, Chart]:
     return found
 
 
-def _type_symbol(decl: TypeDecl) -> Symbol:
-    return Symbol(("type", decl.name.casefold()), "type", decl.name, decl)
+def type_symbol(decl: TypeDecl) -> Symbol:
+    """Return the symbol of a declared type."""
+    return Symbol(("type", decl.at), "type", decl.name, decl)
+
+
+def _local(name: str) -> str:
+    """Return a name without its namespaces, casefolded."""
+    return name.rpartition(".")[2].casefold()
 
 
 def _member_type(type_: Type | None, name: str) -> Type | None:
