@@ -26,8 +26,10 @@ Target = tuple[Root, tuple[str | int, ...]]
 
 
 def root_of(variable: Variable) -> Root:
+    """Return the address of a variable that has a whole one, else itself."""
     final = variable.end_of_chain
-    return final.address.upper() or final
+    located = final.address and not final.address.endswith("*")
+    return final.address.upper() if located else final
 
 
 def is_output(root: Root) -> bool:
