@@ -138,7 +138,7 @@ class Reader:
         """Write the names of elementary types in capitals where a type stands."""
         for before, piece in pairwise(pieces):
             typed = before.is_op(":", ")") or before.is_word("OF", "REF_TO", "TO")
-            if piece.token.kind == "id" and (typed or piece.token.key in ("R_EDGE", "F_EDGE")):
+            if (typed and piece.token.key in (*TYPES, "REF_TO")) or piece.is_word("R_EDGE", "F_EDGE"):
                 self._capital(piece)
         return pieces
 
