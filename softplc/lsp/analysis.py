@@ -7,8 +7,9 @@ from functools import cached_property
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Struct
+from softplc.lsp.names import index_of
 from softplc.lsp.spot import Spot
-from softplc.lsp.symbols import Index, Occurrence, Symbol, index_of
+from softplc.lsp.symbols import Index, Occurrence, Symbol
 from softplc.pipeline import deep_recursion, examine
 from softplc.source import Source, SourceSet
 from softplc.symbols import Pou, Project

@@ -16,7 +16,7 @@ def lsp(
     from runtime.errors import PlantError
 
     try:
-        from softplc.lsp.server import make
+        from softplc.lsp.features import make
     except ModuleNotFoundError as exc:
         if exc.name not in ("pygls", "lsprotocol"):
             raise

@@ -457,6 +457,26 @@ def test_a_file_of_no_plant_stands_alone(editor, tmp_path):
     assert [each.code for each in editor.diagnostics[path.as_uri()]] == ["ST2003"], name
 
 
+def test_files_that_come_and_go_and_plants_that_change_are_noticed(editor):
+    def told(change, name):
+        event = types.FileEvent(editor.uri(name), change)
+        editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
+
+    more = editor.folder / "plc" / "more.st"
+    more.write_text("FUNCTION Twice : REAL Twice := 1.0; END_FUNCTION", encoding="utf-8")
+    told(types.FileChangeType.Created, "plc/more.st")
+    editor.until(lambda: editor.diagnostics.get(editor.uri("plc/more.st")))
+    assert [each.code for each in editor.diagnostics[editor.uri("plc/more.st")]] == ["ST2002"]
+    plant = editor.folder / "plant.yaml"
+    plant.write_text(PLANT.replace("plc/*.st", "plc/[mt][ay]*.st"), encoding="utf-8")
+    told(types.FileChangeType.Changed, "plant.yaml")
+    editor.until(lambda: not editor.diagnostics[editor.uri("plc/more.st")])
+    plant.write_text(PLANT, encoding="utf-8")
+    more.unlink()
+    told(types.FileChangeType.Deleted, "plc/more.st")
+    assert "high : REAL" in editor.hover("plc/main.st", "limits.hi", "gh := Tw")
+
+
 def test_values_of_a_running_plant_stand_beside_the_source(editor):
     def hints():
         whole = types.Range(types.Position(0, 0), types.Position(99, 0))
