@@ -35,11 +35,17 @@ class Word:
 
 @dataclass(slots=True)
 class Block:
-    """The rows of a line; `colon` is where a colon to be aligned would stand, else 0."""
+    """The rows of a line.
+
+    Attributes:
+        colon: where its colon would stand if nothing were aligned; 0 for none.
+        plain: one name stands before it.
+    """
 
     line: Line
     rows: list[str] = field(default_factory=list)
     colon: int = 0
+    plain: bool = False
 
 
 def lay_out(lines: list[Line], width: int) -> list[str]:
@@ -92,8 +98,10 @@ def _block(line: Line, width: int) -> Block:
     if pieces:
         words = _words(line, pieces)
         block.rows = _rows(words, line.indent * STEP, 2 * STEP if line.opens else STEP, width)
-        plain = line.declares and len(block.rows) == 1 and len(pieces) > 1 and pieces[1].is_op(":")
-        block.colon = line.indent * STEP + len(words[0].text) if plain and words[1].text == ":" else 0
+        colon = next((number for number, word in enumerate(words) if word.text == ":"), 0)
+        if line.declares and len(block.rows) == 1 and colon:
+            block.colon = line.indent * STEP + len(_joined(words[:colon]))
+            block.plain = colon == 1
     return block
 
 
@@ -192,15 +200,16 @@ def _groups(blocks: list[Block]) -> Iterator[list[Block]]:
 
 
 def _align(group: list[Block], width: int) -> None:
-    """Align colons, then the comments behind, where that takes no wide gaps."""
-    plain = [block for block in group if block.colon]
-    column = max((block.colon for block in plain), default=0)
-    plain = [block for block in plain if len(block.rows[0]) + column - block.colon <= width]
-    column = max((block.colon for block in plain), default=0)
-    if plain and column - min(block.colon for block in plain) <= MOST_PADDING:
-        for block in plain:
-            row = block.rows[0]
-            block.rows[0] = row[: block.colon] + " " * (column - block.colon) + row[block.colon :]
+    """Align colons, of single names at least, then the comments behind, where that takes no wide gaps."""
+    told = [block for block in group if block.colon]
+    for some in (told, [block for block in told if block.plain]):
+        column = max((block.colon for block in some), default=0)
+        fitting = [block for block in some if len(block.rows[0]) + column - block.colon <= width]
+        if fitting and column - min(block.colon for block in fitting) <= MOST_PADDING:
+            for block in fitting:
+                row = block.rows[0]
+                block.rows[0] = row[: block.colon] + " " * (column - block.colon) + row[block.colon :]
+            break
     _behind(group)
 
 

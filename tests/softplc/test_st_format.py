@@ -103,6 +103,12 @@ def test_every_file_keeps_its_meaning_and_is_formatted_once(folder):
         assert max(map(len, code), default=0) <= 110, file
 
 
+def test_the_plants_we_ship_are_formatted():
+    shipped = [file for file in FILES if "twin" in file.relative_to(ROOT).parts[:1]]
+    assert len(shipped) >= 12
+    assert invoke("--check", *shipped).stdout == ""
+
+
 def test_random_programs_keep_their_meaning_and_are_formatted_once():
     sys.path.insert(0, str(ROOT / "tests" / "softplc_blackbox"))
     try:
