@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -11,8 +12,6 @@ def lsp(
     live: Annotated[bool, typer.Option(help="Show values of a running plant beside the source.")] = True,
 ) -> None:
     """Serve editors: Structured Text over the Language Server Protocol on standard input and output."""
-    import logging
-
     from runtime.errors import PlantError
 
     try:
@@ -23,7 +22,15 @@ def lsp(
         remedy = "install it: pip install 'ironworks[lsp]'"
         raise PlantError("the language server needs the package pygls", remedy) from exc
     logging.basicConfig(level=logging.WARNING)  # to standard error, which editors keep
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_no_refusal)
     make(live).start_io()
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """Leave out what the client is told anyway: a rename that does not go."""
+    from pygls.exceptions import JsonRpcInvalidParams
+
+    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcInvalidParams))
 
 
 NEEDS: dict[str, tuple[str, ...]] = {"lsp": ("GET /info", "GET /tags", "WS /stream")}
