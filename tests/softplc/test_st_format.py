@@ -1,5 +1,6 @@
 """`ironworks st fmt`: the same program in good order, or a file left alone."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(
     file for folder in ("softplc", "twin", "apps", "tests") for file in (ROOT / folder).rglob("*.st")
 )
-RANDOM_PROGRAMS = 40
+RANDOM_PROGRAMS = int(os.environ.get("IRONWORKS_ST_PROGRAMS", "15"))
 COMMENT = re.compile(r"//|\(\*|\*\)")
 UGLY = """(* head *)
 program  p {attribute 'keep'}
