@@ -94,7 +94,7 @@ QUIET = [
     "twin/demo/templates/line/plc",
     "tests/badinput/works/plc",
 ]
-# What programs of tests/conformance do on purpose, beside cutting texts.
+# What programs of tests/conformance do on purpose, beside cutting texts and keeping spare variables.
 MEANT = {"loops": {"ST6005"}}
 
 
@@ -115,7 +115,7 @@ def test_what_we_ship_is_quiet(folder):
 
 def test_conformance_programs_are_quiet_but_where_they_mean_it():
     for file in sorted((ROOT / "tests" / "conformance").glob("*.st")):
-        codes = {each.code for each in softplc.check(file)} - {"ST6006"}
+        codes = {each.code for each in softplc.check(file)} - {"ST6001", "ST6006"}
         assert codes == MEANT.get(file.stem, set()), file
 
 
