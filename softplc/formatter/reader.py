@@ -20,6 +20,7 @@ HEAD_WORDS = (
     "OVERRIDE",
     "EXTENDS",
     "IMPLEMENTS",
+    "PROPERTY",
 )
 SECTIONS = ("CONSTANT", "RETAIN", "NON_RETAIN", "PERSISTENT")
 OPENED = {"IF": "THEN", "FOR": "DO", "WHILE": "DO"}
@@ -138,7 +139,9 @@ class Reader:
         """Write the names of elementary types in capitals where a type stands."""
         for before, piece in pairwise(pieces):
             typed = before.is_op(":", ")") or before.is_word("OF", "REF_TO", "TO")
-            if (typed and piece.token.key in (*TYPES, "REF_TO")) or piece.is_word("R_EDGE", "F_EDGE"):
+            if (typed and piece.token.key in (*TYPES, "REF_TO", "POINTER")) or piece.is_word(
+                "R_EDGE", "F_EDGE"
+            ):
                 self._capital(piece)
         return pieces
 
@@ -158,6 +161,10 @@ class Reader:
             self._section(indent, apart=apart)
         elif piece.is_keyword("CONFIGURATION"):
             self._configuration(indent, "END_CONFIGURATION", apart)
+        elif piece.is_word("ACTION"):
+            start = len(self.lines)
+            self._chart_part(indent)
+            self.lines[start].apart = apart
         elif piece.is_word("NAMESPACE"):
             pieces = [self._capital(self._take())]
             while self.here.token.kind == "id" or self.here.is_op("."):
@@ -187,6 +194,10 @@ class Reader:
         self._line(indent, self._types(pieces), opens=True, apart=not self.lines or not self.lines[-1].opens)
         while self.here.is_word("USING") and not self.ahead().is_op(":=", "(", "."):
             self._line(indent, [self._capital(self._take()), *self._until()])
+        while pieces[0].is_word("PROPERTY") and self.here.is_word("GET", "SET"):
+            self._line(indent + 1, [self._capital(self._take())], opens=True)
+            self._members(indent + 2)
+            self._close(indent + 1)
         while self.here.token.key.startswith("VAR") and self.here.token.kind == "kw":
             self._section(indent)
         start = len(self.lines)
@@ -361,7 +372,9 @@ class Reader:
 
 def _head_end(decl: PouDecl) -> int:
     """Return where the head of a unit ends: its name, parents and type."""
-    ends = [decl.name_at + len(decl.name)]
+    ends = [decl.name_at + len(decl.name.partition("$")[0])]
+    if decl.name.endswith("$set"):  # of a property: what it takes is of the property's type
+        ends.append(decl.blocks[0].declarations[0].spec.end)
     ends += [at + len(name) for name, at in (*decl.extends, *decl.implements)]
     if decl.result is not None:
         ends.append(decl.result.end)

@@ -110,9 +110,10 @@ def _members(type_: Type | None, scope: Scope) -> Iterator[Item]:
         seen: set[str] = set()
         while unit is not None:
             for key, method in unit.methods.items():
-                if key not in seen:
-                    seen.add(key)
-                    yield _call_item(method.decl.name, method, "method")
+                name, _, accessor = method.decl.name.partition("$")
+                if key not in seen and name.casefold() not in seen:
+                    seen |= {key, name.casefold()}
+                    yield Item(name, "field", "property") if accessor else _call_item(name, method, "method")
             unit = unit.base
 
 

@@ -17,6 +17,7 @@ ENTRY_KINDS = {
     "CLASS": _Kind.Class,
     "INTERFACE": _Kind.Interface,
     "METHOD": _Kind.Method,
+    "ACTION": _Kind.Method,
     "type": _Kind.Struct,
     "field": _Kind.Field,
     "value": _Kind.EnumMember,

@@ -76,5 +76,6 @@ def _variables(block: VarBlock) -> Iterator[Entry]:
 
 def _pou(decl: PouDecl) -> Entry:
     children = [entry for block in decl.blocks for entry in _variables(block)]
-    children += [_pou(each) for each in decl.methods]
-    return Entry(decl.name, decl.kind, decl.kind, decl.at, decl.end, decl.name_at, children)
+    methods = {each.name_at: _pou(each) for each in decl.methods}  # a property has two in one place
+    children += methods.values()
+    return Entry(decl.name.partition("$")[0], decl.kind, decl.kind, decl.at, decl.end, decl.name_at, children)
