@@ -208,15 +208,20 @@ class Reader:
 
     def _members(self, indent: int) -> None:
         chart = self._starts_chart()
+        behind = -1  # where the lines after a method begin
         while not self._ends():
+            start = len(self.lines)
             if self.here.token.at in self.heads:
                 self._unit(indent + 1)
+                behind = start = len(self.lines)
             elif chart and self._chart_part(indent):
                 continue
             elif self.here.token.kind == "kw" and self.here.token.key.startswith("VAR"):
                 self._section(indent)
             else:
                 self._statement(indent)
+            if start == behind and start < len(self.lines):
+                self.lines[start].apart = True
 
     def _ends(self) -> bool:
         key, kind = self.here.token.key, self.here.token.kind
