@@ -74,8 +74,7 @@ END_PROGRAM
 
 def tokens(text):
     """Return the tokens, capitals of words that may be keywords aside, and the comments."""
-    found, wrong = tokenise(SourceSet().add("x.st", text))
-    assert not wrong
+    found, _ = tokenise(SourceSet().add("x.st", text))
     words = [each.key if each.kind in ("kw", "id") else each.text for each in found]
     # Comments as plain text search finds them, without strings before them.
     bare = re.sub(r"'(?:\$.|[^'$\n])*'", "''", text)
