@@ -33,7 +33,6 @@ from softplc.syntax import (
     NamedSpec,
     Node,
     PouDecl,
-    RefSpec,
     StructInit,
     StructSpec,
     TypedName,
@@ -171,8 +170,8 @@ class _Finder:
         elif isinstance(spec, ArraySpec):
             self._body([list(pair) for pair in spec.ranges])
             self._spec(spec.element, "")
-        elif isinstance(spec, RefSpec):
-            self._spec(spec.target, "")
+        elif isinstance(target := getattr(spec, "target", None), TypeSpec):  # of a reference
+            self._spec(target, "")
         elif isinstance(spec, StructSpec):
             symbols = self.fields.get(id(spec.resolved), {})
             for each in spec.fields:
