@@ -156,7 +156,10 @@ def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[
         if kind in ("space", "line"):
             continue
         if kind == "comment":
-            position = _skip_comment(text, start, base, findings)
+            close = comment_end(text, start)
+            position = size if close is None else close
+            if close is None:
+                findings.append(_open_comment(text[start : start + 2], base + start))
             continue
         if kind == "pragma":
             close = text.find("}", start)
@@ -205,16 +208,17 @@ def _stray(text: str, position: int, base: int) -> Diagnostic:
     return Diagnostic("ST1001", f"character {char!r} has no meaning here", at, at + 1, "remove it")
 
 
-def _skip_comment(text: str, start: int, base: int, findings: list[Diagnostic]) -> int:
-    """Return the position after a comment; comments of one kind nest."""
+def comment_end(text: str, start: int) -> int | None:
+    """Return the position after the comment that starts there, None if it is open; one kind nests."""
     opening = text[start : start + 2]
-    depth, position = 0, start
+    depth = 0
     for found in _COMMENT[opening].finditer(text, start):
         depth += 1 if found.group() == opening else -1
-        position = found.end()
         if depth == 0:
-            return position
+            return found.end()
+    return None
+
+
+def _open_comment(opening: str, at: int) -> Diagnostic:
     close = opening[::-1].replace("(", ")")
-    at = base + start
-    findings.append(Diagnostic("ST1003", "comment is not closed", at, at + 2, f"close it with {close}"))
-    return len(text)
+    return Diagnostic("ST1003", "comment is not closed", at, at + 2, f"close it with {close}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from softplc.application import Application, Region, TaskInfo
@@ -112,19 +113,35 @@ def _with_code(application: Application, code: bytes) -> Application:
     )
 
 
-def checked(
-    paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet, profile: Profile = IEC
-) -> Project:
-    """Parse, bind and check; the project carries its warnings.
+@dataclass(slots=True)
+class Examination:
+    """What is known of a program, right or wrong.
 
-    Raises:
-        CompileError: with every finding.
+    Attributes:
+        units: the tree of each file, by its name.
+        findings: errors, or warnings where there are none; in order of place.
+        broken: a syntax error hides a part of the program.
     """
+
+    declarations: Declarations
+    units: dict[str, Unit]
+    findings: list[Diagnostic]
+    broken: bool
+
+    @property
+    def project(self) -> Project:
+        return self.declarations.project
+
+
+def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile = IEC) -> Examination:
+    """Parse, bind and check texts by name."""
     unit = Unit(0, 0)
+    units: dict[str, Unit] = {}
     findings: list[Diagnostic] = []
-    for name, text in [*_read(paths, profile), *sources.items()]:
+    for name, text in named:
         part, wrong = parse(texts.add(name, text), profile)
         findings += wrong
+        units[name] = part
         _merge(unit, part)
         if profile.loose and part.globals:
             names = {each.name.casefold() for block in part.globals for each in block.declarations}
@@ -137,15 +154,30 @@ def checked(
 
     declarations = Declarations(load_library, profile)
     with deep_recursion(), compiling(profile):
-        project = declarations.declare(unit)
+        declarations.declare(unit)
         bind(declarations)
         found = list(check(declarations))
-    if findings:
+    broken = bool(findings)
+    if broken:
         found = [each for each in found if not _follows(each, unit.skipped, texts)]
     findings += found
-    _stop_at(findings, texts)
-    project.warnings = _located(findings, texts)
-    return project
+    errors = [each for each in findings if each.severity == ERROR]
+    return Examination(declarations, units, _located(errors or findings, texts), broken)
+
+
+def checked(
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet, profile: Profile = IEC
+) -> Project:
+    """Parse, bind and check; the project carries its warnings.
+
+    Raises:
+        CompileError: with every finding.
+    """
+    found = examine([*_read(paths, profile), *sources.items()], texts, profile)
+    if any(each.severity == ERROR for each in found.findings):
+        raise CompileError(found.findings)
+    found.project.warnings = found.findings
+    return found.project
 
 
 def _follows(finding: Diagnostic, skipped: set[str], texts: SourceSet) -> bool:

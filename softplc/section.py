@@ -14,6 +14,7 @@ from runtime.errors import Finding, Place
 
 if TYPE_CHECKING:
     from softplc.build import Build
+    from softplc.diagnostics import Diagnostic
     from softplc.wiring import FaultPolicy
 
 
@@ -67,6 +68,9 @@ class PlcPlugin:
                 place = Place(plant.path(each.file), each.line, each.column)
                 yield Finding(f"{each.code}: {each.message}", place, each.remedy, each.severity)
             return
+        for each in _warnings(plant, config):
+            place = Place(plant.path(each.file), each.line, each.column)
+            yield Finding(f"{each.code}: {each.message}", place, each.remedy, each.severity)
         for problem in wire(plant.tags, build.application).problems:
             text = f"{problem.tag.path}: {problem.text}"
             yield Finding(text, plant.place_of(problem.tag), problem.remedy, problem.severity)
@@ -104,6 +108,14 @@ def _build(plant: Plant, config: PlcConfig) -> Build:
     from softplc.build import build, read_sources
 
     return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc", config.profile)
+
+
+def _warnings(plant: Plant, config: PlcConfig) -> list[Diagnostic]:
+    """Return what a program that compiles is warned of: a build out of the cache has forgotten it."""
+    import softplc
+    from softplc.build import read_sources
+
+    return softplc.check(sources=read_sources(plant.folder, config.sources))
 
 
 def _policy(plant: Plant, config: PlcConfig) -> FaultPolicy:

@@ -63,6 +63,12 @@ def test_program_errors_have_place_and_remedy(check):
     assert "motor" in finding.remedy
 
 
+def test_warnings_of_a_program_that_compiles_are_told(check):
+    (finding,) = check(source=SOURCE.replace("END_PROGRAM", "RETURN; motor := FALSE; END_PROGRAM", 1))
+    assert finding.severity == "warning"
+    assert finding.text.startswith("ST6005: ")
+
+
 def test_an_unknown_variable_has_a_suggestion(check):
     (finding,) = check(GOOD.replace("Main.speed", "Main.sped"))
     assert (finding.place.line, finding.severity) == (2, "error")
