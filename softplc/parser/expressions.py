@@ -162,9 +162,14 @@ class Expressions(Cursor):
             )
         prefix, value = token.text.split("#", 1)
         name = ".".join([inner.name, *reversed(names), prefix])
-        if not (value[:1].isalpha() or value[:1] == "_"):
-            return Literal(base.at, token.end, "int", _signed(value), name)
-        return TypedName(base.at, token.end, name, value)
+        if value[:1].isalpha() or value[:1] == "_":
+            return TypedName(base.at, token.end, name, value)
+        try:
+            return self._typed(name, value, base.at, token.end)
+        except LiteralError as exc:
+            message = f"wrong literal {token.text}"
+            self.findings.append(Diagnostic("ST1014", message, base.at, token.end, str(exc)))
+            return Literal(base.at, token.end, "wrong", 0)
 
     def arguments(self) -> list[Argument]:
         """Read `(...)` of a call."""

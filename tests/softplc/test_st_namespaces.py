@@ -67,6 +67,8 @@ def test_a_wrong_name_is_told_once_with_what_was_meant(text, finding):
             "NAMESPACE N FUNCTION f : INT f := 1; END_FUNCTION",
             "ST1015 END_NAMESPACE is missing for namespace N",
         ),
+        ("PROGRAM M VAR x : INT; END_VAR x := A.P#9#9; END_PROGRAM", "ST1014 wrong literal P#9#9"),
+        ("PROGRAM M VAR x : INT; END_VAR x := A.P#1.5; END_PROGRAM", "ST1014 wrong literal P#1.5"),
         ("END_NAMESPACE", "no namespace is open here: remove END_NAMESPACE"),
         (
             "NAMESPACE FUNCTION f : INT f := 1; END_FUNCTION END_NAMESPACE",
