@@ -34,25 +34,33 @@ _HOMES = {
 }
 
 
-def compile(*paths: str | Path, sources: Mapping[str, str] | None = None) -> Application:  # noqa: A001
-    """Compile ST files and texts (`sources`: name to text) into one application.
+def compile(  # noqa: A001
+    *paths: str | Path, sources: Mapping[str, str] | None = None, profile: str = "iec"
+) -> Application:
+    """Compile ST files and texts (`sources`: name to text) into one application; profile `iec` or `codesys`.
 
     Raises:
         CompileError: the program is wrong; `diagnostics` has every finding.
+        PlantError: there is no such profile.
     """
     from softplc.pipeline import compile_application
+    from softplc.profiles import profile_of
 
-    return compile_application(paths, sources or {})
+    return compile_application(paths, sources or {}, profile_of(profile))
 
 
-def check(*paths: str | Path, sources: Mapping[str, str] | None = None) -> list[Diagnostic]:
+def check(
+    *paths: str | Path, sources: Mapping[str, str] | None = None, profile: str = "iec"
+) -> list[Diagnostic]:
     """Return what there is to say about ST files and texts: errors, or warnings where there are none."""
     from softplc.diagnostics import CompileError
     from softplc.pipeline import checked
+    from softplc.profiles import profile_of
     from softplc.source import SourceSet
 
+    chosen = profile_of(profile)
     try:
-        return checked(paths, sources or {}, SourceSet()).warnings
+        return checked(paths, sources or {}, SourceSet(), chosen).warnings
     except CompileError as exc:
         return list(exc.diagnostics)
 

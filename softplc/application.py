@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from softplc.simulator import Simulator
 
 MAGIC = b"IWAP"
-VERSION = 1
+VERSION = 2
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
 _SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
@@ -26,12 +26,13 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
 
     Attributes:
         kind: scalar, string, array or struct (structures and block instances).
-        type: the elementary type that carries it (`STRING` for strings), else the type's name.
+        type: the elementary type that carries it (`STRING` or `WSTRING` for strings), else the type's name.
         name: the declared type's name.
         members: name, offset, index of the shape, section; for structs.
         ranges: low and high of each dimension; for arrays.
         element: index of the element's shape, `stride` bytes apart.
         values: names of an enumeration by value.
+        bit: the bit of a BOOL that is one bit of a structure, else -1.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
     element: int = -1
     stride: int = 0
     values: dict[str, int] = {}
+    bit: int = -1
 
     @cached_property
     def by_key(self) -> dict[str, tuple[str, int, int, str]]:
@@ -60,6 +62,7 @@ class Root(msgspec.Struct, frozen=True):
     address: str | None
     retain: bool
     program: str
+    read_only: bool = False
 
 
 class Symbol(msgspec.Struct, frozen=True):
@@ -69,11 +72,12 @@ class Symbol(msgspec.Struct, frozen=True):
         path: in the declared spelling.
         offset: byte offset in the image.
         bit: bit in that byte for a packed BOOL of the process image, else -1.
-        size: bytes; a STRING is u16 length, u16 capacity, then characters in Latin-1.
-        type: elementary IEC type, `STRING` for strings; `declared` has the declared type.
+        size: bytes; a STRING is u16 length, u16 capacity, then Latin-1; a WSTRING has UTF-16 instead.
+        type: elementary IEC type, `STRING` or `WSTRING` for strings; `declared` has the declared type.
         section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_GLOBAL, ...
         address: direct address, or None.
         retain: keeps its value over a restart.
+        read_only: an access path that says so.
     """
 
     path: str
@@ -86,6 +90,7 @@ class Symbol(msgspec.Struct, frozen=True):
     retain: bool
     declared: str = ""
     values: dict[str, int] = {}
+    read_only: bool = False
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -96,7 +101,10 @@ class Region(msgspec.Struct, frozen=True):
 
 
 class TaskInfo(msgspec.Struct, frozen=True):
-    """A task: entry point, interval (0: every scan), priority (0 is the highest), program instances."""
+    """A task: entry point, interval (0: every scan), priority (0 is the highest), program instances.
+
+    `programs` also has the paths of function blocks of programs that the task runs by themselves.
+    """
 
     name: str
     symbol: str
@@ -121,6 +129,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
         tasks: in order of priority.
         files: names of the source files, by the index in the image header.
         regions: I, Q, M, RETAIN and DATA.
+        access: access paths, other names of variables.
     """
 
     object_code: bytes
@@ -130,6 +139,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
     regions: dict[str, Region]
     roots: tuple[Root, ...]
     shapes: tuple[Shape, ...]
+    access: tuple[Root, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -142,7 +152,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _roots(self) -> dict[str, Root]:
-        return {root.path.casefold(): root for root in self.roots}
+        return {root.path.casefold(): root for root in (*self.access, *self.roots)}
 
     def symbol(self, path: str) -> Symbol:
         """Return the variable of that path or direct address.
@@ -195,7 +205,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
             root = self._roots.get(key[:end])
             if root is not None:
                 return root, path[end:]
-        raise self._unknown(path, [root.path for root in self.roots], path)
+        raise self._unknown(path, [root.path for root in (*self.roots, *self.access)], path)
 
     @staticmethod
     def _unknown(path: str, known: list[str], part: str) -> UnknownPathError:
@@ -320,9 +330,19 @@ def index_texts(ranges: tuple[tuple[int, int], ...]) -> Iterator[str]:
 
 def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Symbol:
     address = root.address if path == root.path else None
-    bit = root.bit if path == root.path else -1
+    bit = root.bit if path == root.path else shape.bit
     return Symbol(
-        path, offset, bit, shape.size, shape.type, section, address, root.retain, shape.name, shape.values
+        path,
+        offset,
+        bit,
+        shape.size,
+        shape.type,
+        section,
+        address,
+        root.retain,
+        shape.name,
+        shape.values,
+        root.read_only,
     )
 
 

@@ -20,7 +20,7 @@ from runtime.contract import Batch, Changes, Command, Event, Port, Quality
 from runtime.errors import PlantError
 from runtime.settled import settled
 from softplc.build import Build
-from softplc.core.kinds import Variable
+from softplc.core.kinds import Text, Variable
 from softplc.core.remote import CoreProcess, Options
 from softplc.facts import OWNER, Facts
 from softplc.launch import Launcher
@@ -159,7 +159,7 @@ class _Live:
 
     async def _follow(self, changes: Changes) -> None:
         async for batch in changes:
-            self._core.write_inputs(batch.ids, batch.raw, batch.quality)
+            self._core.write_inputs(batch.ids, batch.raw, batch.quality, batch.text)
 
     async def _take_commands(self) -> None:
         async for command in self._port.commands():
@@ -172,8 +172,15 @@ class _Live:
             else:
                 self._write(command, bound.variable)
 
-    def _write(self, command: Command, variable: Variable) -> None:
-        number = self._core.write(variable, command.raw)
+    def _write(self, command: Command, variable: Variable | Text) -> None:
+        if isinstance(variable, Text):
+            refusal = variable.refusal(command.text or "")
+            if refusal:
+                command.failed(refusal)
+                return
+            number = self._core.write(variable, command.text or "")
+        else:
+            number = self._core.write(variable, command.raw)
         if number is None:
             command.failed("more writes are waiting than the PLC can take; try again")
         else:

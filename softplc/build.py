@@ -84,7 +84,7 @@ def read_sources(folder: Path, patterns: list[str]) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): read_text(file) for file in files}
 
 
-def build(sources: Mapping[str, str], cache: Path) -> Build:
+def build(sources: Mapping[str, str], cache: Path, profile: str = "iec") -> Build:
     """Return the compiled program, from the cache or from a child process. Waits: call it in a thread.
 
     Raises:
@@ -92,7 +92,7 @@ def build(sources: Mapping[str, str], cache: Path) -> Build:
         StoreError: neither the cache nor a temporary folder can be written.
         PlantError: the compiler itself failed.
     """
-    target = cache / f"{_key(sources)}.plc"
+    target = cache / f"{_key(sources, profile)}.plc"
     try:
         kept = Build.from_bytes(target.read_bytes())
         with suppress(OSError):  # a folder that may only be read
@@ -103,25 +103,25 @@ def build(sources: Mapping[str, str], cache: Path) -> Build:
         return kept
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _compile_in_child(sources, target)
+        _compile_in_child(sources, profile, target)
         made = Build.from_bytes(target.read_bytes())
         _prune(cache)
     except (OSError, StoreError) as exc:  # a cache is no reason not to run
         log.info("%s cannot be used as a cache: %s", cache, exc)
         with tempfile.TemporaryDirectory(prefix="ironworks-plc-") as spare:
             target = Path(spare) / target.name
-            _compile_in_child(sources, target)
+            _compile_in_child(sources, profile, target)
             made = Build.from_bytes(target.read_bytes())
     return made
 
 
-def _compile_in_child(sources: Mapping[str, str], target: Path) -> None:
-    done = _run_child(sources, target)
+def _compile_in_child(sources: Mapping[str, str], profile: str, target: Path) -> None:
+    done = _run_child(sources, profile, target)
     for _ in range(_AGAIN):
         if done.returncode != -signal.SIGKILL:
             break
         log.warning("the compiler was killed: once more")  # says nothing about the program
-        done = _run_child(sources, target)
+        done = _run_child(sources, profile, target)
     if done.returncode == -signal.SIGKILL:
         remedy = "free some memory: the system's log says whether it ran out"
         raise PlantError(f"the compiler was killed {1 + _AGAIN} times", remedy)
@@ -135,13 +135,13 @@ def _compile_in_child(sources: Mapping[str, str], target: Path) -> None:
         raise PlantError(f"the compiler failed (exit code {done.returncode}): {last[0]}", "report this")
 
 
-def _run_child(sources: Mapping[str, str], target: Path) -> subprocess.CompletedProcess[str]:
+def _run_child(sources: Mapping[str, str], profile: str, target: Path) -> subprocess.CompletedProcess[str]:
     # The child imports what this process imports, and nothing that lies in the working folder.
     home = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     try:
         return subprocess.run(
-            [sys.executable, "-P", "-m", "softplc.build", str(target)],
+            [sys.executable, "-P", "-m", "softplc.build", str(target), profile],
             input=json.dumps(dict(sources)),
             env=os.environ | {"PYTHONPATH": path},
             capture_output=True,
@@ -153,9 +153,9 @@ def _run_child(sources: Mapping[str, str], target: Path) -> subprocess.Completed
         raise PlantError(f"compiling took more than {_TIMEOUT_S} s", "make the program smaller") from exc
 
 
-def _key(sources: Mapping[str, str]) -> str:
+def _key(sources: Mapping[str, str], profile: str) -> str:
     """Name the result: sources, compiler and processor all change it."""
-    digest = hashlib.sha256(json.dumps(list(sources.items())).encode())
+    digest = hashlib.sha256(json.dumps([profile, *sources.items()]).encode())
     package = Path(__file__).parent
     for file in sorted(each for each in package.rglob("*") if each.suffix in (".py", ".st")):
         digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
@@ -194,12 +194,12 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _child(target: Path, sources: dict[str, str]) -> int:
+def _child(target: Path, profile: str, sources: dict[str, str]) -> int:
     import softplc
     from softplc.core.loop import emit_core
 
     try:
-        application = softplc.compile(sources=sources)
+        application = softplc.compile(sources=sources, profile=profile)
     except CompileError as exc:
         print(json.dumps({"diagnostics": [asdict(each) for each in exc.diagnostics]}))  # noqa: T201
         return _REFUSED
@@ -215,4 +215,4 @@ def _child(target: Path, sources: dict[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_child(Path(sys.argv[1]), json.load(sys.stdin)))
+    sys.exit(_child(Path(sys.argv[1]), sys.argv[2], json.load(sys.stdin)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,32 +14,52 @@ if TYPE_CHECKING:
     from runtime.errors import PlantError
     from softplc.application import Application
     from softplc.diagnostics import Diagnostic
+    from softplc.profiles import Profile
     from softplc.simulator import Simulator
 
 app = typer.Typer(help="IEC 61131-3 Structured Text: check and run programs.", no_args_is_help=True)
 WRONG_PROGRAM, USAGE, FAULT = 1, 2, 3
 
+ProfileName = Annotated[str, typer.Option("--profile", help="Dialect: iec or codesys.")]
 Files = Annotated[list[Path], typer.Argument(help="ST files, compiled together.", metavar="FILE...")]
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
 
 
 @app.command()
 def check(
     files: Files,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="Text for people, or one JSON object, or a SARIF 2.1.0 log.")
+    ] = Format.TEXT,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    profile: ProfileName = "iec",
 ) -> None:
     """Check programs; exit code 1 if there are errors, 0 if there are warnings only."""
     import softplc
     from softplc.diagnostics import ERROR
 
-    findings = softplc.check(*files)
+    _known_profile(profile)
+    form = Format.JSON if as_json else form
+    findings = softplc.check(*files, profile=profile)
     errors = sum(each.severity == ERROR for each in findings)
-    if as_json:
+    if form is Format.JSON:
         typer.echo(json.dumps({"ok": not errors, "diagnostics": [each.as_dict() for each in findings]}))
+    elif form is Format.SARIF:
+        from softplc.sarif import sarif
+
+        typer.echo(json.dumps(sarif(findings, Path.cwd()), indent=1))
     else:
         _say_findings(findings)
     if errors:
         raise typer.Exit(WRONG_PROGRAM)
-    if not as_json:
+    if form is Format.TEXT:
         warnings = f", {_count(len(findings), 'warning')}" if findings else ""
         typer.echo(f"{_count(len(files), 'file')}: no errors{warnings}")
 
@@ -56,6 +77,49 @@ def explain(code: Annotated[str, typer.Argument(help="A code such as ST2009.")])
 
 
 @app.command()
+def fmt(
+    files: Annotated[list[Path], typer.Argument(help="ST files, each for itself.", metavar="FILE...")],
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if a file is not formatted.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
+    profile: ProfileName = "iec",
+) -> None:
+    """Format programs in place: indentation, spaces, aligned declarations, keywords in capitals.
+
+    Every token and comment stays. A file with a syntax error is left as it is: exit code 1.
+    """
+    from runtime.errors import PlantError
+    from softplc.diagnostics import CompileError
+    from softplc.formatter.files import difference, read, replace
+
+    chosen = _known_profile(profile)
+    changed = failed = 0
+    for path in files:
+        try:
+            text, wanted = read(path, chosen)
+            if wanted == text:
+                continue
+            changed += 1
+            if show:
+                typer.echo(difference(path, text, wanted), nl=False)
+            elif check_only:
+                typer.echo(f"{path}: would be formatted")
+            else:
+                replace(path, wanted)
+                typer.echo(f"{path}: formatted")
+        except CompileError as exc:
+            _say_findings(exc.diagnostics)
+            typer.echo(f"{path}: not formatted", err=True)
+            failed += 1
+        except PlantError as exc:
+            typer.echo(f"error: {exc.text}\n  help: {exc.remedy}", err=True)
+            failed += 1
+    if failed or (check_only and changed):
+        raise typer.Exit(WRONG_PROGRAM)
+
+
+@app.command()
 def run(
     files: Files,
     program: Annotated[str | None, typer.Option(help="Print only this program instance.")] = None,
@@ -66,6 +130,7 @@ def run(
         typer.Option("--set", metavar="PATH=VALUE", help="Set a variable or address before the first scan."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    profile: ProfileName = "iec",
 ) -> None:
     """Run programs in simulated time and print every variable after the last scan.
 
@@ -78,7 +143,7 @@ def run(
     from softplc.simulator import PlcFaultError
     from softplc.texts import parse_duration
 
-    application = _compile(files)
+    application = _compile(files, profile)
     try:
         period_ns = parse_duration(period)
         if period_ns <= 0:
@@ -108,14 +173,25 @@ def _plain(value: object) -> str:
     return json.dumps(value) if isinstance(value, list) else str(value)
 
 
-def _compile(files: list[Path]) -> Application:
+def _compile(files: list[Path], profile: str) -> Application:
     import softplc
 
+    _known_profile(profile)
     try:
-        return softplc.compile(*files)
+        return softplc.compile(*files, profile=profile)
     except softplc.CompileError as exc:
         _say_findings(exc.diagnostics)
         raise typer.Exit(WRONG_PROGRAM) from None
+
+
+def _known_profile(name: str) -> Profile:
+    from runtime.errors import PlantError
+    from softplc.profiles import profile_of
+
+    try:
+        return profile_of(name)
+    except PlantError as exc:
+        _fail(exc, USAGE)
 
 
 def _say_findings(findings: Sequence[Diagnostic]) -> None:
@@ -161,4 +237,4 @@ def _fail(error: PlantError, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-NEEDS: dict[str, tuple[str, ...]] = {"check": (), "explain": (), "run": ()}  # files alone
+NEEDS: dict[str, tuple[str, ...]] = {"check": (), "explain": (), "fmt": (), "run": ()}  # files alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from softplc.bind.scope import Scope
 from softplc.symbols import Instance, Project, Task
 from softplc.syntax import Expr
 
@@ -20,19 +21,29 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
         return [(Task("default", 0, 0, 0), [Instance(pou.name, pou, "", pou.at) for pou in programs])]
     found: list[tuple[Task, list[Instance]]] = []
     loose: list[Instance] = []
+    scope = Scope(project)
     for configuration in project.configurations:
         for resource in configuration.resources:
             tasks: dict[str, list[Instance]] = {}
+            owners: dict[str, Task] = {}
             for decl in resource.tasks:
                 interval = _number(decl.interval)
                 last = project.triggers.get(decl)
                 single = decl.single if last is not None else None
                 task = Task(decl.name, interval, _number(decl.priority), decl.at, single, last)
                 tasks[decl.name.casefold()] = []
+                owners[decl.name.casefold()] = task
                 found.append((task, tasks[decl.name.casefold()]))
             for each in resource.instances:
-                pou = project.pous[each.type_name.casefold()]
-                instance = Instance(each.name, pou, each.task, each.at)
+                pou = scope.unit(each.type_name)
+                if pou is None:
+                    raise AssertionError(f"no program {each.type_name}")
+                instance = Instance(each.name, pou, each.task, each.at, decl=each)
+                instance.settings = project.settings.get(each, [])
+                for block in each.blocks:
+                    variable = pou.variables[block.name.casefold()]
+                    instance.blocks.add(variable)
+                    owners[block.task.casefold()].blocks.append((instance, variable))
                 for argument in each.arguments:
                     if argument.value is not None and argument.value.value is not None:
                         instance.inputs.append((argument.name.casefold(), argument.value.value))
@@ -42,6 +53,12 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
     if loose:
         found.append((Task("default", 0, LOWEST_PRIORITY, 0), loose))
     return sorted(found, key=lambda pair: pair[0].priority)
+
+
+def runs_of(task: Task, instances: list[Instance]) -> tuple[str, ...]:
+    """Return what a task runs: program instances, and blocks of programs by path."""
+    blocks = (f"{instance.name}.{variable.name}" for instance, variable in task.blocks)
+    return (*(each.name for each in instances), *blocks)
 
 
 def _number(expr: Expr | None) -> int:

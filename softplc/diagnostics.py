@@ -28,14 +28,24 @@ class Diagnostic:
     line: int = 0
     column: int = 0
     source_line: str = ""
+    end_line: int = 0
+    end_column: int = 0
 
     def located(self, sources: SourceSet) -> Diagnostic:
-        """Return the same finding with file, line and column."""
+        """Return the same finding with file, line and column; the end column is the one behind it."""
         source = sources.at(self.at)
         line, column = source.place(self.at)
-        message = shortened(self.message, MAX_MESSAGE)
-        text = source.line_text(line)
-        return replace(self, message=message, file=source.name, line=line, column=column, source_line=text)
+        end_line, end_column = source.place(max(self.end, self.at))
+        return replace(
+            self,
+            message=shortened(self.message, MAX_MESSAGE),
+            file=source.name,
+            line=line,
+            column=column,
+            source_line=source.line_text(line),
+            end_line=end_line,
+            end_column=end_column,
+        )
 
     def render(self) -> str:
         """Return the text people read: place, message, source line with carets, remedy."""

@@ -57,5 +57,5 @@ def _list(
 
 
 def _leaf(simulator: Simulator, shape: Shape, offset: int) -> Any:
-    symbol = Symbol("", offset, -1, shape.size, shape.type, "", None, False)
+    symbol = Symbol("", offset, shape.bit, shape.size, shape.type, "", None, False)
     return shown(shape.type, read_value(simulator.image, symbol))

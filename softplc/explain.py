@@ -16,9 +16,10 @@ SYNTAX = {
     "ST1014": "A literal is written wrong.",
     "ST1015": "A statement that was opened is not closed, such as IF without END_IF.",
     "ST1016": "A task has INTERVAL, PRIORITY and SINGLE only.",
-    "ST1017": "VAR_ACCESS, VAR_CONFIG, NAMESPACE, USING, PROPERTY are not supported.",
+    "ST1017": "PROPERTY belongs to the profile codesys.",
     "ST3000": "An expression cannot be used where it stands.",
     "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",
+    "ST9002": "A chain of calls needs more stack than there is, for the variables of functions and methods.",
 }
 
 

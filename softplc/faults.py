@@ -16,6 +16,7 @@ class Fault(IntEnum):
     WATCHDOG = 3
     VALUE_OUT_OF_RANGE = 4
     NULL_REFERENCE = 5
+    POINTER_OUT_OF_OBJECT = 6
 
     @property
     def text(self) -> str:
@@ -28,4 +29,5 @@ _TEXTS = {
     Fault.WATCHDOG: "a loop ran longer than the watchdog allows",
     Fault.VALUE_OUT_OF_RANGE: "value outside its subrange",
     Fault.NULL_REFERENCE: "a reference that is NULL was followed",
+    Fault.POINTER_OUT_OF_OBJECT: "a pointer was followed outside of its object",
 }

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from softplc.profiles import current
+
 if TYPE_CHECKING:
     from softplc.symbols import Pou
     from softplc.syntax import Init
@@ -30,7 +32,7 @@ class Type:
 
 @dataclass(frozen=True, eq=False)
 class Elementary(Type):
-    """An elementary type. `kind`: bool, bits, int, uint, real, time, date, tod, dt or literal."""
+    """An elementary type. `kind`: bool, bits, int, uint, real, time, date, tod, dt, char or literal."""
 
     name: str
     size: int
@@ -63,17 +65,31 @@ class Elementary(Type):
 
 @dataclass(frozen=True, eq=False)
 class String(Type):
-    """STRING[n]: u16 length, u16 capacity, then n bytes of Latin-1 text."""
+    """STRING[n] and WSTRING[n]: u16 length, u16 capacity, then n bytes of Latin-1 or n units of UTF-16."""
 
     capacity: int
+    wide: bool = False
+
+    @property
+    def plain(self) -> str:
+        return "WSTRING" if self.wide else "STRING"
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return "STRING" if self.capacity == DEFAULT_STRING_LENGTH else f"STRING[{self.capacity}]"
+        return self.plain if self.capacity == DEFAULT_STRING_LENGTH else f"{self.plain}[{self.capacity}]"
+
+    @property
+    def unit(self) -> int:
+        """Return the bytes of one character."""
+        return 2 if self.wide else 1
+
+    @property
+    def element(self) -> Elementary:
+        return WCHAR if self.wide else CHAR
 
     @property
     def size(self) -> int:  # type: ignore[override]
-        return STRING_HEADER + self.capacity + self.capacity % 2
+        return align_up(STRING_HEADER + self.capacity * self.unit, 2)
 
     @property
     def align(self) -> int:  # type: ignore[override]
@@ -213,14 +229,40 @@ class Reference(Type):
         return self.name
 
 
+@dataclass(eq=False)
+class Pointer(Type):
+    """POINTER TO: position in the image, and where its object begins and ends; NULL is 0.
+
+    Made by ADR alone, so that it never leaves its object unseen. In memory 64 bits of position, then 32
+    bits each of begin and end; the highest bit says that the object is the text of a string. The target
+    of a pointer inside its own type is set when that type is complete.
+    """
+
+    target: Type | None
+    size = 16
+    align = 8
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"POINTER TO {self.target}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(slots=True)
 class Field:
-    """A member of a structure: byte offset and initialiser."""
+    """A member of a structure: byte offset and initialiser.
+
+    `fixed` tells that the source gives its place; `bit` is the bit in its byte where that is a bit, else -1.
+    """
 
     name: str
     type: Type
     offset: int
     init: Init | None = None
+    fixed: bool = False
+    bit: int = -1
 
 
 @dataclass(eq=False)
@@ -231,19 +273,26 @@ class Struct(Type):
     fields: dict[str, Field] = field(default_factory=dict)
     size: int = 0
     align: int = 1
+    overlap: bool = False
 
-    def add(self, name: str, type_: Type, init: Init | None) -> None:
+    def add(self, member: Field) -> None:
         """Append a member."""
-        self.fields[name.casefold()] = Field(name, type_, 0, init)
+        self.fields[member.name.casefold()] = member
         self.lay_out()
 
+    def is_bit(self, name: str) -> bool:
+        """Tell whether a member is one bit of a byte."""
+        member = self.fields.get(name.casefold())
+        return member is not None and member.bit >= 0
+
     def lay_out(self) -> None:
-        """Give the members their offsets, each at its natural alignment."""
+        """Give the members that have no place of their own an offset, each at its natural alignment."""
         end = 0
         for member in self.fields.values():
-            member.offset = align_up(end, member.type.align)
-            self.align = max(self.align, member.type.align)
-            end = member.offset + member.type.size
+            if not member.fixed:
+                member.offset = 0 if self.overlap else align_up(end, member.type.align)
+                self.align = max(self.align, member.type.align)
+            end = max(end, member.offset + member.type.size)
         self.size = align_up(end, self.align)
 
     def __str__(self) -> str:
@@ -290,6 +339,15 @@ class Alias:
     init: Init | None
 
 
+def is_plain(type_: Type | None) -> bool:
+    """Tell whether any bytes are a value of a type: no text with its length, no reference, no instance."""
+    if isinstance(type_, Array):
+        return is_plain(type_.element)
+    if isinstance(type_, Struct):
+        return all(is_plain(each.type) for each in type_.fields.values())
+    return isinstance(type_, Elementary | Enum | Subrange)
+
+
 def align_up(offset: int, align: int) -> int:
     return (offset + align - 1) // align * align
 
@@ -305,22 +363,24 @@ BYTE, WORD, DWORD, LWORD = (
 REAL, LREAL = Elementary("REAL", 4, "real"), Elementary("LREAL", 8, "real")
 TIME, LTIME = Elementary("TIME", 8, "time"), Elementary("LTIME", 8, "time")
 DATE, TOD, DT = Elementary("DATE", 8, "date"), Elementary("TOD", 8, "tod"), Elementary("DT", 8, "dt")
+LDATE, LTOD, LDT = Elementary("LDATE", 8, "date"), Elementary("LTOD", 8, "tod"), Elementary("LDT", 8, "dt")
+LONG = {TIME: LTIME, DATE: LDATE, TOD: LTOD, DT: LDT}
+CHAR, WCHAR = Elementary("CHAR", 1, "char"), Elementary("WCHAR", 2, "char")
 INT_LITERAL, REAL_LITERAL = Elementary("whole number", 8, "literal"), Elementary("real number", 8, "literal")
+ADDRESS = Elementary("POINTER", 16, "pointer")  # what carries a pointer
 SIGNED, UNSIGNED = (SINT, INT, DINT, LINT), (USINT, UINT, UDINT, ULINT)
 BITS = (BOOL, BYTE, WORD, DWORD, LWORD)
 
 ELEMENTARY = {
-    each.name: each for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, TIME, LTIME, DATE, TOD, DT)
+    each.name: each for each in (*BITS, *SIGNED, *UNSIGNED, REAL, LREAL, *LONG, *LONG.values(), CHAR, WCHAR)
 } | {
     "DATE_AND_TIME": DT,
     "TIME_OF_DAY": TOD,
-    "LDATE": DATE,
-    "LTOD": TOD,
-    "LDT": DT,
-    "LTIME_OF_DAY": TOD,
-    "LDATE_AND_TIME": DT,
+    "LTIME_OF_DAY": LTOD,
+    "LDATE_AND_TIME": LDT,
 }
 
+WHOLE = ("int", "uint", "bits")
 NUMERIC = ("int", "uint", "real", "literal")
 CLASSES = {
     "ANY_NUM": ("int", "uint", "real"),
@@ -329,7 +389,13 @@ CLASSES = {
     "ANY_BIT": ("bool", "bits"),
     "ANY_MAGNITUDE": ("int", "uint", "real", "time"),
     "ANY_DATE": ("date", "tod", "dt"),
+    "ANY_CHAR": ("char",),
+    "ANY_CHARS": ("char",),
+    "ANY_STRING": (),
 }
+
+
+COUNTED = ("ANY_NUM", "ANY_INT", "ANY_BIT", "ANY_MAGNITUDE")  # of bits too, where these count as numbers
 
 
 def _widenings() -> dict[Elementary, frozenset[Elementary]]:
@@ -345,7 +411,8 @@ def _widenings() -> dict[Elementary, frozenset[Elementary]]:
     for wide in (DINT, UDINT):
         table[wide].add(LREAL)
     table[REAL].add(LREAL)
-    table[TIME].add(LTIME)
+    for short, long in LONG.items():
+        table[short].add(long)
     return {key: frozenset(value) for key, value in table.items()}
 
 
@@ -362,6 +429,24 @@ def base_of(type_: Type | None) -> Type | None:
     return type_.base if isinstance(type_, Subrange) else type_
 
 
+def _points_as(source: Pointer, target: Type) -> bool:
+    """Tell whether a pointer may be used as another, or as the number of its position."""
+    if isinstance(target, Elementary):
+        return target.kind in ("bits", "uint", "int") and target.size >= 4
+    if not isinstance(target, Pointer):
+        return False
+    before, after = source.target, target.target
+    if before is None or after is None:
+        return False
+    if isinstance(before, String):
+        if isinstance(after, String):
+            return before.wide == after.wide
+        return is_plain(after) and not before.wide
+    if isinstance(before, BlockType) and isinstance(after, BlockType):
+        return before.pou.offers(after.pou)
+    return same(before, after) or (is_plain(before) and is_plain(after))
+
+
 def same(left: Type, right: Type) -> bool:
     """Tell whether two types are one: by name for named types, by structure for arrays."""
     if left is right:
@@ -369,8 +454,12 @@ def same(left: Type, right: Type) -> bool:
     if isinstance(left, Array) and isinstance(right, Array):
         return left.ranges == right.ranges and same(left.element, right.element)
     if isinstance(left, String) and isinstance(right, String):
-        return left.capacity == right.capacity
+        return left.capacity == right.capacity and left.wide == right.wide
     if isinstance(left, Reference) and isinstance(right, Reference):
+        return left.target is right.target or bool(
+            left.target and right.target and same(left.target, right.target)
+        )
+    if isinstance(left, Pointer) and isinstance(right, Pointer):
         return left.target is right.target or bool(
             left.target and right.target and same(left.target, right.target)
         )
@@ -384,8 +473,10 @@ def converts(source: Type, target: Type) -> bool:
     source, target = base_of(source) or source, base_of(target) or target
     if same(source, target):
         return True
-    if isinstance(source, String) and isinstance(target, String):
-        return True
+    if isinstance(source, Pointer):
+        return _points_as(source, target)
+    if isinstance(target, String):
+        return source is target.element or (isinstance(source, String) and source.wide == target.wide)
     if isinstance(source, Reference) and isinstance(target, Reference):
         both = source.target, target.target
         if isinstance(both[0], BlockType) and isinstance(both[1], BlockType):
@@ -396,13 +487,22 @@ def converts(source: Type, target: Type) -> bool:
             return source.target is None
         return isinstance(source, BlockType | Interface) and source.pou.offers(target.pou)
     if isinstance(source, Elementary) and isinstance(target, Elementary):
-        return target in WIDENINGS.get(source, ())
+        return target in WIDENINGS.get(source, ()) or (current().bits_count and _counts_as(source, target))
     return False
+
+
+def _counts_as(source: Elementary, target: Elementary) -> bool:
+    """Tell whether a number of one type may stand for the other where bits count as numbers."""
+    if source.kind not in WHOLE:
+        return False
+    return target.kind == "real" or (target.kind in WHOLE and target.size >= source.size)
 
 
 def common(left: Type, right: Type) -> Type | None:
     """Return the smallest type both convert to, or None."""
     left, right = base_of(left) or left, base_of(right) or right
+    if current().bits_count and _is_whole(left) and _is_whole(right):
+        return _larger(left, right)
     if converts(left, right):
         return right
     if converts(right, left):
@@ -411,6 +511,26 @@ def common(left: Type, right: Type) -> Type | None:
         return None
     both = WIDENINGS.get(left, frozenset()) & WIDENINGS.get(right, frozenset())
     return min(both, key=_RANK.index, default=None)
+
+
+def _is_whole(type_: Type | None) -> bool:
+    return isinstance(type_, Elementary) and type_.kind in WHOLE
+
+
+def _larger(left: Type, right: Type) -> Type | None:
+    """Return the larger of two whole number types; of two of one size the signed one, then the number."""
+    both = [each for each in (left, right) if isinstance(each, Elementary)]
+    return max(both, key=lambda each: (each.size, each.signed, each.kind != "bits"), default=None)
+
+
+def counts(kind: str) -> bool:
+    """Tell whether values of a kind are added and multiplied."""
+    return kind in NUMERIC or (kind == "bits" and current().bits_count)
+
+
+def has_bits(kind: str) -> bool:
+    """Tell whether values of a kind are combined bit by bit."""
+    return kind in ("bool", "bits") or (kind in ("int", "uint") and current().bits_count)
 
 
 def natural(value: int) -> Elementary | None:
@@ -436,6 +556,8 @@ def in_class(type_: Type | None, name: str) -> bool:
     type_ = base_of(type_)
     if name in ("ANY", "ANY_ELEMENTARY"):
         return name == "ANY" or isinstance(type_, Elementary | String | Enum)
-    if name == "ANY_STRING":
-        return isinstance(type_, String)
+    if name in ("ANY_STRING", "ANY_CHARS") and isinstance(type_, String):
+        return True
+    if name in COUNTED and current().bits_count and _is_whole(type_):
+        return True
     return isinstance(type_, Elementary) and type_.kind in CLASSES[name]

@@ -30,19 +30,29 @@ _FORMATS = {
     "DATE": "<q",
     "TOD": "<q",
     "DT": "<q",
+    "LDATE": "<q",
+    "LTOD": "<q",
+    "LDT": "<q",
+    "CHAR": "<B",
+    "WCHAR": "<H",
 }
+CHARACTERS = ("CHAR", "WCHAR")
+STRINGS = {"STRING": "latin-1", "WSTRING": "utf-16-le"}
 STRING_HEADER = 4
 
 
 def read_value(image: memoryview, symbol: Symbol) -> Any:
     """Return the value of a variable; TIME and dates in ns."""
-    if symbol.type == "STRING":
+    if symbol.type in STRINGS:
         length, capacity = struct.unpack_from("<HH", image, symbol.offset)
-        start = symbol.offset + STRING_HEADER
-        return bytes(image[start : start + min(length, capacity)]).decode("latin-1")
+        start, unit = symbol.offset + STRING_HEADER, 1 + (symbol.type == "WSTRING")
+        data = bytes(image[start : start + min(length, capacity) * unit])
+        return data.decode(STRINGS[symbol.type], "replace")
     if symbol.bit >= 0:
         return bool(image[symbol.offset] >> symbol.bit & 1)
     value = struct.unpack_from(_FORMATS[symbol.type], image, symbol.offset)[0]
+    if symbol.type in CHARACTERS:
+        return chr(value)
     return value != 0 if symbol.type == "BOOL" else value
 
 
@@ -52,7 +62,7 @@ def write_value(image: memoryview, symbol: Symbol, value: Any) -> None:
     Raises:
         PlantError: the value does not fit.
     """
-    if symbol.type == "STRING":
+    if symbol.type in STRINGS:
         _write_string(image, symbol, value)
         return
     if symbol.values and isinstance(value, str):
@@ -62,6 +72,8 @@ def write_value(image: memoryview, symbol: Symbol, value: Any) -> None:
                 f"{value!r} is no value of {symbol.declared}", f"it has {', '.join(symbol.values)}"
             )
         value = by_key[value.casefold()]
+    if symbol.type in CHARACTERS:
+        value = _code(symbol, value)
     if not isinstance(value, int | float):
         raise PlantError(f"{symbol.path} is {symbol.type}: it cannot be {value!r}")
     if symbol.type == "BOOL":
@@ -90,14 +102,22 @@ def _write_bool(image: memoryview, symbol: Symbol, value: bool) -> None:
 
 def _write_string(image: memoryview, symbol: Symbol, value: Any) -> None:
     if not isinstance(value, str):
-        raise PlantError(f"{symbol.path} is STRING: it cannot be {value!r}")
+        raise PlantError(f"{symbol.path} is {symbol.type}: it cannot be {value!r}")
     capacity = struct.unpack_from("<H", image, symbol.offset + 2)[0]
+    wide = symbol.type == "WSTRING"
     try:
-        text = value.encode("latin-1")
+        data = value.encode(STRINGS[symbol.type], "surrogatepass" if wide else "strict")
     except UnicodeEncodeError:
         raise PlantError(f"{value!r} has characters that STRING does not have", "use Latin-1 text") from None
-    if len(text) > capacity:
-        raise PlantError(f"{symbol.path} holds {capacity} characters, not {len(text)}")
-    struct.pack_into("<H", image, symbol.offset, len(text))
+    length = len(data) // (1 + wide)
+    if length > capacity:
+        raise PlantError(f"{symbol.path} holds {capacity} characters, not {length}")
+    struct.pack_into("<H", image, symbol.offset, length)
     start = symbol.offset + STRING_HEADER
-    image[start : start + len(text)] = text
+    image[start : start + len(data)] = data
+
+
+def _code(symbol: Symbol, value: Any) -> int:
+    if not isinstance(value, str) or len(value) != 1:
+        raise PlantError(f"{symbol.path} is {symbol.type}: it takes one character, not {value!r}")
+    return ord(value)

@@ -26,12 +26,14 @@ class Step:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A place in memory. `base`: image, self, local, slot, pointer or ref (read from `pointer`).
+    """A place in memory. `base`: image, self, local, slot, pointer or ref (read from `pointer`), or object.
 
     Attributes:
         slot: number of the stack slot, where base is `slot`.
         line: where a reference is followed, for the fault if it is NULL.
         bit: bit within the byte, for packed BOOLs in the process image; else -1.
+        address, size: where base is `object`, the pointer that is followed, and the bytes that must lie in
+            its object; `begin` asks instead that it points at the object's begin.
     """
 
     base: str
@@ -41,11 +43,18 @@ class Place:
     slot: int = 0
     pointer: Place | None = None
     line: int = 0
+    address: Expr | None = None
+    size: int = 0
+    begin: bool = False
 
     def at(self, offset: int, step: Step | None = None, bit: int = -1) -> Place:
         """Return the place `offset` bytes further, or at an index."""
         steps = (*self.steps, step) if step else self.steps
-        return Place(self.base, self.offset + offset, steps, bit, self.slot, self.pointer, self.line)
+        size = max(self.size - offset, 0)
+        there = self.offset + offset
+        return Place(
+            self.base, there, steps, bit, self.slot, self.pointer, self.line, self.address, size, self.begin
+        )
 
 
 # Expressions -----------------------------------------------------------------------------------
@@ -128,8 +137,30 @@ class AddressOf:
 
 
 @dataclass(slots=True, eq=False)
+class PointerTo:
+    """A pointer to a place in an object, which must lie in the first `limit` bytes of the image."""
+
+    type: Elementary
+    place: Place
+    object: Place
+    size: int
+    limit: int
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class PointerOp:
+    """An operation on a pointer: `move` by bytes, `text` (of a string), `position` as a number."""
+
+    type: Elementary
+    op: str
+    pointer: Expr
+    bytes: Expr | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Query:
-    """A whole number from the string helpers: length, compare, find, to_int, to_uint or to_real."""
+    """A number from the string helpers: length, compare, find, first or to_real."""
 
     type: Elementary
     op: str
@@ -143,17 +174,35 @@ class Now:
     type: Elementary
 
 
-Expr = Const | Load | Op | Convert | Choose | Lazy | After | Once | AddressOf | Query | Now
+Expr = (
+    Const
+    | Load
+    | Op
+    | Convert
+    | Choose
+    | Lazy
+    | After
+    | Once
+    | AddressOf
+    | PointerTo
+    | PointerOp
+    | Query
+    | Now
+)
 
 
 @dataclass(slots=True, eq=False)
 class Text:
-    """A string operand: a place, or a constant where `constant` is given; `body` runs first."""
+    """A string operand: a place, or a constant where `constant` is given; `body` runs first.
+
+    `wide` tells that its characters are of 16 bits.
+    """
 
     place: Place | None
     constant: bytes | None = None
     body: list[Stmt] = field(default_factory=list)
     capacity: int = 0
+    wide: bool = False
 
 
 # Statements ------------------------------------------------------------------------------------
@@ -195,17 +244,21 @@ class Clear:
 
 @dataclass(slots=True, eq=False)
 class Append:
-    """Append to a string: `count` characters of `source` from `start` (from 0), clamped to what there is."""
+    """Append to a string: `count` characters of `source` from `start` (from 0), clamped to what there is.
+
+    `wide` is the target's; where the source differs, all of it is converted.
+    """
 
     target: Place
     source: Text
     start: Expr | None = None
     count: Expr | None = None
+    wide: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class AppendNumber:
-    """Append a number as text; `style` is int, uint or real with `digits`."""
+    """Append a number as text; `style` is int, uint, real with `digits`, or char for a single character."""
 
     target: Place
     value: Expr

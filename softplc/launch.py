@@ -111,7 +111,7 @@ class Launcher:
 
 def _hand_in(core: ScanCore, present: Batch | None) -> None:
     if present is not None:
-        core.write_inputs(present.ids, present.raw, present.quality)
+        core.write_inputs(present.ids, present.raw, present.quality, present.text)
 
 
 def _say(restored: Restored) -> None:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
+    ADDRESS,
     BOOL,
     LINT,
     Array,
     BlockType,
     Elementary,
     Enum,
+    Field,
     Interface,
     OpenArray,
+    Pointer,
     Reference,
     String,
     Struct,
@@ -29,8 +32,11 @@ from softplc.iectypes import (
     align_up,
     base_of,
 )
-from softplc.symbols import Instance, Pou, Project, Variable, all_pous
+from softplc.symbols import Instance, Pou, Project, Setting, Variable, VariablePath, all_pous
 from softplc.syntax import ArrayInit, Expr, Init, StructInit
+
+if TYPE_CHECKING:
+    from softplc.links import Links
 
 HEADER_SIZE = 64
 NOW_NS, SCAN_COUNT, FAULT_CODE, FAULT_LINE, FAULT_FILE, STOP, DT_NS = 0, 8, 16, 20, 24, 28, 32
@@ -40,6 +46,7 @@ NUMBER_SIZE = 4
 ADDRESS_SIZES = {"X": 0, "": 0, "B": 1, "W": 2, "D": 4, "L": 8}
 MAX_ADDRESS = 1 << 20
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
+_RELATIVE = re.compile(r"%X([0-9]+)\.([0-7])|%([BWDL])([0-9]+)", re.IGNORECASE)
 _FORMATS = {
     ("int", 1): "<b",
     ("int", 2): "<h",
@@ -75,6 +82,31 @@ class Layout:
     def absolute(self, address: Address) -> int:
         return self.regions[address.region][0] + address.offset
 
+    def direct(self, text: str, type_: Type | None) -> tuple[int, int]:
+        """Return byte offset and bit (-1: none) of a direct address."""
+        address = parse_address(text)
+        if address is None:
+            raise ValueError(f"{text} is no direct address")
+        return self.absolute(address), address.bit if type_ is BOOL else -1
+
+    def of_path(self, path: VariablePath, instance: Instance | None) -> tuple[int, int]:
+        """Return byte offset and bit of what a path leads to."""
+        if path.root is None:
+            return self.direct(path.address, path.type)
+        offset, bit = path.root.offset, path.root.bit
+        if instance is not None:
+            offset, bit = self.programs[instance][path.root]
+        type_ = path.root.type
+        for step in path.steps:
+            if isinstance(step, int):
+                if not isinstance(type_, Array):
+                    raise ValueError("an index into what is no array")
+                offset, type_ = offset + step * type_.stride, type_.element
+            else:
+                offset, type_ = offset + step.offset, step.type
+                bit = step.bit if isinstance(step, Field) else -1
+        return offset, bit
+
 
 def parse_address(text: str) -> Address | None:
     """Read `%IX0.3`, `%Q1.0`, `%QW4`, `%MD8`; None if it is no such address."""
@@ -90,10 +122,23 @@ def parse_address(text: str) -> Address | None:
     return Address(region.upper(), offset, int(bit) if bit else -1, width)
 
 
+def parse_relative(text: str) -> tuple[int, int] | None:
+    """Read `%B4`, `%W2` or `%X3.0`, a place in a structure, as byte offset and bit or -1.
+
+    Numbers count in their own size, as those of direct addresses do. Source: IEC 61131-3:2013, table 11.
+    """
+    found = _RELATIVE.fullmatch(text)
+    if found is None:
+        return None
+    byte, bit, size, number = found.groups()
+    offset = int(byte) if byte is not None else int(number) * ADDRESS_SIZES[size.upper()]
+    return (offset, int(bit) if bit else -1) if offset <= MAX_ADDRESS else None
+
+
 def format_of(type_: Elementary) -> str:
     """Return the struct format of a value in memory."""
     kind = type_.kind
-    if kind in ("bool", "bits"):
+    if kind in ("bool", "bits", "char"):
         kind = "uint"
     elif kind in ("time", "date", "tod", "dt"):
         kind = "int"
@@ -106,6 +151,8 @@ def scalar_of(type_: Type) -> Elementary | None:
         return type_.base
     if isinstance(type_, Reference | Interface):
         return LINT
+    if isinstance(type_, Pointer):
+        return ADDRESS
     return type_ if isinstance(type_, Elementary) else None
 
 
@@ -127,6 +174,7 @@ class Sizes:
         self._done: set[Pou] = set()
         self._initial: dict[Type, bytes] = {}
         self._retained: dict[Type, bool] = {}
+        self.links: Links | None = None  # once everything is laid out
 
     def pou(self, pou: Pou) -> None:
         """Give the variables of a block or function their offsets."""
@@ -138,14 +186,14 @@ class Sizes:
             frame = POINTER_SIZE  # of the instance
         elif pou.base is not None:
             self.pou(pou.base)
-            frame = pou.base.frame_size
+            frame, local = pou.base.frame_size, pou.base.local_size
         elif has_number(pou):
             frame = NUMBER_SIZE
         for variable in pou.variables.values():
             if variable.section == "VAR_EXTERNAL" or variable.type is None or variable.pou is not pou:
                 continue
             self.type(variable.type)
-            in_local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
+            in_local = variable.temporary
             pointer = variable.by_reference
             size = variable.type.size
             if pointer and not isinstance(variable.type, OpenArray):
@@ -206,7 +254,8 @@ class Sizes:
         data = bytearray(type_.size)
         if isinstance(type_, Struct):
             for member in type_.fields.values():
-                self.write(data, member.offset, member.type, member.init)
+                if not type_.overlap or member.init is not None or any(self.initial(member.type)):
+                    self._member(data, 0, member, member.init)
         elif isinstance(type_, BlockType):
             self.write_frame(data, type_.pou)
         return bytes(data)
@@ -216,10 +265,9 @@ class Sizes:
         if has_number(pou) and pou.kind != "METHOD":
             struct.pack_into("<I", data, 0, pou.number)
         for variable in pou.variables.values():
-            local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
             if (
                 variable.type is not None
-                and not local
+                and not variable.temporary
                 and variable.section != "VAR_EXTERNAL"
                 and not variable.by_reference
             ):
@@ -228,15 +276,18 @@ class Sizes:
     def frame(self, pou: Pou) -> bytes:
         data = bytearray(pou.frame_size)
         self.write_frame(data, pou)
+        if self.links is not None and pou.kind != "PROGRAM":
+            self.links.frame(data, pou, pou.parameters("VAR_INPUT", "VAR_OUTPUT", "RESULT"))
         return bytes(data)
 
     def local(self, pou: Pou) -> bytes:
         """Return the initial bytes of a routine's own stack frame."""
         data = bytearray(pou.local_size)
         for variable in pou.variables.values():
-            in_local = variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR")
-            if in_local and variable.type is not None:
+            if variable.temporary and variable.type is not None:
                 self.write(data, variable.offset, variable.type, variable.init)
+        if self.links is not None:
+            self.links.frame(data, pou, (each for each in pou.variables.values() if each.temporary))
         return bytes(data)
 
     def write(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:
@@ -274,14 +325,21 @@ class Sizes:
         for name, value, _ in init.items:
             key = name.casefold()
             if isinstance(type_, Struct):
-                member = type_.fields[key]
-                self._override(data, offset + member.offset, member.type, value)
+                self._member(data, offset, type_.fields[key], value)
             elif isinstance(type_, BlockType):
                 variable = type_.pou.variables[key]
                 if variable.type is not None:
-                    self._override(data, offset + variable.offset, variable.type, value)
+                    self.override(data, offset + variable.offset, variable.type, value)
 
-    def _override(self, data: bytearray, offset: int, type_: Type, init: Init) -> None:
+    def _member(self, data: bytearray, offset: int, member: Field, init: Init | None) -> None:
+        """Write the initial value of a member of the structure at an offset."""
+        at = offset + member.offset
+        if member.bit < 0:
+            self.override(data, at, member.type, init)
+        elif isinstance(init, Expr) and init.value is not None:
+            _write_scalar(data, at, member.bit, member.type, init.value)
+
+    def override(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:
         if isinstance(init, StructInit):
             self._write_members(data, offset, type_, init)
         else:
@@ -291,11 +349,14 @@ class Sizes:
 def encode(type_: Type, value: Any) -> bytes:
     """Return a scalar or string constant as bytes in memory."""
     if isinstance(type_, String):
-        text = str(value).encode("latin-1", "replace")[: type_.capacity]
-        return (struct.pack("<HH", len(text), type_.capacity) + text).ljust(type_.size, b"\0")
+        text = str(as_type(value, type_))[: type_.capacity]
+        data = text.encode("utf-16-le", "surrogatepass") if type_.wide else text.encode("latin-1", "replace")
+        return (struct.pack("<HH", len(text), type_.capacity) + data).ljust(type_.size, b"\0")
     scalar = scalar_of(type_)
     if scalar is None:
         raise TypeError(f"{type_} has no scalar value")
+    if scalar is ADDRESS:
+        return bytes(scalar.size)  # only NULL is known from the start
     number = as_type(value, base_of(type_))
     if scalar.kind == "real":
         return struct.pack(format_of(scalar), number)
@@ -322,8 +383,8 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     owners = [
         (i, v) for i, v in owners if v.section not in ("VAR_TEMP", "VAR_EXTERNAL") and v.type is not None
     ]
-    retained = [(i, v) for i, v in owners if not v.address and (v.retain or sizes.retained(v.type))]
-    plain = [(i, v) for i, v in owners if not v.address and not (v.retain or sizes.retained(v.type))]
+    retained = [(i, v) for i, v in owners if not v.address and is_retained(i, v, sizes)]
+    plain = [(i, v) for i, v in owners if not v.address and not is_retained(i, v, sizes)]
     located = [(i, v) for i, v in owners if v.address]
     start = layout.size
     for owner, variable in retained:
@@ -333,6 +394,13 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     start = layout.size
     for owner, variable in plain:
         _place(layout, data, sizes, owner, variable)
+    for pou in all_pous(project):
+        if project.pointers or (project.references and _gives_away(pou)):
+            pou.kept = align_up(layout.size, POINTER_SIZE)
+            layout.size = pou.kept + pou.local_size
+        if project.pointers and pou.on_stack:
+            pou.kept_frame = layout.size
+            layout.size += pou.frame_size
     layout.size = align_up(layout.size, REGION_ALIGN)
     layout.regions["DATA"] = (start, layout.size - start)
     data.extend(bytes(layout.size - len(data)))
@@ -344,7 +412,44 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
             variable = instance.pou.variables[name]
             if variable.type is not None:
                 _write_scalar(data, *places[variable], variable.type, value)
+        for setting in instance.settings:
+            _set(layout, data, sizes, instance, setting)
     return layout, bytes(data)
+
+
+def is_retained(instance: Instance | None, variable: Variable, sizes: Sizes) -> bool:
+    """Tell whether a variable keeps its value over a restart, wherever it lies."""
+    of_program = instance is not None and instance.retain and not variable.constant
+    return variable.retain or of_program or sizes.retained(variable.type)
+
+
+def _gives_away(pou: Pou) -> bool:
+    """Tell whether a temporary variable is a block or class, whose body may refer to itself."""
+    return any(_holds_block(each.type) for each in pou.variables.values() if each.temporary)
+
+
+def _holds_block(type_: Type | None) -> bool:
+    if isinstance(type_, Array):
+        return _holds_block(type_.element)
+    if isinstance(type_, Struct):
+        return any(_holds_block(each.type) for each in type_.fields.values())
+    return isinstance(type_, BlockType)
+
+
+def _set(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance, setting: Setting) -> None:
+    """Write the initial value that VAR_CONFIG gives, and that of a variable that a block has located."""
+    offset, bit = layout.of_path(setting.path, instance)
+    type_ = setting.path.type
+    if setting.init is not None and bit >= 0:
+        _write_scalar(data, offset, bit, type_, setting.init.value if isinstance(setting.init, Expr) else 0)
+    elif setting.init is not None:
+        sizes.override(data, offset, type_, setting.init)
+    if setting.address and setting.path.steps:
+        target, bit = layout.direct(setting.address, type_)
+        if bit >= 0:
+            _write_scalar(data, target, bit, type_, data[offset])
+        else:
+            data[target : target + type_.size] = data[offset : offset + type_.size]
 
 
 def _process_image(project: Project, layout: Layout) -> None:
@@ -365,6 +470,10 @@ def _process_image(project: Project, layout: Layout) -> None:
         address = parse_address(variable.address) if variable.address else None
         if address is not None and variable.type is not None:
             ends[address.region] = max(ends[address.region], address.offset + variable.type.size)
+    for setting in (each for settings in project.settings.values() for each in settings):
+        address = parse_address(setting.address)
+        if address is not None:
+            ends[address.region] = max(ends[address.region], address.offset + setting.path.type.size)
     for region, end in ends.items():
         size = align_up(end, REGION_ALIGN)
         layout.regions[region] = (layout.size, size)
@@ -390,7 +499,8 @@ def _place(
 def _locate(
     layout: Layout, data: bytearray, sizes: Sizes, instance: Instance | None, variable: Variable
 ) -> None:
-    address = parse_address(variable.address)
+    text = variable.address if instance is None else instance.address_of(variable)
+    address = parse_address(text)
     if address is None or variable.type is None:
         return
     offset = layout.absolute(address)

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from softplc.diagnostics import Diagnostic
+from softplc.profiles import IEC, Profile
 from softplc.source import Source
 
 KEYWORDS = frozenset(
@@ -26,6 +27,7 @@ KEYWORDS = frozenset(
         "END_CLASS",
         "END_INTERFACE",
         "END_METHOD",
+        "END_NAMESPACE",
         "END_STEP",
         "END_TRANSITION",
         "END_CONFIGURATION",
@@ -48,6 +50,7 @@ KEYWORDS = frozenset(
         "INITIAL_STEP",
         "INTERFACE",
         "METHOD",
+        "NAMESPACE",
         "NON_RETAIN",
         "OF",
         "PERSISTENT",
@@ -61,6 +64,7 @@ KEYWORDS = frozenset(
         "TO",
         "TYPE",
         "UNTIL",
+        "USING",
         "VAR",
         "VAR_ACCESS",
         "VAR_CONFIG",
@@ -81,6 +85,9 @@ KEYWORDS = frozenset(
         "FALSE",
     ]
 )
+
+
+OBJECT_KEYWORDS = frozenset({"END_GET", "END_SET", "END_PROPERTY"})
 
 
 class Token(NamedTuple):
@@ -108,7 +115,7 @@ _PATTERN = re.compile(
         [+-]?[0-9][0-9]?\#[0-9A-Fa-f_]+
       | [+-]?[0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9]+)?
       | [A-Za-z_][A-Za-z0-9_]*
-      | (?=')))
+      | (?=['"])))
   | (?P<id>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<based>[0-9][0-9_]*\#[0-9A-Za-z_]+)
   | (?P<real>[0-9][0-9_]*(?:\.[0-9][0-9_]*(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))
@@ -126,7 +133,7 @@ _NAMES_AND_NUMBERS = ("id", "int", "based", "real", "typed")
 _KINDS = {"time": "time", "date": "date", "based": "int"}
 
 
-def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
+def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[Diagnostic]]:
     """Return all tokens, the last of kind `end`, and what could not be read."""
     text, base = source.text, source.base
     tokens: list[Token] = []
@@ -149,7 +156,10 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
         if kind in ("space", "line"):
             continue
         if kind == "comment":
-            position = _skip_comment(text, start, base, findings)
+            close = comment_end(text, start)
+            position = size if close is None else close
+            if close is None:
+                findings.append(_open_comment(text[start : start + 2], base + start))
             continue
         if kind == "pragma":
             close = text.find("}", start)
@@ -163,7 +173,7 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
             continue
         word = found.group()
         key = word.upper()
-        if _UNDERSCORES.search(word) and kind in _NAMES_AND_NUMBERS:
+        if not profile.loose and _UNDERSCORES.search(word) and kind in _NAMES_AND_NUMBERS:
             at = base + start
             findings.append(
                 Diagnostic(
@@ -175,7 +185,8 @@ def tokenise(source: Source) -> tuple[list[Token], list[Diagnostic]]:
                 )
             )
         if kind == "id":
-            kind = "kw" if key in KEYWORDS else "id"
+            keyword = key in KEYWORDS or (profile.objects and key in OBJECT_KEYWORDS)
+            kind = "kw" if keyword else "id"
         tokens.append(Token(_KINDS.get(kind, kind), key, word, base + start, base + position))
     tokens.append(Token("end", "end of file", "", base + size, base + size))
     return tokens, findings
@@ -197,16 +208,17 @@ def _stray(text: str, position: int, base: int) -> Diagnostic:
     return Diagnostic("ST1001", f"character {char!r} has no meaning here", at, at + 1, "remove it")
 
 
-def _skip_comment(text: str, start: int, base: int, findings: list[Diagnostic]) -> int:
-    """Return the position after a comment; comments of one kind nest."""
+def comment_end(text: str, start: int) -> int | None:
+    """Return the position after the comment that starts there, None if it is open; one kind nests."""
     opening = text[start : start + 2]
-    depth, position = 0, start
+    depth = 0
     for found in _COMMENT[opening].finditer(text, start):
         depth += 1 if found.group() == opening else -1
-        position = found.end()
         if depth == 0:
-            return position
+            return found.end()
+    return None
+
+
+def _open_comment(opening: str, at: int) -> Diagnostic:
     close = opening[::-1].replace("(", ")")
-    at = base + start
-    findings.append(Diagnostic("ST1003", "comment is not closed", at, at + 2, f"close it with {close}"))
-    return len(text)
+    return Diagnostic("ST1003", "comment is not closed", at, at + 2, f"close it with {close}")

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from softplc.application import Application, Region, TaskInfo
 from softplc.bind.bodies import bind
 from softplc.bind.declare import Declarations
-from softplc.configuration import tasks_of
+from softplc.configuration import runs_of, tasks_of
 from softplc.diagnostics import ERROR, WARNING, CompileError, Diagnostic
 from softplc.ir import Module
 from softplc.layout import Sizes, lay_out
+from softplc.links import Links
 from softplc.lower.context import LoweringError
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
+from softplc.profiles import IEC, Profile, compiling
 from softplc.rules.walk import check
-from softplc.shapes import Shapes, roots_of
+from softplc.shapes import Shapes, access_of, roots_of
 from softplc.source import SourceSet
 from softplc.symbols import Project
 from softplc.syntax import Unit
 
-GUESSES = ("ST2060", "ST3000")  # what a syntax error elsewhere may have caused
+GUESSES = ("ST2045", "ST2060", "ST3000")  # what a syntax error elsewhere may have caused
 RECURSION_LIMIT = 60_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def compile_application(paths: tuple[str | Path, ...], sources: Mapping[str, str]) -> Application:
+def compile_application(
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], profile: Profile = IEC
+) -> Application:
     """Compile files and texts into one application.
 
     Raises:
@@ -37,18 +42,18 @@ def compile_application(paths: tuple[str | Path, ...], sources: Mapping[str, str
     """
     from softplc.codegen.native import object_code
 
-    application, module = lower_application(paths, sources)
+    application, module = lower_application(paths, sources, profile)
     with deep_recursion():
         return _with_code(application, object_code(module))
 
 
 def lower_application(
-    paths: tuple[str | Path, ...], sources: Mapping[str, str]
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], profile: Profile = IEC
 ) -> tuple[Application, Module]:
     """Do everything but generate code."""
     texts = SourceSet()
-    project = checked(paths, sources, texts)
-    with deep_recursion():
+    project = checked(paths, sources, texts, profile)
+    with deep_recursion(), compiling(profile):
         return _lowered(project, texts)
 
 
@@ -68,8 +73,13 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
     instances = [instance for _, members in tasks for instance in members]
     sizes = Sizes()
     layout, image = lay_out(project, instances, sizes)
+    if project.references:
+        sizes.links = Links(layout)
+        linked = bytearray(image)
+        sizes.links.image(linked, project)
+        image = bytes(linked)
     try:
-        module = lower(project, layout, sizes, texts, tasks)
+        module, frames = lower(project, layout, sizes, texts, tasks)
     except LoweringError as exc:
         name = texts.files[0].name if texts.files else ""
         message = f"the compiler cannot translate this program: {exc}"
@@ -77,15 +87,17 @@ def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
         raise CompileError(
             [Diagnostic("ST9001", message, 0, 0, remedy, file=name, line=1, column=1)]
         ) from exc
+    _stop_at(frames.excess(), texts)
     shapes = Shapes()
-    roots = roots_of(project, instances, layout, sizes, shapes)
+    regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
+    roots = roots_of(project, instances, layout, shapes, sizes)
     infos = tuple(
-        TaskInfo(task.name, task_symbol(i), task.interval_ns, task.priority, tuple(m.name for m in members))
+        TaskInfo(task.name, task_symbol(i), task.interval_ns, task.priority, runs_of(task, members))
         for i, (task, members) in enumerate(tasks)
     )
-    regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
     files = tuple(each.name for each in texts.files)
-    return Application(b"", image, infos, files, regions, roots, tuple(shapes.table)), module
+    access = access_of(project, instances, layout, shapes, regions["RETAIN"])
+    return Application(b"", image, infos, files, regions, roots, tuple(shapes.table), access), module
 
 
 def _with_code(application: Application, code: bytes) -> Application:
@@ -97,38 +109,75 @@ def _with_code(application: Application, code: bytes) -> Application:
         application.regions,
         application.roots,
         application.shapes,
+        application.access,
     )
 
 
-def checked(paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet) -> Project:
-    """Parse, bind and check; the project carries its warnings.
+@dataclass(slots=True)
+class Examination:
+    """What is known of a program, right or wrong.
 
-    Raises:
-        CompileError: with every finding.
+    Attributes:
+        units: the tree of each file, by its name.
+        findings: errors, or warnings where there are none; in order of place.
+        broken: a syntax error hides a part of the program.
     """
+
+    declarations: Declarations
+    units: dict[str, Unit]
+    findings: list[Diagnostic]
+    broken: bool
+
+    @property
+    def project(self) -> Project:
+        return self.declarations.project
+
+
+def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile = IEC) -> Examination:
+    """Parse, bind and check texts by name."""
     unit = Unit(0, 0)
+    units: dict[str, Unit] = {}
     findings: list[Diagnostic] = []
-    for name, text in [*_read(paths), *sources.items()]:
-        part, wrong = parse(texts.add(name, text))
+    for name, text in named:
+        part, wrong = parse(texts.add(name, text), profile)
         findings += wrong
+        units[name] = part
         _merge(unit, part)
+        if profile.loose and part.globals:
+            names = {each.name.casefold() for block in part.globals for each in block.declarations}
+            unit.lists.setdefault(Path(name).stem.casefold(), set()).update(names)
 
     def load_library(name: str, text: str) -> Unit:
         part, wrong = parse(texts.add(f"library/{name.upper()}.st", text))
         _stop_at(wrong, texts)
         return part
 
-    declarations = Declarations(load_library)
-    with deep_recursion():
-        project = declarations.declare(unit)
+    declarations = Declarations(load_library, profile)
+    with deep_recursion(), compiling(profile):
+        declarations.declare(unit)
         bind(declarations)
         found = list(check(declarations))
-    if findings:
+    broken = bool(findings)
+    if broken:
         found = [each for each in found if not _follows(each, unit.skipped, texts)]
     findings += found
-    _stop_at(findings, texts)
-    project.warnings = _located(findings, texts)
-    return project
+    errors = [each for each in findings if each.severity == ERROR]
+    return Examination(declarations, units, _located(errors or findings, texts), broken)
+
+
+def checked(
+    paths: tuple[str | Path, ...], sources: Mapping[str, str], texts: SourceSet, profile: Profile = IEC
+) -> Project:
+    """Parse, bind and check; the project carries its warnings.
+
+    Raises:
+        CompileError: with every finding.
+    """
+    found = examine([*_read(paths, profile), *sources.items()], texts, profile)
+    if any(each.severity == ERROR for each in found.findings):
+        raise CompileError(found.findings)
+    found.project.warnings = found.findings
+    return found.project
 
 
 def _follows(finding: Diagnostic, skipped: set[str], texts: SourceSet) -> bool:
@@ -145,6 +194,8 @@ def _merge(unit: Unit, part: Unit) -> None:
     unit.globals += part.globals
     unit.configurations += part.configurations
     unit.skipped |= part.skipped
+    unit.spaces += part.spaces
+    unit.internal |= part.internal
 
 
 def _stop_at(findings: list[Diagnostic], texts: SourceSet) -> None:
@@ -157,17 +208,28 @@ def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
     return [each.located(texts) for each in sorted(findings, key=lambda each: (each.at, each.code))]
 
 
-def _read(paths: tuple[str | Path, ...]) -> list[tuple[str, str]]:
+def _read(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:
     texts: list[tuple[str, str]] = []
     for path in paths:
         try:
-            texts.append((str(path), Path(path).read_text(encoding="utf-8-sig")))
+            texts.append((str(path), _decoded(Path(path).read_bytes(), profile)))
         except OSError as exc:
             message = f"cannot read the file: {exc.strerror}"
             raise _unreadable(path, message, "check the path and its permissions") from exc
         except UnicodeDecodeError as exc:
             raise _unreadable(path, "the file is not UTF-8 text", "save it as UTF-8") from exc
     return texts
+
+
+def _decoded(data: bytes, profile: Profile) -> str:
+    """Return the text of a file; exports of older tools are in a code page, whose bytes stay."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if not profile.loose:
+            raise
+        text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _unreadable(path: str | Path, message: str, remedy: str) -> CompileError:

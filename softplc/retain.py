@@ -18,6 +18,7 @@ from pathlib import Path
 from softplc.application import Application
 from softplc.core.slots import Slots
 
+TEXTS = {"STRING": 1, "WSTRING": 2}  # bytes of a character
 _LAYOUTS = "retain-*.json"
 
 
@@ -192,8 +193,8 @@ def _offsets(layout: Layout) -> Sequence[int]:
 
 
 def _fits(source: Place, target: Place) -> bool:
-    """Tell whether a stored value is one of the new variable: the same type, and room for a text."""
-    return source.type == target.type and (source.size == target.size or source.type == "STRING")
+    """Tell whether a stored value is one of the new variable: the same type; a text is cut to its room."""
+    return source.type == target.type and (source.size == target.size or source.type in TEXTS)
 
 
 def _carry(data: bytes, source: Place, out: bytearray, offset: int, target: Place) -> None:
@@ -202,10 +203,13 @@ def _carry(data: bytes, source: Place, out: bytearray, offset: int, target: Plac
         mask = 1 << max(target.bit, 0)
         out[offset] = out[offset] & ~mask & 0xFF | (mask if value else 0) if target.bit >= 0 else value
         return
-    if source.size == target.size:
+    if source.type not in TEXTS:
         out[offset : offset + target.size] = data[source.at : source.at + source.size]
         return
-    room = target.size - 4  # a STRING: u16 length, u16 capacity, characters
+    room = int.from_bytes(
+        out[offset + 2 : offset + 4], "little"
+    )  # a text: u16 length, u16 capacity, characters
     length = min(int.from_bytes(data[source.at : source.at + 2], "little"), room)
+    size = length * TEXTS[target.type]
     out[offset : offset + 2] = length.to_bytes(2, "little")
-    out[offset + 4 : offset + 4 + length] = data[source.at + 4 : source.at + 4 + length]
+    out[offset + 4 : offset + 4 + size] = data[source.at + 4 : source.at + 4 + size]

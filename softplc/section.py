@@ -14,6 +14,7 @@ from runtime.errors import Finding, Place
 
 if TYPE_CHECKING:
     from softplc.build import Build
+    from softplc.diagnostics import Diagnostic
     from softplc.wiring import FaultPolicy
 
 
@@ -22,6 +23,7 @@ class PlcConfig(Section):
 
     Attributes:
         sources: globs of the program's files, relative to the plant folder.
+        profile: the dialect of the program: iec (IEC 61131-3), or codesys.
         publish: how often outputs are taken from the scan core and become tags.
         watchdog: longest time of a scan; 0s means ten intervals of its task, at least 100 ms.
         on_fault: what the outputs of a task that a fault has stopped become: safe values or what they were.
@@ -32,6 +34,7 @@ class PlcConfig(Section):
     """
 
     sources: list[str] = Field(["plc/*.st"], min_length=1)
+    profile: Literal["iec", "codesys"] = "iec"
     publish: DurationNs = Field(20_000_000, ge=1_000_000)
     watchdog: DurationNs = 0
     on_fault: Literal["safe", "hold"] = "safe"
@@ -65,6 +68,9 @@ class PlcPlugin:
                 place = Place(plant.path(each.file), each.line, each.column)
                 yield Finding(f"{each.code}: {each.message}", place, each.remedy, each.severity)
             return
+        for each in _warnings(plant, config):
+            place = Place(plant.path(each.file), each.line, each.column)
+            yield Finding(f"{each.code}: {each.message}", place, each.remedy, each.severity)
         for problem in wire(plant.tags, build.application).problems:
             text = f"{problem.tag.path}: {problem.text}"
             yield Finding(text, plant.place_of(problem.tag), problem.remedy, problem.severity)
@@ -101,7 +107,15 @@ class PlcPlugin:
 def _build(plant: Plant, config: PlcConfig) -> Build:
     from softplc.build import build, read_sources
 
-    return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc")
+    return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc", config.profile)
+
+
+def _warnings(plant: Plant, config: PlcConfig) -> list[Diagnostic]:
+    """Return what a program that compiles is warned of: a build out of the cache has forgotten it."""
+    import softplc
+    from softplc.build import read_sources
+
+    return softplc.check(sources=read_sources(plant.folder, config.sources))
 
 
 def _policy(plant: Plant, config: PlcConfig) -> FaultPolicy:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from softplc.application import Root, Shape
-from softplc.iectypes import Array, BlockType, Enum, Interface, Reference, String, Struct, Type
-from softplc.layout import Layout, Sizes, scalar_of
+from softplc.application import Region, Root, Shape
+from softplc.iectypes import Array, BlockType, Enum, Interface, Pointer, Reference, String, Struct, Type
+from softplc.layout import Layout, Sizes, is_retained, scalar_of
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
+ACCESS = "VAR_ACCESS"
 HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "RESULT")
 
 
@@ -16,6 +17,7 @@ class Shapes:
     def __init__(self) -> None:
         self.table: list[Shape] = []
         self._known: dict[Type, int] = {}
+        self._bits: dict[int, int] = {}
 
     def of(self, type_: Type) -> int:
         known = self._known.get(type_)
@@ -25,13 +27,21 @@ class Shapes:
             self.table.append(shape)
         return known
 
+    def _bit(self, bit: int) -> int:
+        """Return the shape of a BOOL that is one bit."""
+        known = self._bits.get(bit)
+        if known is None:
+            known = self._bits[bit] = len(self.table)
+            self.table.append(Shape("scalar", "BOOL", "BOOL", 1, bit=bit))
+        return known
+
     def _build(self, type_: Type) -> Shape:
         scalar = scalar_of(type_)
         if scalar is not None:
             values = dict(type_.values.values()) if isinstance(type_, Enum) else {}
             return Shape("scalar", scalar.name, type_.name, scalar.size, values=values)
         if isinstance(type_, String):
-            return Shape("string", "STRING", type_.name, type_.size)
+            return Shape("string", type_.plain, type_.name, type_.size)
         if isinstance(type_, Array):
             element = self.of(type_.element)
             return Shape(
@@ -46,7 +56,7 @@ class Shapes:
         members: list[tuple[str, int, int, str]] = []
         if isinstance(type_, Struct):
             members = [
-                (f.name, f.offset, self.of(f.type), "VAR")
+                (f.name, f.offset, self.of(f.type) if f.bit < 0 else self._bit(f.bit), "VAR")
                 for f in type_.fields.values()
                 if _is_shown(f.name, f.type)
             ]
@@ -64,15 +74,17 @@ def _is_shown(name: str, type_: Type) -> bool:
     """Tell whether a variable can be seen from outside: references mean nothing there."""
     while isinstance(type_, Array):
         type_ = type_.element
-    return not is_hidden(name) and not isinstance(type_, Reference | Interface)
+    return not is_hidden(name) and not isinstance(type_, Reference | Interface | Pointer)
 
 
 def roots_of(
-    project: Project, instances: list[Instance], layout: Layout, sizes: Sizes, shapes: Shapes
+    project: Project, instances: list[Instance], layout: Layout, shapes: Shapes, sizes: Sizes
 ) -> tuple[Root, ...]:
     """Return every global and every variable of the program instances."""
     roots = [
-        _root(each.name, each, each.offset, each.bit, sizes, shapes, "")
+        _root(
+            each.name, each, each.offset, each.bit, shapes, is_retained(None, each, sizes), each.address, ""
+        )
         for each in project.globals.values()
         if each.type is not None and _is_shown(each.name, each.type)
     ]
@@ -80,16 +92,44 @@ def roots_of(
         for variable, (offset, bit) in layout.programs[instance].items():
             if variable.type is None or not _is_shown(variable.name, variable.type):
                 continue
-            path = f"{instance.name}.{variable.name}"
-            roots.append(_root(path, variable, offset, bit, sizes, shapes, instance.name))
+            path, address = f"{instance.name}.{variable.name}", instance.address_of(variable)
+            kept = is_retained(instance, variable, sizes)
+            roots.append(_root(path, variable, offset, bit, shapes, kept, address, instance.name))
     return tuple(roots)
 
 
+def access_of(
+    project: Project, instances: list[Instance], layout: Layout, shapes: Shapes, retain: Region
+) -> tuple[Root, ...]:
+    """Return the access paths: other names of variables."""
+    by_decl = {each.decl: each for each in instances}
+    found: list[Root] = []
+    for each in project.access:
+        path = each.path
+        instance = by_decl.get(path.instance) if path.instance is not None else None
+        offset, bit = layout.of_path(path, instance)
+        address = path.address
+        if path.root is not None and not path.steps:
+            address = instance.address_of(path.root) if instance is not None else path.root.address
+        kept = retain.offset <= offset < retain.offset + retain.size
+        shape = shapes.of(path.type)
+        found.append(
+            Root(each.name, shape, offset, bit, ACCESS, address.upper() or None, kept, "", not each.writable)
+        )
+    return tuple(found)
+
+
 def _root(
-    path: str, variable: Variable, offset: int, bit: int, sizes: Sizes, shapes: Shapes, program: str
+    path: str,
+    variable: Variable,
+    offset: int,
+    bit: int,
+    shapes: Shapes,
+    kept: bool,
+    address: str,
+    program: str,
 ) -> Root:
     if variable.type is None:
         raise AssertionError(f"{path} has no type")
-    retain = variable.retain or sizes.retained(variable.type)
-    address = variable.address.upper() or None
-    return Root(path, shapes.of(variable.type), offset, bit, variable.section, address, retain, program)
+    shape = shapes.of(variable.type)
+    return Root(path, shape, offset, bit, variable.section, address.upper() or None, kept, program)

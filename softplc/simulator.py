@@ -110,7 +110,7 @@ class Simulator:
             element = shapes[shape.element]
             count = shape.size // shape.stride if shape.stride else 0
             return [self._read_shape(element, offset + i * shape.stride) for i in range(count)]
-        symbol = Symbol("", offset, -1, shape.size, shape.type, "", None, False)
+        symbol = Symbol("", offset, shape.bit, shape.size, shape.type, "", None, False)
         return read_value(self.image, symbol)
 
     def write(self, path: str, value: Any) -> None:
@@ -121,6 +121,8 @@ class Simulator:
             PlantError: the value does not fit it.
         """
         found = self.application.find(path)
+        if found.read_only if isinstance(found, Symbol) else found[0].read_only:
+            raise PlantError(f"{path} is READ_ONLY", "make the access path READ_WRITE")
         if isinstance(found, Symbol):
             write_value(self.image, found, value)
             return
@@ -143,7 +145,7 @@ class Simulator:
             raise PlantError(f"{path} is {shape.name}: it takes {wanted}, not {value!r}")
         else:
             symbol = Symbol(
-                path, offset, -1, shape.size, shape.type, "", None, False, shape.name, shape.values
+                path, offset, shape.bit, shape.size, shape.type, "", None, False, shape.name, shape.values
             )
             write_value(self.image, symbol, value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import accumulate
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from runtime.clock import SECOND_NS
 from runtime.contract import Batch
 from runtime.errors import PlantError
 from softplc.build import Build
+from softplc.core.kinds import Text
 from softplc.core.watch import watch
 from softplc.facts import OWNER, Facts, TagLookup
 from softplc.wiring import FaultPolicy, fault_text, make_core, wire, writable
@@ -37,9 +39,8 @@ class PlcStepper:
         self._facts = Facts(tags)
         self._facts_due_ns = 0
         self._fault_mask = -1
-        rows = {bound.key: index for index, bound in enumerate(wiring.outputs)}
-        self._variables = {bound.key: bound.variable for bound in wiring.outputs}
-        self._commands = {tag.id: rows[tag.id] for tag in writable(tags)}
+        variables = {bound.key: bound.variable for bound in wiring.outputs}
+        self._commands = {tag.id: variables[tag.id] for tag in writable(tags)}
         self._is_command = np.zeros(len(tags) if self._commands else 0, np.bool_)
         self._is_command[list(self._commands)] = True
         self.period_ns = math.gcd(*(task.interval_ns for task in self._core.tasks))
@@ -54,7 +55,7 @@ class PlcStepper:
         """Latch what changed, scan what is due at `now_ns`, return what this changed."""
         core = self._core
         if changed is not None:
-            core.write_inputs(changed.ids, changed.raw, changed.quality)
+            core.write_inputs(changed.ids, changed.raw, changed.quality, changed.text)
             if self._commands:
                 self._take_commands(changed)
         outputs = core.step(now_ns)
@@ -64,9 +65,11 @@ class PlcStepper:
 
     def _take_commands(self, changed: Batch) -> None:
         for row in np.flatnonzero(self._is_command[changed.ids]).tolist():
-            id_, raw = int(changed.ids[row]), int(changed.raw[row])
-            if raw != self._core.shown(self._commands[id_]) and not changed.quality[row] >> 31:
-                self._core.write(self._variables[id_], raw)
+            id_ = int(changed.ids[row])
+            variable, value = self._commands[id_], int(changed.raw[row])
+            wanted = changed.text.get(row, "") if isinstance(variable, Text) else value
+            if wanted != self._core.shown(id_) and not changed.quality[row] >> 31:
+                self._core.write(variable, wanted)
 
     def _tell(self, now_ns: int) -> Iterable[Batch]:
         if self._core.control.fault_mask != self._fault_mask:
@@ -79,9 +82,13 @@ class PlcStepper:
 
 
 def _joined(batches: list[Batch]) -> Batch:
+    starts = accumulate((len(batch) for batch in batches), initial=0)
+    pairs = zip(starts, batches, strict=False)
+    text = {start + row: value for start, batch in pairs for row, value in batch.text.items()}
     return Batch(
         np.concatenate([batch.ids for batch in batches]),
         np.concatenate([batch.raw for batch in batches]),
         np.concatenate([batch.quality for batch in batches]),
         np.concatenate([batch.source_ns for batch in batches]),
+        text,
     )

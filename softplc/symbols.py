@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BOOL, Alias, BlockType, Enum, Interface, OpenArray, Type
+from softplc.iectypes import BOOL, Alias, BlockType, Enum, Field, Interface, OpenArray, Type
+from softplc.profiles import IEC, Profile
+from softplc.spaces import Space
 from softplc.syntax import (
     Argument,
     ConfigurationDecl,
     Expr,
     Init,
+    InstanceDecl,
     PouDecl,
     Scalar,
     TaskDecl,
@@ -50,6 +53,7 @@ class Variable:
     access: str = "PROTECTED"
     edge: Variable | None = None
     last: Variable | None = None
+    space: Space | None = None
 
     @property
     def by_reference(self) -> bool:
@@ -57,6 +61,12 @@ class Variable:
         if self.section != "VAR_INPUT" or self.pou is None or self.pou.kind == "PROGRAM":
             return self.section == "VAR_IN_OUT"
         return isinstance(self.type, OpenArray | BlockType)
+
+    @property
+    def temporary(self) -> bool:
+        """Tell whether it is made anew in each call."""
+        on_stack = self.pou is not None and self.pou.on_stack
+        return self.section == "VAR_TEMP" or (on_stack and self.section == "VAR")
 
     @property
     def end_of_chain(self) -> Variable:
@@ -74,7 +84,12 @@ class EnumValue:
 
 @dataclass(slots=True, eq=False)
 class Pou:
-    """A program organisation unit; `variables` by casefolded name, in order of declaration."""
+    """A program organisation unit; `variables` by casefolded name, in order of declaration.
+
+    `kept` is where in the image its temporary variables lie, if something may refer to them; else -1.
+    No unit runs within itself, so that one place is enough. `kept_frame` is the same for its parameters
+    and result, which are copied there and back.
+    """
 
     kind: str
     name: str
@@ -92,6 +107,8 @@ class Pou:
     interfaces: list[Pou] = field(default_factory=list)
     derived: list[Pou] = field(default_factory=list)
     number: int = 0
+    kept: int = -1
+    kept_frame: int = -1
 
     @property
     def on_stack(self) -> bool:
@@ -167,7 +184,10 @@ class Duplicate:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A task of a resource; `interval_ns` 0 means every scan, or at each rising edge of `single`."""
+    """A task of a resource; `interval_ns` 0 means every scan, or at each rising edge of `single`.
+
+    `blocks` are function blocks that it runs by themselves.
+    """
 
     name: str
     interval_ns: int
@@ -175,13 +195,62 @@ class Task:
     at: int
     single: Expr | None = None
     last: Variable | None = None
+    blocks: list[tuple[Instance, Variable]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class VariablePath:
+    """A variable by its path: `root` of a program instance or a global, then the way inside.
+
+    Attributes:
+        instance: the instance, None for globals and direct addresses.
+        root: the variable, None for direct addresses.
+        steps: member of a block, member of a structure, or number of an element from 0.
+        address: a direct address, else empty.
+    """
+
+    instance: InstanceDecl | None
+    root: Variable | None
+    steps: list[Variable | Field | int]
+    type: Type
+    address: str = ""
+
+    @property
+    def variable(self) -> Variable | None:
+        """Return the variable as it is declared, if the path ends with one."""
+        last = self.steps[-1] if self.steps else self.root
+        return last if isinstance(last, Variable) else None
+
+
+@dataclass(slots=True, eq=False)
+class Setting:
+    """What VAR_CONFIG gives a variable of an instance: an address, an initial value, or both."""
+
+    path: VariablePath
+    address: str
+    address_at: int
+    init: Init | None
+
+
+@dataclass(slots=True, eq=False)
+class Access:
+    """An access path: another name for a variable; `at` is where the path ends."""
+
+    name: str
+    path: VariablePath
+    writable: bool
+    at: int
 
 
 @dataclass(slots=True, eq=False)
 class Instance:
     """A program instance, and the task it runs in ("" for every scan).
 
-    `inputs` are constants, `arguments` what is copied before and after each run.
+    Attributes:
+        inputs: constants.
+        arguments: what is copied before and after each run.
+        settings: what VAR_CONFIG says.
+        blocks: its function blocks that run in tasks of their own.
     """
 
     name: str
@@ -191,12 +260,41 @@ class Instance:
     variables: dict[str, Variable] = field(default_factory=dict)
     inputs: list[tuple[str, Scalar]] = field(default_factory=list)
     arguments: list[Argument] = field(default_factory=list)
+    decl: InstanceDecl | None = None
+    settings: list[Setting] = field(default_factory=list)
+    blocks: set[Variable] = field(default_factory=set)
+
+    @property
+    def retain(self) -> bool:
+        return self.decl is not None and self.decl.retain
+
+    def address_of(self, variable: Variable) -> str:
+        """Return the address of a variable of the program in this instance, or nothing."""
+        for each in self.settings:
+            if each.path.root is variable and not each.path.steps and each.address:
+                return each.address
+        return "" if is_partial(variable.address) else variable.address
+
+    def copied(self, block: Variable | None) -> list[Setting]:
+        """Return the located variables of blocks: of one that runs alone, or of all others."""
+        return [
+            each
+            for each in self.settings
+            if each.address and each.path.steps
+            if (each.path.root if each.path.root in self.blocks else None) is block
+        ]
 
 
 @dataclass(slots=True, eq=False)
 class Project:
-    """Everything that was declared."""
+    """Everything that was declared; keys are full names without case.
 
+    `spaces` are namespaces by key, `full_names` what there is in the spelling of its declaration, `texts`
+    the spaces as written, `internal` the keys of what is INTERNAL. `paths` is what is wrong with paths,
+    `lists` the names of global variables by the list (file) they are in, where the profile knows lists.
+    """
+
+    profile: Profile = IEC
     types: dict[str, Type | Alias] = field(default_factory=dict)
     type_decls: list[TypeDecl] = field(default_factory=list)
     enum_values: dict[str, list[EnumValue]] = field(default_factory=dict)
@@ -207,14 +305,29 @@ class Project:
     directs: set[str] = field(default_factory=set)
     triggers: dict[TaskDecl, Variable] = field(default_factory=dict)
     references: bool = False
+    pointers: bool = False
     charts: list[Diagnostic] = field(default_factory=list)
     heritage: list[Diagnostic] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)
+    settings: dict[InstanceDecl, list[Setting]] = field(default_factory=dict)
+    access: list[Access] = field(default_factory=list)
+    paths: list[Diagnostic] = field(default_factory=list)
+    type_keys: set[str] = field(default_factory=set)
+    spaces: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, set[str]] = field(default_factory=dict)
+    full_names: dict[str, str] = field(default_factory=dict)
+    texts: list[Space] = field(default_factory=list)
+    internal: set[str] = field(default_factory=set)
 
 
 def all_pous(project: Project) -> list[Pou]:
     """Return every unit, methods included."""
     return [each for pou in project.pous.values() for each in (pou, *pou.methods.values())]
+
+
+def is_partial(address: str) -> bool:
+    """Tell whether an address is only partly specified: `%I*`."""
+    return address.endswith("*")
 
 
 def is_hidden(name: str) -> bool:

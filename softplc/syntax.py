@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from softplc.spaces import Space
+
 if TYPE_CHECKING:
     from softplc.bind.calls import Binding
     from softplc.iectypes import Type
@@ -31,7 +33,7 @@ class Expr(Node):
 
 @dataclass(slots=True, eq=False)
 class Literal(Expr):
-    """A literal of class int, real, bool, time, date, string; `type_name` where the source says one."""
+    """A literal of class int, real, bool, time, date, string or wstring; `type_name` where one is written."""
 
     kind: str
     literal: Scalar
@@ -40,10 +42,11 @@ class Literal(Expr):
 
 @dataclass(slots=True, eq=False)
 class Name(Expr):
-    """A name; `ref` is what it means."""
+    """A name; `ref` is what it means, `getter` the call that it is if it names a property."""
 
     name: str
     ref: Ref | None = field(default=None, init=False)
+    getter: Call | None = field(default=None, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +63,7 @@ class Member(Expr):
     name: str
     name_at: int
     ref: Ref | None = field(default=None, init=False)
+    getter: Call | None = field(default=None, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -183,8 +187,16 @@ class RefSpec(TypeSpec):
 
 
 @dataclass(slots=True, eq=False)
+class PointerSpec(TypeSpec):
+    target: TypeSpec
+
+
+@dataclass(slots=True, eq=False)
 class StructSpec(TypeSpec):
+    """A structure; members of one with OVERLAP begin at its start, unless they have a place of their own."""
+
     fields: list[VarDecl]
+    overlap: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -210,13 +222,14 @@ class VarDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class VarBlock(Node):
-    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ..."""
+    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ...; `space` is for globals."""
 
     section: str
     constant: bool
     retain: bool
     declarations: list[VarDecl]
     access: str = "PROTECTED"
+    space: Space = field(default_factory=Space)
 
 
 @dataclass(slots=True, eq=False)
@@ -224,6 +237,12 @@ class TypeDecl(Node):
     name: str
     spec: TypeSpec
     init: Init | None
+    space: Space = field(default_factory=Space)
+    internal: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.space.key(self.name)
 
 
 # Statements ------------------------------------------------------------------------------------
@@ -231,8 +250,11 @@ class TypeDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class Assign(Node):
+    """An assignment; `setter` is the call that it is where the target is a property."""
+
     target: Expr
     value: Expr
+    setter: Call | None = field(default=None, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -373,6 +395,11 @@ class PouDecl(Node):
     modifiers: frozenset[str] = frozenset()
     access: str = "PROTECTED"
     chart: Chart | None = None
+    space: Space = field(default_factory=Space)
+
+    @property
+    def key(self) -> str:
+        return self.space.key(self.name)
 
 
 @dataclass(slots=True, eq=False)
@@ -384,8 +411,46 @@ class TaskDecl(Node):
 
 
 @dataclass(slots=True, eq=False)
+class PathPart(Node):
+    """A part of a path: a name or a direct address, with the indices behind it."""
+
+    name: str
+    indices: list[Expr]
+
+
+@dataclass(slots=True, eq=False)
+class AccessDecl(Node):
+    """An entry of VAR_ACCESS: `name : path : type READ_WRITE`."""
+
+    name: str
+    path: list[PathPart]
+    spec: TypeSpec
+    writable: bool
+
+
+@dataclass(slots=True, eq=False)
+class SettingDecl(Node):
+    """An entry of VAR_CONFIG: `path AT address : type := init`."""
+
+    path: list[PathPart]
+    address: str
+    address_at: int
+    spec: TypeSpec
+    init: Init | None
+
+
+@dataclass(slots=True, eq=False)
+class BlockTask(Node):
+    """A block of a program that another task runs: `name WITH task`."""
+
+    name: str
+    task: str
+    task_at: int
+
+
+@dataclass(slots=True, eq=False)
 class InstanceDecl(Node):
-    """A program instance: `PROGRAM name WITH task : type (inputs);`."""
+    """A program instance: `PROGRAM name WITH task : type (block WITH task, inputs and outputs);`."""
 
     name: str
     task: str
@@ -393,6 +458,8 @@ class InstanceDecl(Node):
     type_name: str
     type_at: int
     arguments: list[Argument]
+    blocks: list[BlockTask] = field(default_factory=list)
+    retain: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -408,14 +475,24 @@ class ConfigurationDecl(Node):
     name: str
     blocks: list[VarBlock]
     resources: list[ResourceDecl]
+    access: list[AccessDecl] = field(default_factory=list)
+    settings: list[SettingDecl] = field(default_factory=list)
+    space: Space = field(default_factory=Space)
 
 
 @dataclass(slots=True, eq=False)
 class Unit(Node):
-    """One file, or all files of a compilation merged; `skipped` are names in text that could not be read."""
+    """One file, or all files of a compilation merged.
+
+    `skipped` are names in text that could not be read; `internal` are keys of namespaces;
+    `lists` are the names of global variables by the file they are in.
+    """
 
     types: list[TypeDecl] = field(default_factory=list)
     pous: list[PouDecl] = field(default_factory=list)
     globals: list[VarBlock] = field(default_factory=list)
     configurations: list[ConfigurationDecl] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
+    spaces: list[Space] = field(default_factory=list)
+    internal: set[str] = field(default_factory=set)
+    lists: dict[str, set[str]] = field(default_factory=dict)

@@ -9,8 +9,18 @@ from typing import Any
 
 from runtime.errors import PlantError
 from softplc.application import Symbol
-from softplc.parser.literals import UNITS_NS, LiteralError, date_ns, duration_ns, text_of, whole
+from softplc.parser.literals import (
+    UNITS_NS,
+    LiteralError,
+    characters,
+    date_ns,
+    duration_ns,
+    text_of,
+    whole,
+)
 
+DATES = ("DATE", "LDATE", "TOD", "LTOD", "DT", "LDT")
+QUOTES = {"STRING": "'", "CHAR": "'", "WSTRING": '"', "WCHAR": '"'}
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,7 +42,7 @@ def shown(type_: str, value: Any) -> Any:
     """Return what stands for a value in JSON: numbers, booleans and text as such, times as literals."""
     if type_ in ("TIME", "LTIME"):
         return duration_text(value, "T#" if type_ == "TIME" else "LTIME#")
-    if type_ in ("DATE", "TOD", "DT"):
+    if type_ in DATES:
         return _date_text(type_, value)
     if type_ in ("REAL", "LREAL"):
         if not math.isfinite(value):
@@ -53,16 +63,16 @@ def shortest(value: float) -> float:
 def _date_text(type_: str, ns: int) -> str:
     seconds, fraction = divmod(ns, SECOND_NS)
     tail = f".{fraction:09d}".rstrip("0") if fraction else ""
-    if type_ == "TOD":
+    if type_.endswith("TOD"):
         minutes, second = divmod(seconds, 60)
-        return f"TOD#{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{tail}"
+        return f"{type_}#{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{tail}"
     try:
         moment = EPOCH + timedelta(seconds=seconds)
     except OverflowError:
         return f"{type_}#{ns}ns"
-    if type_ == "DATE":
-        return moment.strftime("D#%Y-%m-%d")
-    return moment.strftime("DT#%Y-%m-%d-%H:%M:%S") + tail
+    if type_.endswith("DATE"):
+        return moment.strftime(f"{'D' if type_ == 'DATE' else type_}#%Y-%m-%d")
+    return moment.strftime(f"{type_}#%Y-%m-%d-%H:%M:%S") + tail
 
 
 def parse_duration(text: str) -> int:
@@ -89,9 +99,11 @@ def parse_value(symbol: Symbol, text: str) -> Any:
     text = text.strip()
     upper = text.upper()
     try:
-        if symbol.type == "STRING":
-            quoted = len(text) >= 2 and text[0] == text[-1] == "'"
-            return text_of(text) if quoted else text
+        if symbol.type in QUOTES:
+            wide = symbol.type.startswith("W")
+            body = text.removeprefix(f"{symbol.type}#")
+            quoted = len(body) >= 2 and body[0] == body[-1] == QUOTES[symbol.type]
+            return characters(text_of(body, wide)) if quoted else text
         if symbol.type == "BOOL":
             plain = upper.removeprefix("BOOL#")
             if plain in ("TRUE", "FALSE", "0", "1"):
@@ -99,7 +111,7 @@ def parse_value(symbol: Symbol, text: str) -> Any:
             raise LiteralError("write TRUE, FALSE, 1 or 0")
         if symbol.type in ("TIME", "LTIME"):
             return parse_duration(text)
-        if symbol.type in ("DATE", "TOD", "DT") and "#" in text:
+        if symbol.type in DATES and "#" in text:
             prefix, rest = upper.split("#", 1)
             return date_ns(prefix, rest)[1]
         if symbol.values and not text.lstrip("+-").isdigit():

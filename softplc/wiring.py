@@ -11,7 +11,7 @@ from runtime.contract import Access, DataType, Quality, Tag, Value
 from softplc.application import Application, Symbol, TaskInfo, UnknownPathError
 from softplc.build import Build
 from softplc.core.elf import load
-from softplc.core.kinds import Variable
+from softplc.core.kinds import MAX_TEXT_BYTES, Text, Variable
 from softplc.core.native import Native
 from softplc.core.scancore import Bound, CoreTask, ScanCore
 from softplc.core.stats import TaskFault
@@ -21,7 +21,11 @@ from softplc.faults import Fault
 _DEFAULT_NS = 10_000_000
 _LEAST_WATCHDOG_NS = 100_000_000
 _WATCHDOG_INTERVALS = 10
-_TYPES = {each.iec: each for each in DataType}
+_TYPES = {each.iec: each for each in DataType} | {
+    "LTIME": DataType.TIME,
+    "LDT": DataType.DT,
+    "WSTRING": DataType.STRING,
+}
 _PLAIN = ("TIME", "DT", "BOOL")
 
 
@@ -49,8 +53,12 @@ class FaultPolicy:
 
     def raw(self, tag: Tag) -> int:
         """Return the safe value's raw pattern."""
-        value = self.safe.get(tag.path, 0)
+        value = self.safe.get(tag.path, "" if tag.data_type is DataType.STRING else 0)
         return tag.data_type.encode(bool(value) if tag.data_type is DataType.BOOL else value)
+
+    def text(self, tag: Tag) -> str:
+        """Return the safe value of a text."""
+        return str(self.safe.get(tag.path, "")) if tag.data_type is DataType.STRING else ""
 
     def quality(self, tag: Tag) -> Quality:
         """Return the quality that the tag then has.
@@ -99,14 +107,23 @@ def wire(tags: Iterable[Tag], application: Application, policy: FaultPolicy | No
         wiring.problems += problems
         if any(problem.severity == "error" for problem in problems):
             continue
-        variable = Variable.of(symbol.offset, _TYPES[symbol.type], symbol.bit)
+        variable = _place(symbol, application)
         if produced:
             owners = _owners(symbol, application)
-            wiring.outputs.append(Bound(tag.id, variable, owners, policy.raw(tag), policy.quality(tag)))
+            quality, text = policy.quality(tag), policy.text(tag)
+            wiring.outputs.append(Bound(tag.id, variable, owners, policy.raw(tag), quality, text))
         else:
             writers[place] = tag
             wiring.inputs.append(Bound(tag.id, variable))
     return wiring
+
+
+def _place(symbol: Symbol, application: Application) -> Variable | Text:
+    """Return how a variable is exchanged."""
+    if symbol.type not in ("STRING", "WSTRING"):
+        return Variable.of(symbol.offset, _TYPES[symbol.type], symbol.bit)
+    capacity = int.from_bytes(application.initial_image[symbol.offset + 2 : symbol.offset + 4], "little")
+    return Text(symbol.offset, capacity, symbol.type == "WSTRING")
 
 
 def _find(application: Application, tag: Tag) -> Symbol:
@@ -132,14 +149,20 @@ def _find(application: Application, tag: Tag) -> Symbol:
 def _mismatch(tag: Tag, symbol: Symbol, *, produced: bool) -> Iterator[Problem]:
     of = _TYPES.get(symbol.type)
     what = f"{symbol.path} is {symbol.type}, the tag is {tag.data_type.iec}"
-    if of is None or of.kind == "s":
-        yield Problem(
-            tag, f"{symbol.path} is {symbol.type}, which no tag can carry yet", "bind a number or BOOL"
-        )
+    if of is None:
+        remedy = "bind a number, BOOL, STRING or WSTRING"
+        yield Problem(tag, f"{symbol.path} is {symbol.type}, which no tag can carry yet", remedy)
+        return
+    if of is DataType.STRING and symbol.size > MAX_TEXT_BYTES:
+        text = f"{symbol.path} is {symbol.declared}, longer than a tag can carry ({MAX_TEXT_BYTES} bytes)"
+        yield Problem(tag, text, "bind a shorter one, such as STRING[254]")
         return
     source, target = (of, tag.data_type) if produced else (tag.data_type, of)
     if not _fits(source, target):
         yield Problem(tag, what, f"make the tag {of.iec}, or declare the variable as {tag.data_type.iec}")
+    if symbol.read_only and (not produced or tag.access is Access.READ_WRITE):
+        text = f"{symbol.path} is READ_ONLY, but {'people' if produced else tag.source} would write it"
+        yield Problem(tag, text, "make the access path READ_WRITE, or the tag's access read")
     located = (symbol.address or "").upper()
     if not produced and located.startswith("%Q"):
         text = f"{symbol.path} is an output ({located}), but {tag.source} is the tag's source"
@@ -162,11 +185,12 @@ def _fits(source: DataType, target: DataType) -> bool:
 
 
 def _owners(symbol: Symbol, application: Application) -> frozenset[str]:
-    """Return the tasks that an output hangs on: its program's, or every one for a global variable."""
+    """Return the tasks that an output hangs on: its program's or block's, every one for a global variable."""
     everyone = frozenset(task.name for task in application.tasks)
-    program, dot, _ = symbol.path.partition(".")
-    own = {task.name for task in application.tasks if program in task.programs}
-    return frozenset(own) if dot and own else everyone
+    runs = [(run, task.name) for task in application.tasks for run in task.programs]
+    mine = [(len(run), name) for run, name in runs if symbol.path.startswith((f"{run}.", f"{run}["))]
+    nearest = max((length for length, _ in mine), default=0)
+    return frozenset(name for length, name in mine if length == nearest) or everyone
 
 
 def interval_ns(task: TaskInfo, application: Application) -> int:

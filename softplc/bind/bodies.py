@@ -5,9 +5,12 @@ from __future__ import annotations
 from softplc.bind.declare import Declarations
 from softplc.bind.expressions import Expressions, default, settle
 from softplc.bind.initialisers import mark_init
-from softplc.iectypes import BOOL, TIME, Type
+from softplc.bind.paths import bind_paths
+from softplc.bind.properties import bind_setter
+from softplc.bind.qualify import without_owner
+from softplc.iectypes import BOOL, TIME, Elementary, Type, base_of
 from softplc.symbols import Pou, Project, Variable
-from softplc.syntax import Assign, Attempt, CallStatement, Case, For, If, Repeat, Statement, While
+from softplc.syntax import Assign, Attempt, CallStatement, Case, Direct, For, If, Repeat, Statement, While
 
 
 def bind(declarations: Declarations) -> Project:
@@ -15,15 +18,15 @@ def bind(declarations: Declarations) -> Project:
     project = declarations.project
     for type_ in project.type_decls:
         if type_.init is not None:
-            mark_init(declarations.typer(None), type_.init, type_.spec.resolved)
-    for spec in list(declarations.specs.values()):
+            mark_init(declarations.typer(declarations.scope_of(type_)), type_.init, type_.spec.resolved)
+    for spec, scope in list(declarations.specs.values()):
         fields = getattr(spec, "fields", ())
         for field in fields:
             if field.init is not None:
-                mark_init(declarations.typer(None), field.init, field.spec.resolved)
+                mark_init(declarations.typer(scope), field.init, field.spec.resolved)
     for variable in project.globals.values():
         if variable.init is not None:
-            mark_init(declarations.typer(None), variable.init, variable.type)
+            mark_init(declarations.typer(declarations.scope_of(variable)), variable.init, variable.type)
         if variable.constant:
             declarations.constant(variable)
     done: set[str] = set()
@@ -35,11 +38,12 @@ def bind(declarations: Declarations) -> Project:
             for each in (pou, *pou.methods.values()):
                 _unit(declarations, each)
     _configuration(declarations)
+    bind_paths(declarations)
     return project
 
 
 def _unit(declarations: Declarations, pou: Pou) -> None:
-    typer = declarations.typer(pou)
+    typer = declarations.typer(declarations.scope_of(pou))
     for variable in pou.variables.values():
         if variable.init is not None:
             mark_init(typer, variable.init, variable.type)
@@ -49,7 +53,8 @@ def _unit(declarations: Declarations, pou: Pou) -> None:
 
 
 def _configuration(declarations: Declarations) -> None:
-    typer = declarations.typer(None)
+    scope = declarations.scope_of(None)
+    typer = declarations.typer(scope)
     for configuration in declarations.project.configurations:
         for resource in configuration.resources:
             for task in resource.tasks:
@@ -64,14 +69,27 @@ def _configuration(declarations: Declarations) -> None:
                         last = Variable(name, "VAR_GLOBAL", BOOL, None, task.at, task.end)
                         declarations.project.globals[name.casefold()] = last
                         declarations.project.triggers[task] = last
+            owners = {configuration.name.casefold(), resource.name.casefold()}
             for instance in resource.instances:
-                pou = declarations.project.pous.get(instance.type_name.casefold())
+                pou = scope.unit(instance.type_name)
                 for argument in instance.arguments:
+                    if argument.value is not None:
+                        argument.value = without_owner(argument.value, owners, scope)
                     variable = pou.variables.get(argument.name.casefold()) if pou else None
                     if argument.value is not None and argument.output:
                         typer.expr(argument.value)
                     elif argument.value is not None:
                         typer.value(argument.value, variable.type if variable else None)
+                    if isinstance(argument.value, Direct) and variable is not None:
+                        _take_type(argument.value, variable.type)
+
+
+def _take_type(node: Direct, type_: Type | None) -> None:
+    """Let an address that is connected with a program have the type of the program's variable."""
+    own, wanted = node.type, base_of(type_)
+    bits = own is BOOL or wanted is BOOL
+    if not bits and isinstance(wanted, Elementary) and own is not None and wanted.size == own.size:
+        node.type = wanted
 
 
 class _Body:
@@ -85,6 +103,8 @@ class _Body:
     def statement(self, node: Statement) -> None:
         typer = self.typer
         if isinstance(node, Assign):
+            if typer.project.profile.objects and bind_setter(typer, node):
+                return
             target = typer.expr(node.target)
             typer.value(node.value, target)
         elif isinstance(node, Attempt):

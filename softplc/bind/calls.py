@@ -7,50 +7,50 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from softplc.bind import constants, fold
+from softplc.bind import fold, references
 from softplc.diagnostics import did_you_mean
 from softplc.iectypes import (
     BOOL,
-    DINT,
     ELEMENTARY,
+    INT,
     LREAL,
     REAL,
+    UDINT,
+    UINT,
+    ULINT,
+    WCHAR,
     Array,
     BlockType,
     Elementary,
     Enum,
     Interface,
-    OpenArray,
-    Reference,
     String,
+    Subrange,
     Type,
     base_of,
     common,
     converts,
     in_class,
     is_literal_type,
+    is_plain,
 )
 from softplc.library.functions import (
+    CODESYS_ONLY,
+    ENDIAN,
     FUNCTIONS,
     LIBRARY_ONLY,
-    SPELT,
     Conversion,
     Function,
     conversion,
-    convertible,
+    typed,
 )
 from softplc.symbols import Pou, Variable
-from softplc.syntax import Argument, Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
+from softplc.syntax import Argument, Binary, Call, Expr, Member, Name, Unary
 
 if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
-BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
-_BCD = re.compile(
-    r"(?:(BYTE|WORD|DWORD|LWORD)_)?BCD_TO_(USINT|UINT|UDINT|ULINT)"
-    r"|(?:(USINT|UINT|UDINT|ULINT)_)?TO_BCD_(BYTE|WORD|DWORD|LWORD)"
-)
 _NUMBERED = re.compile(r"(IN)([0-9]+)", re.IGNORECASE)
 
 
@@ -76,7 +76,7 @@ class Binding:
         inputs: parameter and argument; for standard functions the parameters are None.
         outputs: parameter, place to copy it to, negated.
         generic: what T is in this call.
-        referred: the argument of REF.
+        referred: the argument of REF or ADR; `measured` what SIZEOF is about.
         through: for methods, the class, block or interface the call goes through; `direct` for SUPER.
         instance: what a method is called on, None for THIS.
         bound: array, dimension from 0, and 0 or 1 for LOWER_BOUND or UPPER_BOUND.
@@ -90,6 +90,7 @@ class Binding:
     values: list[Expr] = field(default_factory=list)
     generic: Type | None = None
     referred: Expr | None = None
+    measured: Type | None = None
     bound: tuple[Expr, int, int] | None = None
     enable: Expr | None = None
     enable_out: Expr | None = None
@@ -113,6 +114,8 @@ class Binding:
 
 def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | None:
     """Bind a call and return the type of what it yields; None for a function block or an error."""
+    from softplc.bind import conversions
+
     binding = node.binding = Binding()
     callee = node.callee
     method = _method_of(typer, binding, callee)
@@ -138,8 +141,8 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
         ref = typer.scope.lookup(callee.name)
         if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
             ref = ref.pou  # the function calls itself: the rule on recursion tells
-        if isinstance(ref, Variable) and isinstance(ref.type, Elementary):
-            ref = typer.project.pous.get(callee.name.casefold())  # what cannot be called hides no function
+        if isinstance(ref, Variable) and isinstance(ref.type, Elementary | Enum | Subrange | String | Array):
+            ref = typer.scope.unit(callee.name)  # what cannot be called hides no function
         if isinstance(ref, Pou) and ref.kind == "FUNCTION":
             callee.ref = ref
             return _user_call(typer, node, binding, ref)
@@ -148,16 +151,15 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
             if isinstance(standard, Function):
                 return _standard_call(typer, node, binding, standard, expected)
             if isinstance(standard, Conversion):
-                return _conversion_call(typer, node, binding, standard)
-            if callee.name.upper() == "REF":
-                return _reference(typer, node, binding)
-            if callee.name.upper() in BOUNDS:
-                return _bound(typer, node, binding, expected)
+                return conversions.conversion_call(typer, node, binding, standard)
+            operation = references.OPERATIONS.get(callee.name.upper())
+            if operation is not None and (typer.project.profile.pointers or not operation.pointers):
+                return operation.bind(typer, node, binding, expected)
             if callee.name.upper() == "TRUNC":
-                return _trunc(typer, node, binding, expected)
-            bcd = _BCD.fullmatch(callee.name.upper())
+                return conversions.trunc_call(typer, node, binding, expected)
+            bcd = conversions.BCD.fullmatch(callee.name.upper())
             if bcd is not None:
-                return _bcd(typer, node, binding, bcd)
+                return conversions.bcd_call(typer, node, binding, bcd)
             pou = typer.load(callee.name)
             if pou is not None and pou.kind == "FUNCTION":
                 callee.ref = pou
@@ -211,8 +213,10 @@ def _standard(typer: Expressions, name: str) -> Function | Conversion | None:
         return FUNCTIONS[key]
     if typer.library and key in LIBRARY_ONLY:
         return LIBRARY_ONLY[key]
+    if key in CODESYS_ONLY and typer.project.profile.pointers:
+        return CODESYS_ONLY[key]
     types = {k: t for k, t in typer.project.types.items() if isinstance(t, Type)}
-    return conversion(key, types)
+    return typed(key) or conversion(key, types)
 
 
 # Functions and blocks with declared parameters ---------------------------------------------------------
@@ -235,7 +239,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
             parameter = positional[next_position]
             next_position += 1
         else:
-            _mark(typer, argument)
+            mark(typer, argument)
             binding.problem(
                 "count",
                 f"{pou.name} takes {_arguments(len(positional))}, not {len(node.arguments)}",
@@ -246,7 +250,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
         if parameter is None:
             continue
         if parameter in taken:
-            _mark(typer, argument)
+            mark(typer, argument)
             binding.problem("twice", f"parameter {parameter.name} is given twice", argument, "give it once")
             continue
         taken.add(parameter)
@@ -302,7 +306,7 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
         binding.enable_out = argument.value
         return None
     if parameter is None or parameter.section not in ("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT"):
-        _mark(typer, argument)
+        mark(typer, argument)
         names = [each.name for each in pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
         binding.problem(
             "unknown",
@@ -312,7 +316,7 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
         )
         return None
     if argument.output != (parameter.section == "VAR_OUTPUT"):
-        _mark(typer, argument)
+        mark(typer, argument)
         sign = "=>" if parameter.section == "VAR_OUTPUT" else ":="
         kind = "an output" if parameter.section == "VAR_OUTPUT" else "an input"
         binding.problem(
@@ -322,7 +326,7 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
     return parameter
 
 
-def _mark(typer: Expressions, argument: Argument) -> None:
+def mark(typer: Expressions, argument: Argument) -> None:
     if argument.value is not None:
         typer.value(argument.value)
 
@@ -348,7 +352,7 @@ def _plain_arguments(
     """Return the arguments in order of the parameters, or None."""
     names = [name for name, _ in function.parameters]
     slots: dict[int, Expr] = {}
-    arguments = _without_enable(typer, node, binding)
+    arguments = without_enable(typer, node, binding)
     for position, argument in enumerate(arguments):
         key = argument.name.upper()
         if not argument.name:
@@ -360,12 +364,12 @@ def _plain_arguments(
         if place is None:
             binding.problem(
                 "unknown",
-                f"{function.name} has no parameter {argument.name}",
+                f"{function.called} has no parameter {argument.name}",
                 argument,
                 f"it has {', '.join(names)}",
             )
         if place is None or argument.value is None:
-            _mark(typer, argument)
+            mark(typer, argument)
             continue
         if place in slots:
             binding.problem("twice", f"parameter {argument.name} is given twice", argument, "give it once")
@@ -383,7 +387,7 @@ def _plain_arguments(
         plural = "s" * (least != 1)
         binding.problem(
             "count",
-            f"{function.name} takes {wanted} argument{plural}, not {len(arguments)}",
+            f"{function.called} takes {wanted} argument{plural}, not {len(arguments)}",
             node,
             f"parameters: {', '.join(names) or 'none'}",
         )
@@ -391,7 +395,7 @@ def _plain_arguments(
     return [slots[i] for i in range(count)]
 
 
-def _without_enable(typer: Expressions, node: Call, binding: Binding) -> list[Argument]:
+def without_enable(typer: Expressions, node: Call, binding: Binding) -> list[Argument]:
     """Take EN and ENO into the binding; return the other arguments."""
     rest: list[Argument] = []
     for argument in node.arguments:
@@ -430,33 +434,71 @@ def _standard_call(
     if function.operator:
         return _operator_call(typer, node, binding, function, values, expected)
     generic = [value for place, value in enumerate(values) if function.parameter_type(place) == "T"]
-    _mark_generic(typer, generic, expected)
+    if function.of is not None:
+        binding.generic = _of_type(typer, binding, function, generic)
+    else:
+        _mark_generic(typer, generic, expected)
     for position, value in enumerate(values):
         wanted = function.parameter_type(position)
         if wanted == "T":
             continue
-        if wanted.startswith("ANY"):
+        text = function.of if wanted in ("ANY_STRING", "ANY_CHARS") else None
+        if wanted.startswith("ANY") and text is None:
             typer.value(value)
             if value.type is not None and not in_class(value.type, wanted):
                 _wrong(binding, function, value, wanted)
         else:
-            type_ = ELEMENTARY[wanted]
-            typer.value(value, type_)
-            if value.type is not None and not converts(value.type, type_):
-                _wrong(binding, function, value, wanted)
+            _convertible_to(typer, binding, function, value, text or ELEMENTARY[wanted])
     if generic:
-        binding.generic = _generic(typer, binding, function, generic, expected)
+        if function.of is None:
+            binding.generic = _generic(typer, binding, function, generic, expected)
         if binding.generic is None:
             return None
         if not _takes(function, binding.generic):
-            binding.problem("type", f"{function.name} cannot take {binding.generic}", generic[0], "use IF")
+            remedy = "bytes are turned round of numbers, and arrays and structures of them"
+            remedy = remedy if function.name in ENDIAN else "use IF"
+            binding.problem("type", f"{function.called} cannot take {binding.generic}", generic[0], remedy)
     if binding.problems or any(each.type is None for each in values):
         return None
     if function.result == "T":
         return binding.generic
+    texts = [type_ for type_ in (base_of(each.type) for each in values) if in_class(type_, "ANY_CHARS")]
+    wide = {each.wide if isinstance(each, String) else each is WCHAR for each in texts}
+    if len(wide) > 1:
+        shown = ", ".join(map(str, texts))
+        remedy = "convert one with STRING_TO_WSTRING or WSTRING_TO_STRING"
+        binding.problem("type", f"{function.called} cannot take {shown} together", node, remedy)
+        return None
     if function.result == "STRING":
-        return String(_capacity(function, values))
-    return ELEMENTARY[function.result]
+        return String(_capacity(function, values), wide == {True})
+    result, wish = ELEMENTARY[function.result], base_of(expected)
+    if result is INT and wish in (UINT, UDINT, ULINT):  # LEN and FIND are ANY_INT
+        return wish
+    return result
+
+
+def _convertible_to(
+    typer: Expressions, binding: Binding, function: Function, value: Expr, wanted: Type
+) -> None:
+    """Mark a value for a parameter of one type."""
+    typer.value(value, wanted)
+    if value.type is not None and not converts(value.type, wanted):
+        shown = wanted.plain if isinstance(wanted, String) else str(wanted)
+        _wrong(binding, function, value, shown)
+
+
+def _of_type(typer: Expressions, binding: Binding, function: Function, values: list[Expr]) -> Type | None:
+    """Mark the values that a typed variant takes as one type; return that type, strings with their length."""
+    if function.of is None:
+        return None
+    for each in values:
+        _convertible_to(typer, binding, function, each, function.of)
+    if binding.problems or any(each.type is None for each in values):
+        return None
+    if isinstance(function.of, String) and values:
+        lengths = [each.type.capacity if isinstance(each.type, String) else 1 for each in values]
+        return String(max(lengths), function.of.wide)
+    return function.of
 
 
 def _mark_generic(typer: Expressions, values: list[Expr], expected: Type | None) -> None:
@@ -475,8 +517,10 @@ def _mark_generic(typer: Expressions, values: list[Expr], expected: Type | None)
 
 def _takes(function: Function, type_: Type) -> bool:
     """Tell whether the code generator has the function for strings or aggregates."""
-    if isinstance(type_, Elementary | Enum):
+    if isinstance(type_, Elementary) or (isinstance(type_, Enum) and function.name not in ENDIAN):
         return True
+    if function.name in ENDIAN:
+        return is_plain(type_) and not isinstance(type_, Enum)
     return function.name in ("MOVE", "SEL", "MUX") or (
         isinstance(type_, String) and function.name in WITH_STRINGS
     )
@@ -484,13 +528,14 @@ def _takes(function: Function, type_: Type) -> bool:
 
 def _capacity(function: Function, values: list[Expr]) -> int:
     strings = [each.type.capacity for each in values if isinstance(each.type, String)]
+    strings += [1 for each in values if in_class(each.type, "ANY_CHAR")]
     total = sum(strings) if function.name in ("CONCAT", "INSERT", "REPLACE") else max(strings, default=0)
     return min(total, 32_767)
 
 
 def _wrong(binding: Binding, function: Function, value: Expr, wanted: str) -> None:
     binding.problem(
-        "type", f"{function.name} takes {wanted}, not {value.type}", value, "convert the argument"
+        "type", f"{function.called} takes {wanted}, not {value.type}", value, "convert the argument"
     )
 
 
@@ -498,7 +543,7 @@ def _generic(
     typer: Expressions, binding: Binding, function: Function, nodes: list[Expr], expected: Type | None
 ) -> Type | None:
     """Return what T is, or None after noting why it is nothing."""
-    from softplc.bind.expressions import default, is_literal, settle
+    from softplc.bind.expressions import default, is_character, is_literal, settle
 
     if any(each.type is None for each in nodes):
         return None
@@ -512,11 +557,17 @@ def _generic(
                 settle(each, target)
         for each in nodes:
             default(each)
+    if in_class(expected, "ANY_CHAR") and all(is_character(each, expected) for each in nodes):
+        for each in nodes:
+            settle(each, expected)
     type_ = typer.join(nodes)
     if type_ is None:
         shown = ", ".join(str(each.type) for each in nodes)
         binding.problem(
-            "type", f"{function.name} cannot take {shown} together", nodes[-1], "convert one of the arguments"
+            "type",
+            f"{function.called} cannot take {shown} together",
+            nodes[-1],
+            "convert one of the arguments",
         )
         return None
     if function.generic == "ANY_REAL" and in_class(type_, "ANY_INT"):
@@ -524,7 +575,10 @@ def _generic(
     if not in_class(type_, function.generic):
         shown = str(nodes[0].type)
         binding.problem(
-            "type", f"{function.name} takes {function.generic}, not {shown}", nodes[0], "convert the argument"
+            "type",
+            f"{function.called} takes {function.generic}, not {shown}",
+            nodes[0],
+            "convert the argument",
         )
         return None
     return type_
@@ -556,15 +610,43 @@ def _operator_call(
             _wrong(binding, function, value, wanted)
     if binding.problems:
         return None
+    if function.of is not None:
+        binding.generic = _of_type(typer, binding, function, values)
+        if binding.generic is None:
+            return None
     if operator in ("=", "<", ">", "<=", ">=") and len(values) > 2:
         return _chain(typer, node, binding, function, values)
     result = values[0]
+    if operator == "NOT":
+        result = _negation(node, result, binding.generic)
     for value in values[1:]:
         result = Binary(node.at, node.end, operator, result, value)
+        if binding.generic is not None:
+            typer.operate(result, binding.generic)
     node.rewritten = result
-    type_ = typer.expr(result, expected)
+    if "T" not in (kind for _, kind in function.parameters) and isinstance(result, Binary):
+        type_ = result.type = typer.combine(result)
+    elif binding.generic is not None:
+        type_ = result.type
+    else:
+        type_ = typer.expr(result, expected)
     node.value = None if binding.guarded else result.value
     return type_
+
+
+def _negation(node: Call, value: Expr, type_: Type | None) -> Unary:
+    """Return NOT of a value; a typed one is of that type, and marked already."""
+    from softplc.bind.conversions import converted_call
+
+    if type_ is None:
+        return Unary(node.at, node.end, "NOT", value)
+    known = value.value
+    if value.type is not type_:
+        value = converted_call(node, Conversion(None, type_, False), value)
+    result = Unary(node.at, node.end, "NOT", value)
+    result.type = type_
+    result.value = fold.unary("NOT", fold.as_type(known, type_), type_) if known is not None else None
+    return result
 
 
 def _chain(
@@ -573,16 +655,17 @@ def _chain(
     """Bind a comparison of more than two values."""
     from softplc.bind.expressions import comparable, default
 
-    _mark_generic(typer, values, None)
+    if function.of is None:
+        _mark_generic(typer, values, None)
     if any(each.type is None for each in values):
         return None
-    type_ = typer.join(values)
+    type_ = binding.generic or typer.join(values)
     for each in values:
         default(each)
     type_ = typer.join(values) if type_ is None or is_literal_type(type_) else type_
     if type_ is None or not comparable(type_):
         shown = ", ".join(str(each.type) for each in values)
-        binding.problem("type", f"{function.name} cannot compare {shown}", node, "convert the arguments")
+        binding.problem("type", f"{function.called} cannot compare {shown}", node, "convert the arguments")
         return None
     binding.generic = type_
     known = [each.value for each in values if each.value is not None]
@@ -590,148 +673,3 @@ def _chain(
         pairs = pairwise(fold.as_type(each, type_) for each in known)
         node.value = all(fold.binary(function.operator, a, b, type_) for a, b in pairs)
     return BOOL
-
-
-def _conversion_call(typer: Expressions, node: Call, binding: Binding, found: Conversion) -> Type | None:
-    binding.conversion = found
-    arguments = _without_enable(typer, node, binding)
-    if len(arguments) != 1 or arguments[0].value is None or arguments[0].output:
-        for argument in arguments:
-            _mark(typer, argument)
-        binding.problem("count", f"a conversion takes 1 argument, not {len(arguments)}", node)
-        return None
-    value = arguments[0].value
-    binding.values = [value]
-    source = typer.value(value, found.source)
-    if source is None:
-        return None
-    if found.source is not None and not converts(source, found.source):
-        name = node.callee.name if isinstance(node.callee, Name) else "the conversion"
-        better = f"use TO_{found.target}" if not isinstance(found.target, String) else "use TO_STRING"
-        binding.problem("type", f"{name} takes {found.source}, not {source}", value, better)
-        return None
-    if not convertible(found.source or source, found.target, found.truncates):
-        binding.problem("type", f"there is no conversion from {source} to {found.target}", value)
-        return None
-    if isinstance(found.target, String):
-        kind = base_of(source)
-        if isinstance(kind, Elementary) and kind.kind in SPELT:
-            binding.pou = typer.load(SPELT[kind.kind])
-            if binding.pou is not None and typer.scope.pou is not None:
-                typer.scope.pou.uses.add(binding.pou)
-                binding.inputs = [(binding.pou.parameters("VAR_INPUT")[0], value)]
-                return binding.pou.result.type if binding.pou.result else None
-        return String(source.capacity if isinstance(source, String) else 40)
-    if value.value is not None and not binding.guarded:
-        node.value = constants.converted(value.value, found.source or source, found.target, found.truncates)
-    return found.target
-
-
-def _reference(typer: Expressions, node: Call, binding: Binding) -> Type | None:
-    """REF(x): only of what lives as long as the program."""
-    typer.project.references = True
-    values = [each.value for each in node.arguments if each.value is not None]
-    for value in values:
-        typer.expr(value)
-    if len(values) != 1 or len(node.arguments) != 1:
-        binding.problem("count", f"REF takes 1 argument, not {len(node.arguments)}", node)
-        return None
-    value = binding.referred = values[0]
-    if value.type is None:
-        return None
-    why = unreferable(value)
-    if why:
-        binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")
-        return None
-    return Reference(value.type)
-
-
-def unreferable(node: Expr) -> str:
-    """Return why something cannot be referred to, or nothing."""
-    while isinstance(node, Index | Member):
-        node = node.base
-    if isinstance(node, BitAccess | Direct):
-        return "a bit or an address"
-    if isinstance(node, Deref):
-        return ""
-    if isinstance(node, Name) and node.ref is None and isinstance(node.type, BlockType):
-        return ""  # THIS
-    if not isinstance(node, Name) or not isinstance(node.ref, Variable):
-        return "what is no variable"
-    variable = node.ref.end_of_chain
-    if variable.address and variable.type is BOOL:
-        return "a located BOOL"
-    if variable.constant:
-        return "a constant"
-    passing = variable.section in ("VAR_TEMP", "VAR_IN_OUT", "VAR_INPUT") or variable.edge is not None
-    local = variable.pou is not None and variable.pou.on_stack
-    if variable.section == "VAR_TEMP" or local or (passing and variable.section == "VAR_IN_OUT"):
-        return f"{variable.name}, which ends with the call"
-    return ""
-
-
-def _bound(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
-    """LOWER_BOUND(a, 1) and UPPER_BOUND(a, 1) yield the whole number type that is wanted, else DINT."""
-    name = node.callee.name.upper() if isinstance(node.callee, Name) else ""
-    values = [each.value for each in node.arguments if each.value is not None]
-    for value in values:
-        typer.value(value)
-    if len(values) != 2 or len(node.arguments) != 2:
-        binding.problem(
-            "count", f"{name} takes 2 arguments, not {len(node.arguments)}", node, "array, dimension"
-        )
-        return None
-    array, dimension = values
-    binding.bound = (array, 0, 0)
-    if array.type is None or dimension.type is None:
-        return None
-    rank = len(array.type.ranges) if isinstance(array.type, Array) else 0
-    if isinstance(array.type, OpenArray):
-        rank = array.type.rank
-    number = dimension.value
-    if not isinstance(number, int) or not 1 <= number <= rank:
-        message = f"{array.type} has no dimension {number}" if rank else f"{array.type} is no array"
-        binding.problem("type", message, node, "the dimension is a constant from 1")
-        return None
-    binding.bound = (array, int(number) - 1, BOUNDS.index(name))
-    if isinstance(array.type, Array):
-        node.value = array.type.ranges[number - 1][BOUNDS.index(name)]
-    wish = base_of(expected)
-    return wish if isinstance(wish, Elementary) and wish.kind in ("int", "uint") else DINT
-
-
-def _bcd(typer: Expressions, node: Call, binding: Binding, found: re.Match[str]) -> Type | None:
-    """Turn a BCD conversion into a call of the library's function between two plain conversions.
-
-    Source: IEC 61131-3:2013, table 24.
-    """
-    arguments = _without_enable(typer, node, binding)
-    if len(arguments) != 1 or arguments[0].value is None or arguments[0].output:
-        for argument in arguments:
-            _mark(typer, argument)
-        binding.problem("count", f"a conversion takes 1 argument, not {len(arguments)}", node)
-        return None
-    from_bits, whole, from_whole, bits = found.groups()
-    source = from_bits or from_whole
-    result = arguments[0].value
-    wide = "LWORD" if whole else "ULINT"
-    routine = "_FROM_BCD" if whole else "_TO_BCD"
-    backward = f"ULINT_TO_{whole}" if whole else f"LWORD_TO_{bits}"
-    if source != wide:
-        result = _call(node, f"{source}_TO_{wide}" if source else f"TO_{wide}", result)
-    result = _call(node, routine, result)
-    node.rewritten = (
-        result if backward in ("ULINT_TO_ULINT", "LWORD_TO_LWORD") else _call(node, backward, result)
-    )
-    return typer.expr(node.rewritten)
-
-
-def _call(node: Call, name: str, value: Expr) -> Call:
-    return Call(node.at, node.end, Name(node.at, node.end, name), [Argument(value.at, value.end, "", value)])
-
-
-def _trunc(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
-    """TRUNC yields the whole number type that is wanted, DINT where none is."""
-    wish = base_of(expected)
-    whole = isinstance(wish, Elementary) and wish.kind in ("int", "uint")
-    return _conversion_call(typer, node, binding, Conversion(None, wish if whole and wish else DINT, True))

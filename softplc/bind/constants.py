@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from softplc.bind.fold import as_type, wrap
-from softplc.iectypes import BOOL, DATE, DT, LTIME, TIME, TOD, Elementary, Enum, Type, base_of
+from softplc.iectypes import BOOL, CHAR, DATE, DT, LONG, TIME, TOD, WCHAR, Elementary, Enum, Type, base_of
 from softplc.syntax import Scalar
 
-UNIT_NS = {TIME: 1_000_000, LTIME: 1, DATE: 1_000_000_000, DT: 1_000_000_000, TOD: 1_000_000}
+UNIT_NS = {TIME: 1_000_000, DATE: 1_000_000_000, DT: 1_000_000_000, TOD: 1_000_000}
+UNIT_NS |= dict.fromkeys(LONG.values(), 1)
+MOST_CHAR, REPLACEMENT = 255, ord("?")
 DAY_NS = 86_400_000_000_000
 MOMENTS = ("time", "date", "tod", "dt")
 
@@ -24,6 +26,8 @@ def converted(value: Scalar, source: Type, target: Type, truncates: bool) -> Sca
         return _moment(value, before, after)
     if "real" in (before.kind, after.kind) and "bits" in (before.kind, after.kind):
         return None
+    if before is WCHAR and after is CHAR and value > MOST_CHAR:
+        return REPLACEMENT
     return _number(value, after, truncates)
 
 

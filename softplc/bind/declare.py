@@ -9,6 +9,8 @@ from softplc.bind import charts, heritage
 from softplc.bind.expressions import Expressions
 from softplc.bind.fold import as_type
 from softplc.bind.initialisers import mark_init
+from softplc.bind.properties import shown
+from softplc.bind.qualify import qualify
 from softplc.bind.scope import Scope
 from softplc.iectypes import (
     BOOL,
@@ -21,8 +23,10 @@ from softplc.iectypes import (
     BlockType,
     Elementary,
     Enum,
+    Field,
     Interface,
     OpenArray,
+    Pointer,
     Reference,
     String,
     Struct,
@@ -30,14 +34,18 @@ from softplc.iectypes import (
     Type,
     base_of,
 )
+from softplc.layout import parse_relative
+from softplc.profiles import IEC, Profile
 from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
 from softplc.syntax import (
     ArraySpec,
+    ConfigurationDecl,
     EnumSpec,
     Expr,
     Init,
     Literal,
     NamedSpec,
+    PointerSpec,
     PouDecl,
     RefSpec,
     StructSpec,
@@ -53,28 +61,31 @@ MAX_IMAGE_BYTES = 1 << 30
 class Declarations:
     """Builds the project from the units; library blocks join when they are first named."""
 
-    def __init__(self, load_library: Callable[[str, str], Unit]) -> None:
-        self.project = Project()
+    def __init__(self, load_library: Callable[[str, str], Unit], profile: Profile = IEC) -> None:
+        self.project = Project(profile)
         self._load_library = load_library
         self._pending: dict[str, TypeDecl] = {}
         self._resolving: set[str] = set()
         self._evaluating: set[Variable] = set()
         self._failed: set[str] = set()
-        self._open_references: dict[str, list[tuple[Reference, TypeSpec]]] = {}
-        self.specs: dict[int, TypeSpec] = {}
+        self._open_references: dict[str, list[tuple[Reference | Pointer, TypeSpec]]] = {}
+        self.specs: dict[int, tuple[TypeSpec, Scope]] = {}
         self._declared: set[Pou] = set()
         self.cycles: list[TypeDecl] = []
 
     def declare(self, unit: Unit) -> Project:
         """Take in the merged unit of the user."""
         for decl in unit.types:
-            key = decl.name.casefold()
+            key = decl.key
             if key in self._pending or decl.name.upper() in ELEMENTARY:
                 first = self._pending.get(key)
                 self._duplicate(decl.name, "type", decl.at, decl.end, first.at if first else -1)
                 continue
             self._pending[key] = decl
         self.project.type_decls = unit.types
+        self.project.type_keys = set(self._pending)
+        self._namespaces(unit)
+        self._qualify(unit)
         pous = [self._register(decl, in_library=False) for decl in unit.pous]
         self.project.configurations = unit.configurations
         blocks = list(unit.globals)
@@ -84,16 +95,39 @@ class Declarations:
                 blocks += resource.blocks
         for decl in self._pending.values():  # enumeration values first: constants may use them
             if isinstance(decl.spec, EnumSpec):
-                self._named_type(decl.name)
+                self._type_of(decl.key)
         self._variables(None, blocks, self.project.globals)
         for decl in list(self._pending.values()):
-            self._named_type(decl.name)
-        self._resolve_variables(self.project.globals, None)
+            self._type_of(decl.key)
+        self._resolve_variables(self.project.globals)
         known = [pou for pou in pous if pou is not None]
         heritage.connect(self.project, known, self.load)
         for pou in known:
             self._declare_pou(pou)
         return self.project
+
+    def _namespaces(self, unit: Unit) -> None:
+        """Take in the namespaces: which there are, what uses them, and what is only theirs."""
+        project = self.project
+        project.texts = unit.spaces
+        project.lists = unit.lists
+        project.spaces = {each.name.casefold(): each.name for each in unit.spaces if each.name}
+        decls: list[TypeDecl | PouDecl] = [*unit.types, *unit.pous]
+        project.full_names = {each.key: each.space.full(each.name) for each in decls} | project.spaces
+        for decl in decls:
+            if decl.key in project.spaces:
+                at = decl.name_at if isinstance(decl, PouDecl) else decl.at
+                self._duplicate(decl.name, "namespace", at, at + len(decl.name), -1)
+        project.internal = set(unit.internal)
+        project.internal |= {each.key for each in unit.types if each.internal}
+        project.internal |= {each.key for each in unit.pous if each.access == "INTERNAL"}
+
+    def _qualify(self, unit: Unit) -> None:
+        """Make one name of `N.x` wherever no POU is around; `_declare_pou` does it for the others."""
+        outside: list[TypeDecl | VarBlock | ConfigurationDecl]
+        outside = [*unit.types, *unit.globals, *unit.configurations]
+        for each in outside:
+            qualify(each, Scope(self.project, None, each.space), set())
 
     # Names ---------------------------------------------------------------------------------------
 
@@ -101,7 +135,7 @@ class Declarations:
         self.project.duplicates.append(Duplicate(name, what, at, end, first_at))
 
     def _register(self, decl: PouDecl, in_library: bool) -> Pou | None:
-        key = decl.name.casefold()
+        key = decl.key
         first = self.project.pous.get(key)
         if first is not None and not first.library:
             self._duplicate(decl.name, "POU", decl.name_at, decl.name_at + len(decl.name), first.at)
@@ -110,13 +144,13 @@ class Declarations:
         if clash is not None:
             self._duplicate(decl.name, "type", decl.name_at, decl.name_at + len(decl.name), clash.at)
             return None
-        pou = Pou(decl.kind, decl.name, decl, library=in_library)
+        pou = Pou(decl.kind, decl.space.full(decl.name), decl, library=in_library)
         if decl.kind in ("FUNCTION_BLOCK", "CLASS"):
             pou.type = BlockType(pou)
         elif decl.kind == "INTERFACE":
             pou.type = Interface(pou)
         for method in decl.methods:
-            inner = Pou("METHOD", f"{decl.name}.{method.name}", method, library=in_library, owner=pou)
+            inner = Pou(method.kind, f"{pou.name}.{method.name}", method, library=in_library, owner=pou)
             first = pou.methods.get(method.name.casefold())
             if first is not None:
                 end = method.name_at + len(method.name)
@@ -132,33 +166,35 @@ class Declarations:
             return
         self._declared.add(pou)
         decl = pou.decl
-        charts.expand(decl, self.project.charts)
         if pou.base is not None:
             self._declare_pou(pou.base)
             pou.variables.update(pou.base.variables)
+        own = {each.name.casefold() for block in decl.blocks for each in block.declarations}
+        outer = pou.owner.variables.keys() if pou.owner is not None else set()
+        qualify(decl, Scope(self.project, None, decl.space), {*own, *pou.variables, *outer})
+        charts.expand(decl, self.project.charts)
         if decl.kind == "FUNCTION" or decl.result is not None:
-            result = Variable(
-                decl.name, "RESULT", None, None, decl.name_at, decl.name_at + len(decl.name), pou=pou
-            )
+            name = shown(decl.name)
+            result = Variable(name, "RESULT", None, None, decl.name_at, decl.name_at + len(name), pou=pou)
             if decl.result is not None:
-                result.type, result.init = self.resolve(decl.result, pou)
+                result.type, result.init = self.resolve(decl.result, Scope(self.project, pou))
             pou.result = result
-            pou.variables[decl.name.casefold()] = result
+            pou.variables[name.casefold()] = result
         self._variables(pou, decl.blocks, pou.variables)
-        self._resolve_variables(pou.variables, pou)
+        self._resolve_variables(pou.variables)
         for method in pou.methods.values():
             self._declare_pou(method)
 
     def _variables(self, pou: Pou | None, blocks: list[VarBlock], into: dict[str, Variable]) -> None:
         for block in blocks:
             for decl in block.declarations:
-                key = decl.name.casefold()
+                key = block.space.key(decl.name) if pou is None else decl.name.casefold()
                 first = into.get(key)
                 if first is not None:
                     self._duplicate(decl.name, "variable", decl.at, decl.end, first.at)
                     continue
                 into[key] = Variable(
-                    decl.name,
+                    decl.name if pou is not None else block.space.full(decl.name),
                     block.section,
                     None,
                     decl.init,
@@ -171,9 +207,10 @@ class Declarations:
                     pou=pou,
                     access=block.access,
                     decl=decl,
+                    space=block.space,
                 )
                 if block.section == "VAR_EXTERNAL":
-                    into[key].target = self.project.globals.get(key)
+                    into[key].target = Scope(self.project, None, block.space).variable(decl.name)
                 if decl.edge:
                     self._edge(into, into[key])
 
@@ -189,63 +226,67 @@ class Declarations:
         variable.edge, variable.last = helpers
         into.update({each.name.casefold(): each for each in helpers})
 
-    def _resolve_variables(self, variables: dict[str, Variable], pou: Pou | None) -> None:
+    def _resolve_variables(self, variables: dict[str, Variable]) -> None:
         for variable in list(variables.values()):
             if variable.decl is None or variable.type is not None:
                 continue
-            variable.type, init = self.resolve(variable.decl.spec, pou)
+            variable.type, init = self.resolve(variable.decl.spec, self.scope_of(variable))
             if variable.init is None:
                 variable.init = init
             block = variable.type
             while isinstance(block, Array):
                 block = block.element
-            if isinstance(block, BlockType) and pou is not None:
-                pou.uses.add(block.pou)
+            if isinstance(block, BlockType) and variable.pou is not None:
+                variable.pou.uses.add(block.pou)
 
     # Types ---------------------------------------------------------------------------------------
 
-    def _note(self, spec: TypeSpec) -> None:
-        self.specs.setdefault(spec.at, spec)
+    def _note(self, spec: TypeSpec, scope: Scope) -> None:
+        self.specs.setdefault(spec.at, (spec, scope))
 
-    def resolve(self, spec: TypeSpec, pou: Pou | None) -> tuple[Type | None, Init | None]:
+    def resolve(self, spec: TypeSpec, scope: Scope) -> tuple[Type | None, Init | None]:
         """Return the type a specification means, and the initial value that type has of its own."""
         if spec.resolved is not None:
             return spec.resolved, None
-        self._note(spec)
+        self._note(spec, scope)
         init: Init | None = None
         if isinstance(spec, NamedSpec):
-            spec.resolved, init = self._named(spec, pou)
+            spec.resolved, init = self._named(spec, scope)
         elif isinstance(spec, ArraySpec):
-            spec.resolved = self._array(spec, pou)
-        elif isinstance(spec, RefSpec):
-            spec.resolved = self._reference(spec, pou)
+            spec.resolved = self._array(spec, scope)
+        elif isinstance(spec, RefSpec | PointerSpec):
+            spec.resolved = self._reference(spec, scope)
         elif isinstance(spec, StructSpec):
-            spec.resolved = self._struct(spec, "STRUCT", pou)
+            spec.resolved = self._struct(spec, "STRUCT", scope)
         elif isinstance(spec, EnumSpec):
-            spec.resolved = self._enum(spec, "enumeration", pou)
+            spec.resolved = self._enum(spec, "enumeration", scope)
         return spec.resolved, init
 
-    def _reference(self, spec: RefSpec, pou: Pou | None) -> Type | None:
-        """Return a reference type; inside the type it refers to, the target comes later."""
+    def _reference(self, spec: RefSpec | PointerSpec, scope: Scope) -> Type | None:
+        """Return a reference or pointer type; inside the type it refers to, the target comes later."""
         target = spec.target
-        key = target.name.casefold() if isinstance(target, NamedSpec) else ""
+        key = self._key_of(target.name, scope) if isinstance(target, NamedSpec) else ""
         if key in self._resolving:
-            reference = Reference(None)
+            reference = self._made(spec, None)
             self._open_references.setdefault(key, []).append((reference, target))
             return reference
-        found, _ = self.resolve(target, pou)
-        return Reference(found) if found is not None else None
+        found, _ = self.resolve(target, scope)
+        return self._made(spec, found) if found is not None else None
 
-    def _named(self, spec: NamedSpec, pou: Pou | None) -> tuple[Type | None, Init | None]:
+    @staticmethod
+    def _made(spec: RefSpec | PointerSpec, target: Type | None) -> Reference | Pointer:
+        return Reference(target) if isinstance(spec, RefSpec) else Pointer(target)
+
+    def _named(self, spec: NamedSpec, scope: Scope) -> tuple[Type | None, Init | None]:
         name = spec.name.upper()
-        if name == "STRING":
-            return self._string(spec, pou), None
+        if name in ("STRING", "WSTRING"):
+            return self._string(spec, scope), None
         if spec.length is not None:  # only strings have one
-            self.typer(pou).value(spec.length)
+            self.typer(scope).value(spec.length)
             return None, None
-        found: Type | Alias | None = ELEMENTARY.get(name) or self._named_type(spec.name)
+        found: Type | Alias | None = ELEMENTARY.get(name) or self._named_type(spec.name, scope)
         if spec.low is not None and spec.high is not None:
-            typer = self.typer(pou)
+            typer = self.typer(scope)
             typer.value(spec.low)
             typer.value(spec.high)
             low, high = spec.low.value, spec.high.value
@@ -259,24 +300,39 @@ class Declarations:
             return found.type, found.init
         return found, None
 
-    def _string(self, spec: NamedSpec, pou: Pou | None) -> Type | None:
+    def _string(self, spec: NamedSpec, scope: Scope) -> Type | None:
+        wide = spec.name.upper() == "WSTRING"
         if spec.length is None:
-            return String(DEFAULT_STRING_LENGTH)
-        self.typer(pou).value(spec.length)
+            return String(DEFAULT_STRING_LENGTH, wide)
+        self.typer(scope).value(spec.length)
         length = spec.length.value
         good = isinstance(length, int) and 1 <= length <= MAX_STRING_LENGTH
-        return String(int(length)) if good and length is not None else None
+        return String(int(length), wide) if good and length is not None else None
 
-    def _named_type(self, name: str) -> Type | Alias | None:
-        """Return a type of the user or a function block type, resolving it if it is the first use."""
-        key = name.casefold()
+    def _is_type(self, key: str) -> bool:
+        return key in self._pending or key in self.project.types or key in self.project.pous
+
+    def _key_of(self, name: str, scope: Scope) -> str:
+        """Return the key of a type or unit that a name means, or nothing."""
+        keys = scope.space.candidates(name, self._is_type)
+        return keys[0] if len(keys) == 1 else ""
+
+    def _named_type(self, name: str, scope: Scope) -> Type | Alias | None:
+        """Return a type of the user or a function block type."""
+        keys = scope.space.candidates(name, self._is_type)
+        if keys:
+            return self._type_of(keys[0]) if len(keys) == 1 else None
+        pou = self.load(name)
+        return pou.type if pou is not None else None
+
+    def _type_of(self, key: str) -> Type | Alias | None:
+        """Return the type of a key, resolving it if it is the first use."""
         if key in self.project.types:
             return self.project.types[key]
         decl = self._pending.get(key)
         if decl is not None:
             return self._type_decl(key, decl)
-        pou = self.project.pous.get(key) or self.load(name)
-        return pou.type if pou is not None else None
+        return self.project.pous[key].type
 
     def _type_decl(self, key: str, decl: TypeDecl) -> Type | Alias | None:
         if key in self._failed:
@@ -286,20 +342,21 @@ class Declarations:
             self._failed.add(key)
             return None
         self._resolving.add(key)
-        spec = decl.spec
+        spec, scope = decl.spec, Scope(self.project, None, decl.space)
+        name = decl.space.full(decl.name)
         result: Type | Alias | None
-        self._note(spec)
+        self._note(spec, scope)
         init: Init | None = decl.init
         if isinstance(spec, StructSpec):
-            result = spec.resolved = self._struct(spec, decl.name, None)
+            result = spec.resolved = self._struct(spec, name, scope)
         elif isinstance(spec, EnumSpec):
-            result = spec.resolved = self._enum(spec, decl.name, None)
+            result = spec.resolved = self._enum(spec, name, scope)
         else:
-            inner, own = self.resolve(spec, None)
+            inner, own = self.resolve(spec, scope)
             init = init or own
             result = inner
             if isinstance(inner, Subrange) and isinstance(spec, NamedSpec) and spec.low is not None:
-                result = spec.resolved = Subrange(decl.name, inner.base, inner.low, inner.high)
+                result = spec.resolved = Subrange(name, inner.base, inner.low, inner.high)
         self._resolving.discard(key)
         for reference, inside in self._open_references.pop(key, ()):
             reference.target = inside.resolved = result if isinstance(result, Type) else None
@@ -308,12 +365,12 @@ class Declarations:
         if isinstance(result, Type):
             self.project.types[key] = Alias(result, init) if init is not None else result
             if isinstance(result, Enum) and isinstance(self.project.types[key], Alias):
-                self.project.types[key] = self._enum_with_initial(result, init)
+                self.project.types[key] = self._enum_with_initial(result, init, scope)
         return self.project.types.get(key)
 
-    def _enum_with_initial(self, enum: Enum, init: Init | None) -> Enum:
+    def _enum_with_initial(self, enum: Enum, init: Init | None, scope: Scope) -> Enum:
         if isinstance(init, Expr):
-            self.typer(None).expr(init, enum)
+            self.typer(scope).expr(init, enum)
             if isinstance(init.value, int):
                 changed = Enum(enum.name, enum.base, enum.values, init.value)
                 for values in self.project.enum_values.values():
@@ -337,8 +394,8 @@ class Declarations:
             self._declare_pou(pou)
         return pou
 
-    def _array(self, spec: ArraySpec, pou: Pou | None) -> Type | None:
-        typer = self.typer(pou)
+    def _array(self, spec: ArraySpec, scope: Scope) -> Type | None:
+        typer = self.typer(scope)
         ranges: list[tuple[int, int]] = []
         for low, high in spec.ranges:
             typer.value(low)
@@ -346,7 +403,7 @@ class Declarations:
             first, last = low.value, high.value
             if isinstance(first, int) and isinstance(last, int) and first <= last:
                 ranges.append((int(first), int(last)))
-        element, init = self.resolve(spec.element, pou)
+        element, init = self.resolve(spec.element, scope)
         if spec.rank and element is not None:
             return OpenArray(element, spec.rank)
         if element is None or len(ranges) != len(spec.ranges):
@@ -354,27 +411,32 @@ class Declarations:
         array = Array(element, tuple(ranges), init)
         return array if array.size <= MAX_IMAGE_BYTES else None
 
-    def _struct(self, spec: StructSpec, name: str, pou: Pou | None) -> Type | None:
-        struct = Struct(name)
+    def _struct(self, spec: StructSpec, name: str, scope: Scope) -> Type | None:
+        struct = Struct(name, overlap=spec.overlap)
         good = True
         for each in spec.fields:
             key = each.name.casefold()
-            type_, init = self.resolve(each.spec, pou)
+            type_, init = self.resolve(each.spec, scope)
             if key in struct.fields:
                 self._duplicate(each.name, "member", each.at, each.end, -1)
                 continue
             if type_ is None:
                 good = False
                 continue
-            struct.add(each.name, type_, each.init or init)
+            member = Field(each.name, type_, 0, each.init or init)
+            place = parse_relative(each.address)
+            if place is not None:
+                member.fixed = True
+                member.offset, member.bit = place
+            struct.add(member)
         return struct if good and struct.size <= MAX_IMAGE_BYTES else None
 
-    def _enum(self, spec: EnumSpec, name: str, pou: Pou | None) -> Type | None:
+    def _enum(self, spec: EnumSpec, name: str, scope: Scope) -> Type | None:
         base = ELEMENTARY.get(spec.base.upper(), INT) if spec.base else INT
         values: dict[str, tuple[str, int]] = {}
         enum = Enum(name, base, values)
         number = 0
-        typer = self.typer(pou)
+        typer = self.typer(scope)
         for text, expr, at in spec.values:
             key = text.casefold()
             if expr is not None:
@@ -385,7 +447,9 @@ class Declarations:
                 self._duplicate(text, "enumeration value", at, at + len(text), -1)
                 continue
             values[key] = (text, number)
-            self.project.enum_values.setdefault(key, []).append(EnumValue(text, enum, number))
+            self.project.enum_values.setdefault(scope.space.key(text), []).append(
+                EnumValue(text, enum, number)
+            )
             number += 1
         first = next(iter(values.values()))[1]
         if first:
@@ -394,9 +458,17 @@ class Declarations:
 
     # Constants -----------------------------------------------------------------------------------
 
-    def typer(self, pou: Pou | None) -> Expressions:
-        in_library = pou is not None and pou.library
-        return Expressions(Scope(self.project, pou), self.constant, self.load, in_library)
+    def typer(self, scope: Scope) -> Expressions:
+        in_library = scope.pou is not None and scope.pou.library
+        return Expressions(scope, self.constant, self.load, in_library)
+
+    def scope_of(self, owner: Variable | Pou | TypeDecl | None) -> Scope:
+        """Return where the names in a declaration are looked up."""
+        if isinstance(owner, Pou):
+            return Scope(self.project, owner)
+        if isinstance(owner, Variable):
+            return Scope(self.project, owner.pou, owner.space if owner.pou is None else None)
+        return Scope(self.project, None, owner.space if owner is not None else None)
 
     def constant(self, variable: Variable) -> None:
         """Find the value of a constant variable; a cycle leaves it without one."""
@@ -404,14 +476,14 @@ class Declarations:
             return
         self._evaluating.add(variable)
         if variable.type is None and variable.decl is not None:
-            variable.type, init = self.resolve(variable.decl.spec, variable.pou)
+            variable.type, init = self.resolve(variable.decl.spec, self.scope_of(variable))
             variable.init = variable.init or init
         if isinstance(variable.init, Expr):
-            mark_init(self.typer(variable.pou), variable.init, variable.type)
+            mark_init(self.typer(self.scope_of(variable)), variable.init, variable.type)
             variable.value = _as_declared(variable.init, variable.type)
         elif variable.init is None and isinstance(base_of(variable.type), Elementary):
             zero = Literal(variable.at, variable.end, "int", 0)
-            self.typer(None).value(zero, variable.type)
+            self.typer(self.scope_of(None)).value(zero, variable.type)
             variable.value = zero.value
         self._evaluating.discard(variable)
 

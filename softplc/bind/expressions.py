@@ -10,23 +10,29 @@ from collections.abc import Callable
 from typing import Any
 
 from softplc.bind import fold
+from softplc.bind.properties import bind_getter
+from softplc.bind.references import pointer_result
 from softplc.bind.scope import Scope
 from softplc.iectypes import (
     BITS,
     BOOL,
     BYTE,
-    DATE,
+    CHAR,
     DT,
     DWORD,
     ELEMENTARY,
     INT_LITERAL,
+    LINT,
+    LONG,
     LREAL,
     LTIME,
     LWORD,
     REAL,
     REAL_LITERAL,
+    SIGNED,
     TIME,
     TOD,
+    WCHAR,
     WORD,
     Array,
     BlockType,
@@ -34,6 +40,7 @@ from softplc.iectypes import (
     Enum,
     Interface,
     OpenArray,
+    Pointer,
     Reference,
     String,
     Struct,
@@ -42,10 +49,13 @@ from softplc.iectypes import (
     base_of,
     common,
     converts,
+    counts,
     default_int,
+    has_bits,
     is_literal_type,
     natural,
 )
+from softplc.profiles import current
 from softplc.symbols import EnumValue, Pou, Variable
 from softplc.syntax import (
     Binary,
@@ -67,8 +77,7 @@ LOGIC = ("AND", "OR", "XOR")
 PARTS = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD}
 ADDRESS_TYPES = {"X": BOOL, "B": BYTE, "W": WORD, "D": DWORD, "L": LWORD}
 _LITERALS: dict[str, Elementary] = {"int": INT_LITERAL, "real": REAL_LITERAL, "bool": BOOL}
-_DATES = {"DATE": DATE, "TOD": TOD, "DT": DT}
-_DATE_MATH = {
+_DATE_MATH = {  # in the long type if one of the operands is long
     ("-", "date", "date"): TIME,
     ("-", "tod", "tod"): TIME,
     ("-", "dt", "dt"): TIME,
@@ -85,6 +94,8 @@ def fits(expr: Expr, target: Type) -> bool:
     if value is None or isinstance(value, str):
         return False
     base = base_of(target)
+    if isinstance(base, Pointer):
+        return expr.type is INT_LITERAL and value == 0
     if not isinstance(base, Elementary):
         return False
     if base.kind == "real":
@@ -99,16 +110,24 @@ def fits(expr: Expr, target: Type) -> bool:
 
 def settle(expr: Expr, target: Type | None) -> None:
     """Give a literal the type its surroundings ask for, if its value fits."""
-    if expr.type in (INT_LITERAL, REAL_LITERAL) and target is not None and fits(expr, target):
+    if is_character(expr, target):
+        expr.type, expr.value = base_of(target), ord(str(expr.value))
+    elif expr.type in (INT_LITERAL, REAL_LITERAL) and target is not None and fits(expr, target):
         expr.type = base_of(target)
         if expr.value is not None:
             expr.value = fold.as_type(expr.value, expr.type)
 
 
+def is_character(expr: Expr, target: Type | None) -> bool:
+    """Tell whether a literal is one character that can stand for a CHAR or WCHAR."""
+    text = isinstance(expr, Literal) and not expr.type_name and isinstance(expr.type, String)
+    return text and expr.type.element is base_of(target) and len(str(expr.value)) == 1  # type: ignore[union-attr]
+
+
 def default(expr: Expr) -> None:
     """Give a literal that nothing asks about its default type."""
     if expr.type is INT_LITERAL and isinstance(expr.value, int):
-        expr.type = default_int(expr.value)
+        settle(expr, default_int(expr.value))
     elif expr.type is REAL_LITERAL:
         expr.type = LREAL
 
@@ -188,20 +207,18 @@ class Expressions:
 
     def _literal(self, node: Literal, expected: Type | None) -> Type | None:
         node.value = node.literal
-        if node.kind == "string":
-            return String(len(str(node.literal)))
+        if node.kind in ("string", "wstring"):
+            return self._text(node)
         if node.kind == "time":
             return LTIME if node.type_name == "LTIME" else TIME
         if node.kind == "date":
-            return _DATES[node.type_name]
+            return ELEMENTARY[node.type_name]
         if node.kind == "wrong":
             node.value = None
             return None
         if not node.type_name:
             return _LITERALS[node.kind]
-        type_: Any = ELEMENTARY.get(node.type_name.upper()) or self.project.types.get(
-            node.type_name.casefold()
-        )
+        type_: Any = ELEMENTARY.get(node.type_name.upper()) or self.scope.type(node.type_name)
         if not isinstance(type_, Type):
             return None
         literal = Literal(node.at, node.end, node.kind, node.literal)
@@ -210,6 +227,15 @@ class Expressions:
             return None
         node.value = fold.as_type(node.literal, type_)
         return type_
+
+    @staticmethod
+    def _text(node: Literal) -> Type:
+        """Return the type of a text; one character without a type of its own is also a CHAR or WCHAR."""
+        text = str(node.literal)
+        if node.type_name in ("CHAR", "WCHAR"):
+            node.value = ord(text)
+            return ELEMENTARY[node.type_name]
+        return String(len(text), node.kind == "wstring")
 
     def _name(self, node: Name, expected: Type | None) -> Type | None:
         enum = base_of(expected)
@@ -233,7 +259,7 @@ class Expressions:
         if ref is None and node.name.upper() == "NULL":
             node.value = 0
             return Reference(None)
-        return None
+        return bind_getter(self, node, None) if ref is None and self.project.profile.objects else None
 
     def _variable(self, node: Name, variable: Variable) -> Type | None:
         final = variable.end_of_chain
@@ -243,7 +269,7 @@ class Expressions:
         return variable.type
 
     def _typed_name(self, node: TypedName, expected: Type | None) -> Type | None:
-        type_ = self.project.types.get(node.type_name.casefold())
+        type_ = self.scope.type(node.type_name)
         if not isinstance(type_, Enum):
             return None
         chosen = self.scope.enum_value(node.name, type_)
@@ -261,7 +287,7 @@ class Expressions:
 
     def _member(self, node: Member, expected: Type | None) -> Type | None:
         if isinstance(node.base, Name):
-            enum = self.project.types.get(node.base.name.casefold())
+            enum = self.scope.type(node.base.name)
             if isinstance(enum, Enum) and self.scope.lookup(node.base.name) is None:
                 chosen = self.scope.enum_value(node.name, enum)
                 node.ref = chosen
@@ -270,6 +296,8 @@ class Expressions:
                     return enum
                 return None
         base = self.expr(node.base)
+        if isinstance(node.base, Name | Member) and node.base.getter is not None and isinstance(base, Struct):
+            return None  # a copy, of which no part has a place
         key = node.name.casefold()
         if isinstance(base, Struct):
             found = base.fields.get(key)
@@ -277,8 +305,9 @@ class Expressions:
         if isinstance(base, BlockType):
             variable = base.pou.variables.get(key)
             node.ref = variable
-            return variable.type if variable else None
-        return None
+            if variable is not None:
+                return variable.type
+        return bind_getter(self, node, base) if self.project.profile.objects else None
 
     def _bit(self, node: BitAccess, expected: Type | None) -> Type | None:
         base = base_of(self.expr(node.base))
@@ -292,6 +321,12 @@ class Expressions:
         base = self.expr(node.base)
         for index in node.indices:
             self.value(index)
+        if isinstance(node.base, Name | Member) and node.base.getter is not None:
+            return None  # a copy, of which no part has a place
+        if isinstance(base, Pointer):
+            return base.target if len(node.indices) == 1 else None
+        if isinstance(base, String):
+            return base.element if len(node.indices) == 1 else None
         if isinstance(base, OpenArray):
             return base.element if len(node.indices) == base.rank else None
         if not isinstance(base, Array) or len(node.indices) != len(base.ranges):
@@ -300,7 +335,7 @@ class Expressions:
 
     def _deref(self, node: Deref, expected: Type | None) -> Type | None:
         base = self.expr(node.base)
-        return base.target if isinstance(base, Reference) else None
+        return base.target if isinstance(base, Reference | Pointer) else None
 
     # Operators -----------------------------------------------------------------------------------
 
@@ -313,11 +348,12 @@ class Expressions:
             if type_ is INT_LITERAL:
                 settle(node.operand, expected if base_of(expected) in BITS else None)
                 type_ = node.operand.type
-            good = isinstance(type_, Elementary) and type_.kind in ("bool", "bits")
+            good = isinstance(type_, Elementary) and has_bits(type_.kind)
         else:
-            good = isinstance(type_, Elementary) and type_.kind in ("int", "uint", "real", "literal", "time")
-            if isinstance(type_, Elementary) and type_.kind == "uint" and node.op == "-":
-                good = False
+            good = isinstance(type_, Elementary) and (counts(type_.kind) or type_.kind == "time")
+            if isinstance(type_, Elementary) and type_.kind in ("uint", "bits") and node.op == "-":
+                good = current().bits_count
+                type_ = next_signed(type_)
         if isinstance(node.operand, Literal) and node.op in "+-" and node.operand.kind in ("int", "real"):
             plain = node.operand
             if not plain.type_name:  # a sign belongs to the literal: -128 is a SINT
@@ -339,10 +375,18 @@ class Expressions:
                 self.expr(side, known if isinstance(base_of(known), Elementary) else pushed)
             else:
                 self.expr(side, pushed if isinstance(side, Call) else None)
+        return self.combine(node, pushed)
+
+    def combine(self, node: Binary, pushed: Type | None = None) -> Type | None:
+        """Return the type of an operation on operands that are marked already."""
         self._enum_by_other_side(node)
         left, right = node.left.type, node.right.type
         if left is None or right is None:
             return BOOL if node.op in COMPARISONS else None
+        if isinstance(left, Pointer) or isinstance(right, Pointer):
+            default(node.left)
+            default(node.right)
+            return pointer_result(node)
         if node.op in ("+", "-", "*", "/"):
             special = self._time(node, base_of(left), base_of(right))
             if special is not None:
@@ -363,6 +407,12 @@ class Expressions:
             return None
         return result
 
+    def operate(self, node: Binary, type_: Type) -> None:
+        """Give an operation the type that a typed function says; its operands are marked already."""
+        node.operand_type = type_
+        node.type = BOOL if node.op in COMPARISONS else type_
+        self._fold(node, type_)
+
     def _enum_by_other_side(self, node: Binary) -> None:
         """Let `color = Red` mean the Red of color's type where several enumerations have one."""
         for one, other in ((node.left, node.right), (node.right, node.left)):
@@ -378,13 +428,13 @@ class Expressions:
             ordered = op in ("=", "<>") or not isinstance(type_, Reference | Interface)
             return BOOL if comparable(type_) and ordered else None
         if op in LOGIC:
-            return type_ if kind in ("bool", "bits") else None
+            return type_ if has_bits(kind) else None
         if op == "MOD":
-            good = kind in ("int", "uint") or type_ is INT_LITERAL
+            good = (counts(kind) and kind not in ("real", "literal")) or type_ is INT_LITERAL
             return type_ if good else None
         if op in ("+", "-") and kind == "time":
             return type_
-        return type_ if kind in ("int", "uint", "real", "literal") else None
+        return type_ if counts(kind) else None
 
     def _time(self, node: Binary, left: Type | None, right: Type | None) -> Type | None:
         """Return the result of arithmetic on times and dates.
@@ -393,16 +443,17 @@ class Expressions:
         """
         if not isinstance(left, Elementary) or not isinstance(right, Elementary):
             return None
-        numeric = ("int", "uint", "real", "literal")
-        if left.kind == "time" and right.kind in numeric and node.op in ("*", "/"):
+        if left.kind == "time" and counts(right.kind) and node.op in ("*", "/"):
             default(node.right)
             self._fold_time(node, left)
             return left
-        if right.kind == "time" and left.kind in numeric and node.op == "*":
+        if right.kind == "time" and counts(left.kind) and node.op == "*":
             default(node.left)
             self._fold_time(node, right)
             return right
-        return _DATE_MATH.get((node.op, left.kind, right.kind))
+        result = _DATE_MATH.get((node.op, left.kind, right.kind))
+        longs = LONG.values()
+        return LONG[result] if result is not None and (left in longs or right in longs) else result
 
     @staticmethod
     def _fold_time(node: Binary, type_: Type) -> None:
@@ -431,14 +482,14 @@ class Expressions:
         target = base_of(expected) if expected is REAL or expected is LREAL else LREAL
         if is_literal(left):
             settle(left, target)
-        elif not isinstance(base, Elementary) or base.kind not in ("int", "uint", "real"):
+        elif not isinstance(base, Elementary) or not counts(base.kind):
             return None
         base = base_of(left.type)
         real = base if base in (REAL, LREAL) else common(base, REAL) if base else None
         exponent = base_of(right.type)
         if is_literal(right):
             settle(right, real)
-        elif not isinstance(exponent, Elementary) or exponent.kind not in ("int", "uint", "real"):
+        elif not isinstance(exponent, Elementary) or not counts(exponent.kind):
             return None
         elif exponent is LREAL:
             real = LREAL
@@ -453,6 +504,10 @@ class Expressions:
 
     def join(self, nodes: list[Expr]) -> Type | None:
         """Return the smallest type all expressions convert to, and settle the literals among them."""
+        character = next((each.type for each in nodes if each.type in (CHAR, WCHAR)), None)
+        for each in nodes:
+            if is_character(each, character):
+                settle(each, character)
         typed = [each for each in nodes if not is_literal(each)]
         literals = [each for each in nodes if is_literal(each)]
         if any(each.type is None for each in typed):
@@ -464,7 +519,7 @@ class Expressions:
             other = base_of(each.type)
             if result is None or other is None:
                 return None
-            if isinstance(result, String) and isinstance(other, String):
+            if isinstance(result, String) and isinstance(other, String) and result.wide == other.wide:
                 result = max(result, other, key=lambda s: s.capacity)
                 continue
             if isinstance(result, Reference) and result.target is None:
@@ -485,8 +540,11 @@ class Expressions:
         if fits(literal, other):
             return other
         if literal.type is REAL_LITERAL:
-            return common(other, REAL) if other.kind in ("int", "uint") else LREAL if other is REAL else None
+            whole = other.kind != "real" and counts(other.kind)
+            return common(other, REAL) if whole else LREAL if other is REAL else None
         value = literal.value
+        if isinstance(value, int) and value < 0 and other.kind in ("uint", "bits") and current().bits_count:
+            return next_signed(other)
         if isinstance(value, int) and other.kind in ("int", "uint"):
             least = natural(value)
             return common(other, least) if least else None
@@ -500,6 +558,11 @@ class Expressions:
         from softplc.bind.calls import bind_call
 
         return bind_call(self, node, expected)
+
+
+def next_signed(type_: Elementary) -> Elementary:
+    """Return the signed type that holds every value of an unsigned one, and its negative."""
+    return next((each for each in SIGNED if each.size > type_.size), LINT)
 
 
 def comparable(type_: Type) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 
-from softplc.iectypes import BOOL, INT_LITERAL, REAL, REAL_LITERAL, Elementary, Enum, Type, base_of
+from softplc.iectypes import BOOL, INT_LITERAL, REAL, REAL_LITERAL, Elementary, Enum, String, Type, base_of
 from softplc.syntax import Scalar
 
 
@@ -18,6 +18,8 @@ def wrap(value: int, type_: Elementary) -> int:
 def as_type(value: Scalar, type_: Type | None) -> Scalar:
     """Bring a constant into the domain of a type it converts to."""
     type_ = base_of(type_)
+    if isinstance(type_, String) and not isinstance(value, str):  # only CHAR and WCHAR convert to one
+        return chr(int(value))
     if isinstance(value, str) or isinstance(type_, Enum) or not isinstance(type_, Elementary):
         return value
     if type_.kind == "real":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.symbols import Pou, Project
 
@@ -52,7 +53,7 @@ def _find(
     kinds: tuple[str, ...],
     load: Callable[[str], Pou | None],
 ) -> Pou | None:
-    found = project.pous.get(name.casefold()) or load(name)
+    found = Scope(project, pou).unit(name) or load(name)
     if found is None or found.kind not in kinds:
         known = [each.name for each in project.pous.values() if each.kind in kinds]
         what = " or ".join(each.lower().replace("_", " ") for each in kinds) or "unit to extend"

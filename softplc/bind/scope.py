@@ -1,17 +1,19 @@
-"""Scopes: what a name means inside a POU."""
+"""Scopes: what a name means inside a POU, or in a namespace."""
 
 from __future__ import annotations
 
-from softplc.iectypes import Enum
-from softplc.symbols import EnumValue, Pou, Project, Ref
+from softplc.iectypes import Alias, Enum, Type
+from softplc.spaces import Space
+from softplc.symbols import EnumValue, Pou, Project, Ref, Variable
 
 
 class Scope:
-    """Looks names up: variables of the POU, then globals, enumeration values, POUs."""
+    """Looks names up: variables of the POU, then, by namespace, globals, enumeration values, POUs."""
 
-    def __init__(self, project: Project, pou: Pou | None = None) -> None:
+    def __init__(self, project: Project, pou: Pou | None = None, space: Space | None = None) -> None:
         self.project = project
         self.pou = pou
+        self.space = space or (pou.decl.space if pou is not None else Space())
 
     def lookup(self, name: str) -> Ref | None:
         key = name.casefold()
@@ -25,6 +27,10 @@ class Scope:
                 found = self.pou.enable_out()
             if found is not None:
                 return found
+        keys = self.space.candidates(name, self._has_value)
+        if len(keys) != 1:
+            return None
+        key = keys[0]
         found = project.globals.get(key)
         if found is not None:
             return found
@@ -33,12 +39,46 @@ class Scope:
             return values[0]
         return project.pous.get(key)
 
+    def _has_value(self, key: str) -> bool:
+        project = self.project
+        return key in project.globals or key in project.enum_values or key in project.pous
+
+    def unit(self, name: str) -> Pou | None:
+        """Return the POU of that name."""
+        keys = self.space.candidates(name, self.project.pous.__contains__)
+        return self.project.pous[keys[0]] if len(keys) == 1 else None
+
+    def type(self, name: str) -> Type | Alias | None:
+        """Return the declared type of that name."""
+        keys = self.space.candidates(name, self.project.types.__contains__)
+        return self.project.types[keys[0]] if len(keys) == 1 else None
+
+    def variable(self, name: str) -> Variable | None:
+        """Return the global variable of that name."""
+        keys = self.space.candidates(name, self.project.globals.__contains__)
+        return self.project.globals[keys[0]] if len(keys) == 1 else None
+
+    # Namespaces ----------------------------------------------------------------------------------
+
+    def meanings(self, name: str) -> list[str]:
+        """Return the keys a name that is no variable of the POU may mean: several if it is ambiguous."""
+        return self.space.candidates(name, self._is_known)
+
+    def _is_known(self, key: str) -> bool:
+        return self._has_value(key) or key in self.project.type_keys
+
+    def namespace(self, name: str) -> str | None:
+        """Return the full name of a namespace."""
+        keys = self.space.candidates(name, self.project.spaces.__contains__)
+        return self.project.spaces[keys[0]] if len(keys) == 1 else None
+
     @property
     def owner(self) -> Pou | None:
         """Return the class or function block this is in."""
         if self.pou is None or self.pou.owner is not None:
             return self.pou.owner if self.pou is not None else None
-        return self.pou if self.pou.kind == "FUNCTION_BLOCK" else None
+        acts = self.pou.kind == "PROGRAM" and self.pou.methods
+        return self.pou if self.pou.kind == "FUNCTION_BLOCK" or acts else None
 
     def enum_value(self, name: str, type_: Enum) -> EnumValue | None:
         """Return the value of that name of one enumeration."""

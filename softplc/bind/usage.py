@@ -63,6 +63,10 @@ def _call(node: Call, usage: Usage) -> None:
     binding = node.binding
     if node.rewritten is not None or binding is None:
         _visit(node.rewritten, usage)
+        if binding is not None:
+            _visit(binding.enable, usage)
+            if binding.enable_out is not None:
+                _write(binding.enable_out, usage)
         return
     if not isinstance(node.callee, Name) or isinstance(node.callee.ref, Variable):
         _visit(node.callee, usage)

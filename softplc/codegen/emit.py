@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from softplc import ir
-from softplc.codegen.runtime import STRINGS
+from softplc.codegen.pointers import HELPERS
+from softplc.codegen.runtime import strings
 from softplc.codegen.statements import Statements
 from softplc.codegen.values import quoted
 
@@ -18,7 +19,8 @@ class Emitter:
 
     def __init__(self) -> None:
         self.constants: dict[bytes, str] = {}
-        self.uses_strings = False
+        self.uses_strings = self.uses_wide = False
+        self.uses_pointers = False
         self.largest = 0
 
     def data(self, data: bytes) -> str:
@@ -31,7 +33,9 @@ class Emitter:
     def module(self, module: ir.Module) -> str:
         texts = [self._routine(each) for each in module.routines]
         if self.uses_strings:
-            texts.append(STRINGS)
+            texts.append(strings(self.uses_wide))
+        if self.uses_pointers:
+            texts.append(HELPERS)
         body = "\n".join(texts)
         return "\n".join((*self._constants(), body, *_declarations(body), _WEIGHTS))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from softplc import ir
+from softplc.codegen.pointers import Pointers
 from softplc.codegen.values import (
     ARITHMETIC,
     INTEGER_COMPARE,
@@ -20,81 +19,36 @@ from softplc.faults import Fault
 from softplc.iectypes import BOOL, LINT, Elementary
 from softplc.layout import NOW_NS
 
-if TYPE_CHECKING:
-    from softplc.codegen.emit import Emitter
-
 FOLDED_SHIFTS = {"ROL": "fshl", "ROR": "fshr"}
 
 
-class Expressions:
+class Expressions(Pointers):
     """Writes values of one routine."""
-
-    def __init__(self, emitter: Emitter, routine: ir.Routine) -> None:
-        self.emitter = emitter
-        self.routine = routine
-        self.lines: list[str] = []
-        self.block = "entry"
-        self.registers: dict[tuple[str, int, int], str] = {}  # control variables of FOR loops
-        self.known: dict[ir.Once, str] = {}
-        self._count = 0
-        self.register_types: dict[str, Elementary] = {}
-        self._faults: list[tuple[str, int, int]] = []
-
-    # Text ----------------------------------------------------------------------------------------
-
-    def fresh(self) -> str:
-        self._count += 1
-        return f"%t{self._count}"
-
-    def label(self, hint: str) -> str:
-        self._count += 1
-        return f"{hint}{self._count}"
-
-    def add(self, text: str) -> str:
-        """Write an instruction and return the name of its result."""
-        name = self.fresh()
-        self.lines.append(f"  {name} = {text}")
-        return name
-
-    def do(self, text: str) -> None:
-        self.lines.append(f"  {text}")
-
-    def start(self, label: str) -> None:
-        self.lines.append(f"{label}:")
-        self.block = label
-
-    def jump(self, label: str) -> None:
-        self.do(f"br label %{label}")
-
-    def branch(self, condition: str, yes: str, no: str) -> None:
-        self.do(f"br i1 {condition}, label %{yes}, label %{no}")
-
-    def fault_if(self, condition: str, fault: Fault, line: int) -> None:
-        """Leave the routine with a fault where the condition holds."""
-        good = self.label("ok")
-        self._faults.append((self.block, int(fault), line))
-        self.do(f"br i1 {condition}, label %fault, label %{good}, !prof !0")
-        self.start(good)
 
     # Places --------------------------------------------------------------------------------------
 
     def address(self, place: ir.Place) -> str:
         """Return a pointer to a place, after its index checks."""
+        if place.base == "object":
+            return self.object_address(place)
         base = self._base(place)
-        offset = place.offset
         for step in place.steps:
-            index = self.value(step.index)
-            wide = self._to_i64(index, step.index.type)
-            if step.low:
-                wide = self.add(f"sub i64 {wide}, {self._size(step.low)}")
-            outside = self.add(f"icmp uge i64 {wide}, {self._size(step.count)}")
-            self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line)
-            if step.stride != 1:
-                wide = self.add(f"mul nuw nsw i64 {wide}, {self._size(step.stride)}")
-            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {wide}")
-        if offset:
-            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {self.step(step)}")
+        if place.offset:
+            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {place.offset}")
         return base
+
+    def step(self, step: ir.Step) -> str:
+        """Return the bytes that an index leads on, after its check."""
+        index = self.value(step.index)
+        wide = self._to_i64(index, step.index.type)
+        if step.low:
+            wide = self.add(f"sub i64 {wide}, {self._size(step.low)}")
+        outside = self.add(f"icmp uge i64 {wide}, {self._size(step.count)}")
+        self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line)
+        if step.stride != 1:
+            wide = self.add(f"mul nuw nsw i64 {wide}, {self._size(step.stride)}")
+        return wide
 
     def _base(self, place: ir.Place) -> str:
         if place.base == "image":
@@ -127,8 +81,10 @@ class Expressions:
             kept = self.registers.get((place.base, place.slot, place.offset))
             if kept is not None and place.bit < 0 and self.register_types[kept] is type_:
                 return kept
-        address = self.address(place)
-        raw = self.add(f"load {memory_type(type_)}, ptr {address}, align 1")
+        if place.base == "object" and type_.size == 1 and not place.begin:
+            raw = self.peek(place)
+        else:
+            raw = self.add(f"load {memory_type(type_)}, ptr {self.address(place)}, align 1")
         if type_ is not BOOL:
             return raw
         if place.bit >= 0:
@@ -136,6 +92,9 @@ class Expressions:
         return self.add(f"icmp ne i8 {raw}, 0")
 
     def store(self, type_: Elementary, place: ir.Place, value: str) -> None:
+        if place.base == "object" and type_.size == 1 and not place.begin:
+            self.poke(type_, place, value)
+            return
         address = self.address(place)
         if type_ is not BOOL:
             self.do(f"store {value_type(type_)} {value}, ptr {address}, align 1")
@@ -174,6 +133,10 @@ class Expressions:
         if isinstance(expr, ir.AddressOf):
             there = self.add(f"ptrtoint ptr {self.address(expr.place)} to i64")
             return self.add(f"sub i64 {there}, {self.add('ptrtoint ptr %img to i64')}")
+        if isinstance(expr, ir.PointerTo):
+            return self.pointer_to(expr)
+        if isinstance(expr, ir.PointerOp):
+            return self.pointer_op(expr)
         if isinstance(expr, ir.Query):
             return self._query(expr)
         return self.load(LINT, ir.Place("image", NOW_NS))
@@ -187,9 +150,21 @@ class Expressions:
         type_ = expr.args[0].type
         if expr.op in INTEGER_COMPARE:
             return self._compare(expr.op, type_, *operands)
+        if expr.op == "SWAP":
+            return self._swap(type_, operands[0])
         if type_.kind == "real":
             return self._real(expr.op, type_, operands)
         return self._whole(expr, type_, operands)
+
+    def _swap(self, type_: Elementary, value: str) -> str:
+        """Turn round the bytes of a value."""
+        if type_.size == 1:
+            return value
+        kind, bits = value_type(type_), f"i{type_.bits}"
+        if kind != bits:
+            value = self.add(f"bitcast {kind} {value} to {bits}")
+        value = self.add(f"call {bits} @llvm.bswap.{bits}({bits} {value})")
+        return value if kind == bits else self.add(f"bitcast {bits} {value} to {kind}")
 
     def _compare(self, op: str, type_: Elementary, left: str, right: str) -> str:
         if type_.kind == "real":
@@ -273,6 +248,10 @@ class Expressions:
         inside = self.add(f"icmp ult i64 {count}, {width}")
         safe = self.add(f"select i1 {inside}, i64 {count}, i64 0")
         narrow = self.add(f"trunc i64 {safe} to {kind}") if width < 64 else safe
+        if op == "SHR" and type_.signed:  # of a number: the sign stays
+            last = self.add(f"select i1 {inside}, i64 {count}, i64 {width - 1}")
+            last = self.add(f"trunc i64 {last} to {kind}") if width < 64 else last
+            return self.add(f"ashr {kind} {value}, {last}")
         shifted = self.add(f"{'shl' if op == 'SHL' else 'lshr'} {kind} {value}, {narrow}")
         return self.add(f"select i1 {inside}, {kind} {shifted}, {kind} {constant(type_, 0)}")
 
@@ -341,6 +320,7 @@ class Expressions:
     def text(self, text: ir.Text) -> str:
         """Return a pointer to a string, after what must run first."""
         self.emitter.uses_strings = True
+        self.emitter.uses_wide |= text.wide
         self.block_of(text.body)
         if text.constant is not None:
             return self.emitter.data(text.constant)
@@ -354,4 +334,9 @@ class Expressions:
         if expr.op == "length":
             return self.add(f"load i16, ptr {strings[0]}, align 1")
         arguments = ", ".join(f"ptr {each}" for each in strings)
-        return self.add(f"call {kind} @iw.str.{expr.op}({arguments})")
+        return self.add(f"call {kind} @iw.{self.family(expr.strings[0].wide)}.{expr.op}({arguments})")
+
+    @staticmethod
+    def family(wide: bool) -> str:
+        """Return which of the string helpers to call."""
+        return "wstr" if wide else "str"

@@ -1,21 +1,12 @@
-"""Run-time helpers for strings, as LLVM IR; what a program does not call is dropped by the optimiser."""
+"""Run-time helpers for strings, as LLVM IR; what a program does not call is dropped by the optimiser.
+
+A string is u16 length, u16 capacity, then bytes (`iw.str`) or code units of UTF-16 (`iw.wstr`).
+"""
 
 from __future__ import annotations
 
-STRINGS = r"""
-declare i32 @memcmp(ptr, ptr, i64)
-declare i32 @snprintf(ptr, i64, ptr, ...)
-declare i64 @strtoll(ptr, ptr, i32)
-declare i64 @strtoull(ptr, ptr, i32)
-declare double @strtod(ptr, ptr)
-declare i32 @strcasecmp(ptr, ptr)
-@iw.fmt.int = private constant [5 x i8] c"%lld\00"
-@iw.fmt.uint = private constant [5 x i8] c"%llu\00"
-@iw.fmt.real = private constant [5 x i8] c"%.*g\00"
-@iw.true = private constant [5 x i8] c"TRUE\00"
-@iw.one = private constant [2 x i8] c"1\00"
-
-define internal void @iw.str.append(ptr %d, ptr %s, i64 %start, i64 %count) noinline nounwind {
+_EITHER = r"""
+define internal void @FAMILY.append(ptr %d, ptr %s, i64 %start, i64 %count) noinline nounwind {
   %sl16 = load i16, ptr %s, align 1
   %sl = zext i16 %sl16 to i64
   %st0 = call i64 @llvm.smax.i64(i64 %start, i64 0)
@@ -24,12 +15,12 @@ define internal void @iw.str.append(ptr %d, ptr %s, i64 %start, i64 %count) noin
   %c0 = call i64 @llvm.smax.i64(i64 %count, i64 0)
   %c = call i64 @llvm.smin.i64(i64 %c0, i64 %left)
   %body = getelementptr i8, ptr %s, i64 4
-  %from = getelementptr i8, ptr %body, i64 %st
-  call void @iw.str.bytes(ptr %d, ptr %from, i64 %c)
+  %from = getelementptr UNIT, ptr %body, i64 %st
+  call void @FAMILY.units(ptr %d, ptr %from, i64 %c)
   ret void
 }
 
-define internal void @iw.str.bytes(ptr %d, ptr %from, i64 %count) nounwind {
+define internal void @FAMILY.units(ptr %d, ptr %from, i64 %count) nounwind {
   %dl16 = load i16, ptr %d, align 1
   %dl = zext i16 %dl16 to i64
   %capp = getelementptr i8, ptr %d, i64 2
@@ -38,26 +29,165 @@ define internal void @iw.str.bytes(ptr %d, ptr %from, i64 %count) nounwind {
   %room = call i64 @llvm.usub.sat.i64(i64 %cap, i64 %dl)
   %n = call i64 @llvm.umin.i64(i64 %count, i64 %room)
   %body = getelementptr i8, ptr %d, i64 4
-  %to = getelementptr i8, ptr %body, i64 %dl
-  call void @llvm.memmove.p0.p0.i64(ptr %to, ptr %from, i64 %n, i1 false)
+  %to = getelementptr UNIT, ptr %body, i64 %dl
+  %bytes = mul i64 %n, SIZE
+  call void @llvm.memmove.p0.p0.i64(ptr %to, ptr %from, i64 %bytes, i1 false)
   %end = add i64 %dl, %n
   %end16 = trunc i64 %end to i16
   store i16 %end16, ptr %d, align 1
   ret void
 }
 
-define internal void @iw.str.set(ptr %d, ptr %s) nounwind {
+define internal void @FAMILY.char(ptr %d, UNIT %value) nounwind {
+  %one = alloca UNIT
+  store UNIT %value, ptr %one, align 1
+  call void @FAMILY.units(ptr %d, ptr %one, i64 1)
+  ret void
+}
+
+define internal void @FAMILY.set(ptr %d, ptr %s) nounwind {
   %sl = load i16, ptr %s, align 1
   %capp = getelementptr i8, ptr %d, i64 2
   %cap = load i16, ptr %capp, align 1
   %n = call i16 @llvm.umin.i16(i16 %sl, i16 %cap)
   store i16 %n, ptr %d, align 1
   %n64 = zext i16 %n to i64
+  %bytes = mul i64 %n64, SIZE
   %to = getelementptr i8, ptr %d, i64 4
   %from = getelementptr i8, ptr %s, i64 4
-  call void @llvm.memmove.p0.p0.i64(ptr %to, ptr %from, i64 %n64, i1 false)
+  call void @llvm.memmove.p0.p0.i64(ptr %to, ptr %from, i64 %bytes, i1 false)
   ret void
 }
+
+define internal UNIT @FAMILY.first(ptr %s) nounwind {
+  %sl = load i16, ptr %s, align 1
+  %empty = icmp eq i16 %sl, 0
+  %body = getelementptr i8, ptr %s, i64 4
+  %v = load UNIT, ptr %body, align 1
+  %r = select i1 %empty, UNIT 0, UNIT %v
+  ret UNIT %r
+}
+
+define internal i16 @FAMILY.find(ptr %a, ptr %b) nounwind {
+entry:
+  %al16 = load i16, ptr %a, align 1
+  %bl16 = load i16, ptr %b, align 1
+  %al = zext i16 %al16 to i64
+  %bl = zext i16 %bl16 to i64
+  %pa = getelementptr i8, ptr %a, i64 4
+  %pb = getelementptr i8, ptr %b, i64 4
+  %bytes = mul i64 %bl, SIZE
+  %last = sub i64 %al, %bl
+  %none = icmp eq i64 %bl, 0
+  br i1 %none, label %absent, label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %step ]
+  %more = icmp sle i64 %i, %last
+  br i1 %more, label %try, label %absent
+try:
+  %at = getelementptr UNIT, ptr %pa, i64 %i
+  %order = call i32 @memcmp(ptr %at, ptr %pb, i64 %bytes)
+  %same = icmp eq i32 %order, 0
+  %next = add i64 %i, 1
+  br i1 %same, label %found, label %step
+step:
+  br label %head
+found:
+  %place = trunc i64 %next to i16
+  ret i16 %place
+absent:
+  ret i16 0
+}
+"""
+
+_WIDE = r"""
+define internal i32 @iw.wstr.compare(ptr %a, ptr %b) nounwind {
+entry:
+  %al = load i16, ptr %a, align 1
+  %bl = load i16, ptr %b, align 1
+  %n16 = call i16 @llvm.umin.i16(i16 %al, i16 %bl)
+  %n = zext i16 %n16 to i64
+  %pa = getelementptr i8, ptr %a, i64 4
+  %pb = getelementptr i8, ptr %b, i64 4
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %same ]
+  %more = icmp ult i64 %i, %n
+  br i1 %more, label %look, label %prefix
+look:
+  %ea = getelementptr i16, ptr %pa, i64 %i
+  %eb = getelementptr i16, ptr %pb, i64 %i
+  %ca = load i16, ptr %ea, align 1
+  %cb = load i16, ptr %eb, align 1
+  %next = add i64 %i, 1
+  %equal = icmp eq i16 %ca, %cb
+  br i1 %equal, label %same, label %differ
+same:
+  br label %head
+differ:
+  %ca32 = zext i16 %ca to i32
+  %cb32 = zext i16 %cb to i32
+  %order = sub i32 %ca32, %cb32
+  ret i32 %order
+prefix:
+  %al32 = zext i16 %al to i32
+  %bl32 = zext i16 %bl to i32
+  %lengths = sub i32 %al32, %bl32
+  ret i32 %lengths
+}
+
+define internal void @iw.wstr.convert(ptr %d, ptr %s) nounwind {
+entry:
+  %n16 = load i16, ptr %s, align 1
+  %n = zext i16 %n16 to i64
+  %body = getelementptr i8, ptr %s, i64 4
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %step ]
+  %more = icmp ult i64 %i, %n
+  br i1 %more, label %step, label %end
+step:
+  %at = getelementptr i8, ptr %body, i64 %i
+  %c = load i8, ptr %at, align 1
+  %wide = zext i8 %c to i16
+  call void @iw.wstr.char(ptr %d, i16 %wide)
+  %next = add i64 %i, 1
+  br label %head
+end:
+  ret void
+}
+
+define internal void @iw.str.convert(ptr %d, ptr %s) nounwind {
+entry:
+  %n16 = load i16, ptr %s, align 1
+  %n = zext i16 %n16 to i64
+  %body = getelementptr i8, ptr %s, i64 4
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %step ]
+  %more = icmp ult i64 %i, %n
+  br i1 %more, label %step, label %end
+step:
+  %at = getelementptr i16, ptr %body, i64 %i
+  %c = load i16, ptr %at, align 1
+  %foreign = icmp ugt i16 %c, 255
+  %low = trunc i16 %c to i8
+  %known = select i1 %foreign, i8 63, i8 %low
+  call void @iw.str.char(ptr %d, i8 %known)
+  %next = add i64 %i, 1
+  br label %head
+end:
+  ret void
+}
+"""
+
+_NARROW = r"""
+declare i32 @memcmp(ptr, ptr, i64)
+declare i32 @snprintf(ptr, i64, ptr, ...)
+declare double @strtod(ptr, ptr)
+@iw.fmt.int = private constant [5 x i8] c"%lld\00"
+@iw.fmt.uint = private constant [5 x i8] c"%llu\00"
+@iw.fmt.real = private constant [5 x i8] c"%.*g\00"
 
 define internal i32 @iw.str.compare(ptr %a, ptr %b) nounwind {
   %al16 = load i16, ptr %a, align 1
@@ -75,41 +205,11 @@ define internal i32 @iw.str.compare(ptr %a, ptr %b) nounwind {
   ret i32 %result
 }
 
-define internal i16 @iw.str.find(ptr %a, ptr %b) nounwind {
-entry:
-  %al16 = load i16, ptr %a, align 1
-  %bl16 = load i16, ptr %b, align 1
-  %al = zext i16 %al16 to i64
-  %bl = zext i16 %bl16 to i64
-  %pa = getelementptr i8, ptr %a, i64 4
-  %pb = getelementptr i8, ptr %b, i64 4
-  %last = sub i64 %al, %bl
-  %none = icmp eq i64 %bl, 0
-  br i1 %none, label %absent, label %head
-head:
-  %i = phi i64 [ 0, %entry ], [ %next, %step ]
-  %more = icmp sle i64 %i, %last
-  br i1 %more, label %try, label %absent
-try:
-  %at = getelementptr i8, ptr %pa, i64 %i
-  %order = call i32 @memcmp(ptr %at, ptr %pb, i64 %bl)
-  %same = icmp eq i32 %order, 0
-  %next = add i64 %i, 1
-  br i1 %same, label %found, label %step
-step:
-  br label %head
-found:
-  %place = trunc i64 %next to i16
-  ret i16 %place
-absent:
-  ret i16 0
-}
-
 define internal void @iw.str.int(ptr %d, i64 %v) nounwind {
   %buffer = alloca [32 x i8]
   %n = call i32 (ptr, i64, ptr, ...) @snprintf(ptr %buffer, i64 32, ptr @iw.fmt.int, i64 %v)
   %n64 = sext i32 %n to i64
-  call void @iw.str.bytes(ptr %d, ptr %buffer, i64 %n64)
+  call void @iw.str.units(ptr %d, ptr %buffer, i64 %n64)
   ret void
 }
 
@@ -117,7 +217,7 @@ define internal void @iw.str.uint(ptr %d, i64 %v) nounwind {
   %buffer = alloca [32 x i8]
   %n = call i32 (ptr, i64, ptr, ...) @snprintf(ptr %buffer, i64 32, ptr @iw.fmt.uint, i64 %v)
   %n64 = sext i32 %n to i64
-  call void @iw.str.bytes(ptr %d, ptr %buffer, i64 %n64)
+  call void @iw.str.units(ptr %d, ptr %buffer, i64 %n64)
   ret void
 }
 
@@ -125,14 +225,14 @@ define internal void @iw.str.real(ptr %d, double %v, i32 %digits) nounwind {
   %buffer = alloca [40 x i8]
   %n = call i32 (ptr, i64, ptr, ...) @snprintf(ptr %buffer, i64 40, ptr @iw.fmt.real, i32 %digits, double %v)
   %n64 = sext i32 %n to i64
-  call void @iw.str.bytes(ptr %d, ptr %buffer, i64 %n64)
+  call void @iw.str.units(ptr %d, ptr %buffer, i64 %n64)
   ret void
 }
 
 define internal void @iw.str.zero(ptr %buffer, ptr %s) nounwind {
   %sl16 = load i16, ptr %s, align 1
   %sl = zext i16 %sl16 to i64
-  %n = call i64 @llvm.umin.i64(i64 %sl, i64 63)
+  %n = call i64 @llvm.umin.i64(i64 %sl, i64 254)
   %from = getelementptr i8, ptr %s, i64 4
   call void @llvm.memmove.p0.p0.i64(ptr %buffer, ptr %from, i64 %n, i1 false)
   %end = getelementptr i8, ptr %buffer, i64 %n
@@ -140,35 +240,19 @@ define internal void @iw.str.zero(ptr %buffer, ptr %s) nounwind {
   ret void
 }
 
-define internal i64 @iw.str.to_int(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
-  call void @iw.str.zero(ptr %buffer, ptr %s)
-  %v = call i64 @strtoll(ptr %buffer, ptr null, i32 10)
-  ret i64 %v
-}
-
-define internal i64 @iw.str.to_uint(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
-  call void @iw.str.zero(ptr %buffer, ptr %s)
-  %v = call i64 @strtoull(ptr %buffer, ptr null, i32 10)
-  ret i64 %v
-}
-
 define internal double @iw.str.to_real(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
+  %buffer = alloca [255 x i8]
   call void @iw.str.zero(ptr %buffer, ptr %s)
   %v = call double @strtod(ptr %buffer, ptr null)
   ret double %v
 }
 
-define internal i1 @iw.str.to_bool(ptr %s) nounwind {
-  %buffer = alloca [64 x i8]
-  call void @iw.str.zero(ptr %buffer, ptr %s)
-  %word = call i32 @strcasecmp(ptr %buffer, ptr @iw.true)
-  %digit = call i32 @strcasecmp(ptr %buffer, ptr @iw.one)
-  %a = icmp eq i32 %word, 0
-  %b = icmp eq i32 %digit, 0
-  %v = or i1 %a, %b
-  ret i1 %v
-}
 """
+
+
+def strings(wide: bool) -> str:
+    """Return the helpers, those for WSTRING where they are needed."""
+    texts = [_NARROW, _EITHER.replace("FAMILY", "iw.str").replace("UNIT", "i8").replace("SIZE", "1")]
+    if wide:
+        texts += [_WIDE, _EITHER.replace("FAMILY", "iw.wstr").replace("UNIT", "i16").replace("SIZE", "2")]
+    return "".join(texts)

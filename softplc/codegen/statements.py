@@ -9,7 +9,7 @@ from softplc.codegen.expressions import Expressions
 from softplc.codegen.values import constant, value_type
 from softplc.codegen.writes import changes
 from softplc.faults import Fault
-from softplc.iectypes import BOOL, LREAL, Elementary
+from softplc.iectypes import BOOL, LREAL, WCHAR, Elementary
 from softplc.layout import FAULT_CODE, FAULT_FILE, FAULT_LINE, STOP
 
 if TYPE_CHECKING:
@@ -120,19 +120,32 @@ class Statements(Expressions):
                 self.do(f"store i16 {node.capacity}, ptr {place}, align 1")
         elif isinstance(node, ir.SetText):
             source = self.text(node.source)
-            self.do(f"call void @iw.str.set(ptr {self.address(node.target)}, ptr {source})")
+            family = self.family(node.source.wide)
+            self.do(f"call void @iw.{family}.set(ptr {self.address(node.target)}, ptr {source})")
         elif isinstance(node, ir.Append):
             source = self.text(node.source)
+            family = self.family(node.wide)
+            self.emitter.uses_wide |= node.wide
+            if node.wide != node.source.wide:
+                self.do(f"call void @iw.{family}.convert(ptr {self.address(node.target)}, ptr {source})")
+                return
             start = self.value(node.start) if node.start is not None else "0"
             count = self.value(node.count) if node.count is not None else str(ALL)
             target = self.address(node.target)
-            self.do(f"call void @iw.str.append(ptr {target}, ptr {source}, i64 {start}, i64 {count})")
+            self.do(f"call void @iw.{family}.append(ptr {target}, ptr {source}, i64 {start}, i64 {count})")
         elif node.style == "real":
             value = self.value(
                 node.value if node.value.type is LREAL else ir.Convert(LREAL, node.value, "wrap")
             )
             target = self.address(node.target)
             self.do(f"call void @iw.str.real(ptr {target}, double {value}, i32 {node.digits})")
+        elif node.style == "char":
+            wide = node.value.type is WCHAR
+            self.emitter.uses_wide |= wide
+            value, unit = self.value(node.value), value_type(node.value.type)
+            self.do(
+                f"call void @iw.{self.family(wide)}.char(ptr {self.address(node.target)}, {unit} {value})"
+            )
         else:
             value = self.value(node.value)
             self.do(f"call void @iw.str.{node.style}(ptr {self.address(node.target)}, i64 {value})")

@@ -31,7 +31,7 @@ def _written(node: object, size: int) -> tuple[ir.Place, int] | None:
 
 def _overlaps(written: ir.Place, length: int, place: ir.Place, size: int) -> bool:
     """Compare constant places; an element of an array is never a variable of its own."""
-    if written.base == "ref":
+    if written.base in ("ref", "object"):
         return True
     if written.base != place.base or written.slot != place.slot or written.steps:
         return False

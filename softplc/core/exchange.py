@@ -29,7 +29,7 @@ class Exchange:
         self.put = self._put()
         self.write_inputs = self._write_inputs()
         self.latch = self._latch()
-        self.push_write = self._push_write()
+        self.push_writes = self._push_writes()
         self.take_writes = self._take_writes()
         self.publish = self._publish()
         self.read_snapshot = self._read_snapshot()
@@ -160,19 +160,21 @@ class Exchange:
         b.ret_void()
         return fn
 
-    def _push_write(self) -> Function:
-        """Queue a write: (control, offset, kind, bit, raw) -> its number, or -1 when the queue is full."""
-        fn = Function(self.module, "iw_push_write", i64, pointer, i64, i64, i64, i64)
+    def _push_writes(self) -> Function:
+        """Queue writes that one scan takes together: (control, writes, n) -> the last number, or -1: full."""
+        fn = Function(self.module, "iw_push_writes", i64, pointer, pointer, i64)
         b = fn.b
-        control = fn.record(fn.args[0], Control)
+        control, count = fn.record(fn.args[0], Control), fn.args[2]
         head = control["write_head"]
-        full = fn.is_(b.sub(head, control.atomic("write_tail")), ">=", WRITES)
-        with b.if_then(full):
+        number = b.add(head, count)
+        with b.if_then(fn.is_(b.sub(number, control.atomic("write_tail")), ">", WRITES)):
             b.ret(i64(-1))
-        write = fn.element(control.pointer("writes"), b.and_(head, i64(WRITES - 1)), Write)
-        for name, value in zip(("offset", "kind", "bit", "raw"), fn.args[1:], strict=True):
-            write[name] = value
-        number = b.add(head, i64(1))
+        writes = control.pointer("writes")
+        with fn.each(count) as step:
+            given = fn.element(fn.args[1], step, Write)
+            write = fn.element(writes, b.and_(b.add(head, step), i64(WRITES - 1)), Write)
+            for name in ("offset", "kind", "bit", "raw"):
+                write[name] = given[name]
         control.publish("write_head", number)
         b.ret(number)
         return fn

@@ -20,9 +20,7 @@ class Native:
     def __init__(self, object_code: bytes) -> None:
         self._loaded = load(object_code)
         self.write_inputs = self._bind(ctypes.PYFUNCTYPE, "iw_write_inputs", _WORD, _ADDRESS, _WORD)
-        self.push_write = self._bind(
-            ctypes.PYFUNCTYPE, "iw_push_write", _WORD, _ADDRESS, _WORD, _WORD, _WORD, _WORD
-        )
+        self.push_writes = self._bind(ctypes.PYFUNCTYPE, "iw_push_writes", _WORD, _ADDRESS, _ADDRESS, _WORD)
         self.read_snapshot = self._bind(ctypes.PYFUNCTYPE, "iw_read_snapshot", _WORD, _ADDRESS, _ADDRESS)
         self.collect = self._bind(ctypes.PYFUNCTYPE, "iw_collect", _WORD, _ADDRESS)
         self.now = self._bind(ctypes.PYFUNCTYPE, "iw_now", _WORD)

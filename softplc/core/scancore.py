@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.contract import Batch, Quality
+from runtime.contract import NO_TEXT, Batch, Quality
 from softplc.core.block import Block, Sizes
 from softplc.core.elf import Code
-from softplc.core.kinds import Variable
-from softplc.core.layout import BINS, FRESH, MAX_TASKS, Control, Slot, Snapshot
+from softplc.core.kinds import Text, Variable
+from softplc.core.layout import BINS, FRESH, MAX_TASKS, Control, Slot, Snapshot, Write
 from softplc.core.native import Native
 from softplc.core.stats import Spread, Stats, TaskFault, TaskStats
 
@@ -49,15 +50,16 @@ class Bound:
 
     Attributes:
         tasks: names of the tasks whose fault makes an output invalid.
-        safe: raw pattern published instead while one of these stands still.
+        safe: raw pattern published instead while one of these stands still; `safe_text` of a text.
         fault_quality: quality that it then has.
     """
 
     key: int
-    variable: Variable
+    variable: Variable | Text
     tasks: frozenset[str] = frozenset()
     safe: int = 0
     fault_quality: int = Quality.BAD_DEVICE_FAILURE
+    safe_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,9 @@ class ScanCore:
         self._code: Code | None = None
         self.tasks = sorted(tasks, key=lambda task: (task.priority, task.interval_ns))
         self._masks = {task.name: 1 << index for index, task in enumerate(self.tasks)}
-        keys = max((bound.key for bound in inputs), default=-1) + 1
-        self._block = Block(Sizes(len(image), len(tasks), len(inputs), len(outputs), keys), fd)
+        ins, outs = self._split_inputs(inputs), self._split_outputs(outputs)
+        keys = max((row.key for row in ins), default=-1) + 1
+        self._block = Block(Sizes(len(image), len(tasks), len(ins), len(outs), keys), fd)
         self._views = {name: self._block.view(name) for name in _VIEWS}
         self._control = self._block.control
         self.address = self._block.address
@@ -117,8 +120,40 @@ class ScanCore:
         self._control.filling, self._control.latched = 1, 2
         self._views["image"][:] = np.frombuffer(image, np.uint8)
         self._bind_tasks()
-        self._bind_inputs(inputs, image)
-        self._bind_outputs(outputs)
+        self._bind_inputs(ins, image)
+        self._bind_outputs(outs)
+
+    def _split_inputs(self, inputs: Sequence[Bound]) -> list[_Row]:
+        """Note the texts among the inputs and return them as parts, whose keys follow those of the tags."""
+        self._texts_in: dict[int, tuple[Text, NDArray[np.int32]]] = {}
+        rows: list[_Row] = []
+        key = self._first_part = max((bound.key for bound in inputs), default=-1) + 1
+        for bound in inputs:
+            if isinstance(bound.variable, Text):
+                parts = bound.variable.parts
+                rows += [_Row(key + number, part, bound) for number, part in enumerate(parts)]
+                self._texts_in[bound.key] = bound.variable, np.arange(key, key + len(parts), dtype=np.int32)
+                key += len(parts)
+            else:
+                rows.append(_Row(bound.key, bound.variable, bound))
+        self._text_keys = np.array(sorted(self._texts_in), np.int32)
+        return rows
+
+    def _split_outputs(self, outputs: Sequence[Bound]) -> list[_Row]:
+        """Note where the outputs lie, and return them with texts as parts, all under one negative key."""
+        self._rows: dict[int, int] = {}
+        self._texts_out: list[_TextOut] = []
+        rows: list[_Row] = []
+        for bound in outputs:
+            self._rows[bound.key] = len(rows)
+            if isinstance(bound.variable, Text):
+                text, key = bound.variable, -1 - len(self._texts_out)
+                parts = zip(text.parts, text.pack(bound.safe_text), strict=True)
+                rows += [_Row(key, part, bound, safe) for part, safe in parts]
+                self._texts_out.append(_TextOut(bound.key, text, slice(self._rows[bound.key], len(rows))))
+            else:
+                rows.append(_Row(bound.key, bound.variable, bound, bound.safe))
+        return rows
 
     def _bind_tasks(self) -> None:
         limits = [task.watchdog_ns for task in self.tasks if task.watchdog_ns]
@@ -128,22 +163,22 @@ class ScanCore:
             record.interval_ns = task.interval_ns
             record.watchdog_ns = task.watchdog_ns
 
-    def _bind_inputs(self, inputs: Sequence[Bound], image: bytes) -> None:
-        slots = self._block.records("inputs", Slot, len(inputs))
+    def _bind_inputs(self, rows: Sequence[_Row], image: bytes) -> None:
+        slots = self._block.records("inputs", Slot, len(rows))
         self._views["keys"][:] = -1
-        for index, (bound, slot) in enumerate(zip(inputs, slots, strict=True)):
-            _place(slot, bound)
-            self._views["keys"][bound.key] = index
-            self._views["master"][index] = bound.variable.raw(image)
+        for index, (row, slot) in enumerate(zip(rows, slots, strict=True)):
+            row.fill(slot)
+            self._views["keys"][row.key] = index
+            self._views["master"][index] = row.variable.raw(image)
         self._views["buffers"].reshape(3, -1)[:] = self._views["master"]
 
-    def _bind_outputs(self, outputs: Sequence[Bound]) -> None:
-        slots = self._block.records("outputs", Slot, len(outputs))
-        for bound, slot in zip(outputs, slots, strict=True):
-            _place(slot, bound)
-            slot.mask = sum(self._masks[name] for name in bound.tasks)
-            slot.safe = _signed(bound.safe)
-            slot.quality = bound.fault_quality
+    def _bind_outputs(self, rows: Sequence[_Row]) -> None:
+        slots = self._block.records("outputs", Slot, len(rows))
+        for row, slot in zip(rows, slots, strict=True):
+            row.fill(slot)
+            slot.mask = sum(self._masks[name] for name in row.bound.tasks)
+            slot.safe = _signed(row.safe)
+            slot.quality = row.bound.fault_quality
 
     def enter(self, code: Code) -> None:
         """Let the tasks call code that is loaded in this process."""
@@ -168,10 +203,19 @@ class ScanCore:
     # Values in and out.
 
     def write_inputs(
-        self, keys: NDArray[np.int32], raw: NDArray[np.uint64], quality: NDArray[np.uint32]
+        self,
+        keys: NDArray[np.int32],
+        raw: NDArray[np.uint64],
+        quality: NDArray[np.uint32],
+        text: Mapping[int, str] = NO_TEXT,
     ) -> int:
-        """Hand in values for the next scan; rows of bad quality keep the last one. Returns how many did."""
+        """Hand in values for the next scan; rows of bad quality keep the last one. Returns how many did.
+
+        `text` is that of the rows of texts.
+        """
         views, held = self._views, 0
+        if self._texts_in:
+            keys, raw, quality, held = self._with_parts(keys, raw, quality, text)
         room = len(views["in_ids"])
         for start in range(0, len(keys), room):
             rows = slice(start, start + room)
@@ -181,6 +225,27 @@ class ScanCore:
             views["in_quality"][:n] = quality[rows]
             held += self.native.write_inputs(self.address, n)
         return held
+
+    def _with_parts(
+        self,
+        keys: NDArray[np.int32],
+        raw: NDArray[np.uint64],
+        quality: NDArray[np.uint32],
+        text: Mapping[int, str],
+    ) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.uint32], int]:
+        """Add rows for the parts of texts; return how many texts were held back, too."""
+        known = keys < self._first_part  # what comes from elsewhere is no part
+        held, ids, words = 0, [keys[known]], [raw[known]]
+        for row in np.flatnonzero(np.isin(keys, self._text_keys)).tolist():
+            if quality[row] >> 31:
+                held += 1
+                continue
+            place, parts = self._texts_in[int(keys[row])]
+            ids.append(parts)
+            words.append(np.array(place.pack(text.get(row, "")), np.uint64))
+        self._control.held += held
+        good = np.zeros(sum(map(len, ids[1:])), np.uint32)
+        return np.concatenate(ids), np.concatenate(words), np.concatenate([quality[known], good]), held
 
     def collect(self) -> Batch | None:
         """Return the outputs that differ from those last collected, if any."""
@@ -194,15 +259,31 @@ class ScanCore:
         if not n:
             return None
         views = self._views
-        return Batch(
+        batch = Batch(
             views["out_ids"][:n].copy(),
             views["out_raw"][:n].copy(),
             views["out_quality"][:n].copy(),
             views["out_at"][:n].copy(),
         )
+        return self._with_texts(batch) if self._texts_out else batch
+
+    def _with_texts(self, batch: Batch) -> Batch | None:
+        """Put a row for each text that changed in the place of the rows of its parts."""
+        places: dict[int, int] = {}
+        for row in np.flatnonzero(batch.ids < 0).tolist():
+            places.setdefault(-1 - int(batch.ids[row]), row)
+        rows, text = np.flatnonzero(batch.ids >= 0), {}
+        for number, row in places.items():
+            output = self._texts_out[number]
+            value = output.text.unpack(self._views["shown_raw"][output.rows].tolist())
+            if output.changes(value, int(batch.quality[row])):
+                text[len(rows)] = value
+                rows = np.append(rows, row)
+                batch.ids[row], batch.raw[row] = output.key, 0
+        return replace(batch.take(rows), text=text) if len(rows) else None
 
     def read_outputs(self) -> Outputs | None:
-        """Return the newest complete snapshot; None before the first scan."""
+        """Return the newest complete snapshot, texts as their parts; None before the first scan."""
         to = np.empty(self._control.ring_stride // 8, np.uint64)
         number = self.native.read_snapshot(self.address, to.ctypes.data)
         if number <= 0:
@@ -210,15 +291,24 @@ class ScanCore:
         values = to[_HEAD_WORDS : _HEAD_WORDS + self._control.output_count]
         return Outputs(number, int(to[1]), int(to[2]), values)
 
-    def shown(self, index: int) -> int:
-        """Return the raw pattern last collected of an output."""
-        return int(self._views["shown_raw"][index])
+    def shown(self, key: int) -> int | str:
+        """Return the raw pattern of an output last collected, or its text."""
+        text = next((each for each in self._texts_out if each.key == key), None)
+        if text is not None:
+            return text.value
+        return int(self._views["shown_raw"][self._rows[key]])
 
-    def write(self, variable: Variable, raw: int) -> int | None:
-        """Queue a write for the next scan; returns its number, None when the queue is full."""
-        number = self.native.push_write(
-            self.address, variable.offset, variable.kind, variable.bit, _signed(raw)
-        )
+    def write(self, variable: Variable | Text, value: int | str) -> int | None:
+        """Queue a raw pattern or a text for the next scan; returns its number, None with a full queue."""
+        parts: Sequence[Variable]
+        if isinstance(variable, Text):
+            parts, raws = variable.parts, variable.pack(str(value))
+        else:
+            parts, raws = (variable,), [int(value)]
+        writes = (Write * len(parts))()
+        for write, part, raw in zip(writes, parts, raws, strict=True):
+            write.offset, write.kind, write.bit, write.raw = part.offset, part.kind, part.bit, _signed(raw)
+        number = self.native.push_writes(self.address, ctypes.addressof(writes), len(parts))
         return None if number < 0 else int(number)
 
     @property
@@ -297,9 +387,34 @@ class ScanCore:
         )  # fmt: skip
 
 
-def _place(slot: Slot, bound: Bound) -> None:
-    slot.offset, slot.kind, slot.bit = bound.variable.offset, bound.variable.kind, bound.variable.bit
-    slot.key = bound.key
+class _Row(NamedTuple):
+    """What one slot of the core exchanges: a bound variable, or a part of a bound text."""
+
+    key: int
+    variable: Variable
+    bound: Bound
+    safe: int = 0
+
+    def fill(self, slot: Slot) -> None:
+        slot.offset, slot.kind, slot.bit = self.variable.offset, self.variable.kind, self.variable.bit
+        slot.key = self.key
+
+
+@dataclass(slots=True)
+class _TextOut:
+    """A text among the outputs: its key, the rows of its parts, and what was collected last."""
+
+    key: int
+    text: Text
+    rows: slice
+    value: str = ""
+    quality: int = -1
+
+    def changes(self, value: str, quality: int) -> bool:
+        """Keep a value and its quality; tell whether they are new."""
+        old = self.value, self.quality
+        self.value, self.quality = value, quality
+        return old != (value, quality)
 
 
 def _signed(raw: int) -> int:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, LINT, Array, Interface, OpenArray, String, Struct, Subrange, Type
+from softplc.bind.references import object_of, size_of
+from softplc.iectypes import (
+    ADDRESS,
+    BOOL,
+    LINT,
+    Array,
+    Interface,
+    OpenArray,
+    Pointer,
+    String,
+    Struct,
+    Subrange,
+    Type,
+)
 from softplc.layout import POINTER_SIZE
-from softplc.lower.context import Dispatch, LoweringError, machine
+from softplc.library.functions import SWAPS
+from softplc.lower.context import Dispatch, LoweringError, got, machine
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
-from softplc.symbols import Pou, Variable
-from softplc.syntax import Call, Expr
+from softplc.symbols import Instance, Pou, Variable
+from softplc.syntax import Call, Expr, Name
 
 
 class Calls(Standard):
@@ -32,6 +46,10 @@ class Calls(Standard):
     def _yielded(self, node: Call, binding: Binding) -> ir.Expr:
         if node.rewritten is not None:
             return self.expr(node.rewritten)
+        if binding.measured is not None:
+            return ir.Const(machine(node.type), size_of(binding.measured))
+        if binding.referred is not None and isinstance(node.type, Pointer):
+            return self._pointer_to(binding.referred)
         if binding.referred is not None:
             place = self.place(binding.referred)
             if place is None:
@@ -45,6 +63,14 @@ class Calls(Standard):
             type_ = machine(binding.pou.result.type if binding.pou.result else None)
             return ir.After(type_, body, ir.Load(type_, place))
         return self.standard_value(node, binding)
+
+    def _pointer_to(self, node: Expr) -> ir.Expr:
+        whole = object_of(node)
+        place, there = self.place(node), self.place(whole)
+        if place is None or there is None or whole.type is None:
+            raise LoweringError("ADR of no place")
+        size, line = whole.type.size, self.line(node.at)
+        return ir.PointerTo(ADDRESS, place, there, size, self.layout.size, line)
 
     def effects(self, node: Call, binding: Binding) -> list[ir.Stmt]:
         """Lower the call of a standard function that stands as a statement: only its ENO is seen."""
@@ -60,7 +86,7 @@ class Calls(Standard):
         frame = self.slot(pou.frame_size)
         body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou))]
         if pou.kind == "METHOD":
-            body.append(ir.StorePointer(frame, self._instance(binding)))
+            body.append(ir.StorePointer(frame, self.instance_of(binding)))
         own = self._own_enable_out(pou, frame)
         body += self.enabled(binding, self._invoke(binding, pou, frame), own)
         return body, frame.at(pou.result.offset if pou.result else 0)
@@ -72,7 +98,12 @@ class Calls(Standard):
         if binding is None or binding.pou is None or place is None:
             raise LoweringError("block call without instance")
         own = self._own_enable_out(binding.pou, place)
-        return self.enabled(binding, self._invoke(binding, binding.pou, place), own)
+        return self.enabled(binding, self._invoke(binding, binding.pou, place, self._runs(node.callee)), own)
+
+    def _runs(self, callee: Expr) -> bool:
+        """Tell whether a call runs the block: one that has a task of its own only takes its inputs."""
+        alone = self.instance.blocks if self.instance is not None else ()
+        return not (isinstance(callee, Name) and callee.ref in alone)
 
     @staticmethod
     def _own_enable_out(pou: Pou, frame: ir.Place) -> ir.Place | None:
@@ -96,7 +127,7 @@ class Calls(Standard):
                 result.append(ir.Store(target, ir.Load(BOOL, flag), BOOL))
         return result
 
-    def _invoke(self, binding: Binding, pou: Pou, frame: ir.Place) -> list[ir.Stmt]:
+    def _invoke(self, binding: Binding, pou: Pou, frame: ir.Place, runs: bool = True) -> list[ir.Stmt]:
         before: list[ir.Stmt] = []
         after: list[ir.Stmt] = []
         for parameter, argument in binding.inputs:
@@ -104,16 +135,16 @@ class Calls(Standard):
                 self._in_out(parameter, argument, frame, before, after)
             else:
                 before += self.assign(frame.at(parameter.offset), parameter.type, argument)
-        routine = self._routine(binding, pou)
+        routine = self.routine(binding, pou)
         own = self._own_enable_out(pou, frame)
         if own is not None:
             before.append(ir.Store(own, ir.Const(BOOL, True), BOOL))
-        body = [*before, ir.Call(routine, frame), *after]
+        body = [*before, *([ir.Call(routine, frame)] if runs else ()), *after]
         for parameter, argument, negated in binding.outputs:
             body += self.output(parameter, argument, negated, frame.at(parameter.offset))
         return body
 
-    def _instance(self, binding: Binding) -> ir.Place:
+    def instance_of(self, binding: Binding) -> ir.Place:
         node = binding.instance
         if node is None:
             return self.this()
@@ -124,8 +155,11 @@ class Calls(Standard):
             return ir.Place("ref", 0, pointer=place, line=self.line(node.at))
         return place
 
-    def _routine(self, binding: Binding, pou: Pou) -> str:
+    def routine(self, binding: Binding, pou: Pou) -> str:
         """Return what to call: the routine itself, or one that chooses by the class of the instance."""
+        if pou.kind == "ACTION" and pou.owner is not None and pou.owner.kind == "PROGRAM":
+            self.calls.add(pou)
+            return action_name(self.instance, pou)
         if pou.kind == "METHOD" and not binding.direct and binding.through is not None:
             reached = binding.through.implementations(pou.decl.name)
             if len(reached) > 1 or binding.through.kind == "INTERFACE":
@@ -176,7 +210,7 @@ class Calls(Standard):
         if target is None or parameter.type is None or argument.type is None:
             raise LoweringError("output without target")
         if isinstance(parameter.type, String):
-            return [ir.SetText(target, ir.Text(source))]
+            return [ir.SetText(target, ir.Text(source, wide=parameter.type.wide))]
         if isinstance(parameter.type, Array | Struct):
             return [ir.Copy(target, source, parameter.type.size)]
         value: ir.Expr = ir.Load(machine(parameter.type), source)
@@ -200,6 +234,7 @@ class Calls(Standard):
 
     def aggregate(self, node: Expr) -> tuple[list[ir.Stmt], ir.Place]:
         """Return where an array or structure lies, after what must run first."""
+        node = got(node)
         if isinstance(node, Call) and node.binding is not None:
             if node.binding.pou is not None:
                 return self.function_call(node.binding)
@@ -216,7 +251,7 @@ class Calls(Standard):
             raise LoweringError("MOVE of nothing")
         name, values = binding.function.name, binding.values
         result = self.slot(node.type.size)
-        choices = [self.aggregate(each) for each in (values if name == "MOVE" else values[1:])]
+        choices = [self.aggregate(each) for each in (values[1:] if name in ("SEL", "MUX") else values)]
         body = [stmt for before, _ in choices for stmt in before]
         copies: list[ir.Stmt] = [ir.Copy(result, source, node.type.size) for _, source in choices]
         if name == "SEL":
@@ -226,7 +261,32 @@ class Calls(Standard):
             body.append(ir.Switch(self.selected(values[0], len(copies)), branches, []))
         else:
             body += copies
+        if name in SWAPS:
+            body += self._swapped(result, node.type)
         return [ir.Fill(result, self.sizes.initial(node.type)), *self.enabled(binding, body)], result
+
+    def _swapped(self, place: ir.Place, type_: Type) -> list[ir.Stmt]:
+        """Turn round the bytes of every value in an array or structure."""
+        if isinstance(type_, Array):
+            counter = self.slot(8)
+            step = ir.Step(ir.Load(LINT, counter), 0, type_.count, type_.stride, 0)
+            body = self._swapped(place.at(0, step), type_.element)
+            last = ir.Const(LINT, type_.count - 1)
+            return [ir.Count(counter, LINT, ir.Const(LINT, 0), last, 1, body, 0)] if body else []
+        if isinstance(type_, Struct):
+            members = [each for each in type_.fields.values() if each.bit < 0]
+            return [stmt for each in members for stmt in self._swapped(place.at(each.offset), each.type)]
+        scalar = machine(type_)
+        if scalar.size == 1:
+            return []
+        return [ir.Store(place, ir.Op(scalar, "SWAP", (ir.Load(scalar, place),)), scalar)]
+
+
+def action_name(instance: Instance | None, action: Pou) -> str:
+    """Return the routine of an action of a program, which each instance has of its own."""
+    if instance is None:
+        raise LoweringError(f"{action.name} without instance")
+    return f"instance.{instance.name}.{action.decl.name}".casefold()
 
 
 def routine_name(pou: Pou) -> str:

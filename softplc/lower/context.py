@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from softplc import ir
-from softplc.iectypes import LINT, Array, BlockType, Elementary, OpenArray, Struct, Type
+from softplc.iectypes import (
+    LINT,
+    STRING_HEADER,
+    UINT,
+    Array,
+    BlockType,
+    Elementary,
+    OpenArray,
+    Pointer,
+    String,
+    Struct,
+    Type,
+    align_up,
+    is_plain,
+)
 from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Variable
 from softplc.syntax import BitAccess, Deref, Direct, Expr, Index, Member, Name
 
+SMALL_SLOT = 64
 PART_BYTES = {"B": 1, "W": 2, "D": 4}
 
 
@@ -45,6 +62,8 @@ class Context:
         self.pou = pou
         self.instance = instance
         self.slots: list[int] = []
+        self._free: dict[int, list[int]] = {}
+        self._taken: list[list[int]] = []
         self.calls: set[Pou] = set()
         self.dispatches: dict[str, Dispatch] = {}
 
@@ -52,9 +71,29 @@ class Context:
         return self.sources.line(at)
 
     def slot(self, size: int) -> ir.Place:
-        """Return a fresh place on the stack."""
-        self.slots.append(size)
-        return ir.Place("slot", 0, slot=len(self.slots) - 1)
+        """Return a place on the stack that nothing else uses until the end of the statement.
+
+        Large ones are used again by later statements, so that the stack does not grow with the routine.
+        """
+        if size <= SMALL_SLOT:
+            self.slots.append(size)
+            return ir.Place("slot", 0, slot=len(self.slots) - 1)
+        size = align_up(size, SMALL_SLOT)
+        free = self._free.get(size)
+        number = free.pop() if free else len(self.slots)
+        if number == len(self.slots):
+            self.slots.append(size)
+        if self._taken:
+            self._taken[-1].append(number)
+        return ir.Place("slot", 0, slot=number)
+
+    @contextmanager
+    def statement_slots(self) -> Iterator[None]:
+        """Give what one statement took back at its end."""
+        self._taken.append([])
+        yield
+        for number in self._taken.pop():
+            self._free.setdefault(self.slots[number], []).append(number)
 
     # Places --------------------------------------------------------------------------------------
 
@@ -67,8 +106,12 @@ class Context:
         pou = variable.pou
         if pou is None:
             return ir.Place("image", variable.offset, bit=variable.bit)
-        if variable.section == "VAR_TEMP" or (pou.on_stack and variable.section == "VAR"):
-            return ir.Place("local", variable.offset)
+        if variable.temporary:
+            return (
+                ir.Place("image", pou.kept + variable.offset)
+                if pou.kept >= 0
+                else ir.Place("local", variable.offset)
+            )
         if pou.kind == "PROGRAM":
             if self.instance is None:
                 raise LoweringError(f"{variable.name} has no instance")
@@ -89,6 +132,12 @@ class Context:
 
     def place(self, node: Expr) -> ir.Place | None:
         """Return the place an expression denotes, or None if it denotes a value only."""
+        place = self._place(got(node))
+        if place is not None and place.base == "object" and node.type is not None:
+            place.size = node.type.size
+        return place
+
+    def _place(self, node: Expr) -> ir.Place | None:
         if isinstance(node, Name):
             if isinstance(node.ref, Variable):
                 return self.variable(node.ref)
@@ -109,6 +158,8 @@ class Context:
             return base.at(node.number * PART_BYTES[node.size])
         if isinstance(node, Index):
             return self._index(node)
+        if isinstance(node, Deref) and isinstance(node.base.type, Pointer):
+            return self._object(node.base, node.base.type, node)
         if isinstance(node, Deref):
             reference = self.place(node.base)
             if reference is None:
@@ -123,7 +174,8 @@ class Context:
         type_ = node.base.type
         key = node.name.casefold()
         if isinstance(type_, Struct):
-            return base.at(type_.fields[key].offset)
+            member = type_.fields[key]
+            return base.at(member.offset, bit=member.bit)
         if isinstance(type_, BlockType):
             variable = type_.pou.variables[key]
             inner = base.at(variable.offset)
@@ -132,11 +184,25 @@ class Context:
             return inner
         return None
 
+    def _object(self, pointer: Expr, type_: Pointer, node: Expr) -> ir.Place:
+        """Return what a pointer points to; what is more than its bytes is reached from its begin only."""
+        begin = not is_plain(type_.target)
+        return ir.Place("object", 0, address=self.expr(pointer), line=self.line(node.at), begin=begin)
+
     def _index(self, node: Index) -> ir.Place | None:
+        if isinstance(node.base.type, Pointer):
+            there, target = self._object(node.base, node.base.type, node), node.base.type.target
+            if target is None:
+                raise LoweringError("pointer to nothing")
+            count = 1 << 31 if is_plain(target) else 1  # the next may be of another type
+            step = ir.Step(self.expr(node.indices[0]), 0, count, target.size, there.line)
+            return there.at(0, step)
         base = self.place(node.base)
         array = node.base.type
         if base is not None and isinstance(array, OpenArray):
             return self._open_index(node, base, array)
+        if base is not None and isinstance(array, String):
+            return self._character_place(node, base, array)
         if base is None or not isinstance(array, Array):
             return None
         stride = array.stride
@@ -152,6 +218,13 @@ class Context:
                 step = ir.Step(self.expr(index), low, high - low + 1, size, self.line(index.at))
                 base = base.at(0, step)
         return base
+
+    def _character_place(self, node: Index, base: ir.Place, text: String) -> ir.Place:
+        """Return the place of a character: it is there as far as the string reaches now."""
+        length = ir.Convert(LINT, ir.Load(UINT, base), "wrap")
+        index = node.indices[0]
+        step = ir.Step(self.expr(index), 1, length, text.unit, self.line(index.at))
+        return base.at(STRING_HEADER, step)
 
     def _open_index(self, node: Index, base: ir.Place, array: OpenArray) -> ir.Place:
         bounds = [self.bounds(node.base, number) for number in range(array.rank)]
@@ -186,6 +259,12 @@ class Context:
 
 def _count(low: ir.Expr, high: ir.Expr) -> ir.Expr:
     return ir.Op(LINT, "+", (ir.Op(LINT, "-", (high, low)), ir.Const(LINT, 1)))
+
+
+def got(node: Expr) -> Expr:
+    """Return the call that an expression is if it names a property."""
+    getter = node.getter if isinstance(node, Name | Member) else None
+    return getter or node
 
 
 def machine(type_: Type | None) -> Elementary:

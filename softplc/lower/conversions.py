@@ -1,26 +1,26 @@
 """Conversions of scalars: implicit ones and the conversion functions.
 
-TIME converts to and from numbers in milliseconds, LTIME in nanoseconds, dates in seconds, times of
-day in milliseconds. REAL to whole numbers rounds to nearest even and saturates.
+TIME converts to and from numbers in milliseconds, dates in seconds, times of day in milliseconds, and
+LTIME, LDATE, LTOD and LDT in nanoseconds. REAL to whole numbers rounds to nearest even and saturates.
 Source: IEC 61131-3:2013, 6.6.2.5.2, tables 22 to 27 (units of TIME are the implementer's choice).
 """
 
 from __future__ import annotations
 
 from softplc import ir
-from softplc.bind.constants import DAY_NS, MOMENTS, UNIT_NS
+from softplc.bind.constants import DAY_NS, MOMENTS, MOST_CHAR, REPLACEMENT, UNIT_NS
 from softplc.iectypes import (
     BOOL,
-    DATE,
-    DT,
+    CHAR,
     DWORD,
     LINT,
     LREAL,
     LWORD,
     REAL,
-    TOD,
+    WCHAR,
     Elementary,
 )
+from softplc.profiles import current
 
 
 def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.Expr:
@@ -32,26 +32,36 @@ def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.E
         return _moment(value, source, target)
     if target is BOOL:
         return ir.Convert(BOOL, value, "truth")
+    if current().bits_count and "real" in (source.kind, target.kind):
+        return ir.Convert(target, value, _mode(source, target, truncates))
     if (source is REAL and target is DWORD) or (source is LREAL and target is LWORD):
         return ir.Convert(target, value, "bits")
     if (source is DWORD and target is REAL) or (source is LWORD and target is LREAL):
         return ir.Convert(target, value, "bits")
+    if source is WCHAR and target is CHAR:
+        known = ir.Once(WCHAR, value)
+        foreign = ir.Op(BOOL, ">", (known, ir.Const(WCHAR, MOST_CHAR)))
+        return ir.Choose(CHAR, foreign, (ir.Convert(CHAR, known, "wrap"), ir.Const(CHAR, REPLACEMENT)), 0)
     if source.kind == "real" and target.kind != "real":
-        return ir.Convert(target, value, "trunc" if truncates else "round")
+        return ir.Convert(target, value, _mode(source, target, truncates))
     return ir.Convert(target, value, "wrap")
+
+
+def _mode(source: Elementary, target: Elementary, truncates: bool) -> str:
+    if source.kind != "real" or target.kind == "real":
+        return "wrap"
+    return "trunc" if truncates else "round"
 
 
 def _moment(value: ir.Expr, source: Elementary, target: Elementary) -> ir.Expr:
     if source.kind in MOMENTS and target.kind in MOMENTS:
-        if source is DT and target in (DATE, TOD):
+        if source.kind == "dt" and target.kind in ("date", "tod"):
             number = ir.Once(LINT, ir.Convert(LINT, value, "wrap"))
             days = ir.Op(LINT, "MOD", (number, ir.Const(LINT, DAY_NS)))
             raised = ir.Op(LINT, "+", (days, ir.Const(LINT, DAY_NS)))
             rest: ir.Expr = ir.Op(LINT, "MOD", (raised, ir.Const(LINT, DAY_NS)))
-            if target is TOD:
-                return ir.Convert(TOD, rest, "wrap")
             whole = ir.Op(LINT, "-", (number, rest))
-            return ir.Convert(DATE, whole, "wrap")
+            return ir.Convert(target, rest if target.kind == "tod" else whole, "wrap")
         return ir.Convert(target, value, "wrap")
     if source.kind in MOMENTS:
         unit = UNIT_NS[source]

@@ -6,21 +6,26 @@ from softplc import ir
 from softplc.bind.constants import DAY_NS
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
+    ADDRESS,
     BOOL,
     DINT,
     LINT,
     LREAL,
+    ULINT,
     BlockType,
     Elementary,
     Interface,
+    Pointer,
     String,
     Type,
     base_of,
+    in_class,
 )
 from softplc.layout import encode
 from softplc.lower.calls import Calls
-from softplc.lower.context import LoweringError, machine
+from softplc.lower.context import LoweringError, got, machine
 from softplc.lower.conversions import convert
+from softplc.lower.strings import is_wide
 from softplc.syntax import Binary, Call, Expr, Unary
 
 COMPARISONS = ("=", "<>", "<", ">", "<=", ">=")
@@ -31,6 +36,7 @@ class Expressions(Calls):
 
     def expr(self, node: Expr, target: Type | None = None) -> ir.Expr:
         """Lower a scalar expression, converted to the target type where one is given."""
+        node = got(node)
         wanted = machine(target) if target is not None else None
         if isinstance(target, Interface) and isinstance(node.type, BlockType):
             place = self.place(node)
@@ -44,6 +50,8 @@ class Expressions(Calls):
                 raise LoweringError(value)
             return ir.Const(type_, value)
         lowered = self._value(node)
+        if isinstance(node.type, Pointer) and target is not None:
+            return self._pointer_as(lowered, node.type, target)
         return convert(lowered, wanted) if wanted is not None else lowered
 
     def _value(self, node: Expr) -> ir.Expr:
@@ -58,8 +66,34 @@ class Expressions(Calls):
             raise LoweringError(f"no value at {self.line(node.at)}")
         return ir.Load(machine(node.type), place)
 
+    @staticmethod
+    def _pointer_as(value: ir.Expr, source: Pointer, target: Type) -> ir.Expr:
+        """Convert a pointer: to the text of a string, or to the number of its position."""
+        if not isinstance(target, Pointer):
+            return convert(ir.PointerOp(ULINT, "position", value), machine(target))
+        of_text = isinstance(source.target, String) and not isinstance(target.target, String)
+        return ir.PointerOp(ADDRESS, "text", value) if of_text else value
+
+    def _pointers(self, node: Binary) -> ir.Expr:
+        """Lower what is done with pointers: moving, comparing, measuring."""
+        left, right = node.left, node.right
+        if not isinstance(node.type, Pointer):
+            type_ = LINT if node.op == "-" else ULINT
+            sides = tuple(convert(self._position(each), type_) for each in (left, right))
+            return convert(ir.Op(BOOL if node.type is BOOL else type_, node.op, sides), machine(node.type))
+        if isinstance(right.type, Pointer):
+            left, right = right, left
+        moved = convert(self.expr(right), LINT)
+        if node.op == "-":
+            moved = ir.Op(LINT, "NEG", (moved,))
+        return ir.PointerOp(ADDRESS, "move", self.expr(left), moved)
+
+    def _position(self, node: Expr) -> ir.Expr:
+        value = self.expr(node)
+        return ir.PointerOp(ULINT, "position", value) if isinstance(node.type, Pointer) else value
+
     def _unary(self, node: Unary) -> ir.Expr:
-        operand = self.expr(node.operand)
+        operand = self.expr(node.operand, node.type if node.op == "-" else None)
         if node.op == "+":
             return operand
         return ir.Op(operand.type, "NEG" if node.op == "-" else "NOT", (operand,))
@@ -67,6 +101,8 @@ class Expressions(Calls):
     def _binary(self, node: Binary) -> ir.Expr:
         operand = node.operand_type
         line = self.line(node.at)
+        if isinstance(node.left.type, Pointer) or isinstance(node.right.type, Pointer):
+            return self._pointers(node)
         if operand is None:
             return self._times(node, line)
         if isinstance(operand, String):
@@ -107,9 +143,10 @@ class Expressions(Calls):
 
     def constant_text(self, node: Expr) -> bytes | None:
         """Return a constant string as it lies in memory."""
-        if isinstance(node.value, str):
-            return encode(String(max(len(node.value), 1)), node.value)
-        return None
+        if node.value is None or not (isinstance(node.value, str) or in_class(node.type, "ANY_CHAR")):
+            return None
+        text = str(as_type(node.value, String(1)))
+        return encode(String(max(len(text), 1), is_wide(node)), text)
 
 
 def convert_bits(value: ir.Expr, type_: Elementary) -> ir.Expr:
@@ -128,7 +165,7 @@ def simple(value: ir.Expr) -> bool:
     if isinstance(value, ir.Const):
         return True
     if isinstance(value, ir.Load):
-        return not value.place.steps
+        return not value.place.steps and value.place.base not in ("ref", "object")
     if isinstance(value, ir.Convert):
         return simple(value.arg)
     if isinstance(value, ir.Op):

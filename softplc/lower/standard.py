@@ -16,18 +16,22 @@ from softplc.iectypes import (
     LINT,
     LREAL,
     LTIME,
-    ULINT,
+    LWORD,
+    REAL,
+    TIME,
     Elementary,
     Enum,
     String,
     Type,
     base_of,
 )
+from softplc.library.functions import ENDIAN, SWAPS
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.conversions import convert
 from softplc.lower.strings import Strings
 from softplc.syntax import Call, Expr
 
+GREATEST = {REAL: 3.4028234663852886e38, LREAL: 1.7976931348623157e308}
 PLAIN = ("ABS", "SQRT", "LN", "LOG", "EXP", "SIN", "COS", "TAN", "ASIN", "ACOS", "ATAN", "ATAN2")
 SHIFTS = ("SHL", "SHR", "ROL", "ROR")
 
@@ -63,12 +67,22 @@ class Standard(Strings):
             low, value, high = (self.expr(each, generic) for each in values)
             type_ = machine(generic)
             return ir.Op(type_, "MIN", (ir.Op(type_, "MAX", (value, low)), high))
-        if name == "CONCAT_DATE_TOD":
+        if name in ("CONCAT_DATE_TOD", "CONCAT_DATE_LTOD", "CONCAT_LDATE_LTOD"):
             parts = tuple(ir.Convert(LINT, self.expr(each), "wrap") for each in values)
             return ir.Convert(machine(node.type), ir.Op(LINT, "+", parts), "wrap")
+        if name in SWAPS:
+            return ir.Op(machine(generic), "SWAP", (self.expr(values[0], generic),))
+        if name in ENDIAN:
+            return self.expr(values[0], generic)
+        if name == "IS_VALID":
+            type_ = machine(generic)
+            size = ir.Op(type_, "ABS", (self.expr(values[0], generic),))
+            return ir.Op(BOOL, "<=", (size, ir.Const(type_, GREATEST[type_])))
+        if name == "IS_VALID_BCD":
+            return _is_decimal(self.expr(values[0], LWORD))
         if function.operator:
             return self._chain(function.operator, values, generic)
-        return self._intrinsic(name, binding)
+        return convert(self._intrinsic(name, binding), machine(node.type))
 
     def _chain(self, operator: str, values: list[Expr], generic: Type | None) -> ir.Expr:
         """Lower a comparison of more than two values, each evaluated once."""
@@ -87,13 +101,15 @@ class Standard(Strings):
         return _all([ir.Op(BOOL, operator, pair) for pair in pairwise(once)])
 
     def _intrinsic(self, name: str, binding: Binding) -> ir.Expr:
-        if name == "_NOW":
-            return ir.Now(LTIME)
+        if name in ("_NOW", "TIME"):
+            return ir.Now(LTIME if name == "_NOW" else TIME)
         if name in ("_MAX", "_MIN"):
             type_ = machine(binding.generic)
             return ir.Const(type_, type_.limits[1 if name == "_MAX" else 0])
         if name == "LEN":
             return ir.Query(INT, "length", (self.text(binding.values[0]),))
+        if name == "_REAL_OF":
+            return ir.Query(LREAL, "to_real", (self.text(binding.values[0]),))
         if name == "FIND":
             first, second = binding.values
             return ir.Query(INT, "find", (self.text(first), self.text(second)))
@@ -114,33 +130,21 @@ class Standard(Strings):
         target = machine(conversion.target)
         source = base_of(value.type)
         if isinstance(source, String):
-            return self._from_text(self.text(value), target)
+            return convert(ir.Query(source.element, "first", (self.text(value),)), target)
         if isinstance(source, Enum):
             return convert(self.expr(value), target)
         named = conversion.source
         lowered = self.expr(value, named if isinstance(named, Elementary) else None)
         return convert(lowered, target, conversion.truncates)
 
-    @staticmethod
-    def _from_text(text: ir.Text, target: Elementary) -> ir.Expr:
-        """Read a number at the start of a string; 0 where there is none."""
-        if target.kind == "real":
-            return convert(ir.Query(LREAL, "to_real", (text,)), target)
-        if target is BOOL:
-            return ir.Query(BOOL, "to_bool", (text,))
-        if target.kind == "int":
-            return _saturated(ir.Query(LINT, "to_int", (text,)), target)
-        return _saturated(ir.Query(ULINT, "to_uint", (text,)), target)
 
-
-def _saturated(value: ir.Expr, target: Elementary) -> ir.Expr:
-    """Keep a number that was read within the limits of its type."""
-    low, high = target.limits
-    if target.size < value.type.size:
-        value = ir.Op(value.type, "MIN", (value, ir.Const(value.type, high)))
-        if value.type.signed:
-            value = ir.Op(value.type, "MAX", (value, ir.Const(value.type, low)))
-    return convert(value, target)
+def _is_decimal(value: ir.Expr) -> ir.Expr:
+    """Tell whether no digit has the bit of 8 together with that of 4 or 2."""
+    known = ir.Once(LWORD, value)
+    up = [ir.Op(LWORD, "SHL", (known, ir.Const(LINT, count))) for count in (1, 2)]
+    both = ir.Op(LWORD, "AND", (known, ir.Op(LWORD, "OR", (up[0], up[1]))))
+    wrong = ir.Op(LWORD, "AND", (both, ir.Const(LWORD, 0x8888_8888_8888_8888)))
+    return ir.Op(BOOL, "=", (wrong, ir.Const(LWORD, 0)))
 
 
 def _all(conditions: list[ir.Expr]) -> ir.Expr:

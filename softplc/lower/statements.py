@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from softplc import ir
-from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String
+from softplc.bind.calls import Binding
+from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String, Type
+from softplc.layout import scalar_of
+from softplc.links import referred
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
@@ -35,7 +38,8 @@ class Statements(Expressions):
     def body(self, statements: list[Statement]) -> list[ir.Stmt]:
         result: list[ir.Stmt] = []
         for statement in statements:
-            result += self.statement(statement)
+            with self.statement_slots():
+                result += self.statement(statement)
         return result
 
     def edges(self, pou: Pou) -> list[ir.Stmt]:
@@ -58,6 +62,15 @@ class Statements(Expressions):
             result.append(ir.Store(self.variable(variable.last), now, BOOL))
         return result
 
+    def linked(self, pou: Pou) -> list[ir.Stmt]:
+        """Return what gives the references among temporary variables their first targets."""
+        return [
+            statement
+            for each in pou.variables.values()
+            if each.temporary and isinstance(each.init, Expr) and referred(each.init) is not None
+            for statement in self.assign(self.variable(each), each.type, each.init)
+        ]
+
     def bindings(self, instance: Instance) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
         """Return what copies the inputs of a program before it runs, and its outputs after."""
         before: list[ir.Stmt] = []
@@ -74,6 +87,37 @@ class Statements(Expressions):
                 before += self.assign(place, variable.type, argument.value)
         return before, after
 
+    def located(self, instance: Instance, block: Variable | None) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
+        """Return what copies the inputs and outputs that VAR_CONFIG gives to variables inside of blocks."""
+        before: list[ir.Stmt] = []
+        after: list[ir.Stmt] = []
+        for setting in instance.copied(block):
+            type_ = setting.path.type
+            outside, bit = self.layout.direct(setting.address, type_)
+            image = ir.Place("image", outside, bit=bit)
+            own = ir.Place("image", self.layout.of_path(setting.path, instance)[0])
+            region = setting.address[1].upper()
+            if region != "Q":
+                before.append(self._copied(own, image, type_))
+            if region != "I":
+                after.append(self._copied(image, own, type_))
+        return before, after
+
+    @staticmethod
+    def _copied(target: ir.Place, source: ir.Place, type_: Type) -> ir.Stmt:
+        scalar = scalar_of(type_)
+        if scalar is None:
+            return ir.Copy(target, source, type_.size)
+        return ir.Store(target, ir.Load(scalar, source), scalar)
+
+    def run_block(self, instance: Instance, variable: Variable) -> list[ir.Stmt]:
+        """Run a function block of a program by itself."""
+        if not isinstance(variable.type, BlockType):
+            raise LoweringError(f"{variable.name} is no block")
+        before, after = self.located(instance, variable)
+        place = ir.Place("image", self.layout.programs[instance][variable][0])
+        return [*before, ir.Call(self.routine(Binding(), variable.type.pou), place), *after]
+
     def on_rising_edge(self, trigger: Expr, last: ir.Place, body: list[ir.Stmt]) -> list[ir.Stmt]:
         """Run statements where a trigger has become TRUE since the last scan."""
         value = self.slot(1)
@@ -88,6 +132,8 @@ class Statements(Expressions):
         ]
 
     def statement(self, node: Statement) -> list[ir.Stmt]:
+        if isinstance(node, Assign) and node.setter is not None and node.setter.binding is not None:
+            return self.function_call(node.setter.binding)[0]
         if isinstance(node, Assign):
             target = self.place(node.target)
             if target is None:
@@ -117,6 +163,8 @@ class Statements(Expressions):
         if not isinstance(call, Call) or call.binding is None:
             raise LoweringError("call statement without call")
         pou = call.binding.pou
+        if pou is not None and pou.kind == "ACTION":
+            return [ir.Call(self.routine(call.binding, pou), self.instance_of(call.binding))]
         if pou is not None and pou.kind == "FUNCTION_BLOCK":
             return self.block_call(call)
         if pou is not None:

@@ -7,9 +7,22 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, DINT, INT, LINT, REAL, ULINT, Elementary, Enum, String, base_of
+from softplc.iectypes import (
+    BOOL,
+    DINT,
+    INT,
+    LINT,
+    REAL,
+    ULINT,
+    WCHAR,
+    Elementary,
+    Enum,
+    String,
+    base_of,
+    in_class,
+)
 from softplc.layout import encode
-from softplc.lower.context import Context, LoweringError
+from softplc.lower.context import Context, LoweringError, got
 from softplc.lower.conversions import convert
 from softplc.syntax import Call, Expr
 
@@ -21,15 +34,27 @@ class Strings(Context):
 
     def text(self, node: Expr) -> ir.Text:
         """Lower a string expression."""
+        node = got(node)
+        wide = is_wide(node)
         constant = self.constant_text(node)
         if constant is not None:
-            return ir.Text(None, constant, [], len(str(node.value)))
+            return ir.Text(None, constant, [], _capacity(node), wide)
+        if in_class(node.type, "ANY_CHAR"):
+            return self._character(node)
         if isinstance(node, Call):
             return self._text_call(node)
         place = self.place(node)
         if place is None:
             raise LoweringError("string without place")
-        return ir.Text(place, capacity=_capacity(node))
+        return ir.Text(place, None, [], _capacity(node), wide)
+
+    def _character(self, node: Expr) -> ir.Text:
+        """Return a string of one character."""
+        wide = is_wide(node)
+        result = self.slot(String(1, wide).size)
+        return ir.Text(
+            result, None, [ir.Clear(result, 1), ir.AppendNumber(result, self.expr(node), "char")], 1, wide
+        )
 
     def constant_text(self, node: Expr) -> bytes | None:
         """Return a constant string as it lies in memory."""
@@ -47,79 +72,84 @@ class Strings(Context):
         binding = node.binding
         if binding is None:
             raise LoweringError("call without binding")
+        wide = is_wide(node)
+        if node.rewritten is not None and not binding.guarded:
+            return self.text(node.rewritten)
         if binding.pou is not None:
             body, place = self.function_call(binding)
-            return ir.Text(place, None, body, _capacity(node))
+            return ir.Text(place, None, body, _capacity(node), wide)
         capacity = max(_capacity(node), 1)
-        result = self.slot(String(capacity).size)
+        result = self.slot(String(capacity, wide).size)
         body = [ir.Clear(result, capacity)]
-        if binding.conversion is not None:
-            body += self.enabled(binding, self._conversion_text(result, binding))
+        if node.rewritten is not None:
+            body += self.enabled(binding, [self._append(result, node.rewritten, wide)])
+        elif binding.conversion is not None:
+            body += self.enabled(binding, self._conversion_text(result, binding, wide))
         elif binding.function is not None:
-            body += self.enabled(binding, self._build(result, binding.function.name, binding.values))
-        return ir.Text(result, None, body, capacity)
+            body += self.enabled(binding, self._build(result, binding.function.name, binding.values, wide))
+        return ir.Text(result, None, body, capacity, wide)
+
+    def _append(self, result: ir.Place, node: Expr, wide: bool) -> ir.Append:
+        return ir.Append(result, self.text(node), wide=wide)
 
     def kept_text(self, node: Expr) -> ir.Text:
         """Lower a string that is read more than once: its body may be run before all reads."""
         text = self.text(node)
         if not text.body:
             return text
-        copy = self.slot(String(max(text.capacity, 1)).size)
-        return ir.Text(
-            copy, None, [ir.Clear(copy, max(text.capacity, 1)), ir.Append(copy, text)], text.capacity
-        )
+        copy = self.slot(String(max(text.capacity, 1), text.wide).size)
+        body: list[ir.Stmt] = [ir.Clear(copy, max(text.capacity, 1)), ir.Append(copy, text, wide=text.wide)]
+        return ir.Text(copy, None, body, text.capacity, text.wide)
 
-    def _build(self, result: ir.Place, name: str, values: list[Expr]) -> list[ir.Stmt]:
+    def _build(self, result: ir.Place, name: str, values: list[Expr], wide: bool) -> list[ir.Stmt]:
         if name == "CONCAT":
-            return [ir.Append(result, self.text(each)) for each in values]
+            return [self._append(result, each, wide) for each in values]
         if name == "MOVE":
-            return [ir.Append(result, self.text(values[0]))]
+            return [self._append(result, values[0], wide)]
         if name == "SEL":
             before, (no, yes) = self._texts(values[1:])
-            chosen: list[ir.Stmt] = [ir.Append(result, yes)]
-            return [*before, ir.If(self.expr(values[0], BOOL), chosen, [ir.Append(result, no)])]
+            chosen: list[ir.Stmt] = [ir.Append(result, yes, wide=wide)]
+            other: list[ir.Stmt] = [ir.Append(result, no, wide=wide)]
+            return [*before, ir.If(self.expr(values[0], BOOL), chosen, other)]
         if name == "MUX":
             before, texts = self._texts(values[1:])
             branches: list[tuple[list[tuple[int, int]], list[ir.Stmt]]] = [
-                ([(k, k)], [ir.Append(result, each)]) for k, each in enumerate(texts)
+                ([(k, k)], [ir.Append(result, each, wide=wide)]) for k, each in enumerate(texts)
             ]
             return [*before, ir.Switch(self.selected(values[0], len(texts)), branches, [])]
         if name in ("MAX", "MIN"):
-            return self._extreme(result, name, values)
+            return self._extreme(result, name, values, wide)
         if name == "LIMIT":
             low, value, high = values
-            return [*self._extreme(result, "MAX", [value, low]), *self._better(result, "MIN", high)]
+            return [*self._extreme(result, "MAX", [value, low], wide), *self._better(result, "MIN", high)]
         source = self.text(values[0])
         prelude: list[ir.Stmt] = list(source.body)
-        place = ir.Text(source.place, source.constant)
-        numbers = [
-            self._once(each, prelude) for each in values[1:] if not isinstance(base_of(each.type), String)
-        ]
+        place = ir.Text(source.place, source.constant, wide=wide)
+        numbers = [self._once(each, prelude) for each in values[1:] if in_class(each.type, "ANY_INT")]
         zero, rest = ir.Const(LINT, 0), ir.Const(LINT, MAX_COUNT)
         if name == "LEFT":
-            return [*prelude, ir.Append(result, place, zero, numbers[0])]
+            return [*prelude, ir.Append(result, place, zero, numbers[0], wide)]
         if name == "RIGHT":
             length: ir.Expr = ir.Convert(LINT, ir.Query(INT, "length", (place,)), "wrap")
             count = ir.Op(LINT, "MAX", (numbers[0], zero))
             begin = ir.Op(LINT, "MAX", (ir.Op(LINT, "-", (length, count)), zero))
-            return [*prelude, ir.Append(result, place, begin, count)]
+            return [*prelude, ir.Append(result, place, begin, count, wide)]
         if name == "MID":
-            return [*prelude, ir.Append(result, place, _before(numbers[1]), numbers[0])]
+            return [*prelude, ir.Append(result, place, _before(numbers[1]), numbers[0], wide)]
         if name == "INSERT":
-            middle: list[ir.Stmt] = [ir.Append(result, self.text(values[1]))]
             return [
                 *prelude,
-                ir.Append(result, place, zero, numbers[0]),
-                *middle,
-                ir.Append(result, place, numbers[0], rest),
+                ir.Append(result, place, zero, numbers[0], wide),
+                self._append(result, values[1], wide),
+                ir.Append(result, place, numbers[0], rest, wide),
             ]
         amount, position = numbers
         after = ir.Op(LINT, "+", (_before(position), ir.Op(LINT, "MAX", (amount, zero))))
-        head = ir.Append(result, place, zero, _before(position))
-        tail = ir.Append(result, place, after, rest)
+        head = ir.Append(result, place, zero, _before(position), wide)
+        tail = ir.Append(result, place, after, rest, wide)
         if name == "DELETE":
             return [*prelude, head, tail]
-        return [*prelude, head, ir.Append(result, self.text(values[1])), tail]
+        return [*prelude, head, self._append(result, values[1], wide), tail]
 
     def _texts(self, values: list[Expr]) -> tuple[list[ir.Stmt], list[ir.Text]]:
         """Evaluate all strings a function chooses from, as it does with numbers."""
@@ -134,8 +164,8 @@ class Strings(Context):
         numbers = tuple(ir.Const(LINT, each) for each in range(count))
         return ir.Choose(LINT, self.expr(selector, LINT), numbers, self.line(selector.at))
 
-    def _extreme(self, result: ir.Place, name: str, values: list[Expr]) -> list[ir.Stmt]:
-        body: list[ir.Stmt] = [ir.Append(result, self.text(values[0]))]
+    def _extreme(self, result: ir.Place, name: str, values: list[Expr], wide: bool) -> list[ir.Stmt]:
+        body: list[ir.Stmt] = [self._append(result, values[0], wide)]
         for value in values[1:]:
             body += self._better(result, name, value)
         return body
@@ -144,7 +174,7 @@ class Strings(Context):
         """Replace a string by another one that is greater (MAX) or less (MIN)."""
         other = self.kept_text(value)
         before, other.body = other.body, []
-        order = ir.Query(DINT, "compare", (other, ir.Text(result)))
+        order = ir.Query(DINT, "compare", (other, ir.Text(result, wide=other.wide)))
         wins = ir.Op(BOOL, ">" if name == "MAX" else "<", (order, ir.Const(DINT, 0)))
         return [*before, ir.If(wins, [ir.SetText(result, other)], [])]
 
@@ -157,11 +187,11 @@ class Strings(Context):
         prelude.append(ir.Store(slot, value, LINT))
         return ir.Load(LINT, slot)
 
-    def _conversion_text(self, result: ir.Place, binding: Binding) -> list[ir.Stmt]:
+    def _conversion_text(self, result: ir.Place, binding: Binding, wide: bool) -> list[ir.Stmt]:
         value = binding.values[0]
         type_ = base_of(value.type)
-        if isinstance(type_, String):
-            return [ir.Append(result, self.text(value))]
+        if isinstance(type_, String) or in_class(type_, "ANY_CHAR"):
+            return [self._append(result, value, wide)]
         if isinstance(type_, Enum):
             type_ = type_.base
         named = binding.conversion.source if binding.conversion else None
@@ -186,5 +216,10 @@ def _constant(text: str) -> ir.Text:
     return ir.Text(None, encode(String(len(text)), text))
 
 
+def is_wide(node: Expr) -> bool:
+    """Tell whether a text has characters of 16 bits."""
+    return node.type.wide if isinstance(node.type, String) else node.type is WCHAR
+
+
 def _capacity(node: Expr) -> int:
-    return node.type.capacity if isinstance(node.type, String) else 254
+    return node.type.capacity if isinstance(node.type, String) else 1

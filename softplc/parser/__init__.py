@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from softplc.diagnostics import Diagnostic
 from softplc.lexer import tokenise
-from softplc.parser.declarations import Declarations
+from softplc.parser.units import Units
+from softplc.profiles import IEC, Profile
 from softplc.source import Source
 from softplc.syntax import Unit
 
 MAX_DIAGNOSTICS = 100
 
 
-def parse(source: Source) -> tuple[Unit, list[Diagnostic]]:
+def parse(source: Source, profile: Profile = IEC) -> tuple[Unit, list[Diagnostic]]:
     """Return the tree of one file and what is wrong with its syntax."""
-    tokens, findings = tokenise(source)
-    parser = Declarations(tokens)
+    tokens, findings = tokenise(source, profile)
+    parser = Units(tokens, profile)
     unit = parser.unit()
     return unit, (findings + parser.findings)[:MAX_DIAGNOSTICS]

@@ -122,7 +122,8 @@ class Charts(Statements):
     def _action(self) -> ActionDecl:
         self.advance()
         name = self.expect_name("the name of the action")
-        self.expect_op(":")
+        if not (self.profile.objects and not self.at_op(":")):
+            self.expect_op(":")
         self._open = ()
         body = self.body()
         self._close("END_ACTION")

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from softplc.diagnostics import Diagnostic
 from softplc.lexer import Token
+from softplc.profiles import IEC, Profile
 
 MAX_DEPTH = 120
 
@@ -17,7 +18,8 @@ class SyntaxFault(Exception):  # noqa: N818 - never leaves the parser
 class Cursor:
     """Reads tokens forward; an error is noted once for each token it happens at."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], profile: Profile = IEC) -> None:
+        self.profile = profile
         self.tokens = tokens
         self.position = 0
         self.token = tokens[0]
@@ -105,6 +107,16 @@ class Cursor:
         if self.token.kind == "id":
             return self.advance()
         raise self.fail(what)
+
+    def qualified_name(self, what: str = "a name") -> Token:
+        """Take a name with the namespaces before it as one token."""
+        token = self.expect_name(what)
+        while self.at_op(".") and self.peek().kind == "id":
+            self.advance()
+            part = self.advance()
+            text = f"{token.text}.{part.text}"
+            token = token._replace(text=text, key=text.upper(), end=part.end)
+        return token
 
     def semicolon(self) -> None:
         """Take a semicolon; if it is missing before what can follow it, go on as if it were there."""

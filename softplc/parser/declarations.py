@@ -1,31 +1,26 @@
-"""Declarations: types, variables, POUs, configurations.
+"""Declarations: types, initialisers and variables.
 
-Source: IEC 61131-3:2013, 6.4 to 6.8.
+Source: IEC 61131-3:2013, 6.4 and 6.5.
 """
 
 from __future__ import annotations
 
-from softplc.diagnostics import Diagnostic
 from softplc.lexer import Token
 from softplc.parser.charts import Charts
 from softplc.parser.cursor import SyntaxFault
-from softplc.parser.statements import POU_ENDS, POU_STARTS
+from softplc.parser.statements import POU_STARTS
+from softplc.spaces import Space
 from softplc.syntax import (
     ArrayInit,
     ArraySpec,
-    ConfigurationDecl,
     EnumSpec,
     Expr,
     Init,
-    InstanceDecl,
     NamedSpec,
-    PouDecl,
+    PointerSpec,
     RefSpec,
-    ResourceDecl,
-    Statement,
     StructInit,
     StructSpec,
-    TaskDecl,
     TypeDecl,
     TypeSpec,
     Unit,
@@ -43,66 +38,21 @@ VAR_KEYWORDS = (
     "VAR_EXTERNAL",
 )
 ACCESS = ("PUBLIC", "PRIVATE", "PROTECTED", "INTERNAL")
-MODIFIERS = ("ABSTRACT", "FINAL", "OVERRIDE")
-UNSUPPORTED = ("NAMESPACE", "USING", "END_NAMESPACE")
-MISSPELT = {"FUNCTIONBLOCK": "FUNCTION_BLOCK", "FUNCTION_BLOC": "FUNCTION_BLOCK", "PROGRAMM": "PROGRAM"}
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
 
 class Declarations(Charts):
-    """The whole parser."""
+    """The part of the parser that reads declarations; `space` is the namespace it is in."""
 
-    def unit(self) -> Unit:
-        """Read a file."""
-        at = self.token.at
-        unit = Unit(at, self.tokens[-1].end)
-        while self.token.kind != "end":
-            start = self.position
-            try:
-                self._top(unit)
-            except SyntaxFault:
-                self.depth = 0
-                self._open = ()
-                if self.position == start:
-                    self.advance()
-                self.skip_to(*POU_STARTS, semicolon=False)
-                self.skip_names(start)
-        unit.skipped = self.skipped
-        return unit
-
-    def _top(self, unit: Unit) -> None:
-        token = self.token
-        if token.kind == "kw":
-            if token.key == "TYPE":
-                self._types(unit)
-                return
-            if token.key in ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM", "CLASS", "INTERFACE"):
-                unit.pous.append(self._pou())
-                return
-            if token.key == "VAR_GLOBAL":
-                unit.globals.append(self._var_block())
-                return
-            if token.key == "CONFIGURATION":
-                unit.configurations.append(self._configuration())
-                return
-        if self.take_op(";"):
-            return
-        if token.kind == "id" and token.key in UNSUPPORTED:
-            self._unsupported()
-            return
-        meant = MISSPELT.get(token.key)
-        if meant is not None and self.peek().kind == "id":
-            self.fail(meant, f"did you mean {meant}?")
-            self.replace(meant)
-            return
-        raise self.fail(
-            "TYPE, FUNCTION, FUNCTION_BLOCK, PROGRAM, CLASS, INTERFACE, VAR_GLOBAL or CONFIGURATION"
-        )
+    space = Space()
 
     # Types -------------------------------------------------------------------------------------
 
     def _types(self, unit: Unit) -> None:
         self.advance()
+        internal = self.token.key == "INTERNAL" and self.peek().kind == "id"
+        if internal:
+            self.advance()
         while not self.at_keyword("END_TYPE"):
             if self.token.kind == "end" or self.at_keyword(*POU_STARTS):
                 raise self.fail("END_TYPE")
@@ -114,7 +64,7 @@ class Declarations(Charts):
                 init = self.initialiser() if self.take_op(":=") else None
                 if self.at_op(";") or not isinstance(spec, StructSpec):  # many write none after END_STRUCT
                     self.semicolon()
-                unit.types.append(TypeDecl(name.at, name.end, name.text, spec, init))
+                unit.types.append(TypeDecl(name.at, name.end, name.text, spec, init, self.space, internal))
             except SyntaxFault:
                 self.skip_to("END_TYPE", "END_STRUCT", *POU_STARTS)
                 if self.take_keyword("END_STRUCT"):
@@ -134,8 +84,13 @@ class Declarations(Charts):
             result = self._struct()
         elif token.kind == "op" and token.text == "(":
             result = self._enum("")
+        elif token.kind == "id" and token.key == "POINTER" and self.profile.pointers:
+            self.advance()
+            self.expect_keyword("TO")
+            target = self.spec()
+            result = PointerSpec(token.at, target.end, target)
         elif token.kind == "id" and token.key == "POINTER":
-            raise self.fail("a type name", "POINTER TO is not supported: use REF_TO")
+            raise self.fail("a type name", "use REF_TO; POINTER TO belongs to the profile codesys")
         elif token.kind == "id" and token.key == "REF_TO":
             self.advance()
             target = self.spec()
@@ -146,7 +101,7 @@ class Declarations(Charts):
         return result
 
     def _named(self) -> TypeSpec:
-        name = self.expect_name("a type name")
+        name = self.qualified_name("a type name")
         if self.at_op("["):
             self.advance()
             length = self.expression()
@@ -207,10 +162,13 @@ class Declarations(Charts):
     def _struct(self) -> TypeSpec:
         at = self.advance().at
         fields: list[VarDecl] = []
+        overlap = self.token.key == "OVERLAP" and self.peek().kind == "id"
+        if overlap:
+            self.advance()
         while not self.at_keyword("END_STRUCT"):
             fields.extend(self._declaration("END_STRUCT"))
         end = self.advance().end
-        return StructSpec(at, end, fields)
+        return StructSpec(at, end, fields, overlap)
 
     # Initialisers ------------------------------------------------------------------------------
 
@@ -234,6 +192,13 @@ class Declarations(Charts):
             if not self.take_op(","):
                 break
         return ArrayInit(at, self.expect_op("]").end, items)
+
+    def _bare_array_init(self, first: Init) -> ArrayInit:
+        """Read on in a list that stands without brackets, as older tools write it."""
+        items: list[tuple[Expr | None, Init | None]] = [(None, first)]
+        while self.take_op(","):
+            items.append(self._array_item())
+        return ArrayInit(first.at, self.previous_end, items)
 
     def _array_item(self) -> tuple[Expr | None, Init | None]:
         token = self.token
@@ -285,7 +250,7 @@ class Declarations(Charts):
             declarations.extend(self._declaration("END_VAR"))
         end = self.advance().end
         self.take_op(";")
-        return VarBlock(start.at, end, start.key, constant, retain, declarations, access)
+        return VarBlock(start.at, end, start.key, constant, retain, declarations, access, self.space)
 
     def _declaration(self, stop: str) -> list[VarDecl]:
         """Read `a, b AT %Q : type := init;`; after an error go on at the next declaration."""
@@ -325,6 +290,8 @@ class Declarations(Charts):
         spec = self.spec()
         edge = self.advance().key if self.token.key in ("R_EDGE", "F_EDGE") else ""
         init = self.initialiser() if self.take_op(":=") else None
+        if init is not None and self.at_op(",") and self.profile.loose and isinstance(spec, ArraySpec):
+            init = self._bare_array_init(init)
         self.semicolon()
         return [VarDecl(n.at, n.end, n.text, spec, init, address, address_at, edge) for n in names]
 
@@ -335,209 +302,3 @@ class Declarations(Charts):
             self.fail("a variable name")
             self.treat_as_name(token.key)
         return self.expect_name("a variable name")
-
-    # Program organisation units ------------------------------------------------------------------
-
-    def _pou(self) -> PouDecl:
-        start = self.advance()
-        modifiers: set[str] = set()
-        access = "PUBLIC" if start.key in ("CLASS", "FUNCTION_BLOCK", "INTERFACE") else "PROTECTED"
-        while self.token.key in (*ACCESS, *MODIFIERS) and self.peek().kind == "id":
-            key = self.advance().key
-            access = key if key in ACCESS else access
-            modifiers |= {key} - set(ACCESS)
-        name = self.expect_name(f"the name of the {start.key.lower().replace('_', ' ')}")
-        extends = self._names_after("EXTENDS")
-        implements = self._names_after("IMPLEMENTS")
-        result: TypeSpec | None = None
-        if start.key in ("FUNCTION", "METHOD") and self.take_op(":"):
-            result = self.spec()
-        self.take_op(";")
-        blocks: list[VarBlock] = []
-        methods: list[PouDecl] = []
-        body: list[Statement] = []
-        while True:
-            if self.at_keyword(*VAR_KEYWORDS):
-                blocks.append(self._var_block())
-            elif self.at_keyword("METHOD") and start.key != "METHOD":
-                methods.append(self._pou())
-            elif self.token.kind == "id" and self.token.key == "PROPERTY" and self.peek().kind == "id":
-                self._property()
-            else:
-                break
-        self._open = ()
-        chart = self.chart() if self.at_chart() else None
-        if start.key not in ("CLASS", "INTERFACE"):
-            body = self.body()
-        while start.key != "METHOD" and self.at_keyword("METHOD"):
-            methods.append(self._pou())
-        end = f"END_{start.key}"
-        if not self.take_keyword(end):
-            if self.token.kind == "kw" and self.token.key.startswith("VAR"):
-                raise self.fail(end, "declarations stand before the first statement")
-            self.fail(end)
-            if self.at_keyword(*POU_ENDS) and not self.at_keyword("METHOD"):
-                self.advance()
-        self.take_op(";")
-        return PouDecl(
-            start.at,
-            self.previous_end,
-            start.key,
-            name.text,
-            name.at,
-            result,
-            blocks,
-            body,
-            methods,
-            extends,
-            implements,
-            frozenset(modifiers),
-            access,
-            chart,
-        )
-
-    def _names_after(self, key: str) -> list[tuple[str, int]]:
-        names: list[tuple[str, int]] = []
-        if self.token.kind == "id" and self.token.key == key:
-            self.advance()
-            while True:
-                name = self.expect_name("a name")
-                names.append((name.text, name.at))
-                if not self.take_op(","):
-                    break
-        return names
-
-    # Configuration -----------------------------------------------------------------------------
-
-    def _configuration(self) -> ConfigurationDecl:
-        start = self.advance()
-        name = self.expect_name("the name of the configuration")
-        blocks: list[VarBlock] = []
-        resources: list[ResourceDecl] = []
-        loose = ResourceDecl(start.at, start.end, "", [], [], [])
-        while not self.at_keyword("END_CONFIGURATION"):
-            if self.at_keyword("VAR_GLOBAL"):
-                blocks.append(self._var_block())
-            elif self.at_keyword("VAR_ACCESS", "VAR_CONFIG"):
-                self._refused()
-            elif self.at_keyword("RESOURCE"):
-                resources.append(self._resource())
-            elif not self._resource_part(loose):
-                raise self.fail("RESOURCE, TASK, PROGRAM, VAR_GLOBAL or END_CONFIGURATION")
-        end = self.advance().end
-        self.take_op(";")
-        if loose.tasks or loose.instances:
-            resources.append(loose)
-        return ConfigurationDecl(start.at, end, name.text, blocks, resources)
-
-    def _unsupported(self) -> None:
-        """Tell of namespaces once, and read what is in them as if they were not there."""
-        token = self.advance()
-        if token.key != "END_NAMESPACE":
-            message = f"{token.key} is not supported"
-            self.findings.append(
-                Diagnostic("ST1017", message, token.at, token.end, "declare without namespaces")
-            )
-        while self.token.kind == "id" or self.at_op(".") or self.at_op(","):
-            if self.token.key in UNSUPPORTED:
-                return
-            self.advance()
-        self.take_op(";")
-
-    def _property(self) -> None:
-        """Tell that properties are not supported, and skip one."""
-        start, token = self.position, self.token
-        self.note("ST1017", "PROPERTY is not supported", token.at, token.end, "write methods")
-        while (
-            self.token.kind != "end" and self.token.key != "END_PROPERTY" and not self.at_keyword(*POU_STARTS)
-        ):
-            self.advance()
-        self.skip_names(start)
-        if self.token.key == "END_PROPERTY":
-            self.advance()
-
-    def _refused(self) -> None:
-        """Tell that a section is not supported, and skip it."""
-        token = self.token
-        remedies = {
-            "VAR_ACCESS": "bind tags to variables in the plant folder instead",
-            "VAR_CONFIG": "write the address at the variable itself: AT %IX0.0",
-        }
-        message = f"{token.key} is not supported"
-        self.note("ST1017", message, token.at, token.end, remedies[token.key])
-        self.skip_to("END_VAR", "END_CONFIGURATION", *POU_STARTS, semicolon=False)
-        self.take_keyword("END_VAR")
-        self.take_op(";")
-
-    def _resource(self) -> ResourceDecl:
-        start = self.advance()
-        name = self.expect_name("the name of the resource")
-        if self.token.kind == "id" and self.token.key == "ON":
-            self.advance()
-            self.expect_name("the type of the resource")
-        resource = ResourceDecl(start.at, start.end, name.text, [], [], [])
-        while not self.at_keyword("END_RESOURCE"):
-            if self.at_keyword("VAR_GLOBAL"):
-                resource.blocks.append(self._var_block())
-            elif not self._resource_part(resource):
-                raise self.fail("TASK, PROGRAM, VAR_GLOBAL or END_RESOURCE")
-        resource.end = self.advance().end
-        self.take_op(";")
-        return resource
-
-    def _resource_part(self, resource: ResourceDecl) -> bool:
-        start = self.position
-        task = self.token.kind == "id" and self.token.key == "TASK"
-        if not task and not self.at_keyword("PROGRAM"):
-            return False
-        try:
-            if task:
-                resource.tasks.append(self._task())
-            else:
-                resource.instances.append(self._instance())
-        except SyntaxFault:
-            self.skip_to("END_RESOURCE", "END_CONFIGURATION", "PROGRAM", "RESOURCE")
-            self.skip_names(start)
-        return True
-
-    def _task(self) -> TaskDecl:
-        self.advance()
-        name = self.expect_name("the name of the task")
-        parts: dict[str, Expr] = {}
-        if self.take_op("("):
-            while not self.at_op(")"):
-                key = self.expect_name("INTERVAL, PRIORITY or SINGLE")
-                if key.key not in ("INTERVAL", "PRIORITY", "SINGLE"):
-                    self.note(
-                        "ST1016",
-                        f"a task has no {key.text}",
-                        key.at,
-                        key.end,
-                        "a task has INTERVAL, PRIORITY and SINGLE",
-                    )
-                self.expect_op(":=")
-                parts[key.key] = self.expression()
-                if not self.take_op(","):
-                    break
-            self.expect_op(")")
-        self.semicolon()
-        return TaskDecl(
-            name.at, name.end, name.text, parts.get("INTERVAL"), parts.get("PRIORITY"), parts.get("SINGLE")
-        )
-
-    def _instance(self) -> InstanceDecl:
-        self.advance()
-        if self.at_keyword("RETAIN", "NON_RETAIN"):
-            self.advance()
-        name = self.expect_name("the name of the program instance")
-        task, task_at = "", 0
-        if self.take_keyword("WITH"):
-            token = self.expect_name("the name of a task")
-            task, task_at = token.text, token.at
-        self.expect_op(":")
-        type_name = self.expect_name("the name of a program")
-        arguments = self.arguments() if self.at_op("(") else []
-        self.semicolon()
-        return InstanceDecl(
-            name.at, name.end, name.text, task, task_at, type_name.text, type_name.at, arguments
-        )

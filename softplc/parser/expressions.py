@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from softplc.diagnostics import Diagnostic
 from softplc.parser.cursor import Cursor
-from softplc.parser.literals import LiteralError, date_ns, duration_ns, real, text_of, whole
+from softplc.parser.literals import (
+    LiteralError,
+    character,
+    date_ns,
+    duration_ns,
+    real,
+    text_of,
+    whole,
+)
 from softplc.syntax import (
     Argument,
     Binary,
@@ -48,6 +56,7 @@ OPERATOR_FUNCTIONS = ("AND", "OR", "XOR", "MOD")
 TYPED_INTS = frozenset(
     ["SINT", "INT", "DINT", "LINT", "USINT", "UINT", "UDINT", "ULINT", "BYTE", "WORD", "DWORD", "LWORD"]
 )
+TYPED_TEXTS = ("STRING", "WSTRING", "CHAR", "WCHAR")
 TYPED_REALS = frozenset({"REAL", "LREAL"})
 
 
@@ -89,6 +98,9 @@ class Expressions(Cursor):
             self.leave()
             return Unary(token.at, operand.end, token.text, operand)
         if token.kind == "kw" and token.key == "NOT":
+            if self.peek().text == "(" and self.peek(2).kind == "id" and self.peek(3).text in (":=", "=>"):
+                self.advance()
+                return self.postfix(Name(token.at, token.end, token.text))
             self.advance()
             self.enter()
             operand = self._binary(UNARY_PRECEDENCE)
@@ -110,6 +122,8 @@ class Expressions(Cursor):
                     indices.append(self.expression())
                 end = self.expect_op("]").end
                 expr = Index(expr.at, end, expr, indices)
+            elif text == "^" and self.profile.objects and _is_self(expr):
+                self.advance()  # THIS^ is THIS
             elif text == "^":
                 expr = Deref(expr.at, self.advance().end, expr)
             elif text == "(" and isinstance(expr, Name | Member | Index | Deref):
@@ -127,10 +141,35 @@ class Expressions(Cursor):
         if token.kind == "direct" and token.key[1:2] in "XBWD" and token.text[2:].isdigit():
             self.advance()
             return BitAccess(base.at, token.end, base, token.key[1], int(token.text[2:]))
+        if token.kind == "typed" and isinstance(base, Name | Member):
+            return self._typed_in(base)
         if token.kind == "kw" and self.peek().kind != "end":
             raise self.fail("a member name")
         self.expect_name("a member name")
         return Member(base.at, token.end, base, token.text, token.at)
+
+    def _typed_in(self, base: Expr) -> Expr:
+        """Read `N.Color#Red`, the value of a type in a namespace."""
+        token = self.advance()
+        names: list[str] = []
+        inner = base
+        while isinstance(inner, Member):
+            names.append(inner.name)
+            inner = inner.base
+        if not isinstance(inner, Name):
+            raise self.fail_at(
+                token, "only the name of a namespace stands here", "write Namespace.Type#Value"
+            )
+        prefix, value = token.text.split("#", 1)
+        name = ".".join([inner.name, *reversed(names), prefix])
+        if value[:1].isalpha() or value[:1] == "_":
+            return TypedName(base.at, token.end, name, value)
+        try:
+            return self._typed(name, value, base.at, token.end)
+        except LiteralError as exc:
+            message = f"wrong literal {token.text}"
+            self.findings.append(Diagnostic("ST1014", message, base.at, token.end, str(exc)))
+            return Literal(base.at, token.end, "wrong", 0)
 
     def arguments(self) -> list[Argument]:
         """Read `(...)` of a call."""
@@ -139,13 +178,13 @@ class Expressions(Cursor):
         if self.take_op(")"):
             return arguments
         while True:
-            arguments.append(self._argument())
+            arguments.append(self.argument())
             if not self.take_op(","):
                 break
         self.expect_op(")")
         return arguments
 
-    def _argument(self) -> Argument:
+    def argument(self) -> Argument:
         token = self.token
         following = self.peek()
         if token.kind == "kw" and token.key == "NOT" and following.kind == "id" and self.peek(2).text == "=>":
@@ -171,7 +210,7 @@ class Expressions(Cursor):
         if kind == "id":
             self.advance()
             return Name(token.at, token.end, token.text)
-        if kind in ("int", "real", "time", "date", "string", "typed"):
+        if kind in ("int", "real", "time", "date", "string", "wstring", "typed"):
             self.advance()
             return self._literal()
         if kind == "op" and token.text == "(":
@@ -192,12 +231,6 @@ class Expressions(Cursor):
         if kind == "direct":
             self.advance()
             return Direct(token.at, token.end, token.text)
-        if kind == "wstring":
-            self.note(
-                "ST1013", "WSTRING literals are not supported", token.at, token.end, "use STRING: '...'"
-            )
-            self.advance()
-            return Literal(token.at, token.end, "wrong", 0)
         raise self.fail("an expression")
 
     def _literal(self) -> Expr:
@@ -208,8 +241,8 @@ class Expressions(Cursor):
                 return Literal(at, end, "int", whole(token.text))
             if token.kind == "real":
                 return Literal(at, end, "real", real(token.text))
-            if token.kind == "string":
-                return Literal(at, end, "string", text_of(token.text))
+            if token.kind in ("string", "wstring"):
+                return Literal(at, end, token.kind, text_of(token.text, token.kind == "wstring"))
             prefix, text = token.text.split("#", 1)
             if token.kind == "time":
                 name = "LTIME" if prefix.upper().startswith("L") else "TIME"
@@ -226,10 +259,7 @@ class Expressions(Cursor):
         """Read `INT#5`, `BOOL#1`, `REAL#1.5`, `STRING#'x'` or `Color#Red`."""
         key = prefix.upper()
         if not text:
-            if key == "STRING" and self.token.kind == "string":
-                string = self.advance()
-                return Literal(at, string.end, "string", text_of(string.text))
-            raise LiteralError("a value must follow #")
+            return self._typed_text(prefix, at)
         if text[0].isalpha() or text[0] == "_":
             if key == "BOOL" and text.upper() in ("TRUE", "FALSE"):
                 return Literal(at, end, "bool", text.upper() == "TRUE")
@@ -247,6 +277,24 @@ class Expressions(Cursor):
         if "." in text:
             raise LiteralError(f"{prefix} is no type of real numbers")
         return Literal(at, end, "int", _signed(text), prefix)
+
+    def _typed_text(self, prefix: str, at: int) -> Expr:
+        """Read the text after `STRING#`, `CHAR#`, `WSTRING#` or `WCHAR#`; the wide ones take both quotes."""
+        key = prefix.upper()
+        token = self.advance()
+        if key not in TYPED_TEXTS:
+            raise LiteralError(
+                f"{prefix} is no type of text: STRING#'..', CHAR#'..', WSTRING#\"..\", WCHAR#\"..\""
+            )
+        wide = key in ("WSTRING", "WCHAR")
+        if token.kind == "wstring" and not wide:
+            raise LiteralError(f"{key} has single quotes: {key}#'..'")
+        text = text_of(token.text, wide) if key.endswith("STRING") else character(token.text, key)
+        return Literal(at, token.end, "wstring" if wide else "string", text, key)
+
+
+def _is_self(expr: Expr) -> bool:
+    return isinstance(expr, Name) and expr.name.upper() in ("THIS", "SUPER")
 
 
 def _signed(text: str) -> int:

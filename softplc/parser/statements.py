@@ -38,6 +38,9 @@ POU_ENDS = (
     "END_STEP",
     "END_TRANSITION",
     "END_ACTION",
+    "END_GET",
+    "END_SET",
+    "END_PROPERTY",
 )
 POU_STARTS = (
     "FUNCTION",
@@ -48,6 +51,8 @@ POU_STARTS = (
     "TYPE",
     "CONFIGURATION",
     "VAR_GLOBAL",
+    "NAMESPACE",
+    "END_NAMESPACE",
 )
 STARTS = ("IF", "CASE", "FOR", "WHILE", "REPEAT", "EXIT", "CONTINUE", "RETURN")
 ENDS = ("END_IF", "END_CASE", "END_FOR", "END_WHILE", "END_REPEAT", "ELSE", "ELSIF", "UNTIL")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.properties import shown
 from softplc.diagnostics import Diagnostic
 from softplc.rules.context import Context
+from softplc.spaces import within
 from softplc.syntax import Call
 
 ON = (Call,)
@@ -29,6 +31,12 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     inside = owner is not None and (
         owner is method.owner or (access != "PRIVATE" and owner.offers(method.owner))
     )
-    if access in ("PRIVATE", "PROTECTED") and not inside:
-        message = f"{method.name} is {access}: it cannot be called from here"
-        yield context.error("ST2024", message, node.callee, f"declare METHOD PUBLIC {method.decl.name}")
+    if access == "INTERNAL":
+        here = context.scope.space.name.casefold()
+        inside = within(here, method.owner.decl.space.name.casefold())
+    if access != "PUBLIC" and not inside:
+        kind = "PROPERTY" if "$" in method.decl.name else "METHOD"
+        message = f"{shown(method.name)} is {access}: it cannot be called from here"
+        yield context.error(
+            "ST2024", message, node.callee, f"declare {kind} PUBLIC {shown(method.decl.name)}"
+        )

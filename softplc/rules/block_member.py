@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BlockType
 from softplc.rules.context import Context, Write
+from softplc.spaces import within
 from softplc.symbols import Variable
 from softplc.syntax import Expr, Index, Member, Name
 
@@ -33,11 +34,18 @@ def check(subject: Member | Write, context: Context) -> Iterator[Diagnostic]:
             yield context.error("ST3007", message, node, "only the block itself sets its outputs")
         return
     ref = subject.ref
-    if _is_this(subject) or (isinstance(ref, Variable) and ref.access == "PUBLIC"):
+    if _is_this(subject) or (isinstance(ref, Variable) and _is_open(ref, context)):
         return
     if isinstance(ref, Variable) and not _offered(ref):
         message = f"{subject.name} is not in the interface of {subject.base.type}"
         yield Diagnostic("ST3007", message, subject.name_at, subject.end, "make it VAR_INPUT or VAR_OUTPUT")
+
+
+def _is_open(variable: Variable, context: Context) -> bool:
+    """Tell whether its access specifier lets it be seen from here."""
+    if variable.access == "INTERNAL" and variable.pou is not None:
+        return within(context.scope.space.name.casefold(), variable.pou.decl.space.name.casefold())
+    return variable.access == "PUBLIC"
 
 
 def _offered(variable: Variable) -> bool:

@@ -1,4 +1,4 @@
-"""ST5002: CASE selects by whole numbers, bits, strings or enumerations; labels are constants, each once.
+"""ST5002: CASE selects by whole numbers, bits, text or enumerations; labels are constants, each once.
 
 Accepted: VAR i : INT; END_VAR CASE i OF 1, 5..7: i := 0; 2: i := 1; END_CASE;
 Rejected: VAR i : INT; END_VAR CASE i OF 1, 5..7: i := 0; 6: i := 1; END_CASE;
@@ -23,7 +23,9 @@ def check(node: Case, context: Context) -> Iterator[Diagnostic]:
     type_ = base_of(node.selector.type)
     if type_ is None:
         return
-    good = isinstance(type_, Enum) or in_class(type_, "ANY_INT") or in_class(type_, "ANY_BIT")
+    good = isinstance(type_, Enum) or any(
+        in_class(type_, each) for each in ("ANY_INT", "ANY_BIT", "ANY_CHAR")
+    )
     if isinstance(type_, String):
         yield from _texts(node, context)
         return

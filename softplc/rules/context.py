@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from softplc.bind.declare import Declarations
 from softplc.bind.scope import Scope
-from softplc.diagnostics import Diagnostic
+from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import Type
 from softplc.symbols import Pou, Project, Variable
 from softplc.syntax import Call, Expr, Init, Node
@@ -21,10 +21,24 @@ class Context:
     scope: Scope
     pou: Pou | None = None
     loops: int = 0
+    declared: Variable | None = None
 
     @staticmethod
     def error(code: str, message: str, node: Node, remedy: str = "") -> Diagnostic:
         return Diagnostic(code, message, node.at, node.end, remedy)
+
+
+def meant(name: str, known: list[str]) -> str:
+    """Return a remedy for an unknown name: the same name in a namespace comes first."""
+    given, _, last = name.casefold().rpartition(".")
+    if given:
+        inside = [each for each in known if each.casefold().rpartition(".")[0] == given]
+        return did_you_mean(name, inside or known) or (f"there are {', '.join(inside)}" if inside else "")
+    for each in known:
+        space, _, own = each.rpartition(".")
+        if space and own.casefold() == last and each.casefold() != name.casefold():
+            return f"did you mean {each}? write it in full, or USING {space};"
+    return did_you_mean(name, known)
 
 
 @dataclass(slots=True)

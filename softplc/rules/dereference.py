@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Reference
+from softplc.iectypes import Pointer, Reference
 from softplc.rules.context import Context
 from softplc.syntax import Deref
 
@@ -20,5 +20,5 @@ ON = (Deref,)
 def check(node: Deref, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for ^ after something else."""
     base = node.base.type
-    if base is not None and (not isinstance(base, Reference) or base.target is None):
+    if base is not None and (not isinstance(base, Reference | Pointer) or base.target is None):
         yield context.error("ST3008", f"{base} is no reference", node, "remove ^")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.properties import shown
 from softplc.diagnostics import Diagnostic
 from softplc.rules.context import Context
 from softplc.symbols import Pou
@@ -32,6 +33,10 @@ def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
     for method in owed.values():
         found = pou.find_method(method.decl.name)
         if found is None or "ABSTRACT" in found.decl.modifiers:
-            message = f"{pou.name} has no method {method.decl.name}, which {method.name} asks for"
-            remedy = f"write METHOD PUBLIC {method.decl.name}, or make {pou.name} ABSTRACT"
+            name, accessor = shown(method.decl.name), method.decl.name.partition("$")[2].upper()
+            what = f"{accessor} of property" if accessor else "method"
+            message = f"{pou.name} has no {what} {name}, which {shown(method.name)} asks for"
+            remedy = (
+                f"write {'PROPERTY' if accessor else 'METHOD'} PUBLIC {name}, or make {pou.name} ABSTRACT"
+            )
             yield Diagnostic("ST2021", message, pou.at, pou.at + len(pou.name), remedy)

@@ -9,12 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from softplc.bind.calls import unreferable
+from softplc.bind.references import unreferable
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BlockType, Elementary, Enum, Interface, String, Type, base_of, converts
+from softplc.iectypes import (
+    WCHAR,
+    BlockType,
+    Elementary,
+    Enum,
+    Interface,
+    Pointer,
+    String,
+    Type,
+    base_of,
+    converts,
+    in_class,
+)
 from softplc.library.functions import convertible
 from softplc.rules.context import Context, Use
 from softplc.rules.literal import is_untyped
+from softplc.syntax import Expr, Literal
 
 ON = (Use,)
 
@@ -37,12 +50,27 @@ def check(use: Use, context: Context) -> Iterator[Diagnostic]:
         return
     if converts(source, target) or is_untyped(value):
         return
-    yield context.error("ST3001", f"{source} does not convert to {target}", value, remedy_for(source, target))
+    remedy = _quotes(value, target) or remedy_for(source, target)
+    yield context.error("ST3001", f"{source} does not convert to {target}", value, remedy)
+
+
+def _quotes(value: Expr, target: Type) -> str:
+    """Return how to write a literal of text so that it is one of the target's."""
+    wanted = base_of(target)
+    text = in_class(wanted, "ANY_CHARS") and isinstance(value, Literal) and not value.type_name
+    if not text or not isinstance(value.type, String):
+        return ""
+    wide = wanted.wide if isinstance(wanted, String) else wanted is WCHAR
+    if wide != value.type.wide:
+        return f"write it in {'double' if wide else 'single'} quotes"
+    return f"{target} is one character"
 
 
 def remedy_for(source: Type, target: Type) -> str:
     """Return the conversion function to use."""
     plain, wanted = base_of(source), base_of(target)
+    if isinstance(wanted, Pointer):
+        return "a pointer is made by ADR" if isinstance(plain, Elementary) else "keep to what it points to"
     if plain is None or wanted is None:
         return ""
     if isinstance(wanted, Enum):
@@ -50,6 +78,5 @@ def remedy_for(source: Type, target: Type) -> str:
         return f"assign one of {values}"
     if not isinstance(wanted, Elementary | String) or not convertible(plain, wanted):
         return ""
-    before = "STRING" if isinstance(plain, String) else str(plain)
-    after = "STRING" if isinstance(wanted, String) else str(wanted)
+    before, after = (each.plain if isinstance(each, String) else str(each) for each in (plain, wanted))
     return f"convert it with {before}_TO_{after}(...)"

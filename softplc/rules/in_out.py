@@ -29,7 +29,7 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
             continue  # an instance of an heir
         if isinstance(wanted, OpenArray) and wanted.takes(given):
             continue
-        if isinstance(wanted, String) and isinstance(given, String):
+        if isinstance(wanted, String) and isinstance(given, String) and wanted.wide == given.wide:
             continue  # a string carries its own capacity
         message = f"{parameter.name} needs a variable of {wanted}, not {given}"
         yield context.error(

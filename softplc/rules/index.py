@@ -2,7 +2,8 @@
 
 Accepted: VAR a : ARRAY[1..3] OF INT; i : INT; END_VAR a[3] := a[i];
 Rejected: VAR a : ARRAY[1..3] OF INT; END_VAR a[4] := 0;
-Source: IEC 61131-3:2013, 6.5.3.
+Of a string it is the position of a character, from 1.
+Source: IEC 61131-3:2013, 6.5.3, and 6.4.2.2 for strings.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Array, OpenArray, in_class
+from softplc.iectypes import Array, OpenArray, Pointer, String, in_class
 from softplc.rules.context import Context
-from softplc.syntax import BitAccess, Index
+from softplc.syntax import BitAccess, Index, Member, Name
 
 ON = (Index, BitAccess)
 
@@ -29,10 +30,26 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
                 "ST3005", message, node, "parts exist of BYTE, WORD, DWORD, LWORD and integers"
             )
         return
+    if isinstance(base, String):
+        yield from _character(node, base, context)
+        return
     if isinstance(base, OpenArray):
         if len(node.indices) != base.rank:
             message = f"{len(node.indices)} indices for {base.rank} dimensions"
             yield context.error("ST3005", message, node, f"the type is {base}")
+        return
+    if isinstance(base, Pointer):
+        if len(node.indices) != 1:
+            yield context.error(
+                "ST3005", f"{base} takes one index", node, "it counts elements from the first"
+            )
+        elif node.indices[0].type is not None and not in_class(node.indices[0].type, "ANY_INT"):
+            message = f"an index is a whole number, not {node.indices[0].type}"
+            yield context.error("ST3005", message, node.indices[0])
+        return
+    if isinstance(node.base, Name | Member) and node.base.getter is not None:
+        message = f"{node.base.name} is a property: it yields a copy, whose elements cannot be named"
+        yield context.error("ST3005", message, node, "assign it to a variable first")
         return
     if not isinstance(base, Array):
         yield context.error("ST3005", f"{base} is no array", node, "remove the index")
@@ -46,3 +63,14 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
             yield context.error("ST3005", f"an index is a whole number, not {index.type}", index)
         elif isinstance(index.value, int) and not low <= index.value <= high:
             yield context.error("ST3005", f"index {index.value} is outside {low}..{high}", index)
+
+
+def _character(node: Index, base: String, context: Context) -> Iterator[Diagnostic]:
+    first = node.indices[0]
+    if len(node.indices) > 1:
+        yield context.error("ST3005", f"{len(node.indices)} indices for one position", node, "give one")
+    elif first.type is not None and not in_class(first.type, "ANY_INT"):
+        yield context.error("ST3005", f"an index is a whole number, not {first.type}", first)
+    elif isinstance(first.value, int) and not 1 <= first.value <= base.capacity:
+        message = f"position {first.value} is outside 1..{base.capacity}"
+        yield context.error("ST3005", message, first, "the first character is [1]")

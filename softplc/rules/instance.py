@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.iectypes import BlockType
 from softplc.rules.context import Context
+from softplc.symbols import Pou
 from softplc.syntax import InstanceDecl, ResourceDecl
 
 ON = (ResourceDecl,)
@@ -21,24 +23,52 @@ ON = (ResourceDecl,)
 def check(resource: ResourceDecl, context: Context) -> Iterator[Diagnostic]:
     """Yield findings for instances that cannot be made."""
     tasks = {each.name.casefold(): each.name for each in resource.tasks}
-    programs = {k: p.name for k, p in context.project.pous.items() if p.kind == "PROGRAM"}
+    programs = [each.name for each in context.project.pous.values() if each.kind == "PROGRAM"]
     for instance in resource.instances:
         if instance.task and instance.task.casefold() not in tasks:
             end = instance.task_at + len(instance.task)
             remedy = did_you_mean(instance.task, tasks.values()) or "declare the task in this resource"
             yield Diagnostic("ST2042", f"there is no task {instance.task}", instance.task_at, end, remedy)
-        if instance.type_name.casefold() not in programs:
+        pou = context.scope.unit(instance.type_name)
+        if pou is None or pou.kind != "PROGRAM":
             end = instance.type_at + len(instance.type_name)
-            remedy = did_you_mean(instance.type_name, programs.values())
+            remedy = did_you_mean(instance.type_name, programs)
             yield Diagnostic(
                 "ST2042", f"there is no program {instance.type_name}", instance.type_at, end, remedy
             )
             continue
-        yield from _inputs(instance, context)
+        yield from _inputs(instance, pou, context)
+        yield from _blocks(instance, pou, tasks)
 
 
-def _inputs(instance: InstanceDecl, context: Context) -> Iterator[Diagnostic]:
-    pou = context.project.pous[instance.type_name.casefold()]
+def _blocks(instance: InstanceDecl, pou: Pou, tasks: dict[str, str]) -> Iterator[Diagnostic]:
+    """Check function blocks that tasks run by themselves."""
+    blocks = {
+        each.name.casefold(): each.name
+        for each in pou.variables.values()
+        if isinstance(each.type, BlockType) and each.type.pou.kind == "FUNCTION_BLOCK"
+        if each.section not in ("VAR_EXTERNAL", "VAR_TEMP") and not each.by_reference
+    }
+    seen: set[str] = set()
+    for block in instance.blocks:
+        if block.name.casefold() not in blocks:
+            remedy = (
+                did_you_mean(block.name, blocks.values()) or f"it has {', '.join(blocks.values()) or 'none'}"
+            )
+            yield Diagnostic(
+                "ST2042", f"{pou.name} has no function block {block.name}", block.at, block.end, remedy
+            )
+        elif block.name.casefold() in seen:
+            message = f"{block.name} has its task already"
+            yield Diagnostic("ST2042", message, block.at, block.end, "remove one of the two")
+        elif not block.task or block.task.casefold() not in tasks:
+            end = block.task_at + len(block.task)
+            remedy = did_you_mean(block.task, tasks.values()) or "declare the task in this resource"
+            yield Diagnostic("ST2042", f"there is no task {block.task}", block.task_at, end, remedy)
+        seen.add(block.name.casefold())
+
+
+def _inputs(instance: InstanceDecl, pou: Pou, context: Context) -> Iterator[Diagnostic]:
     for argument in instance.arguments:
         what, section = ("output", "VAR_OUTPUT") if argument.output else ("input", "VAR_INPUT")
         names = [each.name for each in pou.parameters(section)]

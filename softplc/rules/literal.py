@@ -77,7 +77,9 @@ def _typed(node: Literal, context: Context) -> Iterator[Diagnostic]:
     """Check `SINT#200`."""
     if node.type is not None or node.kind == "wrong":
         return
-    known = ELEMENTARY.get(node.type_name.upper()) or context.project.types.get(node.type_name.casefold())
+    known = ELEMENTARY.get(node.type_name.upper()) or context.scope.type(node.type_name)
+    if known is None and len(context.scope.meanings(node.type_name)) > 1:
+        return  # ambiguous: told there
     if known is None:
         yield context.error("ST3004", f"there is no type {node.type_name}", node)
     else:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.expressions import COMPARISONS
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Elementary, Type, base_of
+from softplc.iectypes import Elementary, Type, base_of, in_class
 from softplc.rules.context import Context
 from softplc.syntax import Binary, Unary
 
@@ -51,4 +52,6 @@ def _remedy(op: str, *types: Type) -> str:
         return "MOD works on whole numbers"
     if op == "-" and kinds == {"uint"}:
         return "unsigned numbers have no sign: convert with TO_DINT(...)"
+    if any(in_class(each, "ANY_CHARS") for each in types) and op not in COMPARISONS:
+        return "join texts with CONCAT(...)" if op == "+" else ""
     return "convert one of the operands" if len(types) > 1 else ""

@@ -23,6 +23,9 @@ def check(write: Write, context: Context) -> Iterator[Diagnostic]:
     if isinstance(node, Name | Member) and isinstance(node.ref, EnumValue):
         yield context.error("ST3006", f"{node.name} is a value: it cannot be {write.why}", node)
         return
+    if isinstance(node, Name | Member) and node.getter is not None:
+        yield context.error("ST3006", f"{node.name} has no SET: it cannot be {write.why}", node)
+        return
     inner = node
     while isinstance(inner, Index | Member | BitAccess):
         inner = inner.base

@@ -14,12 +14,14 @@ from softplc.iectypes import ELEMENTARY
 from softplc.rules.context import Context, Declared
 
 ON = (Declared,)
-TYPES = {*ELEMENTARY, "STRING", "WSTRING", "CHAR", "WCHAR"}
+LONG = ("LTIME", "LDATE", "LTOD", "LDT", "CHAR", "WCHAR")  # names that older tools have not
+TYPES = {*ELEMENTARY, "STRING", "WSTRING"}
 
 
 def check(declared: Declared, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for a variable that could be taken for a type."""
     variable = declared.variable
-    if variable.name.upper() in TYPES:
+    name = variable.name.upper()
+    if name in TYPES and not (context.project.profile.loose and name in LONG):
         message = f"{variable.name} is the name of a type"
         yield Diagnostic("ST2017", message, variable.at, variable.end, "choose another name")

@@ -16,6 +16,7 @@ from softplc.rules.context import Context
 from softplc.syntax import NamedSpec, StructSpec
 
 ON = (NamedSpec, StructSpec)
+STRINGS = ("STRING", "WSTRING")
 
 
 def check(spec: NamedSpec | StructSpec, context: Context) -> Iterator[Diagnostic]:
@@ -27,10 +28,10 @@ def check(spec: NamedSpec | StructSpec, context: Context) -> Iterator[Diagnostic
             message = f"the structure is larger than {MAX_IMAGE_BYTES >> 20} MiB"
             yield context.error("ST2014", message, spec, "make it smaller")
         return
-    if spec.length is not None and spec.length.value is not None and spec.name.upper() == "STRING":
-        message = f"a STRING cannot have the length {spec.length.value}"
+    if spec.length is not None and spec.length.value is not None and spec.name.upper() in STRINGS:
+        message = f"a {spec.name.upper()} cannot have the length {spec.length.value}"
         yield context.error("ST2014", message, spec.length, f"choose 1 to {MAX_STRING_LENGTH}")
-    elif spec.length is not None and spec.name.upper() != "WSTRING":
+    elif spec.length is not None and spec.name.upper() not in STRINGS:
         message = f"{spec.name} has no length"
         yield context.error("ST2014", message, spec, f"write ARRAY[1..n] OF {spec.name}")
     if spec.low is None or spec.high is None or spec.low.value is None or spec.high.value is None:

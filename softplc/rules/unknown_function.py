@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc import library
-from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.diagnostics import Diagnostic
 from softplc.library.functions import FUNCTIONS
-from softplc.rules.context import Context
+from softplc.rules.context import Context, meant
 from softplc.symbols import Pou, Variable
 from softplc.syntax import Call, Name
 
@@ -34,11 +34,15 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     ):
         return
     callee = node.callee
+    if isinstance(callee, Name) and callee.name.upper() == "SIZEOF" and context.project.profile.pointers:
+        return  # its argument is wrong: told there
     if not isinstance(callee, Name):
         if callee.type is not None:
             yield context.error("ST4001", f"{callee.type} cannot be called", callee)
         return
     ref = context.scope.lookup(callee.name)
+    if ref is None and len(context.scope.meanings(callee.name)) > 1:
+        return  # ambiguous: told there
     if isinstance(ref, Variable):
         if ref.type is not None:
             yield context.error("ST4001", f"{callee.name} is {ref.type}: it cannot be called", callee)
@@ -59,5 +63,5 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     known = [*FUNCTIONS, *(each.name for each in context.project.pous.values() if each.kind == "FUNCTION")]
     if context.pou is not None:
         known += [each.name for each in context.pou.variables.values()]
-    remedy = did_you_mean(callee.name, known)
+    remedy = meant(callee.name, known)
     yield context.error("ST4001", f"there is no function {callee.name}", callee, remedy)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.properties import shown
 from softplc.diagnostics import Diagnostic, did_you_mean
-from softplc.iectypes import Array, BlockType, Enum, Reference, Struct
-from softplc.rules.context import Context
+from softplc.iectypes import Array, BlockType, Enum, Pointer, Reference, Struct
+from softplc.rules.context import Context, meant
 from softplc.syntax import Member, Name, TypedName
 
 ON = (Member, TypedName)
@@ -26,7 +27,7 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         return
     base = node.base.type
     if isinstance(node.base, Name) and base is None:
-        if node.base.ref is None and node.base.name.casefold() in context.project.types:
+        if node.base.ref is None and context.scope.type(node.base.name) is not None:
             yield from _value(node, node.base.name, node.name, context)
         return
     if base is None:
@@ -35,27 +36,36 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
     if isinstance(base, Struct):
         names = [each.name for each in base.fields.values()]
         if node.name.casefold() in base.fields:
+            yield from _of_property(node, context)
             return
     elif isinstance(base, BlockType):
         if node.name.casefold() in base.pou.variables:
             return
         names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
-        names += [each.decl.name for each in base.pou.methods.values()]
+        names += list(dict.fromkeys(shown(each.decl.name) for each in base.pou.methods.values()))
     else:
         remedy = "give an index first" if isinstance(base, Array) else ""
-        if isinstance(base, Reference):
-            remedy = f"follow the reference first: ^.{node.name}"
+        if isinstance(base, Reference | Pointer):
+            remedy = f"follow it first: ^.{node.name}"
         yield Diagnostic("ST2004", f"{base} has no members", node.name_at, node.end, remedy)
         return
     remedy = did_you_mean(node.name, names) or f"it has {', '.join(names)}"
     yield Diagnostic("ST2004", f"{base} has no member {node.name}", node.name_at, node.end, remedy)
 
 
+def _of_property(node: Member, context: Context) -> Iterator[Diagnostic]:
+    if isinstance(node.base, Name | Member) and node.base.getter is not None:
+        message = f"{node.base.name} is a property: it yields a copy, whose members cannot be named"
+        yield context.error("ST2004", message, node, "assign it to a variable first")
+
+
 def _value(node: Member | TypedName, type_name: str, name: str, context: Context) -> Iterator[Diagnostic]:
-    type_ = context.project.types.get(type_name.casefold())
+    type_ = context.scope.type(type_name)
     if not isinstance(type_, Enum):
-        known = [each.name for each in context.project.type_decls]
-        remedy = did_you_mean(type_name, known)
+        if len(context.scope.meanings(type_name)) > 1:
+            return  # ambiguous: told there
+        known = [each.space.full(each.name) for each in context.project.type_decls]
+        remedy = meant(type_name, known)
         yield context.error("ST2004", f"there is no enumeration {type_name}", node, remedy)
         return
     names = [each[0] for each in type_.values.values()]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from softplc.diagnostics import Diagnostic, did_you_mean
-from softplc.rules.context import Context
+from softplc.diagnostics import Diagnostic
+from softplc.rules.context import Context, meant
 from softplc.symbols import Pou
 from softplc.syntax import Name
 
@@ -29,5 +29,16 @@ def check(node: Name, context: Context) -> Iterator[Diagnostic]:
         what = kind.lower().replace("_", " ")
         yield context.error("ST2003", f"{node.name} is a {what}, not a variable", node, remedy)
     elif node.ref is None and node.type is None:
-        remedy = did_you_mean(node.name, context.scope.names()) or f"declare {node.name} in a VAR block"
+        if len(context.scope.meanings(node.name)) > 1:
+            return  # ambiguous: told there
+        space = context.scope.namespace(node.name)
+        if space is not None:
+            message = f"{node.name} is a namespace, not a variable"
+            yield context.error("ST2003", message, node, f"name what is in it: {space}.x")
+            return
+        remedy = meant(node.name, context.scope.names())
+        if "." in node.name:
+            yield context.error("ST2003", f"there is no {node.name}", node, remedy)
+            return
+        remedy = remedy or f"declare {node.name} in a VAR block"
         yield context.error("ST2003", f"there is no variable {node.name}", node, remedy)

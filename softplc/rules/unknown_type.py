@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc import library
-from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.diagnostics import Diagnostic
 from softplc.iectypes import ELEMENTARY
-from softplc.rules.context import Context
+from softplc.rules.context import Context, meant
+from softplc.rules.type_limits import STRINGS
 from softplc.syntax import NamedSpec
 
 ON = (NamedSpec,)
@@ -20,22 +21,24 @@ ON = (NamedSpec,)
 
 def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for a type name that nothing declares."""
-    if spec.resolved is not None or spec.name.upper() in ("STRING", *ELEMENTARY):
+    if spec.resolved is not None or spec.name.upper() in (*STRINGS, *ELEMENTARY):
         return
-    key = spec.name.casefold()
     project = context.project
-    if key in (each.name.casefold() for each in project.type_decls):
-        return  # declared, but wrong: told there
-    pou = project.pous.get(key)
+    keys = context.scope.meanings(spec.name)
+    if len(keys) > 1 or any(key in project.type_keys for key in keys):
+        return  # ambiguous, or declared, but wrong: told there
+    pou = context.scope.unit(spec.name)
     if pou is not None:
         kind = pou.kind.lower().replace("_", " ")
         yield context.error(
             "ST2001", f"{pou.name} is a {kind}, not a type", spec, "name a type or function block"
         )
         return
-    if spec.name.upper() in ("WSTRING", "CHAR", "WCHAR"):
-        yield context.error("ST2001", f"{spec.name} is not supported", spec, "use STRING")
-        return
-    known = [*ELEMENTARY, "STRING", *library.names(), *(each.name for each in project.type_decls)]
+    known = [
+        *ELEMENTARY,
+        *STRINGS,
+        *library.names(),
+        *(each.space.full(each.name) for each in project.type_decls),
+    ]
     known += [each.name for each in project.pous.values() if each.kind == "FUNCTION_BLOCK"]
-    yield context.error("ST2001", f"there is no type {spec.name}", spec, did_you_mean(spec.name, known))
+    yield context.error("ST2001", f"there is no type {spec.name}", spec, meant(spec.name, known))

@@ -13,7 +13,7 @@ from softplc import rules
 from softplc.bind.declare import Declarations
 from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BlockType, Struct, Type, in_class
+from softplc.iectypes import BlockType, Struct, Type, converts, in_class
 from softplc.rules.context import (
     CalledAsValue,
     Condition,
@@ -99,8 +99,12 @@ class Walk:
 
     def run(self) -> list[Diagnostic]:
         self.show(self.project)
-        for spec in self.context.declarations.specs.values():
+        for text in self.project.texts:
+            self.show(text)
+        for spec, scope in self.context.declarations.specs.values():
+            self.context.scope = scope
             self.spec(spec)
+        self.context.scope = Scope(self.project)
         for decl in self.project.type_decls:
             if decl.init is not None and decl.spec.resolved is not None:
                 self.initial(decl.init, decl.spec.resolved)
@@ -111,6 +115,9 @@ class Walk:
                 self.pou(pou)
         for configuration in self.project.configurations:
             self.show(configuration)
+            for setting in configuration.settings:
+                if setting.init is not None and setting.spec.resolved is not None:
+                    self.initial(setting.init, setting.spec.resolved)
             for resource in configuration.resources:
                 self.show(resource)
                 for task in resource.tasks:
@@ -155,9 +162,11 @@ class Walk:
 
     def variable(self, variable: Variable) -> None:
         self.show(Declared(variable))
+        self.context.declared = variable
         own = variable.decl.init if variable.decl is not None else None
         if own is not None and variable.type is not None:
             self.initial(own, variable.type)
+        self.context.declared = None
 
     def spec(self, spec: Node) -> None:
         self.show(spec)
@@ -185,7 +194,8 @@ class Walk:
         self.show(Initial(init, type_))
         if isinstance(init, Expr):
             self.use(init, type_)
-            self.show(Constant(init, "an initial value"))
+            if init.type is None or converts(init.type, type_):
+                self.show(Constant(init, "an initial value"))
         elif isinstance(init, ArrayInit):
             element = getattr(type_, "element", None)
             for count, value in init.items:
@@ -209,7 +219,7 @@ class Walk:
                 self.initial(value, member)
 
     def _instance(self, type_name: str, arguments: list[Any]) -> None:
-        pou = self.project.pous.get(type_name.casefold())
+        pou = self.context.scope.unit(type_name)
         for argument in arguments:
             variable = pou.variables.get(argument.name.casefold()) if pou else None
             if variable is None or variable.type is None or argument.value is None:
@@ -227,7 +237,9 @@ class Walk:
 
     def statement(self, node: Any) -> None:
         self.show(node)
-        if isinstance(node, Assign):
+        if isinstance(node, Assign) and node.setter is not None:
+            self.call(node.setter)
+        elif isinstance(node, Assign):
             self.expr(node.target)
             self.show(Write(node.target, "assigned"))
             if node.target.type is not None and not _is_value(node.target):
@@ -294,6 +306,9 @@ class Walk:
         """Show an expression and its parts."""
         if isinstance(node, Literal) and node.type is not None:
             return
+        if isinstance(node, Name | Member) and node.getter is not None:
+            self.expr(node.getter)
+            return
         if isinstance(node, Call):
             self.call(node)
             if node.rewritten is None:
@@ -320,10 +335,8 @@ class Walk:
 
     def _names_type(self, node: Member) -> bool:
         """Tell whether the dot follows the name of an enumeration."""
-        if isinstance(node.ref, EnumValue):
-            return True
         base = node.base
-        return isinstance(base, Name) and base.ref is None and base.name.casefold() in self.project.types
+        return isinstance(base, Name) and base.ref is None and self.context.scope.type(base.name) is not None
 
     def output(self, parameter: Variable, target: Expr) -> None:
         """Show the target of an output: written, with a value of the output's type."""

@@ -1,5 +1,8 @@
-"""ST6004: an output is not assigned twice in one scan, unconditionally or by two programs (a warning).
+"""ST6004: an output or global is not written twice in one scan, so that the first value is lost (a warning).
 
+What counts: two writes of one program that run in every scan, with nothing between that reads the value,
+the writes of blocks that it calls included; a write of another program, where the variable is at %Q, or both
+are sure to write it and neither reads it.
 Accepted: VAR q AT %QX0.0 : BOOL; a : BOOL; END_VAR q := FALSE; IF a THEN q := TRUE; END_IF;
 Rejected: VAR q AT %QX0.0 : BOOL; a : BOOL; END_VAR q := a; q := NOT a;
 Source: IEC 61131-3:2013, 6.5.5 (the standard lets it be); only the last value reaches the plant.
@@ -10,35 +13,111 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.bind.usage import usage_of
+from softplc.bind.writes import (
+    Root,
+    Target,
+    is_output,
+    leaves,
+    nodes,
+    read_by,
+    reads,
+    root_of,
+    sure_writes,
+    target_of,
+    written_by,
+)
 from softplc.diagnostics import WARNING, Diagnostic
 from softplc.rules.context import Context
-from softplc.symbols import Pou, Project, Variable
-from softplc.syntax import Assign, Name
+from softplc.symbols import Pou, Project
+from softplc.syntax import Deref, Name, Node
 
 ON = (Project,)
 
 
 def check(project: Project, context: Context) -> Iterator[Diagnostic]:
-    """Yield a warning for each assignment that makes an earlier one vain."""
-    writers: dict[Variable, Pou] = {}
+    """Yield a warning for each write that makes another vain."""
+    reads_of: dict[Pou, set[Root]] = {}
     for pou in project.pous.values():
-        if pou.kind != "PROGRAM":
-            continue
-        last: dict[Variable, Assign] = {}
-        for statement in pou.decl.body:
-            if not isinstance(statement, Assign) or not isinstance(statement.target, Name):
+        if pou.kind in ("PROGRAM", "FUNCTION_BLOCK") and not pou.library:
+            yield from _twice(pou, reads_of)
+    yield from _by_two(project, reads_of)
+
+
+def _twice(pou: Pou, reads_of: dict[Pou, set[Root]]) -> Iterator[Diagnostic]:
+    """Find writes in one body that nothing can see."""
+    written = [target for statement in pou.decl.body for target, _ in written_by(statement)]
+    if len(written) == len(set(written)):
+        return
+    last: set[Target] = set()
+    for statement in pou.decl.body:
+        seen = read_by(statement, reads_of)
+        unknown = leaves(statement) or any(isinstance(node, Deref) for node in nodes(statement))
+        last = set() if unknown else {each for each in last if each[0] not in seen}
+        for target, place in written_by(statement):
+            if target in last:
+                message = f"{_name(target, place)} is already written in this scan: the value before is lost"
+                yield Diagnostic("ST6004", message, place.at, place.end, "write it once", WARNING)
+            last.add(target)
+
+
+def _by_two(project: Project, reads_of: dict[Pou, set[Root]]) -> Iterator[Diagnostic]:
+    """Find what two program instances write; a third is not told."""
+    instances = _instances(project)
+    if len(instances) < 2:
+        return
+    writers: dict[Target, str] = {}
+    told: set[Target] = set()
+    for name, pou in instances:
+        for target, place in _writes(pou).items():
+            first = writers.setdefault(target, name)
+            if first == name or target in told:
                 continue
-            target = statement.target
-            variable = target.ref.end_of_chain if isinstance(target.ref, Variable) else None
-            if variable is None or not variable.address.upper().startswith("%Q"):
-                continue
-            if variable in last:
-                message = f"{variable.name} is already assigned in this scan: the value before is lost"
-                yield Diagnostic("ST6004", message, target.at, target.end, "assign it once", WARNING)
-            last[variable] = statement
-        for written, places in usage_of(pou).writes.items():
-            first = writers.setdefault(written, pou)
-            if first is not pou and written.address.upper().startswith("%Q"):
-                message = f"{written.name} is also written by {first.name}: the last program wins"
-                place = places[0]
+            told.add(target)
+            if is_output(target[0]) or not any(target[0] in reads(each, reads_of) for _, each in instances):
+                message = f"{_name(target, place)} is written by {first} and by {name}: the last program wins"
                 yield Diagnostic("ST6004", message, place.at, place.end, "write it in one program", WARNING)
+
+
+def _writes(pou: Pou) -> dict[Target, Node]:
+    """Return what a program writes: globals only if that is sure, outputs always."""
+    found: dict[Target, Node] = {}
+    for target, place in sure_writes(pou.decl.body):
+        found.setdefault(target, place)
+    for unit in _called(pou, set()):
+        for variable, places in usage_of(unit).writes.items():
+            if not is_output(root_of(variable)):
+                continue
+            for place in places:
+                written = target_of(place)
+                if written is not None:
+                    found.setdefault(written, place)
+    return found
+
+
+def _called(pou: Pou, seen: set[Pou]) -> set[Pou]:
+    if pou not in seen and not pou.library:
+        seen.add(pou)
+        for each in pou.uses:
+            _called(each, seen)
+    return seen
+
+
+def _instances(project: Project) -> list[tuple[str, Pou]]:
+    if not project.configurations:
+        return [(pou.name, pou) for pou in project.pous.values() if pou.kind == "PROGRAM"]
+    declared = [
+        each
+        for configuration in project.configurations
+        for resource in configuration.resources
+        for each in resource.instances
+    ]
+    pous = [(each.name, project.pous.get(each.type_name.casefold())) for each in declared]
+    return [(name, pou) for name, pou in pous if pou is not None]
+
+
+def _name(target: Target, place: Node) -> str:
+    root, way = target
+    if isinstance(place, Name):
+        return place.name
+    parts = [f"[{each}]" if isinstance(each, int) else f".{each}" for each in way]
+    return (root if isinstance(root, str) else root.name) + "".join(parts)

@@ -1,7 +1,7 @@
 """Every `.st` here does what its `.trace` says.
 
 A trace is lines: `set PATH VALUE`, `scan [COUNT [PERIOD]]`, `PATH = VALUE`, and `fault LINE CAUSE` for a
-scan that must stop a task. `#` starts a comment.
+scan that must stop a task. `#` starts a comment. Those in `codesys/` are of that profile.
 """
 
 import math
@@ -15,6 +15,7 @@ from softplc.texts import parse_duration, parse_value, shown
 
 FOLDER = Path(__file__).parent
 PROGRAMS = sorted(path.stem for path in FOLDER.glob("*.st"))
+PROGRAMS += sorted(f"codesys/{path.stem}" for path in FOLDER.glob("codesys/*.st"))
 
 
 def expected(symbol: Symbol, text: str):
@@ -32,7 +33,8 @@ def agree(seen, wanted) -> bool:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program_keeps_to_its_trace(name):
-    application = softplc.compile(FOLDER / f"{name}.st")
+    profile = "codesys" if name.startswith("codesys/") else "iec"
+    application = softplc.compile(FOLDER / f"{name}.st", profile=profile)
     simulator = application.simulator()
     lines = (FOLDER / f"{name}.trace").read_text(encoding="utf-8").splitlines()
     checked = 0

@@ -72,6 +72,7 @@ APART = {
     "watch": "goes on until it is stopped; the stream is tested in runtime_api",
     "login": "is what makes a role",
     "logout": "is what ends one",
+    "lsp": "talks to an editor; live values are tested with it",
     "app fit": "takes hours of history",
     "twin fault": "needs a twin; it is a write of a tag",
 }

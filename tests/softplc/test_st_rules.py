@@ -8,7 +8,7 @@ import softplc
 from softplc.explain import explanation
 from softplc.rules.walk import modules
 
-STARTS = ("PROGRAM", "FUNCTION", "CLASS", "INTERFACE", "TYPE", "CONFIGURATION", "VAR_GLOBAL")
+STARTS = ("PROGRAM", "FUNCTION", "CLASS", "INTERFACE", "TYPE", "CONFIGURATION", "VAR_GLOBAL", "NAMESPACE")
 RULES = {module.__name__.rsplit(".", 1)[-1]: module for module in modules()}
 
 
@@ -118,7 +118,18 @@ def test_warnings_do_not_fail():
     ("text", "expected"),
     [
         ("CLASS A END_CLASS PROGRAM P VAR a : A; END_VAR a.n(); END_PROGRAM", ["ST2004"]),
-        ("PROGRAM P VAR w : WSTRING[5]; END_VAR END_PROGRAM", ["ST2001"]),
+        ("PROGRAM P VAR w : WSTRING[0]; END_VAR END_PROGRAM", ["ST2014"]),
+        ("PROGRAM P VAR w : WSTRING; s : STRING; END_VAR s := w; w := 'a'; END_PROGRAM", ["ST3001"] * 2),
+        ("PROGRAM P VAR w : WSTRING; b : BOOL; END_VAR b := w = 'a'; END_PROGRAM", ["ST3002"]),
+        ("PROGRAM P VAR w : WSTRING; END_VAR w := CONCAT(w, 'a'); END_PROGRAM", ["ST4005"]),
+        ("PROGRAM P VAR c : CHAR; END_VAR c := 'ab'; END_PROGRAM", ["ST3001"]),
+        ("PROGRAM P VAR c : CHAR; END_VAR c := CHAR#'ab'; c := 'a$0'; END_PROGRAM", ["ST1014"] * 2),
+        ("PROGRAM P VAR s : STRING; END_VAR s := STRING#\"a\"; s := '€'; END_PROGRAM", ["ST1014"] * 2),
+        ("PROGRAM P VAR s : STRING[3]; END_VAR s[0] := 'a'; s[4] := 'a'; END_PROGRAM", ["ST3005", "ST3005"]),
+        (
+            "PROGRAM P VAR s : STRING[3]; END_VAR s[1] := 'ab'; s[1, 2] := 0; END_PROGRAM",
+            ["ST3001", "ST3005"],
+        ),
         ("PROGRAM P VAR z : INT[5]; END_VAR END_PROGRAM", ["ST2014"]),
         ("CLASS A END_CLASS PROGRAM P VAR a : A; END_VAR a(); END_PROGRAM", ["ST4001"]),
         ("CLASS A EXTENDS B END_CLASS CLASS B EXTENDS A END_CLASS", ["ST2020"]),

@@ -16,6 +16,7 @@ from st_tree import (
     BlockCall,
     Call,
     Case,
+    Code,
     For,
     If,
     Index,
@@ -284,6 +285,11 @@ class Oracle:
                 return held(node.value, node.type) if not isinstance(node.type, String) else node.value
             case Var() | Member() | Index():
                 return self.place(node, frame).get()
+            case Code():
+                text, at = self.value(node.of, frame), self.value(node.index, frame)
+                if not 1 <= at <= len(text):
+                    raise FaultError("index")
+                return ord(text[at - 1])
             case Unary():
                 return self.unary(node, self.value(node.of, frame))
             case Binary():

@@ -17,6 +17,7 @@ from st_tree import (
     BlockCall,
     Call,
     Case,
+    Code,
     Declared,
     For,
     Function,
@@ -444,10 +445,18 @@ class Generator:
         }[name]()
         return Call(name, args, String(254))
 
+    def small_number(self):
+        return Lit(self.random.randrange(30), "INT")
+
     def small(self):
         return Lit(self.random.randrange(-1, 10), "INT") if self.chance(0.8) else self.leaf("INT")
 
     def string_number(self, depth):
+        found = [v for v in self.scope if isinstance(v.type, String)]
+        if found and self.chance(0.6):
+            text = self.random.choice(found)
+            rest = Binary("MOD", self.small_number(), Call("LEN", (text,), "INT"), "INT", "INT")
+            return Code(text, Binary("+", rest, Lit(1, "INT"), "INT", "INT"))
         if self.chance(0.5):
             return Call("LEN", (self.text(depth - 1),), "INT")
         return Call("FIND", (self.text(depth - 1), self.text(depth - 1)), "INT")

@@ -68,6 +68,18 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Code:
+    """The number of the character at a position of a string, from 1."""
+
+    of: Var
+    index: object
+    type: object = "INT"
+
+    def __str__(self):
+        return f"CHAR_TO_INT({self.of}[{self.index}])"
+
+
+@dataclass(frozen=True)
 class Member:
     base: object
     name: str

@@ -5,6 +5,7 @@
 
 import math
 import os
+import re
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from softplc.simulator import PlcFaultError
 
 PROGRAMS = int(os.environ.get("IRONWORKS_ST_PROGRAMS", "200"))
 FIRST = int(os.environ.get("IRONWORKS_ST_SEED", "0"))
-CHUNK = 25
+CHUNK, WIDE = 25, 15
 SCANS = 3
 
 
@@ -30,10 +31,16 @@ def same(expected, found):
     return expected == found
 
 
-def disagreement(seed):
+def widened(source):
+    """Return a program with WSTRING for STRING."""
+    source = re.sub(r"\b(STRING|CHAR_TO_INT)\b", r"W\1", source)
+    return re.sub(r"'((?:\$.|[^'$])*)'", r'"\1"', source)
+
+
+def disagreement(seed, change=lambda source: source):
     """Return what differs, or None."""
     program = Generator(seed).program()
-    source = program.text()
+    source = change(program.text())
     simulator = softplc.compile(sources={"random.st": source}).simulator()
     oracle = Oracle(program)
     for scan in range(SCANS):
@@ -59,5 +66,14 @@ def disagreement(seed):
 def test_compiler_agrees_with_the_oracle(first):
     wrong = [
         text for seed in range(first, min(first + CHUNK, FIRST + PROGRAMS)) if (text := disagreement(seed))
+    ]
+    assert not wrong, wrong[0]
+
+
+def test_strings_of_wide_characters_agree_too():
+    wrong = [
+        text
+        for seed in range(FIRST, FIRST + max(PROGRAMS // 10, WIDE))
+        if (text := disagreement(seed, widened))
     ]
     assert not wrong, wrong[0]

@@ -9,6 +9,7 @@ import pytest
 import softplc
 from softplc.diagnostics import CompileError
 from softplc.pipeline import checked
+from softplc.profiles import IEC, PROFILES
 from softplc.source import SourceSet
 
 TOKEN = re.compile(
@@ -68,14 +69,15 @@ STRAY = [
         "SEL",
     ),
 ]
-SOURCES = sorted((Path(__file__).parents[1] / "conformance").glob("*.st"))
+SOURCES = sorted((Path(__file__).parents[1] / "conformance").rglob("*.st"))
 MUTANTS = 150
 
 
 def mutant(seed):
     """Return a valid program with up to five tokens deleted, doubled, swapped, replaced, or cut off."""
     pick = random.Random(seed)
-    tokens = TOKEN.findall(pick.choice(SOURCES).read_text("utf-8"))
+    file = pick.choice(SOURCES)
+    tokens = TOKEN.findall(file.read_text("utf-8"))
     for _ in range(pick.choice([1, 1, 1, 2, 5])):
         i, j = pick.randrange(len(tokens)), pick.randrange(len(tokens))
         match pick.randrange(7):
@@ -93,13 +95,13 @@ def mutant(seed):
                 tokens[i:i] = tokens[i : i + pick.randrange(1, 30)]
             case 6:
                 del tokens[max(i, 1) :]
-    return "".join(tokens)
+    return "".join(tokens), PROFILES.get(file.parent.name, IEC)
 
 
-def findings(source):
+def findings(source, profile=IEC):
     """Check a program; a refusal without a finding is an error."""
     try:
-        checked((), {"mutant.st": source}, SourceSet())
+        checked((), {"mutant.st": source}, SourceSet(), profile)
     except CompileError as error:
         return error.diagnostics or [None]
     return []
@@ -108,8 +110,8 @@ def findings(source):
 @pytest.mark.parametrize("first", range(0, 8 * MUTANTS, MUTANTS))
 def test_mutants_of_valid_programs_get_findings_with_a_place(first):
     for seed in range(first, first + MUTANTS):
-        source = mutant(seed)
-        for each in findings(source):
+        source, profile = mutant(seed)
+        for each in findings(source, profile):
             place = each.as_dict()
             assert 1 <= place["line"] <= source.count("\n") + 2, (seed, place)
             assert place["column"] >= 1, (seed, place)
@@ -187,3 +189,27 @@ def test_what_is_too_deep_or_too_big_is_refused_in_words(source):
 @pytest.mark.timeout(30)
 def test_what_is_big_but_sound_runs(source):
     softplc.compile(sources={"big.st": source}).simulator().scan(2)
+
+
+def test_texts_of_many_statements_share_their_place():
+    statements = "w := CONCAT(w, w);" * 150  # 9.8 MB if each kept its own
+    source = f'PROGRAM Main VAR w : WSTRING[32767] := "ab"; END_VAR {statements} END_PROGRAM'
+    simulator = softplc.compile(sources={"x.st": source}).simulator()
+    simulator.scan()
+    assert simulator.read("Main.w") == "ab" * 16383 + "a"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "FUNCTION F : INT VAR a : ARRAY[0..3000000] OF INT; END_VAR F := a[1]; END_FUNCTION "
+        "PROGRAM Main VAR x : INT; END_VAR x := F(); END_PROGRAM",
+        "FUNCTION G : INT VAR a : ARRAY[0..1500000] OF INT; END_VAR G := a[1]; END_FUNCTION "
+        "FUNCTION F : INT VAR a : ARRAY[0..1500000] OF INT; END_VAR F := a[1] + G(); END_FUNCTION "
+        "PROGRAM Main VAR x : INT; END_VAR x := F(); END_PROGRAM",
+    ],
+    ids=["in one function", "in a chain of calls"],
+)
+def test_more_stack_than_there_is_is_refused(source):
+    with pytest.raises(CompileError, match="KiB of stack"):
+        softplc.compile(sources={"x.st": source})

@@ -36,6 +36,13 @@ def test_the_second_build_comes_from_the_cache(tmp_path, no_child):
         building.build({"main.st": GOOD.replace("+ 1", "+ 2")}, tmp_path)
 
 
+def test_the_profile_belongs_to_the_result(tmp_path):
+    text = "PROGRAM Main VAR n : INT; p : POINTER TO INT; END_VAR p := ADR(n); p^ := p^ + 1; END_PROGRAM"
+    assert building.build({"main.st": text}, tmp_path, "codesys").application.tasks
+    with pytest.raises(CompileError):
+        building.build({"main.st": text}, tmp_path)
+
+
 def test_a_damaged_result_is_compiled_again(tmp_path):
     building.build({"main.st": GOOD}, tmp_path)
     (file,) = tmp_path.glob("*.plc")

@@ -107,6 +107,26 @@ def test_a_changed_program_finds_them_by_path_and_type(tmp_path):
     assert found.sequence == 7
 
 
+@pytest.mark.parametrize(
+    ("before", "after_", "value"),
+    [
+        ("WSTRING[9]", "WSTRING[3]", "gr\u00fc"),
+        ("WSTRING[9]", "WSTRING[20]", "gr\u00fc\u20ac56789"),
+        ("STRING[10]", "STRING[9]", "gr\u00fc?56789"),
+        ("STRING[9]", "WSTRING[9]", ""),
+    ],
+)
+def test_a_retained_text_is_cut_to_its_new_room(tmp_path, before, after_, value):
+    text = '"gr$00FC$20AC56789X"' if before[0] == "W" else "'gr$FC?56789X'"
+    source = f"PROGRAM Main VAR RETAIN t : {before}; END_VAR t := {text}; END_PROGRAM"
+    _, layout, data = after(source)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    changed = f"PROGRAM Main VAR RETAIN t : {after_}; n : INT; END_VAR n := LEN(t); END_PROGRAM"
+    read, _ = restored(tmp_path, softplc.compile(sources={"main.st": changed}))
+    assert read("Main.t") == value
+
+
 @pytest.mark.parametrize("newer", [0, 1])
 def test_a_damaged_slot_is_told_and_the_other_one_used(tmp_path, newer):
     slots, layout = Slots(tmp_path), bytes(range(32))

@@ -6,7 +6,8 @@ from runtime.config import Document, Plant, PlantFile, TagList, read_tags
 from softplc.section import plugin
 
 SOURCE = """PROGRAM Main
-VAR speed : REAL; level : INT; label : STRING; motor AT %QX0.0 : BOOL; sensor AT %IX0.0 : BOOL; END_VAR
+VAR speed : REAL; level : INT; label : STRING; wide : WSTRING; mark : CHAR;
+story : STRING[2000]; delay : LTIME; at_time : LDT; motor AT %QX0.0 : BOOL; sensor AT %IX0.0 : BOOL; END_VAR
 motor := sensor AND speed > 1.0 AND level > 0;
 END_PROGRAM
 CONFIGURATION c RESOURCE r ON PLC
@@ -57,9 +58,15 @@ def test_a_good_plant_has_no_findings(check):
 
 def test_program_errors_have_place_and_remedy(check):
     (finding,) = check(source=SOURCE.replace("motor :=", "moter :="))
-    assert str(finding.place).endswith("plc/main.st:3:1")
+    assert str(finding.place).endswith("plc/main.st:4:1")
     assert "moter" in finding.text
     assert "motor" in finding.remedy
+
+
+def test_warnings_of_a_program_that_compiles_are_told(check):
+    (finding,) = check(source=SOURCE.replace("END_PROGRAM", "RETURN; motor := FALSE; END_PROGRAM", 1))
+    assert finding.severity == "warning"
+    assert finding.text.startswith("ST6005: ")
 
 
 def test_an_unknown_variable_has_a_suggestion(check):
@@ -81,10 +88,24 @@ def test_a_wider_variable_takes_a_narrower_tag_but_not_the_reverse(check):
     assert "INT" in finding.text
 
 
-def test_text_cannot_be_bound_and_that_is_said(check):
-    (finding,) = check(GOOD + "label,STRING,operator,Main.label\n")
+@pytest.mark.parametrize("variable", ["label", "wide"])
+def test_a_text_takes_a_text_only(check, variable):
+    assert check(GOOD + f"label,STRING,operator,Main.{variable}\n") == []
+    (finding,) = check(GOOD + f"label,INT,operator,Main.{variable}\n")
     assert finding.severity == "error"
     assert "STRING" in finding.text
+
+
+@pytest.mark.parametrize("variable", ["mark", "story"])
+def test_a_character_or_a_very_long_text_cannot_be_bound_and_that_is_said(check, variable):
+    (finding,) = check(GOOD + f"label,STRING,operator,Main.{variable}\n")
+    assert finding.severity == "error"
+    assert "tag can carry" in finding.text
+    assert "STRING" in finding.remedy
+
+
+def test_long_times_are_carried_as_times(check):
+    assert check(GOOD + "delay,TIME,operator,Main.delay\nat,DT,plc,Main.at_time\n") == []
 
 
 def test_two_tags_for_one_input_are_refused(check):

@@ -1,0 +1,187 @@
+"""Paths of VAR_CONFIG and VAR_ACCESS: from names to variables of program instances; what is wrong is noted.
+
+Source: IEC 61131-3:2013, 6.5.6.2 and 6.8.1, table 62.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from softplc.bind.declare import Declarations
+from softplc.bind.initialisers import mark_init
+from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.iectypes import BOOL, Array, BlockType, Field, Struct, Type, same
+from softplc.layout import parse_address
+from softplc.symbols import Access, Setting, Variable, VariablePath
+from softplc.syntax import AccessDecl, ConfigurationDecl, InstanceDecl, Node, PathPart, SettingDecl
+
+
+def bind_paths(declarations: Declarations) -> None:
+    """Resolve every path of every configuration."""
+    for configuration in declarations.project.configurations:
+        paths = _Paths(declarations, configuration)
+        names: set[str] = set()
+        for access in configuration.access:
+            if access.name.casefold() in names or access.name.casefold() in declarations.project.globals:
+                paths.note(f"{access.name} is already declared", access, "rename one of the two", "ST2002")
+                continue
+            names.add(access.name.casefold())
+            paths.access(access)
+        for setting in configuration.settings:
+            paths.setting(setting)
+
+
+class _Paths:
+    """Paths of one configuration."""
+
+    def __init__(self, declarations: Declarations, configuration: ConfigurationDecl) -> None:
+        self.declarations = declarations
+        self.project = declarations.project
+        self.configuration = configuration
+        self.scope = declarations.scope_of(None)
+        self.scope.space = configuration.space
+
+    def note(self, message: str, node: Node, remedy: str = "", code: str = "ST2044") -> None:
+        self.project.paths.append(Diagnostic(code, message, node.at, node.end, remedy))
+
+    def access(self, decl: AccessDecl) -> None:
+        path = self._path(decl.path, globals_too=True)
+        type_, _ = self.declarations.resolve(decl.spec, self.scope)
+        if path is None or type_ is None:
+            return
+        if path.address:
+            path.type = type_
+            self.project.directs.add(path.address.upper())
+        elif self._has_type(path, type_, decl.spec, decl.path[-1]):
+            constant = path.root is not None and path.root.constant
+            if decl.writable and constant:
+                self.note(f"{decl.path[-1].name} is a constant", decl.path[-1], "make it READ_ONLY")
+        self.project.access.append(Access(decl.name, path, decl.writable, decl.path[-1].at))
+
+    def setting(self, decl: SettingDecl) -> None:
+        path = self._path(decl.path, globals_too=False)
+        type_, _ = self.declarations.resolve(decl.spec, self.scope)
+        if decl.init is not None:
+            mark_init(self.declarations.typer(self.scope), decl.init, type_)
+        if path is None or path.instance is None or type_ is None:
+            return
+        if not self._has_type(path, type_, decl.spec, decl.path[-1]):
+            return
+        if not decl.address and decl.init is None:
+            self.note("VAR_CONFIG gives neither address nor value here", decl, "write AT or := or both")
+        self.project.settings.setdefault(path.instance, []).append(
+            Setting(path, decl.address, decl.address_at, decl.init)
+        )
+
+    def _has_type(self, path: VariablePath, type_: Type, spec: Node, part: PathPart) -> bool:
+        if same(type_, path.type):
+            return True
+        self.note(f"{part.name} is {path.type}, not {type_}", spec, f"write {path.type}")
+        return False
+
+    def _path(self, parts: list[PathPart], globals_too: bool) -> VariablePath | None:
+        resources = {each.name.casefold(): each for each in self.configuration.resources}
+        first, rest = parts[0], parts[1:]
+        resource = resources.get(first.name.casefold())
+        if resource is not None and rest:
+            instances = {each.name.casefold(): each for each in resource.instances}
+            first, rest = rest[0], rest[1:]
+        else:
+            every = [each for one in resources.values() for each in one.instances]
+            instances = {each.name.casefold(): each for each in every}
+        if first.name.startswith("%"):
+            if globals_too:
+                return self._direct(first, rest)
+            self._unknown(first, (), "there is no program instance")
+            return None
+        instance = instances.get(first.name.casefold())
+        if instance is None:
+            variable = self.scope.variable(first.name)
+            if variable is not None and globals_too:
+                return self._inside(None, variable, first, rest)
+            known = [each.name for each in instances.values()]
+            if globals_too:
+                known += [each.name for each in self.project.globals.values()]
+            known += [each.name for each in resources.values()]
+            self._unknown(first, known, "there is no program instance")
+            return None
+        return self._of_program(instance, first, rest)
+
+    def _of_program(
+        self, instance: InstanceDecl, first: PathPart, rest: list[PathPart]
+    ) -> VariablePath | None:
+        pou = self.scope.unit(instance.type_name)
+        if pou is None:
+            return None  # told with the instance
+        if not rest:
+            self.note(
+                f"{first.name} is a program instance, not a variable", first, "name one of its variables"
+            )
+            return None
+        found = pou.variables.get(rest[0].name.casefold())
+        if found is None or found.section in ("VAR_TEMP", "VAR_EXTERNAL", "VAR_IN_OUT"):
+            known = [each.name for each in pou.variables.values()]
+            self._unknown(rest[0], known, f"{pou.name} has no variable")
+            return None
+        return self._inside(instance, found, rest[0], rest[1:])
+
+    def _inside(
+        self, instance: InstanceDecl | None, root: Variable, first: PathPart, rest: list[PathPart]
+    ) -> VariablePath | None:
+        if root.type is None:
+            return None
+        path = VariablePath(instance, root, [], root.type)
+        if not self._indexed(path, first):
+            return None
+        for part in rest:
+            key = part.name.casefold()
+            type_ = path.type
+            known: Iterable[str] = ()
+            step: Variable | Field | None = None
+            if isinstance(type_, Struct):
+                step = type_.fields.get(key)
+                known = [each.name for each in type_.fields.values()]
+            elif isinstance(type_, BlockType):
+                step = type_.pou.variables.get(key)
+                known = [each.name for each in type_.pou.variables.values()]
+                if step is not None and step.section in ("VAR_TEMP", "VAR_EXTERNAL", "VAR_IN_OUT"):
+                    step = None
+            if step is None or step.type is None:
+                self._unknown(part, known, f"{type_} has no member")
+                return None
+            path.steps.append(step)
+            path.type = step.type
+            if not self._indexed(path, part):
+                return None
+        return path
+
+    def _indexed(self, path: VariablePath, part: PathPart) -> bool:
+        """Follow the indices of one part."""
+        if not part.indices:
+            return True
+        type_ = path.type
+        if not isinstance(type_, Array) or len(type_.ranges) != len(part.indices):
+            self.note(f"{part.name} is {type_}: it takes other indices", part, "give one for each dimension")
+            return False
+        typer = self.declarations.typer(self.scope)
+        number = 0
+        for index, (low, high) in zip(part.indices, type_.ranges, strict=True):
+            typer.value(index)
+            if not isinstance(index.value, int) or not low <= index.value <= high:
+                self.note(f"the index is no constant from {low} to {high}", index)
+                return False
+            number = number * (high - low + 1) + index.value - low
+        path.steps.append(number)
+        path.type = type_.element
+        return True
+
+    def _direct(self, part: PathPart, rest: list[PathPart]) -> VariablePath | None:
+        if parse_address(part.name) is None or rest or part.indices:
+            self.note(f"{part.name} is no direct address", part, "addresses look like %IX0.0, %QW4 or %MD8")
+            return None
+        return VariablePath(None, None, [], BOOL, part.name)
+
+    def _unknown(self, part: PathPart, known: Iterable[str], what: str) -> None:
+        names = [each for each in known if "$" not in each]
+        remedy = did_you_mean(part.name, names) or (f"there are {', '.join(names[:12])}" if names else "")
+        self.note(f"{what} {part.name}", part, remedy)

@@ -1,0 +1,183 @@
+"""Program organisation units: functions, function blocks, programs, classes, interfaces, methods.
+
+Source: IEC 61131-3:2013, 6.6.
+"""
+
+from __future__ import annotations
+
+from softplc.parser.declarations import ACCESS, VAR_KEYWORDS, Declarations
+from softplc.parser.statements import POU_ENDS, POU_STARTS
+from softplc.spaces import Space, Using
+from softplc.syntax import PouDecl, Statement, TypeSpec, VarBlock, VarDecl
+
+MODIFIERS = ("ABSTRACT", "FINAL", "OVERRIDE")
+
+
+class Pous(Declarations):
+    """The part of the parser that reads program organisation units."""
+
+    spaces: list[Space]
+
+    def usings(self) -> list[Using]:
+        """Read USING directives."""
+        found: list[Using] = []
+        while self.take_keyword("USING"):
+            while True:
+                name = self.qualified_name("the name of a namespace")
+                found.append(Using(name.text, name.at, name.end))
+                if not self.take_op(","):
+                    break
+            self.semicolon()
+        return found
+
+    def _own_usings(self, at: int) -> None:
+        """Read USING of a unit, which is for this unit alone."""
+        if self.at_keyword("USING"):
+            self.space = Space(self.space.name, self.space, self.usings(), at)
+            self.spaces.append(self.space)
+
+    def _pou(self) -> PouDecl:
+        start = self.advance()
+        modifiers: set[str] = set()
+        access = "PUBLIC" if start.key in ("CLASS", "FUNCTION_BLOCK", "INTERFACE") else "PROTECTED"
+        while self.token.key in (*ACCESS, *MODIFIERS) and self.peek().kind == "id":
+            key = self.advance().key
+            access = key if key in ACCESS else access
+            modifiers |= {key} - set(ACCESS)
+        name = self.expect_name(f"the name of the {start.key.lower().replace('_', ' ')}")
+        outer = self.space
+        self._own_usings(start.at)
+        extends = self._names_after("EXTENDS")
+        implements = self._names_after("IMPLEMENTS")
+        result: TypeSpec | None = None
+        if start.key in ("FUNCTION", "METHOD") and self.take_op(":"):
+            result = self.spec()
+        self.take_op(";")
+        self._own_usings(start.at)
+        blocks: list[VarBlock] = []
+        methods: list[PouDecl] = []
+        body: list[Statement] = []
+        while True:
+            if self.at_keyword(*VAR_KEYWORDS):
+                blocks.append(self._var_block())
+            elif self.at_keyword("METHOD") and start.key != "METHOD":
+                methods.append(self._pou())
+            elif self._at_property():
+                self._property(methods)
+            else:
+                break
+        self._open = ()
+        chart = self.chart() if self.at_chart() else None
+        if start.key not in ("CLASS", "INTERFACE"):
+            body = self.body()
+        while start.key != "METHOD" and (self.at_keyword("METHOD") or self._at_property()):
+            if self.at_keyword("METHOD"):
+                methods.append(self._pou())
+            else:
+                self._property(methods)
+        end = f"END_{start.key}"
+        if not self.take_keyword(end):
+            if self.token.kind == "kw" and self.token.key.startswith("VAR"):
+                raise self.fail(end, "declarations stand before the first statement")
+            self.fail(end)
+            if self.at_keyword(*POU_ENDS) and not self.at_keyword("METHOD"):
+                self.advance()
+        self.take_op(";")
+        space, self.space = self.space, outer
+        return PouDecl(
+            start.at,
+            self.previous_end,
+            start.key,
+            name.text,
+            name.at,
+            result,
+            blocks,
+            body,
+            methods,
+            extends,
+            implements,
+            frozenset(modifiers),
+            access,
+            chart,
+            space,
+        )
+
+    def _at_property(self) -> bool:
+        return self.token.kind == "id" and self.token.key == "PROPERTY" and self.peek().kind == "id"
+
+    def _names_after(self, key: str) -> list[tuple[str, int]]:
+        names: list[tuple[str, int]] = []
+        if self.token.kind == "id" and self.token.key == key:
+            self.advance()
+            while True:
+                name = self.qualified_name()
+                names.append((name.text, name.at))
+                if not self.take_op(","):
+                    break
+        return names
+
+    def _property(self, methods: list[PouDecl]) -> None:
+        """Read a property: its GET and SET are methods, with a result and an input of its name."""
+        if not self.profile.objects:
+            self._skip_property()
+            return
+        start = self.advance()
+        access = "PUBLIC"
+        modifiers: set[str] = set()
+        while self.token.key in (*ACCESS, *MODIFIERS) and self.peek().kind == "id":
+            key = self.advance().key
+            access = key if key in ACCESS else access
+            modifiers |= {key} - set(ACCESS)
+        name = self.expect_name("the name of the property")
+        self.expect_op(":")
+        spec = self.spec()
+        self.take_op(";")
+        while self.token.key in ("GET", "SET"):
+            word = self.advance()
+            blocks: list[VarBlock] = []
+            while self.at_keyword(*VAR_KEYWORDS):
+                blocks.append(self._var_block())
+            self._open = ()
+            body = self.body()
+            self.expect_keyword(f"END_{word.key}")
+            self.take_op(";")
+            value = VarDecl(name.at, name.end, name.text, spec, None)
+            if word.key == "SET":
+                blocks.insert(0, VarBlock(name.at, name.end, "VAR_INPUT", False, False, [value]))
+            accessor = PouDecl(
+                start.at,
+                self.previous_end,
+                "METHOD",
+                f"{name.text}${word.key.lower()}",
+                name.at,
+                spec if word.key == "GET" else None,
+                blocks,
+                body,
+                modifiers=frozenset(modifiers),
+                access=access,
+                space=self.space,
+            )
+            methods.append(accessor)
+        self.expect_keyword("END_PROPERTY")
+        self.take_op(";")
+
+    def _skip_property(self) -> None:
+        """Tell that properties belong to a profile, and skip one."""
+        start, token = self.position, self.token
+        remedy = "write methods; PROPERTY belongs to the profile codesys"
+        self.note("ST1017", "PROPERTY is not part of the standard", token.at, token.end, remedy)
+        while (
+            self.token.kind != "end" and self.token.key != "END_PROPERTY" and not self.at_keyword(*POU_STARTS)
+        ):
+            self.advance()
+        self.skip_names(start)
+        if self.token.key == "END_PROPERTY":
+            self.advance()
+
+    def action_of(self, pou: PouDecl) -> PouDecl:
+        """Read an action of a unit that stands behind it: a body of its own with the unit's variables."""
+        action = self._action()
+        place = action.at, action.end
+        return PouDecl(
+            *place, "ACTION", action.name, action.at, None, [], action.body, access="PUBLIC", space=pou.space
+        )

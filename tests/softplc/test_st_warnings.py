@@ -1,0 +1,138 @@
+"""Warnings: what bites on site is told, at its line; sensible programs are left in peace."""
+
+from pathlib import Path
+
+import pytest
+
+import softplc
+
+ROOT = Path(__file__).parents[2]
+# What a line is warned of stands behind it.
+TEXT = """
+TYPE S : STRUCT a, b : BOOL; END_STRUCT; END_TYPE
+VAR_GLOBAL
+    q AT %QX0.0 : BOOL; m, k, once, total : BOOL; s : S; arr AT %QW10 : ARRAY[0..3] OF WORD; n, sum : INT;
+END_VAR
+FUNCTION_BLOCK Light VAR_INPUT on : BOOL; END_VAR VAR_EXTERNAL m : BOOL; END_VAR m := on; END_FUNCTION_BLOCK
+FUNCTION_BLOCK Reader VAR_OUTPUT o : BOOL; END_VAR VAR_EXTERNAL k : BOOL; END_VAR o := k; END_FUNCTION_BLOCK
+FUNCTION_BLOCK Leaves VAR_EXTERNAL total : BOOL; END_VAR
+total := TRUE; IF total THEN RETURN; END_IF; total := FALSE; END_FUNCTION_BLOCK
+PROGRAM A
+VAR_EXTERNAL q, m, k, once : BOOL; s : S; arr : ARRAY[0..3] OF WORD; n, sum : INT; END_VAR
+VAR
+    l1, l2 : Light; x, y : BOOL; t, u, v, w : TON; r : R_TRIG; c : CTU; d : CTD_DINT; re : Reader;
+    p : REF_TO BOOL;    steps : ARRAY[1..3] OF TON; i : INT; a, b : REAL;
+END_VAR
+l1(on := x);
+l2(on := y);  // ST6004 both write m
+s.a := x; s.b := y;
+s.a := y;  // ST6004
+q := x; IF y THEN q := FALSE; END_IF;
+k := FALSE; IF x THEN k := TRUE; END_IF; IF k THEN n := 1; END_IF;
+k := x;
+re();
+k := y;
+arr[0] := 1; arr[1] := 2;
+IF x THEN t(IN := TRUE, PT := T#1s); ELSE n := 2; END_IF;  // ST6007
+IF x THEN v(IN := TRUE); ELSE v(IN := FALSE); END_IF;
+FOR i := 1 TO 3 DO steps[i](IN := x, PT := T#1s); END_FOR;
+CASE n OF 0: r(CLK := y); END_CASE;  // ST6007
+IF x THEN c(CU := y); END_IF;  // ST6007
+WHILE x DO d(CD := y); x := FALSE; END_WHILE;  // ST6007
+u(IN := x); IF u.Q THEN w(IN := FALSE); w(IN := TRUE); END_IF;
+%QX5.0 := x; %QX5.0 := y;  // ST6004
+%QX5.1 := x; y := %QX5.1; %QX5.1 := y;
+p := REF(k); k := x; y := p^; k := y;
+once := x;
+sum := sum + 1;
+x := a = b;  // ST6003
+x := a = a OR a <> 0.0 OR ABS(a - b) < 0.1;
+END_PROGRAM
+PROGRAM B
+VAR_EXTERNAL q, once : BOOL; arr : ARRAY[0..3] OF WORD; sum : INT; END_VAR
+VAR a, b : BOOL; i : INT; END_VAR
+VAR CONSTANT DEBUG : BOOL := FALSE; END_VAR
+IF a THEN q := TRUE; END_IF;  // ST6004 it is a coil
+arr[2] := 1; arr[1] := 3;  // ST6004
+once := b;  // ST6004
+sum := sum + 2;
+IF DEBUG THEN b := TRUE; END_IF;
+IF FALSE THEN b := TRUE; END_IF;  // ST6005
+FOR i := 3 TO 1 DO b := TRUE; END_FOR;  // ST6005
+FOR i := 3 TO 1 BY -1 DO b := TRUE; END_FOR;
+WHILE TRUE DO IF a THEN EXIT; END_IF; a := TRUE; END_WHILE;
+REPEAT a := TRUE; UNTIL FALSE END_REPEAT;
+b := a;  // ST6005
+END_PROGRAM
+PROGRAM D VAR a, b : BOOL; i : INT; END_VAR
+IF a THEN RETURN; ELSIF b THEN RETURN; END_IF;
+CASE i OF 0: RETURN; ELSE RETURN; END_CASE;
+b := a;  // ST6005
+END_PROGRAM
+FUNCTION F : REAL
+VAR_INPUT a : STRING[5]; END_VAR
+VAR_OUTPUT o : BOOL; END_VAR  // ST6002
+VAR r : REAL; unused : INT; END_VAR  // ST6001
+r := 16777217;  // ST6006
+r := 1E-50;  // ST6006
+r := 0.1; r := 16777216; r := 1E38;
+IF LEN(a) > 3 THEN F := r; END_IF;
+END_FUNCTION
+FUNCTION G : BOOL VAR_OUTPUT o : INT; END_VAR o := 1; END_FUNCTION  // ST6002
+FUNCTION NoResult VAR_OUTPUT o : INT; END_VAR o := 1; END_FUNCTION
+PROGRAM C
+VAR t : STRING; short : STRING[3]; x : REAL; y : BOOL; n : INT; END_VAR
+x := F(a := t);  // ST6006
+x := F(a := 'abcdefg');  // ST6006
+short := LEFT(t, 3); t := short; y := G(o => n); NoResult(o => n);
+END_PROGRAM
+PROGRAM E VAR l : Leaves; END_VAR l(); END_PROGRAM
+"""
+QUIET = [
+    "twin/demo/bottling/plc",
+    "twin/demo/templates/minimal/plc",
+    "twin/demo/templates/line/plc",
+    "tests/badinput/works/plc",
+]
+# What programs of tests/conformance do on purpose, beside cutting texts and keeping spare variables.
+MEANT = {"loops": {"ST6005"}}
+
+
+def test_what_bites_is_told_at_its_line_and_nothing_else():
+    lines = TEXT.splitlines()
+    expected = [
+        (number, line.partition("// ")[2][:6]) for number, line in enumerate(lines, 1) if "// ST" in line
+    ]
+    found = softplc.check(sources={"x.st": TEXT})
+    assert {each.severity for each in found} == {"warning"}
+    assert [(each.line, each.code) for each in found] == expected
+
+
+@pytest.mark.parametrize("folder", QUIET)
+def test_what_we_ship_is_quiet(folder):
+    assert softplc.check(*sorted((ROOT / folder).glob("*.st"))) == []
+
+
+def test_conformance_programs_are_quiet_but_where_they_mean_it():
+    for file in sorted((ROOT / "tests" / "conformance").glob("*.st")):
+        codes = {each.code for each in softplc.check(file)} - {"ST6001", "ST6006"}
+        assert codes == MEANT.get(file.stem, set()), file
+
+
+def test_two_instances_of_a_program_write_the_same_output():
+    text = """VAR_GLOBAL q AT %QX0.0 : BOOL; END_VAR
+    PROGRAM P VAR_EXTERNAL q : BOOL; END_VAR q := NOT q; END_PROGRAM
+    CONFIGURATION C PROGRAM a : P; PROGRAM b : P; PROGRAM d : P; END_CONFIGURATION"""
+    (found,) = softplc.check(sources={"x.st": text})
+    assert (found.code, found.message) == ("ST6004", "q is written by a and by b: the last program wins")
+
+
+def test_a_chart_is_quiet():
+    text = """PROGRAM P VAR q : BOOL; t : TON; END_VAR
+    INITIAL_STEP s1: a(N); END_STEP
+    STEP s2: END_STEP
+    TRANSITION FROM s1 TO s2 := t.Q; END_TRANSITION
+    TRANSITION FROM s2 TO s1 := FALSE; END_TRANSITION
+    ACTION a: q := TRUE; END_ACTION
+    END_PROGRAM"""
+    assert softplc.check(sources={"x.st": text}) == []
