@@ -96,8 +96,10 @@ class Bridge:
         log.error("%s; it goes on from its last scan", died)
         port.health(False, str(died))
         ids = [bound.key for bound in wiring.outputs]
-        raw = [process.core.shown(row) for row in range(len(ids))]
-        port.submit(Batch.of(ids, np.array(raw, np.uint64), port.clock.now_ns(), Quality.BAD_NOT_CONNECTED))
+        shown = [process.core.shown(key) for key in ids]
+        text = {row: value for row, value in enumerate(shown) if isinstance(value, str)}
+        raw = np.array([0 if isinstance(value, str) else value for value in shown], np.uint64)
+        port.submit(Batch.of(ids, raw, port.clock.now_ns(), Quality.BAD_NOT_CONNECTED, text))
 
     async def _obtained(self, port: Port, build: Build, wiring: Wiring, present: Batch | None) -> CoreProcess:
         """Return a core that scans; whoever cancels this meanwhile leaves none behind."""
