@@ -123,6 +123,7 @@ class Examination:
         broken: a syntax error hides a part of the program.
     """
 
+    profile: Profile
     declarations: Declarations
     units: dict[str, Unit]
     findings: list[Diagnostic]
@@ -162,7 +163,7 @@ def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile
         found = [each for each in found if not _follows(each, unit.skipped, texts)]
     findings += found
     errors = [each for each in findings if each.severity == ERROR]
-    return Examination(declarations, units, _located(errors or findings, texts), broken)
+    return Examination(profile, declarations, units, _located(errors or findings, texts), broken)
 
 
 def checked(

@@ -150,26 +150,28 @@ def _rows(words: list[Word], column: int, further: int, width: int) -> list[str]
 
 def _fitted(words: list[Word], column: int, indent: int, further: int, width: int) -> list[str]:
     rows: list[str] = []
-    while words:
-        left = column if words[0].text in (")", "]") else column + indent
-        count = _count(words, width - left)
-        rows.append(" " * left + _joined(words[:count]))
-        words = words[count:]
+    first = 0
+    while first < len(words):
+        left = column if words[first].text in (")", "]") else column + indent
+        last = _last(words, first, width - left)
+        rows.append(" " * left + _joined(words[first:last]))
+        first = last
         indent = further
     return rows
 
 
-def _count(words: list[Word], room: int) -> int:
-    """Return how many words go into a row."""
+def _last(words: list[Word], first: int, room: int) -> int:
+    """Return which word begins the next row."""
     used = 0
     best, best_value = 0, (0, 0, 0)  # at the outermost bracket, then by rank, then the last
-    for number, word in enumerate(words):
-        if number and word.rank:
+    for number in range(first, len(words)):
+        word = words[number]
+        if number > first and word.rank:
             poor = POOR_DEPTH if word.rank < GOOD_RANK else 0
             value = (-word.depth - poor, word.rank, number)
             if best == 0 or value >= best_value:
                 best, best_value = number, value
-        used += len(word.text) + (word.space and number > 0)
+        used += len(word.text) + (word.space and number > first)
         if used > room and best:
             return best
     return len(words)

@@ -21,6 +21,7 @@ class Analysis:
     """Texts by name, examined once."""
 
     def __init__(self, sources: Mapping[str, str], profile: Profile = IEC) -> None:
+        self.profile = profile
         self.sources = dict(sources)
         self.texts = SourceSet()
         self._found = examine(self.sources.items(), self.texts, profile)

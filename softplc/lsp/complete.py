@@ -66,7 +66,7 @@ def complete(spot: Spot, scope: Scope) -> list[Item]:
         type_ = scope.project.types.get(spot.type_name.casefold())
         return list(_values(type_)) if isinstance(type_, Enum) else []
     if spot.way:
-        return list(_members(type_of(spot.way, scope), scope))
+        return list(_members(type_of(spot.way, scope), scope)) or list(_inside(spot.way, scope))
     if spot.awaits_type:
         return list(_types(scope))
     if spot.declares:
@@ -115,6 +115,15 @@ def _members(type_: Type | None, scope: Scope) -> Iterator[Item]:
                     seen |= {key, name.casefold()}
                     yield Item(name, "field", "property") if accessor else _call_item(name, method, "method")
             unit = unit.base
+
+
+def _inside(way: list[str], scope: Scope) -> Iterator[Item]:
+    """Yield what a namespace has."""
+    space = scope.namespace(".".join(way))
+    for name in scope.project.full_names.values() if space is not None else ():
+        before, _, last = name.rpartition(".")
+        if before.casefold() == str(space).casefold():
+            yield Item(last, "type", name)
 
 
 def _types(scope: Scope) -> Iterator[Item]:

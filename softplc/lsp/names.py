@@ -20,6 +20,7 @@ from softplc.pipeline import Examination
 from softplc.source import SourceSet
 from softplc.symbols import EnumValue, Pou, Variable, all_pous
 from softplc.syntax import (
+    AccessDecl,
     Argument,
     ArrayInit,
     ArraySpec,
@@ -34,6 +35,7 @@ from softplc.syntax import (
     NamedSpec,
     Node,
     PouDecl,
+    SettingDecl,
     StructInit,
     StructSpec,
     TypedName,
@@ -140,6 +142,7 @@ class _Finder:
     def _configuration(self, decl: ConfigurationDecl) -> None:
         for block in decl.blocks:
             self._variables(block.declarations)
+        self._paths(decl)
         for resource in decl.resources:
             for block in resource.blocks:
                 self._variables(block.declarations)
@@ -161,7 +164,48 @@ class _Finder:
                 if pou is not None:
                     self._add(unit_symbol(pou), instance.type_at, instance.type_name)
                     self._arguments(instance.arguments, pou)
+                    for block_task in instance.blocks:
+                        variable = pou.variables.get(block_task.name.casefold())
+                        if variable is not None:
+                            self._add(variable_symbol(variable), block_task.at, block_task.name)
+                        if block_task.task.casefold() in tasks:
+                            self._add(tasks[block_task.task.casefold()], block_task.task_at)
                 self._body([each.value for each in instance.arguments])
+
+    def _paths(self, decl: ConfigurationDecl) -> None:
+        """Note the names on the way to a variable: VAR_ACCESS and VAR_CONFIG."""
+        resources = {each.name.casefold() for each in decl.resources}
+        instances = {each.name.casefold(): each for one in decl.resources for each in one.instances}
+        entries: list[AccessDecl | SettingDecl] = [*decl.access, *decl.settings]
+        for entry in entries:
+            owner: Type | Pou | None = None
+            for part in entry.path:
+                key = part.name.casefold()
+                self._body(part.indices)
+                if owner is None and key in instances:
+                    instance = instances[key]
+                    symbol: Symbol | None = Symbol(("instance", key), "instance", instance.name, instance)
+                    owner = self._unit_named(instance.type_name)
+                elif owner is None and key in resources:
+                    continue
+                else:
+                    symbol, owner = self._step(owner, key)
+                if symbol is not None:
+                    self._add(symbol, part.at, part.name)
+            self._spec(entry.spec, "")
+
+    def _step(self, owner: Type | Pou | None, key: str) -> tuple[Symbol | None, Type | None]:
+        """Return what a name in a path means, and the type it leads to, past indices."""
+        if isinstance(owner, Pou | None):
+            scope = owner.variables if owner is not None else self.project.globals
+            variable = scope.get(key)
+            symbol = variable_symbol(variable) if variable is not None else None
+            type_ = variable.type if variable is not None else None
+        else:
+            symbol, type_ = self._member(owner, key), _member_type(owner, key)
+        while isinstance(type_, Array):
+            type_ = type_.element
+        return symbol, type_
 
     def _spec(self, spec: TypeSpec, name: str) -> None:
         """Note the types and values that a type specification names."""
@@ -318,7 +362,7 @@ def _charts(examination: Examination, texts: SourceSet) -> dict[int, Chart]:
     found: dict[int, Chart] = {}
     for source in texts.files:
         if source.name in examination.units and "STEP" in source.text.upper():
-            for decl in parse(source)[0].pous:
+            for decl in parse(source, examination.profile)[0].pous:
                 for each in (decl, *decl.methods):
                     if each.chart is not None:
                         found[each.name_at] = each.chart

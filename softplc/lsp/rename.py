@@ -37,7 +37,7 @@ def rename(analysis: Analysis, symbol: Symbol, name: str) -> list[Occurrence]:
     if not _IDENTIFIER.fullmatch(name) or name[0].isdigit() or name.upper() in KEYWORDS:
         raise PlantError(f"{name!r} is no name", "letters, digits and single underscores, and no keyword")
     places = [each for each in analysis.occurrences(symbol) if analysis.is_ours(each)]
-    changed = Analysis(renamed(analysis, places, name))
+    changed = Analysis(renamed(analysis, places, name), analysis.profile)
     errors = [each for each in changed.findings if each.severity == ERROR]
     before = [each for each in analysis.findings if each.severity == ERROR]
     if len(errors) > len(before):

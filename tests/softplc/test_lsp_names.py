@@ -1,0 +1,55 @@
+"""Names in namespaces, configurations and dialects, as the language server sees them."""
+
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import PlantError
+from softplc.bind.scope import Scope
+from softplc.lsp.analysis import Analysis
+from softplc.lsp.complete import complete
+from softplc.lsp.outline import outline
+from softplc.lsp.rename import rename, renamed
+from softplc.lsp.spot import spot_at
+from softplc.profiles import CODESYS, IEC
+
+FOLDER = Path(__file__).parents[1] / "conformance"
+
+
+def analysed(name, profile=IEC):
+    return Analysis({name: (FOLDER / name).read_text(encoding="utf-8")}, profile)
+
+
+def test_a_variable_is_renamed_in_the_paths_that_name_it():
+    analysis = analysed("configured.st")
+    lamp = next(each for each in analysis.index.found if each.symbol.name == "lamp" and each.declares)
+    text = renamed(analysis, rename(analysis, lamp.symbol, "light"), "light")["configured.st"]
+    assert "p1.light AT %QX0.3" in text
+    assert "p2.light AT %QX0.4" in text
+    assert "Cpu.p1.light : BOOL" in text
+
+
+def test_a_unit_of_a_namespace_is_renamed_where_it_is_named_short_or_full():
+    analysis = analysed("namespaces.st")
+    twice = next(each for each in analysis.index.found if each.symbol.name == "twice" and each.declares)
+    text = renamed(analysis, rename(analysis, twice.symbol, "double"), "double")["namespaces.st"]
+    assert "Plant.double(x) + double(x)" in text
+    assert "twice" not in text
+    with pytest.raises(PlantError):
+        rename(analysis, twice.symbol, "told")
+
+
+def test_completion_in_a_namespace():
+    analysis = analysed("namespaces.st")
+    text = analysis.sources["namespaces.st"]
+    place = text.index("Plant.twice(x)") + len("Plant.")
+    spot = spot_at(text, place)
+    labels = {each.label for each in complete(spot, Scope(analysis.project, analysis.unit_at(spot)))}
+    assert {"twice", "Inner", "Mode", "Base"} <= labels
+    assert "three" not in labels
+
+
+def test_properties_are_one_entry_each():
+    analysis = analysed("codesys/objects.st", CODESYS)
+    tank = next(each for each in outline(analysis.units["codesys/objects.st"]) if each.name == "Tank")
+    assert [each.name for each in tank.children].count("height") == 1
