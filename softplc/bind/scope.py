@@ -27,6 +27,9 @@ class Scope:
                 found = self.pou.enable_out()
             if found is not None:
                 return found
+            if self.pou.library:  # what a program declares changes no library block
+                known = project.pous.get(key)
+                return known if known is not None and known.library else None
         keys = self.space.candidates(name, self._has_value)
         if len(keys) != 1:
             return None

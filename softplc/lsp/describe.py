@@ -14,6 +14,7 @@ from softplc.syntax import Expr, InstanceDecl, Node, TaskDecl, TypeDecl, VarDecl
 SECTIONS = ("VAR_INPUT", "VAR_IN_OUT", "VAR_OUTPUT")
 MOST_MEMBERS = 24
 _BEHIND = re.compile(r"\(\*(.*?)\*\)|//([^\n]*)", re.DOTALL)
+_LABEL = re.compile(r"[A-Z][a-z]+( [a-z]+)?: ")
 _ABOVE = re.compile(r"(?:\(\*((?:(?!\*\)).)*)\*\)|((?:[ \t]*//[^\n]*\n?)+))[ \t]*\n?[ \t]*\Z", re.DOTALL)
 
 
@@ -132,5 +133,11 @@ def comment_of(analysis: Analysis, declared: Occurrence) -> str:
 
 
 def _clean(text: str) -> str:
-    lines = [line.strip().removeprefix("//").strip() for line in text.strip().splitlines()]
-    return " ".join(line for line in lines if line)
+    """Return a comment as Markdown: empty lines and labels such as `Units:` begin paragraphs."""
+    paragraphs = [""]
+    for each in text.strip().splitlines():
+        line = each.strip().removeprefix("//").strip()
+        if not line or _LABEL.match(line):
+            paragraphs.append("")
+        paragraphs[-1] = f"{paragraphs[-1]} {line}".strip()
+    return "\n\n".join(each for each in paragraphs if each)
