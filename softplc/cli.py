@@ -65,13 +65,18 @@ def check(
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(help="A code such as ST2009.")]) -> None:
-    """Explain a finding: what is asked, what is accepted, what is rejected, and the clause."""
+def explain(
+    code: Annotated[str, typer.Argument(help="A code such as ST2009, or a library block such as TON.")],
+) -> None:
+    """Explain a finding (what is asked, accepted and rejected, the clause) or a library block."""
     from softplc.explain import explanation
 
     text = explanation(code)
     if text is None:
-        typer.echo(f"error: there is no finding {code}\n  help: codes look like ST2009", err=True)
+        typer.echo(
+            f"error: {code} is no finding and no library block\n  help: ask as in ST2009 or TON",
+            err=True,
+        )
         raise typer.Exit(USAGE)
     typer.echo(text)
 

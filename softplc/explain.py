@@ -1,8 +1,14 @@
-"""Explanations of findings by code: the text of the rule, or of what the parser asks for."""
+"""Explanations of findings by code, and of library blocks by name."""
 
 from __future__ import annotations
 
 import re
+
+from softplc import library
+
+_HEAD = re.compile(
+    r"\(\* (.*?) ?\*\)\n(FUNCTION.*?\n(?:VAR_(?:INPUT|IN_OUT|OUTPUT)\b.*?END_VAR\n)*)", re.DOTALL
+)
 
 SYNTAX = {
     "ST0001": "A file cannot be read: it is missing, locked, or not UTF-8 text.",
@@ -24,7 +30,7 @@ SYNTAX = {
 
 
 def explanation(code: str) -> str | None:
-    """Return what a code means, or None if there is no such code."""
+    """Return what a code means, or the head of the library block of that name; None if there is neither."""
     from softplc.rules.walk import modules
 
     key = code.strip().upper()
@@ -34,4 +40,5 @@ def explanation(code: str) -> str | None:
         doc = (module.__doc__ or "").strip()
         if doc.startswith(f"{key}:"):
             return re.sub(r"^(?=(Accepted|Rejected|Source):)", "  ", doc, flags=re.MULTILINE)
-    return None
+    block = _HEAD.match(library.source_of(key) or "") if not key.startswith("_") else None
+    return f"{block[1]}\n\n{block[2].rstrip()}" if block is not None else None

@@ -1,4 +1,4 @@
-"""The standard library: functions as a table, function blocks as ST source, one a file."""
+"""The library: standard functions as a table, blocks of the standard and of process control as ST, one a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def typed_variants() -> dict[str, tuple[str, str]]:
 
 
 def names() -> list[str]:
-    """Return the names of all standard function blocks."""
+    """Return the names of all function blocks and functions of the library that programs may use."""
     variants = [f"{base}_{type_}" for base, type_ in typed_variants().values()]
     return [path.stem for path in block_files().values() if not path.stem.startswith("_")] + variants
 

@@ -136,7 +136,7 @@ def _types(scope: Scope) -> Iterator[Item]:
         if pou.kind in ("FUNCTION_BLOCK", "CLASS", "INTERFACE") and not pou.library:
             yield Item(pou.name, "block", pou.kind, rank=2)
     for name in library.names():
-        yield Item(name, "block", "standard function block", rank=3)
+        yield Item(name, "block", "library function block", rank=3)
 
 
 def _parameters(spot: Spot, scope: Scope) -> Iterator[Item]:

@@ -295,6 +295,13 @@ def test_hover(editor, before, behind, expected):
     assert [each for each in expected if each not in text] == []
 
 
+def test_hover_on_a_block_of_the_process_library(editor):
+    editor.write("plc/main.st", MAIN.replace("late : TON;", "late : TON;  heat : PID;"))
+    text = editor.hover("plc/main.st", "heat : PI", "D")
+    wanted = ["FUNCTION_BLOCK PID", "VAR_INPUT KP : REAL := 1.0", "VAR_OUTPUT OUT : REAL", "PID controller: "]
+    assert [each for each in [*wanted, "\n\nBumpless: ", "\n\nExample: "] if each not in text] == []
+
+
 def test_hover_says_nothing_where_there_is_nothing(editor):
     assert editor.hover("plc/main.st", "// Keeps", " a tank") is None
     assert editor.hover("plc/main.st", "END_FUNCTION_BL", "OCK") is None

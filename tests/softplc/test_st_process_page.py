@@ -7,6 +7,7 @@ import pytest
 
 import softplc
 from softplc import library
+from softplc.explain import explanation
 
 FOLDER = Path(library.__file__).parent
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -27,6 +28,7 @@ def test_page_and_file_agree(name):
     head = " ".join(text.split("*)")[0].split())
     assert [label for label in LABELS if label not in head] == []
     assert fences(name)[0].strip() in text, "the signature"
+    assert (explanation(name.lower()) or "").endswith(fences(name)[0].strip())
     source = SECTIONS[name].split("Source: ")[1].strip()
     assert head.endswith(f"Source: {source}")
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| [{name}](#{name.lower()}) | "))
