@@ -1,4 +1,4 @@
-"""The library: standard functions as a table, blocks of the standard and of process control as ST, one a file."""
+"""The library: standard functions as a table, standard and process function blocks as ST, one a file."""
 
 from __future__ import annotations
 
