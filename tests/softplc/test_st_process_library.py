@@ -86,7 +86,7 @@ def test_filter_and_lead_lag_answer_a_step_as_their_closed_forms_say(bench, key)
     low, lead = bench("FILTER").set(T=2 * S), bench("LEAD_LAG").set(LEAD=5 * S, LAG=2 * S)
     dts = list(periods(key, 6))
     low.step(dts[0], IN=0.0)
-    lead.step(1, IN=0.0)
+    lead.step(dts[0], IN=0.0)
     t = 0
     for before, dt in pairwise(dts):
         lead.step(before, IN=10.0)
@@ -166,7 +166,7 @@ def test_totaliser_adds_a_million_parts_as_if_rounded_once(application):
     plc.write("Totals.water.IN", 0.1)
     plc.scan(1_000_001, dt_ns=1_000_000)
     exact = real(0.1) * 1000 / 3600
-    assert plc.read("Totals.water.total") == pytest.approx(exact, rel=3e-16)
+    assert plc.read("Totals.water.total") == pytest.approx(exact, rel=3e-16, abs=0.0)
 
 
 def test_totaliser_rolls_over_both_ways_resets_and_cuts_off(bench):
@@ -430,6 +430,21 @@ def test_pid_is_bumpless_between_modes_and_at_new_parameters(bench):
         assert block.step(dt, **change).out == before
     assert block.step(dt, AUTO=False, MAN=block.out).out == block.man
     assert (block.sp_act, block.dev) == (53.0, 3.0)
+
+
+def test_pid_is_bumpless_while_its_measurement_moves(bench):
+    block, pv = bench("PID").set(SP=50.0, MAN=42.0, KP=3.0, TI=100 * S, TD=2 * S), 50.0
+    for change in ({}, {"AUTO": True}, {"TD": 8 * S}, {"KP": 6.0}, {"TD": 0}):
+        before = block.step(PV=pv).out
+        pv += 0.005  # 0.5 a second: TD is worth 3 of OUT, then 12, then 24
+        block.step(PV=pv, **change)
+        pv += 0.005
+        block.step(PV=pv)
+        assert not change or block.out == pytest.approx(before, abs=0.5), change
+        for _ in range(200):
+            pv += 0.005
+            block.step(PV=pv)
+        pv += 0.005
 
 
 def test_pid_takes_a_moving_gain_without_losing_its_proportional_part(bench):
