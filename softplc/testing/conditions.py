@@ -26,6 +26,7 @@ from softplc.testing.trace import text_of
 
 FILE = "conditions of the test"
 NAME = "iwCase"
+ANONYMOUS = "enumeration"
 ROUNDS = 4  # an error of syntax hides errors of other kinds
 _COPY = re.compile(r"\biwV([0-9]+)\b", re.IGNORECASE)
 _UNKNOWN = re.compile(r"^there is no variable (\w+)$")
@@ -49,6 +50,7 @@ class Conditions:
         self._tested = program
         self._types: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._owners: dict[int, list[int]] = {}
         self._conditions = [self._translated(text) for text in texts]
         self.program = self._compiled()
 
@@ -129,13 +131,19 @@ class Conditions:
         raise PlantError(f"the conditions cannot be compiled: {self._told(why)}", "name other variables")
 
     def _source(self) -> str:
-        """Return the program: condition n stands in line 2 n + 3, so that a finding tells whose it is."""
+        """Return the program; note which conditions each line is for, so that a finding tells whose it is."""
         good = {n: each for n, each in enumerate(self._conditions) if each.problem is None}
-        used = {copy for each in good.values() for copy in each.copies}
-        copies = [f" iwV{copy} : {self._types[copy]};" for copy in sorted(used)]
-        lines = [f"{_HEAD}{''.join(copies)} END_VAR", "CASE iwWhich OF"]
-        for n, each in enumerate(self._conditions):
-            lines += [f"{n}: iwHolds := ({each.translated}" if n in good else "", ");" if n in good else ""]
+        lines = [_HEAD]
+        self._owners = {}
+        for copy, type_ in enumerate(self._types):
+            owners = [n for n, each in good.items() if copy in each.copies]
+            if owners:
+                lines.append(f"iwV{copy} : {type_};")
+                self._owners[len(lines)] = owners
+        lines += ["END_VAR", "CASE iwWhich OF"]
+        for n, each in good.items():
+            lines += [f"{n}: iwHolds := ({each.translated}", ");"]
+            self._owners |= {len(lines) - 1: [n], len(lines): [n]}
         lines += ["ELSE iwHolds := FALSE;", "END_CASE;", "END_PROGRAM"]
         tested = self._tested.application
         own = [] if _is_configured(self._tested) else [name for t in tested.tasks for name in t.programs]
@@ -146,14 +154,14 @@ class Conditions:
 
     def _blame(self, findings: Sequence[Diagnostic]) -> None:
         for each in findings:
-            number = (each.line - 3) // 2
-            if each.file != FILE or not 0 <= number < len(self._conditions):
-                continue
-            condition = self._conditions[number]
-            message = self._told(each.message).replace("expected ';'", "expected the end of the condition")
-            remedy = self._nearest(each) or self._told(each.remedy)
-            problem = PlantError(f"{condition.text}: {each.code}: {message}", remedy)
-            condition.problem = condition.problem or problem
+            for number in self._owners.get(each.line, ()) if each.file == FILE else ():
+                condition = self._conditions[number]
+                message = self._told(each.message).replace(
+                    "expected ';'", "expected the end of the condition"
+                )
+                remedy = self._nearest(each) or self._told(each.remedy)
+                problem = PlantError(f"{condition.text}: {each.code}: {message}", remedy)
+                condition.problem = condition.problem or problem
 
     def _nearest(self, finding: Diagnostic) -> str:
         """Return which variable a name without meaning may stand for: it can be in any program."""
@@ -223,7 +231,7 @@ def _closed(tokens: list[Token], opening: int) -> int:
 def _leaf_type(symbol: Symbol) -> str:
     if symbol.type in ("STRING", "WSTRING"):
         return _string(symbol.type, symbol.size)
-    return symbol.declared if symbol.values else symbol.type
+    return symbol.declared if symbol.values and symbol.declared != ANONYMOUS else symbol.type
 
 
 def _type(application: Application, shape: Shape) -> str:
