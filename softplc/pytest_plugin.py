@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -12,18 +13,31 @@ import pytest
 if TYPE_CHECKING:
     from softplc.testing.bench import Plc
     from softplc.testing.cases import CaseFile
+    from softplc.testing.coverage import Coverage
     from softplc.testing.program import Programs
 
-_PLC = pytest.StashKey["Plc"]()
-_PROGRAMS = pytest.StashKey["Programs"]()
+_PLC: pytest.StashKey[Plc] = pytest.StashKey()
+_PROGRAMS: pytest.StashKey[Programs] = pytest.StashKey()
 _SOURCES = re.compile(rb"^sources:", re.MULTILINE)
+_COVERAGE: pytest.StashKey[Coverage] = pytest.StashKey()
+_WORKER = "ironworks_st_coverage"
 _ARGUMENTS = ("profile", "period")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --st-coverage."""
+    text = "report which lines of the ST source the tests with `plc` and *_test.yaml ran"
+    parser.getgroup("ironworks").addoption("--st-coverage", action="store_true", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     text = 'plc(*patterns, profile="iec", period="10ms"): ST files that the fixture `plc` compiles'
     config.addinivalue_line("markers", text)
+    if config.getoption("--st-coverage"):
+        from softplc.testing.coverage import Coverage
+
+        config.stash[_COVERAGE] = Coverage()
 
 
 @pytest.fixture
@@ -60,7 +74,7 @@ def programs_of(config: pytest.Config) -> Programs:
     """Return what this session has compiled."""
     from softplc.testing.program import Programs
 
-    return config.stash.setdefault(_PROGRAMS, Programs())
+    return config.stash.setdefault(_PROGRAMS, Programs(marked=_COVERAGE in config.stash))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> YamlFile | None:
@@ -127,3 +141,40 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if story:
             report.sections.append((f"PLC until {bench.seconds:g} s", story))
     return report
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Note which lines the test has run."""
+    coverage, bench = item.config.stash.get(_COVERAGE, None), item.stash.get(_PLC, None)
+    if coverage is not None and bench is not None:
+        coverage.add(bench)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what a worker of pytest-xdist has seen to where the report is made."""
+    coverage = session.config.stash.get(_COVERAGE, None)
+    output = getattr(session.config, "workeroutput", None)
+    if coverage is not None and output is not None:
+        output[_WORKER] = json.dumps(coverage.files)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker of pytest-xdist has seen."""
+    coverage = node.config.stash.get(_COVERAGE, None)
+    found = getattr(node, "workeroutput", {}).get(_WORKER)
+    if coverage is not None and found:
+        coverage.merge(json.loads(found))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the coverage."""
+    coverage = config.stash.get(_COVERAGE, None)
+    if coverage is None:
+        return
+    terminalreporter.section("ST coverage")
+    if not coverage.files:
+        terminalreporter.write_line("no test stepped a program by `plc` or *_test.yaml")
+        return
+    for line in coverage.report(config.rootpath):
+        terminalreporter.write_line(line)

@@ -105,6 +105,9 @@ def test(
     plant: PlantArgument = Path(),
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML report.")] = None,
     match: Annotated[str, typer.Option("-k", help="Run only tests whose names match.")] = "",
+    coverage: Annotated[
+        bool, typer.Option("--st-coverage", help="Report which lines of the ST source ran.")
+    ] = False,
 ) -> None:
     """Run a plant's own tests in virtual time: PLANT/tests/test_*.py, and *_test.yaml anywhere in it."""
     import subprocess
@@ -127,6 +130,8 @@ def test(
         command.append(f"--junitxml={junit.resolve()}")
     if match:
         command += ["-k", match]
+    if coverage:
+        command.append("--st-coverage")
     code = subprocess.run([*command, *map(str, found)], check=False).returncode
     if code == _NO_TESTS:
         raise PlantError(f"no test of {folder} matches", "correct -k, or leave it out")

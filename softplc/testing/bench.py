@@ -40,7 +40,7 @@ class Plc:
     """
 
     def __init__(self, program: Program, period_ns: int = 0, by_hand: str = "") -> None:
-        self._program = program
+        self.program = program
         self._by_hand = by_hand
         self._simulator = Simulator(program.application, by_hand)
         intervals = [task.interval_ns for task in program.application.tasks if task.interval_ns]
@@ -89,7 +89,7 @@ class Plc:
             self._scan(n)
         except PlcFaultError as exc:
             at_ns = self._now_ns = self._simulator.now_ns
-            source = self._program.source_line(exc.file, exc.line)
+            source = self.program.source_line(exc.file, exc.line)
             raise TaskFaultError(exc, at_ns / SECOND_NS, source) from None
         finally:
             self._note("scan", (self._simulator.now_ns - done_before) // self.period_ns)
@@ -178,7 +178,7 @@ class Plc:
         """
         if not self._touched:
             return ""
-        again = Simulator(self._program.application, self._by_hand)
+        again = Simulator(self.program.application, self._by_hand)
         if self._deeds is None:
             return f"(more than {MOST_DEEDS} writes: not shown)"
         trace = Trace(again, tuple(self._touched.values()), SHOWN_CHANGES)

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-import softplc
 from runtime.errors import PlantError
 from softplc.application import Application, Shape, Symbol, UnknownPathError
 from softplc.diagnostics import CompileError, Diagnostic
 from softplc.image import STRING_HEADER
 from softplc.lexer import Token, tokenise
 from softplc.profiles import profile_of
-from softplc.simulator import Simulator
+from softplc.simulator import PlcFaultError, Simulator
 from softplc.source import SourceSet
 from softplc.testing.program import Program
 from softplc.testing.trace import text_of
@@ -68,7 +67,7 @@ class Conditions:
         simulator.write(f"{NAME}.iwWhich", number)
         try:
             simulator.run_task(NAME)
-        except softplc.PlcFaultError as exc:
+        except PlcFaultError as exc:
             raise PlantError(f"{condition.text}: {exc.cause}", "it has no value then") from None
         return bool(simulator.read(f"{NAME}.iwHolds"))
 
@@ -121,13 +120,10 @@ class Conditions:
         why = ""
         for _ in range(ROUNDS):
             try:
-                sources = {**self._tested.sources, FILE: self._source()}
-                application = softplc.compile(sources=sources, profile=self._tested.profile)
+                return self._tested.beside({FILE: self._source()})
             except CompileError as exc:
                 self._blame(exc.diagnostics)
                 why = exc.diagnostics[0].message
-            else:
-                return replace(self._tested, application=application)
         raise PlantError(f"the conditions cannot be compiled: {self._told(why)}", "name other variables")
 
     def _source(self) -> str:

@@ -13,6 +13,7 @@ from runtime.errors import ConfigError, Finding, Place, PlantError
 if TYPE_CHECKING:
     from softplc.application import Application
     from softplc.diagnostics import CompileError
+    from softplc.lower.marks import Marks
     from softplc.section import PlcConfig
 
 PLANT_FILE = "plant.yaml"
@@ -21,23 +22,44 @@ EXAMPLE = '@pytest.mark.plc("plc/*.st")'
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a test asks for: texts by name, and their dialect."""
+    """What a test asks for: texts by name relative to a folder, and their dialect."""
 
+    folder: Path
     sources: Mapping[str, str]
     profile: str
 
     @property
     def key(self) -> tuple[object, ...]:
-        return self.profile, *self.sources.items()
+        return self.folder, self.profile, *self.sources.items()
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled program and the texts it comes from."""
+    """A compiled program and the texts it comes from; `marks` tell which lines ran, where coverage is on."""
 
     application: Application
-    sources: Mapping[str, str]
-    profile: str
+    wanted: Wanted
+    marks: Marks | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.wanted.folder
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        return self.wanted.sources
+
+    @property
+    def profile(self) -> str:
+        return self.wanted.profile
+
+    def beside(self, more: Mapping[str, str]) -> Program:
+        """Compile more texts with this program.
+
+        Raises:
+            CompileError: they are wrong.
+        """
+        return _compiled(self.wanted, more, marked=self.marks is not None)
 
     def source_line(self, file: str, line: int) -> str:
         """Return a line of the source; empty for the library's."""
@@ -48,7 +70,8 @@ class Program:
 class Programs:
     """What was compiled in this session, failures included; as many as there are different sources."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, marked: bool = False) -> None:
+        self._marked = marked
         self._known: dict[tuple[object, ...], Program | CompileError] = {}
 
     def get(self, wanted: Wanted) -> Program:
@@ -57,19 +80,30 @@ class Programs:
         Raises:
             CompileError: it is wrong.
         """
-        import softplc
+        from softplc.diagnostics import CompileError
 
         found = self._known.get(wanted.key)
         if found is None:
             try:
-                application = softplc.compile(sources=wanted.sources, profile=wanted.profile)
-                found = Program(application, wanted.sources, wanted.profile)
-            except softplc.CompileError as exc:
+                found = _compiled(wanted, {}, marked=self._marked)
+            except CompileError as exc:
                 found = exc
             self._known[wanted.key] = found
         if isinstance(found, Program):
             return found
         raise found
+
+
+def _compiled(wanted: Wanted, more: Mapping[str, str], *, marked: bool) -> Program:
+    import softplc
+    from softplc.pipeline import compile_marked
+    from softplc.profiles import profile_of
+
+    sources = {**wanted.sources, **more}
+    if marked:
+        application, marks = compile_marked(sources, profile_of(wanted.profile))
+        return Program(application, wanted, marks)
+    return Program(softplc.compile(sources=sources, profile=wanted.profile), wanted)
 
 
 def plant_folder(test: Path) -> Path | None:
@@ -97,13 +131,13 @@ def wanted(test: Path, patterns: Sequence[str] = (), profile: str | None = None)
     if patterns or plant is None:
         folder = _home(test, plant, patterns)
         files = [f"{each}/*.st" if (folder / each).is_dir() else each for each in patterns]
-        return Wanted(read_sources(folder, files), profile or own)
+        return Wanted(folder, read_sources(folder, files), profile or own)
     if config is None:
         text = "the plant has no section plc: whose program could be tested"
         raise ConfigError(
             [Finding(text, Place(plant / PLANT_FILE, 1), f"add it, or name the files: {EXAMPLE}")]
         )
-    return Wanted(read_sources(plant, config.sources), profile or own)
+    return Wanted(plant, read_sources(plant, config.sources), profile or own)
 
 
 def _home(test: Path, plant: Path | None, patterns: Sequence[str]) -> Path:

@@ -221,6 +221,29 @@ tests:
     )
 
 
+def test_coverage_tells_which_lines_ran(folder, pytester):
+    (folder / "plc" / "spare.st").write_text(
+        "FUNCTION Spare : INT VAR_INPUT x : INT; END_VAR\nCASE x OF\n1: Spare := 1;\nELSE\n"
+        "    Spare := 2;\nEND_CASE;\nEND_FUNCTION\n"
+    )
+    (folder / "tests" / "main_test.yaml").write_text(
+        "sources: plc\ntests:\n  - {test: idle, steps: [{scan: 2, expect: Twice(Main.n) = 0}]}\n"
+    )
+    (folder / "tests" / "test_main.py").write_text(
+        "import pytest\n@pytest.mark.plc('plc')\ndef test_it(plc):\n    plc.scan()\n"
+    )
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist", "--st-coverage")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "file          lines  missed  cover  missing",
+            "plc/main.st       8       2    75%  25-26",
+            "plc/spare.st      3       3     0%  2-5",
+            "TOTAL            11       5    54%",
+        ]
+    )
+
+
 def test_a_file_of_cases_that_is_wrong_is_told_with_its_lines(folder, pytester):
     (folder / "tests" / "main_test.yaml").write_text("""sources: plc
 tests:
