@@ -37,6 +37,7 @@ from softplc.syntax import ArrayInit, Expr, Init, StructInit
 
 if TYPE_CHECKING:
     from softplc.links import Links
+    from softplc.lower.marks import Marks
 
 HEADER_SIZE = 64
 NOW_NS, SCAN_COUNT, FAULT_CODE, FAULT_LINE, FAULT_FILE, STOP, DT_NS = 0, 8, 16, 20, 24, 28, 32
@@ -175,6 +176,7 @@ class Sizes:
         self._initial: dict[Type, bytes] = {}
         self._retained: dict[Type, bool] = {}
         self.links: Links | None = None  # once everything is laid out
+        self.marks: Marks | None = None  # where coverage is asked for
 
     def pou(self, pou: Pou) -> None:
         """Give the variables of a block or function their offsets."""

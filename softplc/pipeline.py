@@ -14,10 +14,12 @@ from softplc.bind.bodies import bind
 from softplc.bind.declare import Declarations
 from softplc.configuration import runs_of, tasks_of
 from softplc.diagnostics import ERROR, WARNING, CompileError, Diagnostic
+from softplc.iectypes import align_up
 from softplc.ir import Module
-from softplc.layout import Sizes, lay_out
+from softplc.layout import REGION_ALIGN, Sizes, lay_out
 from softplc.links import Links
 from softplc.lower.context import LoweringError
+from softplc.lower.marks import Marks
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
 from softplc.profiles import IEC, Profile, compiling
@@ -47,6 +49,23 @@ def compile_application(
         return _with_code(application, object_code(module))
 
 
+def compile_marked(sources: Mapping[str, str], profile: Profile = IEC) -> tuple[Application, Marks]:
+    """Compile texts into an application that marks each line that runs, for coverage.
+
+    Raises:
+        CompileError: with every finding, where the program is wrong.
+    """
+    from softplc.codegen.native import object_code
+
+    texts, sizes = SourceSet(), Sizes()
+    project = checked((), sources, texts, profile)
+    with deep_recursion(), compiling(profile):
+        application, module = _lowered(project, texts, sizes, marked=True)
+        if sizes.marks is None:
+            raise AssertionError("nothing was laid out")
+        return _with_code(application, object_code(module)), sizes.marks
+
+
 def lower_application(
     paths: tuple[str | Path, ...], sources: Mapping[str, str], profile: Profile = IEC
 ) -> tuple[Application, Module]:
@@ -54,7 +73,7 @@ def lower_application(
     texts = SourceSet()
     project = checked(paths, sources, texts, profile)
     with deep_recursion(), compiling(profile):
-        return _lowered(project, texts)
+        return _lowered(project, texts, Sizes())
 
 
 @contextmanager
@@ -68,11 +87,15 @@ def deep_recursion() -> Iterator[None]:
         sys.setrecursionlimit(before)
 
 
-def _lowered(project: Project, texts: SourceSet) -> tuple[Application, Module]:
+def _lowered(
+    project: Project, texts: SourceSet, sizes: Sizes, *, marked: bool = False
+) -> tuple[Application, Module]:
     tasks = tasks_of(project)
     instances = [instance for _, members in tasks for instance in members]
-    sizes = Sizes()
     layout, image = lay_out(project, instances, sizes)
+    if marked:
+        sizes.marks = Marks(project, texts, len(image))
+        image += bytes(align_up(len(sizes.marks.lines), REGION_ALIGN))
     if project.references:
         sizes.links = Links(layout)
         linked = bytearray(image)

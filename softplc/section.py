@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -48,6 +48,13 @@ class PlcPlugin:
     """Brings the PLC into a plant: component `plc`, or its stepper in virtual time."""
 
     Config = PlcConfig
+
+    @staticmethod
+    def schemas() -> dict[str, Any]:
+        """Return the JSON Schema of *_test.yaml, for editors."""
+        from softplc.testing.cases import Cases
+
+        return {"test": Cases.model_json_schema()}
 
     def declare(self, folder: Path, root: str, config: PlcConfig) -> Declared:
         """Return the tags under `sys/plc/` and the alarm on a fault."""

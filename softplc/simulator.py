@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from runtime.errors import PlantError
@@ -33,11 +33,11 @@ class Simulator:
     """An application with an image of its own.
 
     The first scan runs at time 0; after each scan time advances by `dt_ns`. A task with an interval
-    runs in the scans at or after the times it is due; one without runs in every scan. A task that does
-    not end within 5 s of real time is stopped with the watchdog's fault.
+    runs in the scans at or after the times it is due; one without runs in every scan; that named `by_hand`
+    in none. A task that does not end within 5 s of real time is stopped with the watchdog's fault.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, by_hand: str = "") -> None:
         from softplc.codegen.loader import load
 
         self.application = application
@@ -48,7 +48,8 @@ class Simulator:
         self.image[:] = application.initial_image
         self._address = ctypes.addressof(self._memory) + start
         entry = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
-        self._tasks = [(task, entry(self._loaded.address(task.symbol))) for task in application.tasks]
+        self._entries = {task.name: entry(self._loaded.address(task.symbol)) for task in application.tasks}
+        self._tasks = [(task, self._entries[task.name]) for task in application.tasks if task.name != by_hand]
         self._watched = Watched(self.image)
         GUARD.watch(self._watched)
         self._due_ns = [0] * len(self._tasks)
@@ -71,14 +72,25 @@ class Simulator:
                 if task.interval_ns:
                     late = (self.now_ns - self._due_ns[index]) // task.interval_ns
                     self._due_ns[index] += (late + 1) * task.interval_ns
-                self._watched.serial += 1
-                failed = run(self._address)
-                self._watched.serial += 1
-                if failed:
-                    raise self._fault(task.name)
+                self._run(task.name, run)
             count = struct.unpack_from("<q", self.image, SCAN_COUNT)[0]
             struct.pack_into("<q", self.image, SCAN_COUNT, count + 1)
             self.now_ns += dt_ns
+
+    def run_task(self, name: str) -> None:
+        """Run a task once, due or not, at the time that the last scan had.
+
+        Raises:
+            PlcFaultError: it stopped.
+        """
+        self._run(name, self._entries[name])
+
+    def _run(self, name: str, run: Callable[[int], int]) -> None:
+        self._watched.serial += 1
+        failed = run(self._address)
+        self._watched.serial += 1
+        if failed:
+            raise self._fault(name)
 
     def _fault(self, task: str) -> PlcFaultError:
         code, line, file = struct.unpack_from("<iii", self.image, FAULT_CODE)

@@ -105,8 +105,11 @@ def test(
     plant: PlantArgument = Path(),
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML report.")] = None,
     match: Annotated[str, typer.Option("-k", help="Run only tests whose names match.")] = "",
+    coverage: Annotated[
+        bool, typer.Option("--st-coverage", help="Report which lines of the ST source ran.")
+    ] = False,
 ) -> None:
-    """Run a plant's own tests (PLANT/tests) in virtual time."""
+    """Run a plant's own tests in virtual time: PLANT/tests/test_*.py, and *_test.yaml anywhere in it."""
     import subprocess
 
     from runtime.assembly import assemble
@@ -114,9 +117,12 @@ def test(
 
     folder = assemble(plant).plant.folder
     tests = folder / "tests"
-    if not any(tests.glob("**/test_*.py")):
+    found = [tests] if any(tests.glob("**/test_*.py")) else []
+    found += _without_python(folder, found)
+    if not found:
+        text = f"{folder} has no tests: no tests/test_*.py, no *_test.yaml"
         raise PlantError(
-            f"{tests} holds no test_*.py", "write one: the fixture `plant` is the plant in virtual time"
+            text, "write one: the fixture `plant` is the plant in virtual time, `plc` its program"
         )
     command = [sys.executable, "-B", "-m", "pytest", "-q", f"--rootdir={folder}", "--import-mode=importlib"]
     command += ["-p", "no:cacheprovider", "-c", "/dev/null"]
@@ -124,10 +130,22 @@ def test(
         command.append(f"--junitxml={junit.resolve()}")
     if match:
         command += ["-k", match]
-    code = subprocess.run([*command, str(tests)], check=False).returncode
+    if coverage:
+        command.append("--st-coverage")
+    code = subprocess.run([*command, *map(str, found)], check=False).returncode
     if code == _NO_TESTS:
-        raise PlantError(f"no test of {tests} matches", "correct -k, or leave it out")
+        raise PlantError(f"no test of {folder} matches", "correct -k, or leave it out")
     raise typer.Exit(code)
+
+
+def _without_python(folder: Path, known: list[Path]) -> list[Path]:
+    """Return the *_test.yaml of a plant that are in no folder of `known`; hidden folders hold none."""
+    return [
+        file
+        for file in sorted(folder.rglob("*_test.yaml"))
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not any(file.is_relative_to(each) for each in known)
+    ]
 
 
 def new(

@@ -83,6 +83,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bench alarms": FILES,
     "bench bus": FILES,
     "bench history": FILES,
+    "bench jitter": FILES,
     "bench start": FILES,
     "bench soak": FILES,
 }

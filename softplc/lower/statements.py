@@ -37,7 +37,10 @@ class Statements(Expressions):
 
     def body(self, statements: list[Statement]) -> list[ir.Stmt]:
         result: list[ir.Stmt] = []
+        marks = self.sizes.marks
         for statement in statements:
+            if marks is not None:
+                result += marks.of(statement)
             with self.statement_slots():
                 result += self.statement(statement)
         return result
