@@ -17,7 +17,7 @@ from pygls.lsp.client import LanguageClient
 from runtime.client import PlantClient
 from runtime.endpoint import find
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 PLANT = """plant: tank
 root: site/area/line
 tags: tags.csv
