@@ -48,8 +48,9 @@ class Simulator:
         self.image[:] = application.initial_image
         self._address = ctypes.addressof(self._memory) + start
         entry = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
-        self._entries = {task.name: entry(self._loaded.address(task.symbol)) for task in application.tasks}
-        self._tasks = [(task, self._entries[task.name]) for task in application.tasks if task.name != by_hand]
+        runs = [(task, entry(self._loaded.address(task.symbol))) for task in application.tasks]
+        self._entries = {task.name: run for task, run in runs}
+        self._tasks = [(task, run) for task, run in runs if task.name != by_hand]  # names may be the same
         self._watched = Watched(self.image)
         GUARD.watch(self._watched)
         self._due_ns = [0] * len(self._tasks)
