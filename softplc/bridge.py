@@ -155,8 +155,10 @@ class _Live:
     def _tell_found(self) -> None:
         alone_s = self._process.alone_ns / 1e9
         text = f"the PLC core (pid {self._process.pid}) was scanning: taken over after {alone_s:.1f} s alone"
+        text += ", with stale inputs" if self._process.was_stale else ""
         log.warning("%s", text)
-        data = {"pid": self._process.pid, "alone_s": alone_s, "scans": self._core.control.scans}
+        data = {"pid": self._process.pid, "alone_s": alone_s, "stale": self._process.was_stale}
+        data["scans"] = self._core.control.scans
         self._port.emit(Event("plc.found", OWNER, self._port.clock.now_ns(), text, data))
 
     async def _follow(self, changes: Changes) -> None:

@@ -88,12 +88,14 @@ class CoreProcess:
 
     Attributes:
         alone_ns: how long it was without a kernel before this one took it over; 0 for a new one.
+        was_stale: whether it scanned on with inputs that counted as stale meanwhile.
     """
 
     def __init__(self, core: ScanCore, pid: int, pidfd: int, folder: Path, alone_ns: int = 0) -> None:
         self.core = core
         self.pid = pid
         self.alone_ns = alone_ns
+        self.was_stale = bool(core.control.stale)
         self._folder = folder
         self._pidfd = pidfd
         self._poll = select.poll()

@@ -156,8 +156,12 @@ def test_a_record_of_a_process_that_is_gone_or_another_one_is_no_core(plc):
 
 
 def test_without_a_kernel_inputs_go_stale_and_in_the_end_it_ends(plc, until):
-    process = plc.start(stale_ns=500_000_000, alone_ns=1_500_000_000)
+    options = {"stale_ns": 500_000_000, "alone_ns": 2_500_000_000}
+    process = plc.start(**options)
     until(lambda: process.core.control.stale == 1, 5)
+    found = plc.find(plc.key(Options(**options)))
+    assert found.was_stale
+    assert found.alone_ns > 500_000_000
     before = plc.shown(process.core, "count")
     until(lambda: plc.shown(process.core, "count") > before)
     until(lambda: not process.alive, 5)
