@@ -53,15 +53,22 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
     return Reference(value.type)
 
 
-def unreferable(node: Expr) -> str:
-    """Return why something cannot be referred to, or nothing."""
+def _variable_of(node: Expr) -> Expr | None:
+    """Return what an expression is a part of; None for a bit, and for a direct address."""
     while isinstance(node, Index | Member):
         whole = node.base.type
         if isinstance(node, Member) and isinstance(whole, Struct) and whole.is_bit(node.name):
-            return "a bit or an address"
+            return None
         node = node.base
-    if isinstance(node, BitAccess | Direct):
+    return None if isinstance(node, BitAccess | Direct) else node
+
+
+def unreferable(node: Expr) -> str:
+    """Return why something cannot be referred to, or nothing."""
+    whole = _variable_of(node)
+    if whole is None:
         return "a bit or an address"
+    node = whole
     if isinstance(node, Deref):
         return ""
     if isinstance(node, Name) and node.ref is None and isinstance(node.type, BlockType):
@@ -129,13 +136,10 @@ def _address(typer: Expressions, node: Call, binding: Binding, expected: Type | 
 
 def unaddressable(node: Expr) -> str:
     """Return why something has no address, or nothing."""
-    while isinstance(node, Index | Member):
-        whole = node.base.type
-        if isinstance(node, Member) and isinstance(whole, Struct) and whole.is_bit(node.name):
-            return "a bit or an address"
-        node = node.base
-    if isinstance(node, BitAccess | Direct):
+    whole = _variable_of(node)
+    if whole is None:
         return "a bit or an address"
+    node = whole
     if isinstance(node, Deref) or (isinstance(node, Name) and isinstance(node.type, BlockType)):
         return ""
     if not isinstance(node, Name) or not isinstance(node.ref, Variable):
