@@ -122,7 +122,7 @@ def _warnings(plant: Plant, config: PlcConfig) -> list[Diagnostic]:
     import softplc
     from softplc.build import read_sources
 
-    return softplc.check(sources=read_sources(plant.folder, config.sources))
+    return softplc.check(sources=read_sources(plant.folder, config.sources), profile=config.profile)
 
 
 def _policy(plant: Plant, config: PlcConfig) -> FaultPolicy:

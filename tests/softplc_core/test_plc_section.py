@@ -56,6 +56,14 @@ def test_a_good_plant_has_no_findings(check):
     assert check() == []
 
 
+def test_a_program_is_checked_in_the_profile_of_the_plant(check):
+    pointing = SOURCE.replace("VAR speed", "VAR p : POINTER TO INT; speed").replace(
+        "motor :=", "p := ADR(level); p^ := 5;\nmotor :="
+    )
+    assert not [each for each in check(source=pointing, profile="codesys") if each.severity == "error"]
+    assert [each for each in check(source=pointing) if each.severity == "error"]
+
+
 def test_program_errors_have_place_and_remedy(check):
     (finding,) = check(source=SOURCE.replace("motor :=", "moter :="))
     assert str(finding.place).endswith("plc/main.st:4:1")
