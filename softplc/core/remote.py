@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import select
 import signal
 import subprocess
@@ -71,7 +70,7 @@ class Record:
             return None
 
     def write(self, folder: Path) -> None:
-        part = folder / f".{RECORD}.{secrets.token_hex(4)}"
+        part = folder / f"{RECORD}.tmp"  # one kernel at a time: it holds the lock of the state folder
         part.write_text(json.dumps(asdict(self)), encoding="utf-8")
         part.replace(folder / RECORD)
 
