@@ -20,9 +20,7 @@ UNFINISHED = ".unfinished"
 _BLOCK = 1 << 20
 _ABOUT = "ironworks"
 # Without dictionaries, times are stored as differences and values as planes of bytes: both pack well.
-_FORMAT = (
-    "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, ROW_GROUP_SIZE 262144, DICTIONARY_SIZE_LIMIT 1"
-)
+_FORMAT = "FORMAT parquet, PARQUET_VERSION V2, ROW_GROUP_SIZE 65536, DICTIONARY_SIZE_LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +81,21 @@ def write_file(
     unfinished = file.with_name(f"{file.name}{UNFINISHED}")
     words = quoted(json.dumps(about))
     cursor.execute(
-        f"COPY ({query}) TO {quoted(unfinished)} ({_FORMAT}, KV_METADATA {{{_ABOUT}: {words}}})", given
+        f"COPY ({query}) TO {quoted(unfinished)}"
+        f" ({_FORMAT}, COMPRESSION zstd, KV_METADATA {{{_ABOUT}: {words}}})",
+        given,
     )
     sync(unfinished)
     unfinished.replace(file)
     sync(file.parent)
+
+
+def write_piece(cursor: duckdb.DuckDBPyConnection, query: str, file: Path, number: int) -> Path:
+    """Write the rows of a query for a short while, beside the file that is to have them."""
+    piece = file.with_name(f"{file.name}-{number}{UNFINISHED}")
+    piece.parent.mkdir(parents=True, exist_ok=True)
+    cursor.execute(f"COPY ({query}) TO {quoted(piece)} ({_FORMAT}, COMPRESSION uncompressed)")
+    return piece
 
 
 def about_file(cursor: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:

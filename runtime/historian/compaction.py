@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from runtime.config import HistoryConfig
 from runtime.historian.cold import DAY_NS, Part, listed, quoted
 from runtime.historian.faults import told
-from runtime.historian.store import Digest, Store
+from runtime.historian.store import COLUMNS, Digest, Store
 
 HOUR_NS = 3_600_000_000_000
 FULL = 0.95  # of the disk limit: from here on the oldest samples go
 ROOMY = 0.90  # of the disk limit: down to here
 _MIB = 1 << 20
-_SORTED_ROWS = 62_500  # for each MiB of the store's memory
+_FILE_ROWS = 4_000_000
 _MANY = 12  # files of a day that still goes on: more are made one
-_COLUMNS = "tag, t, value, exact, text, quality"
 
 
 def table_rows(config: HistoryConfig) -> int:
@@ -25,11 +24,8 @@ def table_rows(config: HistoryConfig) -> int:
 
 
 def file_rows(config: HistoryConfig) -> int:
-    """Return how many samples files that are made one may have: what goes at once when the disk is full.
-
-    They are sorted within the store's memory: DuckDB 2.0 cannot always sort twice as many per MiB.
-    """
-    return min(config.memory_limit_mib * _SORTED_ROWS, config.disk_limit_mib * _MIB // 64)
+    """Return how many samples files that are made one may have: what goes at once when the disk is full."""
+    return min(_FILE_ROWS, config.disk_limit_mib * _MIB // 64)
 
 
 def due(store: Store, config: HistoryConfig, now_ns: int) -> bool:
@@ -41,33 +37,34 @@ def due(store: Store, config: HistoryConfig, now_ns: int) -> bool:
 
 def write_table(store: Store, table: int) -> list[tuple[Part, Digest]]:
     """Write what a sealed table holds, a file for each day and retention class."""
-    source = f"samples_{table} JOIN tags ON tags.id = tag"
     with told("the history cannot be read"), store.cursor() as cursor:
         groups = cursor.execute(
-            f"SELECT t // {DAY_NS} AS day, retention FROM {source} GROUP BY ALL ORDER BY ALL"  # noqa: S608
+            f"SELECT t // {DAY_NS} AS day, retention FROM samples_{table}"  # noqa: S608
+            " JOIN tags ON tags.id = tag GROUP BY ALL ORDER BY ALL"
         ).fetchall()
     written = []
     for day, keep in groups:
-        query = (
-            f"SELECT {_COLUMNS} FROM {source} WHERE retention = {quoted(keep)}"  # noqa: S608
-            f" AND t >= {day * DAY_NS} AND t < {(day + 1) * DAY_NS} ORDER BY tag, t, samples_{table}.rowid"
+        source = (
+            f"(SELECT {COLUMNS}, samples_{table}.rowid AS place FROM samples_{table}"  # noqa: S608
+            f" JOIN tags ON tags.id = tag WHERE retention = {quoted(keep)}"
+            f" AND t >= {day * DAY_NS} AND t < {(day + 1) * DAY_NS})"
         )
-        part = store.write_part(query, Part(store.new_number(), _name(day), keep, 0, 0, 0, 0, 0))
+        part = store.write_sorted(source, "place", Part(store.new_number(), _name(day), keep, 0, 0, 0, 0, 0))
         written.append((part, store.digest(part)))
     return written
 
 
 def merge(store: Store, group: Sequence[Part]) -> tuple[Part, Digest]:
     """Make one file of several of a day and class; samples of one tag and time keep their order."""
-    pieces = " UNION ALL ".join(
-        f"SELECT {_COLUMNS}, {order << 40} + file_row_number AS place"  # noqa: S608
-        f" FROM read_parquet({listed([store.folder / part.name])}, file_row_number = true)"
-        for order, part in enumerate(sorted(group, key=lambda each: each.number))
+    files = [store.folder / part.name for part in sorted(group, key=lambda each: each.number)]
+    # One reader of all: a UNION of eight holds more memory than the store may use.
+    source = (
+        f"(SELECT {COLUMNS}, (file_index << 40) + file_row_number AS place"  # noqa: S608
+        f" FROM read_parquet({listed(files)}, file_row_number = true))"
     )
-    query = f"SELECT {_COLUMNS} FROM ({pieces}) ORDER BY tag, t, place"  # noqa: S608
     first = group[0]
     made = Part(store.new_number(), first.day, first.keep, 0, 0, 0, 0, 0, merged=True)
-    part = store.write_part(query, made, group)
+    part = store.write_sorted(source, "place", made, group)
     return part, store.digest(part)
 
 

@@ -20,17 +20,28 @@ from runtime.config import TagList
 from runtime.contract import Clock, Quality, Tag
 from runtime.errors import StoreError
 from runtime.historian.checkpoint import Checkpoints, log_of, put_right
-from runtime.historian.cold import SUFFIX, UNFINISHED, Part, about_file, checksum, listed, write_file
+from runtime.historian.cold import (
+    SUFFIX,
+    UNFINISHED,
+    Part,
+    about_file,
+    checksum,
+    listed,
+    write_file,
+    write_piece,
+)
 from runtime.historian.columns import Columns
 from runtime.historian.counter import Counter, Mark
 from runtime.historian.faults import is_damage, told
 from runtime.historian.intervals import Lines
+from runtime.historian.sorting import slices
 from runtime.migration import copied, copies_of
 
 log = logging.getLogger(__name__)
 FORMAT = 3
 NOT_RECORDED = int(Quality.BAD_OUT_OF_SERVICE)
 TAGS_FILE = f"tags{SUFFIX}"
+COLUMNS = "tag, t, value, exact, text, quality"
 
 _SAMPLES = "(tag UINTEGER, t BIGINT, value DOUBLE, exact UBIGINT, text VARCHAR, quality UINTEGER)"
 _PART = "number, day, keep, first_ns, last_ns, rows, size, crc, merged, digested, sent"
@@ -342,6 +353,31 @@ class Store:
         with told("cold history cannot be written"), self.reading() as cursor:
             write_file(cursor, query, file, about)
             return _measured(cursor, file, part)
+
+    def write_sorted(self, source: str, place: str, part: Part, replaces: Sequence[Part] = ()) -> Part:
+        """Write samples of a source as a cold file, slice by slice; it does not count yet.
+
+        Args:
+            source: what stands after FROM.
+            place: orders samples of one tag and time.
+            part: what the file is to be.
+            replaces: the files of which it is made.
+        """
+        file = self.folder / part.name
+        pieces: list[Path] = []
+        try:
+            with told("the history cannot be read"), self.reading() as cursor:
+                wanted = list(slices(cursor, source))
+            for number, condition in enumerate(wanted):
+                query = f"SELECT {COLUMNS} FROM {source} WHERE {condition} ORDER BY tag, t, {place}"  # noqa: S608
+                if len(wanted) == 1:
+                    return self.write_part(query, part, replaces)
+                with told("cold history cannot be written"), self.reading() as cursor:
+                    pieces.append(write_piece(cursor, query, file, number))
+            return self.write_part(f"SELECT {COLUMNS} FROM read_parquet({listed(pieces)})", part, replaces)  # noqa: S608
+        finally:
+            for piece in pieces:
+                piece.unlink(missing_ok=True)
 
     def commit_parts(
         self, written: Sequence[tuple[Part, Digest]], table: int | None = None, replaced: Sequence[Part] = ()

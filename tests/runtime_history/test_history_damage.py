@@ -252,7 +252,7 @@ def test_the_disk_in_use_is_told_before_samples_go(tmp_path, kit):
                         )
                     )
                 await kit.keep_house(port, historian)
-                await port.clock.advance(1800)
+                await kit.keep_house(port, historian)
                 told.append((port.value("sys/history/used_pct"), port.value("sys/history/evicting")))
             full = next(index for index, (_, evicting) in enumerate(told) if evicting)
             assert any(used > alarm.limit for used, _ in told[:full]), told
