@@ -127,7 +127,7 @@ class Versions:
         told: tuple[int, ...] = ()
         port.health(True)
         while True:
-            if self._trial:
+            if self._trial and not self._busy:  # a change at work ends components, or takes their place
                 await self._judge(self._trial)
             number = self.running.number if self.running else 0
             values = (number, int(self.failure is not None), int(self._trial is not None))
@@ -282,6 +282,7 @@ class Versions:
             yield
         finally:
             self._busy = ""
+            self._up_ns = None
 
     @staticmethod
     def _allow(plan: Plan, restart: bool) -> None:

@@ -303,6 +303,32 @@ def test_a_component_that_does_not_come_up_returns_the_plant_to_the_last_good_ve
     asyncio.run(main())
 
 
+def test_what_a_slow_apply_ends_does_not_count_as_come_up(folder, monkeypatch):
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            async with running(folder) as kernel:
+                before = (folder / "plant.yaml").read_text()
+                port = taken.getsockname()[1]
+                driver = f"  - {{name: mb, kind: modbus.server, port: {port}}}\n"
+                (folder / "plant.yaml").write_text(before + driver)
+                bad, _ = await kernel.versions.apply(ENGINEER)
+                await until(lambda: view(kernel, "mb")["state"] == "faulted")
+                (folder / "plant.yaml").write_text(before + "# without it\n")
+                renew = kernel.alarms.renew
+
+                async def slowly(*given):
+                    assert view(kernel, "mb") is None
+                    await WallClock().sleep(4 * service.PERIOD_S)  # longer than it takes to call one good
+                    await renew(*given)
+
+                monkeypatch.setattr(kernel.alarms, "renew", slowly)
+                better, _ = await kernel.versions.apply(ENGINEER)
+                await until(lambda: good(kernel) == better)
+                assert (bad.number, "good") not in {step[1:] for step in await steps(kernel)}
+
+    asyncio.run(main())
+
+
 def test_a_stream_goes_on_over_an_apply_and_learns_of_new_tags(folder):
     async def main():
         async with running(folder) as kernel, PlantClient(find(folder)) as client:
