@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 from runtime.config import HistoryConfig
 from runtime.historian.cold import DAY_NS, Part, listed, quoted
+from runtime.historian.digests import Digest
 from runtime.historian.faults import told
-from runtime.historian.store import COLUMNS, Digest, Store
+from runtime.historian.schema import COLUMNS
+from runtime.historian.store import Store
 
 HOUR_NS = 3_600_000_000_000
 FULL = 0.95  # of the disk limit: from here on the oldest samples go

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from runtime.contract import DataType
 from runtime.historian.cold import listed, part_name, quoted
 from runtime.historian.faults import told
-from runtime.historian.store import Store, tables_in
+from runtime.historian.schema import tables_in
+from runtime.historian.store import Store
 
 PIECE_ROWS = 50_000
 _SIGNED = ", ".join(quoted(each.iec) for each in DataType if each.kind == "i")

@@ -15,7 +15,7 @@ from runtime.errors import StoreError
 from runtime.historian.cold import Part, listed, whole
 from runtime.historian.faults import DamagedPartsError, told
 from runtime.historian.intervals import Lines
-from runtime.historian.store import lines_in, parts_in, tables_in
+from runtime.historian.schema import lines_in, parts_in, tables_in
 
 PIECE_ROWS = 1_000_000
 _EVER = (0, (1 << 63) - 1)

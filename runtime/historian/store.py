@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -32,58 +31,31 @@ from runtime.historian.cold import (
 )
 from runtime.historian.columns import Columns
 from runtime.historian.counter import Counter, Mark
+from runtime.historian.digests import Digest, digest, newest
 from runtime.historian.faults import is_damage, told
-from runtime.historian.intervals import Lines
+from runtime.historian.schema import (
+    COLUMNS,
+    FORMAT,
+    PART,
+    SAMPLES,
+    SCHEMA,
+    bring_along,
+    format_of,
+    parts_in,
+    tables_in,
+)
 from runtime.historian.sorting import slices
 from runtime.migration import copied, copies_of
 
 log = logging.getLogger(__name__)
-FORMAT = 3
 NOT_RECORDED = int(Quality.BAD_OUT_OF_SERVICE)
 TAGS_FILE = f"tags{SUFFIX}"
-COLUMNS = "tag, t, value, exact, text, quality"
-
-_SAMPLES = "(tag UINTEGER, t BIGINT, value DOUBLE, exact UBIGINT, text VARCHAR, quality UINTEGER)"
-_PART = "number, day, keep, first_ns, last_ns, rows, size, crc, merged, digested, sent"
-# Defaults are plain constants: DuckDB cannot replay its log with others ("list_value is not in the catalog").
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS tags (
-    id UINTEGER PRIMARY KEY, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR
-);
-CREATE TABLE IF NOT EXISTS recorder (format INTEGER, last_ns BIGINT);
-ALTER TABLE recorder ADD COLUMN IF NOT EXISTS store UBIGINT;
-ALTER TABLE recorder ADD COLUMN IF NOT EXISTS commits UBIGINT DEFAULT 0;
-ALTER TABLE recorder ADD COLUMN IF NOT EXISTS samples UBIGINT DEFAULT 0;
-ALTER TABLE recorder ADD COLUMN IF NOT EXISTS whole BOOLEAN DEFAULT true;
-ALTER TABLE tags ADD COLUMN IF NOT EXISTS lines BIGINT[];
-CREATE TABLE IF NOT EXISTS parts (
-    number UBIGINT, day VARCHAR, keep VARCHAR, first_ns BIGINT, last_ns BIGINT, rows UBIGINT, size UBIGINT,
-    crc UINTEGER, merged BOOLEAN, digested BOOLEAN
-);
-ALTER TABLE parts ADD COLUMN IF NOT EXISTS sent BOOLEAN DEFAULT false;
-CREATE TABLE IF NOT EXISTS gone (name VARCHAR);
-CREATE TABLE IF NOT EXISTS held {_SAMPLES};
-CREATE TABLE IF NOT EXISTS digests (
-    part UBIGINT, tag UINTEGER, first_ns BIGINT, last_ns BIGINT, rows UBIGINT, good UBIGINT, head DOUBLE,
-    tail DOUBLE, held DOUBLE, quality UINTEGER, least DOUBLE, greatest DOUBLE, total DOUBLE, area DOUBLE,
-    good_ns DOUBLE, uncertain BOOLEAN
-);
-ALTER TABLE digests ADD COLUMN IF NOT EXISTS opens DOUBLE;
-CREATE TABLE IF NOT EXISTS feed (
-    id BIGINT, batch UBIGINT, kind VARCHAR, number UBIGINT, first UBIGINT, rows UBIGINT, caught_up_ns BIGINT
-);
-CREATE TABLE IF NOT EXISTS sent_tables (number UBIGINT);
-"""
 _HELD = """
 SELECT tag, max(t), last(value ORDER BY t, n), last(exact ORDER BY t, n), last(text ORDER BY t, n),
     last(quality ORDER BY t, n)
 FROM (SELECT *, row_number() OVER () AS n FROM (SELECT * FROM held UNION ALL SELECT * FROM given_held))
 GROUP BY tag
 """
-
-
-Digest = dict[str, NDArray[Any]]
-_EVER = (1 << 63) - 1
 
 
 class Store:
@@ -332,7 +304,7 @@ class Store:
     def seal(self) -> None:
         """Begin a new table for samples; what the present one holds may go to cold files."""
         with self.transaction() as connection:
-            connection.execute(f"CREATE TABLE samples_{self._table + 1} {_SAMPLES}")
+            connection.execute(f"CREATE TABLE samples_{self._table + 1} {SAMPLES}")
         self._table += 1
         self.waiting_rows = 0
 
@@ -399,16 +371,7 @@ class Store:
     def digest(self, part: Part) -> Digest:
         """Return the sums of each tag of a file."""
         with told("cold history cannot be read"), self.reading() as cursor:
-            files = listed([self.folder / part.name])
-            found: Digest = cursor.execute(_DIGEST.format(part=part.number, files=files)).fetchnumpy()
-            lines = lines_in(cursor, "true")
-            if lines:
-                spans = [(tag, *span) for tag, mine in lines.items() for span in mine]
-                names, columns = ("tag", "begun", "ended"), zip(*spans, strict=True)
-                cursor.register("lines", {n: np.array(c) for n, c in zip(names, columns, strict=True)})
-                for tag, more in cursor.execute(_UNDER_LINES.format(files=files)).fetchall():
-                    found["area"][found["tag"] == tag] += more
-        return found
+            return digest(cursor, self.folder, part)
 
     def commit_digest(self, part: Part, digest: Digest) -> None:
         """Keep the sums of a file that had none."""
@@ -418,10 +381,7 @@ class Store:
     def newest(self, part: Part) -> Digest:
         """Return the last sample of each tag of a file."""
         with told("cold history cannot be read"), self.reading() as cursor:
-            found: Digest = cursor.execute(
-                _NEWEST.format(files=listed([self.folder / part.name]))
-            ).fetchnumpy()
-        return found
+            return newest(cursor, self.folder, part)
 
     def drop_part(self, part: Part, newest: Digest) -> None:
         """Delete a file; the newest sample of each tag stays: it is the value that held from then on."""
@@ -518,7 +478,7 @@ class Store:
         try:
             connection = self._connection = self._root.cursor()
             checkpoints = self._checkpoints = Checkpoints(connection, self.path)
-            found = _format_of(connection)
+            found = format_of(connection)
             if found > FORMAT:
                 raise StoreError(
                     f"the history has format {found}, this Ironworks knows {FORMAT}",
@@ -527,9 +487,9 @@ class Store:
             if 0 < found < FORMAT:
                 checkpoints.run(connection)  # all of it is in the file now, and nobody else writes
                 with copied(self.path, found, checkpoints.copy):
-                    _bring_along(connection, found)
+                    bring_along(connection, found)
                 checkpoints.run(connection)
-            connection.execute(_SCHEMA)
+            connection.execute(SCHEMA)
         except BaseException:
             self._let_go()
             raise
@@ -550,7 +510,7 @@ class Store:
         )
         tables = tables_in(connection)
         if not tables:
-            connection.execute(f"CREATE TABLE samples_1 {_SAMPLES}")
+            connection.execute(f"CREATE TABLE samples_1 {SAMPLES}")
             tables = [1]
         connection.commit()
         row = connection.execute("SELECT store, commits, samples, last_ns FROM recorder").fetchone()
@@ -737,83 +697,6 @@ class Store:
                 self._set_aside(cause)
 
 
-# Sums of each tag of a sorted file, up to its last sample there. A value holds until the next sample.
-_DIGEST = """
-WITH rows AS (
-    SELECT tag, t, quality, CASE WHEN quality < 2147483648 AND isfinite(value) THEN value END AS good,
-        lead(tag) OVER () AS next_tag, lead(t) OVER () AS next_t
-    FROM read_parquet({files})
-), spans AS (
-    SELECT tag, t, quality, good, CASE WHEN next_tag = tag THEN (next_t - t)::DOUBLE ELSE 0 END AS ns
-    FROM rows
-)
-SELECT {part}::UBIGINT AS part, tag, min(t) AS first_ns, max(t) AS last_ns, count(*)::UBIGINT AS rows,
-    count(good)::UBIGINT AS good, first(good) FILTER (good IS NOT NULL) AS head,
-    last(good) FILTER (good IS NOT NULL) AS tail, last(good) AS held, last(quality) AS quality,
-    min(good) AS least, max(good) AS greatest, sum(good) AS total, coalesce(sum(good * ns), 0) AS area,
-    coalesce(sum(ns) FILTER (good IS NOT NULL), 0) AS good_ns,
-    coalesce(bool_or(quality >> 30 = 1) FILTER (good IS NOT NULL), false) AS uncertain, first(good) AS opens
-FROM spans GROUP BY tag ORDER BY tag
-"""
-# What lies between the steps and the straight lines, where lines join the samples.
-_UNDER_LINES = """
-WITH rows AS (
-    SELECT tag, t, CASE WHEN quality < 2147483648 AND isfinite(value) THEN value END AS good,
-        lead(tag) OVER () AS next_tag, lead(t) OVER () AS next_t, lead(good) OVER () AS next_good
-    FROM read_parquet({files}) WHERE tag IN (SELECT tag FROM lines)
-)
-SELECT rows.tag, sum((next_good - good) / 2 * (next_t - t)) AS more FROM rows
-JOIN lines ON lines.tag = rows.tag AND t >= begun AND next_t <= ended
-WHERE next_tag = rows.tag AND good IS NOT NULL AND next_good IS NOT NULL GROUP BY rows.tag
-"""
-_NEWEST = """
-SELECT tag, t, value, exact, text, quality FROM (
-    SELECT *, lead(tag) OVER () AS next_tag FROM read_parquet({files})
-) WHERE next_tag IS DISTINCT FROM tag
-"""
-
-
-def _format_of(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return the format of a store, 0 for a new one."""
-    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'recorder'").fetchone():
-        return 0
-    row = connection.execute("SELECT max(format) FROM recorder").fetchone()
-    return int(row[0] or 0) if row else 0
-
-
-def _bring_along(connection: duckdb.DuckDBPyConnection, found: int) -> None:
-    """Bring an older store to this format; format 1 had one table of samples and no files."""
-    connection.begin()
-    connection.execute(_SCHEMA)
-    if found == 1:
-        connection.execute("ALTER TABLE samples RENAME TO samples_1")
-    connection.execute("UPDATE recorder SET format = ?", [FORMAT])
-    connection.commit()
-
-
-def parts_in(cursor: duckdb.DuckDBPyConnection) -> list[Part]:
-    """Return the cold files that count, oldest first."""
-    found = cursor.execute(f"SELECT {_PART} FROM parts ORDER BY day, number").fetchall()  # noqa: S608
-    return [Part(*row) for row in found]
-
-
-def lines_in(cursor: duckdb.DuckDBPyConnection, condition: str) -> dict[int, Lines]:
-    """Return from when to when straight lines join the samples, of the tags of which they ever did."""
-    rows = cursor.execute(f"SELECT id, lines FROM tags WHERE len(lines) > 0 AND {condition}").fetchall()  # noqa: S608
-    return {
-        id_: list(zip(turns[::2], [*turns[1::2], _EVER][: len(turns[::2])], strict=True))
-        for id_, turns in rows
-    }
-
-
-def tables_in(cursor: duckdb.DuckDBPyConnection) -> list[int]:
-    """Return the numbers of the tables of samples, the one that is written last."""
-    found = cursor.execute(
-        "SELECT table_name[9:]::INTEGER FROM duckdb_tables() WHERE starts_with(table_name, 'samples_')"
-    ).fetchall()
-    return sorted(number for (number,) in found)
-
-
 def _measured(cursor: duckdb.DuckDBPyConnection, file: Path, part: Part) -> Part:
     row = cursor.execute(f"SELECT count(*), min(t), max(t) FROM read_parquet({listed([file])})").fetchone()  # noqa: S608
     rows, first_ns, last_ns = row or (0, 0, 0)
@@ -836,7 +719,7 @@ def _remove(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], keep_f
 
 
 def _keep_part(connection: duckdb.DuckDBPyConnection, part: Part) -> None:
-    connection.execute(f"INSERT INTO parts ({_PART}) VALUES ({_marks(11)})", astuple(part))  # noqa: S608
+    connection.execute(f"INSERT INTO parts ({PART}) VALUES ({_marks(11)})", astuple(part))  # noqa: S608
 
 
 def _unsent(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> int:

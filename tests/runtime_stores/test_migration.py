@@ -15,7 +15,8 @@ from runtime.clock import ManualClock
 from runtime.config import TagList
 from runtime.contract import DataType, Tag
 from runtime.errors import StoreError
-from runtime.historian.store import FORMAT, Store
+from runtime.historian.schema import FORMAT
+from runtime.historian.store import Store
 from runtime.journal import Journal, audit_log, schema, verify_audit
 from runtime.migration import copies_of
 
@@ -162,12 +163,12 @@ import os, signal, sys
 from pathlib import Path
 from runtime.clock import ManualClock
 from runtime.historian import store
-work = store._bring_along
+work = store.bring_along
 def killed(connection, found):
     if sys.argv[2] == "after":
         work(connection, found)
     os.kill(os.getpid(), signal.SIGKILL)
-store._bring_along = killed
+store.bring_along = killed
 store.Store(Path(sys.argv[1]), ManualClock(), 64).open()
 """
 
