@@ -393,9 +393,15 @@ class ScanCore:
             tasks=tuple(
                 TaskStats(
                     task.name, task.interval_ns, record.scans, record.overruns, record.skipped,
-                    Spread.of(bins[index, 0], record.execution_max_ns),
-                    Spread.of(bins[index, 1], record.latency_max_ns),
-                    faults.get(task.name),
+                    Spread.of(
+                        bins[index, 0], record.execution_max_ns,
+                        record.execution_last_ns, record.execution_min_ns,
+                    ),
+                    Spread.of(
+                        bins[index, 1], record.latency_max_ns, record.latency_last_ns, record.latency_min_ns
+                    ),
+                    faults.get(task.name), task.priority, task.watchdog_ns,
+                    record.worst_scan, record.worst_at_ns,
                 )
                 for index, (task, record) in enumerate(zip(self.tasks, records, strict=True))
             ),
