@@ -24,6 +24,7 @@ from runtime.contract import Value
 from runtime.endpoint import Endpoint
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.logins import LoginWays, SessionList, SessionMade, SessionView, Signing
+from runtime.plcview import ForceList, ForceView, PlcFigures, PlcValues
 from runtime.wire import (
     PREFIX,
     AlarmFigures,
@@ -406,6 +407,34 @@ class PlantClient:
 
     async def restart(self, name: str) -> ComponentView:
         return await self._send("POST", f"/components/{quote(name, safe='')}/restart", ComponentView)
+
+    async def plc(self) -> PlcFigures:
+        """Return how the tasks of the program do."""
+        return await self._get("/plc", PlcFigures)
+
+    async def plc_read(self, paths: Sequence[str]) -> PlcValues:
+        """Return any variables of the program, or parts of it as a whole, as one scan left them."""
+        return await self._send("POST", "/plc/read", PlcValues, {"paths": list(paths)})
+
+    async def forces(self) -> tuple[ForceView, ...]:
+        return (await self._get("/plc/forces", ForceList)).forces
+
+    async def force(
+        self, path: str, value: Value, reason: str, for_ns: int = 0, signature: Signing | None = None
+    ) -> tuple[ForceView, ...]:
+        """Force a variable (engineer); text is a literal of its type. Returns all that is forced."""
+        body = {"path": path, "value": value, "reason": reason, "for_ns": for_ns, **_signed(signature)}
+        return (await self._send("POST", "/plc/force", ForceList, body)).forces
+
+    async def unforce(self, paths: Sequence[str] | None, reason: str = "") -> tuple[ForceView, ...]:
+        """End forces, or all (engineer); returns what is still forced."""
+        body = {"reason": reason} | ({} if paths is None else {"paths": list(paths)})
+        return (await self._send("POST", "/plc/unforce", ForceList, body)).forces
+
+    async def restart_plc(self, *, cold: bool, reason: str = "") -> PlcFigures:
+        """Begin the program anew (engineer); returns when it scans."""
+        body = {"mode": "cold" if cold else "warm", "reason": reason}
+        return await self._ask("POST", "/plc/restart", PlcFigures, json=body, timeout=_CHANGE_S)
 
     async def config(self) -> ConfigStatus:
         """Return which configuration runs."""

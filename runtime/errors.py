@@ -69,5 +69,12 @@ class ForbiddenError(WriteRejectedError):
     """Refused for who asks."""
 
 
+class UnknownVariableError(PlantError, KeyError):
+    """A program has no such variable."""
+
+    def __str__(self) -> str:
+        return PlantError.__str__(self)
+
+
 class StoreError(PlantError):
     """A store on disk cannot be read or written."""

@@ -38,6 +38,7 @@ from runtime.journal.certificates import certificate_rows
 from runtime.journal.gatelog import gate_rows, unanswered
 from runtime.journal.values import operator_values, restored
 from runtime.logs import LogFile
+from runtime.plcview import Controlled, Controller
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
 from runtime.timekeeper import Timekeeper
@@ -234,6 +235,7 @@ class Kernel:
         self.gate = Gate(
             self.table, self.clock, self.journal, self.bus.publish, self._deliver, self.plant.head.gate
         )
+        self.gate.forcing.find = self._controller
         core: list[tuple[str, Component]] = [("kernel", Figures(self)), ("alarms", self.alarms)]
         accounts = Accounts(self.identity, self.journal, self.clock)
         certificates = Certificates(self.identity, self.journal, self.clock)
@@ -411,6 +413,10 @@ class Kernel:
             "history": asdict(self.historian.stats()) if self.historian else None,
             "bus": {"updates": self.table.updates, "overflow": self.bus.overflow},
         }
+
+    def _controller(self) -> Controller | None:
+        components = [part.component for part in self.parts]
+        return next((each.controller for each in components if isinstance(each, Controlled)), None)
 
     def _deliver(self, command: GateCommand) -> bool:
         port = self._ports.get(command.tag.source)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from runtime.errors import PlantError
+from runtime.errors import PlantError, UnknownVariableError
 
 if TYPE_CHECKING:
     from softplc.simulator import Simulator
@@ -18,6 +18,7 @@ MAGIC = b"IWAP"
 VERSION = 2
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
 _SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
+UnknownPathError = UnknownVariableError
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
 
 
@@ -111,13 +112,6 @@ class TaskInfo(msgspec.Struct, frozen=True):
     interval_ns: int
     priority: int
     programs: tuple[str, ...]
-
-
-class UnknownPathError(PlantError, KeyError):
-    """There is no such variable."""
-
-    def __str__(self) -> str:
-        return PlantError.__str__(self)
 
 
 class Application(msgspec.Struct, frozen=True, dict=True):

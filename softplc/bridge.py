@@ -20,9 +20,11 @@ from runtime.contract import Batch, Changes, Command, Event, Port, Quality
 from runtime.errors import PlantError
 from runtime.settled import settled
 from softplc.build import Build
+from softplc.controls import Controls, RestartAskedError, Running
 from softplc.core.kinds import Text, Variable
 from softplc.core.remote import CoreProcess, Options
 from softplc.facts import OWNER, Facts
+from softplc.forcebook import ForceBook
 from softplc.launch import Launcher
 from softplc.wiring import FaultPolicy, Wiring, fault_text, wire
 
@@ -54,7 +56,8 @@ class Bridge:
     kernel has left scanning is taken over. What is stopped in order starts warm: with what is retained.
 
     Attributes:
-        folder: where record and retained variables of the core are kept, in the plant's state.
+        folder: where record, retained variables and forces of the core are kept, in the plant's state.
+        controller: what people see and do of the program.
     """
 
     name = OWNER
@@ -62,39 +65,64 @@ class Bridge:
     def __init__(self, make: Callable[[], Build], options: BridgeOptions, folder: Path) -> None:
         self._make = make
         self._options = options
-        self._launcher = Launcher(folder, options.core, options.watchdog_ns)
+        self._book = ForceBook(folder)
+        self.controller = Controls(self._book)
+        self._launcher = Launcher(folder, options.core, options.watchdog_ns, self._book)
 
     async def run(self, port: Port) -> None:
+        try:
+            await self._run(port)
+        except BaseException as exc:
+            self.controller.failed(str(exc) or "it was stopped")
+            raise
+
+    async def _run(self, port: Port) -> None:
+        await asyncio.to_thread(self._book.load, port.clock.now_ns())
         build = await asyncio.to_thread(self._make)
         wiring = wire(port.tags, build.application, self._options.policy)
         errors = [each for each in wiring.problems if each.severity == "error"]
         if errors:
             first = errors[0]
             raise PlantError(f"{first.tag.path}: {first.text}", first.remedy or "run `ironworks check`")
-        changes = port.changes(np.array([bound.key for bound in wiring.inputs], np.int32))
-        try:
-            while True:
+        inputs = np.array([bound.key for bound in wiring.inputs], np.int32)
+        while True:
+            changes = port.changes(inputs)  # anew for each core: it begins with the present values
+            try:
                 await self._scan(port, build, wiring, changes)
-        finally:
-            changes.close()
+            finally:
+                changes.close()
 
     async def _scan(self, port: Port, build: Build, wiring: Wiring, changes: Changes) -> None:
-        """Live with one core until it dies, which is told and needs no pause, unless it died young."""
-        process = await self._obtained(port, build, wiring, changes.take())
-        died = None
+        """Live with one core until it dies or is to start anew; no pause is needed, unless it died young."""
+        async with self.controller.turn:
+            process = await self._obtained(port, build, wiring, changes.take())
+        died = restart = None
+        live = _Live(port, build, wiring, process, self._launcher, self.controller, self._options.publish_ns)
         try:
-            await _Live(port, build, wiring, process, self._launcher, self._options.publish_ns).run(changes)
+            await live.run(changes)
+        except* RestartAskedError as asked:
+            restart = asked.exceptions[0]
         except* CoreDiedError as group:
             died = group.exceptions[0]
         finally:
             if not await asyncio.shield(asyncio.to_thread(self._launcher.release, build, process)):
                 log.error("the scan loop did not end in time")
-        if died is None:
+        if isinstance(restart, RestartAskedError):
+            log.warning("the PLC starts anew: %s", "cold" if restart.cold else "warm")
+            if restart.cold:
+                await asyncio.to_thread(self._launcher.forget_retained)
+        elif died is None:
             return
-        if not self._launcher.may_go_on:
+        elif not self._launcher.may_go_on:
             raise died
-        log.error("%s; it goes on from its last scan", died)
-        port.health(False, str(died))
+        else:
+            log.error("%s; it goes on from its last scan", died)
+            port.health(False, str(died))
+        self._spoil(port, wiring, process)
+
+    @staticmethod
+    def _spoil(port: Port, wiring: Wiring, process: CoreProcess) -> None:
+        """Leave no good value of a core that is gone."""
         ids = [bound.key for bound in wiring.outputs]
         shown = [process.core.shown(key) for key in ids]
         text = {row: value for row, value in enumerate(shown) if isinstance(value, str)}
@@ -121,12 +149,16 @@ class _Live:
         wiring: Wiring,
         process: CoreProcess,
         launcher: Launcher,
+        controls: Controls,
         publish_ns: int,
     ) -> None:
         self._port = port
         self._build = build
         self._process = process
         self._core = process.core
+        self._controls = controls
+        self._running = Running.of(build, wiring, process, port)
+        self._forces = len(controls.book.held)
         self._publish_ns = publish_ns
         self._places = {bound.key: bound for bound in wiring.outputs}
         self._facts = Facts(port.tags)
@@ -144,12 +176,15 @@ class _Live:
         if self._process.alone_ns:
             self._tell_found()
         self._tell_state()
+        self._controls.begin(self._running)
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._controls.restart_asked())
                 group.create_task(self._follow(changes))
                 group.create_task(self._take_commands())
                 group.create_task(self._publish_for_ever())
         finally:
+            self._controls.end()
             self._refuse("the PLC has stopped")
 
     def _tell_found(self) -> None:
@@ -204,6 +239,7 @@ class _Live:
         now_ns = self._port.clock.now_ns()
         self._keep_time(now_ns)
         self._core.control.beat_ns = monotonic_ns()
+        self._controls.notice()
         changed = self._core.collect()
         if changed is not None:
             self._port.submit(changed)
@@ -211,6 +247,8 @@ class _Live:
             self._pending.popleft()[1].done()
         if self._core.control.collected_faults != self._fault_mask:
             self._tell_faults(now_ns)
+        if self._forces != len(self._controls.book.held):
+            self._tell_state()
         steady_ns = self._port.clock.steady_ns()
         if 0 < self._died_until_ns <= steady_ns or self._store_error != self._core.control.store_error:
             self._died_until_ns = 0 if self._died_until_ns <= steady_ns else self._died_until_ns
@@ -254,7 +292,10 @@ class _Live:
         fault, died = bool(self._fault_mask), self._died_until_ns > 0
         at_ns = self._port.clock.now_ns()
         lost = self._damaged or self._store_error != 0
-        state = self._facts.state(fault=fault, running=not fault, at_ns=at_ns, died=died, retain=lost)
+        self._forces = len(self._controls.book.held)
+        state = self._facts.state(
+            fault=fault, running=not fault, at_ns=at_ns, died=died, retain=lost, forces=self._forces
+        )
         self._port.submit(state)
 
     def _refuse(self, reason: str) -> None:

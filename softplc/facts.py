@@ -32,6 +32,7 @@ _TAGS = (
         "Retained values are damaged or cannot be stored",
         "保持变量已损坏或无法存储",
     ),
+    ("forces", DataType.UDINT, "1", "Variables that are forced", "被强制的变量数"),
     ("scans", DataType.ULINT, "1", "Scans since the start", "启动以来的扫描次数"),
     ("overruns", DataType.ULINT, "1", "Scans that were not done when the next was due", "超时的扫描次数"),
     ("skipped", DataType.ULINT, "1", "Activations dropped after an overrun", "超时后丢弃的激活次数"),
@@ -126,7 +127,27 @@ def declare() -> Declared:
             zh="检查程序的设定值和计数，然后检查磁盘",
         ),
     )
-    return Declared(tags, [alarm, died, retain])
+    forces = AlarmConfig(
+        name="plc.forced",
+        tag=f"{_FOLDER}/forces",
+        kind="high",
+        limit=0.5,
+        priority="medium",
+        text=Text(en="Variables of the PLC are forced", zh="PLC 变量被强制"),
+        cause=Text(
+            en="An engineer forced them: `ironworks plc forces` tells which, who, why and until when",
+            zh="工程师进行了强制：ironworks plc forces 显示变量、人员、原因和截止时间",
+        ),
+        consequence=Text(
+            en="They keep their forced value whatever the program and the devices say",
+            zh="无论程序和设备给出什么，它们都保持强制值",
+        ),
+        action=Text(
+            en="Release them when the work is done: `ironworks plc unforce`",
+            zh="工作完成后解除：ironworks plc unforce",
+        ),
+    )
+    return Declared(tags, [alarm, died, retain, forces])
 
 
 class TagLookup(Protocol):
@@ -161,11 +182,21 @@ class Facts:
         return self._batch(self._counters(stats), at_ns)
 
     def state(
-        self, *, fault: bool, running: bool, at_ns: int, died: bool = False, retain: bool = False
+        self,
+        *,
+        fault: bool,
+        running: bool,
+        at_ns: int,
+        died: bool = False,
+        retain: bool = False,
+        forces: int = 0,
     ) -> Batch:
-        """Return whether it scans, a task has failed, the core died just now, retained values are lost."""
+        """Return whether it scans, a task has failed, the core died just now, retained values are lost.
+
+        `forces` is how many variables are forced.
+        """
         told: dict[str, Value] = {"fault": fault, "running": running, "died": died, "retain_lost": retain}
-        return self._batch(told, at_ns)
+        return self._batch({**told, "forces": forces}, at_ns)
 
     @staticmethod
     def _counters(stats: Stats) -> dict[str, Value]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.contract import Batch
+from runtime.errors import PlantError
 from softplc.build import Build
+from softplc.core.forces import Forces
 from softplc.core.process import Kept
 from softplc.core.remote import CoreProcess, Options, key_of
 from softplc.core.scancore import ScanCore
+from softplc.forcebook import ForceBook
+from softplc.lookup import Lookup
 from softplc.retain import Layout, Restored, Retention
 from softplc.wiring import Wiring, lay_core
 
@@ -18,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _SOUND_NS = 5 * SECOND_NS  # a core that dies sooner may die of its state: the next one begins anew
 _NAMED = 5
+_ANSWER_NS = 2 * SECOND_NS
+_STEP_S = 0.002
 
 
 class Launcher:
@@ -28,7 +35,8 @@ class Launcher:
         damaged: what is wrong with the store of retained variables.
     """
 
-    def __init__(self, folder: Path, options: Options, watchdog_ns: int) -> None:
+    def __init__(self, folder: Path, options: Options, watchdog_ns: int, book: ForceBook) -> None:
+        self._book = book
         self._folder = folder
         self._options = options
         self._watchdog_ns = watchdog_ns
@@ -44,6 +52,7 @@ class Launcher:
         Raises:
             PlantError: none starts.
         """
+        self._book.resolve(Lookup(build.application))
         process = self._found(build, wiring, present)
         if process is None:
             process = self._started(build, wiring, present, now_ns)
@@ -56,6 +65,14 @@ class Launcher:
         sound = self.died and monotonic_ns() - self._began_ns > _SOUND_NS
         self._left = (build, process.core) if sound else None
         return process.stop()
+
+    def forget_retained(self) -> None:
+        """Let the next core begin with initial values throughout: a cold restart.
+
+        Raises:
+            PlantError: the disk refuses.
+        """
+        self._retention.forget()
 
     @property
     def may_go_on(self) -> bool:
@@ -73,7 +90,22 @@ class Launcher:
         process = CoreProcess.find(attached, self._key(build, wiring), self._folder)
         if process is not None:
             _hand_in(process.core, present)
+            self._take_over_forces(process)
         return process
+
+    def _take_over_forces(self, process: CoreProcess) -> None:
+        """Learn which forces have ended meanwhile, then give the core those that are meant.
+
+        Raises:
+            PlantError: it does not answer.
+        """
+        forces, end_ns = Forces(process.core), monotonic_ns() + _ANSWER_NS
+        while not forces.settled:
+            if not process.alive or monotonic_ns() > end_ns:
+                raise PlantError("the PLC core does not take what is forced", "it is started again by itself")
+            time.sleep(_STEP_S)
+        self._book.learn(forces)
+        self._book.hand_over(forces)
 
     def _started(self, build: Build, wiring: Wiring, present: Batch | None, now_ns: int) -> CoreProcess:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +122,7 @@ class Launcher:
         def fresh(fd: int) -> ScanCore:
             core = lay_core(build, wiring, self._watchdog_ns, fd=fd, image=image)
             core.set_clock(offset_ns)
+            self._book.lay(Forces(core))
             _hand_in(core, present)
             return core
 

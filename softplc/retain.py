@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.errors import StoreError
 from softplc.application import Application
 from softplc.core.slots import Slots
 
@@ -124,6 +125,18 @@ class Retention:
             tuple(path for path in everything if path.casefold() not in there),
             tuple(place.path for place in old if place.path.casefold() not in there), tuple(damaged),
         )  # fmt: skip
+
+    def forget(self) -> None:
+        """Remove what is stored.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        for file in self._slots.files:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as exc:
+                raise StoreError(f"{file} cannot be removed: {exc.strerror}", "check the disk") from exc
 
     def prepare(self, layout: Layout) -> None:
         """Keep the layout for programs to come, before anything is stored in it.

@@ -121,5 +121,7 @@ def parse_value(symbol: Symbol, text: str) -> Any:
         number = text if text.split("#")[0].isdigit() else text.split("#", 1)[-1]
         sign = -1 if number.startswith("-") else 1
         return sign * whole(number.lstrip("+-"))
-    except (LiteralError, ValueError, KeyError) as exc:
+    except LiteralError as exc:
         raise PlantError(f"{text!r} is no value for {symbol.path}, which is {symbol.type}: {exc}") from exc
+    except (ValueError, KeyError):
+        raise PlantError(f"{text!r} is no value for {symbol.path}, which is {symbol.type}") from None

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from runtime import configview, logins, wire
+from runtime import configview, logins, plcview, wire
 from runtime.errors import PlantError
 
 _STRUCTS = (
@@ -43,6 +43,9 @@ _STRUCTS = (
     configview.ConfigLog,
     configview.PlanView,
     configview.ConfigApplied,
+    plcview.PlcFigures,
+    plcview.PlcValues,
+    plcview.ForceList,
     wire.Health,
     wire.Probe,
     wire.Refusal,

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.api.info import release
 from runtime.api.limits import Limits
+from runtime.api.plcmetrics import task_metrics
 from runtime.api.services import Services
 from runtime.api.views import TagViews
 from runtime.clock import SECOND_NS, monotonic_ns
@@ -145,6 +146,7 @@ class _Facts(Collector):
             restarts.add_metric((each["name"],), each["restarts"])
         yield state
         yield restarts
+        yield from task_metrics(services.gate.forcing.find())
         facts = GaugeMetricFamily("ironworks_sys", "The system's own tags with a good value", labels=("tag",))
         table = services.bus.table
         for id_, value, _, _ in self._views.rows(table.snapshot(self._shown)):

@@ -83,6 +83,12 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/gate/requests"): _command(Role.OPERATOR),  # the tag says which role
     ("POST", "/gate/requests/{number}/approve"): _command(Role.OPERATOR),
     ("POST", "/gate/requests/{number}/reject"): _command(Role.OPERATOR),
+    ("GET", "/plc"): _LOOK,
+    ("POST", "/plc/read"): _LOOK,
+    ("GET", "/plc/forces"): _LOOK,
+    ("POST", "/plc/force"): _command(Role.ENGINEER),
+    ("POST", "/plc/unforce"): _command(Role.ENGINEER),
+    ("POST", "/plc/restart"): _command(Role.ENGINEER),
     ("GET", "/users"): _ADMIN,
     ("GET", "/users/{name}"): _ADMIN,
     ("POST", "/users"): _command(Role.ADMIN),

@@ -30,6 +30,7 @@ APPS = (
     "gate",
     "config",
     "components",
+    "plc",
     "tags",
     "user",
     "tls",

@@ -150,6 +150,25 @@ class Attempts:
             await self.refused(entry, exc)
             raise
 
+    async def noted(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work that changes nothing in the journal; noted before, so that a kill leaves a row too.
+
+        Raises:
+            PlantError: it is refused, or cannot be audited.
+        """
+        number = await self.begin(entry)
+        try:
+            result = await work()
+        except PlantError as exc:
+            await self.end(number, replace(entry, outcome="refused", detail=str(exc)))
+            raise
+        try:
+            await self.end(number, entry)
+        except WriteRejectedError as exc:
+            late = f"{entry.target}: it is done, but the audit cannot be written now"
+            raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc
+        return result
+
     async def command(self, entry: AuditEntry, refusal: PlantError | None, *records: Record) -> None:
         """Keep records with the row of the attempt in one commit; or record that it was refused.
 

@@ -151,6 +151,7 @@ class Keeper:
         await self._gate.revert()
         await self._gate.requests.withdraw(self._identity.demoted)
         await self._gate.requests.expire()
+        await self._gate.forcing.settle()
         # Last: values for a time go back whether users can be read or not.
         if self._identity.accounts_read.behind:
             await self._accounts.load(patience_s=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.contract import Actor, Clock, Role, Tag
+from runtime.contract import Actor, Clock, Role
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
 from runtime.journal.gatelog import ModeRecord
@@ -23,18 +23,18 @@ class ModeSwitch:
         """Return `auto`, `maintenance` or `read_only`."""
         return "read_only" if self.record.read_only else self.record.mode
 
-    def check(self, tag: Tag, actor: Actor) -> None:
-        """Refuse a write that the mode does not allow.
+    def check(self, what: str, actor: Actor) -> None:
+        """Refuse a write, of a tag's path or another, that the mode does not allow.
 
         Raises:
             WriteRejectedError: says who set the mode, and why.
         """
         now = self.record
         if now.read_only:
-            text = f"{tag.path}: the plant is read only, set by {now.actor}: {now.reason}"
+            text = f"{what}: the plant is read only, set by {now.actor}: {now.reason}"
             raise WriteRejectedError(text, "an engineer ends it: ironworks gate read-only --off --reason ...")
         if now.mode == "maintenance" and (actor.role < Role.ENGINEER or actor.via == "app"):
-            text = f"{tag.path}: the plant is in maintenance, set by {now.actor}: {now.reason}"
+            text = f"{what}: the plant is in maintenance, set by {now.actor}: {now.reason}"
             raise ForbiddenError(text, "engineers write until one sets `ironworks gate mode auto`")
 
     async def set_mode(self, mode: str, actor: Actor, reason: str) -> None:

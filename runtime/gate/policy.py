@@ -10,9 +10,10 @@ from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
 from runtime.contract import Access, Actor, Batch, Clock, DataType, Quality, Role, Tag, Tags, Value
-from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
+from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
 from runtime.gate.expression import Expression, Undecided, parse_expression
+from runtime.gate.forcing import Forcing
 from runtime.gate.mode import ModeSwitch
 from runtime.gate.rates import RateLimits
 from runtime.gate.requests import Request, Requests
@@ -79,9 +80,7 @@ def judge(
         raise WriteRejectedError(
             f"{name} is read only", "set access to rw in the tag table if it should not be"
         )
-    if actor.role < tag.role:
-        have, need = actor.role.name.lower(), tag.role.name.lower()
-        raise ForbiddenError(f"{actor.name} is {have}; {name} needs {need}", "ask someone with that role")
+    judge_role(tag, actor)
     try:
         raw = tag.data_type.encode(value)
     except (TypeError, ValueError, OverflowError) as exc:
@@ -94,14 +93,35 @@ def judge(
             low = "-∞" if tag.low is None else f"{tag.low:g}"
             high = "∞" if tag.high is None else f"{tag.high:g}"
             raise WriteRejectedError(f"{name}: {value:g} is out of range", f"from {low} to {high}{unit}")
-    if interlock:
-        try:
-            holds = interlock.holds(tags)
-        except Undecided as exc:
-            raise WriteRejectedError(f"{name}: interlock cannot be judged: {exc}", interlock.text) from exc
-        if not holds:
-            raise WriteRejectedError(f"{name}: interlock does not hold", interlock.text)
+    judge_interlock(tag, tags, interlock)
     return raw, value if isinstance(value, str) else None
+
+
+def judge_role(tag: Tag, actor: Actor) -> None:
+    """Refuse whose role is less than the tag's.
+
+    Raises:
+        ForbiddenError: it is.
+    """
+    if actor.role < tag.role:
+        have, need = actor.role.name.lower(), tag.role.name.lower()
+        raise ForbiddenError(f"{actor.name} is {have}; {tag.path} needs {need}", "ask someone with that role")
+
+
+def judge_interlock(tag: Tag, tags: Tags, interlock: Expression | None) -> None:
+    """Refuse what the tag's interlock does not allow.
+
+    Raises:
+        WriteRejectedError: it does not hold, or cannot be judged.
+    """
+    if not interlock:
+        return
+    try:
+        holds = interlock.holds(tags)
+    except Undecided as exc:
+        raise WriteRejectedError(f"{tag.path}: interlock cannot be judged: {exc}", interlock.text) from exc
+    if not holds:
+        raise WriteRejectedError(f"{tag.path}: interlock does not hold", interlock.text)
 
 
 class Gate:
@@ -114,6 +134,7 @@ class Gate:
         signed: by id, what the signature of a write may mean, for tags that take one.
         holds: by path, the values that go back by themselves.
         scopes: what API tokens may read and write.
+        forcing: forces and restarts of the program.
         late: of those, the ones that could not yet, and when to try again.
     """
 
@@ -132,6 +153,7 @@ class Gate:
         self._deliver = deliver
         self.attempts = Attempts(trail, clock)
         self.mode = ModeSwitch(self.attempts, clock)
+        self.forcing = Forcing(self, tags, self.attempts)
         self.requests = Requests(self.attempts, clock, self._write_approved, self.check_signature)
         self.configure(config or GateConfig())
         self.holds: dict[str, Hold] = {}
@@ -174,11 +196,24 @@ class Gate:
         Raises:
             WriteRejectedError: says why not.
         """
+        self._check_place(tag, actor, take=take)
+        return judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
+
+    def check_around(self, tag: Tag, actor: Actor) -> None:
+        """Refuse what would go around the gate: all of a write but the tag's access, type and range.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        self._check_place(tag, actor, take=True)
+        judge_role(tag, actor)
+        judge_interlock(tag, self._tags, self._interlocks.get(tag.id))
+
+    def _check_place(self, tag: Tag, actor: Actor, *, take: bool) -> None:
         self._check_there(tag)
         self._rates.check(tag, actor, take=take)
         self.scopes.check_write(tag, actor)
-        self.mode.check(tag, actor)
-        return judge(tag, value, actor, self._tags, self._interlocks.get(tag.id))
+        self.mode.check(tag.path, actor)
 
     def _check_there(self, tag: Tag) -> None:
         """Refuse a tag that a new configuration took out since it was looked up: its rules are gone, too."""
@@ -283,19 +318,7 @@ class Gate:
         Raises:
             PlantError: it is refused, or cannot be audited.
         """
-        attempt = self.attempts.entry(action, target, actor, reason)
-        number = await self.attempts.begin(attempt)
-        try:
-            result = await work()
-        except PlantError as exc:
-            await self.attempts.end(number, replace(attempt, outcome="refused", detail=str(exc)))
-            raise
-        try:
-            await self.attempts.end(number, attempt)
-        except WriteRejectedError as exc:
-            late = f"{target}: it is done, but the audit cannot be written now"
-            raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc
-        return result
+        return await self.attempts.noted(self.attempts.entry(action, target, actor, reason), work)
 
     async def revert(self) -> None:
         """Write back what was written for a time that is over; what cannot be now is tried again.
@@ -324,7 +347,7 @@ class Gate:
             self.holds.pop(hold.path, None)
             return
         try:
-            self.mode.check(tag, REVERTER)
+            self.mode.check(tag.path, REVERTER)
             raw, text = judge(tag, hold.previous, REVERTER, self._tags, self._interlocks.get(tag.id))
         except WriteRejectedError as exc:
             if self._again_later(hold):

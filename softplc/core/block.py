@@ -11,10 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from softplc.core.layout import BINS, RING, WRITES, Control, Slot, Snapshot, Task, Write
+from softplc.core.layout import (
+    BINS,
+    FORCES,
+    RING,
+    WATCH_BYTES,
+    WATCH_RANGES,
+    WRITES,
+    Control,
+    Force,
+    ForceTable,
+    Range,
+    Slot,
+    Snapshot,
+    Task,
+    Write,
+)
 
 _ALIGN = 64
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,8 @@ class Block:
             ("out_quality", np.uint32, has.outputs), ("out_at", np.int64, has.outputs),
             ("shown_raw", np.uint64, has.outputs), ("shown_quality", np.uint32, has.outputs),
             ("bins", np.uint32, has.tasks * 2 * BINS),
+            ("forces", np.uint8, 2 * (ctypes.sizeof(ForceTable) + FORCES * ctypes.sizeof(Force))),
+            ("watch", np.uint8, WATCH_RANGES * ctypes.sizeof(Range)), ("watched", np.uint8, WATCH_BYTES),
         ):  # fmt: skip
             size = np.dtype(dtype).itemsize * count
             self._parts[name] = (self._end, size, dtype)
@@ -111,6 +128,11 @@ class Block:
         """Return a part as an array."""
         offset, size, dtype = self._parts[name]
         return self._whole[offset : offset + size].view(dtype)
+
+    def part(self, name: str) -> memoryview:
+        """Return a part as memory."""
+        offset, size, _ = self._parts[name]
+        return memoryview(self._memory)[offset : offset + size]
 
     def records(self, name: str, kind: type[ctypes.Structure], count: int) -> Any:
         """Return a part as records."""

@@ -275,7 +275,7 @@ class Exchange:
             slot = fn.element(slots, index, Slot)
             raw = fn.load(fn.at(values, index, i64))
             stopped = fn.any_bit(slot["mask"], faults)
-            quality = b.select(stopped, b.trunc(slot["quality"], i32), i32(0))
+            quality = b.trunc(b.select(stopped, slot["quality"], slot["running_quality"]), i32)
             old_raw, old_quality = fn.at(shown_raw, index, i64), fn.at(shown_quality, index, i32)
             changed = b.or_(
                 b.icmp_signed("!=", raw, fn.load(old_raw)),

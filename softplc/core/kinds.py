@@ -46,6 +46,18 @@ class Variable:
             kind = _INTEGERS.get((data_type.kind, data_type.bits), I64)
         return cls(offset, kind, max(bit, 0))
 
+    @property
+    def bits(self) -> tuple[int, int]:
+        """Return its first bit in the image, and the one behind its last."""
+        if self.kind == BIT:
+            return 8 * self.offset + self.bit, 8 * self.offset + self.bit + 1
+        return 8 * self.offset, 8 * (self.offset + struct.calcsize(f"<{_FORMATS[self.kind]}"))
+
+    @property
+    def parts(self) -> tuple[Variable, ...]:
+        """Return the variable itself, as a text returns its parts."""
+        return (self,)
+
     def raw(self, image: bytes) -> int:
         """Return the raw pattern that the variable has in a copy of the image."""
         value = struct.unpack_from(f"<{_FORMATS[self.kind]}", image, self.offset)[0]
@@ -72,6 +84,11 @@ class Text:
     @property
     def size(self) -> int:
         return _HEADER + self.capacity * (1 + self.wide)
+
+    @property
+    def bits(self) -> tuple[int, int]:
+        """Return its first bit in the image, and the one behind its last."""
+        return 8 * self.offset, 8 * (self.offset + self.size)
 
     @property
     def parts(self) -> tuple[Variable, ...]:

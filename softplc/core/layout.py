@@ -9,6 +9,9 @@ FRESH = 4  # in `Control.ready`: not taken yet
 WRITES = 256
 BINS = 20_001
 MAX_TASKS = 64
+FORCES = 1024
+WATCH_RANGES = 4096
+WATCH_BYTES = 1 << 17
 END_ASKED, END_ALONE, END_REPLACED, END_SIGNAL = 1, 2, 3, 4
 
 
@@ -33,6 +36,12 @@ class Control(ctypes.Structure):
         beat_ns: monotonic time at which the kernel was last seen.
         stale: 1 while the inputs are old, since the kernel is gone.
         end: why the core's process ended (`END_...`), 0 while it lives or where it was killed.
+        force_wanted, force_taken: number of the newest table of forces, and of the one that the loop works
+            with; table n lies in place n % 2, and the other place is the kernel's once both are the same.
+        forces_ended: forces whose time was over, so far.
+        scanned_ns: start of the newest scan.
+        watch_wanted, watch_done: number of the watch that was asked for, and of the newest answer.
+        watch_scans, watch_at_ns: scans, and the start of the newest, when that was copied.
         stored, store_error: number of the newest store of what is retained; errno where the disk refuses.
         fifo, timer_slack, locked, pinned: what the system granted (the scan's priority; else 1); 0 where it
             was not asked for, or the number of the error, negative.
@@ -54,17 +63,26 @@ class Control(ctypes.Structure):
         "scanning", "beat_ns", "stale", "end",
         "fifo", "timer_slack", "locked", "pinned",
         "stored", "store_error",
+        "forces", "force_wanted", "force_taken", "forces_ended",
+        "watch", "watched", "watch_count", "watch_wanted", "watch_done", "watch_scans", "watch_at_ns",
+        "scanned_ns",
     )  # fmt: skip
 
 
 class Task(ctypes.Structure):
-    """One task: what to call, when, and how it went. Tasks stand in order of priority."""
+    """One task: what to call, when, and how it went. Tasks stand in order of priority.
+
+    Attributes:
+        worst_scan, worst_at_ns: which scan of the core took longest, and when it began.
+    """
 
     _fields_ = _words(
         "function", "mask", "interval_ns", "watchdog_ns", "next_ns", "last_ns",
         "scans", "overruns", "skipped", "execution_max_ns", "latency_max_ns",
         "execution_bins", "latency_bins",
         "fault_code", "fault_line", "fault_file",
+        "execution_last_ns", "execution_min_ns", "latency_last_ns", "latency_min_ns",
+        "worst_scan", "worst_at_ns",
     )  # fmt: skip
 
 
@@ -75,15 +93,43 @@ class Slot(ctypes.Structure):
         mask: tasks whose fault makes an output invalid, one bit a task.
         safe: pattern published instead while one of these is stopped.
         quality: quality that it then has.
+        running_quality: quality that it has else: good, or overridden where its variable is forced.
     """
 
-    _fields_ = _words("offset", "kind", "bit", "key", "mask", "safe", "quality")
+    _fields_ = _words("offset", "kind", "bit", "key", "mask", "safe", "quality", "running_quality")
 
 
 class Write(ctypes.Structure):
     """One pending write to a variable."""
 
     _fields_ = _words("offset", "kind", "bit", "raw")
+
+
+class ForceTable(ctypes.Structure):
+    """Head of a table of forces; `FORCES` records follow.
+
+    Attributes:
+        due_ns: monotonic time at which the next force ends; 0 for never.
+    """
+
+    _fields_ = _words("count", "due_ns")
+
+
+class Force(ctypes.Structure):
+    """A variable that has a value whatever writes it; parts of a text have one number.
+
+    Attributes:
+        kind: -1 once its time is over.
+        until_ns: monotonic time at which it ends; 0 for never.
+    """
+
+    _fields_ = _words("offset", "kind", "bit", "raw", "until_ns", "number")
+
+
+class Range(ctypes.Structure):
+    """A part of the image that is watched."""
+
+    _fields_ = _words("offset", "size")
 
 
 class Snapshot(ctypes.Structure):

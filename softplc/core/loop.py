@@ -6,8 +6,10 @@ from typing import Any
 
 from llvmlite import ir
 
+from softplc.core.copies import Copies
 from softplc.core.emit import Function, Record, i32, i64, pointer, void
 from softplc.core.exchange import Exchange, image_head
+from softplc.core.forcing import Forcing
 from softplc.core.layout import BINS, Control, Task
 
 _MONOTONIC, _ABSOLUTE, _EINTR = 1, 1, 4  # Linux: CLOCK_MONOTONIC, TIMER_ABSTIME, EINTR
@@ -15,7 +17,7 @@ _SECOND = 1_000_000_000
 _STOP_LATENCY_NS = 20_000_000
 _STOP_GRACE_NS = 50_000_000
 _KILLED = 1
-_FOR_EVER = (1 << 63) - 1
+FIRST = {"latency": 0, "execution": 1}  # scans of a task when the first of these is noted
 
 
 class Loop:
@@ -24,6 +26,8 @@ class Loop:
     def __init__(self, module: ir.Module) -> None:
         self.module = module
         self.exchange = Exchange(module)
+        self.forcing = Forcing(module, self.exchange.put)
+        self.copies = Copies(module, self.exchange.copy)
         clock_args = [i32, pointer]
         self._gettime = ir.Function(module, ir.FunctionType(i32, clock_args), "clock_gettime")
         self._nanosleep = ir.Function(
@@ -82,8 +86,8 @@ class Loop:
     def _activate(self) -> Function:
         """Run one scan of a task: (control, task, started_ns, now_ns, at_ns).
 
-        Pending writes, then inputs, then the program; on a fault the task stops here and its
-        outputs go to their safe values with this very snapshot.
+        Pending writes, then inputs, then forces, then the program, then forces again; on a fault the task
+        stops here and its outputs go to their safe values with this very snapshot.
         """
         fn = Function(self.module, "activate", void, pointer, pointer, i64, i64, i64, internal=True)
         b = fn.b
@@ -92,6 +96,8 @@ class Loop:
         image = image_head(fn, control)
         fn.call(self.exchange.take_writes, base)
         fn.call(self.exchange.latch, base)
+        fn.call(self.forcing.take, base, started_ns)
+        fn.call(self.forcing.apply, base)
         last_ns = task["last_ns"]
         first = fn.is_(last_ns, "==", 0)
         image["now_ns"] = now_ns
@@ -115,6 +121,8 @@ class Loop:
             for name in ("fault_code", "fault_line", "fault_file"):
                 image[name] = 0
             control.publish("fault_mask", b.or_(control["fault_mask"], task["mask"]))
+        fn.call(self.forcing.apply, base)
+        control["scanned_ns"] = at_ns
         fn.call(self.exchange.publish, base, at_ns)
         b.ret_void()
         return fn
@@ -173,7 +181,6 @@ class Loop:
         tasks, count = control.pointer("tasks"), control["task_count"]
         with fn.loop() as stopped:
             fn.leave_if(fn.is_(control.atomic("stop"), "!=", 0), stopped)
-            self._serve_copy(fn, control)
             at_ns = fn.call(self.now)
             b.store(i64(-1), found)
             b.store(b.add(at_ns, i64(_STOP_LATENCY_NS)), wake)
@@ -188,6 +195,8 @@ class Loop:
                         b.store(next_ns, wake)
             with b.if_else(fn.is_(fn.load(found), "<", 0)) as (idle, due):
                 with idle:
+                    fn.call(self.forcing.take, control.base, at_ns)
+                    fn.call(self.copies.serve, control.base)
                     fn.call(self.sleep, fn.load(wake))
                 with due:
                     self._scan(fn, control, fn.element(tasks, fn.load(found), Task), at_ns)
@@ -197,25 +206,27 @@ class Loop:
     def _scan(self, fn: Function, control: Record, task: Record, started_ns: Any) -> None:
         b = fn.b
         latency_ns = b.sub(started_ns, task["next_ns"])
-        fn.call(self.note, task.pointer("latency_bins"), latency_ns)
-        task.greatest("latency_max_ns", latency_ns)
+        self._count(fn, task, "latency", latency_ns)
         now_ns = b.add(started_ns, control["wall_offset_ns"])
         fn.call(self.activate, control.base, task.base, started_ns, now_ns, started_ns)
         ended_ns = fn.call(self.now)
         execution_ns = b.sub(ended_ns, started_ns)
-        fn.call(self.note, task.pointer("execution_bins"), execution_ns)
-        task.greatest("execution_max_ns", execution_ns)
+        with b.if_then(fn.is_(execution_ns, ">", task["execution_max_ns"]), likely=False):
+            task["worst_scan"] = control["scans"]
+            task["worst_at_ns"] = started_ns
+        self._count(fn, task, "execution", execution_ns)
         self._after(fn, task, ended_ns)
+        fn.call(self.copies.serve, control.base)
 
-    def _serve_copy(self, fn: Function, control: Record) -> None:
-        """Copy the whole image for a reader that asked."""
+    def _count(self, fn: Function, task: Record, what: str, duration_ns: Any) -> None:
+        """Keep a duration of a task: the last, the extremes, and in its histogram."""
         b = fn.b
-        wanted = control.atomic("copy_wanted")
-        with b.if_then(fn.is_(wanted, "!=", control["copy_done"])):
-            fn.call(
-                self.exchange.copy, control.pointer("copy"), control.pointer("image"), control["image_size"]
-            )
-            control.publish("copy_done", wanted)
+        fn.call(self.note, task.pointer(f"{what}_bins"), duration_ns)
+        task[f"{what}_last_ns"] = duration_ns
+        task.greatest(f"{what}_max_ns", duration_ns)
+        least_ns = task[f"{what}_min_ns"]
+        less = b.or_(fn.is_(task["scans"], "<=", FIRST[what]), fn.is_(duration_ns, "<", least_ns))
+        task[f"{what}_min_ns"] = b.select(less, duration_ns, least_ns)
 
     def _step(self) -> None:
         """Run what is due at a plant time and stage what changed: (control, now_ns) -> changed outputs."""

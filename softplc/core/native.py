@@ -23,6 +23,8 @@ class Native:
         self.push_writes = self._bind(ctypes.PYFUNCTYPE, "iw_push_writes", _WORD, _ADDRESS, _ADDRESS, _WORD)
         self.read_snapshot = self._bind(ctypes.PYFUNCTYPE, "iw_read_snapshot", _WORD, _ADDRESS, _ADDRESS)
         self.collect = self._bind(ctypes.PYFUNCTYPE, "iw_collect", _WORD, _ADDRESS)
+        self.post = self._bind(ctypes.PYFUNCTYPE, "iw_post", None, _ADDRESS)
+        self.word = self._bind(ctypes.PYFUNCTYPE, "iw_word", _WORD, _ADDRESS)
         self.now = self._bind(ctypes.PYFUNCTYPE, "iw_now", _WORD)
         self.check = self._bind(ctypes.PYFUNCTYPE, "iw_check", None, _ADDRESS, _WORD)
         self.step = self._bind(ctypes.CFUNCTYPE, "iw_step", _WORD, _ADDRESS, _WORD)

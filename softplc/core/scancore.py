@@ -348,6 +348,21 @@ class ScanCore:
     def control(self) -> Control:
         return self._control
 
+    @property
+    def block(self) -> Block:
+        return self._block
+
+    def same(self, wanted: str, done: str) -> bool:
+        """Tell whether the loop has answered: two words of `Control` are the same."""
+        control, word = self.address, self.native.word
+        answer: int = word(control + getattr(Control, done).offset)
+        asked: int = word(control + getattr(Control, wanted).offset)
+        return answer == asked
+
+    def post(self, wanted: str) -> None:
+        """Ask the loop for something, by counting up a word of `Control`."""
+        self.native.post(self.address + getattr(Control, wanted).offset)
+
     def set_clock(self, offset_ns: int) -> None:
         """Let the program's clock and source times run ahead of monotonic time."""
         self._control.wall_offset_ns = offset_ns
@@ -378,9 +393,15 @@ class ScanCore:
             tasks=tuple(
                 TaskStats(
                     task.name, task.interval_ns, record.scans, record.overruns, record.skipped,
-                    Spread.of(bins[index, 0], record.execution_max_ns),
-                    Spread.of(bins[index, 1], record.latency_max_ns),
-                    faults.get(task.name),
+                    Spread.of(
+                        bins[index, 0], record.execution_max_ns,
+                        record.execution_last_ns, record.execution_min_ns,
+                    ),
+                    Spread.of(
+                        bins[index, 1], record.latency_max_ns, record.latency_last_ns, record.latency_min_ns
+                    ),
+                    faults.get(task.name), task.priority, task.watchdog_ns,
+                    record.worst_scan, record.worst_at_ns,
                 )
                 for index, (task, record) in enumerate(zip(self.tasks, records, strict=True))
             ),

@@ -45,6 +45,8 @@ BODIES = {
     "/password": {"name": "viewer1", "secret": SECRET, "new": "another good one"},
     "/tokens": {"user": "viewer1", "read": ["**"]},
     "/certificates": {"user": "viewer1", "certificate": "none"},
+    "/plc/read": {"paths": ["Main.x"]},
+    "/plc/force": {"path": "Main.x", "value": 1, "reason": "test"},
     "/alarms/{name}/shelve": {"reason": "test", "for_ns": SECOND_NS},
     "/history/sql": {"query": "SELECT 1"},
     "/config/apply": {"comment": "test"},

@@ -1,0 +1,135 @@
+"""/plc: the program that the plant runs: watch, force, figures, restart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+
+from runtime.api.access import Caller, Signed, callers_of
+from runtime.api.answers import Json, Refused, answers
+from runtime.api.services import Services
+from runtime.api.tags import ForNs
+from runtime.api.texts import Comment, UnicodeText
+from runtime.errors import (
+    ConnectError,
+    ForbiddenError,
+    PlantError,
+    StoreError,
+    UnknownVariableError,
+    WriteRejectedError,
+)
+from runtime.gate.rates import RateLimitedError
+from runtime.plcview import FORCED, WATCHED, ForceList, PlcFigures, PlcValues
+
+VariablePath = Annotated[UnicodeText, Field(min_length=1, max_length=1024, examples=["Main.Pump.Timer.ET"])]
+_STATUS: tuple[tuple[type[PlantError], int], ...] = (
+    (UnknownVariableError, 404),
+    (ForbiddenError, 403),
+    (RateLimitedError, 429),
+    (ConnectError, 503),
+    (StoreError, 503),
+    (WriteRejectedError, 409),
+)
+
+
+class ReadRequest(BaseModel):
+    """Variables, or structures, arrays and programs as a whole."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paths: Annotated[list[VariablePath], Field(min_length=1, max_length=WATCHED)]
+
+
+class ForceRequest(Signed):
+    """A value for a variable, why, and for how long (0: until it is released); text is an IEC literal."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    path: VariablePath
+    value: Annotated[StrictBool | StrictInt | StrictFloat | UnicodeText, Field(examples=["T#5s"])]
+    reason: Annotated[Comment, Field(min_length=1)]
+    for_ns: ForNs = 0
+
+
+class UnforceRequest(BaseModel):
+    """Which forces end; all without `paths`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paths: Annotated[list[VariablePath], Field(min_length=1, max_length=FORCED)] | None = None
+    reason: Comment = ""
+
+
+class RestartRequest(BaseModel):
+    """How the program begins anew: `cold` gives retained variables their initial values too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["warm", "cold"] = "warm"
+    reason: Comment = ""
+
+
+def router(services: Services) -> APIRouter:
+    routes = APIRouter(tags=["plc"])
+    forcing = services.gate.forcing
+
+    @routes.get("/plc", **answers(PlcFigures, "The figures since the core started.", 404))
+    async def figures() -> Json:
+        """Tell how the tasks do: durations, latencies, overruns, the longest scan."""
+        try:
+            return Json(forcing.controller().figures())
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.post("/plc/read", **answers(PlcValues, "The variables as one scan left them.", 404))
+    async def read(body: ReadRequest) -> Json:
+        """Return any variables of the program as one scan left them."""
+        try:
+            return Json(await forcing.controller().read(body.paths))
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.get("/plc/forces", **answers(ForceList, "What is forced.", 404))
+    async def forces() -> Json:
+        """List the forced variables."""
+        try:
+            return Json(ForceList(forcing.controller().forces()))
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.post("/plc/force", **answers(ForceList, "All that is forced now.", 404))
+    async def force(body: ForceRequest, actor: Caller, request: Request) -> Json:
+        """Force a variable (engineer): it has the value whatever the program and its inputs say."""
+        try:
+            actor, signature = await callers_of(request).signed(actor, body.signature, "force", body.path)
+            await forcing.force(body.path, body.value, actor, body.reason, body.for_ns, signature)
+            return Json(ForceList(forcing.controller().forces()))
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.post("/plc/unforce", **answers(ForceList, "What is still forced.", 404))
+    async def unforce(body: UnforceRequest, actor: Caller) -> Json:
+        """End forces (engineer)."""
+        try:
+            await forcing.release(body.paths, actor, body.reason)
+            return Json(ForceList(forcing.controller().forces()))
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.post("/plc/restart", **answers(PlcFigures, "The program scans again.", 404))
+    async def restart(body: RestartRequest, actor: Caller) -> Json:
+        """Begin the program anew, warm or cold (engineer)."""
+        try:
+            await forcing.restart(cold=body.mode == "cold", actor=actor, reason=body.reason)
+            return Json(forcing.controller().figures())
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    return routes
+
+
+def _refused(error: PlantError) -> Refused:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
+    return Refused(status, error.text, error.remedy)

@@ -1,0 +1,336 @@
+"""`ironworks plc`: the program that the plant runs, from a shell: watch, force, figures, restart."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runtime.cli.session import (
+    JsonOption,
+    MeaningOption,
+    PlantOption,
+    SignerOption,
+    ask,
+    ask_signature,
+    parse_for,
+    print_json,
+    print_table,
+    show,
+    show_time,
+)
+from runtime.errors import PlantError
+
+if TYPE_CHECKING:
+    from runtime.client import PlantClient
+    from runtime.logins import Signing
+    from runtime.plcview import ForceView, PlcFigures, PlcValues, SpreadView, VariableView
+
+app = typer.Typer(
+    help="The program of the running plant: watch, force, figures, restart.", no_args_is_help=True
+)
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Variables by path: Main.Pump.Timer.ET, Main.levels[3], Main.recipe or Main as a whole.",
+        metavar="PATH...",
+    ),
+]
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OnceOption = Annotated[bool, typer.Option("--once", help="Look once, then end.")]
+_LEAST_NS, _LONGEST_NS = 50_000_000, 3_600_000_000_000
+
+
+@app.command()
+def watch(
+    paths: Paths,
+    every: Annotated[str, typer.Option(help="Time between two looks.")] = "500ms",
+    once: OnceOption = False,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Follow any variables of the program until interrupted; each look has the values of one scan.
+
+    A live table in a terminal; in a pipe a line for each value that changed; with --json an object a look.
+    Looking costs the scan nothing that could be measured.
+    """
+    every_ns = _every(every)
+
+    async def work(client: PlantClient) -> None:
+        if once or json or not sys.stdout.isatty():
+            await _lines(client, paths, every_ns, once, json)
+        else:
+            await _live_values(client, paths, every_ns)
+
+    _until_interrupted(plant, work)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})  # `ironworks plc force x -5`
+def force(
+    path: Annotated[str, typer.Argument(help="Variable by path.", metavar="PATH")],
+    value: Annotated[str, typer.Argument(help="A literal of its type: TRUE, 42, 2.5, T#5s.")],
+    reason: ReasonOption,
+    duration: Annotated[
+        str, typer.Option("--for", help="End by itself after this time: 10min, 2h; else it is for ever.")
+    ] = "",
+    yes: YesOption = False,
+    signer: SignerOption = "",
+    meaning: MeaningOption = "",
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give a variable a value whatever program and devices say, until it is released (engineer).
+
+    The value is written before and after each scan of a task; what the program writes and reads again within
+    one scan, it sees as it wrote it. Forces outlive restarts of the kernel, of the PLC and of the machine; an
+    alarm stands while there is one.
+    """
+    for_ns = parse_for(duration)
+
+    async def work(client: PlantClient) -> None:
+        asks = sys.stdin.isatty()
+        signature: Signing | None = None
+        if asks or signer or meaning:
+            (now,) = (await client.plc_read([path])).variables
+            if asks and not yes:
+                typer.confirm(f"{now.path}: {_text(now.value)} -> forced to {value}?", abort=True)
+            meanings = [each for tag in now.tags for each in (await client.tag(tag)).signature]
+            signature = await ask_signature(client, meanings, signer, meaning)
+        _tell_forces(await client.force(path, value, reason, for_ns, signature), json)
+
+    ask(plant, work)
+
+
+@app.command()
+def forces(plant: PlantOption = None, json: JsonOption = False) -> None:
+    """List what is forced, by whom, why and until when."""
+    _tell_forces(ask(plant, lambda client: client.forces()), json)
+
+
+@app.command()
+def unforce(
+    paths: Annotated[list[str] | None, typer.Argument(help="Forced variables.", metavar="PATH...")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All forces.")] = False,
+    reason: ReasonOption = "",
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """End forces (engineer): from the next scan on the variables have what program and inputs write."""
+    if bool(paths) == everything:
+        raise PlantError("name what is to be released", "give PATH..., or --all for every force")
+    _tell_forces(ask(plant, lambda client: client.unforce(paths or None, reason)), json)
+
+
+@app.command()
+def top(
+    every: Annotated[str, typer.Option(help="Time between two looks.")] = "1s",
+    once: OnceOption = False,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show how the tasks do: execution time, wake-up latency, overruns, the longest scan."""
+    every_ns = _every(every)
+
+    async def work(client: PlantClient) -> None:
+        if json or once or not sys.stdout.isatty():
+            async for _ in _ticks(every_ns, once or not json):
+                figures = await client.plc()
+                print_json(figures) if json else _print_figures(figures)
+            return
+        from rich.live import Live
+
+        with Live(_figures_table(await client.plc()), auto_refresh=False, screen=True) as live:
+            async for _ in _ticks(every_ns, once=False):
+                live.update(_figures_table(await client.plc()), refresh=True)
+
+    _until_interrupted(plant, work)
+
+
+@app.command()
+def restart(
+    cold: Annotated[
+        bool, typer.Option("--cold/--warm", help="cold: retained variables too have their initial values.")
+    ] = False,
+    reason: ReasonOption = "",
+    yes: YesOption = False,
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Begin the program anew (engineer): warm keeps what is RETAIN, cold nothing. Forces stay."""
+    word = "cold" if cold else "warm"
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(f"{word} restart of the PLC: its outputs are not controlled for a moment?", abort=True)
+    figures = ask(plant, lambda client: client.restart_plc(cold=cold, reason=reason))
+    if json:
+        print_json(figures)
+    else:
+        print(f"{word} restart: the PLC scans, {figures.scheduling}")
+
+
+# Values.
+
+
+async def _lines(client: PlantClient, paths: list[str], every_ns: int, once: bool, json: bool) -> None:
+    before: dict[str, Any] = {}
+    async for _ in _ticks(every_ns, once):
+        values = await client.plc_read(paths)
+        if json:
+            print_json(values)
+            continue
+        for each in values.variables:
+            text = f"{_text(each.value)}{_mark(each)}"
+            if before.get(each.path) != text:
+                before[each.path] = text
+                print(f"{show_time(values.at_ns)}  {each.path}  {text}", flush=True)
+
+
+async def _live_values(client: PlantClient, paths: list[str], every_ns: int) -> None:
+    from rich.live import Live
+
+    with Live(auto_refresh=False) as live:
+        async for _ in _ticks(every_ns, once=False):
+            live.update(_values_table(await client.plc_read(paths)), refresh=True)
+
+
+def _values_table(values: PlcValues) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    title = f"scan {values.scans}, {show_time(values.at_ns)}"
+    made = Table("variable", "type", "value", title=title, title_justify="left", box=None, pad_edge=False)
+    for each in values.variables:
+        style = "yellow" if each.forced else ""
+        cells = (each.path, each.type, f"{_text(each.value)}{_mark(each)}")
+        made.add_row(*map(Text, cells), style=style)
+    return made
+
+
+def _text(value: Any) -> str:
+    """Write a value for people, a structure as its members."""
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} := {_text(each)}" for name, each in value.items()) + ")"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).upper()
+    return show(value)
+
+
+def _mark(view: VariableView) -> str:
+    return "  FORCED" if view.forced else ""
+
+
+def _tell_forces(found: tuple[ForceView, ...], json: bool) -> None:
+    if json:
+        print_json(found)
+    elif not found:
+        print("nothing is forced")
+    else:
+        rows = [
+            (
+                each.path,
+                _text(each.value),
+                show_time(each.until_ns),
+                each.actor,
+                show_time(each.since_ns),
+                each.reason,
+            )
+            for each in found
+        ]
+        print_table(("forced", "value", "until", "by", "since", "why"), rows)
+
+
+# Figures.
+
+_COLUMNS = ("last", "min", "p50", "p99", "p99.9", "max")
+_HEADER = ("task", "every", "us", *_COLUMNS, "scans", "overruns", "skipped", "watchdog", "")
+
+
+def _print_figures(figures: PlcFigures) -> None:
+    print(_headline(figures))
+    print_table(_HEADER, _rows(figures))
+
+
+def _figures_table(figures: PlcFigures) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=_headline(figures), title_justify="left", box=None, pad_edge=False)
+    for number, name in enumerate(_HEADER):
+        made.add_column(name, justify="right" if 3 <= number < len(_HEADER) - 1 else "left")
+    for row in _rows(figures):
+        made.add_row(*map(Text, row))
+    return made
+
+
+def _headline(figures: PlcFigures) -> str:
+    forced = f", {figures.forces} forced" if figures.forces else ""
+    return f"{figures.scans} scans, {figures.aborts} ended by the watchdog{forced}; {figures.scheduling}"
+
+
+def _rows(figures: PlcFigures) -> list[tuple[str, ...]]:
+    from runtime.config import format_duration
+
+    rows = []
+    for each in figures.tasks:
+        counts = (str(each.scans), str(each.overruns), str(each.skipped), format_duration(each.watchdog_ns))
+        worst = f"longest: scan {each.worst_scan}, {show_time(each.worst_at_ns)}"
+        rows.append(
+            (
+                each.name,
+                format_duration(each.interval_ns),
+                "execution",
+                *_spread(each.execution),
+                *counts,
+                each.fault or worst,
+            )
+        )
+        rows.append(("", "", "latency", *_spread(each.latency), "", "", "", "", ""))
+    return rows
+
+
+def _spread(spread: SpreadView) -> tuple[str, ...]:
+    numbers = (
+        spread.last_us, spread.min_us, spread.p50_us, spread.p99_us, spread.p999_us, spread.max_us,
+    )  # fmt: skip
+    return tuple(f"{number:.1f}" if number < 1000 else f"{number:.0f}" for number in numbers)
+
+
+# Time.
+
+
+def _every(text: str) -> int:
+    from runtime.config import parse_duration_ns
+
+    try:
+        every_ns = parse_duration_ns(text)
+    except ValueError as exc:
+        raise PlantError(f"--every: {exc}") from exc
+    if not _LEAST_NS <= every_ns <= _LONGEST_NS:
+        raise PlantError(f"--every: {text} is out of range", "from 50ms to 1h")
+    return every_ns
+
+
+async def _ticks(every_ns: int, once: bool) -> AsyncIterator[None]:
+    """Yield at once, then at equal times; a late one is dropped."""
+    from runtime.clock import WallClock
+
+    clock = WallClock()
+    due_ns = clock.steady_ns()
+    while True:
+        yield
+        if once:
+            return
+        due_ns = max(due_ns + every_ns, clock.steady_ns())
+        await clock.sleep_until(due_ns)
+
+
+def _until_interrupted(plant: str | None, work: Any) -> None:
+    try:
+        ask(plant, work)
+    except KeyboardInterrupt:
+        return

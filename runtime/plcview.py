@@ -1,0 +1,210 @@
+"""What the API tells of the program that a plant runs, and what it asks of the component that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from runtime.contract import Value
+
+WATCHED = 4_096  # paths that are read at once
+FORCED = 256  # variables that are forced at once
+
+
+class VariableView(Struct, frozen=True):
+    """A variable, or a structure, array or program as a whole.
+
+    Attributes:
+        path: in the declared spelling.
+        type: as declared.
+        value: numbers, booleans and text as such, times and dates as literals, enumerations by name; arrays
+            as lists, structures as objects.
+        forced: it, or a part of it, is forced.
+        tags: paths of the tags bound to it.
+    """
+
+    path: str
+    type: str
+    value: Any
+    forced: bool = False
+    tags: tuple[str, ...] = ()
+
+
+class PlcValues(Struct, frozen=True):
+    """Variables as one scan left them.
+
+    Attributes:
+        scans: how many scans of the core there had been.
+        at_ns: start of the newest of them.
+    """
+
+    scans: int
+    at_ns: int
+    variables: tuple[VariableView, ...]
+
+
+class ForceView(Struct, frozen=True):
+    """A forced variable; `until_ns` is 0 where no time was given. `tags` are bound to the variable."""
+
+    path: str
+    type: str
+    value: Value
+    since_ns: int
+    until_ns: int
+    actor: str
+    reason: str
+    tags: tuple[str, ...] = ()
+
+
+class ForceList(Struct, frozen=True):
+    forces: tuple[ForceView, ...]
+
+
+class SpreadView(Struct, frozen=True):
+    """A duration in µs; percentiles are rounded up to whole µs."""
+
+    last_us: float
+    min_us: float
+    p50_us: float
+    p99_us: float
+    p999_us: float
+    max_us: float
+
+
+class TaskView(Struct, frozen=True):
+    """A task since the core started.
+
+    Attributes:
+        watchdog_ns: a scan that takes longer is aborted.
+        overruns, skipped: scans not done when the next was due; activations dropped because of that.
+        execution: duration of a scan; `latency`: time from when it was due to its start.
+        worst_scan, worst_at_ns: number and start of the longest scan.
+        fault: why it stands still; empty while it runs.
+    """
+
+    name: str
+    interval_ns: int
+    priority: int
+    watchdog_ns: int
+    scans: int
+    overruns: int
+    skipped: int
+    execution: SpreadView
+    latency: SpreadView
+    worst_scan: int
+    worst_at_ns: int
+    fault: str = ""
+
+
+class PlcFigures(Struct, frozen=True):
+    """The core since it started; `aborts` are scans that the watchdog ended."""
+
+    scheduling: str
+    scans: int
+    aborts: int
+    held_inputs: int
+    forces: int
+    tasks: tuple[TaskView, ...]
+
+
+class ForceOrder(NamedTuple):
+    """What is to be forced; `for_ns` 0 means until it is released."""
+
+    path: str
+    value: Value
+    for_ns: int
+    actor: str
+    reason: str
+
+
+class EndedForce(NamedTuple):
+    """A force that ended by itself, and why."""
+
+    number: int
+    path: str
+    value: Value
+    actor: str
+    why: str
+
+
+class Target(NamedTuple):
+    """A variable that may be forced: its path as declared, and the ids of the tags bound to it."""
+
+    path: str
+    tags: tuple[int, ...]
+
+
+class Controller(Protocol):
+    """What a component that runs a program lets people see and do; the gate judges and audits before."""
+
+    def figures(self) -> PlcFigures:
+        """Return durations and counters.
+
+        Raises:
+            PlantError: no program runs.
+        """
+        ...
+
+    async def read(self, paths: Sequence[str]) -> PlcValues:
+        """Return variables as one scan left them.
+
+        Raises:
+            UnknownVariableError: there is no such variable.
+            PlantError: no program runs, or it does not answer.
+        """
+        ...
+
+    def target(self, path: str) -> Target:
+        """Return a variable that could be forced.
+
+        Raises:
+            UnknownVariableError: there is no such variable.
+            WriteRejectedError: it cannot be forced, or no program runs.
+        """
+        ...
+
+    def forces(self) -> tuple[ForceView, ...]:
+        """Return what is forced."""
+        ...
+
+    async def force(self, order: ForceOrder) -> ForceView:
+        """Force a variable from the next scan on.
+
+        Raises:
+            PlantError: the value does not fit, or it cannot be done now.
+        """
+        ...
+
+    async def release(self, paths: Sequence[str]) -> None:
+        """End forces from the next scan on.
+
+        Raises:
+            PlantError: it cannot be done now.
+        """
+        ...
+
+    def ended(self) -> tuple[EndedForce, ...]:
+        """Return the forces that have ended by themselves and are not forgotten yet."""
+        ...
+
+    async def forget(self, numbers: Sequence[int]) -> None:
+        """Take it that the ends of these forces are recorded."""
+        ...
+
+    async def restart(self, *, cold: bool) -> None:
+        """Begin the program anew; `cold` gives retained variables their initial values too.
+
+        Raises:
+            PlantError: no program runs, or it does not come up again.
+        """
+        ...
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    """A component that runs a program."""
+
+    @property
+    def controller(self) -> Controller: ...

@@ -1,0 +1,343 @@
+"""What people see and do of the running program: watch, force, figures, restart; the gate judges before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from runtime.clock import SECOND_NS, monotonic_ns
+from runtime.contract import Clock, Port
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
+from runtime.plcview import (
+    FORCED,
+    WATCHED,
+    EndedForce,
+    ForceOrder,
+    ForceView,
+    PlcFigures,
+    PlcValues,
+    SpreadView,
+    Target,
+    TaskView,
+    VariableView,
+)
+from softplc.build import Build
+from softplc.core.forces import Forced, Forces
+from softplc.core.layout import FORCES, WATCH_BYTES, WATCH_RANGES
+from softplc.core.remote import CoreProcess
+from softplc.core.stats import Spread, TaskStats
+from softplc.core.watched import Watched
+from softplc.forcebook import Entry, ForceBook, Held
+from softplc.lookup import Found, Lookup, joined
+from softplc.wiring import Wiring, fault_text
+
+_ANSWER_NS = 2 * SECOND_NS
+_RESTART_S = 60.0
+_STEP_S = 0.001
+_VALUES = 20_000
+_NOT_RUNNING = "the PLC does not run"
+
+
+class RestartAskedError(Exception):
+    """The program is to begin anew."""
+
+    def __init__(self, *, cold: bool) -> None:
+        super().__init__("restart")
+        self.cold = cold
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A core that scans, and what runs on it.
+
+    Attributes:
+        tags: ids of the tags bound to a variable, by its first bit in the image.
+    """
+
+    build: Build
+    wiring: Wiring
+    process: CoreProcess
+    lookup: Lookup
+    forces: Forces
+    watched: Watched
+    port: Port
+    tags: Mapping[int, Sequence[int]]
+
+    @classmethod
+    def of(cls, build: Build, wiring: Wiring, process: CoreProcess, port: Port) -> Running:
+        core = process.core
+        lookup = Lookup(build.application)
+        tags: dict[int, list[int]] = {}
+        for bound in (*wiring.inputs, *wiring.outputs):
+            tags.setdefault(bound.variable.bits[0], []).append(bound.key)
+        return cls(build, wiring, process, lookup, Forces(core), Watched(core), port, tags)
+
+
+class Controls:
+    """The `runtime.plcview.Controller` of a plant's PLC.
+
+    Attributes:
+        book: what is forced.
+        turn: who changes forces, or the core in which they are, takes it.
+        looking: who watches takes it.
+    """
+
+    def __init__(self, book: ForceBook) -> None:
+        self.book = book
+        self.turn = asyncio.Lock()
+        self.looking = asyncio.Lock()
+        self._running: Running | None = None
+        self._ended_forces = 0
+        self._restart: asyncio.Future[None] | None = None
+        self._asked = asyncio.Event()
+        self._cold = False
+
+    # The bridge's side.
+
+    def begin(self, running: Running) -> None:
+        """Take up a core that scans."""
+        self._running = running
+        self._ended_forces = -1
+        if self._restart is not None and not self._restart.done():
+            self._restart.set_result(None)
+
+    def end(self) -> None:
+        """Let go of the core."""
+        self._running = None
+
+    def failed(self, why: str) -> None:
+        """Tell who asked for a restart that nothing scans again."""
+        if self._restart is not None and not self._restart.done():
+            self._restart.set_exception(ConnectError(f"the PLC does not come up again: {why}"))
+
+    def notice(self) -> None:
+        """Learn what the core has ended by itself."""
+        running = self._running
+        if running is None or running.process.core.control.forces_ended == self._ended_forces:
+            return
+        self._ended_forces = running.process.core.control.forces_ended
+        self.book.learn(running.forces)
+        self.book.mark(running.forces)
+
+    async def restart_asked(self) -> None:
+        """Wait until somebody asks for a restart.
+
+        Raises:
+            RestartAskedError: somebody has.
+        """
+        await self._asked.wait()
+        self._asked.clear()
+        raise RestartAskedError(cold=self._cold)
+
+    # The kernel's side.
+
+    def figures(self) -> PlcFigures:
+        running = self._required()
+        stats = running.process.core.stats()
+        offset_ns = running.process.core.control.source_offset_ns
+        return PlcFigures(
+            running.process.scheduling(), stats.scans, stats.aborts, stats.held_inputs, len(self.book.held),
+            tuple(_task(each, offset_ns, running.build) for each in stats.tasks),
+        )  # fmt: skip
+
+    async def read(self, paths: Sequence[str]) -> PlcValues:
+        if len(paths) > WATCHED:
+            raise PlantError(f"{len(paths)} paths are too many", f"read up to {WATCHED} at once")
+        async with self.looking:
+            running = self._required()
+            found = [running.lookup.find(path) for path in paths]
+            ranges = joined(span for each in found for span in each.spans)
+            _check_size(found, ranges)
+            watched = running.watched
+            await self._until(running, lambda: watched.answered)
+            watched.ask(ranges)
+            await self._until(running, lambda: watched.answered)
+            picture = watched.picture()
+        forced = [each.forced.variable.bits for each in list(self.book.held.values())]
+
+        def decode() -> tuple[VariableView, ...]:
+            image = memoryview(bytearray(running.build.application.image_size))
+            at = 0
+            for offset, size in ranges:
+                image[offset : offset + size] = picture.data[at : at + size]
+                at += size
+            return tuple(_shown(running, each, image, forced) for each in found)
+
+        return PlcValues(picture.scans, picture.at_ns, await asyncio.to_thread(decode))
+
+    def target(self, path: str) -> Target:
+        running = self._required()
+        symbol = running.lookup.symbol(path)
+        if symbol.read_only:
+            raise WriteRejectedError(
+                f"{symbol.path} is READ_ONLY", "force the variable behind the access path"
+            )
+        return Target(symbol.path, self._bound(running, running.lookup.variable(symbol).bits))
+
+    def forces(self) -> tuple[ForceView, ...]:
+        running = self._running
+        return tuple(self._view(each, running) for each in self.book.entries)
+
+    async def force(self, order: ForceOrder) -> ForceView:
+        async with self.turn:
+            running = self._required()
+            symbol = running.lookup.symbol(order.path)
+            value, raws = running.lookup.parse(symbol, order.value)
+            number, now_ns = self.book.next, running.port.clock.now_ns()
+            until_ns = now_ns + order.for_ns if order.for_ns else 0
+            entry = Entry(
+                number, symbol.path, symbol.declared, value, now_ns, until_ns, order.actor, order.reason
+            )
+            steady_ns = monotonic_ns() + order.for_ns if order.for_ns else 0
+            forced = Forced(number, running.lookup.variable(symbol), raws, steady_ns)
+            self._check_room(entry, forced)
+            await self._until(running, lambda: running.forces.settled)
+            await self.book.add(entry, forced)
+            await self._hand_over(running)
+            return self._view(entry, running)
+
+    async def release(self, paths: Sequence[str]) -> None:
+        async with self.turn:
+            wanted = {path.casefold() for path in paths}
+            numbers = [each.number for each in self.book.entries if each.path.casefold() in wanted]
+            running = self._running
+            if running is not None:
+                await self._until(running, lambda: running.forces.settled)
+            await self.book.remove(numbers)
+            if running is not None:
+                await self._hand_over(running)
+
+    def ended(self) -> tuple[EndedForce, ...]:
+        return tuple(
+            EndedForce(entry.number, entry.path, entry.value, entry.actor, why)
+            for entry, why in list(self.book.over.values())
+        )
+
+    async def forget(self, numbers: Sequence[int]) -> None:
+        async with self.turn:
+            await self.book.remove(numbers)
+
+    async def restart(self, *, cold: bool) -> None:
+        self._required()
+        if self._restart is not None and not self._restart.done():
+            raise WriteRejectedError("the PLC is starting anew already", "wait until it scans")
+        self._restart = asyncio.get_running_loop().create_future()
+        self._cold = cold
+        self._asked.set()
+        try:
+            async with asyncio.timeout(_RESTART_S):
+                await self._restart
+        except TimeoutError:
+            text = f"the PLC does not scan again after {_RESTART_S:g} s"
+            raise ConnectError(text, "see `ironworks components list`") from None
+
+    # Helpers.
+
+    def _required(self) -> Running:
+        if self._running is None:
+            raise ConnectError(_NOT_RUNNING, "see `ironworks components list`")
+        return self._running
+
+    async def _until(self, running: Running, condition: Callable[[], bool]) -> None:
+        """Wait for the scan loop, for a bounded time.
+
+        Raises:
+            ConnectError: it does not answer.
+        """
+        clock: Clock = running.port.clock
+        end_ns = clock.steady_ns() + _ANSWER_NS
+        while not condition():
+            if self._running is not running or not running.process.alive:
+                raise ConnectError(_NOT_RUNNING, "see `ironworks components list`")
+            if clock.steady_ns() > end_ns:
+                text = f"the PLC did not answer within {_ANSWER_NS / SECOND_NS:g} s"
+                raise ConnectError(text, "a scan takes too long: see `ironworks plc top`")
+            await clock.sleep(_STEP_S)
+
+    async def _hand_over(self, running: Running) -> None:
+        """Give the core what the book says, and wait until it goes by that."""
+        self.book.hand_over(running.forces)
+        await self._until(running, lambda: running.forces.settled)
+
+    def _check_room(self, entry: Entry, forced: Forced) -> None:
+        first, behind = forced.variable.bits
+        others = [each for each in self.book.held.values() if each.forced.variable != forced.variable]
+        for each in others:
+            low, high = each.forced.variable.bits
+            if low < behind and first < high:
+                text = f"{entry.path} shares memory with {each.entry.path}, which is forced"
+                raise WriteRejectedError(text, f"release it first: ironworks plc unforce {each.entry.path}")
+        if len(others) >= FORCED:
+            raise WriteRejectedError(f"{FORCED} variables are forced already", "release some")
+        words = sum(len(each.forced.raws) for each in others) + len(forced.raws)
+        if words > FORCES:
+            raise WriteRejectedError(
+                f"all forces together need {words} words, more than {FORCES}", "release some texts"
+            )
+
+    @staticmethod
+    def _bound(running: Running, bits: tuple[int, int]) -> tuple[int, ...]:
+        """Return the ids of the tags bound to a part of the image."""
+        first, behind = bits
+        found = []
+        for bound in (*running.wiring.inputs, *running.wiring.outputs):
+            low, high = bound.variable.bits
+            if low < behind and first < high:
+                found.append(bound.key)
+        return tuple(found)
+
+    def _view(self, entry: Entry, running: Running | None) -> ForceView:
+        tags: tuple[str, ...] = ()
+        until_ns = entry.until_ns
+        held: Held | None = self.book.held.get(entry.number)
+        if running is not None and held is not None:
+            ids = self._bound(running, held.forced.variable.bits)
+            tags = tuple(running.port.tags[id_].path for id_ in ids)
+            if remaining_ns := self.book.remaining_ns(entry.number):
+                until_ns = running.port.clock.now_ns() + remaining_ns
+        return ForceView(
+            entry.path, entry.type, entry.value, entry.since_ns, until_ns, entry.actor, entry.reason, tags
+        )
+
+
+def _check_size(found: Sequence[Found], ranges: Sequence[tuple[int, int]]) -> None:
+    """Refuse what is too much for one look.
+
+    Raises:
+        PlantError: it is.
+    """
+    count = sum(each.count for each in found)
+    size = sum(length for _, length in ranges)
+    if count > _VALUES or size > WATCH_BYTES or len(ranges) > WATCH_RANGES:
+        text = f"{count} values of {size} bytes are too much for one look"
+        raise PlantError(text, f"name parts: up to {_VALUES} values of {WATCH_BYTES} bytes together")
+
+
+def _shown(
+    running: Running, found: Found, image: memoryview, forced: Sequence[tuple[int, int]]
+) -> VariableView:
+    ids = running.tags.get(next(found.bits)[0], ()) if found.symbol is not None else ()
+    tags = tuple(running.port.tags[id_].path for id_ in ids)
+    return VariableView(
+        found.path, found.type, running.lookup.read(found, image), _touched(found, forced), tags
+    )
+
+
+def _touched(found: Found, forced: Sequence[tuple[int, int]]) -> bool:
+    return any(low < behind and first < high for first, behind in found.bits for low, high in forced)
+
+
+def _task(stats: TaskStats, offset_ns: int, build: Build) -> TaskView:
+    return TaskView(
+        stats.name, stats.interval_ns, stats.priority, stats.watchdog_ns,
+        stats.scans, stats.overruns, stats.skipped, _spread(stats.execution), _spread(stats.latency),
+        stats.worst_scan, stats.worst_ns + offset_ns if stats.worst_ns else 0,
+        fault_text(stats.fault, build.application) if stats.fault else "",
+    )  # fmt: skip
+
+
+def _spread(spread: Spread) -> SpreadView:
+    return SpreadView(
+        spread.last_us, spread.min_us, spread.p50_us, spread.p99_us, spread.p999_us, spread.max_us
+    )
