@@ -11,11 +11,11 @@ from runtime.contract import Batch
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.forces import Forces
-from softplc.core.process import Kept
 from softplc.core.remote import CoreProcess, Options, key_of
 from softplc.core.scancore import ScanCore
 from softplc.forcebook import ForceBook
 from softplc.lookup import Lookup
+from softplc.online.generation import Kept
 from softplc.retain import Layout, Restored, Retention
 from softplc.wiring import Wiring, lay_core
 

@@ -21,8 +21,9 @@ from runtime.clock import monotonic_ns
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.layout import END_ALONE, END_REPLACED, END_SIGNAL
-from softplc.core.process import Kept, Start, start_ticks
+from softplc.core.process import start_ticks
 from softplc.core.scancore import ScanCore
+from softplc.online.generation import Kept, Start
 
 RECORD, MESSAGES = "core.json", "core.log"
 _START_S = 20.0
@@ -124,7 +125,7 @@ class CoreProcess:
             program = build.application.object_code
             start = Start(
                 [task.symbol for task in core.tasks], len(program), str(folder / RECORD),
-                list(options.cpus), options.stale_ns, options.alone_ns, kept,
+                list(options.cpus), options.stale_ns, options.alone_ns, kept, key,
             )  # fmt: skip
             with os.fdopen(os.dup(code), "wb") as file:
                 file.write(start.to_line() + program + build.core_object)
@@ -183,6 +184,10 @@ class CoreProcess:
             return f"the PLC core has ended: {said}"
         last = _last_line(self._folder / MESSAGES)
         return f"the PLC core has ended{': ' if last else ''}{last}"
+
+    def wake(self) -> None:
+        """Let it look at once whether it is offered something."""
+        signal.pidfd_send_signal(self._pidfd, signal.SIGUSR2)
 
     def stop(self) -> bool:
         """End it after the scan that runs; tells whether it ended by itself."""

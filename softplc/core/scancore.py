@@ -247,6 +247,16 @@ class ScanCore:
         good = np.zeros(sum(map(len, ids[1:])), np.uint32)
         return np.concatenate(ids), np.concatenate(words), np.concatenate([quality[known], good]), held
 
+    def inputs(self) -> tuple[NDArray[np.int32], NDArray[np.uint64], dict[int, str]]:
+        """Return what was handed in last: keys, raw patterns, and the text of the rows of texts."""
+        slots, master = self._views["keys"], self._views["master"]
+        keys = np.flatnonzero(slots[: self._first_part] >= 0).astype(np.int32)
+        texts = {}
+        for row, (text, parts) in enumerate(self._texts_in.values(), len(keys)):
+            texts[row] = text.unpack(master[slots[parts]].tolist())
+        raw = np.concatenate([master[slots[keys]], np.zeros(len(texts), np.uint64)])
+        return np.concatenate([keys, np.array([*self._texts_in], np.int32)]), raw, texts
+
     def collect(self) -> Batch | None:
         """Return the outputs that differ from those last collected, if any."""
         return self._staged(self.native.collect(self.address))
@@ -358,6 +368,10 @@ class ScanCore:
         answer: int = word(control + getattr(Control, done).offset)
         asked: int = word(control + getattr(Control, wanted).offset)
         return answer == asked
+
+    def word(self, name: str) -> int:
+        """Return a word of `Control`, before all that is read after it."""
+        return int(self.native.word(self.address + getattr(Control, name).offset))
 
     def post(self, wanted: str) -> None:
         """Ask the loop for something, by counting up a word of `Control`."""
