@@ -182,7 +182,7 @@ class CoreProcess:
             return f"the PLC core was killed by signal {-code}"
         if said := _ENDS.get(self.core.control.end):
             return f"the PLC core has ended: {said}"
-        last = _last_line(self._folder / MESSAGES)
+        last = last_line(self._folder / MESSAGES)
         return f"the PLC core has ended{': ' if last else ''}{last}"
 
     def wake(self) -> None:
@@ -256,7 +256,8 @@ def _end(pid: int, pidfd: int) -> bool:
     raise PlantError(f"the PLC core (pid {pid}) cannot be ended", "see what holds it, then start again")
 
 
-def _last_line(file: Path) -> str:
+def last_line(file: Path) -> str:
+    """Return the last line of a file, shortened, or why it cannot be read."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError as exc:

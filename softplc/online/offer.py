@@ -34,6 +34,7 @@ class Offer:
 
     Attributes:
         old, new: the core's memory with the program before, and with the changed one.
+        trial_ns: so long the changed program is left again where it fails.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Offer:
         """Lay the changed program out in memory of its own, which `lay` makes in a file."""
         self.old = process.core
         self._process, self._build = process, build
+        self.trial_ns = trial_ns
         self._block, self._code = os.memfd_create("plc-block"), os.memfd_create("plc-code")
         try:
             self.new = lay(self._block)
