@@ -380,16 +380,23 @@ class Versions:
         try:
             await self._kernel.become(side.assembly, plan.ended, plan.begun, plan.renewed)
         except ReturnedError:
-            back = await asyncio.to_thread(compare, side, self._side)
-            assert self._side.assembly is not None
-            await self._kernel.prepare(self._side.assembly, back.renewed, Wish(reset=True))
-            await self._kernel.become(self._side.assembly, back.ended, back.begun, back.renewed)
+            await self._go_back_from(side)
             raise
         self._side, self.running = side, version
         now_ns = self._kernel.clock.now_ns()
         text = f"version {version} of the configuration runs"
         self._kernel.emit(Event("config.applied", self.name, now_ns, text, {"version": version.number}))
         log.info("%s", text)
+
+    async def _go_back_from(self, side: Side) -> None:
+        """Let all else be what it was, too, where a component has returned by itself."""
+        assert self.running is not None
+        before = await asyncio.to_thread(self._understand_version, self.running)
+        assert before.assembly is not None
+        back = await asyncio.to_thread(compare, side, before)
+        await self._kernel.prepare(before.assembly, back.renewed, Wish(reset=True))
+        await self._kernel.become(before.assembly, back.ended, back.begun, back.renewed)
+        self._side = before
 
     # In threads.
 

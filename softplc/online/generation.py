@@ -146,6 +146,10 @@ class Generations:
 
     def _follow(self) -> bool:
         """Note that the loop went over to the next version, or back to the one before."""
+        if self._next is not None and self._next.control.handed == self.current.address:
+            self.current.control.answered = self.current.control.offer  # it failed before anybody looked
+            self._before, self._next = self._next, None
+            return False
         handed = self.current.control.handed
         there = next((each for each in self.all if each.address == handed), None)
         if there is None:

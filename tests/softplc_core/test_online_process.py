@@ -163,6 +163,7 @@ def test_a_fault_in_the_first_scan_has_never_been_and_the_old_program_goes_on(pl
     until(lambda: plc.shown("count") > count + 50)
     assert plc.shown("count") == plc.process.core.control.scans
     assert not plc.process.core.faults()
+    plc.become(NEW, until)  # the next change finds nothing in its way
     until(lambda: plc.record()["key"] == key_of(plc.build, "", Options()))
 
 
