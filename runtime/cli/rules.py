@@ -95,4 +95,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bench jitter": FILES,
     "bench start": FILES,
     "bench soak": FILES,
+    "bench swap": FILES,
 }

@@ -50,6 +50,7 @@ class Control(ctypes.Structure):
         successor, change: another block and the list of moves that leads there, to be taken over between two
             scans. These and the next are addresses in the core's process.
         handed: the block that is scanned instead of this one; 0 while it is this one.
+        handover_ns: how long it took to go over to this block, between two scans.
         watchdog_here: 1 once the watchdog watches this block.
         predecessor, way_back, trial_until_ns: where to return to, and how, should this one fail till then.
         returned, returned_task, returned_ns: why it was left (`RETURNED_...`), the task's mask, its time.
@@ -78,7 +79,7 @@ class Control(ctypes.Structure):
         "watch", "watched", "watch_count", "watch_wanted", "watch_done", "watch_scans", "watch_at_ns",
         "scanned_ns",
         "offer", "offer_pid", "offer_block", "offer_code", "answered", "refused",
-        "successor", "change", "handed", "watchdog_here",
+        "successor", "change", "handed", "watchdog_here", "handover_ns",
         "predecessor", "way_back", "trial_until_ns", "returned", "returned_task", "returned_ns",
         "tape",
     )  # fmt: skip

@@ -162,9 +162,11 @@ class HandOver:
             b.ret(nothing)
         change = b.inttoptr(control["change"], pointer)
         after = fn.record(successor, Control)
+        began_ns = fn.call(self._now)
         fn.call(self.migrate, control.pointer("image"), after.pointer("image"), change)
         fn.call(self._carry, fn.args[0], successor, change)
         after["handed"] = 0
+        after["handover_ns"] = b.sub(fn.call(self._now), began_ns)
         control.publish("handed", b.ptrtoint(successor, i64))
         b.ret(successor)
         return fn
