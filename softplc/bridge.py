@@ -29,7 +29,8 @@ from softplc.core.scancore import ScanCore
 from softplc.facts import OWNER, Facts
 from softplc.forcebook import ForceBook
 from softplc.launch import Launcher
-from softplc.online.change import Prepared, Program, carry_out, examined
+from softplc.online.change import Prepared, carry_out, examined, on_stage
+from softplc.online.live import Program
 from softplc.wiring import FaultPolicy, Wiring, fault_text, wire
 
 log = logging.getLogger(__name__)
@@ -111,13 +112,16 @@ class Bridge:
         if live is None:
             return OnlineView(OWNER, reason="it does not run", remedy="see `ironworks components list`")
         new = await successor._compiled(tags)
-        ways, view = await asyncio.to_thread(examined, live.program, new, self._book, wish)
+        old, launcher = live.program, self._launcher
+        ways, view = await asyncio.to_thread(examined, old, new, self._book, wish)
+        if wish.rehearse and not (view.same or view.reason):
+            view = await on_stage(live.port, live, launcher, new, ways, view, wish.rehearse)
 
         def adopt() -> None:
             self._make, self._options = successor._make, successor._options
 
         if not view.reason:
-            self._prepared = Prepared(live.program, new, ways, view, adopt)
+            self._prepared = Prepared(old, new, ways, view, adopt)
         return view
 
     async def renew(self) -> None:
@@ -202,12 +206,13 @@ class _Live:
         publish_ns: int,
         changes: Changes,
     ) -> None:
-        self._port = port
+        self.port = port
         self.program = program
-        self._process = process
+        self.process = process
         self.core = process.core
         self.changes = changes
         self.beside: ScanCore | None = None
+        self.written: list[tuple[int, int, int | str]] | None = None
         self._before: tuple[Program, ScanCore] | None = None
         self._launcher = launcher
         self._controls = controls
@@ -223,10 +228,10 @@ class _Live:
         self._facts_due_ns = 0
 
     async def run(self) -> None:
-        scheduling = self._process.scheduling()
+        scheduling = self.process.scheduling()
         log.info("PLC scans: %s", scheduling)
-        self._port.health(True, scheduling)
-        if self._process.alone_ns:
+        self.port.health(True, scheduling)
+        if self.process.alone_ns:
             self._tell_found()
         self._tell_state()
         self._begin_controls()
@@ -242,13 +247,13 @@ class _Live:
 
     def _begin_controls(self) -> None:
         program = self.program
-        self._controls.begin(Running.of(program.build, program.wiring, self._process, self._port))
+        self._controls.begin(Running.of(program.build, program.wiring, self.process, self.port))
 
     # Online change.
 
     @property
     def alive(self) -> bool:
-        return self._process.alive
+        return self.process.alive
 
     async def become(self, prepared: Prepared, trial_ns: int) -> None:
         """Take another program over.
@@ -258,21 +263,21 @@ class _Live:
         """
         build, wiring = prepared.program.build, prepared.program.wiring
         offer = await asyncio.to_thread(
-            self._launcher.offer, self._process, self.program.build, build, wiring, prepared.ways, trial_ns
+            self._launcher.offer, self.process, self.program.build, build, wiring, prepared.ways, trial_ns
         )
-        await carry_out(self._port, self, self._launcher, offer, prepared)
+        await carry_out(self.port, self, self._launcher, offer, prepared)
 
     def go_over(self, program: Program, core: ScanCore, *, back_to: Program | None) -> None:
         """Follow another core; writes that the one before has not shown are written anew."""
         left, self._before = self.core, (back_to, self.core) if back_to is not None else None
         if core is left:
             return
-        self.program, self.core, self._process.core = program, core, core
+        self.program, self.core, self.process.core = program, core, core
         self._places = {bound.key: bound for bound in program.wiring.outputs}
         self._begin_controls()
         self._fault_mask = core.control.collected_faults
         self._tell_state()
-        self._port.health(not self._fault_mask, self._process.scheduling())
+        self.port.health(not self._fault_mask, self.process.scheduling())
         pending, self._pending = self._pending, deque()
         for number, command in pending:
             if back_to is not None and number <= left.control.write_tail:
@@ -284,20 +289,20 @@ class _Live:
         """Return the program to go on with: a change that was on trial is not made."""
         if self._before is not None:
             self.program, self.core = self._before
-            self._process.core = self.core
+            self.process.core = self.core
             self._launcher.resolve(self.program.build)
         return self.program
 
     # Values.
 
     def _tell_found(self) -> None:
-        alone_s = self._process.alone_ns / 1e9
-        text = f"the PLC core (pid {self._process.pid}) was scanning: taken over after {alone_s:.1f} s alone"
-        text += ", with stale inputs" if self._process.was_stale else ""
+        alone_s = self.process.alone_ns / 1e9
+        text = f"the PLC core (pid {self.process.pid}) was scanning: taken over after {alone_s:.1f} s alone"
+        text += ", with stale inputs" if self.process.was_stale else ""
         log.warning("%s", text)
-        data = {"pid": self._process.pid, "alone_s": alone_s, "stale": self._process.was_stale}
+        data = {"pid": self.process.pid, "alone_s": alone_s, "stale": self.process.was_stale}
         data["scans"] = self.core.control.scans
-        self._port.emit(Event("plc.found", OWNER, self._port.clock.now_ns(), text, data))
+        self.port.emit(Event("plc.found", OWNER, self.port.clock.now_ns(), text, data))
 
     async def _follow(self) -> None:
         async for batch in self.changes:
@@ -305,7 +310,7 @@ class _Live:
                 core.write_inputs(batch.ids, batch.raw, batch.quality, batch.text)
 
     async def _take_commands(self) -> None:
-        async for command in self._port.commands():
+        async for command in self.port.commands():
             self._take(command)
 
     def _take(self, command: Command) -> None:
@@ -329,11 +334,14 @@ class _Live:
             number = self.core.write(variable, command.raw)
         if number is None:
             command.failed("more writes are waiting than the PLC can take; try again")
-        else:
-            self._pending.append((number, command))
+            return
+        self._pending.append((number, command))
+        if self.written is not None:
+            value = command.text or "" if isinstance(variable, Text) else command.raw
+            self.written.append((number, command.tag.id, value))
 
     async def _publish_for_ever(self) -> None:
-        clock = self._port.clock
+        clock = self.port.clock
         due_ns = clock.steady_ns()
         while True:
             self._publish()
@@ -341,9 +349,9 @@ class _Live:
             await clock.sleep_until(due_ns)
 
     def _publish(self) -> None:
-        if not self._process.alive:
-            raise CoreDiedError(self._process.why(), "it is started again by itself")
-        now_ns = self._port.clock.now_ns()
+        if not self.process.alive:
+            raise CoreDiedError(self.process.why(), "it is started again by itself")
+        now_ns = self.port.clock.now_ns()
         if self.beside is None and self.core.word("handed"):
             raise PlantError("the PLC core has gone back to the program before", "it starts anew")
         self._keep_time(now_ns)
@@ -358,23 +366,23 @@ class _Live:
             self._tell_faults(now_ns)
         if self._forces != len(self._controls.book.held):
             self._tell_state()
-        steady_ns = self._port.clock.steady_ns()
+        steady_ns = self.port.clock.steady_ns()
         if 0 < self._died_until_ns <= steady_ns or self._store_error != self.core.control.store_error:
             self._died_until_ns = 0 if self._died_until_ns <= steady_ns else self._died_until_ns
             self._store_error = self.core.control.store_error
             self._tell_state()
         if steady_ns >= self._facts_due_ns:
             self._facts_due_ns = steady_ns + _FACTS_NS
-            self._port.submit(self._facts.timing(self.core.stats(), now_ns))
+            self.port.submit(self._facts.timing(self.core.stats(), now_ns))
 
     def _submit(self, changed: Batch) -> None:
         """Hand outputs in, but those of tags that a change of the configuration has taken away just now."""
         try:
-            self._port.submit(changed)
+            self.port.submit(changed)
         except PermissionError:
-            tags = self._port.tags
+            tags = self.port.tags
             own = [tags[id_].source == OWNER for id_ in changed.ids.tolist()]
-            self._port.submit(changed.take(np.array(own, np.bool_)))
+            self.port.submit(changed.take(np.array(own, np.bool_)))
 
     def _keep_time(self, now_ns: int) -> None:
         """Follow steps of the wall clock in source times; the program's own time never jumps."""
@@ -400,21 +408,21 @@ class _Live:
                 "file": self.program.build.application.files[fault.file],
                 "line": fault.line,
             }
-            self._port.emit(Event("plc.fault", OWNER, now_ns, text, data))
+            self.port.emit(Event("plc.fault", OWNER, now_ns, text, data))
         self._tell_state()
-        self._port.health(False, "; ".join(texts))
+        self.port.health(False, "; ".join(texts))
         if len(faults) == len(self.core.tasks):
             self._refuse(texts[0])
 
     def _tell_state(self) -> None:
         fault, died = bool(self._fault_mask), self._died_until_ns > 0
-        at_ns = self._port.clock.now_ns()
+        at_ns = self.port.clock.now_ns()
         lost = self._damaged or self._store_error != 0
         self._forces = len(self._controls.book.held)
         state = self._facts.state(
             fault=fault, running=not fault, at_ns=at_ns, died=died, retain=lost, forces=self._forces
         )
-        self._port.submit(state)
+        self.port.submit(state)
 
     def _refuse(self, reason: str) -> None:
         while self._pending:

@@ -54,7 +54,9 @@ class Control(ctypes.Structure):
         watchdog_here: 1 once the watchdog watches this block.
         predecessor, way_back, trial_until_ns: where to return to, and how, should this one fail till then.
         returned, returned_task, returned_ns: why it was left (`RETURNED_...`), the task's mask, its time.
-        tape: what of each scan is kept for a rehearsal; 0 for nothing.
+        tape: where each scan's inputs and outputs are kept for a rehearsal; 0 for nowhere.
+        tape_wanted, tape_there: number of the newest tape that the kernel offers (as descriptor `tape_fd` of
+            process `tape_pid`; -1 for none), and that the core's process has taken up.
         fifo, timer_slack, locked, pinned: what the system granted (the scan's priority; else 1); 0 where it
             was not asked for, or the number of the error, negative.
     """
@@ -81,7 +83,7 @@ class Control(ctypes.Structure):
         "offer", "offer_pid", "offer_block", "offer_code", "answered", "refused",
         "successor", "change", "handed", "watchdog_here", "handover_ns",
         "predecessor", "way_back", "trial_until_ns", "returned", "returned_task", "returned_ns",
-        "tape",
+        "tape", "tape_wanted", "tape_there", "tape_pid", "tape_fd",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from softplc.core.exchange import Exchange, image_head
 from softplc.core.forcing import Forcing
 from softplc.core.layout import BINS, Control, Task
 from softplc.online.handover import HandOver, is_on_trial
+from softplc.online.taping import Taping
 
 _MONOTONIC, _THREAD_TIME, _ABSOLUTE, _EINTR = 1, 3, 1, 4  # Linux: CLOCK_..., TIMER_ABSTIME, EINTR
 _SECOND = 1_000_000_000
@@ -38,6 +39,7 @@ class Loop:
         self.now = self._clock("iw_now", _MONOTONIC)
         self.worked = self._clock("iw_worked", _THREAD_TIME)
         self.online = HandOver(module, self.exchange, self.now)
+        self.taping = Taping(module, self.exchange)
         self.sleep = self._sleep()
         self.note = self._note()
         self.activate = self._activate()
@@ -98,6 +100,7 @@ class Loop:
         base, task_base, started_ns, now_ns, at_ns = fn.args
         control, task = fn.record(base, Control), fn.record(task_base, Task)
         image = image_head(fn, control)
+        self.taping.begin(fn, control)
         fn.call(self.exchange.take_writes, base)
         fn.call(self.exchange.latch, base)
         fn.call(self.forcing.take, base, started_ns)
@@ -130,6 +133,7 @@ class Loop:
         undone = b.and_(b.icmp_signed("!=", code, i32(0)), is_on_trial(fn, control))
         with b.if_then(b.not_(undone), likely=True):
             fn.call(self.exchange.publish, base, at_ns)
+            self.taping.end(fn, control, task)
         b.ret_void()
         return fn
 

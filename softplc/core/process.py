@@ -25,6 +25,7 @@ from softplc.core.native import Native
 from softplc.core.slots import Slots
 from softplc.core.thread import ScanThread
 from softplc.online.generation import Generation, Generations, Kept
+from softplc.online.tapes import Tapes
 
 BEAT_S = 0.1
 BUSY_BEAT_S = 0.005
@@ -50,7 +51,8 @@ class _Core:
 
     def __init__(self, block: int, code: int) -> None:
         first = Generation(block, code)
-        self.native = Native(first.rest)
+        self.native = Native(first.core)
+        self._tapes = Tapes()
         self._own = {"pid": os.getpid(), "ticks": start_ticks(os.getpid())}
         self.programs = Generations(self.native, first, self._own)
         self.start = first.start
@@ -83,6 +85,7 @@ class _Core:
             if self.programs.look():
                 self._retain = _Retain(self.programs.current, self._retain)
                 self._copied = self.control.copy_done
+            self._tapes.look(self.control)
             if not woken:
                 beats += 1
             self._look(beats)

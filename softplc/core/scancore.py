@@ -77,6 +77,7 @@ class ScanCore:
 
     Attributes:
         tasks, records: the tasks in order of urgency, and what the block knows of each.
+        input_rows, output_rows: first word and number of words of what is bound, by key.
 
     The native calls that hand values over keep the GIL, so callers need no lock.
     """
@@ -126,9 +127,11 @@ class ScanCore:
     def _split_inputs(self, inputs: Sequence[Bound]) -> list[_Row]:
         """Note the texts among the inputs and return them as parts, whose keys follow those of the tags."""
         self._texts_in: dict[int, tuple[Text, NDArray[np.int32]]] = {}
+        self.input_rows: dict[int, tuple[int, int]] = {}
         rows: list[_Row] = []
         key = self._first_part = max((bound.key for bound in inputs), default=-1) + 1
         for bound in inputs:
+            self.input_rows[bound.key] = len(rows), len(bound.variable.parts)
             if isinstance(bound.variable, Text):
                 parts = bound.variable.parts
                 rows += [_Row(key + number, part, bound) for number, part in enumerate(parts)]
@@ -142,10 +145,12 @@ class ScanCore:
     def _split_outputs(self, outputs: Sequence[Bound]) -> list[_Row]:
         """Note where the outputs lie, and return them with texts as parts, all under one negative key."""
         self._rows: dict[int, int] = {}
+        self.output_rows: dict[int, tuple[int, int]] = {}
         self._texts_out: list[_TextOut] = []
         rows: list[_Row] = []
         for bound in outputs:
             self._rows[bound.key] = len(rows)
+            self.output_rows[bound.key] = len(rows), len(bound.variable.parts)
             if isinstance(bound.variable, Text):
                 text, key = bound.variable, -1 - len(self._texts_out)
                 parts = zip(text.parts, text.pack(bound.safe_text), strict=True)

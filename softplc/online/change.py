@@ -5,40 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
+from msgspec.structs import replace
 
-from runtime.contract import Changes, Port
+from runtime.contract import Port
 from runtime.errors import PlantError
 from runtime.online import OnlineView, VariableLine, Wish
-from softplc.build import Build
-from softplc.core.scancore import ScanCore
 from softplc.facts import OWNER
 from softplc.forcebook import ForceBook
 from softplc.launch import Launcher
 from softplc.lookup import Lookup
+from softplc.online.live import Live, Program
 from softplc.online.offer import Offer, State
 from softplc.online.plan import TOLD, Entry, Migration, plan
-from softplc.wiring import Wiring
+from softplc.online.rehearsal import rehearsed
 
 log = logging.getLogger(__name__)
 _STEP_S = 0.005
 _PATIENCE_NS = 15_000_000_000
 _LISTED = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A compiled program, and what of it is bound to tags."""
-
-    build: Build
-    wiring: Wiring
-
-    def is_like(self, other: Program) -> bool:
-        """Tell whether it is the same program, bound in the same way."""
-        bound = [(each.wiring.inputs, each.wiring.outputs) for each in (self, other)]
-        return self.build == other.build and bound[0] == bound[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +80,26 @@ def _obstacles(
         yield f"{first.path} ({first.text}){more} would begin anew", "let it with --reset"
 
 
-class Live(Protocol):
-    """A running core, as the bridge follows it.
-
-    Attributes:
-        beside: another core that is to get the same inputs.
-    """
-
-    changes: Changes
-    beside: ScanCore | None
-
-    @property
-    def core(self) -> ScanCore: ...
-    @property
-    def program(self) -> Program: ...
-    @property
-    def alive(self) -> bool: ...
-
-    def go_over(self, program: Program, core: ScanCore, *, back_to: Program | None) -> None:
-        """Follow another core; `back_to` is what was before while it may yet be left again."""
-        ...
+async def on_stage(
+    port: Port, live: Live, launcher: Launcher, new: Program, ways: tuple[Migration, Migration],
+    view: OnlineView, scans: int,
+) -> OnlineView:  # fmt: skip
+    """Return what is told of a change with its rehearsal; one that fails there is not to be made."""
+    told = await rehearsed(port, live, launcher, new, ways, scans)
+    intervals_us = {task.name: task.interval_ns / 1000 for task in live.core.tasks}
+    slow = [
+        name for name, took_us in told.longest_us.items() if took_us >= intervals_us.get(name, float("inf"))
+    ]
+    reason = ""
+    if told.fault:
+        reason = f"in its rehearsal, at scan {told.scans}, {told.fault}"
+    elif slow:
+        took_ms, interval_ms = told.longest_us[slow[0]] / 1000, intervals_us[slow[0]] / 1000
+        reason = (
+            f"in its rehearsal task {slow[0]} took {took_ms:.3g} ms, its interval is {interval_ms:.3g} ms"
+        )
+    remedy = "correct the program" if reason else ""
+    return replace(view, rehearsal=told, reason=reason, remedy=remedy)
 
 
 async def carry_out(port: Port, live: Live, launcher: Launcher, offer: Offer, prepared: Prepared) -> None:

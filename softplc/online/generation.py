@@ -74,7 +74,7 @@ class Generation:
 
     Attributes:
         block: this process's descriptor of the block.
-        rest: what follows the program's code.
+        core: object code of the core itself.
     """
 
     def __init__(self, block: int, code: int) -> None:
@@ -87,7 +87,7 @@ class Generation:
         with os.fdopen(code, "rb") as file:
             file.seek(0)
             self.start = Start(**json.loads(file.readline()))
-            program, self.rest = file.read(self.start.program), file.read()
+            program, rest = file.read(self.start.program), file.read()
         self.block = block
         self._memory = mmap.mmap(block, 0, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0))
         self.control = Control.from_buffer(self._memory, 0)
@@ -98,7 +98,8 @@ class Generation:
         for task, symbol in zip(self.tasks, self.start.symbols, strict=True):
             task.function = self._code.address(symbol)
         lengths = self.start.change, self.start.way_back
-        self._moves = ctypes.create_string_buffer(self.rest[: sum(lengths)], max(sum(lengths), 1))
+        self.core = rest[sum(lengths) :]
+        self._moves = ctypes.create_string_buffer(rest[: sum(lengths)], max(sum(lengths), 1))
         self.change = ctypes.addressof(self._moves)
         self.way_back = self.change + lengths[0]
 

@@ -34,6 +34,7 @@ class Offer:
 
     Attributes:
         old, new: the core's memory with the program before, and with the changed one.
+        pairs: which task is which, in the order of the two blocks.
         trial_ns: so long the changed program is left again where it fails.
     """
 
@@ -51,12 +52,13 @@ class Offer:
     ) -> None:
         """Lay the changed program out in memory of its own, which `lay` makes in a file."""
         self.old = process.core
+        self.pairs: list[tuple[int, int]] = []
         self._process, self._build = process, build
         self.trial_ns = trial_ns
         self._block, self._code = os.memfd_create("plc-block"), os.memfd_create("plc-code")
         try:
             self.new = lay(self._block)
-            there = [*_pairs(self.old.tasks, self.new.tasks)]
+            there = self.pairs = _pairs(self.old.tasks, self.new.tasks)
             back = [(target, source) for source, target in there]
             lists = [
                 packed(way.moves, way.spans, pairs) for way, pairs in zip(ways, (there, back), strict=True)
@@ -68,7 +70,7 @@ class Offer:
                 len(lists[0]), len(lists[1]), trial_ns,
             )  # fmt: skip
             with os.fdopen(os.dup(self._code), "wb") as file:
-                file.write(start.to_line() + program + lists[0] + lists[1])
+                file.write(start.to_line() + program + lists[0] + lists[1] + build.core_object)
         except BaseException:
             self.close()
             raise
@@ -103,6 +105,11 @@ class Offer:
         )
         took, interval = (f"{ns / 1e6:.3g} ms" for ns in (control.returned_ns, slow.interval_ns))
         return f"task {slow.name} needed {took} of processor time in one scan, its interval is {interval}"
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        """Return the descriptors of the changed program's block and code."""
+        return self._block, self._code
 
     def close(self) -> None:
         """Give up the descriptors: the core's process has its own by now."""

@@ -36,6 +36,24 @@ class Change(ctypes.Structure):
     _fields_ = words("moves", "move_count", "spans", "pairs", "pair_count")
 
 
+class TapeHead(ctypes.Structure):
+    """Head of a tape: the image before its first scan, then so many records; places count from its start.
+
+    Attributes:
+        count: records that are whole.
+        taken: number of the last write that was taken before.
+        stride: bytes of a record, with the inputs and outputs behind it.
+    """
+
+    _fields_ = words("capacity", "count", "stride", "taken", "image", "records")
+
+
+class TapeRecord(ctypes.Structure):
+    """One scan of one task, as it was; its inputs and outputs follow, eight bytes each."""
+
+    _fields_ = words("task", "now_ns", "dt_ns", "scans", "writes_taken")
+
+
 def packed(moves: Sequence[Move], spans: Sequence[Span], pairs: Sequence[tuple[int, int]]) -> bytes:
     """Return the list as it lies in memory."""
     head, parts = Change(move_count=len(moves), pair_count=len(pairs)), b""

@@ -13,7 +13,7 @@ from runtime.contract import Actor, Role
 from runtime.endpoint import find
 from runtime.errors import ConfigError, PlantError, ReturnedError, WriteRejectedError
 from runtime.kernel import Kernel
-from runtime.online import Wish
+from runtime.online import DifferenceLine, Wish
 from runtime.versions import service
 from runtime.versions.service import Change
 from runtime.versions.start import choose
@@ -96,6 +96,12 @@ def test_a_changed_program_is_taken_over_refused_left_again_and_gone_back_from(f
         async with running(folder) as kernel, PlantClient(find(str(folder))) as client:
             versions, since_ns = kernel.versions, plc(kernel)["since_ns"]
             assert value(kernel, "out") == 8
+            program(folder, TRIPLE)
+            (view,) = (await client.config_apply(dry_run=True, rehearse=20)).plan.online
+            told = view.rehearsal
+            assert (told.scans, told.differing, told.fault, view.reason) == (20, 1, "", "")
+            assert [*told.differences] == [DifferenceLine(1, "s/l/out", 8, 12)]
+            assert value(kernel, "out") == 8
             await kernel.gate.forcing.force("Main.out", 77, ENGINEER, "test", 0, None)
 
             program(folder, TRIPLE, ("VAR into", "VAR pad : LREAL; into"))
@@ -118,6 +124,8 @@ def test_a_changed_program_is_taken_over_refused_left_again_and_gone_back_from(f
                 await versions.apply(ENGINEER, change=ONLINE)
 
             program(folder, FAULTS)
+            with pytest.raises(WriteRejectedError, match="rehearsal, at scan 1, task main stopped: division"):
+                await versions.apply(ENGINEER, change=Change(Wish(rehearse=3), online=True))
             with pytest.raises(ReturnedError, match=r"division by zero at plc/main\.st:3"):
                 await versions.apply(ENGINEER, change=ONLINE)
             assert versions.running == first
