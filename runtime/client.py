@@ -454,15 +454,20 @@ class PlantClient:
         return await self._ask("GET", "/config/diff", PlanView, **options)
 
     async def config_apply(
-        self, comment: str = "", restart: bool = False, dry_run: bool = False
+        self, comment: str = "", restart: bool = False, dry_run: bool = False, **change: Any
     ) -> ConfigApplied:
-        """Make the plant folder the configuration that runs; `dry_run` returns the plan only."""
-        body = {"comment": comment, "restart": restart, "dry_run": dry_run}
+        """Make the plant folder the configuration that runs; `dry_run` returns the plan only.
+
+        `change` may have `online`, `rehearse` and `reset`, as the route `POST /config/apply` says.
+        """
+        body = {"comment": comment, "restart": restart, "dry_run": dry_run, **change}
         return await self._ask("POST", "/config/apply", ConfigApplied, json=body, timeout=_CHANGE_S)
 
-    async def config_rollback(self, version: str, comment: str = "", restart: bool = False) -> ConfigApplied:
-        """Put a version back and apply it."""
-        body = {"version": version, "comment": comment, "restart": restart}
+    async def config_rollback(
+        self, version: str, comment: str = "", restart: bool = False, **change: Any
+    ) -> ConfigApplied:
+        """Put a version back and apply it; `change` as in `config_apply`."""
+        body = {"version": version, "comment": comment, "restart": restart, **change}
         return await self._ask("POST", "/config/rollback", ConfigApplied, json=body, timeout=_CHANGE_S)
 
     async def health(self) -> Health:

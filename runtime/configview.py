@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from runtime.online import OnlineView
+
 
 class VersionView(Struct, frozen=True):
     """A version that is kept.
@@ -125,11 +127,13 @@ class PlanView(Struct, frozen=True):
     Attributes:
         restarts: components that start anew; all others go on.
         needs: of those, the ones that take `--restart`; `plant` is all.
+        online: programs that change while they run, and those that cannot.
     """
 
     changes: tuple[ChangeView, ...]
     restarts: tuple[str, ...]
     needs: tuple[str, ...]
+    online: tuple[OnlineView, ...] = ()
 
 
 class ConfigApplied(Struct, frozen=True):

@@ -69,6 +69,10 @@ class ForbiddenError(WriteRejectedError):
     """Refused for who asks."""
 
 
+class ReturnedError(PlantError):
+    """A component became what was wanted, did not do well, and is what it was before."""
+
+
 class UnknownVariableError(PlantError, KeyError):
     """A program has no such variable."""
 

@@ -21,7 +21,7 @@ from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import SteppingClock, WallClock
 from runtime.config import Plant, format_duration, is_loopback
 from runtime.contract import Actor, Batch, Command, Component, Event, Quality, Role, Tag, Value
-from runtime.errors import ConfigError, ForbiddenError, PlantError, StoreError
+from runtime.errors import ConfigError, ForbiddenError, PlantError, ReturnedError, StoreError
 from runtime.figures import Figures
 from runtime.gate.accounts import Accounts
 from runtime.gate.attempts import lacking
@@ -38,6 +38,7 @@ from runtime.journal.certificates import certificate_rows
 from runtime.journal.gatelog import gate_rows, unanswered
 from runtime.journal.values import operator_values, restored
 from runtime.logs import LogFile
+from runtime.online import Changeable, OnlineView, Wish
 from runtime.plcview import Controlled, Controller
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
@@ -307,6 +308,28 @@ class Kernel:
             self.bus.publish(initial_values(tags, self.started_ns))
             self.bus.publish(await self.journal.operator_values(self.table))
 
+    async def prepare(self, assembly: Assembly, renewed: Container[str], wish: Wish) -> list[OnlineView]:
+        """Let the units named get ready for another configuration; returns what those tell that can.
+
+        Raises:
+            PlantError: says why one is not.
+        """
+        changeable = {
+            part.unit: part.component
+            for part in self.parts
+            if part.unit in renewed and isinstance(part.component, Changeable)
+        }
+        if not changeable:
+            return []
+        tags = self.plant.tags.succeeded_by(assembly.plant.tags)
+        plant = replace(assembly.plant, tags=tags)
+        fresh = await asyncio.to_thread(parts_of, assembly, plant, changeable)
+        return [
+            await changeable[part.unit].prepare(part.component, tags, wish)
+            for part in fresh
+            if part.component.name == changeable[part.unit].name
+        ]
+
     async def become(
         self,
         assembly: Assembly,
@@ -319,6 +342,7 @@ class Kernel:
         Stores, sockets, the values of tags that stay, and all other components are carried over.
 
         Raises:
+            ReturnedError: a component went back to what it was; all else has changed.
             PlantError: a component cannot be built, or the journal cannot be read; then nothing has changed.
         """
         ended, begun = set(ended), set(begun)
@@ -339,14 +363,20 @@ class Kernel:
             except StoreError as exc:  # it registers them when it starts anew
                 log.error("the history does not take the new tags: %s", exc)
                 self.supervisor.restart("historian")
+        returned: PlantError | None = None
         for part in self.parts:
             if part.unit in renewed and isinstance(part.component, Adaptable):
-                await part.component.renew()
+                try:
+                    await part.component.renew()
+                except PlantError as exc:
+                    returned = exc
         for part in fresh:
             self.parts.append(part)
             self._add(part.component, part.kind)
             self.supervisor.begin(part.component.name)
         await self.api.renew()
+        if returned is not None:
+            raise ReturnedError(returned.text, returned.remedy) from returned
 
     def _succeed(self, plant: Plant) -> None:
         """Let everything know the plant's new tags and rules, in one step of the loop."""

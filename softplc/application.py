@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from softplc.simulator import Simulator
 
 MAGIC = b"IWAP"
-VERSION = 2
+VERSION = 3
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
 _SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
 UnknownPathError = UnknownVariableError
@@ -26,14 +26,19 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
     """The shape of a type in memory.
 
     Attributes:
-        kind: scalar, string, array or struct (structures and block instances).
-        type: the elementary type that carries it (`STRING` or `WSTRING` for strings), else the type's name.
+        kind: scalar, string, array or struct (structures and block instances); `reference` and `pointer` are
+            among what is hidden.
+        type: the elementary type that carries it (`STRING` or `WSTRING` for strings), else the type's name;
+            of a reference that of its targets, empty where they are instances of classes.
         name: the declared type's name.
         members: name, offset, index of the shape, section; for structs.
         ranges: low and high of each dimension; for arrays.
         element: index of the element's shape, `stride` bytes apart.
         values: names of an enumeration by value.
         bit: the bit of a BOOL that is one bit of a structure, else -1.
+        hidden: members that nobody sees from outside, and that keep their value all the same: references,
+            what the compiler made up, and `CLASS`, the number of its class with which an instance begins.
+        constants: names of members that the program cannot change, casefolded.
     """
 
     kind: str
@@ -46,6 +51,8 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
     stride: int = 0
     values: dict[str, int] = {}
     bit: int = -1
+    hidden: tuple[tuple[str, int, int, str], ...] = ()
+    constants: tuple[str, ...] = ()
 
     @cached_property
     def by_key(self) -> dict[str, tuple[str, int, int, str]]:
@@ -64,6 +71,7 @@ class Root(msgspec.Struct, frozen=True):
     retain: bool
     program: str
     read_only: bool = False
+    constant: bool = False
 
 
 class Symbol(msgspec.Struct, frozen=True):
@@ -124,6 +132,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
         files: names of the source files, by the index in the image header.
         regions: I, Q, M, RETAIN and DATA.
         access: access paths, other names of variables.
+        hidden: what keeps its value and nobody sees from outside; see `Shape.hidden`.
     """
 
     object_code: bytes
@@ -134,6 +143,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
     roots: tuple[Root, ...]
     shapes: tuple[Shape, ...]
     access: tuple[Root, ...] = ()
+    hidden: tuple[Root, ...] = ()
 
     @property
     def image_size(self) -> int:

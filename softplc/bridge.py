@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from runtime.clock import SECOND_NS, monotonic_ns
-from runtime.contract import Batch, Changes, Command, Event, Port, Quality
+from runtime.config import TagList
+from runtime.contract import Batch, Changes, Command, Component, Event, Port, Quality, Tag
 from runtime.errors import PlantError
+from runtime.online import OnlineView, Wish
 from runtime.settled import settled
 from softplc.build import Build
 from softplc.controls import Controls, RestartAskedError, Running
 from softplc.core.kinds import Text, Variable
 from softplc.core.remote import CoreProcess, Options
+from softplc.core.scancore import ScanCore
 from softplc.facts import OWNER, Facts
 from softplc.forcebook import ForceBook
 from softplc.launch import Launcher
+from softplc.online.change import Prepared, carry_out, examined, on_stage
+from softplc.online.live import Program
 from softplc.wiring import FaultPolicy, Wiring, fault_text, wire
 
 log = logging.getLogger(__name__)
@@ -41,6 +46,7 @@ class BridgeOptions:
 
     publish_ns: int = 20_000_000
     watchdog_ns: int = 0
+    trial_ns: int = 3_000_000_000
     policy: FaultPolicy = field(default_factory=FaultPolicy)
     core: Options = field(default_factory=Options)
 
@@ -68,6 +74,8 @@ class Bridge:
         self._book = ForceBook(folder)
         self.controller = Controls(self._book)
         self._launcher = Launcher(folder, options.core, options.watchdog_ns, self._book)
+        self._live: _Live | None = None
+        self._prepared: Prepared | None = None
 
     async def run(self, port: Port) -> None:
         try:
@@ -78,47 +86,92 @@ class Bridge:
 
     async def _run(self, port: Port) -> None:
         await asyncio.to_thread(self._book.load, port.clock.now_ns())
+        program = await self._compiled(port.tags)
+        while True:
+            inputs = np.array([bound.key for bound in program.wiring.inputs], np.int32)
+            changes = port.changes(inputs)  # anew for each core: it begins with the present values
+            try:
+                program = await self._scan(port, program, changes)
+            finally:
+                changes.close()
+
+    async def _compiled(self, tags: Iterable[Tag]) -> Program:
         build = await asyncio.to_thread(self._make)
-        wiring = wire(port.tags, build.application, self._options.policy)
+        wiring = wire(tags, build.application, self._options.policy)
         errors = [each for each in wiring.problems if each.severity == "error"]
         if errors:
             first = errors[0]
             raise PlantError(f"{first.tag.path}: {first.text}", first.remedy or "run `ironworks check`")
-        inputs = np.array([bound.key for bound in wiring.inputs], np.int32)
-        while True:
-            changes = port.changes(inputs)  # anew for each core: it begins with the present values
-            try:
-                await self._scan(port, build, wiring, changes)
-            finally:
-                changes.close()
+        return Program(build, wiring)
 
-    async def _scan(self, port: Port, build: Build, wiring: Wiring, changes: Changes) -> None:
-        """Live with one core until it dies or is to start anew; no pause is needed, unless it died young."""
+    async def prepare(self, successor: Component, tags: TagList, wish: Wish) -> OnlineView:
+        """Get ready for an online change; see `runtime.online.Changeable`."""
+        live, self._prepared = self._live, None
+        if not isinstance(successor, Bridge):
+            raise TypeError(f"{type(successor).__name__} is no PLC")
+        if live is None:
+            return OnlineView(OWNER, reason="it does not run", remedy="see `ironworks components list`")
+        new = await successor._compiled(tags)
+        old, launcher = live.program, self._launcher
+        ways, view = await asyncio.to_thread(examined, old, new, self._book, wish)
+        if wish.rehearse and not (view.same or view.reason):
+            view = await on_stage(live.port, live, launcher, new, ways, view, wish.rehearse)
+
+        def adopt() -> None:
+            self._make, self._options = successor._make, successor._options
+
+        if not view.reason:
+            self._prepared = Prepared(old, new, ways, view, adopt)
+        return view
+
+    async def renew(self) -> None:
+        """Carry out what was prepared; see `runtime.online.Changeable`."""
+        prepared, self._prepared = self._prepared, None
+        if prepared is None:
+            return
+        live = self._live
+        if live is None or live.program is not prepared.before:
+            raise PlantError("the PLC has started anew meanwhile", "try again")
+        if not prepared.view.same:
+            async with self.controller.turn:
+                await live.become(prepared, self._options.trial_ns)
+        prepared.adopt()
+
+    async def _scan(self, port: Port, program: Program, changes: Changes) -> Program:
+        """Live with one core until it dies or is to start anew; no pause is needed, unless it died young.
+
+        Returns the program that it had come to.
+        """
         async with self.controller.turn:
-            process = await self._obtained(port, build, wiring, changes.take())
+            process = await self._obtained(port, program, changes.take())
         died = restart = None
-        live = _Live(port, build, wiring, process, self._launcher, self.controller, self._options.publish_ns)
+        options = self._options
+        live = _Live(port, program, process, self._launcher, self.controller, options.publish_ns, changes)
+        self._live = live
         try:
-            await live.run(changes)
+            await live.run()
         except* RestartAskedError as asked:
             restart = asked.exceptions[0]
         except* CoreDiedError as group:
             died = group.exceptions[0]
         finally:
-            if not await asyncio.shield(asyncio.to_thread(self._launcher.release, build, process)):
+            self._live = None
+            program = live.ended()
+            if not await asyncio.shield(asyncio.to_thread(self._launcher.release, program.build, process)):
                 log.error("the scan loop did not end in time")
         if isinstance(restart, RestartAskedError):
             log.warning("the PLC starts anew: %s", "cold" if restart.cold else "warm")
             if restart.cold:
                 await asyncio.to_thread(self._launcher.forget_retained)
         elif died is None:
-            return
+            return program
         elif not self._launcher.may_go_on:
             raise died
         else:
             log.error("%s; it goes on from its last scan", died)
             port.health(False, str(died))
-        self._spoil(port, wiring, process)
+        self._spoil(port, program.wiring, process)
+        return program
 
     @staticmethod
     def _spoil(port: Port, wiring: Wiring, process: CoreProcess) -> None:
@@ -129,9 +182,10 @@ class Bridge:
         raw = np.array([0 if isinstance(value, str) else value for value in shown], np.uint64)
         port.submit(Batch.of(ids, raw, port.clock.now_ns(), Quality.BAD_NOT_CONNECTED, text))
 
-    async def _obtained(self, port: Port, build: Build, wiring: Wiring, present: Batch | None) -> CoreProcess:
+    async def _obtained(self, port: Port, program: Program, present: Batch | None) -> CoreProcess:
         """Return a core that scans; whoever cancels this meanwhile leaves none behind."""
         launcher, now_ns = self._launcher, port.clock.now_ns()
+        build, wiring = program.build, program.wiring
         job = asyncio.create_task(asyncio.to_thread(launcher.obtain, build, wiring, present, now_ns))
         if await settled(job):
             await asyncio.to_thread(launcher.release, build, job.result())
@@ -140,27 +194,31 @@ class Bridge:
 
 
 class _Live:
-    """One running core and its port."""
+    """One running core and its port; see also `softplc.online.change.Live`."""
 
     def __init__(
         self,
         port: Port,
-        build: Build,
-        wiring: Wiring,
+        program: Program,
         process: CoreProcess,
         launcher: Launcher,
         controls: Controls,
         publish_ns: int,
+        changes: Changes,
     ) -> None:
-        self._port = port
-        self._build = build
-        self._process = process
-        self._core = process.core
+        self.port = port
+        self.program = program
+        self.process = process
+        self.core = process.core
+        self.changes = changes
+        self.beside: ScanCore | None = None
+        self.written: list[tuple[int, int, int | str]] | None = None
+        self._before: tuple[Program, ScanCore] | None = None
+        self._launcher = launcher
         self._controls = controls
-        self._running = Running.of(build, wiring, process, port)
         self._forces = len(controls.book.held)
         self._publish_ns = publish_ns
-        self._places = {bound.key: bound for bound in wiring.outputs}
+        self._places = {bound.key: bound for bound in program.wiring.outputs}
         self._facts = Facts(port.tags)
         self._pending: deque[tuple[int, Command]] = deque()
         self._died_until_ns = port.clock.steady_ns() + _DIED_NS if launcher.died else 0
@@ -169,47 +227,101 @@ class _Live:
         self._fault_mask = 0
         self._facts_due_ns = 0
 
-    async def run(self, changes: Changes) -> None:
-        scheduling = self._process.scheduling()
+    async def run(self) -> None:
+        scheduling = self.process.scheduling()
         log.info("PLC scans: %s", scheduling)
-        self._port.health(True, scheduling)
-        if self._process.alone_ns:
+        self.port.health(True, scheduling)
+        if self.process.alone_ns:
             self._tell_found()
         self._tell_state()
-        self._controls.begin(self._running)
+        self._begin_controls()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._controls.restart_asked())
-                group.create_task(self._follow(changes))
+                group.create_task(self._follow())
                 group.create_task(self._take_commands())
                 group.create_task(self._publish_for_ever())
         finally:
             self._controls.end()
             self._refuse("the PLC has stopped")
 
-    def _tell_found(self) -> None:
-        alone_s = self._process.alone_ns / 1e9
-        text = f"the PLC core (pid {self._process.pid}) was scanning: taken over after {alone_s:.1f} s alone"
-        text += ", with stale inputs" if self._process.was_stale else ""
-        log.warning("%s", text)
-        data = {"pid": self._process.pid, "alone_s": alone_s, "stale": self._process.was_stale}
-        data["scans"] = self._core.control.scans
-        self._port.emit(Event("plc.found", OWNER, self._port.clock.now_ns(), text, data))
+    def _begin_controls(self) -> None:
+        program = self.program
+        self._controls.begin(Running.of(program.build, program.wiring, self.process, self.port))
 
-    async def _follow(self, changes: Changes) -> None:
-        async for batch in changes:
-            self._core.write_inputs(batch.ids, batch.raw, batch.quality, batch.text)
+    # Online change.
+
+    @property
+    def alive(self) -> bool:
+        return self.process.alive
+
+    async def become(self, prepared: Prepared, trial_ns: int) -> None:
+        """Take another program over.
+
+        Raises:
+            PlantError: the one before runs; says why.
+        """
+        build, wiring = prepared.program.build, prepared.program.wiring
+        offer = await asyncio.to_thread(
+            self._launcher.offer, self.process, self.program.build, build, wiring, prepared.ways, trial_ns
+        )
+        await carry_out(self.port, self, self._launcher, offer, prepared)
+
+    def go_over(self, program: Program, core: ScanCore, *, back_to: Program | None) -> None:
+        """Follow another core; writes that the one before has not shown are written anew."""
+        left, self._before = self.core, (back_to, self.core) if back_to is not None else None
+        if core is left:
+            return
+        self.program, self.core, self.process.core = program, core, core
+        self._places = {bound.key: bound for bound in program.wiring.outputs}
+        self._begin_controls()
+        self._fault_mask = core.control.collected_faults
+        self._tell_state()
+        self.port.health(not self._fault_mask, self.process.scheduling())
+        pending, self._pending = self._pending, deque()
+        for number, command in pending:
+            if back_to is not None and number <= left.control.write_tail:
+                command.done()
+            else:
+                self._take(command)
+
+    def ended(self) -> Program:
+        """Return the program to go on with: a change that was on trial is not made."""
+        if self._before is not None:
+            self.program, self.core = self._before
+            self.process.core = self.core
+            self._launcher.resolve(self.program.build)
+        return self.program
+
+    # Values.
+
+    def _tell_found(self) -> None:
+        alone_s = self.process.alone_ns / 1e9
+        text = f"the PLC core (pid {self.process.pid}) was scanning: taken over after {alone_s:.1f} s alone"
+        text += ", with stale inputs" if self.process.was_stale else ""
+        log.warning("%s", text)
+        data = {"pid": self.process.pid, "alone_s": alone_s, "stale": self.process.was_stale}
+        data["scans"] = self.core.control.scans
+        self.port.emit(Event("plc.found", OWNER, self.port.clock.now_ns(), text, data))
+
+    async def _follow(self) -> None:
+        async for batch in self.changes:
+            for core in filter(None, (self.core, self.beside)):
+                core.write_inputs(batch.ids, batch.raw, batch.quality, batch.text)
 
     async def _take_commands(self) -> None:
-        async for command in self._port.commands():
-            bound = self._places.get(command.tag.id)
-            stopped = [fault.task for fault in self._core.faults() if bound and fault.task in bound.tasks]
-            if bound is None:
-                command.failed(f"{command.tag.path} is not a variable of the program")
-            elif stopped:
-                command.failed(f"task {stopped[0]} is stopped by a fault")
-            else:
-                self._write(command, bound.variable)
+        async for command in self.port.commands():
+            self._take(command)
+
+    def _take(self, command: Command) -> None:
+        bound = self._places.get(command.tag.id)
+        stopped = [fault.task for fault in self.core.faults() if bound and fault.task in bound.tasks]
+        if bound is None:
+            command.failed(f"{command.tag.path} is not a variable of the program")
+        elif stopped:
+            command.failed(f"task {stopped[0]} is stopped by a fault")
+        else:
+            self._write(command, bound.variable)
 
     def _write(self, command: Command, variable: Variable | Text) -> None:
         if isinstance(variable, Text):
@@ -217,16 +329,19 @@ class _Live:
             if refusal:
                 command.failed(refusal)
                 return
-            number = self._core.write(variable, command.text or "")
+            number = self.core.write(variable, command.text or "")
         else:
-            number = self._core.write(variable, command.raw)
+            number = self.core.write(variable, command.raw)
         if number is None:
             command.failed("more writes are waiting than the PLC can take; try again")
-        else:
-            self._pending.append((number, command))
+            return
+        self._pending.append((number, command))
+        if self.written is not None:
+            value = command.text or "" if isinstance(variable, Text) else command.raw
+            self.written.append((number, command.tag.id, value))
 
     async def _publish_for_ever(self) -> None:
-        clock = self._port.clock
+        clock = self.port.clock
         due_ns = clock.steady_ns()
         while True:
             self._publish()
@@ -234,44 +349,55 @@ class _Live:
             await clock.sleep_until(due_ns)
 
     def _publish(self) -> None:
-        if not self._process.alive:
-            raise CoreDiedError(self._process.why(), "it is started again by itself")
-        now_ns = self._port.clock.now_ns()
+        if not self.process.alive:
+            raise CoreDiedError(self.process.why(), "it is started again by itself")
+        now_ns = self.port.clock.now_ns()
+        if self.beside is None and self.core.word("handed"):
+            raise PlantError("the PLC core has gone back to the program before", "it starts anew")
         self._keep_time(now_ns)
-        self._core.control.beat_ns = monotonic_ns()
+        self.core.control.beat_ns = monotonic_ns()
         self._controls.notice()
-        changed = self._core.collect()
+        changed = self.core.collect()
         if changed is not None:
-            self._port.submit(changed)
-        while self._pending and self._pending[0][0] <= self._core.writes_taken:
+            self._submit(changed)
+        while self._pending and self._pending[0][0] <= self.core.writes_taken:
             self._pending.popleft()[1].done()
-        if self._core.control.collected_faults != self._fault_mask:
+        if self.core.control.collected_faults != self._fault_mask:
             self._tell_faults(now_ns)
         if self._forces != len(self._controls.book.held):
             self._tell_state()
-        steady_ns = self._port.clock.steady_ns()
-        if 0 < self._died_until_ns <= steady_ns or self._store_error != self._core.control.store_error:
+        steady_ns = self.port.clock.steady_ns()
+        if 0 < self._died_until_ns <= steady_ns or self._store_error != self.core.control.store_error:
             self._died_until_ns = 0 if self._died_until_ns <= steady_ns else self._died_until_ns
-            self._store_error = self._core.control.store_error
+            self._store_error = self.core.control.store_error
             self._tell_state()
         if steady_ns >= self._facts_due_ns:
             self._facts_due_ns = steady_ns + _FACTS_NS
-            self._port.submit(self._facts.timing(self._core.stats(), now_ns))
+            self.port.submit(self._facts.timing(self.core.stats(), now_ns))
+
+    def _submit(self, changed: Batch) -> None:
+        """Hand outputs in, but those of tags that a change of the configuration has taken away just now."""
+        try:
+            self.port.submit(changed)
+        except PermissionError:
+            tags = self.port.tags
+            own = [tags[id_].source == OWNER for id_ in changed.ids.tolist()]
+            self.port.submit(changed.take(np.array(own, np.bool_)))
 
     def _keep_time(self, now_ns: int) -> None:
         """Follow steps of the wall clock in source times; the program's own time never jumps."""
         offset_ns = now_ns - monotonic_ns()
-        if abs(offset_ns - self._core.control.source_offset_ns) > _DRIFT_NS:
-            self._core.control.source_offset_ns = offset_ns
+        if abs(offset_ns - self.core.control.source_offset_ns) > _DRIFT_NS:
+            self.core.control.source_offset_ns = offset_ns
 
     def _tell_faults(self, now_ns: int) -> None:
-        masks = self._core.control.collected_faults  # what was told before is of that snapshot
-        faults = self._core.faults()
-        fresh = {self._core.tasks[bit].name for bit in range(64) if (masks & ~self._fault_mask) >> bit & 1}
+        masks = self.core.control.collected_faults  # what was told before is of that snapshot
+        faults = self.core.faults()
+        fresh = {self.core.tasks[bit].name for bit in range(64) if (masks & ~self._fault_mask) >> bit & 1}
         self._fault_mask = masks
         texts = []
         for fault in faults:
-            text = fault_text(fault, self._build.application)
+            text = fault_text(fault, self.program.build.application)
             texts.append(text)
             if fault.task not in fresh:
                 continue
@@ -279,24 +405,24 @@ class _Live:
             data = {
                 "task": fault.task,
                 "code": fault.code,
-                "file": self._build.application.files[fault.file],
+                "file": self.program.build.application.files[fault.file],
                 "line": fault.line,
             }
-            self._port.emit(Event("plc.fault", OWNER, now_ns, text, data))
+            self.port.emit(Event("plc.fault", OWNER, now_ns, text, data))
         self._tell_state()
-        self._port.health(False, "; ".join(texts))
-        if len(faults) == len(self._core.tasks):
+        self.port.health(False, "; ".join(texts))
+        if len(faults) == len(self.core.tasks):
             self._refuse(texts[0])
 
     def _tell_state(self) -> None:
         fault, died = bool(self._fault_mask), self._died_until_ns > 0
-        at_ns = self._port.clock.now_ns()
+        at_ns = self.port.clock.now_ns()
         lost = self._damaged or self._store_error != 0
         self._forces = len(self._controls.book.held)
         state = self._facts.state(
             fault=fault, running=not fault, at_ns=at_ns, died=died, retain=lost, forces=self._forces
         )
-        self._port.submit(state)
+        self.port.submit(state)
 
     def _refuse(self, reason: str) -> None:
         while self._pending:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,12 +118,22 @@ class ForceBook:
         self.held.pop(entry.number, None)
         self.over[entry.number] = entry, why
 
+    def lost_in(self, lookup: Lookup) -> Iterator[tuple[str, str]]:
+        """Yield the forced variables that a program does not have as they are, and why."""
+        for held in list(self.held.values()):
+            try:
+                self._held(held.entry, lookup)
+            except PlantError as exc:
+                yield held.entry.path, exc.text
+
     # The core's side.
 
-    def lay(self, forces: Forces) -> None:
-        """Hand all forces to a core that does not scan yet."""
-        forces.lay(each.forced for each in self.held.values())
-        self.mark(forces)
+    def lay(self, forces: Forces, lookup: Lookup | None = None) -> None:
+        """Hand all forces to a core that does not scan yet; with `lookup`, to one of another program."""
+        held = self.held.values()
+        forced = [self._held(each.entry, lookup).forced if lookup else each.forced for each in held]
+        forces.lay(forced)
+        forces.mark(each.variable for each in forced)
 
     def hand_over(self, forces: Forces) -> None:
         """Hand all forces to a core that scans and has taken what it got before."""

@@ -6,16 +6,20 @@ import logging
 import time
 from pathlib import Path
 
+import numpy as np
+
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.contract import Batch
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.forces import Forces
-from softplc.core.process import Kept
-from softplc.core.remote import CoreProcess, Options, key_of
+from softplc.core.remote import MESSAGES, CoreProcess, Options, key_of, last_line
 from softplc.core.scancore import ScanCore
 from softplc.forcebook import ForceBook
 from softplc.lookup import Lookup
+from softplc.online.generation import Kept
+from softplc.online.offer import Offer
+from softplc.online.plan import Migration
 from softplc.retain import Layout, Restored, Retention
 from softplc.wiring import Wiring, lay_core
 
@@ -25,6 +29,7 @@ _SOUND_NS = 5 * SECOND_NS  # a core that dies sooner may die of its state: the n
 _NAMED = 5
 _ANSWER_NS = 2 * SECOND_NS
 _STEP_S = 0.002
+_TRIAL_INTERVALS = 3
 
 
 class Launcher:
@@ -79,6 +84,34 @@ class Launcher:
         """Tell whether the core that was released last has left a state to go on from."""
         return self._left is not None
 
+    def offer(
+        self, process: CoreProcess, before: Build, build: Build, wiring: Wiring,
+        ways: tuple[Migration, Migration], trial_ns: int,
+    ) -> Offer:  # fmt: skip
+        """Lay another program out beside the one that a core scans; waits. Nothing has changed yet."""
+
+        def beside(fd: int) -> ScanCore:
+            core = lay_core(build, wiring, self._watchdog_ns, fd=fd)
+            keys, raw, text = process.core.inputs()
+            core.write_inputs(keys, raw, np.zeros(len(keys), np.uint32), text)
+            self._book.lay(Forces(core), Lookup(build.application))
+            return core
+
+        kept = self._kept(Layout.of(build.application), 0, Layout.of(before.application))
+        key, longest_ns = self._key(build, wiring), max(task.interval_ns for task in process.core.tasks)
+        return Offer(
+            process, beside, build, key, self._folder, self._options, ways, kept,
+            max(trial_ns, _TRIAL_INTERVALS * min(longest_ns, SECOND_NS)),
+        )  # fmt: skip
+
+    def resolve(self, build: Build) -> None:
+        """Find what is forced in the program that is scanned now."""
+        self._book.resolve(Lookup(build.application))
+
+    def last_word(self) -> str:
+        """Return what the core's process said last."""
+        return last_line(self._folder / MESSAGES)
+
     def _key(self, build: Build, wiring: Wiring) -> str:
         bound = f"{wiring.inputs} {wiring.outputs} {wiring.policy.hold} {self._watchdog_ns}"
         return key_of(build, bound, self._options)
@@ -126,20 +159,20 @@ class Launcher:
             _hand_in(core, present)
             return core
 
-        kept, key = self._kept(layout, restored), self._key(build, wiring)
+        kept, key = self._kept(layout, restored.sequence), self._key(build, wiring)
         return CoreProcess.start(fresh, build, key, self._folder, self._options, kept)
 
-    def _kept(self, layout: Layout, restored: Restored) -> Kept:
+    def _kept(self, layout: Layout, sequence: int, before: Layout | None = None) -> Kept:
         """Return what the core is to store; nothing where the disk refuses, which must not stop a plant."""
         if not layout.places:
             return Kept()
         try:
-            self._retention.prepare(layout)
+            self._retention.prepare(layout, before)
         except OSError as exc:
             log.error("retained variables cannot be stored: %s", exc)
             self.damaged = (*self.damaged, str(exc))
             return Kept()
-        return Kept(layout.ranges, layout.digest.hex(), restored.sequence)
+        return Kept(layout.ranges, layout.digest.hex(), sequence)
 
 
 def _hand_in(core: ScanCore, present: Batch | None) -> None:

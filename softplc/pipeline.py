@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from softplc.application import Application, Region, TaskInfo
 from softplc.bind.bodies import bind
 from softplc.bind.declare import Declarations
@@ -113,27 +115,19 @@ def _lowered(
     _stop_at(frames.excess(), texts)
     shapes = Shapes()
     regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
-    roots = roots_of(project, instances, layout, shapes, sizes)
+    roots, hidden = roots_of(project, instances, layout, shapes, sizes)
     infos = tuple(
         TaskInfo(task.name, task_symbol(i), task.interval_ns, task.priority, runs_of(task, members))
         for i, (task, members) in enumerate(tasks)
     )
     files = tuple(each.name for each in texts.files)
     access = access_of(project, instances, layout, shapes, regions["RETAIN"])
-    return Application(b"", image, infos, files, regions, roots, tuple(shapes.table), access), module
+    table = tuple(shapes.table)
+    return Application(b"", image, infos, files, regions, roots, table, access, hidden), module
 
 
 def _with_code(application: Application, code: bytes) -> Application:
-    return Application(
-        code,
-        application.initial_image,
-        application.tasks,
-        application.files,
-        application.regions,
-        application.roots,
-        application.shapes,
-        application.access,
-    )
+    return replace(application, object_code=code)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Retained variables: which bytes of the image are kept on disk, and how they come back.
 
 A start of the PLC is a warm restart: retained variables have what was stored last, all others their initial
-value. Where the program has changed, each retained variable is found again by path and type.
+value. Where the program has changed, each retained variable is found again by path and type
+(`softplc.online.rule`).
 
 Source: IEC 61131-3, 6.5.6 (RETAIN, NON_RETAIN).
 """
@@ -18,8 +19,9 @@ from pathlib import Path
 from runtime.errors import StoreError
 from softplc.application import Application
 from softplc.core.slots import Slots
+from softplc.online.moves import carry
+from softplc.online.rule import fits, move_of
 
-TEXTS = {"STRING": 1, "WSTRING": 2}  # bytes of a character
 _LAYOUTS = "retain-*.json"
 
 
@@ -113,12 +115,14 @@ class Retention:
             return Restored(image, slot.sequence, new=everything, damaged=tuple(damaged))
         out = bytearray(image)
         before = {place.path.casefold(): place for place in old}
-        kept = []
+        kept, moves = [], []
         for place, offset in zip(layout.places, _offsets(layout), strict=True):
             source = before.get(place.path.casefold())
-            if source is not None and _fits(source, place):
-                _carry(slot.data, source, out, offset, place)
+            if source is not None and fits(source.type, source.size, place.type, place.size):
+                sides = (source.type, source.at, source.bit), (place.type, offset, place.bit)
+                moves.append(move_of(*sides, place.size))
                 kept.append(place.path)
+        carry(moves, (), slot.data, out)
         there = {path.casefold() for path in kept}
         return Restored(
             bytes(out), slot.sequence, tuple(kept),
@@ -138,12 +142,22 @@ class Retention:
             except OSError as exc:
                 raise StoreError(f"{file} cannot be removed: {exc.strerror}", "check the disk") from exc
 
-    def prepare(self, layout: Layout) -> None:
-        """Keep the layout for programs to come, before anything is stored in it.
+    def prepare(self, layout: Layout, before: Layout | None = None) -> None:
+        """Keep the layout for programs to come, before anything is stored in it, and that of the one before.
 
         Raises:
             OSError: it cannot be written.
         """
+        needed = {self._kept(each) for each in (layout, before) if each and each.places}
+        slot, damaged = self._slots.read()
+        if not damaged:
+            needed |= {self._file(slot.layout)} if slot else set()
+            for other in self.folder.glob(_LAYOUTS):
+                if other not in needed:
+                    other.unlink()
+
+    def _kept(self, layout: Layout) -> Path:
+        """Return the file of a layout, which is written where it is not there yet."""
         file = self._file(layout.digest)
         if not file.exists():
             part = file.with_suffix(".new")
@@ -152,12 +166,7 @@ class Retention:
                 opened.flush()
                 os.fsync(opened.fileno())
             part.replace(file)
-        slot, damaged = self._slots.read()
-        if not damaged:
-            needed = {file, self._file(slot.layout) if slot else file}
-            for other in self.folder.glob(_LAYOUTS):
-                if other not in needed:
-                    other.unlink()
+        return file
 
     def _file(self, digest: bytes) -> Path:
         return self.folder / _LAYOUTS.replace("*", digest.hex()[:32])
@@ -203,26 +212,3 @@ def _offsets(layout: Layout) -> Sequence[int]:
         begin, _, offset = starts[position]
         found.append(offset + place.at - begin)
     return found
-
-
-def _fits(source: Place, target: Place) -> bool:
-    """Tell whether a stored value is one of the new variable: the same type; a text is cut to its room."""
-    return source.type == target.type and (source.size == target.size or source.type in TEXTS)
-
-
-def _carry(data: bytes, source: Place, out: bytearray, offset: int, target: Place) -> None:
-    if source.bit >= 0 or target.bit >= 0:
-        value = data[source.at] >> max(source.bit, 0) & 1
-        mask = 1 << max(target.bit, 0)
-        out[offset] = out[offset] & ~mask & 0xFF | (mask if value else 0) if target.bit >= 0 else value
-        return
-    if source.type not in TEXTS:
-        out[offset : offset + target.size] = data[source.at : source.at + source.size]
-        return
-    room = int.from_bytes(
-        out[offset + 2 : offset + 4], "little"
-    )  # a text: u16 length, u16 capacity, characters
-    length = min(int.from_bytes(data[source.at : source.at + 2], "little"), room)
-    size = length * TEXTS[target.type]
-    out[offset : offset + 2] = length.to_bytes(2, "little")
-    out[offset + 4 : offset + 4 + size] = data[source.at + 4 : source.at + 4 + size]

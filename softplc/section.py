@@ -31,6 +31,7 @@ class PlcConfig(Section):
         cpus: processors on which alone the PLC core may run; none named: on any.
         stale_after: how long after the kernel has died inputs count as stale; the core scans on.
         alone: how long the core scans on without a kernel before it ends.
+        trial: how long a changed program is left again by itself where it faults or is too slow.
     """
 
     sources: list[str] = Field(["plc/*.st"], min_length=1)
@@ -42,6 +43,7 @@ class PlcConfig(Section):
     cpus: list[Annotated[int, Field(ge=0, le=1023)]] = Field(default_factory=list)
     stale_after: DurationNs = Field(1_000_000_000, ge=500_000_000)
     alone: DurationNs = Field(600_000_000_000, ge=1_000_000_000)
+    trial: DurationNs = Field(3_000_000_000, ge=100_000_000, le=60_000_000_000)
 
 
 class PlcPlugin:
@@ -89,7 +91,7 @@ class PlcPlugin:
 
         bound = [tag for tag in plant.tags if tag.variable or tag.source == OWNER]
         files = [plant.path(name) for name in read_sources(plant.folder, config.sources)]
-        return {OWNER: Basis(bound, files=files)}
+        return {OWNER: Basis(bound, files=files, adapts=("tag", "file"))}
 
     def build(self, plant: Plant, config: PlcConfig) -> Iterable[Component]:
         """Return the bridge; it compiles when it starts."""
@@ -99,6 +101,7 @@ class PlcPlugin:
         options = BridgeOptions(
             publish_ns=config.publish,
             watchdog_ns=config.watchdog,
+            trial_ns=config.trial,
             policy=_policy(plant, config),
             core=Options(tuple(config.cpus), config.stale_after, config.alone),
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from softplc.application import Region, Root, Shape
 from softplc.iectypes import Array, BlockType, Enum, Interface, Pointer, Reference, String, Struct, Type
-from softplc.layout import Layout, Sizes, is_retained, scalar_of
+from softplc.layout import NUMBER_SIZE, Layout, Sizes, has_number, is_retained, scalar_of
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
 ACCESS = "VAR_ACCESS"
 HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "RESULT")
+CLASS = "CLASS"
 
 
 class Shapes:
@@ -35,7 +36,18 @@ class Shapes:
             self.table.append(Shape("scalar", "BOOL", "BOOL", 1, bit=bit))
         return known
 
+    def _number(self) -> int:
+        """Return the shape of the number of a class."""
+        if -1 not in self._bits:
+            self._bits[-1] = len(self.table)
+            self.table.append(Shape("scalar", "UDINT", CLASS, NUMBER_SIZE))
+        return self._bits[-1]
+
     def _build(self, type_: Type) -> Shape:
+        if isinstance(type_, Reference | Interface):
+            return Shape("reference", _targets(type_), type_.name, type_.size)
+        if isinstance(type_, Pointer):
+            return Shape("pointer", type_.name, type_.name, type_.size)
         scalar = scalar_of(type_)
         if scalar is not None:
             values = dict(type_.values.values()) if isinstance(type_, Enum) else {}
@@ -54,20 +66,32 @@ class Shapes:
                 stride=type_.stride,
             )
         members: list[tuple[str, int, int, str]] = []
+        hidden: list[tuple[str, int, int, str]] = []
+        constants: tuple[str, ...] = ()
         if isinstance(type_, Struct):
-            members = [
-                (f.name, f.offset, self.of(f.type) if f.bit < 0 else self._bit(f.bit), "VAR")
-                for f in type_.fields.values()
-                if _is_shown(f.name, f.type)
-            ]
+            for f in type_.fields.values():
+                shape = self.of(f.type) if f.bit < 0 else self._bit(f.bit)
+                where = members if _is_shown(f.name, f.type) else hidden
+                where.append((f.name, f.offset, shape, "VAR"))
         elif isinstance(type_, BlockType):
-            members = [
-                (v.name, v.offset, self.of(v.type), v.section)
-                for v in type_.pou.variables.values()
-                if v.section not in HIDDEN and not v.by_reference
-                if v.type is not None and _is_shown(v.name, v.type)
-            ]
-        return Shape("struct", type_.name, type_.name, type_.size, tuple(members))
+            if has_number(type_.pou):
+                hidden.append((CLASS, 0, self._number(), CLASS))
+            own = [v for v in type_.pou.variables.values() if v.section not in HIDDEN and not v.by_reference]
+            for v in own:
+                if v.type is not None:
+                    where = members if _is_shown(v.name, v.type) else hidden
+                    where.append((v.name, v.offset, self.of(v.type), v.section))
+            constants = tuple(v.name.casefold() for v in own if v.constant)
+        name, size, unseen = type_.name, type_.size, tuple(hidden)
+        return Shape("struct", name, name, size, tuple(members), hidden=unseen, constants=constants)
+
+
+def _targets(type_: Reference | Interface) -> str:
+    """Return the type of what is referred to; empty for instances that begin with a class's number."""
+    target = type_.target if isinstance(type_, Reference) else None
+    if target is None or (isinstance(target, BlockType) and has_number(target.pou)):
+        return ""
+    return target.name
 
 
 def _is_shown(name: str, type_: Type) -> bool:
@@ -79,23 +103,24 @@ def _is_shown(name: str, type_: Type) -> bool:
 
 def roots_of(
     project: Project, instances: list[Instance], layout: Layout, shapes: Shapes, sizes: Sizes
-) -> tuple[Root, ...]:
-    """Return every global and every variable of the program instances."""
-    roots = [
-        _root(
-            each.name, each, each.offset, each.bit, shapes, is_retained(None, each, sizes), each.address, ""
-        )
-        for each in project.globals.values()
-        if each.type is not None and _is_shown(each.name, each.type)
-    ]
+) -> tuple[tuple[Root, ...], tuple[Root, ...]]:
+    """Return every global and every variable of the programs: those that are seen, and the hidden."""
+    shown: list[Root] = []
+    hidden: list[Root] = []
+    for each in project.globals.values():
+        if each.type is not None:
+            kept = is_retained(None, each, sizes)
+            root = _root(each.name, each, each.offset, each.bit, shapes, kept, each.address, "")
+            (shown if _is_shown(each.name, each.type) else hidden).append(root)
     for instance in instances:
         for variable, (offset, bit) in layout.programs[instance].items():
-            if variable.type is None or not _is_shown(variable.name, variable.type):
+            if variable.type is None:
                 continue
             path, address = f"{instance.name}.{variable.name}", instance.address_of(variable)
             kept = is_retained(instance, variable, sizes)
-            roots.append(_root(path, variable, offset, bit, shapes, kept, address, instance.name))
-    return tuple(roots)
+            root = _root(path, variable, offset, bit, shapes, kept, address, instance.name)
+            (shown if _is_shown(variable.name, variable.type) else hidden).append(root)
+    return tuple(shown), tuple(hidden)
 
 
 def access_of(
@@ -132,4 +157,5 @@ def _root(
     if variable.type is None:
         raise AssertionError(f"{path} has no type")
     shape = shapes.of(variable.type)
-    return Root(path, shape, offset, bit, variable.section, address.upper() or None, kept, program)
+    place = address.upper() or None
+    return Root(path, shape, offset, bit, variable.section, place, kept, program, constant=variable.constant)

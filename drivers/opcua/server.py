@@ -155,7 +155,7 @@ class OpcuaServerPlugin:
         """Clients see what is exposed, as it is described."""
         exposed = [plant.tags[id_] for id_ in plant.tags.select(*config.expose).tolist()]
         shown = ("unit", "unit_text", "description", "low", "high")
-        return {config.name: Basis(exposed, (*WIRING, *shown), adapts=True)}
+        return {config.name: Basis(exposed, (*WIRING, *shown), adapts=("tag",))}
 
     def build(self, plant: Plant, config: OpcuaServerConfig) -> Iterable[Component]:
         """Return the one component; loads the OPC UA library."""

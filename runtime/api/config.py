@@ -25,9 +25,12 @@ from runtime.configview import (
 from runtime.contract import Role
 from runtime.errors import ConfigError, PlantError
 from runtime.journal import config_log
+from runtime.online import MOST_SCANS, Wish
 from runtime.versions import views
+from runtime.versions.service import Change
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
+Rehearse = Annotated[int, Field(ge=0, le=MOST_SCANS)]
 VersionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-z]+$")]
 
 
@@ -35,23 +38,37 @@ FileName = Annotated[str | None, Query(max_length=4096, description="a path in t
 
 
 class ApplyRequest(BaseModel):
-    """Why, and whether what cannot change while it runs may restart; `dry_run` asks for the plan only."""
+    """Why, and whether what cannot change while it runs may restart; `dry_run` asks for the plan only.
+
+    `online` refuses all but a change of a program while it runs; `rehearse` is how many scans it runs beside
+    the old one before; `reset` lets variables begin anew whose value is none of their new type.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     comment: Comment = ""
     restart: StrictBool = False
     dry_run: StrictBool = False
+    online: StrictBool = False
+    rehearse: Rehearse = 0
+    reset: StrictBool = False
 
 
 class RollbackRequest(BaseModel):
-    """Which version to go back to: its number, the beginning of its digest, or `good`."""
+    """Which version to go back to: its number, the beginning of its digest, `good`, or `previous`."""
 
     model_config = ConfigDict(extra="forbid")
 
     version: VersionName
     comment: Comment = ""
     restart: StrictBool = False
+    online: StrictBool = False
+    rehearse: Rehearse = 0
+    reset: StrictBool = False
+
+
+def _change(body: ApplyRequest | RollbackRequest) -> Change:
+    return Change(Wish(body.rehearse, body.reset), body.online)
 
 
 def router(services: Services) -> APIRouter:
@@ -99,9 +116,11 @@ def router(services: Services) -> APIRouter:
         """Make the plant folder as it is now the configuration that runs (engineer)."""
         try:
             if body.dry_run:
-                plan = await config.plan(actor)
+                plan = await config.plan(actor, _change(body).wish)
                 return Json(ConfigApplied(0, views.plan_view(plan)))
-            version, plan = await config.apply(actor, body.comment, restart=body.restart)
+            version, plan = await config.apply(
+                actor, body.comment, restart=body.restart, change=_change(body)
+            )
         except PlantError as exc:
             raise _refused(exc, actor.role) from exc
         return Json(ConfigApplied(version.number, views.plan_view(plan)))
@@ -111,7 +130,7 @@ def router(services: Services) -> APIRouter:
         """Put the files of a version back into the plant folder and apply them (engineer)."""
         try:
             version, before, plan = await config.rollback(
-                body.version, actor, body.comment, restart=body.restart
+                body.version, actor, body.comment, restart=body.restart, change=_change(body)
             )
         except PlantError as exc:
             raise _refused(exc, actor.role) from exc

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime.cli.online import back, change, plan
 from runtime.cli.session import (
     JsonOption,
     MeaningOption,
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from runtime.plcview import ForceView, PlcFigures, PlcValues, SpreadView, VariableView
 
 app = typer.Typer(
-    help="The program of the running plant: watch, force, figures, restart.", no_args_is_help=True
+    help="The program of the running plant: watch, force, change, figures, restart.", no_args_is_help=True
 )
+
+for _command in (plan, change, back):
+    app.command()(_command)
 
 Paths = Annotated[
     list[str],

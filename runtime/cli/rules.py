@@ -54,6 +54,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "plc unforce": ("POST /plc/unforce",),
     "plc top": ("GET /plc",),
     "plc restart": ("POST /plc/restart",),
+    "plc plan": ("POST /config/apply",),
+    "plc change": ("POST /config/apply",),
+    "plc back": ("POST /config/rollback",),
     "gate status": ("GET /gate",),
     "gate mode": ("PUT /gate/mode",),
     "gate read-only": ("PUT /gate/read-only",),
@@ -92,4 +95,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bench jitter": FILES,
     "bench start": FILES,
     "bench soak": FILES,
+    "bench swap": FILES,
 }

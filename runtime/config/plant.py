@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,14 +94,15 @@ class Basis:
         facts: what of these tags matters to it.
         files: files of the plant folder that it reads.
         config: its part of the section, where it shares the section with others.
-        adapts: it takes other tags while it runs, by a method `renew` that the kernel awaits then.
+        adapts: what of this (`tag`, `file`) may change while it runs: by a method `renew` that the kernel
+            awaits then, after `prepare` where it has that (`runtime.online.Changeable`).
     """
 
     tags: Sequence[Tag] = ()
     facts: Sequence[str] = WIRING
     files: Sequence[Path] = field(default=())
     config: Any = None
-    adapts: bool = False
+    adapts: Collection[str] = ()
 
 
 class Plugin(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime.assembly import Assembly
 from runtime.contract import Tag
+from runtime.online import OnlineView
 from runtime.versions.folder import Content, digest_of
 from runtime.versions.units import Mark, Unit, units_of
 
@@ -78,8 +79,9 @@ class Plan:
 
     Attributes:
         ended, begun: units that run no more, and that run from now on; those that restart are in both.
-        renewed: units that take the new tags while they run.
+        renewed: units that take the new tags or files while they run.
         needs: what restarts only where that is allowed; `plant` is all.
+        online: what that means for those that tell.
     """
 
     changes: tuple[Change, ...] = ()
@@ -87,6 +89,24 @@ class Plan:
     begun: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
+    online: tuple[OnlineView, ...] = ()
+
+    def told(self, view: OnlineView) -> Plan:
+        """Return the plan with what a unit tells of its online change; one that cannot needs a restart."""
+        online = (*self.online, view)
+        if not view.reason:
+            return replace(self, online=online)
+        name = view.unit
+        changes = (
+            replace(each, effect=f"needs restart: {name}", restarts=(name,), needs=(name,))
+            if each.effect == _online(name)
+            else each
+            for each in self.changes
+        )
+        return Plan(
+            tuple(changes), (*self.ended, name), (*self.begun, name), (*self.needs, name),
+            tuple(each for each in self.renewed if each != name), online,
+        )  # fmt: skip
 
     @property
     def restarts(self) -> tuple[str, ...]:
@@ -111,7 +131,7 @@ def compare(old: Side, new: Side) -> Plan:
     ]
     told = {_name(each, which) for each in (old, new) for which in ("file", "tags", "alarms")}
     files = _files(old, new, told if found or settings else set())
-    changes = [_with_effect(each, touched) for each in (*found, *files)] + settings
+    changes = [_with_effect(each, concerned) for each in (*found, *files)] + settings
     needs = tuple(each.name for each in touched if not each.gentle)
     if any(PLANT in each.needs for each in settings):
         needs = (PLANT,)
@@ -135,8 +155,9 @@ class _Touched:
 
     @property
     def adapts(self) -> bool:
-        there = self.before is not None and self.after is not None and self.after.adapts
-        return there and all(kind == "tag" for kind, _ in self.marks)
+        if self.before is None or self.after is None:
+            return False
+        return {kind for kind, _ in self.marks} <= set(self.after.adapts)
 
     @property
     def gentle(self) -> bool:
@@ -153,7 +174,8 @@ def _touched(before: Mapping[str, Unit], after: Mapping[str, Unit]) -> list[_Tou
     return found
 
 
-def _with_effect(change: Change, touched: Sequence[_Touched]) -> Change:
+def _with_effect(change: Change, concerned: Sequence[_Touched]) -> Change:
+    touched = [each for each in concerned if not each.adapts]
     match change.kind:
         case "tag" | "file":
             hit = [each for each in touched if (change.kind, change.name) in each.marks]
@@ -171,8 +193,14 @@ def _with_effect(change: Change, touched: Sequence[_Touched]) -> Change:
     elif restarts:
         effect = f"restarts {', '.join(restarts)}"
     else:
-        effect = NOTHING if change.kind == "file" else LIVE
+        online = [each.name for each in concerned if each.adapts and (change.kind, change.name) in each.marks]
+        takes_files = [name for name in online if change.kind == "file"]
+        effect = _online(takes_files[0]) if takes_files else NOTHING if change.kind == "file" else LIVE
     return replace(change, effect=effect, restarts=restarts, needs=needs)
+
+
+def _online(name: str) -> str:
+    return f"online change of {name}"
 
 
 def _by_name(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -14,9 +14,10 @@ from msgspec import structs
 from runtime.assembly import Assembly, assemble
 from runtime.clock import SECOND_NS
 from runtime.contract import Actor, Batch, Event, Port, Role
-from runtime.errors import ConfigError, PlantError, StoreError, WriteRejectedError
+from runtime.errors import ConfigError, PlantError, ReturnedError, StoreError, WriteRejectedError
 from runtime.gate.attempts import lacking
-from runtime.journal import ConfigRecord
+from runtime.journal import ConfigRecord, config_log
+from runtime.online import Wish
 from runtime.supervisor import State
 from runtime.versions.difference import PLANT, Plan, Side, compare
 from runtime.versions.folder import Content
@@ -31,7 +32,21 @@ log = logging.getLogger(__name__)
 PERIOD_S = 0.5
 SETTLE_NS = 10 * SECOND_NS  # so long must all that changed be up, until a configuration is good
 FAULTS = 3  # so often may one of it fault meanwhile
+PREVIOUS = "previous"
+LOG_ROWS = 1000
 PATIENCE_NS = 60 * SECOND_NS  # after so long without either, it is judged by what it does then
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How an apply is wished: `online` means that a program must change, and without a restart."""
+
+    wish: Wish = field(default_factory=Wish)
+    online: bool = False
+
+
+_PLAIN = Change()
+_NOTHING = Wish()
 
 
 @dataclass(frozen=True)
@@ -201,8 +216,7 @@ class Versions:
                 log.error(
                     "version %s did not come up (%s): back to the last good one, %s", failed, reason, good
                 )
-                plan = await asyncio.to_thread(compare, self._side, side)
-                await self._switch(side, good, plan)
+                await self._switch(side, good, await self._plan(side, Wish(reset=True)))
                 await self._note("return", good, "applied", reason)
             except PlantError as exc:
                 log.error("the last good version cannot be had: %s", exc)
@@ -214,18 +228,29 @@ class Versions:
         """Tell whether a configuration was begun and has not come up yet."""
         return self._trial is not None
 
-    async def plan(self, actor: Actor) -> Plan:
-        """Return what an apply would do now.
+    async def plan(self, actor: Actor, wish: Wish = _NOTHING) -> Plan:
+        """Return what an apply would do now, rehearsed where that is wished.
 
         Raises:
             ConfigError: the folder has errors.
             PlantError: the role does not allow it, or the folder cannot be read.
         """
         self._admit(actor)
-        side = await asyncio.to_thread(self._understand_folder)
-        return await asyncio.to_thread(compare, self._side, side)
+        with self._working(f"plan for {actor.name}"):
+            side = await asyncio.to_thread(self._understand_folder)
+            return await self._plan(side, wish)
 
-    async def apply(self, actor: Actor, comment: str = "", *, restart: bool = False) -> tuple[Version, Plan]:
+    async def _plan(self, side: Side, wish: Wish) -> Plan:
+        """Return how the configuration that runs becomes another; what can change online is ready to."""
+        plan = await asyncio.to_thread(compare, self._side, side)
+        if side.assembly is not None and PLANT not in plan.needs:
+            for view in await self._kernel.prepare(side.assembly, plan.renewed, wish):
+                plan = plan.told(view)
+        return plan
+
+    async def apply(
+        self, actor: Actor, comment: str = "", *, restart: bool = False, change: Change = _PLAIN
+    ) -> tuple[Version, Plan]:
         """Make the plant folder as it is now the configuration that runs.
 
         Raises:
@@ -236,14 +261,16 @@ class Versions:
         async def work() -> tuple[Version, Plan]:
             self._admit(actor)
             with self._working(f"apply by {actor.name}"):
-                return await self._apply("apply", actor, comment, restart)
+                return await self._apply("apply", actor, comment, restart, change)
 
         return await self._kernel.gate.audited("apply", "config", actor, comment, work)
 
     async def rollback(
-        self, name: str, actor: Actor, comment: str = "", *, restart: bool = False
+        self, name: str, actor: Actor, comment: str = "", *, restart: bool = False, change: Change = _PLAIN
     ) -> tuple[Version, Version, Plan]:
         """Put the files of a version back and apply them; returns it, what the folder was, and the plan.
+
+        `previous` is the version that ran before the one that runs.
 
         Raises:
             PlantError: it is refused, or failed: says why, and what runs.
@@ -252,13 +279,14 @@ class Versions:
         async def work() -> tuple[Version, Version, Plan]:
             self._admit(actor)
             with self._working(f"rollback by {actor.name}"):
-                version = await asyncio.to_thread(self.store.find, name)
+                version = await self._found(name)
                 side = await asyncio.to_thread(self._understand_version, version)
-                plan = await asyncio.to_thread(compare, self._side, side)
-                self._allow(plan, restart)
+                plan = await self._plan(side, change.wish)
+                self._allow(plan, restart, change)
                 before = await asyncio.to_thread(self.store.put_back, version, self._kernel.clock.now_ns())
-                _, plan = await self._apply("rollback", actor, comment, restart)
-                return version, before, plan
+                again = Change(replace(change.wish, rehearse=0), change.online)
+                _, done = await self._apply("rollback", actor, comment, restart, again)
+                return version, before, replace(done, online=plan.online)
 
         return await self._kernel.gate.audited("rollback", f"config {name}", actor, comment, work)
 
@@ -284,16 +312,36 @@ class Versions:
             self._busy = ""
             self._up_ns = None
 
-    @staticmethod
-    def _allow(plan: Plan, restart: bool) -> None:
-        if plan.needs and not restart:
-            names = ", ".join(plan.needs)
-            raise WriteRejectedError(f"this needs a restart of {names}; nothing was changed", "add --restart")
+    async def _found(self, name: str) -> Version:
+        """Return a version by its name; `previous` is what ran before."""
+        if name != PREVIOUS:
+            return await asyncio.to_thread(self.store.find, name)
+        running = self.running.digest if self.running else ""
+        kept = {each.digest: each for each in await asyncio.to_thread(self.store.versions)}
+        for row in await self._kernel.journal.read(config_log, LOG_ROWS):
+            if row.result == "applied" and row.digest != running and row.digest in kept:
+                return kept[row.digest]
+        raise PlantError("no version ran before this one", "`ironworks config list` shows what is kept")
 
-    async def _apply(self, action: str, actor: Actor, comment: str, restart: bool) -> tuple[Version, Plan]:
+    @staticmethod
+    def _allow(plan: Plan, restart: bool, change: Change) -> None:
+        if change.online and not any(not each.same for each in plan.online):
+            raise WriteRejectedError("the program is the one that runs; nothing was changed", "edit it first")
+        if plan.needs and not restart:
+            names, why = ", ".join(plan.needs), next((each for each in plan.online if each.reason), None)
+            text = f"this needs a restart of {names}; nothing was changed"
+            remedy = "apply it with --restart" if change.online else "add --restart"
+            if why:
+                text = f"no online change of {why.unit}: {why.reason}; nothing was changed"
+                remedy = f"{why.remedy}; or {remedy}" if why.remedy else remedy
+            raise WriteRejectedError(text, remedy)
+
+    async def _apply(
+        self, action: str, actor: Actor, comment: str, restart: bool, change: Change
+    ) -> tuple[Version, Plan]:
         side = await asyncio.to_thread(self._understand_folder)
-        plan = await asyncio.to_thread(compare, self._side, side)
-        self._allow(plan, restart)
+        plan = await self._plan(side, change.wish)
+        self._allow(plan, restart, change)
         version = await asyncio.to_thread(self.store.keep, side.content, self._kernel.clock.now_ns())
         same = self.running is not None and version.digest == self.running.digest
         before = self.store.standing()
@@ -318,9 +366,10 @@ class Versions:
             if PLANT not in plan.needs:
                 self._trial = None
                 if trying:
-                    self._watch(plan.begun, action)
+                    self._watch({*plan.begun, *plan.renewed}, action)
         self.failure = None
-        await self._note(action, version, "applied", "", actor.name, comment)
+        online = [f"{each.unit} online: {each.summary}" for each in plan.online if not each.reason]
+        await self._note(action, version, "applied", "; ".join(online), actor.name, comment)
         return version, plan
 
     async def _switch(self, side: Side, version: Version, plan: Plan) -> None:
@@ -329,12 +378,26 @@ class Versions:
             self._kernel.leave()
             return
         assert side.assembly is not None
-        await self._kernel.become(side.assembly, plan.ended, plan.begun, plan.renewed)
+        try:
+            await self._kernel.become(side.assembly, plan.ended, plan.begun, plan.renewed)
+        except ReturnedError:
+            await self._go_back_from(side)
+            raise
         self._side, self.running = side, version
         now_ns = self._kernel.clock.now_ns()
         text = f"version {version} of the configuration runs"
         self._kernel.emit(Event("config.applied", self.name, now_ns, text, {"version": version.number}))
         log.info("%s", text)
+
+    async def _go_back_from(self, side: Side) -> None:
+        """Let all else be what it was, too, where a component has returned by itself."""
+        assert self.running is not None
+        before = await asyncio.to_thread(self._understand_version, self.running)
+        assert before.assembly is not None
+        back = await asyncio.to_thread(compare, side, before)
+        await self._kernel.prepare(before.assembly, back.renewed, Wish(reset=True))
+        await self._kernel.become(before.assembly, back.ended, back.begun, back.renewed)
+        self._side = before
 
     # In threads.
 

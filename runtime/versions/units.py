@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ class Unit:
     Attributes:
         name: of the component or the section.
         gentle: an apply may restart it; others only with `--restart`.
-        adapts: it takes other tags while it runs.
+        adapts: kinds of marks that may change while it runs.
         built_from: each thing that it is built from.
     """
 
     name: str
     entry: SectionEntry
     gentle: bool
-    adapts: bool
+    adapts: Collection[str]
     built_from: Mapping[Mark, object] = field(repr=False)
 
     def differs(self, other: Unit) -> set[Mark]:

@@ -138,4 +138,4 @@ def difference(store: VersionStore, names: tuple[str, str], file_name: str) -> P
 def plan_view(plan: Plan) -> PlanView:
     """Return a plan in the API's shape."""
     changes = msgspec.convert(plan.changes, tuple[ChangeView, ...], from_attributes=True)
-    return PlanView(changes, plan.restarts, plan.needs)
+    return PlanView(changes, plan.restarts, plan.needs, plan.online)

@@ -14,7 +14,7 @@ from runtime.contract import DataType
 BYTE_BOOL, BIT, I8, U8, I16, U16, I32, U32, I64, F32, F64 = range(11)
 
 _INTEGERS = {("i", 8): I8, ("u", 8): U8, ("i", 16): I16, ("u", 16): U16, ("i", 32): I32, ("u", 32): U32}
-_FORMATS = ("B", "B", "b", "B", "h", "H", "i", "I", "q", "f", "d")
+FORMATS = ("B", "B", "b", "B", "h", "H", "i", "I", "q", "f", "d")
 _MASK = (1 << 64) - 1
 _HEADER = 4
 _PARTS = ((8, I64), (4, U32), (2, U16), (1, U8))
@@ -51,7 +51,7 @@ class Variable:
         """Return its first bit in the image, and the one behind its last."""
         if self.kind == BIT:
             return 8 * self.offset + self.bit, 8 * self.offset + self.bit + 1
-        return 8 * self.offset, 8 * (self.offset + struct.calcsize(f"<{_FORMATS[self.kind]}"))
+        return 8 * self.offset, 8 * (self.offset + struct.calcsize(f"<{FORMATS[self.kind]}"))
 
     @property
     def parts(self) -> tuple[Variable, ...]:
@@ -60,7 +60,7 @@ class Variable:
 
     def raw(self, image: bytes) -> int:
         """Return the raw pattern that the variable has in a copy of the image."""
-        value = struct.unpack_from(f"<{_FORMATS[self.kind]}", image, self.offset)[0]
+        value = struct.unpack_from(f"<{FORMATS[self.kind]}", image, self.offset)[0]
         if self.kind == BYTE_BOOL:
             return int(value != 0)
         if self.kind == BIT:

@@ -12,10 +12,11 @@ MAX_TASKS = 64
 FORCES = 1024
 WATCH_RANGES = 4096
 WATCH_BYTES = 1 << 17
+RETURNED_FAULT, RETURNED_SLOW = 1, 2
 END_ASKED, END_ALONE, END_REPLACED, END_SIGNAL = 1, 2, 3, 4
 
 
-def _words(*names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
+def words(*names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
     return [(name, ctypes.c_int64) for name in names]
 
 
@@ -43,11 +44,24 @@ class Control(ctypes.Structure):
         watch_wanted, watch_done: number of the watch that was asked for, and of the newest answer.
         watch_scans, watch_at_ns: scans, and the start of the newest, when that was copied.
         stored, store_error: number of the newest store of what is retained; errno where the disk refuses.
+        offer, answered: number of the newest online change that the kernel offers (as descriptors
+            `offer_block` and `offer_code` of process `offer_pid`), and that the core's process has answered;
+            `refused` is 1 where it could not be taken.
+        successor, change: another block and the list of moves that leads there, to be taken over between two
+            scans. These and the next are addresses in the core's process.
+        handed: the block that is scanned instead of this one; 0 while it is this one.
+        handover_ns: how long it took to go over to this block, between two scans.
+        watchdog_here: 1 once the watchdog watches this block.
+        predecessor, way_back, trial_until_ns: where to return to, and how, should this one fail till then.
+        returned, returned_task, returned_ns: why it was left (`RETURNED_...`), the task's mask, its time.
+        tape: where each scan's inputs and outputs are kept for a rehearsal; 0 for nowhere.
+        tape_wanted, tape_there: number of the newest tape that the kernel offers (as descriptor `tape_fd` of
+            process `tape_pid`; -1 for none), and that the core's process has taken up.
         fifo, timer_slack, locked, pinned: what the system granted (the scan's priority; else 1); 0 where it
             was not asked for, or the number of the error, negative.
     """
 
-    _fields_ = _words(
+    _fields_ = words(
         "version",
         "image", "tasks", "inputs", "outputs", "keys", "master", "buffers", "ring", "writes", "copy",
         "in_ids", "in_raw", "in_quality", "out_ids", "out_raw", "out_quality", "out_at",
@@ -66,6 +80,10 @@ class Control(ctypes.Structure):
         "forces", "force_wanted", "force_taken", "forces_ended",
         "watch", "watched", "watch_count", "watch_wanted", "watch_done", "watch_scans", "watch_at_ns",
         "scanned_ns",
+        "offer", "offer_pid", "offer_block", "offer_code", "answered", "refused",
+        "successor", "change", "handed", "watchdog_here", "handover_ns",
+        "predecessor", "way_back", "trial_until_ns", "returned", "returned_task", "returned_ns",
+        "tape", "tape_wanted", "tape_there", "tape_pid", "tape_fd",
     )  # fmt: skip
 
 
@@ -76,7 +94,7 @@ class Task(ctypes.Structure):
         worst_scan, worst_at_ns: which scan of the core took longest, and when it began.
     """
 
-    _fields_ = _words(
+    _fields_ = words(
         "function", "mask", "interval_ns", "watchdog_ns", "next_ns", "last_ns",
         "scans", "overruns", "skipped", "execution_max_ns", "latency_max_ns",
         "execution_bins", "latency_bins",
@@ -96,13 +114,13 @@ class Slot(ctypes.Structure):
         running_quality: quality that it has else: good, or overridden where its variable is forced.
     """
 
-    _fields_ = _words("offset", "kind", "bit", "key", "mask", "safe", "quality", "running_quality")
+    _fields_ = words("offset", "kind", "bit", "key", "mask", "safe", "quality", "running_quality")
 
 
 class Write(ctypes.Structure):
     """One pending write to a variable."""
 
-    _fields_ = _words("offset", "kind", "bit", "raw")
+    _fields_ = words("offset", "kind", "bit", "raw")
 
 
 class ForceTable(ctypes.Structure):
@@ -112,7 +130,7 @@ class ForceTable(ctypes.Structure):
         due_ns: monotonic time at which the next force ends; 0 for never.
     """
 
-    _fields_ = _words("count", "due_ns")
+    _fields_ = words("count", "due_ns")
 
 
 class Force(ctypes.Structure):
@@ -123,19 +141,19 @@ class Force(ctypes.Structure):
         until_ns: monotonic time at which it ends; 0 for never.
     """
 
-    _fields_ = _words("offset", "kind", "bit", "raw", "until_ns", "number")
+    _fields_ = words("offset", "kind", "bit", "raw", "until_ns", "number")
 
 
 class Range(ctypes.Structure):
     """A part of the image that is watched."""
 
-    _fields_ = _words("offset", "size")
+    _fields_ = words("offset", "size")
 
 
 class Snapshot(ctypes.Structure):
     """Head of a snapshot; `output_count` raw patterns follow. `sequence` is odd while it is written."""
 
-    _fields_ = _words("sequence", "at_ns", "scans", "writes_taken", "fault_mask")
+    _fields_ = words("sequence", "at_ns", "scans", "writes_taken", "fault_mask")
 
 
 class ImageHead(ctypes.Structure):

@@ -11,8 +11,10 @@ from softplc.core.emit import Function, Record, i32, i64, pointer, void
 from softplc.core.exchange import Exchange, image_head
 from softplc.core.forcing import Forcing
 from softplc.core.layout import BINS, Control, Task
+from softplc.online.handover import HandOver, is_on_trial
+from softplc.online.taping import Taping
 
-_MONOTONIC, _ABSOLUTE, _EINTR = 1, 1, 4  # Linux: CLOCK_MONOTONIC, TIMER_ABSTIME, EINTR
+_MONOTONIC, _THREAD_TIME, _ABSOLUTE, _EINTR = 1, 3, 1, 4  # Linux: CLOCK_..., TIMER_ABSTIME, EINTR
 _SECOND = 1_000_000_000
 _STOP_LATENCY_NS = 20_000_000
 _STOP_GRACE_NS = 50_000_000
@@ -34,11 +36,15 @@ class Loop:
             module, ir.FunctionType(i32, [i32, i32, pointer, pointer]), "clock_nanosleep"
         )
         self._yield = ir.Function(module, ir.FunctionType(i32, []), "sched_yield")
-        self.now = self._now()
+        self.now = self._clock("iw_now", _MONOTONIC)
+        self.worked = self._clock("iw_worked", _THREAD_TIME)
+        self.online = HandOver(module, self.exchange, self.now)
+        self.taping = Taping(module, self.exchange)
         self.sleep = self._sleep()
         self.note = self._note()
         self.activate = self._activate()
         self.check = self._check()
+        self.scan = self._scan_for_ever()
         self._loop()
         self._step()
         self._monitor()
@@ -48,11 +54,11 @@ class Loop:
         place.type = pointer
         return place
 
-    def _now(self) -> Function:
-        """Return monotonic ns."""
-        fn = Function(self.module, "iw_now", i64)
+    def _clock(self, name: str, clock: int) -> Function:
+        """Return the ns of a clock: monotonic time, or the processor time of the calling thread."""
+        fn = Function(self.module, name, i64)
         b, place = fn.b, self._timespec(fn)
-        fn.call(self._gettime, i32(_MONOTONIC), place)
+        fn.call(self._gettime, i32(clock), place)
         seconds = b.mul(fn.load(fn.at(place, 0, i64)), i64(_SECOND))
         b.ret(b.add(seconds, fn.load(fn.at(place, 1, i64))))
         return fn
@@ -87,13 +93,14 @@ class Loop:
         """Run one scan of a task: (control, task, started_ns, now_ns, at_ns).
 
         Pending writes, then inputs, then forces, then the program, then forces again; on a fault the task
-        stops here and its outputs go to their safe values with this very snapshot.
+        stops here and its outputs go to their safe values with this very snapshot, unless it is on trial.
         """
         fn = Function(self.module, "activate", void, pointer, pointer, i64, i64, i64, internal=True)
         b = fn.b
         base, task_base, started_ns, now_ns, at_ns = fn.args
         control, task = fn.record(base, Control), fn.record(task_base, Task)
         image = image_head(fn, control)
+        self.taping.begin(fn, control)
         fn.call(self.exchange.take_writes, base)
         fn.call(self.exchange.latch, base)
         fn.call(self.forcing.take, base, started_ns)
@@ -123,7 +130,10 @@ class Loop:
             control.publish("fault_mask", b.or_(control["fault_mask"], task["mask"]))
         fn.call(self.forcing.apply, base)
         control["scanned_ns"] = at_ns
-        fn.call(self.exchange.publish, base, at_ns)
+        undone = b.and_(b.icmp_signed("!=", code, i32(0)), is_on_trial(fn, control))
+        with b.if_then(b.not_(undone), likely=True):
+            fn.call(self.exchange.publish, base, at_ns)
+            self.taping.end(fn, control, task)
         b.ret_void()
         return fn
 
@@ -172,12 +182,24 @@ class Loop:
         task.add("overruns", b.zext(overrun, i64))
 
     def _loop(self) -> None:
-        """Run due tasks, the most urgent first, until told to stop: (control)."""
+        """Scan until told to stop, first one block, then those that are taken over: (control)."""
         fn = Function(self.module, "iw_loop", void, pointer)
-        b = fn.b
+        b, place = fn.b, fn.b.alloca(pointer)
+        place.type = pointer
+        b.store(fn.args[0], place)
+        nothing = ir.Constant(pointer, None)
+        with fn.loop() as stopped:
+            b.store(fn.call(self.scan, fn.load(place, pointer)), place)
+            fn.leave_if(b.icmp_unsigned("==", fn.load(place, pointer), nothing), stopped)
+        b.ret_void()
+
+    def _scan_for_ever(self) -> Function:
+        """Run due tasks, the most urgent first, until told to stop: (control) -> null, or the next block."""
+        fn = Function(self.module, "scan", pointer, pointer, internal=True)
+        b, nothing = fn.b, ir.Constant(pointer, None)
         control = fn.record(fn.args[0], Control)
-        found, wake = (b.alloca(i64) for _ in range(2))
-        found.type = wake.type = pointer
+        found, wake, worked_ns = (b.alloca(i64) for _ in range(3))
+        found.type = wake.type = worked_ns.type = pointer
         tasks, count = control.pointer("tasks"), control["task_count"]
         with fn.loop() as stopped:
             fn.leave_if(fn.is_(control.atomic("stop"), "!=", 0), stopped)
@@ -195,20 +217,35 @@ class Loop:
                         b.store(next_ns, wake)
             with b.if_else(fn.is_(fn.load(found), "<", 0)) as (idle, due):
                 with idle:
+                    with b.if_then(fn.is_(control.atomic("successor"), "!=", 0), likely=False):
+                        successor = fn.call(self.online.hand_over, control.base)
+                        with b.if_then(b.icmp_unsigned("!=", successor, nothing)):
+                            b.ret(successor)
                     fn.call(self.forcing.take, control.base, at_ns)
                     fn.call(self.copies.serve, control.base)
                     fn.call(self.sleep, fn.load(wake))
                 with due:
-                    self._scan(fn, control, fn.element(tasks, fn.load(found), Task), at_ns)
+                    self._scan(fn, control, fn.element(tasks, fn.load(found), Task), at_ns, worked_ns)
         control.publish("ended", 1)
-        b.ret_void()
+        b.ret(nothing)
+        return fn
 
-    def _scan(self, fn: Function, control: Record, task: Record, started_ns: Any) -> None:
+    def _scan(self, fn: Function, control: Record, task: Record, started_ns: Any, worked_ns: Any) -> None:
         b = fn.b
+        with b.if_then(is_on_trial(fn, control), likely=False):
+            fn.call(self.online.look_back, control.base, started_ns)
+        on_trial = is_on_trial(fn, control)
         latency_ns = b.sub(started_ns, task["next_ns"])
         self._count(fn, task, "latency", latency_ns)
         now_ns = b.add(started_ns, control["wall_offset_ns"])
+        with b.if_then(on_trial, likely=False):
+            b.store(fn.call(self.worked), worked_ns)
         fn.call(self.activate, control.base, task.base, started_ns, now_ns, started_ns)
+        with b.if_then(on_trial, likely=False):
+            took_ns = b.sub(fn.call(self.worked), fn.load(worked_ns))
+            before = fn.call(self.online.judge, control.base, task.base, took_ns)
+            with b.if_then(b.icmp_unsigned("!=", before, ir.Constant(pointer, None))):
+                b.ret(before)
         ended_ns = fn.call(self.now)
         execution_ns = b.sub(ended_ns, started_ns)
         with b.if_then(fn.is_(execution_ns, ">", task["execution_max_ns"]), likely=False):
@@ -247,15 +284,24 @@ class Loop:
         b.ret(fn.call(self.exchange.collect, base))
 
     def _monitor(self) -> None:
-        """Watch the loop until it has ended: (control)."""
+        """Watch the loop until it has ended, whichever block it scans: (control)."""
         fn = Function(self.module, "iw_monitor", void, pointer)
-        b = fn.b
-        control = fn.record(fn.args[0], Control)
+        b, place = fn.b, fn.b.alloca(pointer)
+        place.type = pointer
+        b.store(fn.args[0], place)
         with fn.loop() as ended:
+            base = fn.load(place, pointer)
+            control = fn.record(base, Control)
+            control.publish("watchdog_here", 1)
             fn.leave_if(fn.is_(control.atomic("ended"), "!=", 0), ended)
-            now_ns = fn.call(self.now)
-            fn.call(self.check, fn.args[0], now_ns)
-            fn.call(self.sleep, b.add(now_ns, control["monitor_ns"]))
+            handed = control.atomic("handed")
+            with b.if_else(fn.is_(handed, "!=", 0)) as (elsewhere, here):
+                with elsewhere:
+                    b.store(b.inttoptr(handed, pointer), place)
+                with here:
+                    now_ns = fn.call(self.now)
+                    fn.call(self.check, base, now_ns)
+                    fn.call(self.sleep, b.add(now_ns, control["monitor_ns"]))
         b.ret_void()
 
 

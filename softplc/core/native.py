@@ -28,6 +28,11 @@ class Native:
         self.now = self._bind(ctypes.PYFUNCTYPE, "iw_now", _WORD)
         self.check = self._bind(ctypes.PYFUNCTYPE, "iw_check", None, _ADDRESS, _WORD)
         self.step = self._bind(ctypes.CFUNCTYPE, "iw_step", _WORD, _ADDRESS, _WORD)
+        self.succeed = self._bind(
+            ctypes.PYFUNCTYPE, "iw_succeed", None, _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS, _WORD
+        )
+        self.withdraw = self._bind(ctypes.PYFUNCTYPE, "iw_withdraw", _WORD, _ADDRESS)
+        self.migrate = self._bind(ctypes.PYFUNCTYPE, "iw_migrate", None, _ADDRESS, _ADDRESS, _ADDRESS)
         self.loop = self._bind(ctypes.CFUNCTYPE, "iw_loop", None, _ADDRESS)
         self.monitor = self._bind(ctypes.CFUNCTYPE, "iw_monitor", None, _ADDRESS)
 

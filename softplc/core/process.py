@@ -12,69 +12,28 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
-import mmap
 import os
 import resource
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from ctypes import Array
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
-from softplc.core.elf import load
-from softplc.core.layout import END_ALONE, END_ASKED, END_REPLACED, END_SIGNAL, Control, Task
+from softplc.core.layout import END_ALONE, END_ASKED, END_REPLACED, END_SIGNAL, Control
 from softplc.core.native import Native
 from softplc.core.slots import Slots
 from softplc.core.thread import ScanThread
+from softplc.online.generation import Generation, Generations, Kept
+from softplc.online.tapes import Tapes
 
 BEAT_S = 0.1
+BUSY_BEAT_S = 0.005
 STALE_COUNTS_NS = 250_000_000  # the kernel beats every 20 ms, and may be late
 _RECORD_GRACE_NS = 3_000_000_000
 _COPY_BEATS = 10
 _CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4
 _ROOMY = 256 << 20
-
-
-class Kept(NamedTuple):
-    """What of the image is kept on disk.
-
-    Attributes:
-        ranges: (offset, bytes).
-        layout: digest of the program, in hex.
-        stored: number of the newest store.
-    """
-
-    ranges: Sequence[tuple[int, int]] = ()
-    layout: str = ""
-    stored: int = 0
-
-
-class Start(NamedTuple):
-    """What a core's process is told.
-
-    Attributes:
-        symbols: functions of the tasks, in the block's order.
-        program: length of the program's object code.
-        record: file that names the core in force.
-        cpus: where its threads may run; empty: anywhere.
-        stale_ns: without a kernel for longer, inputs are stale.
-        alone_ns: without a kernel for longer, it ends.
-        kept: what is retained, in a store beside the record.
-    """
-
-    symbols: list[str]
-    program: int
-    record: str
-    cpus: list[int]
-    stale_ns: int
-    alone_ns: int
-    kept: Kept
-
-    def to_line(self) -> bytes:
-        return json.dumps(self._asdict()).encode() + b"\n"
 
 
 def start_ticks(pid: int) -> int:
@@ -91,43 +50,47 @@ class _Core:
     """The loop and what watches over it."""
 
     def __init__(self, block: int, code: int) -> None:
-        with os.fdopen(code, "rb") as file:
-            file.seek(0)
-            self.start = Start(**json.loads(file.readline()))
-            program, core = file.read(self.start.program), file.read()
-        self._memory = mmap.mmap(block, 0)
-        self.control = Control.from_buffer(self._memory, 0)
-        self.native = Native(core)
-        self._program = load(program)
-        tasks: Array[Task] = (Task * self.control.task_count).from_buffer(self._memory, self.control.tasks)
-        for task, symbol in zip(tasks, self.start.symbols, strict=True):
-            task.function = self._program.address(symbol)
-        address = ctypes.addressof(self.control)
-        self.thread = ScanThread(self.native, address, self.control, tasks)
-        self._retain = _Retain(self.start, self.control)
-        self._asked = threading.Event()
+        first = Generation(block, code)
+        self.native = Native(first.core)
+        self._tapes = Tapes()
         self._own = {"pid": os.getpid(), "ticks": start_ticks(os.getpid())}
+        self.programs = Generations(self.native, first, self._own)
+        self.start = first.start
+        self.thread = ScanThread(self.native, first.address, first.control, first.tasks)
+        self._retain = _Retain(first)
+        self._asked = False
+        self._wake = threading.Event()
         self._began_ns = self.native.now()
         self._copied = self.control.copy_done
+
+    @property
+    def control(self) -> Control:
+        return self.programs.current.control
 
     def run(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._terminate)
-        signal.signal(signal.SIGUSR1, lambda *_: self._asked.set())
+        signal.signal(signal.SIGUSR1, self._ask)
+        signal.signal(signal.SIGUSR2, lambda *_: self._wake.set())
         self.control.pinned = _pin(self.start.cpus)
         self.control.locked = _lock()
         self.thread.start()
         self.control.scanning = 1
         beats = 0
         while self.thread.alive:
-            if self._asked.wait(BEAT_S):
+            woken = self._wake.wait(BUSY_BEAT_S if self.programs.busy else BEAT_S)
+            self._wake.clear()
+            if self._asked:
                 self._end(END_SIGNAL)
-            beats += 1
+            if self.programs.look():
+                self._retain = _Retain(self.programs.current, self._retain)
+                self._copied = self.control.copy_done
+            self._tapes.look(self.control)
+            if not woken:
+                beats += 1
             self._look(beats)
-        self._retain.store(self._part(self.control.image))
-
-    def _part(self, offset: int) -> memoryview:
-        return memoryview(self._memory)[offset : offset + self.control.image_size]
+        self.programs.look()
+        self._retain.store(self.programs.current.part(self.control.image))
 
     def _look(self, beats: int) -> None:
         """Watch the kernel and the record; keep a whole image for whoever comes after a crash."""
@@ -150,7 +113,7 @@ class _Core:
         control = self.control
         number = control.copy_done
         if number == control.copy_wanted and number != self._copied:
-            data = self._retain.of(self._part(control.copy))
+            data = self._retain.of(self.programs.current.part(control.copy))
             if control.copy_wanted == number:  # else somebody else has asked: it may be half of each
                 self._copied = number
                 self._retain.store_data(data)
@@ -164,28 +127,38 @@ class _Core:
             return False
         return isinstance(record, dict) and {key: record.get(key) for key in self._own} == self._own
 
+    def _ask(self, *_: object) -> None:
+        self._asked = True
+        self._wake.set()
+
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         """End, unless a kernel is there to do it in order: a service manager signals both at once."""
         if self.native.now() - self.control.beat_ns > STALE_COUNTS_NS:
-            self._asked.set()
+            self._ask()
 
     def _end(self, why: int) -> None:
         if not self.control.stop:
             self.control.end = why
+        for each in self.programs.all:  # whichever is scanned
+            each.control.stop = 1
         self.thread.stop()
 
 
 class _Retain:
-    """Stores what is retained, when it has changed."""
+    """Stores what is retained of a program, when it has changed; goes on counting where one before ended."""
 
-    def __init__(self, start: Start, control: Control) -> None:
-        self._control = control
-        kept = Kept(*start.kept)
+    def __init__(self, program: Generation, before: _Retain | None = None) -> None:
+        self._control = program.control
+        kept = Kept(*program.start.kept)
         self._ranges = kept.ranges
         self._layout = bytes.fromhex(kept.layout)
-        self._slots = Slots(Path(start.record).parent)
+        self._slots = Slots(Path(program.start.record).parent)
         self._last = b""
-        control.stored = kept.stored
+        self._control.stored = before.stored if before else kept.stored
+
+    @property
+    def stored(self) -> int:
+        return int(self._control.stored)
 
     def of(self, image: memoryview) -> bytes:
         return b"".join(image[offset : offset + size] for offset, size in self._ranges)

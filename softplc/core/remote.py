@@ -21,8 +21,9 @@ from runtime.clock import monotonic_ns
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.layout import END_ALONE, END_REPLACED, END_SIGNAL
-from softplc.core.process import Kept, Start, start_ticks
+from softplc.core.process import start_ticks
 from softplc.core.scancore import ScanCore
+from softplc.online.generation import Kept, Start
 
 RECORD, MESSAGES = "core.json", "core.log"
 _START_S = 20.0
@@ -124,7 +125,7 @@ class CoreProcess:
             program = build.application.object_code
             start = Start(
                 [task.symbol for task in core.tasks], len(program), str(folder / RECORD),
-                list(options.cpus), options.stale_ns, options.alone_ns, kept,
+                list(options.cpus), options.stale_ns, options.alone_ns, kept, key,
             )  # fmt: skip
             with os.fdopen(os.dup(code), "wb") as file:
                 file.write(start.to_line() + program + build.core_object)
@@ -181,8 +182,12 @@ class CoreProcess:
             return f"the PLC core was killed by signal {-code}"
         if said := _ENDS.get(self.core.control.end):
             return f"the PLC core has ended: {said}"
-        last = _last_line(self._folder / MESSAGES)
+        last = last_line(self._folder / MESSAGES)
         return f"the PLC core has ended{': ' if last else ''}{last}"
+
+    def wake(self) -> None:
+        """Let it look at once whether it is offered something."""
+        signal.pidfd_send_signal(self._pidfd, signal.SIGUSR2)
 
     def stop(self) -> bool:
         """End it after the scan that runs; tells whether it ended by itself."""
@@ -223,17 +228,24 @@ class CoreProcess:
             time.sleep(_STEP_S)
 
 
-def _spawn(block: int, code: int, folder: Path) -> subprocess.Popen[bytes]:
+def own_process(module: str, *words: int) -> tuple[list[str], dict[str, str]]:
+    """Return command and environment that run a module of ours that needs no other package."""
     home = str(Path(__file__).resolve().parent.parent.parent)
     packages = sysconfig.get_path("platlib")  # -S looks for none: half the memory and time
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH"), packages]))
+    command = [sys.executable, "-P", "-S", "-m", module, *map(str, words)]
+    return command, os.environ | {"PYTHONPATH": path}
+
+
+def _spawn(block: int, code: int, folder: Path) -> subprocess.Popen[bytes]:
+    command, environment = own_process("softplc.core.process", block, code)
     with (folder / MESSAGES).open("wb") as messages:
         return subprocess.Popen(
-            [sys.executable, "-P", "-S", "-m", "softplc.core.process", str(block), str(code)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=messages,
             stderr=messages,
-            env=os.environ | {"PYTHONPATH": path},
+            env=environment,
             pass_fds=(block, code),
             start_new_session=True,  # Ctrl-C is for the kernel, which stops it in order
         )
@@ -251,7 +263,8 @@ def _end(pid: int, pidfd: int) -> bool:
     raise PlantError(f"the PLC core (pid {pid}) cannot be ended", "see what holds it, then start again")
 
 
-def _last_line(file: Path) -> str:
+def last_line(file: Path) -> str:
+    """Return the last line of a file, shortened, or why it cannot be read."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError as exc:

@@ -77,6 +77,7 @@ class ScanCore:
 
     Attributes:
         tasks, records: the tasks in order of urgency, and what the block knows of each.
+        input_rows, output_rows: first word and number of words of what is bound, by key.
 
     The native calls that hand values over keep the GIL, so callers need no lock.
     """
@@ -126,9 +127,11 @@ class ScanCore:
     def _split_inputs(self, inputs: Sequence[Bound]) -> list[_Row]:
         """Note the texts among the inputs and return them as parts, whose keys follow those of the tags."""
         self._texts_in: dict[int, tuple[Text, NDArray[np.int32]]] = {}
+        self.input_rows: dict[int, tuple[int, int]] = {}
         rows: list[_Row] = []
         key = self._first_part = max((bound.key for bound in inputs), default=-1) + 1
         for bound in inputs:
+            self.input_rows[bound.key] = len(rows), len(bound.variable.parts)
             if isinstance(bound.variable, Text):
                 parts = bound.variable.parts
                 rows += [_Row(key + number, part, bound) for number, part in enumerate(parts)]
@@ -142,10 +145,12 @@ class ScanCore:
     def _split_outputs(self, outputs: Sequence[Bound]) -> list[_Row]:
         """Note where the outputs lie, and return them with texts as parts, all under one negative key."""
         self._rows: dict[int, int] = {}
+        self.output_rows: dict[int, tuple[int, int]] = {}
         self._texts_out: list[_TextOut] = []
         rows: list[_Row] = []
         for bound in outputs:
             self._rows[bound.key] = len(rows)
+            self.output_rows[bound.key] = len(rows), len(bound.variable.parts)
             if isinstance(bound.variable, Text):
                 text, key = bound.variable, -1 - len(self._texts_out)
                 parts = zip(text.parts, text.pack(bound.safe_text), strict=True)
@@ -246,6 +251,16 @@ class ScanCore:
         self._control.held += held
         good = np.zeros(sum(map(len, ids[1:])), np.uint32)
         return np.concatenate(ids), np.concatenate(words), np.concatenate([quality[known], good]), held
+
+    def inputs(self) -> tuple[NDArray[np.int32], NDArray[np.uint64], dict[int, str]]:
+        """Return what was handed in last: keys, raw patterns, and the text of the rows of texts."""
+        slots, master = self._views["keys"], self._views["master"]
+        keys = np.flatnonzero(slots[: self._first_part] >= 0).astype(np.int32)
+        texts = {}
+        for row, (text, parts) in enumerate(self._texts_in.values(), len(keys)):
+            texts[row] = text.unpack(master[slots[parts]].tolist())
+        raw = np.concatenate([master[slots[keys]], np.zeros(len(texts), np.uint64)])
+        return np.concatenate([keys, np.array([*self._texts_in], np.int32)]), raw, texts
 
     def collect(self) -> Batch | None:
         """Return the outputs that differ from those last collected, if any."""
@@ -358,6 +373,10 @@ class ScanCore:
         answer: int = word(control + getattr(Control, done).offset)
         asked: int = word(control + getattr(Control, wanted).offset)
         return answer == asked
+
+    def word(self, name: str) -> int:
+        """Return a word of `Control`, before all that is read after it."""
+        return int(self.native.word(self.address + getattr(Control, name).offset))
 
     def post(self, wanted: str) -> None:
         """Ask the loop for something, by counting up a word of `Control`."""

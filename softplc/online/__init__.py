@@ -1,0 +1,1 @@
+"""Online change: another version of the program goes on with the values of the one before."""
