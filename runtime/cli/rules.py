@@ -86,4 +86,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bench jitter": FILES,
     "bench start": FILES,
     "bench soak": FILES,
+    "bench st": FILES,
 }
