@@ -4,7 +4,7 @@ FOR ?= 20
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test campaign nightly lint format bench screenshots clean
+.PHONY: demo test campaign nightly conformance lint format bench screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/ironworks demo $(if $(HEADLESS),--headless --for $(FOR)) $(if $(LANGUAGE),--lang $(LANGUAGE))
@@ -26,6 +26,10 @@ campaign: .venv/dev
 nightly: .venv/dev
 	@IRONWORKS_ST_PROGRAMS=$(or $(PROGRAMS),20000) IRONWORKS_ST_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -q \
 	-n auto --maxprocesses 2 tests/softplc_blackbox/test_st_differential.py
+
+# docs/conformance.md, out of tests/conformance
+conformance: .venv/dev
+	@$(BIN)/python -m tests.conformance
 
 format: .venv/dev
 	@$(BIN)/ruff check --fix .

@@ -249,6 +249,8 @@ class Generator(Objects):
             branches.append((labels, self.statements(depth - 1, self.random.randrange(3))))
         otherwise = self.statements(depth - 1, 1) if self.chance(0.5) else None
         selector = self.typed(type_, 2)
+        if isinstance(selector, Var):  # a subrange takes no label outside of it
+            selector = Binary("+", selector, Lit(0, type_, False), type_, type_)
         return Case(selector, branches, otherwise)
 
     def block_call(self):
