@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from softplc.simulator import Simulator
 
 MAGIC = b"IWAP"
-VERSION = 2
+VERSION = 3
 _ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
 _SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
@@ -33,6 +33,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
         element: index of the element's shape, `stride` bytes apart.
         values: names of an enumeration by value.
         bit: the bit of a BOOL that is one bit of a structure, else -1.
+        limits: least and greatest value of a subrange, else None.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
     stride: int = 0
     values: dict[str, int] = {}
     bit: int = -1
+    limits: tuple[int, int] | None = None
 
     @cached_property
     def by_key(self) -> dict[str, tuple[str, int, int, str]]:
@@ -78,6 +80,7 @@ class Symbol(msgspec.Struct, frozen=True):
         address: direct address, or None.
         retain: keeps its value over a restart.
         read_only: an access path that says so.
+        limits: least and greatest value of a subrange, else None.
     """
 
     path: str
@@ -91,6 +94,7 @@ class Symbol(msgspec.Struct, frozen=True):
     declared: str = ""
     values: dict[str, int] = {}
     read_only: bool = False
+    limits: tuple[int, int] | None = None
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -343,6 +347,7 @@ def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Sym
         shape.name,
         shape.values,
         root.read_only,
+        shape.limits,
     )
 
 

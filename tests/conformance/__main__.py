@@ -3,4 +3,4 @@
 from tests.conformance.features import PAGE, page
 
 PAGE.write_text(page(), encoding="utf-8")
-print(f"{PAGE} written")  # noqa: T201
+print(f"{PAGE} written")

@@ -1,4 +1,4 @@
-"""The feature tables of IEC 61131-3, and the programs here that show each row: `docs/conformance.md` is made of them.
+"""The feature tables of IEC 61131-3, and the programs that show each row: both make docs/conformance.md.
 
 A trace says in its first lines what it shows: `# shows 44.1 44.2`. The rows are in `features.txt`.
 """
@@ -13,10 +13,10 @@ FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent.parent / "docs" / "conformance.md"
 HEAD = """# Conformance
 
-IEC 61131-3:2013 (third edition), feature by feature, by the numbers of its tables. Made by `make conformance` out of
-`tests/conformance/`: each program there runs in CI and must keep to its trace, and says which rows it shows. Nothing
-else counts: a row without a program is "not shown", whatever the compiler can do. Numbers and texts were written from
-memory; where a number was not known for sure, the row has a name instead.
+IEC 61131-3:2013 (third edition), feature by feature, by the numbers of its tables. Made by `make conformance`
+out of `tests/conformance/`: each program there runs in CI and must keep to its trace, and says which rows it
+shows. Nothing else counts: a row without a program is "not shown", whatever the compiler can do. Numbers and
+texts were written from memory; where a number was not known for sure, the row has no number.
 
 """
 _COMMENTS = re.compile(r"\(\*.*?\*\)|//[^\n]*|/\*.*?\*/", re.DOTALL)
