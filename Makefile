@@ -4,7 +4,7 @@ FOR ?= 20
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test campaign lint format bench screenshots clean
+.PHONY: demo test campaign nightly conformance lint format bench screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/ironworks demo $(if $(HEADLESS),--headless --for $(FOR)) $(if $(LANGUAGE),--lang $(LANGUAGE))
@@ -21,6 +21,15 @@ lint: .venv/dev
 # The long form of the campaigns that make test runs in short: make campaign ROUNDS=50
 campaign: .venv/dev
 	@$(BIN)/python -m pytest -m campaign --rounds $(or $(ROUNDS),50) -s -q
+
+# 20,000 random ST programs against the tree-walking evaluator: make nightly PROGRAMS=20000 SEED=0
+nightly: .venv/dev
+	@IRONWORKS_ST_PROGRAMS=$(or $(PROGRAMS),20000) IRONWORKS_ST_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -q \
+	-n auto --maxprocesses 2 tests/softplc_blackbox/test_st_differential.py
+
+# docs/conformance.md, out of tests/conformance
+conformance: .venv/dev
+	@$(BIN)/python -m tests.conformance
 
 format: .venv/dev
 	@$(BIN)/ruff check --fix .

@@ -39,6 +39,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
         hidden: members that nobody sees from outside, and that keep their value all the same: references,
             what the compiler made up, and `CLASS`, the number of its class with which an instance begins.
         constants: names of members that the program cannot change, casefolded.
+        limits: least and greatest value of a subrange, else None.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Shape(msgspec.Struct, frozen=True, dict=True):
     bit: int = -1
     hidden: tuple[tuple[str, int, int, str], ...] = ()
     constants: tuple[str, ...] = ()
+    limits: tuple[int, int] | None = None
 
     @cached_property
     def by_key(self) -> dict[str, tuple[str, int, int, str]]:
@@ -87,6 +89,7 @@ class Symbol(msgspec.Struct, frozen=True):
         address: direct address, or None.
         retain: keeps its value over a restart.
         read_only: an access path that says so.
+        limits: least and greatest value of a subrange, else None.
     """
 
     path: str
@@ -100,6 +103,7 @@ class Symbol(msgspec.Struct, frozen=True):
     declared: str = ""
     values: dict[str, int] = {}
     read_only: bool = False
+    limits: tuple[int, int] | None = None
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -347,6 +351,7 @@ def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Sym
         shape.name,
         shape.values,
         root.read_only,
+        shape.limits,
     )
 
 

@@ -22,7 +22,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.config import read_text
 from runtime.errors import ConfigError, Finding, Place, PlantError, StoreError
 from softplc.diagnostics import CompileError, Diagnostic
 
@@ -71,6 +70,8 @@ def read_sources(folder: Path, patterns: list[str]) -> dict[str, str]:
     Raises:
         ConfigError: nothing matches, or a file cannot be read.
     """
+    from runtime.config import read_text  # not for the compiler's process: it takes a quarter of a second
+
     try:
         files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
     except (ValueError, NotImplementedError, OSError) as exc:
@@ -178,7 +179,9 @@ def _prune(cache: Path) -> None:
     files = sorted(cache.glob("*.plc"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[_KEPT:]:
         file.unlink(missing_ok=True)
-    for file in cache.glob("*.plc.*"):
+    for file in sorted(cache.glob("*.core"), key=lambda file: file.stat().st_mtime, reverse=True)[1:]:
+        file.unlink(missing_ok=True)
+    for file in [*cache.glob("*.plc.*"), *cache.glob("*.core.*")]:
         pid = file.suffix[1:]
         if pid.isdecimal() and not _lives(int(pid)):  # killed while it wrote
             file.unlink(missing_ok=True)
@@ -194,21 +197,48 @@ def _lives(pid: int) -> bool:
     return True
 
 
+def _core_object(cache: Path) -> bytes:
+    """Return the scan core, which is the same for all programs: from the cache, or compiled."""
+    kept = cache / f"{_key({}, '')}.core"
+    try:
+        data = kept.read_bytes()
+    except OSError:
+        data = b""
+    if hashlib.sha256(data[_DIGEST:]).digest() == data[:_DIGEST]:
+        return data[_DIGEST:]
+    from softplc.core.loop import emit_core
+
+    code = emit_core()
+    _write(kept, hashlib.sha256(code).digest() + code)
+    return code
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        part.replace(target)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def _child(target: Path, profile: str, sources: dict[str, str]) -> int:
     import softplc
-    from softplc.core.loop import emit_core
 
     try:
         application = softplc.compile(sources=sources, profile=profile)
     except CompileError as exc:
         print(json.dumps({"diagnostics": [asdict(each) for each in exc.diagnostics]}))  # noqa: T201
         return _REFUSED
-    part = target.with_name(f"{target.name}.{os.getpid()}")
     try:
-        part.write_bytes(Build(application, emit_core()).to_bytes())
-        part.replace(target)
+        _write(target, Build(application, _core_object(target.parent)).to_bytes())
     except OSError as exc:
-        part.unlink(missing_ok=True)
         print(json.dumps({"store": f"{target.parent} cannot be written: {exc.strerror}"}))  # noqa: T201
         return _REFUSED
     return 0

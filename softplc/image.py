@@ -85,6 +85,11 @@ def write_value(image: memoryview, symbol: Symbol, value: Any) -> None:
         if not math.isfinite(value) or int(value) != value:
             raise PlantError(f"{symbol.path} is {symbol.type}: it takes whole numbers, not {value!r}")
         value = int(value)
+    if symbol.limits is not None and not symbol.limits[0] <= value <= symbol.limits[1]:
+        low, high = symbol.limits
+        raise PlantError(
+            f"{value} is outside of {symbol.path}: {symbol.declared}", f"it takes {low} to {high}"
+        )
     try:
         struct.pack_into(_FORMATS[symbol.type], image, symbol.offset, value)
     except (struct.error, OverflowError):

@@ -32,6 +32,8 @@ class Place:
         slot: number of the stack slot, where base is `slot`.
         line: where a reference is followed, for the fault if it is NULL.
         bit: bit within the byte, for packed BOOLs in the process image; else -1.
+        tag: names the declared variable or member that a scalar access is to, where nothing else of another
+            tag can lie at its bytes; empty where that is not known. A place inside of this one has none.
         address, size: where base is `object`, the pointer that is followed, and the bytes that must lie in
             its object; `begin` asks instead that it points at the object's begin.
     """
@@ -46,6 +48,7 @@ class Place:
     address: Expr | None = None
     size: int = 0
     begin: bool = False
+    tag: str = ""
 
     def at(self, offset: int, step: Step | None = None, bit: int = -1) -> Place:
         """Return the place `offset` bytes further, or at an index."""

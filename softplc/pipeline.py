@@ -97,7 +97,7 @@ def _lowered(
     layout, image = lay_out(project, instances, sizes)
     if marked:
         sizes.marks = Marks(project, texts, len(image))
-        image += bytes(align_up(len(sizes.marks.lines), REGION_ALIGN))
+        image += bytes(align_up(sizes.marks.size, REGION_ALIGN))
     if project.references:
         sizes.links = Links(layout)
         linked = bytearray(image)

@@ -26,7 +26,7 @@ _ARGUMENTS = ("profile", "period")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --st-coverage."""
-    text = "report which lines of the ST source the tests with `plc` and *_test.yaml ran"
+    text = "report which lines and branches of the ST source the tests with `plc` and *_test.yaml ran"
     parser.getgroup("ironworks").addoption("--st-coverage", action="store_true", help=text)
 
 
@@ -155,7 +155,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     coverage = session.config.stash.get(_COVERAGE, None)
     output = getattr(session.config, "workeroutput", None)
     if coverage is not None and output is not None:
-        output[_WORKER] = json.dumps(coverage.files)
+        output[_WORKER] = json.dumps([coverage.files, coverage.branches])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -164,7 +164,7 @@ def pytest_testnodedown(node: Any) -> None:
     coverage = node.config.stash.get(_COVERAGE, None)
     found = getattr(node, "workeroutput", {}).get(_WORKER)
     if coverage is not None and found:
-        coverage.merge(json.loads(found))
+        coverage.merge(*json.loads(found))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

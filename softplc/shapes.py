@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from softplc.application import Region, Root, Shape
-from softplc.iectypes import Array, BlockType, Enum, Interface, Pointer, Reference, String, Struct, Type
+from softplc.iectypes import (
+    Array,
+    BlockType,
+    Enum,
+    Interface,
+    Pointer,
+    Reference,
+    String,
+    Struct,
+    Subrange,
+    Type,
+)
 from softplc.layout import NUMBER_SIZE, Layout, Sizes, has_number, is_retained, scalar_of
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
@@ -51,7 +62,8 @@ class Shapes:
         scalar = scalar_of(type_)
         if scalar is not None:
             values = dict(type_.values.values()) if isinstance(type_, Enum) else {}
-            return Shape("scalar", scalar.name, type_.name, scalar.size, values=values)
+            limits = (type_.low, type_.high) if isinstance(type_, Subrange) else None
+            return Shape("scalar", scalar.name, type_.name, scalar.size, values=values, limits=limits)
         if isinstance(type_, String):
             return Shape("string", type_.plain, type_.name, type_.size)
         if isinstance(type_, Array):

@@ -158,7 +158,17 @@ class Simulator:
             raise PlantError(f"{path} is {shape.name}: it takes {wanted}, not {value!r}")
         else:
             symbol = Symbol(
-                path, offset, shape.bit, shape.size, shape.type, "", None, False, shape.name, shape.values
+                path,
+                offset,
+                shape.bit,
+                shape.size,
+                shape.type,
+                "",
+                None,
+                False,
+                shape.name,
+                shape.values,
+                limits=shape.limits,
             )
             write_value(self.image, symbol, value)
 

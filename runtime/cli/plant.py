@@ -106,7 +106,7 @@ def test(
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML report.")] = None,
     match: Annotated[str, typer.Option("-k", help="Run only tests whose names match.")] = "",
     coverage: Annotated[
-        bool, typer.Option("--st-coverage", help="Report which lines of the ST source ran.")
+        bool, typer.Option("--st-coverage", help="Report which lines and branches of the ST source ran.")
     ] = False,
 ) -> None:
     """Run a plant's own tests in virtual time: PLANT/tests/test_*.py, and *_test.yaml anywhere in it."""

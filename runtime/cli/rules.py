@@ -96,4 +96,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bench start": FILES,
     "bench soak": FILES,
     "bench swap": FILES,
+    "bench st": FILES,
 }

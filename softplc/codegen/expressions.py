@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from softplc import ir
 from softplc.codegen.pointers import Pointers
+from softplc.codegen.ranges import is_harmless, is_inside, key_of
 from softplc.codegen.values import (
     ARITHMETIC,
     INTEGER_COMPARE,
@@ -33,10 +34,45 @@ class Expressions(Pointers):
             return self.object_address(place)
         base = self._base(place)
         for step in place.steps:
+            element = self._element(base, step)
+            if element:
+                base = element
+                continue
             base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {self.step(step)}")
         if place.offset:
             base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {place.offset}")
         return base
+
+    def _element(self, base: str, step: ir.Step) -> str:
+        """Return the address of an element whose index is that of a loop, computed at the begin of its body.
+
+        The optimiser then sees one address for all uses of the element, whatever lies between them.
+        """
+        index = step.index
+        if (
+            not isinstance(index, ir.Load)
+            or not isinstance(step.low, int)
+            or not isinstance(step.stride, int)
+        ):
+            return ""
+        current = self.registers.get(key_of(index.place))
+        if current is None or base.startswith("%t") or not is_inside(step, self.ranges):
+            return ""
+        key = (current, base, step.low, step.stride)
+        if key not in self.elements:
+            kind, wide, moved, scaled, name = value_type(index.type), *(self.fresh() for _ in range(4))
+            widen = f"{'sext' if index.type.signed else 'zext'} {kind} {current} to i64"
+            self.lines[self.tops[current]] += "".join(
+                f"\n  {line}"
+                for line in (
+                    f"{wide} = {widen if index.type.bits < 64 else f'add i64 {current}, 0'}",
+                    f"{moved} = sub i64 {wide}, {step.low}",
+                    f"{scaled} = mul nuw nsw i64 {moved}, {step.stride}",
+                    f"{name} = getelementptr inbounds i8, ptr {base}, i64 {scaled}",
+                )
+            )
+            self.elements[key] = name
+        return self.elements[key]
 
     def step(self, step: ir.Step) -> str:
         """Return the bytes that an index leads on, after its check."""
@@ -44,8 +80,9 @@ class Expressions(Pointers):
         wide = self._to_i64(index, step.index.type)
         if step.low:
             wide = self.add(f"sub i64 {wide}, {self._size(step.low)}")
-        outside = self.add(f"icmp uge i64 {wide}, {self._size(step.count)}")
-        self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line)
+        if not is_inside(step, self.ranges):
+            outside = self.add(f"icmp uge i64 {wide}, {self._size(step.count)}")
+            self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line)
         if step.stride != 1:
             wide = self.add(f"mul nuw nsw i64 {wide}, {self._size(step.stride)}")
         return wide
@@ -57,6 +94,8 @@ class Expressions(Pointers):
             return "%self"
         if place.base == "local":
             return "%local"
+        if place.base == "slot" and place.slot in self.renamed:
+            return self.renamed[place.slot]
         if place.base == "slot":
             return f"%slot{place.slot}"
         if place.pointer is None:
@@ -78,13 +117,14 @@ class Expressions(Pointers):
 
     def load(self, type_: Elementary, place: ir.Place) -> str:
         if not place.steps and place.pointer is None:
-            kept = self.registers.get((place.base, place.slot, place.offset))
+            kept = self.registers.get(key_of(place))
             if kept is not None and place.bit < 0 and self.register_types[kept] is type_:
                 return kept
         if place.base == "object" and type_.size == 1 and not place.begin:
             raw = self.peek(place)
         else:
-            raw = self.add(f"load {memory_type(type_)}, ptr {self.address(place)}, align 1")
+            tag = self.emitter.tag(place.tag)
+            raw = self.add(f"load {memory_type(type_)}, ptr {self.address(place)}, align 1{tag}")
         if type_ is not BOOL:
             return raw
         if place.bit >= 0:
@@ -95,9 +135,9 @@ class Expressions(Pointers):
         if place.base == "object" and type_.size == 1 and not place.begin:
             self.poke(type_, place, value)
             return
-        address = self.address(place)
+        address, tag = self.address(place), self.emitter.tag(place.tag)
         if type_ is not BOOL:
-            self.do(f"store {value_type(type_)} {value}, ptr {address}, align 1")
+            self.do(f"store {value_type(type_)} {value}, ptr {address}, align 1{tag}")
             return
         byte = self.add(f"zext i1 {value} to i8")
         if place.bit >= 0:
@@ -105,7 +145,7 @@ class Expressions(Pointers):
             cleared = self.add(f"and i8 {old}, {255 - (1 << place.bit)}")
             moved = self.add(f"shl i8 {byte}, {place.bit}")
             byte = self.add(f"or i8 {cleared}, {moved}")
-        self.do(f"store i8 {byte}, ptr {address}, align 1")
+        self.do(f"store i8 {byte}, ptr {address}, align 1{tag}")
 
     # Values --------------------------------------------------------------------------------------
 
@@ -138,14 +178,19 @@ class Expressions(Pointers):
         if isinstance(expr, ir.PointerOp):
             return self.pointer_op(expr)
         if isinstance(expr, ir.Query):
-            return self._query(expr)
-        return self.load(LINT, ir.Place("image", NOW_NS))
+            return self.query(expr)
+        return self.load(LINT, ir.Place("image", NOW_NS, tag="now"))
 
     def block_of(self, body: list[ir.Stmt]) -> None:
         """Write statements."""
         raise NotImplementedError
 
     def _op(self, expr: ir.Op) -> str:
+        compared = expr.args[0]
+        if expr.op in ("=", "<>") and isinstance(compared, ir.Query) and compared.op == "compare":
+            same = self.same_text(*compared.strings)
+            if same is not None:
+                return same if expr.op == "=" else self.add(f"xor i1 {same}, true")
         operands = [self.value(each) for each in expr.args]
         type_ = expr.args[0].type
         if expr.op in INTEGER_COMPARE:
@@ -286,6 +331,9 @@ class Expressions(Pointers):
         return self.add(f"{name} {before} {value} to {after}")
 
     def _lazy(self, expr: ir.Lazy) -> str:
+        """Evaluate the right side only if it decides, where that can be seen or costs something."""
+        if is_harmless(expr.right, self.ranges):
+            return self.add(f"{ARITHMETIC[expr.op]} i1 {self.value(expr.left)}, {self.value(expr.right)}")
         right, end = self.label("right"), self.label("end")
         left = self.value(expr.left)
         decided = self.block
@@ -315,28 +363,10 @@ class Expressions(Pointers):
             result = self.add(f"select i1 {here}, {kind} {choice}, {kind} {result}")
         return result
 
-    # Strings -------------------------------------------------------------------------------------
+    def query(self, expr: ir.Query) -> str:
+        """Write a question about strings."""
+        raise NotImplementedError
 
-    def text(self, text: ir.Text) -> str:
-        """Return a pointer to a string, after what must run first."""
-        self.emitter.uses_strings = True
-        self.emitter.uses_wide |= text.wide
-        self.block_of(text.body)
-        if text.constant is not None:
-            return self.emitter.data(text.constant)
-        if text.place is None:
-            raise AssertionError("string without place")
-        return self.address(text.place)
-
-    def _query(self, expr: ir.Query) -> str:
-        strings = [self.text(each) for each in expr.strings]
-        kind = value_type(expr.type)
-        if expr.op == "length":
-            return self.add(f"load i16, ptr {strings[0]}, align 1")
-        arguments = ", ".join(f"ptr {each}" for each in strings)
-        return self.add(f"call {kind} @iw.{self.family(expr.strings[0].wide)}.{expr.op}({arguments})")
-
-    @staticmethod
-    def family(wide: bool) -> str:
-        """Return which of the string helpers to call."""
-        return "wstr" if wide else "str"
+    def same_text(self, left: ir.Text, right: ir.Text) -> str | None:
+        """Compare a string with a constant for being the same, where that is short."""
+        raise NotImplementedError

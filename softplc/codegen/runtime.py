@@ -6,7 +6,7 @@ A string is u16 length, u16 capacity, then bytes (`iw.str`) or code units of UTF
 from __future__ import annotations
 
 _EITHER = r"""
-define internal void @FAMILY.append(ptr %d, ptr %s, i64 %start, i64 %count) noinline nounwind {
+define internal void @FAMILY.append(ptr %d, ptr %s, i64 %start, i64 %count) nounwind {
   %sl16 = load i16, ptr %s, align 1
   %sl = zext i16 %sl16 to i64
   %st0 = call i64 @llvm.smax.i64(i64 %start, i64 0)
@@ -183,6 +183,7 @@ end:
 
 _NARROW = r"""
 declare i32 @memcmp(ptr, ptr, i64)
+declare ptr @memchr(ptr, i32, i64)
 declare i32 @snprintf(ptr, i64, ptr, ...)
 declare double @strtod(ptr, ptr)
 @iw.fmt.int = private constant [5 x i8] c"%lld\00"

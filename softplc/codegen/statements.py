@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from softplc import ir
-from softplc.codegen.expressions import Expressions
+from softplc.codegen.ranges import key_of
+from softplc.codegen.texts import Texts
 from softplc.codegen.values import constant, value_type
 from softplc.codegen.writes import changes
 from softplc.faults import Fault
-from softplc.iectypes import BOOL, LREAL, WCHAR, Elementary
+from softplc.iectypes import BOOL, Elementary
 from softplc.layout import FAULT_CODE, FAULT_FILE, FAULT_LINE, STOP
 
 if TYPE_CHECKING:
     from softplc.codegen.emit import Emitter
 
 MAX_SWITCH_RANGE = 64
-ALL = 1 << 30
 
 
-class Statements(Expressions):
+class Statements(Texts):
     """Writes the statements of one routine."""
 
     def __init__(self, emitter: Emitter, routine: ir.Routine) -> None:
@@ -61,7 +61,7 @@ class Statements(Expressions):
             head = [f'define i32 @"{routine.name}"(ptr noundef align 64 %img) nounwind {{', "entry:"]
         else:
             alias = "noalias " if routine.inline else ""
-            inline = "" if routine.inline else " noinline"
+            inline = "" if routine.inline or routine.name in self.emitter.copied else " noinline"
             head = [
                 f'define internal i32 @"{routine.name}"(ptr noundef align 64 %img, ptr noundef {alias}%self)'
                 f" nounwind{inline} {{",
@@ -108,47 +108,7 @@ class Statements(Expressions):
             target = self.address(node.target)
             self.do(f"store ptr {target}, ptr {self.address(node.place)}, align 1")
         else:
-            self._string(node)
-
-    def _string(self, node: ir.Clear | ir.Append | ir.AppendNumber | ir.SetText) -> None:
-        self.emitter.uses_strings = True
-        if isinstance(node, ir.Clear):
-            target = self.address(node.target)
-            self.do(f"store i16 0, ptr {target}, align 1")
-            if node.capacity >= 0:
-                place = self.add(f"getelementptr inbounds i8, ptr {target}, i64 2")
-                self.do(f"store i16 {node.capacity}, ptr {place}, align 1")
-        elif isinstance(node, ir.SetText):
-            source = self.text(node.source)
-            family = self.family(node.source.wide)
-            self.do(f"call void @iw.{family}.set(ptr {self.address(node.target)}, ptr {source})")
-        elif isinstance(node, ir.Append):
-            source = self.text(node.source)
-            family = self.family(node.wide)
-            self.emitter.uses_wide |= node.wide
-            if node.wide != node.source.wide:
-                self.do(f"call void @iw.{family}.convert(ptr {self.address(node.target)}, ptr {source})")
-                return
-            start = self.value(node.start) if node.start is not None else "0"
-            count = self.value(node.count) if node.count is not None else str(ALL)
-            target = self.address(node.target)
-            self.do(f"call void @iw.{family}.append(ptr {target}, ptr {source}, i64 {start}, i64 {count})")
-        elif node.style == "real":
-            value = self.value(
-                node.value if node.value.type is LREAL else ir.Convert(LREAL, node.value, "wrap")
-            )
-            target = self.address(node.target)
-            self.do(f"call void @iw.str.real(ptr {target}, double {value}, i32 {node.digits})")
-        elif node.style == "char":
-            wide = node.value.type is WCHAR
-            self.emitter.uses_wide |= wide
-            value, unit = self.value(node.value), value_type(node.value.type)
-            self.do(
-                f"call void @iw.{self.family(wide)}.char(ptr {self.address(node.target)}, {unit} {value})"
-            )
-        else:
-            value = self.value(node.value)
-            self.do(f"call void @iw.str.{node.style}(ptr {self.address(node.target)}, i64 {value})")
+            self.string(node)
 
     def _check(self, type_: Elementary, value: str, limits: tuple[int, int] | None, line: int) -> None:
         if limits is None:
@@ -160,6 +120,7 @@ class Statements(Expressions):
 
     def _call(self, node: ir.Call) -> None:
         instance = self.address(node.instance)
+        self.emitter.called[node.routine] += 1
         code = self.add(f'call i32 @"{node.routine}"(ptr %img, ptr {instance})')
         bad = self.add(f"icmp ne i32 {code}, 0")
         good = self.label("ok")
@@ -215,8 +176,11 @@ class Statements(Expressions):
 
     def _poll(self, line: int) -> None:
         """Ask at the back edge of a loop whether the watchdog wants it to stop."""
+        if not self.emitter.checks:
+            return
         place = self.add(f"getelementptr inbounds i8, ptr %img, i64 {STOP}")
-        flag = self.add(f"load atomic i32, ptr {place} monotonic, align 4")
+        tag = self.emitter.tag("stop")
+        flag = self.add(f"load atomic i32, ptr {place} monotonic, align 4{tag}")
         self.fault_if(self.add(f"icmp ne i32 {flag}, 0"), Fault.WATCHDOG, line)
 
     def _loop(self, node: ir.Loop) -> None:
@@ -246,38 +210,38 @@ class Statements(Expressions):
         step = node.step if isinstance(node.step, int) else self.value(node.step)
         self._check(type_, first, node.limits, node.line)
         self.store(type_, node.place, first)
-        key = (node.place.base, node.place.slot, node.place.offset)
+        key = key_of(node.place)
         kept = node.private and not changes(node.body, node.place, type_.size)
+        body, check, end = (self.label(each) for each in ("body", "check", "end"))
+        self.branch(self._in_range(type_, first, last, step), body, end)
         before = self.block
-        head, body, check, end = (self.label(each) for each in ("head", "body", "check", "end"))
-        self.jump(head)
-        self.start(head)
+        self.start(body)
         if kept:
             current = self.fresh()
             phi = len(self.lines)
-            self.lines.append("")
+            self.lines.append("")  # what the address of an element needs comes here
             self.registers[key] = current
             self.register_types[current] = type_
-        else:
-            current = self.load(type_, node.place)
-        self.branch(self._in_range(type_, current, last, step), body, end)
-        self.start(body)
+            self.tops[current] = phi
+            if isinstance(node.first, ir.Const) and isinstance(node.last, ir.Const):
+                limits = sorted((int(node.first.value), int(node.last.value)))
+                self.ranges[key] = (limits[0], limits[1])
         self.loops.append((check, end))
         self.block_of(node.body)
         self.loops.pop()
         self.jump(check)
         self.start(check)
-        self._poll(node.line)
         following = self._step(type_, self.load(type_, node.place), step, end)
         if node.limits is not None:
             self._leave_outside(type_, following, node.limits, end)
         self.store(type_, node.place, following)
+        self._poll(node.line)
         if kept:
             del self.registers[key]
-            self.lines[phi] = (
-                f"  {current} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.block} ]"
-            )
-        self.jump(head)
+            self.ranges.pop(key, None)
+            came = f"  {current} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.block} ]"
+            self.lines[phi] = came + self.lines[phi]
+        self.branch(self._in_range(type_, following, last, step), body, end)
         self.start(end)
 
     def _step(self, type_: Elementary, current: str, step: int | str, end: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from softplc import ir
+from softplc.codegen.ranges import Key, Range
 from softplc.faults import Fault
 from softplc.iectypes import Elementary
 
@@ -20,7 +21,11 @@ class Writer:
         self.routine = routine
         self.lines: list[str] = []
         self.block = "entry"
-        self.registers: dict[tuple[str, int, int], str] = {}  # control variables of FOR loops
+        self.registers: dict[Key, str] = {}  # control variables of FOR loops
+        self.ranges: dict[Key, Range] = {}  # what those among them can be whose limits are constants
+        self.tops: dict[str, int] = {}  # where the bodies of their loops begin, among the lines
+        self.elements: dict[tuple[str, str, int, int], str] = {}  # addresses that were computed there
+        self.renamed: dict[int, str] = {}  # slots whose text is built at another address
         self.known: dict[ir.Once, str] = {}
         self._count = 0
         self.register_types: dict[str, Elementary] = {}
@@ -55,6 +60,8 @@ class Writer:
 
     def fault_if(self, condition: str, fault: Fault, line: int) -> None:
         """Leave the routine with a fault where the condition holds."""
+        if not self.emitter.checks:
+            return
         good = self.label("ok")
         self._faults.append((self.block, int(fault), line))
         self.do(f"br i1 {condition}, label %fault, label %{good}, !prof !0")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from softplc import ir
 from softplc.bind.calls import Binding
 from softplc.bind.references import object_of, size_of
@@ -20,7 +22,7 @@ from softplc.iectypes import (
 )
 from softplc.layout import POINTER_SIZE
 from softplc.library.functions import SWAPS
-from softplc.lower.context import Dispatch, LoweringError, got, machine
+from softplc.lower.context import Dispatch, LoweringError, got, machine, member_tag
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
 from softplc.symbols import Instance, Pou, Variable
@@ -134,14 +136,14 @@ class Calls(Standard):
             if parameter.by_reference:
                 self._in_out(parameter, argument, frame, before, after)
             else:
-                before += self.assign(frame.at(parameter.offset), parameter.type, argument)
+                before += self.assign(_parameter(frame, parameter), parameter.type, argument)
         routine = self.routine(binding, pou)
         own = self._own_enable_out(pou, frame)
         if own is not None:
             before.append(ir.Store(own, ir.Const(BOOL, True), BOOL))
         body = [*before, *([ir.Call(routine, frame)] if runs else ()), *after]
         for parameter, argument, negated in binding.outputs:
-            body += self.output(parameter, argument, negated, frame.at(parameter.offset))
+            body += self.output(parameter, argument, negated, _parameter(frame, parameter))
         return body
 
     def instance_of(self, binding: Binding) -> ir.Place:
@@ -280,6 +282,12 @@ class Calls(Standard):
         if scalar.size == 1:
             return []
         return [ir.Store(place, ir.Op(scalar, "SWAP", (ir.Load(scalar, place),)), scalar)]
+
+
+def _parameter(frame: ir.Place, parameter: Variable) -> ir.Place:
+    """Return where a call puts an argument, with the tag that the unit itself knows it by."""
+    known = frame.tag or frame.base == "slot"
+    return replace(frame.at(parameter.offset), tag=member_tag(parameter) if known else "")
 
 
 def action_name(instance: Instance | None, action: Pou) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from softplc import ir
 from softplc.iectypes import (
@@ -66,6 +66,7 @@ class Context:
         self._taken: list[list[int]] = []
         self.calls: set[Pou] = set()
         self.dispatches: dict[str, Dispatch] = {}
+        self._located = [layout.regions[each] for each in "IQM" if each in layout.regions]
 
     def line(self, at: int) -> int:
         return self.sources.line(at)
@@ -105,7 +106,7 @@ class Context:
             variable = variable.edge if own else variable
         pou = variable.pou
         if pou is None:
-            return ir.Place("image", variable.offset, bit=variable.bit)
+            return self._global(variable.offset, variable.bit)
         if variable.temporary:
             return (
                 ir.Place("image", pou.kept + variable.offset)
@@ -116,13 +117,18 @@ class Context:
             if self.instance is None:
                 raise LoweringError(f"{variable.name} has no instance")
             offset, bit = self.layout.programs[self.instance][variable]
-            return ir.Place("image", offset, bit=bit)
+            return self._global(offset, bit)
         place = ir.Place("self", variable.offset)
         if self.pou is not None and self.pou.kind == "METHOD" and pou is not self.pou:
             place = self.this().at(variable.offset)
         if variable.by_reference:
             return ir.Place("pointer", 0, pointer=place)
-        return place
+        return replace(place, tag=member_tag(variable))
+
+    def _global(self, offset: int, bit: int) -> ir.Place:
+        """Return the place of a variable in the image; what is located may share its bytes with others."""
+        located = any(0 <= offset - start < size for start, size in self._located)
+        return ir.Place("image", offset, bit=bit, tag="" if located else f"@{offset}")
 
     def this(self) -> ir.Place:
         """Return the instance a method or the body of a function block runs on."""
@@ -175,13 +181,15 @@ class Context:
         key = node.name.casefold()
         if isinstance(type_, Struct):
             member = type_.fields[key]
-            return base.at(member.offset, bit=member.bit)
+            shared = type_.overlap or member.fixed or not base.tag
+            tag = "" if shared else f"{type_.name}.{key}".casefold()
+            return replace(base.at(member.offset, bit=member.bit), tag=tag)
         if isinstance(type_, BlockType):
             variable = type_.pou.variables[key]
             inner = base.at(variable.offset)
             if variable.by_reference:
                 return ir.Place("pointer", 0, pointer=inner)
-            return inner
+            return replace(inner, tag=member_tag(variable) if base.tag else "")
         return None
 
     def _object(self, pointer: Expr, type_: Pointer, node: Expr) -> ir.Place:
@@ -211,13 +219,14 @@ class Context:
             strides.append(stride)
             stride *= high - low + 1
         strides.reverse()
+        tag = base.tag
         for index, (low, high), size in zip(node.indices, array.ranges, strides, strict=True):
             if index.value is not None:
                 base = base.at((int(index.value) - low) * size)
             else:
                 step = ir.Step(self.expr(index), low, high - low + 1, size, self.line(index.at))
                 base = base.at(0, step)
-        return base
+        return replace(base, tag=tag)
 
     def _character_place(self, node: Index, base: ir.Place, text: String) -> ir.Place:
         """Return the place of a character: it is there as far as the string reaches now."""
@@ -259,6 +268,11 @@ class Context:
 
 def _count(low: ir.Expr, high: ir.Expr) -> ir.Expr:
     return ir.Op(LINT, "+", (ir.Op(LINT, "-", (high, low)), ir.Const(LINT, 1)))
+
+
+def member_tag(variable: Variable) -> str:
+    """Name a variable of a unit, the same from inside and outside of it."""
+    return f"{variable.pou.name}:{variable.offset}".casefold() if variable.pou is not None else ""
 
 
 def got(node: Expr) -> Expr:

@@ -113,7 +113,7 @@ class Expressions(Calls):
             return self._power(node, machine(operand))
         left, right = self.expr(node.left, operand), self.expr(node.right, operand)
         type_ = BOOL if node.op in COMPARISONS else machine(operand)
-        if node.op in ("AND", "OR") and type_ is BOOL and not simple(right):
+        if node.op in ("AND", "OR") and type_ is BOOL:
             return ir.Lazy(BOOL, node.op, left, right)
         return ir.Op(type_, node.op, (left, right), line)
 
@@ -158,16 +158,3 @@ def within_day(value: ir.Expr) -> ir.Expr:
     day = ir.Const(value.type, DAY_NS)
     raised = ir.Op(value.type, "+", (ir.Op(value.type, "MOD", (value, day)), day))
     return ir.Op(value.type, "MOD", (raised, day))
-
-
-def simple(value: ir.Expr) -> bool:
-    """Tell whether evaluating costs little and can neither fault nor change anything."""
-    if isinstance(value, ir.Const):
-        return True
-    if isinstance(value, ir.Load):
-        return not value.place.steps and value.place.base not in ("ref", "object")
-    if isinstance(value, ir.Convert):
-        return simple(value.arg)
-    if isinstance(value, ir.Op):
-        return value.op not in ("/", "MOD", "**") and all(simple(each) for each in value.args)
-    return False

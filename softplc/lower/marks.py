@@ -1,4 +1,4 @@
-"""Marks: a byte of the image for each line with a statement, set when one of its statements runs."""
+"""Marks: a byte of the image for each line with a statement and each way of one, set when it runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from softplc import ir
 from softplc.iectypes import BOOL
+from softplc.lower.branches import Branches, Way
 from softplc.source import SourceSet
 from softplc.symbols import Project, all_pous
 from softplc.syntax import Case, For, If, Repeat, Statement, While
@@ -14,24 +15,44 @@ from softplc.syntax import Case, For, If, Repeat, Statement, While
 class Marks:
     """Where the statements of a program begin, those of units that nothing calls included.
 
-    `lines` are (file, line) by number; the mark of each is the byte `base` + number of the image.
+    `lines` are (file, line) by number, `ways` (file, line, what) after them; the mark of each is the byte
+    `base` + number of the image.
     """
 
     def __init__(self, project: Project, sources: SourceSet, base: int) -> None:
         self.base = base
         self._sources = sources
+        self.branches = Branches(sources)
         self._numbers: dict[tuple[str, int], int] = {}
-        for pou in all_pous(project):
-            for statement in _inside(pou.decl.body):
-                self._numbers.setdefault(self._line(statement), len(self._numbers))
+        statements = [each for pou in all_pous(project) for each in _inside(pou.decl.body)]
+        for statement in statements:
+            self._numbers.setdefault(self._line(statement), len(self._numbers))
+        self._ways: dict[Way, int] = {}
+        for statement in statements:
+            for way in self.branches.of(statement):
+                self._ways.setdefault(way, len(self._numbers) + len(self._ways))
 
     @property
     def lines(self) -> list[tuple[str, int]]:
         return list(self._numbers)
 
+    @property
+    def ways(self) -> list[Way]:
+        return list(self._ways)
+
+    @property
+    def size(self) -> int:
+        return len(self._numbers) + len(self._ways)
+
     def of(self, statement: Statement) -> list[ir.Stmt]:
         """Return what sets the mark of a statement."""
-        number = self._numbers.get(self._line(statement))
+        return self._set(self._numbers.get(self._line(statement)))
+
+    def went(self, way: Way) -> list[ir.Stmt]:
+        """Return what sets the mark of a way."""
+        return self._set(self._ways.get(way))
+
+    def _set(self, number: int | None) -> list[ir.Stmt]:
         if number is None:
             return []
         return [ir.Store(ir.Place("image", self.base + number), ir.Const(BOOL, True), BOOL)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from softplc import ir
 from softplc.bind.calls import Binding
 from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String, Type
 from softplc.layout import scalar_of
 from softplc.links import referred
+from softplc.lower.branches import Branches, Way
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
@@ -151,10 +155,11 @@ class Statements(Expressions):
         if isinstance(node, Case):
             return self._case_text(node) if isinstance(node.selector.type, String) else [self._case(node)]
         if isinstance(node, For):
-            return [self._for(node)]
+            return self._watched(node, self._for(node))
         if isinstance(node, While):
             line = self.line(node.at)
-            return [ir.Loop(self.expr(node.condition, BOOL), False, self.body(node.body), line)]
+            loop = ir.Loop(self.expr(node.condition, BOOL), False, self.body(node.body), line)
+            return self._watched(node, loop)
         if isinstance(node, Repeat):
             body = self.body(node.body)
             return [ir.Loop(self.expr(node.condition, BOOL), True, body, self.line(node.at))]
@@ -196,33 +201,57 @@ class Statements(Expressions):
             ir.Store(target, ir.Load(LINT, result), LINT),
         ]
 
+    def _watched(self, node: For | While, loop: ir.Count | ir.Loop) -> list[ir.Stmt]:
+        """Return a loop, with marks for whether it ran where coverage is asked for."""
+        marks = self.sizes.marks
+        if marks is None:
+            return [loop]
+        ran = self.slot(1)
+        never = ir.Op(BOOL, "NOT", (ir.Load(BOOL, ran),))
+        loop.body[:0] = [
+            ir.Store(ran, ir.Const(BOOL, True), BOOL),
+            *marks.went(marks.branches.loop(node, ran=True)),
+        ]
+        before: list[ir.Stmt] = [ir.Store(ran, ir.Const(BOOL, False), BOOL)]
+        return [*before, loop, ir.If(never, marks.went(marks.branches.loop(node, ran=False)), [])]
+
+    def _way(self, body: list[Statement], name: Callable[[Branches], Way]) -> list[ir.Stmt]:
+        """Return the statements of a way, after its mark where coverage is asked for."""
+        marks = self.sizes.marks
+        return [*(marks.went(name(marks.branches)) if marks is not None else []), *self.body(body)]
+
     def _if(self, node: If) -> list[ir.Stmt]:
-        otherwise = self.body(node.otherwise)
-        for condition, body in reversed(node.branches):
-            otherwise = [ir.If(self.expr(condition, BOOL), self.body(body), otherwise)]
+        otherwise = self._way(node.otherwise, partial(Branches.otherwise, node=node))
+        for number, (condition, body) in reversed(list(enumerate(node.branches))):
+            then = self._way(body, partial(Branches.condition, node=node, number=number))
+            otherwise = [ir.If(self.expr(condition, BOOL), then, otherwise)]
         return otherwise
 
     def _case(self, node: Case) -> ir.Stmt:
         branches: list[tuple[list[tuple[int, int]], list[ir.Stmt]]] = []
         for branch in node.branches:
             ranges = [(_whole(low.value), _whole(high.value)) for low, high in branch.labels]
-            branches.append((ranges, self.body(branch.body)))
-        return ir.Switch(self.expr(node.selector), branches, self.body(node.otherwise))
+            branches.append(
+                (ranges, self._way(branch.body, partial(Branches.label, node=node, branch=branch)))
+            )
+        otherwise = self._way(node.otherwise, partial(Branches.otherwise, node=node))
+        return ir.Switch(self.expr(node.selector), branches, otherwise)
 
     def _case_text(self, node: Case) -> list[ir.Stmt]:
         selector = self.kept_text(node.selector)
         before, selector.body = selector.body, []
-        result = self.body(node.otherwise)
+        result = self._way(node.otherwise, partial(Branches.otherwise, node=node))
         for branch in reversed(node.branches):
             found: ir.Expr = ir.Const(BOOL, False)
             for label, _ in branch.labels:
                 order = ir.Query(DINT, "compare", (selector, self.text(label)))
                 same = ir.Op(BOOL, "=", (order, ir.Const(DINT, 0)))
                 found = same if isinstance(found, ir.Const) else ir.Op(BOOL, "OR", (found, same))
-            result = [ir.If(found, self.body(branch.body), result)]
+            taken = self._way(branch.body, partial(Branches.label, node=node, branch=branch))
+            result = [ir.If(found, taken, result)]
         return [*before, *result]
 
-    def _for(self, node: For) -> ir.Stmt:
+    def _for(self, node: For) -> ir.Count:
         place = self.place(node.variable)
         type_ = node.variable.type
         if place is None:

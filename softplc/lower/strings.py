@@ -27,6 +27,7 @@ from softplc.lower.conversions import convert
 from softplc.syntax import Call, Expr
 
 MAX_COUNT = 1 << 30
+_JOINED = ("CONCAT", "LEFT", "RIGHT", "MID", "INSERT", "DELETE", "REPLACE")  # by appending alone
 
 
 class Strings(Context):
@@ -82,15 +83,22 @@ class Strings(Context):
         result = self.slot(String(capacity, wide).size)
         body = [ir.Clear(result, capacity)]
         if node.rewritten is not None:
-            body += self.enabled(binding, [self._append(result, node.rewritten, wide)])
+            body += self.enabled(binding, self._append(result, node.rewritten, wide))
         elif binding.conversion is not None:
             body += self.enabled(binding, self._conversion_text(result, binding, wide))
         elif binding.function is not None:
             body += self.enabled(binding, self._build(result, binding.function.name, binding.values, wide))
         return ir.Text(result, None, body, capacity, wide)
 
-    def _append(self, result: ir.Place, node: Expr, wide: bool) -> ir.Append:
-        return ir.Append(result, self.text(node), wide=wide)
+    def _append(self, result: ir.Place, node: Expr, wide: bool) -> list[ir.Stmt]:
+        """Append a text; what a function puts together is put together there, without a slot of its own."""
+        node = got(node)
+        binding = node.binding if isinstance(node, Call) and node.rewritten is None else None
+        if binding is not None and binding.function is not None and is_wide(node) == wide:
+            plain = node.value is None and binding.conversion is None and not binding.guarded
+            if plain and binding.function.name in _JOINED:
+                return self._build(result, binding.function.name, binding.values, wide)
+        return [ir.Append(result, self.text(node), wide=wide)]
 
     def kept_text(self, node: Expr) -> ir.Text:
         """Lower a string that is read more than once: its body may be run before all reads."""
@@ -103,9 +111,9 @@ class Strings(Context):
 
     def _build(self, result: ir.Place, name: str, values: list[Expr], wide: bool) -> list[ir.Stmt]:
         if name == "CONCAT":
-            return [self._append(result, each, wide) for each in values]
+            return [stmt for each in values for stmt in self._append(result, each, wide)]
         if name == "MOVE":
-            return [self._append(result, values[0], wide)]
+            return self._append(result, values[0], wide)
         if name == "SEL":
             before, (no, yes) = self._texts(values[1:])
             chosen: list[ir.Stmt] = [ir.Append(result, yes, wide=wide)]
@@ -140,7 +148,7 @@ class Strings(Context):
             return [
                 *prelude,
                 ir.Append(result, place, zero, numbers[0], wide),
-                self._append(result, values[1], wide),
+                *self._append(result, values[1], wide),
                 ir.Append(result, place, numbers[0], rest, wide),
             ]
         amount, position = numbers
@@ -149,7 +157,7 @@ class Strings(Context):
         tail = ir.Append(result, place, after, rest, wide)
         if name == "DELETE":
             return [*prelude, head, tail]
-        return [*prelude, head, self._append(result, values[1], wide), tail]
+        return [*prelude, head, *self._append(result, values[1], wide), tail]
 
     def _texts(self, values: list[Expr]) -> tuple[list[ir.Stmt], list[ir.Text]]:
         """Evaluate all strings a function chooses from, as it does with numbers."""
@@ -165,7 +173,7 @@ class Strings(Context):
         return ir.Choose(LINT, self.expr(selector, LINT), numbers, self.line(selector.at))
 
     def _extreme(self, result: ir.Place, name: str, values: list[Expr], wide: bool) -> list[ir.Stmt]:
-        body: list[ir.Stmt] = [self._append(result, values[0], wide)]
+        body: list[ir.Stmt] = [ir.Append(result, self.text(values[0]), wide=wide)]
         for value in values[1:]:
             body += self._better(result, name, value)
         return body
@@ -191,7 +199,7 @@ class Strings(Context):
         value = binding.values[0]
         type_ = base_of(value.type)
         if isinstance(type_, String) or in_class(type_, "ANY_CHAR"):
-            return [self._append(result, value, wide)]
+            return self._append(result, value, wide)
         if isinstance(type_, Enum):
             type_ = type_.base
         named = binding.conversion.source if binding.conversion else None

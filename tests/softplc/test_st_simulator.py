@@ -161,3 +161,22 @@ def test_two_simulators_do_not_share_state(application):
 
 def test_compiling_is_deterministic(application):
     assert softplc.compile(sources={"main.st": PROGRAM}).to_bytes() == application.to_bytes()
+
+
+def test_a_value_outside_of_a_subrange_is_refused():
+    simulator = softplc.compile(
+        sources={
+            "main.st": "TYPE Level : INT(0..9); Pair : STRUCT a : USINT(3..5); END_STRUCT; END_TYPE "
+            "PROGRAM Main VAR x : INT(1..5); l : ARRAY[0..1] OF Level; p : Pair; END_VAR ; END_PROGRAM"
+        }
+    ).simulator()
+    for path, value, told in (
+        ("Main.x", 6, "6 is outside of Main.x: INT(1..5) (it takes 1 to 5)"),
+        ("Main.l", [1, 10], "10 is outside of Main.l: Level (it takes 0 to 9)"),
+        ("Main.p", {"a": 2}, "2 is outside of Main.p.a: USINT(3..5) (it takes 3 to 5)"),
+    ):
+        with pytest.raises(PlantError) as caught:
+            simulator.write(path, value)
+        assert str(caught.value) == told
+    simulator.write("Main.x", 5)
+    assert simulator.read("Main.x") == 5

@@ -273,3 +273,52 @@ def test_the_bottling_line_has_tests_of_its_program(pytester):
     tests = shutil.copytree(FOLDER, pytester.path / "line") / "tests"
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist", str(tests))
     result.assert_outcomes(passed=4)
+
+
+def test_coverage_tells_which_branches_were_not_taken(folder, pytester):
+    (folder / "plc" / "main.st").write_text(
+        "TYPE Colour : (RED, GREEN); END_TYPE\n"
+        "FUNCTION_BLOCK Motor\n"
+        "VAR_INPUT run : BOOL; level : INT; END_VAR\n"
+        "VAR i, n : INT; c : Colour; name : STRING := 'a'; END_VAR\n"
+        "IF run THEN n := 1; ELSIF level > 3 THEN n := 2; END_IF;\n"
+        "IF level > 100 THEN\n"
+        "    IF level > 200 THEN n := 2; END_IF;\n"
+        "ELSE\n"
+        "    n := 0;\n"
+        "END_IF;\n"
+        "CASE c OF\n"
+        "    RED: n := 1;\n"
+        "    GREEN: n := 2;\n"
+        "END_CASE;\n"
+        "CASE n OF 1, 3..5: n := n + 1; END_CASE;\n"
+        "CASE name OF 'b': n := 2; ELSE n := 9; END_CASE;\n"
+        "FOR i := 1 TO level DO n := n + 1; END_FOR;\n"
+        "FOR i := 1 TO 3 DO n := n + 1; END_FOR;\n"
+        "WHILE n > 100 DO n := n - 1; END_WHILE;\n"
+        "END_FUNCTION_BLOCK\n"
+        "PROGRAM Main\nVAR m : Motor; END_VAR\n"
+        "INITIAL_STEP A: Act(N); END_STEP\nSTEP B: END_STEP\n"
+        "TRANSITION FROM A TO B := m.run; END_TRANSITION\n"
+        "ACTION Act: m(level := 5); END_ACTION\n"
+        "END_PROGRAM\n"
+    )
+    (folder / "tests" / "main_test.yaml").write_text(
+        "sources: plc\ntests: [{test: idle, steps: [{scan: 2, expect: Main.A.X}]}]\n"
+    )
+    for file in (folder / "tests").glob("*.py"):
+        file.unlink()
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist", "--st-coverage")
+    result.assert_outcomes(passed=1)
+    told = [line for line in result.outlines if "branch not" in line or line.startswith("branches:")]
+    assert told == [
+        "branches: 8 of 18 taken",
+        "plc/main.st:5 branch not taken: IF run",
+        "plc/main.st:5 branch not taken: IF run: no condition TRUE, no ELSE",
+        "plc/main.st:6 branch not taken: IF level > 100",
+        "plc/main.st:13 branch not taken: CASE c OF GREEN",
+        "plc/main.st:15 branch not taken: CASE n: no label fits, no ELSE",
+        "plc/main.st:16 branch not taken: CASE name OF 'b'",
+        "plc/main.st:17 branch not taken: FOR i: not once",
+        "plc/main.st:19 branch not taken: WHILE n > 100: at least once",
+    ]

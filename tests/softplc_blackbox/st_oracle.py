@@ -7,6 +7,8 @@ import contextlib
 import numpy as np
 from st_tree import (
     BITS,
+    DAY_NS,
+    MOMENTS,
     REALS,
     SIGNED,
     WHOLE,
@@ -17,13 +19,20 @@ from st_tree import (
     Call,
     Case,
     Code,
+    Deref,
+    Enum,
     For,
     If,
     Index,
     Lit,
     Member,
+    MethodCall,
+    Ref,
+    RefOf,
     String,
     Struct,
+    Sub,
+    SuperCall,
     Unary,
     UserCall,
     Var,
@@ -63,7 +72,26 @@ class Place:
         return self.container[self.key]
 
     def set(self, value):
-        self.container[self.key] = value
+        put(self.container, self.key, value)
+
+
+class Reference:
+    """What a reference variable holds."""
+
+    def __init__(self, place):
+        self.place = place
+
+
+def put(container, key, value):
+    """Change a value where it is, so that references to parts of it stay."""
+    if isinstance(value, list):
+        for position, each in enumerate(value):
+            put(container[key], position, each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            put(container[key], name, each)
+    else:
+        container[key] = value
 
 
 def wrap(value, type_):
@@ -87,6 +115,10 @@ def default(type_):
             return ""
         case "BOOL":
             return False
+        case Sub():
+            return type_.low
+        case Ref():
+            return None
     return FLOATS[type_](0) if type_ in FLOATS else 0
 
 
@@ -101,6 +133,14 @@ def held(value, type_):
             return value[: type_.capacity]
         case "BOOL":
             return bool(value)
+        case Sub():
+            if not type_.low <= value <= type_.high:
+                raise FaultError("subrange")
+            return int(value)
+        case Enum():
+            return int(value)
+        case Ref():
+            return value
     if type_ in FLOATS:
         return FLOATS[type_](value)
     return int(value)
@@ -148,10 +188,17 @@ class Oracle:
         self.main = {each.name: self.initial(each) for each in program.variables}
 
     def initial(self, variable):
-        if isinstance(variable.type, str) and variable.type in self.functions:
-            block = self.functions[variable.type]
-            return {v.name: self.initial(v) for v in [*block.inputs, *block.outputs, *block.locals]}
+        type_ = variable.type
+        if isinstance(type_, Array) and type_.element in self.functions:
+            return [self.instance(type_.element) for _ in range(type_.low, type_.high + 1)]
+        if isinstance(type_, str) and type_ in self.functions:
+            return self.instance(type_)
         return default(variable.type) if variable.initial is None else held(variable.initial, variable.type)
+
+    def instance(self, name):
+        block = self.functions[name]
+        own = {v.name: self.initial(v) for v in [*block.inputs, *block.outputs, *block.locals]}
+        return {**own, "#block": block}
 
     def scan(self):
         """Run once; return the line of the fault, or None."""
@@ -210,6 +257,8 @@ class Oracle:
                 self.run(node.otherwise or [], frame)
             case BlockCall():
                 self.call_block(node, frame)
+            case SuperCall():
+                self.run_block(node.block, frame)
 
     def loop(self, node, frame):
         control, type_ = self.place(node.control, frame), node.control.type
@@ -255,18 +304,47 @@ class Oracle:
                 instance[name] = held(self.value(argument, frame), type_)
             elif kind == "inout":
                 instance[name] = self.place(argument, frame)
-        with contextlib.suppress(ReturnError):
-            self.run(node.block.body, instance)
+        self.run_block(node.block, instance)
         for name, argument, kind in node.args:
             if kind == "output":
                 self.place(argument, frame).set(held(instance[name], argument.type))
 
+    def run_block(self, block, instance):
+        """Run a body; a block without one has that of its base."""
+        while block.base is not None and not block.body:
+            block = block.base
+        instance.update({v.name: self.initial(v) for v in block.temps})
+        with contextlib.suppress(ReturnError):
+            self.run(block.body, instance)
+
+    def call_method(self, node, frame):
+        own = frame.get("#self", frame)
+        if isinstance(node.instance, str):  # SUPER
+            instance, method = own, node.method
+        else:
+            instance = own if node.instance is None else self.place(node.instance, frame).get()
+            method = instance["#block"].find(node.method.name)
+        inner = {v.name: self.initial(v) for v in [*method.inputs, *method.locals]}
+        for name, argument, _ in node.args:
+            inner[name] = held(
+                self.value(argument, frame), next(v.type for v in method.inputs if v.name == name)
+            )
+        inner |= {method.name: default(method.result), "#self": instance}
+        with contextlib.suppress(ReturnError):
+            self.run(method.body, inner)
+        return inner[method.name]
+
     # places
+
+    def scope_of(self, name, frame):
+        if name in frame:
+            return frame
+        return frame["#self"] if name in frame.get("#self", {}) else self.globals
 
     def place(self, node, frame):
         match node:
             case Var():
-                found = frame if node.name in frame else self.globals
+                found = self.scope_of(node.name, frame)
                 return found[node.name] if isinstance(found[node.name], Place) else Place(found, node.name)
             case Member():
                 return Place(self.place(node.base, frame).get(), node.name)
@@ -276,6 +354,11 @@ class Oracle:
                 if not array.low <= index <= array.high:
                     raise FaultError("index")
                 return Place(base, index - array.low)
+            case Deref():
+                there = self.place(node.base, frame).get()
+                if there is None:
+                    raise FaultError("NULL")
+                return there.place
 
     # expressions
 
@@ -283,8 +366,12 @@ class Oracle:
         match node:
             case Lit():
                 return held(node.value, node.type) if not isinstance(node.type, String) else node.value
-            case Var() | Member() | Index():
+            case Var() | Member() | Index() | Deref():
                 return self.place(node, frame).get()
+            case RefOf():
+                return None if node.place is None else Reference(self.place(node.place, frame))
+            case MethodCall():
+                return self.call_method(node, frame)
             case Code():
                 text, at = self.value(node.of, frame), self.value(node.index, frame)
                 if not 1 <= at <= len(text):
@@ -304,7 +391,7 @@ class Oracle:
             return not value if node.type == "BOOL" else wrap(~value, node.type)
         if node.type in FLOATS:
             return -value
-        return wrap(-value, "LINT" if node.type == "TIME" else node.type)
+        return wrap(-value, "LINT" if node.type in ("TIME", "LTIME") else node.type)
 
     def binary(self, node, frame):
         left = self.value(node.left, frame)
@@ -335,7 +422,9 @@ class Oracle:
                 return left ^ right
         if node.operands in FLOATS:
             return {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[node.op](left, right)
-        type_ = "LINT" if node.type == "TIME" else node.type
+        type_ = "LINT" if node.type == "TIME" or node.type in MOMENTS else node.type
+        if node.type == "TOD":
+            return wrap(left + right if node.op == "+" else left - right, "LINT") % DAY_NS
         match node.op:
             case "+":
                 return wrap(left + right, type_)

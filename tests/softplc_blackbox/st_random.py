@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+from st_objects import COLOUR, SPECIAL, Objects, references
 from st_oracle import limits
 from st_tree import (
     BITS,
+    MOMENTS,
     REALS,
     SIGNED,
     UNSIGNED,
@@ -19,6 +21,7 @@ from st_tree import (
     Case,
     Code,
     Declared,
+    Enum,
     For,
     Function,
     If,
@@ -26,8 +29,10 @@ from st_tree import (
     Lit,
     Member,
     Program,
+    Ref,
     String,
     Struct,
+    Sub,
     Unary,
     UserCall,
     Var,
@@ -35,7 +40,7 @@ from st_tree import (
     Word,
 )
 
-ELEMENTARY = ("BOOL", *WHOLE, *BITS, "TIME", *REALS)
+ELEMENTARY = ("BOOL", *WHOLE, *BITS, "TIME", *REALS, *MOMENTS)
 COMPARISONS = ("=", "<>", "<", "<=", ">", ">=")
 WIDER = {
     **{
@@ -50,9 +55,15 @@ WIDER = {
 PAIR = Struct("Pair", (("a", "INT"), ("b", "LREAL"), ("c", Array(0, 2, "DINT"))))
 
 
-class Generator:
-    def __init__(self, seed):
+class Generator(Objects):
+    """Makes one program of a seed; a small one has fewer statements and variables."""
+
+    elementary = ELEMENTARY
+
+    def __init__(self, seed, small=False):
         self.random = random.Random(seed)
+        self.small_program = small
+        self.instances, self.own, self.outputs, self.refs = [], [], [], []
         self.functions, self.blocks = [], []
         self.scope, self.readonly, self.loops, self.counters = [], set(), 0, 0
         self.function, self.new_variables = None, []
@@ -63,11 +74,13 @@ class Generator:
     def program(self):
         global_variables = [self.declared(f"g{i}", self.random.choice(ELEMENTARY)) for i in range(3)]
         shared = [Var(v.name, v.type) for v in global_variables]
-        for number in range(self.random.randrange(3)):
+        for number in range(self.random.randrange(2 if self.small_program else 3)):
             self.functions.append(self.pou(f"Fun{number}", self.random.choice(ELEMENTARY)))
-        for number in range(self.random.randrange(3)):
-            self.blocks.append(self.pou(f"Blk{number}", None))
-        types = [self.random.choice(ELEMENTARY) for _ in range(self.random.randrange(6, 14))]
+        for number in range(self.random.randrange(2 if self.small_program else 4)):
+            self.blocks.append(self.block(f"Blk{number}", global_variables))
+        many = (2, 5) if self.small_program else (6, 14)
+        types = [self.random.choice(ELEMENTARY) for _ in range(self.random.randrange(*many))]
+        types += self.random.sample(SPECIAL, 2)
         types += ["INT", "BOOL", String(self.random.randrange(1, 30)), String(254), PAIR]
         types += [
             Array(-1, 2, self.random.choice(ELEMENTARY)),
@@ -76,17 +89,17 @@ class Generator:
         ]
         types += [Array(5, 7, String(6))]
         variables = [self.declared(f"v{i}", t) for i, t in enumerate(types)]
-        variables += [Declared(f"blk{i}", b.name) for i, b in enumerate(self.blocks)]
-        self.scope = [
-            *shared,
-            *(Var(v.name, v.type) for v in variables if v.type not in [b.name for b in self.blocks]),
-        ]
-        self.instances = [(Var(f"blk{i}", b.name), b) for i, b in enumerate(self.blocks)]
+        variables += [Declared(f"ref{i}", t) for i, t in enumerate(references())]
+        self.scope = [*shared, *(Var(v.name, v.type) for v in variables)]
+        self.refs = [v for v in self.scope if isinstance(v.type, Ref)]
+        self.instances, self.own, self.outputs = [], [], []
+        variables += self.instances_of()
         self.new_variables = variables
-        body = self.statements(3, self.random.randrange(5, 14))
-        return Program([PAIR], [*self.functions, *self.blocks], global_variables, variables, body)
+        body = self.statements(2, self.random.randrange(1, 5)) if self.small_program else []
+        body = body or self.statements(3, self.random.randrange(5, 14))
+        return Program([PAIR, COLOUR], [*self.functions, *self.blocks], global_variables, variables, body)
 
-    def pou(self, name, result):
+    def pou(self, name, result, shared=(), inner=()):
         kinds = [self.random.choice(ELEMENTARY) for _ in range(5)]
         inputs = [self.declared(f"i{k}", t) for k, t in enumerate(kinds[:2])]
         outputs = [self.declared("o0", kinds[2])]
@@ -95,11 +108,28 @@ class Generator:
         self.scope = [Var(v.name, v.type) for v in [*inputs, *outputs, *inouts, *inside]]
         if result is not None:
             self.scope.append(Var(name, result))
-        self.instances, self.new_variables = [], inside
+        self.instances, self.own, self.outputs, self.refs, self.new_variables = [], [], [], [], inside
         made, self.functions = self.functions, []
-        body = self.statements(2, self.random.randrange(2, 6))
+        temps, externals, methods = [], [], []
+        if result is None:
+            temps = [self.declared("t0", self.kind())]
+            externals = [Declared(v.name, v.type) for v in shared if self.chance(0.4)]
+            methods = self.methods_of([*outputs, *inside])
+            self.own = [(None, each) for each in methods]
+            self.scope += [Var(v.name, v.type) for v in [*temps, *externals]]
+            self.scope += [Var(v.name, v.type) for v in self.special_locals(inside)]
+            for number, each in enumerate(inner):
+                if self.chance(0.4):
+                    inside.append(Declared(f"in{number}", each.name))
+                    self.instances.append((Var(f"in{number}", each.name), each))
+        body = self.statements(2, self.random.randrange(*((1, 3) if self.small_program else (2, 6))))
         self.functions = made
-        return Function(name, inputs, outputs, inouts, inside, result, body)
+        return Function(name, inputs, outputs, inouts, inside, result, body, temps, externals, methods)
+
+    def special_locals(self, inside):
+        made = [self.declared(f"s{k}", each) for k, each in enumerate(SPECIAL) if self.chance(0.3)]
+        inside += made
+        return made
 
     def declared(self, name, type_):
         return Declared(name, type_, self.constant(type_) if self.chance(0.6) else None)
@@ -117,8 +147,14 @@ class Generator:
                 )
             case "BOOL":
                 return self.chance(0.5)
+            case Sub():
+                return pick.randint(type_.low, type_.high)
+            case Enum():
+                return pick.randrange(len(type_.values))
             case "TIME":
                 return pick.choice([0, 1, 10**6, 10**9, -(10**9), pick.randrange(-(10**12), 10**12)])
+        if type_ in MOMENTS:
+            return self.moment_constant(type_)
         if type_ in REALS:
             return pick.choice([0.0, 1.0, -1.5, 0.25, 1e6, pick.randrange(-1000, 1000) / 8])
         low, high = limits(type_)
@@ -195,6 +231,12 @@ class Generator:
         return For(control, Lit(start, type_, False), Lit(end, type_, self.chance(0.5)), step, body)
 
     def case(self, depth):
+        colours = [v for v in self.scope if v.type == COLOUR]
+        if colours and self.chance(0.3):
+            order = self.random.sample(range(3), self.random.randrange(1, 4))
+            chosen = [([(k, k)], self.statements(depth - 1, self.random.randrange(3))) for k in order]
+            otherwise = self.statements(depth - 1, 1) if self.chance(0.5) else None
+            return Case(self.random.choice(colours), chosen, otherwise)
         type_ = self.random.choice(["SINT", "INT", "DINT", "USINT", "UINT"])
         low, _ = limits(type_)
         position, branches = max(low, -4), []
@@ -207,6 +249,8 @@ class Generator:
             branches.append((labels, self.statements(depth - 1, self.random.randrange(3))))
         otherwise = self.statements(depth - 1, 1) if self.chance(0.5) else None
         selector = self.typed(type_, 2)
+        if isinstance(selector, Var):  # a subrange takes no label outside of it
+            selector = Binary("+", selector, Lit(0, type_, False), type_, type_)
         return Case(selector, branches, otherwise)
 
     def block_call(self):
@@ -231,6 +275,9 @@ class Generator:
     # places
 
     def target(self):
+        place = self.following(1) if self.chance(0.06) else None
+        if place is not None:
+            return place
         place = self.random.choice([v for v in self.scope if v.name not in self.readonly])
         return self.inside(place, 1) if self.chance(0.9) else place
 
@@ -260,6 +307,10 @@ class Generator:
 
     def assigned(self, type_, depth=3):
         """Return a value for a variable of the type: exact, of a narrower type, or an untyped literal."""
+        if isinstance(type_, Sub | Enum):
+            return self.special(type_, depth)
+        if isinstance(type_, Ref):
+            return self.reference(type_)
         if self.chance(0.12) and not isinstance(type_, String):
             return Lit(self.constant(type_), type_, False)
         if not isinstance(type_, String) and WIDER.get(type_) and self.chance(0.2):
@@ -270,6 +321,16 @@ class Generator:
         return self.text(depth) if isinstance(type_, String) else self.typed(type_, depth)
 
     def leaf(self, type_):
+        if self.chance(0.1):
+            outputs = [each for each in self.outputs if each.type == type_]
+            place = self.random.choice(outputs) if outputs else self.following(0)
+            if place is not None and place.type == type_:
+                return place
+        if self.chance(0.15):
+            subranges = [v for v in self.scope if isinstance(v.type, Sub)]
+            narrow = [Var(v.name, type_) for v in subranges if v.type.base == type_]
+            if narrow:
+                return self.random.choice(narrow)
         found = [v for v in self.scope if v.type == type_ or isinstance(v.type, Array | Struct)]
         for _ in range(3):
             if found and self.chance(0.8):
@@ -282,6 +343,12 @@ class Generator:
         if depth <= 0 or self.chance(0.15):
             return self.leaf(type_)
         kind = self.random.random()
+        if self.own and self.chance(0.12):
+            call = self.method_call(type_, depth)
+            if call is not None:
+                return call
+        if type_ in MOMENTS:
+            return self.moment(type_, depth)
         if kind < 0.12:
             return self.conversion(type_, depth)
         if kind < 0.2:
@@ -347,8 +414,12 @@ class Generator:
         if kind < 0.15:
             return Unary("NOT", self.typed("BOOL", depth - 1), "BOOL")
         if kind < 0.55:
-            type_ = self.random.choice([*WHOLE, *BITS, *REALS, "TIME", "BOOL", "STRING"])
+            type_ = self.random.choice([*WHOLE, *BITS, *REALS, "TIME", "BOOL", "STRING", *MOMENTS])
             op = self.random.choice(COMPARISONS)
+            colours = [v for v in self.scope if v.type == COLOUR]
+            if colours and self.chance(0.15):
+                left, right = self.random.choice(colours), self.special(COLOUR, depth)
+                return Binary(self.random.choice(["=", "<>"]), left, right, "BOOL", COLOUR)
             if type_ == "STRING":
                 return Binary(op, self.text(depth - 1), self.text(depth - 1), "BOOL", "STRING")
             left, right = self.leaf_variable(type_), self.right(type_, depth)

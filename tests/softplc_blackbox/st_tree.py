@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 SIGNED = {"SINT": 8, "INT": 16, "DINT": 32, "LINT": 64}
 UNSIGNED = {"USINT": 8, "UINT": 16, "UDINT": 32, "ULINT": 64}
 BITS = {"BYTE": 8, "WORD": 16, "DWORD": 32, "LWORD": 64}
 WHOLE = {**SIGNED, **UNSIGNED}
 REALS = ("REAL", "LREAL")
+MOMENTS = ("LTIME", "TOD", "DT")  # beside TIME
+DAY_NS = 86_400 * 10**9
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,35 @@ class String:
 
     def __str__(self):
         return f"STRING[{self.capacity}]"
+
+
+@dataclass(frozen=True)
+class Sub:
+    """A subrange: leaving it is a fault."""
+
+    base: str
+    low: int
+    high: int
+
+    def __str__(self):
+        return f"{self.base}({self.low}..{self.high})"
+
+
+@dataclass(frozen=True)
+class Enum:
+    name: str
+    values: tuple
+
+    def __str__(self):
+        return self.name
+
+
+@dataclass(frozen=True)
+class Ref:
+    target: object
+
+    def __str__(self):
+        return f"REF_TO {self.target}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +122,26 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Deref:
+    base: object
+    type: object
+
+    def __str__(self):
+        return f"{self.base}^"
+
+
+@dataclass(frozen=True)
+class RefOf:
+    """A reference to a place; to nothing where that is None."""
+
+    place: object
+    type: object
+
+    def __str__(self):
+        return "NULL" if self.place is None else f"REF({self.place})"
+
+
+@dataclass(frozen=True)
 class Unary:
     op: str
     of: object
@@ -137,6 +189,20 @@ class UserCall:
 
 
 @dataclass(frozen=True)
+class MethodCall:
+    """A method of an instance, of the own one where that is None, or of SUPER."""
+
+    instance: object
+    method: Function
+    args: tuple
+    type: object
+
+    def __str__(self):
+        before = "" if self.instance is None else f"{self.instance}."
+        return f"{before}{self.method.name}({', '.join(f'{n} := {a}' for n, a, _ in self.args)})"
+
+
+@dataclass(frozen=True)
 class Declared:
     name: str
     type: object
@@ -145,7 +211,7 @@ class Declared:
 
 @dataclass
 class Function:
-    """A function (with result type) or function block (without)."""
+    """A function or method (with result type) or function block (without)."""
 
     name: str
     inputs: list
@@ -154,18 +220,33 @@ class Function:
     locals: list
     result: object
     body: list
+    temps: list = field(default_factory=list)
+    externals: list = field(default_factory=list)
+    methods: list = field(default_factory=list)
+    base: Function | None = None
+    word: str = ""
+
+    def find(self, name):
+        """Return the method of that name, its own or an inherited one."""
+        own = next((each for each in self.methods if each.name == name), None)
+        return own if own is not None or self.base is None else self.base.find(name)
 
     def lines(self):
-        word = "FUNCTION" if self.result is not None else "FUNCTION_BLOCK"
-        yield f"{word} {self.name}" + (f" : {self.result}" if self.result is not None else "")
+        word = (self.word or ("FUNCTION" if self.result is not None else "FUNCTION_BLOCK")).split()[0]
+        head = f"{self.word or word} {self.name}" + (f" : {self.result}" if self.result is not None else "")
+        yield head + (f" EXTENDS {self.base.name}" if self.base is not None else "")
         for section, variables in (
             ("VAR_INPUT", self.inputs),
             ("VAR_OUTPUT", self.outputs),
             ("VAR_IN_OUT", self.inouts),
             ("VAR", self.locals),
+            ("VAR_TEMP", self.temps),
+            ("VAR_EXTERNAL", self.externals),
         ):
-            if variables:
+            if variables and self.base is None:
                 yield f"{section} {' '.join(map(declaration, variables))} END_VAR"
+        for method in self.methods:
+            yield from method.lines()
         yield from self.body
         yield f"END_{word}"
 
@@ -214,6 +295,13 @@ class BlockCall:
 
 
 @dataclass
+class SuperCall:
+    """The body of the block that this one extends."""
+
+    block: Function
+
+
+@dataclass
 class Word:
     """EXIT, CONTINUE or RETURN."""
 
@@ -232,6 +320,9 @@ class Program:
         """Return the source; statements learn their line."""
         out = Writer()
         for struct in self.structs:
+            if isinstance(struct, Enum):
+                out.line(f"TYPE {struct} : ({', '.join(struct.values)}); END_TYPE")
+                continue
             out.line(
                 f"TYPE {struct} : STRUCT {' '.join(f'{n} : {t};' for n, t in struct.members)} "
                 "END_STRUCT; END_TYPE"
@@ -271,6 +362,8 @@ class Writer:
                 self.line(f"{node.target} := {node.value};")
             case Word():
                 self.line(f"{node.text};")
+            case SuperCall():
+                self.line("SUPER();")
             case BlockCall():
                 texts = (f"{n} {'=>' if k == 'output' else ':='} {a}" for n, a, k in node.args)
                 self.line(f"{node.instance}({', '.join(texts)});")
@@ -305,13 +398,19 @@ class Writer:
             case Case():
                 self.line(f"CASE {node.selector} OF")
                 for labels, body in node.branches:
-                    texts = (str(low) if low == high else f"{low}..{high}" for low, high in labels)
+                    texts = (label_text(low, high, node.selector.type) for low, high in labels)
                     self.line(f"{', '.join(texts)}:")
                     self.block(body)
                 if node.otherwise is not None:
                     self.line("ELSE")
                     self.block(node.otherwise)
                 self.line("END_CASE;")
+
+
+def label_text(low, high, type_):
+    if isinstance(type_, Enum):
+        return f"{type_.name}#{type_.values[low]}"
+    return str(low) if low == high else f"{low}..{high}"
 
 
 def declaration(variable):
@@ -333,8 +432,18 @@ def literal(value, type_, typed):
     if isinstance(type_, String):
         escaped = value.replace("$", "$$").replace("'", "$'")
         return f"'{escaped}'"
-    if type_ == "TIME":
-        return f"T#{value}ns"
+    if type_ in ("TIME", "LTIME"):
+        return f"{type_}#{value}ns"
+    if type_ == "TOD":
+        return f"TOD#{value // 3_600_000_000_000}:{value // 60_000_000_000 % 60}:{value / 1e9 % 60:.3f}"
+    if type_ == "DT":
+        return f"DT#{datetime.fromtimestamp(value // 10**9, UTC):%Y-%m-%d-%H:%M:%S}"
+    if isinstance(type_, Enum):
+        return f"{type_.name}#{type_.values[value]}"
+    if isinstance(type_, Sub):
+        return str(value)
+    if isinstance(type_, Ref):
+        return str(value)
     if type_ == "BOOL":
         return "TRUE" if value else "FALSE"
     if type_ in BITS:
