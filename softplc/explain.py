@@ -23,7 +23,13 @@ SYNTAX = {
     "ST1015": "A statement that was opened is not closed, such as IF without END_IF.",
     "ST1016": "A task has INTERVAL, PRIORITY and SINGLE only.",
     "ST1017": "PROPERTY belongs to the profile codesys.",
+    "ST1020": "A file with the suffix .xml is PLCopen XML: a project, without a document type.",
+    "ST1021": "Instruction List (IL) is not translated: write the body in ST, FBD or LD.",
+    "ST1022": "This element of PLCopen XML has no translation.",
+    "ST1023": "A network or chart is drawn wrong: a line, a label, a connector or a pin is missing.",
+    "ST1024": "A name, an address or a value in PLCopen XML is none.",
     "ST3000": "An expression cannot be used where it stands.",
+    "ST6020": "An element of a network is connected with nothing: it is not evaluated (a warning).",
     "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",
     "ST9002": "A chain of calls needs more stack than there is, for the variables of functions and methods.",
 }

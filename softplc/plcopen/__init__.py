@@ -1,0 +1,69 @@
+"""PLCopen XML: projects of other tools, read as what the compiler reads anyway.
+
+A project becomes Structured Text that knows the place of each part in the XML, so that everything behind the
+parser is as it is for text, and what is told points to the element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from softplc.diagnostics import Diagnostic
+from softplc.parser import parse
+from softplc.plcopen.notes import BROKEN, Note, Notes
+from softplc.plcopen.open_types import complete
+from softplc.plcopen.project import Project, lists_of
+from softplc.plcopen.text import Origin, Text
+from softplc.plcopen.xml import BrokenXmlError, Element
+from softplc.plcopen.xml import parse as parse_xml
+from softplc.profiles import IEC, Profile
+from softplc.source import SourceSet
+from softplc.syntax import Unit
+
+SUFFIX = ".xml"
+
+
+def is_project(name: str) -> bool:
+    """Tell whether a file of this name is PLCopen XML."""
+    return name.casefold().endswith(SUFFIX)
+
+
+def load(
+    name: str, text: str, texts: SourceSet, profile: Profile = IEC
+) -> tuple[Unit, list[Diagnostic], list[Diagnostic]]:
+    """Read a project; return its tree, what is wrong with it, and what is only doubtful."""
+    notes = Notes()
+    root = read(text, notes)
+    written = Project(root, notes, profile).text() if root is not None else Text()
+    marks: list[tuple[int, Note]] = []
+    for note in notes.found:
+        marks.append((written.length, note))
+        written.add(note.origin.code("\n"))
+    source = texts.take(written.source(name, text))
+    unit, findings = parse(source, replace(profile, objects=True))
+    complete(unit)
+    if root is not None and profile.loose:
+        unit.lists = lists_of(root)
+    told = [
+        Diagnostic(
+            note.code, note.message, source.base + at, source.base + at + 1, note.remedy, note.severity
+        )
+        for at, note in marks
+    ]
+    errors = [each for each in told if each.severity == "error"]
+    return unit, errors + findings, [each for each in told if each.severity != "error"]
+
+
+def read(text: str, notes: Notes) -> Element | None:
+    """Return the root of a project, or note that there is none."""
+    try:
+        root = parse_xml(text)
+    except BrokenXmlError as exc:
+        place = Element("", "", {}, exc.line, exc.column)
+        notes.error(BROKEN, exc.text, Origin(place), exc.remedy)
+        return None
+    if root.name != "project" or (root.child("types") is None and "plcopen" not in root.space):
+        message = f"<{root.name}> is no PLCopen project"
+        notes.error(BROKEN, message, Origin(root), "export the program as PLCopen XML (TC6)")
+        return None
+    return root
