@@ -28,6 +28,7 @@ SYNTAX = {
     "ST1022": "This element of PLCopen XML has no translation.",
     "ST1023": "A network or chart is drawn wrong: a line, a label, a connector or a pin is missing.",
     "ST1024": "A name, an address or a value in PLCopen XML is none.",
+    "ST1025": "PLCopen XML (TC6 2.01) cannot say this: classes, methods, namespaces, edges of inputs.",
     "ST3000": "An expression cannot be used where it stands.",
     "ST6020": "An element of a network is connected with nothing: it is not evaluated (a warning).",
     "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",

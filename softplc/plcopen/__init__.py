@@ -10,12 +10,11 @@ from dataclasses import replace
 
 from softplc.diagnostics import Diagnostic
 from softplc.parser import parse
-from softplc.plcopen.notes import BROKEN, Note, Notes
+from softplc.plcopen.notes import Note, Notes
 from softplc.plcopen.open_types import complete
 from softplc.plcopen.project import Project, lists_of
-from softplc.plcopen.text import Origin, Text
-from softplc.plcopen.xml import BrokenXmlError, Element
-from softplc.plcopen.xml import parse as parse_xml
+from softplc.plcopen.reading import read
+from softplc.plcopen.text import Text
 from softplc.profiles import IEC, Profile
 from softplc.source import SourceSet
 from softplc.syntax import Unit
@@ -52,18 +51,3 @@ def load(
     ]
     errors = [each for each in told if each.severity == "error"]
     return unit, errors + findings, [each for each in told if each.severity != "error"]
-
-
-def read(text: str, notes: Notes) -> Element | None:
-    """Return the root of a project, or note that there is none."""
-    try:
-        root = parse_xml(text)
-    except BrokenXmlError as exc:
-        place = Element("", "", {}, exc.line, exc.column)
-        notes.error(BROKEN, exc.text, Origin(place), exc.remedy)
-        return None
-    if root.name != "project" or (root.child("types") is None and "plcopen" not in root.space):
-        message = f"<{root.name}> is no PLCopen project"
-        notes.error(BROKEN, message, Origin(root), "export the program as PLCopen XML (TC6)")
-        return None
-    return root

@@ -77,8 +77,9 @@ class Element:
         return "".join(each.text for each in self.pieces)
 
     def whole(self) -> list[Piece]:
-        """Return the text in here and below, such as that of `<ST><xhtml:p>...`."""
-        return [piece for each in self.walk() for piece in each.pieces]
+        """Return the text in here and below, such as that of `<ST><xhtml:p>...`; indentation is none."""
+        holders = [each for each in self.walk() if not each.children or each.text.strip()]
+        return [piece for each in holders for piece in each.pieces]
 
 
 class BrokenXmlError(PlantError):
