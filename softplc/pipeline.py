@@ -23,7 +23,7 @@ from softplc.lower.context import LoweringError
 from softplc.lower.marks import Marks
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
-from softplc.plcopen.xml import decode
+from softplc.plcopen.xml import decode, is_xml
 from softplc.profiles import IEC, Profile, compiling
 from softplc.rules.walk import check
 from softplc.shapes import Shapes, access_of, roots_of
@@ -166,7 +166,7 @@ def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile
     findings: list[Diagnostic] = []
     doubtful: list[Diagnostic] = []
     for name, text in named:
-        if plcopen.is_project(name):
+        if is_xml(name):
             part, wrong, loose = plcopen.load(name, text, texts, profile)
             doubtful += loose
         else:
@@ -204,7 +204,7 @@ def checked(
     Raises:
         CompileError: with every finding.
     """
-    found = examine([*_read(paths, profile), *sources.items()], texts, profile)
+    found = examine([*read_files(paths, profile), *sources.items()], texts, profile)
     if any(each.severity == ERROR for each in found.findings):
         raise CompileError(found.findings)
     found.project.warnings = found.findings
@@ -241,12 +241,17 @@ def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
     return [each.located(texts) for each in sorted(findings, key=lambda each: (each.at, each.code))]
 
 
-def _read(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:
+def read_files(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:
+    """Return names and texts of files.
+
+    Raises:
+        CompileError: one cannot be read.
+    """
     texts: list[tuple[str, str]] = []
     for path in paths:
         try:
             data = Path(path).read_bytes()
-            decoded = decode(data) if plcopen.is_project(str(path)) else _decoded(data, profile)
+            decoded = decode(data) if is_xml(str(path)) else _decoded(data, profile)
             texts.append((str(path), decoded))
         except OSError as exc:
             message = f"cannot read the file: {exc.strerror}"

@@ -19,13 +19,6 @@ from softplc.profiles import IEC, Profile
 from softplc.source import SourceSet
 from softplc.syntax import Unit
 
-SUFFIX = ".xml"
-
-
-def is_project(name: str) -> bool:
-    """Tell whether a file of this name is PLCopen XML."""
-    return name.casefold().endswith(SUFFIX)
-
 
 def load(
     name: str, text: str, texts: SourceSet, profile: Profile = IEC
@@ -33,7 +26,10 @@ def load(
     """Read a project; return its tree, what is wrong with it, and what is only doubtful."""
     notes = Notes()
     root = read(text, notes)
-    written = Project(root, notes, profile).text() if root is not None else Text()
+    written = Text()
+    if root is not None:
+        for _, code in Project(root, notes, profile).parts():
+            written.add(code)
     marks: list[tuple[int, Note]] = []
     for note in notes.found:
         marks.append((written.length, note))
@@ -51,3 +47,12 @@ def load(
     ]
     errors = [each for each in told if each.severity == "error"]
     return unit, errors + findings, [each for each in told if each.severity != "error"]
+
+
+def translation(text: str, profile: Profile) -> list[tuple[str, int]]:
+    """Return the parts of a project, in their order in the text: file they belong to, length."""
+    notes = Notes()
+    root = read(text, notes)
+    if root is None:
+        return []
+    return [(name, len(str(code))) for name, code in Project(root, notes, profile).parts()]

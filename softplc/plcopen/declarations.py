@@ -36,11 +36,12 @@ _ADDRESS = re.compile(r"%[A-Za-z]+[0-9*][0-9.]*|%[A-Za-z]+\*")
 
 
 class Declarations:
-    """Writes declarations, in the words of a profile."""
+    """Writes declarations, in the words of a profile; `constants` are casefolded names that values may be."""
 
-    def __init__(self, notes: Notes, profile: Profile) -> None:
+    def __init__(self, notes: Notes, profile: Profile, constants: frozenset[str] = frozenset()) -> None:
         self.notes = notes
         self.profile = profile
+        self.constants = constants
 
     # Names -------------------------------------------------------------------------------------------
 
@@ -182,6 +183,8 @@ class Declarations:
         """Return a value as a literal; editors such as Beremiz keep text without its quotes."""
         kind = type_name.upper()
         if self.profile.loose or not kind.startswith(("STRING", "WSTRING")) or _QUOTED.fullmatch(text):
+            return text.strip()
+        if text.strip().casefold() in self.constants:
             return text.strip()
         quote = '"' if kind.startswith("W") else "'"
         return quote + text.replace("$", "$$").replace(quote, f"${quote}") + quote

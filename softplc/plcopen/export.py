@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 
 from softplc.diagnostics import CompileError, Diagnostic
 from softplc.parser import parse
-from softplc.plcopen import is_project
 from softplc.plcopen.notes import Notes
 from softplc.plcopen.pieces import Pieces
 from softplc.plcopen.reading import read
 from softplc.plcopen.serialise import SPACE, XHTML, document, made
 from softplc.plcopen.text import Text
 from softplc.plcopen.writer import Writer
-from softplc.plcopen.xml import Element
+from softplc.plcopen.xml import Element, is_xml
 from softplc.profiles import IEC, Profile
 from softplc.source import SourceSet
 
@@ -36,7 +35,7 @@ def export(sources: Mapping[str, str], profile: Profile = IEC, name: str = "proj
     findings: list[Diagnostic] = []
     project = Parts(name)
     for file, text in sources.items():
-        if is_project(file):
+        if is_xml(file):
             findings += _take_project(file, text, texts, project)
         else:
             source = texts.add(file, text)

@@ -13,7 +13,7 @@ from softplc.plcopen.configurations import Configurations
 from softplc.plcopen.declarations import Declarations, documentation
 from softplc.plcopen.notes import UNKNOWN, Notes
 from softplc.plcopen.scope import Scope, Units
-from softplc.plcopen.text import Code, Origin, Text, joined
+from softplc.plcopen.text import Code, Origin, joined
 from softplc.plcopen.values import words
 from softplc.plcopen.xml import Element
 from softplc.profiles import Profile
@@ -63,23 +63,22 @@ class Project:
     def __init__(self, root: Element, notes: Notes, profile: Profile) -> None:
         self.root = root
         self.notes = notes
-        self.declarations = Declarations(notes, profile)
+        constants = {
+            variable.get("name").casefold()
+            for block in root.walk()
+            if block.flag("constant")
+            for variable in block.all("variable")
+        }
+        self.declarations = Declarations(notes, profile, frozenset(constants))
         self.units = Units()
         for each in units_of(root):
             self.units.add(each)
 
-    def text(self) -> Text:
-        """Return everything as one text."""
-        text = Text()
-        for part in self.parts():
-            text.add(part[1])
-        return text
-
     def parts(self) -> Iterator[tuple[str, Code]]:
-        """Yield the parts of the project, each with the name of what it declares."""
+        """Yield the parts of the project, each with the name of a file that it fits in."""
         for each in self.root.walk():
             if each.name == "dataType":
-                yield each.get("name"), self.declarations.data_type(each)
+                yield "types", self.declarations.data_type(each)
         for each in global_lists_of(self.root):
             name = each.get("name") or "globals"
             yield name, joined(Code(), self.declarations.block(each, f"globals {name}")) + _line(each)

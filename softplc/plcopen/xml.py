@@ -90,6 +90,11 @@ class BrokenXmlError(PlantError):
         self.line, self.column = line, column
 
 
+def is_xml(name: str) -> bool:
+    """Tell whether a file of this name is PLCopen XML."""
+    return name.casefold().endswith(".xml")
+
+
 def decode(data: bytes) -> str:
     """Return the text of a file as its byte order mark or its declaration says, with plain line ends.
 
