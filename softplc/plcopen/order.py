@@ -107,17 +107,16 @@ def _reaches(network: list[Node], y: float) -> bool:
 
 
 def _cut(network: list[Node], sources: Sources, feedback: set[tuple[Node, Link]]) -> None:
-    """Cut the links of loops that lead back."""
+    """Cut the links that lead against a given order, and those of loops that lead back."""
+    for node in network:
+        for link, source in sources[node]:
+            if node.order and source.order and source.order > node.order:
+                feedback.add((node, link))
     for loop in _loops(network, sources):
         for node in loop:
             for link, source in sources[node]:
-                if source not in loop:
-                    continue
-                if node.order is not None and source.order is not None and node.order != source.order:
-                    back = source.order >= node.order
-                else:
-                    back = source.x > node.x
-                if back or source is node:
+                given = bool(node.order and source.order and node.order != source.order)
+                if source in loop and (source is node or (source.x > node.x and not given)):
                     feedback.add((node, link))
 
 
