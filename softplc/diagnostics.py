@@ -34,8 +34,7 @@ class Diagnostic:
     def located(self, sources: SourceSet) -> Diagnostic:
         """Return the same finding with file, line and column; the end column is the one behind it."""
         source = sources.at(self.at)
-        line, column = source.place(self.at)
-        end_line, end_column = source.place(max(self.end, self.at))
+        (line, column), (end_line, end_column) = source.span(self.at, self.end)
         where = source.where(self.at)
         return replace(
             self,

@@ -40,6 +40,10 @@ class Source:
         line = bisect_right(starts, local)
         return line, local - starts[line - 1] + 1
 
+    def span(self, at: int, end: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the places of a piece of text: its first character, and what is behind it."""
+        return self.place(at), self.place(max(end, at))
+
     def where(self, at: int) -> str:
         """Return what helps to find a place beside its line, or nothing."""
         return ""

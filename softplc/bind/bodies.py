@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from softplc.bind.declare import Declarations
 from softplc.bind.expressions import Expressions, default, settle
 from softplc.bind.initialisers import mark_init
+from softplc.bind.open_types import settle_open
 from softplc.bind.paths import bind_paths
 from softplc.bind.properties import bind_setter
 from softplc.bind.qualify import without_owner
@@ -15,14 +14,11 @@ from softplc.symbols import Pou, Project, Variable
 from softplc.syntax import (
     Assign,
     Attempt,
-    Call,
     CallStatement,
     Case,
     Direct,
-    Expr,
     For,
     If,
-    OfSpec,
     Repeat,
     Statement,
     While,
@@ -60,35 +56,13 @@ def bind(declarations: Declarations) -> Project:
 
 def _unit(declarations: Declarations, pou: Pou) -> None:
     typer = declarations.typer(declarations.scope_of(pou))
-    _open_types(typer, pou)
+    settle_open(typer, pou)
     for variable in pou.variables.values():
         if variable.init is not None:
             mark_init(typer, variable.init, variable.type)
         if variable.constant:
             declarations.constant(variable)
     _Body(typer).statements(pou.decl.body)
-
-
-def _open_types(typer: Expressions, pou: Pou) -> None:
-    """Give variables that have the type of an expression their types; one may wait for another."""
-    waiting = [each for each in pou.variables.values() if each.decl and isinstance(each.decl.spec, OfSpec)]
-    before = -1
-    while waiting and len(waiting) != before:
-        before = len(waiting)
-        for each in waiting:
-            spec = each.decl.spec if each.decl is not None else None
-            if isinstance(spec, OfSpec):
-                each.type = spec.resolved = _type_of(typer, deepcopy(spec.value), spec.output)
-        waiting = [each for each in waiting if each.type is None]
-
-
-def _type_of(typer: Expressions, value: Expr, output: str) -> Type | None:
-    type_ = typer.value(value)
-    if not output:
-        return type_
-    binding = value.binding if isinstance(value, Call) else None
-    parameter = binding.pou.variables.get(output.casefold()) if binding and binding.pou else None
-    return parameter.type if parameter is not None else None
 
 
 def _configuration(declarations: Declarations) -> None:

@@ -5,6 +5,8 @@ Source: IEC 61131-3:2013, 8.1.2 and 8.1.3.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from softplc.plcopen.graph import Graph, Link, Node, Pin
 from softplc.plcopen.notes import NETWORK, UNKNOWN, Notes
 from softplc.plcopen.order import Order
@@ -28,8 +30,8 @@ class Lines:
         self.indent = ""
         self.position = 0
         self._lines: list[Code] = []
-        self._nodes: list[Node] = []
-        self._place: dict[Node, int] = {}
+        self._changing: list[int] = []
+        self._changed: list[set[str] | None] = []
         self._ends: dict[Node, int] = {}
         self.values: dict[tuple[Node, str], Value] = {}
         self.before: dict[tuple[Node, str], str] = {}
@@ -38,9 +40,17 @@ class Lines:
 
     def begin(self, nodes: list[Node]) -> None:
         """Begin with nodes in the order of their evaluation."""
-        self._nodes = nodes
-        self._place = {each: number for number, each in enumerate(nodes)}
-        self._ends = {}
+        place = {each: number for number, each in enumerate(nodes)}
+        changes = [self._writes(each) for each in nodes]
+        self._changing = [number for number, changed in enumerate(changes) if changed is None or changed]
+        self._changed = changes
+        self._ends = dict(place)
+        for node in reversed(nodes):
+            for each in self.order.consumers.get(node, ()):
+                passes = each.kind in ("contact", "coil") or (each.kind == "block" and not each.instance)
+                if each in place and place[each] > place[node]:
+                    last = self._ends[each] if passes else place[each]
+                    self._ends[node] = max(self._ends[node], last)
 
     def write(self, code: Code) -> None:
         first = code.bits[0]
@@ -173,30 +183,12 @@ class Lines:
         if (takers > 1 and len(str(value.code)) > LONG) or len(value.code.bits) > LONGEST:
             return True
         reads = value.reads
-        between = self._nodes[self.position + 1 : self._end(node)]
-        return any(self._changes(each, reads) for each in between)
-
-    def _end(self, node: Node) -> int:
-        """Return where the last statement is that takes a value, through all that it is written into."""
-        waiting, seen = [node], {node}
-        last = self._place.get(node, 0)
-        while waiting:
-            for each in self.order.consumers.get(waiting.pop(), ()):
-                place = self._place.get(each)
-                if each in seen or place is None:
-                    continue
-                seen.add(each)
-                last = max(last, place)
-                if each.kind in ("contact", "coil") or (each.kind == "block" and not each.instance):
-                    waiting.append(each)
-        return last
-
-    def _changes(self, node: Node, reads: set[str]) -> bool:
-        """Tell whether a node changes one of some variables."""
-        if not reads:
-            return False
-        changed = self._writes(node)
-        return changed is None or bool(changed & reads)
+        start = bisect_right(self._changing, self.position)
+        for number in self._changing[start : bisect_left(self._changing, self._ends.get(node, 0))]:
+            changed = self._changed[number]
+            if reads and (changed is None or changed & reads):
+                return True
+        return False
 
     def _writes(self, node: Node) -> set[str] | None:
         """Return the variables that a node changes, casefolded; None if that cannot be told."""

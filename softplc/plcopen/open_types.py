@@ -6,13 +6,11 @@ Such a variable is declared as ANY in the text; here ANY becomes the expression 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 
 from softplc.bind.writes import nodes
 from softplc.plcopen.scope import OPEN
 from softplc.syntax import (
     Assign,
-    Binary,
     Call,
     Expr,
     Name,
@@ -20,12 +18,9 @@ from softplc.syntax import (
     OfSpec,
     PouDecl,
     Statement,
-    Unary,
     Unit,
     VarDecl,
 )
-
-COMPARED = ("=", "<>", "<", ">", "<=", ">=")
 
 
 def complete(unit: Unit) -> None:
@@ -50,9 +45,8 @@ def _complete(pou: PouDecl, declarations: list[VarDecl]) -> None:
             for target, value, output in _given(node):
                 name = target.name.casefold()
                 decl = by_name.pop(name, None)
-                typing = value if output else _typing(value, name)
-                if decl is not None and typing is not None:
-                    decl.spec = OfSpec(decl.spec.at, decl.spec.end, deepcopy(typing), output)
+                if decl is not None:
+                    decl.spec = OfSpec(decl.spec.at, decl.spec.end, value, output)
     for decl in by_name.values():
         decl.spec = NamedSpec(decl.spec.at, decl.spec.end, "BOOL")
 
@@ -77,25 +71,3 @@ def _given(node: object) -> Iterator[tuple[Name, Expr, str]]:
         for each in node.arguments:
             if each.output and isinstance(each.value, Name):
                 yield each.value, node, each.name
-
-
-def _typing(value: Expr, name: str) -> Expr | None:
-    """Return an expression that has the type of a value, and does not hold the variable itself."""
-    if not any(isinstance(each, Name) and each.name.casefold() == name for each in _inside(value)):
-        return value
-    if isinstance(value, Unary):
-        return _typing(value.operand, name)
-    if isinstance(value, Binary) and value.op not in COMPARED:
-        return _typing(value.left, name) or _typing(value.right, name)
-    if isinstance(value, Call):
-        for argument in reversed(value.arguments):
-            chooses = argument.name.upper() in ("EN", "G", "K")
-            if argument.value is not None and not argument.output and not chooses:
-                found = _typing(argument.value, name)
-                if found is not None:
-                    return found
-    return None
-
-
-def _inside(value: Expr) -> Iterator[object]:
-    return nodes([value])

@@ -12,13 +12,14 @@ from softplc.source import Source
 
 
 class Bit(NamedTuple):
-    """A part of a text; `exact` if it stands in the XML letter by letter."""
+    """A part of a text; `exact` if it stands in the XML letter by letter, else an element of some width."""
 
     text: str
     line: int
     column: int
     exact: bool
     where: str
+    width: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ class Origin:
 
     def code(self, text: str) -> Code:
         """Return code that this element stands for."""
-        return Code((Bit(text, self.element.line, self.element.column, exact=False, where=self.where),))
+        here = self.element
+        return Code(
+            (Bit(text, here.line, here.column, exact=False, where=self.where, width=len(here.name) + 1),)
+        )
 
     def quoted(self, pieces: Iterable[Piece]) -> Code:
         """Return code that stands in the file."""
@@ -110,20 +114,26 @@ class MappedSource(Source):
         return True
 
     def place(self, at: int) -> tuple[int, int]:
-        self.line_starts()
+        bit, inside = self._bit(at)
+        return (bit.line, bit.column + (inside if bit.exact else 0)) if bit is not None else (1, 1)
+
+    def span(self, at: int, end: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        first, _ = self._bit(at)
+        start = self.place(at)
+        if first is None or not first.exact:
+            return start, (start[0], start[1] + (first.width if first is not None else 0))
+        last, inside = self._bit(max(end - 1, at))
+        if last is None or not last.exact:
+            last, inside = first, len(first.text) - 1
+        return start, (last.line, last.column + inside + 1)
+
+    def _bit(self, at: int) -> tuple[Bit | None, int]:
+        """Return the part at an offset, and how far in it the offset is."""
         local = min(max(at - self.base, 0), len(self.text))
         number = bisect_right(self.offsets, local) - 1
         if number < 0:
-            return 1, 1
-        bit = self.bits[number]
-        if not bit.exact and local == self.offsets[number] and number and self.bits[number - 1].exact:
-            return self._within(number - 1, local)  # the end of what stands in the file
-        return self._within(number, local)
-
-    def _within(self, number: int, local: int) -> tuple[int, int]:
-        bit = self.bits[number]
-        inside = min(local - self.offsets[number], len(bit.text)) if bit.exact else 0
-        return bit.line, bit.column + inside
+            return None, 0
+        return self.bits[number], min(local - self.offsets[number], len(self.bits[number].text))
 
     def where(self, at: int) -> str:
         number = bisect_right(self.offsets, at - self.base) - 1
