@@ -13,7 +13,7 @@ from softplc.plcopen.configurations import Configurations
 from softplc.plcopen.declarations import Declarations, documentation
 from softplc.plcopen.notes import UNKNOWN, Notes
 from softplc.plcopen.scope import Scope, Units
-from softplc.plcopen.text import Code, Origin, joined
+from softplc.plcopen.text import Code, Origin, joined, stripped
 from softplc.plcopen.values import words
 from softplc.plcopen.xml import Element
 from softplc.profiles import Profile
@@ -105,6 +105,10 @@ class Project:
         scope = self._scope(pou, interface, "function" if kind == "FUNCTION" else "")
         scope.act(each.get("name") for each in pou.all("actions", "action"))
         body, used = self._body(pou, origin, scope)
+        told = next((e for e in interface.walk() if e.name == "textDeclaration"), None) if interface else None
+        if told is not None:
+            declared = stripped(origin.quoted(told.whole())) + origin.code("\n")
+            return declared + scope.blocks(origin) + body + origin.code(f"END_{kind}\n\n")
         head = origin.code(f"{kind} ") + self._modifiers(interface, origin) + name
         head += self._parents(interface, origin) + self._result(interface, origin) + origin.code("\n")
         remark = documentation(interface) if interface is not None else ""
