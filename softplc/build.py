@@ -82,7 +82,19 @@ def read_sources(folder: Path, patterns: list[str]) -> dict[str, str]:
     if not files:
         text = f"no program: nothing matches {', '.join(patterns)}"
         raise ConfigError([Finding(text, Place(folder), "write a program, such as plc/main.st")])
-    return {file.relative_to(folder).as_posix(): read_text(file) for file in files}
+    return {file.relative_to(folder).as_posix(): _text_of(file) for file in files}
+
+
+def _text_of(file: Path) -> str:
+    from softplc.plcopen.xml import decode, is_xml
+
+    if not is_xml(file.name):
+        return read_text(file)
+    try:
+        return decode(file.read_bytes())
+    except (OSError, UnicodeDecodeError) as exc:
+        text = f"the file cannot be read: {exc}"
+        raise ConfigError([Finding(text, Place(file), "export it again, as UTF-8")]) from exc
 
 
 def build(sources: Mapping[str, str], cache: Path, profile: str = "iec") -> Build:

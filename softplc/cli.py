@@ -21,7 +21,9 @@ app = typer.Typer(help="IEC 61131-3 Structured Text: check and run programs.", n
 WRONG_PROGRAM, USAGE, FAULT = 1, 2, 3
 
 ProfileName = Annotated[str, typer.Option("--profile", help="Dialect: iec or codesys.")]
-Files = Annotated[list[Path], typer.Argument(help="ST files, compiled together.", metavar="FILE...")]
+Files = Annotated[
+    list[Path], typer.Argument(help="ST files and PLCopen XML, compiled together.", metavar="FILE...")
+]
 
 
 class Format(StrEnum):
@@ -172,6 +174,65 @@ def run(
             typer.echo(f"{name} = {_plain(value)}")
 
 
+@app.command("import")
+def import_project(
+    file: Annotated[Path, typer.Argument(help="A project in PLCopen XML.", metavar="PROJECT.xml")],
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Where the ST files go.")],
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    profile: ProfileName = "iec",
+) -> None:
+    """Make readable Structured Text of PLCopen XML: a file for the types, and one for each unit.
+
+    A project need not be imported to be used: .xml files are sources like .st files.
+    """
+    from runtime.errors import PlantError
+    from softplc.diagnostics import ERROR, CompileError
+    from softplc.pipeline import read_files
+    from softplc.plcopen.files import texts_of, write
+
+    chosen = _known_profile(profile)
+    try:
+        files, findings = texts_of(*read_files((file,), chosen)[0], chosen)
+        write(files, folder, force=force)
+    except CompileError as exc:
+        _say_findings(exc.diagnostics)
+        raise typer.Exit(WRONG_PROGRAM) from None
+    except PlantError as exc:
+        _fail(exc, USAGE)
+    typer.echo(f"{folder}: {_count(len(files), 'file')}")
+    errors = sum(each.severity == ERROR for each in findings)
+    if errors:
+        typer.echo(f"{_count(errors, 'error')} in the program: ironworks st check {folder}/*.st", err=True)
+
+
+@app.command()
+def export(
+    files: Annotated[list[Path], typer.Argument(help="ST files and projects.", metavar="FILE...")],
+    target: Annotated[Path, typer.Option("--output", "-o", help="The project to write, in PLCopen XML.")],
+    profile: ProfileName = "iec",
+) -> None:
+    """Write one project in PLCopen XML (TC6 2.01) of ST files and projects.
+
+    What came in as FBD, LD or SFC stays as it was drawn.
+    """
+    from softplc.diagnostics import CompileError
+    from softplc.pipeline import read_files
+    from softplc.plcopen.export import export as exported
+
+    chosen = _known_profile(profile)
+    try:
+        text = exported(dict(read_files(tuple(files), chosen)), chosen, target.stem)
+    except CompileError as exc:
+        _say_findings(exc.diagnostics)
+        raise typer.Exit(WRONG_PROGRAM) from None
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        typer.echo(f"error: {target} cannot be written: {exc.strerror}", err=True)
+        raise typer.Exit(USAGE) from None
+    typer.echo(f"{target}: written")
+
+
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return str(value).upper()
@@ -242,4 +303,11 @@ def _fail(error: PlantError, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-NEEDS: dict[str, tuple[str, ...]] = {"check": (), "explain": (), "fmt": (), "run": ()}  # files alone
+NEEDS: dict[str, tuple[str, ...]] = {
+    "check": (),
+    "explain": (),
+    "fmt": (),
+    "run": (),
+    "import": (),
+    "export": (),
+}  # files alone

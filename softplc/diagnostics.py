@@ -34,11 +34,11 @@ class Diagnostic:
     def located(self, sources: SourceSet) -> Diagnostic:
         """Return the same finding with file, line and column; the end column is the one behind it."""
         source = sources.at(self.at)
-        line, column = source.place(self.at)
-        end_line, end_column = source.place(max(self.end, self.at))
+        (line, column), (end_line, end_column) = source.span(self.at, self.end)
+        where = source.where(self.at)
         return replace(
             self,
-            message=shortened(self.message, MAX_MESSAGE),
+            message=shortened(self.message, MAX_MESSAGE) + (f" ({where})" if where else ""),
             file=source.name,
             line=line,
             column=column,
@@ -55,7 +55,9 @@ class Diagnostic:
             start = max(0, self.column - MAX_LINE // 2) if len(shown) > MAX_LINE else 0
             shown = shown[start : start + MAX_LINE]
             column = self.column - start
-            width = max(1, min(self.end - self.at, len(shown) - column + 1))
+            there = self.end_line == self.line
+            width = self.end_column - self.column if there else self.end - self.at
+            width = max(1, min(width, len(shown) - column + 1))
             gutter = f"{self.line:5} | "
             text += f"\n{gutter}{shown}\n{' ' * (len(gutter) - 2)}| {' ' * (column - 1)}{'^' * width}"
         if self.remedy:

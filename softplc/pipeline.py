@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from softplc import plcopen
 from softplc.application import Application, Region, TaskInfo
 from softplc.bind.bodies import bind
 from softplc.bind.declare import Declarations
@@ -24,6 +25,7 @@ from softplc.lower.context import LoweringError
 from softplc.lower.marks import Marks
 from softplc.lower.project import lower, task_symbol
 from softplc.parser import parse
+from softplc.plcopen.xml import decode, is_xml
 from softplc.profiles import IEC, Profile, compiling
 from softplc.rules.walk import check
 from softplc.shapes import Shapes, access_of, roots_of
@@ -156,8 +158,13 @@ def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile
     unit = Unit(0, 0)
     units: dict[str, Unit] = {}
     findings: list[Diagnostic] = []
+    doubtful: list[Diagnostic] = []
     for name, text in named:
-        part, wrong = parse(texts.add(name, text), profile)
+        if is_xml(name):
+            part, wrong, loose = plcopen.load(name, text, texts, profile)
+            doubtful += loose
+        else:
+            part, wrong = parse(texts.add(name, text), profile)
         findings += wrong
         units[name] = part
         _merge(unit, part)
@@ -178,7 +185,7 @@ def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile
     broken = bool(findings)
     if broken:
         found = [each for each in found if not _follows(each, unit.skipped, texts)]
-    findings += found
+    findings += [*found, *doubtful]
     errors = [each for each in findings if each.severity == ERROR]
     return Examination(profile, declarations, units, _located(errors or findings, texts), broken)
 
@@ -191,7 +198,7 @@ def checked(
     Raises:
         CompileError: with every finding.
     """
-    found = examine([*_read(paths, profile), *sources.items()], texts, profile)
+    found = examine([*read_files(paths, profile), *sources.items()], texts, profile)
     if any(each.severity == ERROR for each in found.findings):
         raise CompileError(found.findings)
     found.project.warnings = found.findings
@@ -214,6 +221,8 @@ def _merge(unit: Unit, part: Unit) -> None:
     unit.skipped |= part.skipped
     unit.spaces += part.spaces
     unit.internal |= part.internal
+    for name, names in part.lists.items():
+        unit.lists.setdefault(name, set()).update(names)
 
 
 def _stop_at(findings: list[Diagnostic], texts: SourceSet) -> None:
@@ -226,11 +235,18 @@ def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
     return [each.located(texts) for each in sorted(findings, key=lambda each: (each.at, each.code))]
 
 
-def _read(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:
+def read_files(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:
+    """Return names and texts of files.
+
+    Raises:
+        CompileError: one cannot be read.
+    """
     texts: list[tuple[str, str]] = []
     for path in paths:
         try:
-            texts.append((str(path), _decoded(Path(path).read_bytes(), profile)))
+            data = Path(path).read_bytes()
+            decoded = decode(data) if is_xml(str(path)) else _decoded(data, profile)
+            texts.append((str(path), decoded))
         except OSError as exc:
             message = f"cannot read the file: {exc.strerror}"
             raise _unreadable(path, message, "check the path and its permissions") from exc

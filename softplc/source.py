@@ -16,17 +16,40 @@ class Source:
     index: int
     starts: list[int] = field(default_factory=list)
 
-    def place(self, at: int) -> tuple[int, int]:
-        """Return line and column, from 1, of a global offset."""
+    @property
+    def shown(self) -> str:
+        """Return the text that lines and columns count in: what people see."""
+        return self.text
+
+    @property
+    def mapped(self) -> bool:
+        """Tell whether the text was made of the file, so that its offsets are not those of the file."""
+        return False
+
+    def line_starts(self) -> list[int]:
+        """Return the offset at which each line begins."""
         if not self.starts:
             self.starts = [0]
-            self.starts.extend(i + 1 for i, char in enumerate(self.text) if char == "\n")
+            self.starts.extend(i + 1 for i, char in enumerate(self.shown) if char == "\n")
+        return self.starts
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Return line and column, from 1, of a global offset."""
+        starts = self.line_starts()
         local = min(max(at - self.base, 0), len(self.text))
-        line = bisect_right(self.starts, local)
-        return line, local - self.starts[line - 1] + 1
+        line = bisect_right(starts, local)
+        return line, local - starts[line - 1] + 1
+
+    def span(self, at: int, end: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the places of a piece of text: its first character, and what is behind it."""
+        return self.place(at), self.place(max(end, at))
+
+    def where(self, at: int) -> str:
+        """Return what helps to find a place beside its line, or nothing."""
+        return ""
 
     def line_text(self, line: int) -> str:
-        lines = self.text.splitlines()
+        lines = self.shown.splitlines()
         return lines[line - 1] if 0 < line <= len(lines) else ""
 
 
@@ -39,10 +62,14 @@ class SourceSet:
         self._end = 0
 
     def add(self, name: str, text: str) -> Source:
-        source = Source(name, text, self._end, len(self.files))
+        return self.take(Source(name, text, 0, 0))
+
+    def take(self, source: Source) -> Source:
+        """Give a source its place behind the others."""
+        source.base, source.index = self._end, len(self.files)
         self.files.append(source)
         self._bases.append(source.base)
-        self._end += len(text) + 1
+        self._end += len(source.text) + 1
         return source
 
     def at(self, position: int) -> Source:

@@ -206,6 +206,14 @@ class EnumSpec(TypeSpec):
 
 
 @dataclass(slots=True, eq=False)
+class OfSpec(TypeSpec):
+    """The type of an expression, or of an output of the call that it is; only softplc.plcopen makes it."""
+
+    value: Expr
+    output: str = ""
+
+
+@dataclass(slots=True, eq=False)
 class VarDecl(Node):
     """One variable; a list `a, b : INT` becomes several that share type and initialiser.
 
@@ -353,12 +361,13 @@ class StepDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class TransitionDecl(Node):
-    """A transition from steps to steps, by name and place."""
+    """A transition from steps to steps, by name and place; `before` runs in every scan, first of all."""
 
     priority: int
     sources: list[tuple[str, int]]
     targets: list[tuple[str, int]]
     condition: Expr
+    before: list[Statement] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

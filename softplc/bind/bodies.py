@@ -5,12 +5,24 @@ from __future__ import annotations
 from softplc.bind.declare import Declarations
 from softplc.bind.expressions import Expressions, default, settle
 from softplc.bind.initialisers import mark_init
+from softplc.bind.open_types import settle_open
 from softplc.bind.paths import bind_paths
 from softplc.bind.properties import bind_setter
 from softplc.bind.qualify import without_owner
 from softplc.iectypes import BOOL, TIME, Elementary, Type, base_of
 from softplc.symbols import Pou, Project, Variable
-from softplc.syntax import Assign, Attempt, CallStatement, Case, Direct, For, If, Repeat, Statement, While
+from softplc.syntax import (
+    Assign,
+    Attempt,
+    CallStatement,
+    Case,
+    Direct,
+    For,
+    If,
+    Repeat,
+    Statement,
+    While,
+)
 
 
 def bind(declarations: Declarations) -> Project:
@@ -44,6 +56,7 @@ def bind(declarations: Declarations) -> Project:
 
 def _unit(declarations: Declarations, pou: Pou) -> None:
     typer = declarations.typer(declarations.scope_of(pou))
+    settle_open(typer, pou)
     for variable in pou.variables.values():
         if variable.init is not None:
             mark_init(typer, variable.init, variable.type)

@@ -1,7 +1,8 @@
 """Charts become statements: steps and actions are instances of library blocks.
 
 Each scan: transitions are judged by the steps as they are, then the steps change, then the actions of the
-steps that are active now run. In the first scan the initial step becomes active and no transition is judged.
+steps that are active now run. What stands before a condition (a network that leads to it) runs in every scan,
+first of all. In the first scan the initial step becomes active and no transition is judged.
 Source: IEC 61131-3:2013, 6.7.4 and 6.7.5; actions run without a final scan (figure 23 b).
 """
 
@@ -57,7 +58,8 @@ class _Expansion:
         self._check()
         at = self.chart
         self._declare(STARTED, "BOOL", at)
-        body = [each for transition in self.by_priority for each in self._judge(transition)]
+        body = [each for transition in self.chart.transitions for each in self._prepare(transition)]
+        body += [each for transition in self.by_priority for each in self._judge(transition)]
         for step in self.chart.steps:
             self._declare(step.name, "_SFC_STEP", step)
             enters = [self._flag(t, step) for t in self.flags if _among(step.name, t.targets)]
@@ -94,6 +96,17 @@ class _Expansion:
 
     def _flag(self, transition: TransitionDecl, where: Node) -> Expr:
         return _name(self.flags[transition], where)
+
+    def _prepare(self, transition: TransitionDecl) -> list[Statement]:
+        """Run what stands before a condition, and keep what the condition then is."""
+        if not transition.before:
+            return []
+        kept = f"condition${self.chart.transitions.index(transition)}"
+        self._declare(kept, "BOOL", transition)
+        condition = transition.condition
+        transition.condition = _name(kept, condition)
+        taken = Assign(condition.at, condition.end, _name(kept, condition), condition)
+        return [*transition.before, taken]
 
     def _judge(self, transition: TransitionDecl) -> list[Statement]:
         """Let a transition fire if it is enabled, its condition holds, and none before it took a step."""

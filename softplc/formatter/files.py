@@ -11,6 +11,7 @@ from pathlib import Path
 from runtime.errors import PlantError
 from softplc.diagnostics import CompileError, Diagnostic
 from softplc.formatter import format_text
+from softplc.plcopen.xml import is_xml
 from softplc.profiles import IEC, Profile
 
 
@@ -19,7 +20,11 @@ def read(path: Path, profile: Profile = IEC) -> tuple[str, str]:
 
     Raises:
         CompileError: it cannot be read, or its syntax is wrong.
+        PlantError: it is no Structured Text.
     """
+    if is_xml(path.name):
+        remedy = "ironworks st import makes Structured Text of it"
+        raise PlantError(f"{path} is PLCopen XML: only Structured Text is formatted", remedy)
     try:
         data = path.read_bytes()
         text = data.decode("utf-8")

@@ -297,11 +297,15 @@ class Reader:
                 self._line(indent + 1, self._until())
         elif self.here.is_word("TRANSITION"):
             pieces = [self._capital(self._take())]
-            while not self.here.is_op(":=") or pieces[-1].is_word("PRIORITY"):
+            while not self.here.is_op(":=", ":") or pieces[-1].is_word("PRIORITY"):
                 pieces.append(self._take())
                 if pieces[-1].is_word("FROM", "TO", "PRIORITY"):
                     self._capital(pieces[-1])
-            self._line(indent, pieces, opens=True)
+            if self.here.is_op(":"):
+                pieces.append(self._take())
+            self._line(indent, pieces, opens=True, label=pieces[-1].is_op(":"))
+            while not self.here.is_op(":="):
+                self._statement(indent + 1)
             self._line(indent + 1, self._until())
         elif self.here.is_word("ACTION"):
             self._line(indent, self._head(":"), opens=True, label=True)

@@ -37,8 +37,9 @@ class Places:
     def position(self, source: Source, at: int) -> types.Position:
         """Return the position of a global offset."""
         line, column = source.place(at)
-        start = source.starts[line - 1]
-        return types.Position(line - 1, self._codec.client_num_units(source.text[start : start + column - 1]))
+        start = source.line_starts()[line - 1]
+        before = source.shown[start : start + column - 1]
+        return types.Position(line - 1, self._codec.client_num_units(before))
 
     def range(self, texts: SourceSet, at: int, end: int) -> types.Range:
         source = texts.at(at)
@@ -46,6 +47,7 @@ class Places:
 
     def of_line(self, source: Source, line: int, column: int) -> types.Position:
         """Return the position of a line and column that count from 1."""
-        source.place(source.base)
-        start = source.starts[min(line, len(source.starts)) - 1]
-        return types.Position(line - 1, self._codec.client_num_units(source.text[start : start + column - 1]))
+        starts = source.line_starts()
+        start = starts[min(line, len(starts)) - 1]
+        before = source.shown[start : start + column - 1]
+        return types.Position(line - 1, self._codec.client_num_units(before))

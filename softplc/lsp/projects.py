@@ -11,6 +11,7 @@ from pathlib import Path
 from runtime.config import load_yaml
 from runtime.errors import PlantError
 from softplc.lsp.analysis import Analysis
+from softplc.plcopen.xml import decode, is_xml
 from softplc.profiles import IEC, PROFILES, Profile
 
 MOST_LEVELS = 12
@@ -44,7 +45,7 @@ class Project:
             if str(file) in self.opened:
                 continue
             try:
-                found[str(file)] = file.read_text(encoding="utf-8-sig")
+                found[str(file)] = _text_of(file)
             except (OSError, UnicodeDecodeError):
                 continue  # `st check` tells; an editor that opens it sees for itself
         return dict(sorted((found | self.opened).items()))
@@ -63,6 +64,10 @@ class Project:
             if not self.analysis.broken:
                 self.good = self.analysis
         return self.analysis
+
+
+def _text_of(file: Path) -> str:
+    return decode(file.read_bytes()) if is_xml(file.name) else file.read_text(encoding="utf-8-sig")
 
 
 def files_of(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

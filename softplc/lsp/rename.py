@@ -37,6 +37,10 @@ def rename(analysis: Analysis, symbol: Symbol, name: str) -> list[Occurrence]:
     if not _IDENTIFIER.fullmatch(name) or name[0].isdigit() or name.upper() in KEYWORDS:
         raise PlantError(f"{name!r} is no name", "letters, digits and single underscores, and no keyword")
     places = [each for each in analysis.occurrences(symbol) if analysis.is_ours(each)]
+    drawn = next((each for each in places if analysis.texts.at(each.at).mapped), None)
+    if drawn is not None:
+        file = analysis.texts.at(drawn.at).name
+        raise PlantError(f"{symbol.name} is named in {file}", "rename it in the tool that file comes from")
     changed = Analysis(renamed(analysis, places, name), analysis.profile)
     errors = [each for each in changed.findings if each.severity == ERROR]
     before = [each for each in analysis.findings if each.severity == ERROR]

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from softplc.parser.cursor import SyntaxFault
 from softplc.parser.statements import POU_STARTS, Statements
-from softplc.syntax import ActionDecl, Association, Chart, Expr, Literal, StepDecl, TransitionDecl
+from softplc.syntax import (
+    ActionDecl,
+    Association,
+    Chart,
+    Expr,
+    Literal,
+    Statement,
+    StepDecl,
+    TransitionDecl,
+)
 
 QUALIFIERS = ("N", "R", "S", "L", "D", "P", "P0", "P1", "SD", "DS", "SL")
 PARTS = ("STEP", "TRANSITION", "ACTION")
@@ -85,12 +94,17 @@ class Charts(Statements):
         if not self.take_keyword("TO"):
             raise self.fail("TO")
         targets = self._step_names()
+        before: list[Statement] = []
+        if self.take_op(":"):
+            self._open = ()
+            while not self.at_op(":=") and not self.at_keyword("END_TRANSITION") and self.token.kind != "end":
+                before.append(self.statement())
         if not self.take_op(":="):
             raise self.fail("':='", "the condition is written after :=")
         condition: Expr = self.expression()
         self.semicolon()
         self._close("END_TRANSITION")
-        return TransitionDecl(start.at, self.previous_end, priority, sources, targets, condition)
+        return TransitionDecl(start.at, self.previous_end, priority, sources, targets, condition, before)
 
     def _priority(self) -> int:
         word = self.expect_name("PRIORITY")
