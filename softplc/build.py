@@ -70,8 +70,6 @@ def read_sources(folder: Path, patterns: list[str]) -> dict[str, str]:
     Raises:
         ConfigError: nothing matches, or a file cannot be read.
     """
-    from runtime.config import read_text  # not for the compiler's process: it takes a quarter of a second
-
     try:
         files = sorted({file for pattern in patterns for file in folder.glob(pattern) if file.is_file()})
     except (ValueError, NotImplementedError, OSError) as exc:
@@ -86,6 +84,7 @@ def read_sources(folder: Path, patterns: list[str]) -> dict[str, str]:
 
 
 def _text_of(file: Path) -> str:
+    from runtime.config import read_text  # not for the compiler's process: it takes a quarter of a second
     from softplc.plcopen.xml import decode, is_xml
 
     if not is_xml(file.name):
