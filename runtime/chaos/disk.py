@@ -13,10 +13,11 @@ import struct
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from runtime.chaos.kill import PATIENCE_S, Play
-from runtime.chaos.load import WRITERS, Load
+from runtime.chaos.load import WRITERS, Load, end
 from runtime.chaos.powercut import cut
 from runtime.chaos.report import Report
 from runtime.chaos.setup import SECOND
@@ -127,7 +128,9 @@ async def _life(
     endpoint = await _start(play, report, by_command=rng.random() < 0.1)
     if endpoint is None:
         return
-    async with PlantClient(endpoint) as client, PlantClient(endpoint, *SECOND) as approver:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(PlantClient(endpoint))
+        approver = await stack.enter_async_context(PlantClient(endpoint, *SECOND))
         report.found(await ledger.check(client, whole=False))
         if report.findings:
             return
@@ -137,6 +140,7 @@ async def _life(
             for part in range(WRITERS)
         ]
         tasks.append(asyncio.create_task(_asking(load, client, rng)))
+        stack.push_async_callback(end, tasks)
         await WallClock().sleep(rng.uniform(0.3, 1.5))
         for _ in range(3 if life == "faults" else 0):
             await _fault(victim, client, faults, report, rng)

@@ -14,7 +14,7 @@ from pathlib import Path
 from runtime.chaos.configurations import Configurations
 from runtime.chaos.engineer import Engineer
 from runtime.chaos.ledger import Ledger
-from runtime.chaos.load import WRITERS, Load
+from runtime.chaos.load import WRITERS, Load, end
 from runtime.chaos.report import Report
 from runtime.chaos.setup import ENGINEER, GUESTS, SECOND, UNITS
 from runtime.chaos.victim import Victim
@@ -133,6 +133,7 @@ async def _life(play: Play, report: Report, rng: random.Random, tell: Callable[[
             for part in range(WRITERS)
         ]
         tasks.append(asyncio.create_task(load.ask(client, random.Random(rng.random()))))
+        stack.push_async_callback(end, tasks)
         if not victim.lean:
             for _ in range(rng.randrange(3)):
                 await _kill_a_child(victim, client, report, rng, tell)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from runtime.chaos.ledger import Expected, Ledger
 from runtime.chaos.setup import HOLD_BASE, UNITS
@@ -156,3 +158,10 @@ class Load:
         made = await client.issue_token(name, ["**"])
         ledger.tokens.add(made.view.id)
         ledger.done("tokens issued")
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """End clients that still work: a round broke off. What else they met was looked at, or is its cause."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +35,7 @@ def kill(
     from runtime.chaos.kill import campaign
 
     folder = Path(tempfile.mkdtemp(prefix="ironworks-chaos-"))
-    _end(asyncio.run(campaign(folder, times, seed, _tell(json), whole=not lean)), folder, json)
+    _end(_play(lambda tell: campaign(folder, times, seed, tell, whole=not lean), json), folder, json)
 
 
 @app.command()
@@ -47,7 +48,7 @@ def disk(
     from runtime.chaos.disk import campaign
 
     folder = Path(tempfile.mkdtemp(prefix="ironworks-chaos-"))
-    _end(asyncio.run(campaign(folder, times, seed, _tell(json))), folder, json)
+    _end(_play(lambda tell: campaign(folder, times, seed, tell), json), folder, json)
 
 
 @app.command()
@@ -60,6 +61,30 @@ def simulate(
     from runtime.chaos.simulate import play_all
 
     _end(play_all(range(first, first + seeds), _tell(json)), None, json)
+
+
+def _play(work: Callable[[Callable[[Report], None]], Coroutine[Any, Any, Report]], json: bool) -> Report:
+    """Return the report of a campaign; where it is ended from outside, of its rounds so far."""
+    so_far: list[Report] = []
+    shown = _tell(json)
+
+    def tell(report: Report) -> None:
+        so_far[:] = [report]
+        shown(report)
+
+    async def play() -> Report:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work(tell)
+
+    try:
+        return asyncio.run(play())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        if not so_far:
+            raise typer.Exit(1) from None
+        typer.echo("ended from outside: this is of the rounds so far", err=True)
+        return so_far[0]
 
 
 def _tell(json: bool) -> Callable[[Report], None]:

@@ -327,7 +327,7 @@ class HistoryConfig(Section):
     short: DurationNs = Field(2 * 86_400_000_000_000, ge=_HOUR_NS)
     standard: DurationNs = Field(90 * 86_400_000_000_000, ge=_HOUR_NS)
     long: DurationNs = Field(3650 * 86_400_000_000_000, ge=_HOUR_NS)
-    memory_limit_mib: int = Field(48, ge=32, le=1 << 20)
+    memory_limit_mib: int = Field(32, ge=32, le=1 << 20)
     disk_limit_mib: int = Field(2048, ge=64, le=1 << 30)
     sink: SinkConfig | None = None
 
