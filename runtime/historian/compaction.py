@@ -16,13 +16,14 @@ HOUR_NS = 3_600_000_000_000
 FULL = 0.95  # of the disk limit: from here on the oldest samples go
 ROOMY = 0.90  # of the disk limit: down to here
 _MIB = 1 << 20
-_FILE_ROWS = 4_000_000
+_TABLE_ROWS = 2_000_000
+_FILE_ROWS = 16_000_000  # the store keeps sums of each tag of each file: 0.1 MiB of memory for 10,000 tags
 _MANY = 12  # files of a day that still goes on: more are made one
 
 
 def table_rows(config: HistoryConfig) -> int:
     """Return how many samples a table takes before they become cold files."""
-    return min(file_rows(config) // 2, config.disk_limit_mib * _MIB // 128)
+    return min(_TABLE_ROWS, config.disk_limit_mib * _MIB // 128)
 
 
 def file_rows(config: HistoryConfig) -> int:

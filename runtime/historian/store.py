@@ -354,8 +354,16 @@ class Store:
     def commit_parts(
         self, written: Sequence[tuple[Part, Digest]], table: int | None = None, replaced: Sequence[Part] = ()
     ) -> None:
-        """Let files count; in the same transaction the table or files they were made of go."""
+        """Let files count; in the same transaction the table or files they were made of go.
+
+        Raises:
+            StoreError: they could not be noted, or are gone: the store was opened anew since they were
+                written, and then files go that do not count yet.
+        """
         with self.transaction() as connection:
+            for part, _ in written:
+                if not (self.folder / part.name).exists():
+                    raise StoreError(f"{part.name} is gone", "it is made again of what is in the history")
             _remove(connection, replaced)
             sent = bool(replaced) and all(part.sent for part in replaced)
             if table is not None:
@@ -520,11 +528,10 @@ class Store:
         counted = connection.execute(f"SELECT count(*) FROM samples_{self._table}").fetchone()  # noqa: S608
         self.waiting_rows, self.waiting_since_ns = int((counted or (0,))[0]), self._clock.now_ns()
         self._compare_counts()
-        self._following = 1 + max(
-            [each.number for each in parts_in(connection)]
-            + [int(file.stem.rpartition("-")[2]) for file in self._files() if file.stem[-1:].isdecimal()],
-            default=0,
-        )
+        numbers = [each.number for each in parts_in(connection)]
+        numbers += [int(file.stem.rpartition("-")[2]) for file in self._files() if file.stem[-1:].isdecimal()]
+        # Not below what it was: a file may be in the making while the store is opened anew.
+        self._following = max([self._following, *(number + 1 for number in numbers)])
         self._find_files(connection, fresh)
 
     def _compare_counts(self) -> None:

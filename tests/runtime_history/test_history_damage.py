@@ -232,6 +232,25 @@ def test_cold_files_outlive_the_store(tmp_path, kit):
     again.store.close()
 
 
+def test_a_file_in_the_making_while_the_store_is_opened_anew_costs_nothing(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    store, level = shelf.store, shelf.tags["site/area/line/level"]
+    shelf.append(kit.batch(level, range(60), range(60)))
+    store.seal()
+    (table,) = store.sealed()
+    written = compaction.write_table(store, table)
+    store.close()  # as where the disk failed: the next commit opens it
+    with pytest.raises(StoreError, match=r"standard-1\.parquet is gone"):
+        store.commit_parts(written, table)
+    assert shelf.read().raw.view(np.float64).tolist() == [float(each) for each in range(60)]
+    written = compaction.write_table(store, table)
+    assert written[0][0].number > 1
+    store.commit_parts(written, table)
+    assert shelf.read().raw.view(np.float64).tolist() == [float(each) for each in range(60)]
+    assert store.sealed() == []
+    store.close()
+
+
 def test_the_disk_in_use_is_told_before_samples_go(tmp_path, kit):
     config = HistoryConfig(disk_limit_mib=64, flush="30min")
 
