@@ -215,8 +215,7 @@ class Controls:
         )
 
     async def forget(self, numbers: Sequence[int]) -> None:
-        async with self.turn:
-            await self.book.remove(numbers)
+        await self.book.remove(numbers)  # not in turn: who audits must not wait for a PLC that starts
 
     async def restart(self, *, cold: bool) -> None:
         self._required()
@@ -256,9 +255,17 @@ class Controls:
             await clock.sleep(_STEP_S)
 
     async def _hand_over(self, running: Running) -> None:
-        """Give the core what the book says, and wait until it goes by that."""
+        """Give the core what the book says, and wait until it goes by that.
+
+        Raises:
+            ConnectError: it does not in time; the book stands, and it will.
+        """
         self.book.hand_over(running.forces)
-        await self._until(running, lambda: running.forces.settled)
+        try:
+            await self._until(running, lambda: running.forces.settled)
+        except ConnectError as exc:
+            text = f"{exc.text}; what is forced changes with its next scan: see `ironworks plc forces`"
+            raise ConnectError(text, exc.remedy) from exc
 
     def _check_room(self, entry: Entry, forced: Forced) -> None:
         first, behind = forced.variable.bits

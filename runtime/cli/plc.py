@@ -22,7 +22,7 @@ from runtime.cli.session import (
     show,
     show_time,
 )
-from runtime.errors import PlantError
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
@@ -180,8 +180,7 @@ def restart(
 
 async def _lines(client: PlantClient, paths: list[str], every_ns: int, once: bool, json: bool) -> None:
     before: dict[str, Any] = {}
-    async for _ in _ticks(every_ns, once):
-        values = await client.plc_read(paths)
+    async for values in _looks(client, paths, every_ns, once):
         if json:
             print_json(values)
             continue
@@ -196,8 +195,29 @@ async def _live_values(client: PlantClient, paths: list[str], every_ns: int) -> 
     from rich.live import Live
 
     with Live(auto_refresh=False) as live:
-        async for _ in _ticks(every_ns, once=False):
-            live.update(_values_table(await client.plc_read(paths)), refresh=True)
+        async for values in _looks(client, paths, every_ns, once=False):
+            live.update(_values_table(values), refresh=True)
+
+
+async def _looks(
+    client: PlantClient, paths: list[str], every_ns: int, once: bool
+) -> AsyncIterator[PlcValues]:
+    """Yield the values at equal times; a PLC that starts anew is told and waited for."""
+    known, told = False, ""
+    async for _ in _ticks(every_ns, once):
+        try:
+            values = await client.plc_read(paths)
+        except (ConnectError, WriteRejectedError):
+            raise
+        except PlantError as exc:
+            if not known:
+                raise
+            if told != exc.text:
+                print(exc.text, file=sys.stderr)
+            told = exc.text
+            continue
+        known, told = True, ""
+        yield values
 
 
 def _values_table(values: PlcValues) -> Any:
