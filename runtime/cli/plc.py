@@ -26,7 +26,6 @@ from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
-    from runtime.logins import Signing
     from runtime.plcview import ForceView, PlcFigures, PlcValues, SpreadView, VariableView
 
 app = typer.Typer(
@@ -95,15 +94,16 @@ def force(
     """
     for_ns = parse_for(duration)
 
+    known: tuple[VariableView, ...] = ()
+    if sys.stdin.isatty() or signer or meaning:
+        known = ask(plant, lambda client: client.plc_read([path])).variables
+    if known and sys.stdin.isatty() and not yes:
+        typer.confirm(f"{known[0].path}: {_text(known[0].value)} -> forced to {value}?", abort=True)
+
     async def work(client: PlantClient) -> None:
-        asks = sys.stdin.isatty()
-        signature: Signing | None = None
-        if asks or signer or meaning:
-            (now,) = (await client.plc_read([path])).variables
-            if asks and not yes:
-                typer.confirm(f"{now.path}: {_text(now.value)} -> forced to {value}?", abort=True)
-            meanings = [each for tag in now.tags for each in (await client.tag(tag)).signature]
-            signature = await ask_signature(client, meanings, signer, meaning)
+        tags = [await client.tag(tag) for each in known for tag in each.tags]
+        meanings = [word for tag in tags for word in tag.signature]
+        signature = await ask_signature(client, meanings, signer, meaning)
         _tell_forces(await client.force(path, value, reason, for_ns, signature), json)
 
     ask(plant, work)
@@ -241,7 +241,17 @@ def _text(value: Any) -> str:
         return "[" + ", ".join(map(_text, value)) + "]"
     if isinstance(value, bool):
         return str(value).upper()
-    return show(value)
+    text = show(value)
+    return (
+        text
+        if text.isprintable()
+        else "".join(each if each.isprintable() else _escaped(each) for each in text)
+    )
+
+
+def _escaped(character: str) -> str:
+    """Return a character as a literal of IEC 61131-3 writes it; a terminal must not obey it."""
+    return f"${ord(character):02X}"
 
 
 def _mark(view: VariableView) -> str:
