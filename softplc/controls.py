@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.contract import Clock, Port
@@ -47,13 +49,23 @@ class RestartAskedError(Exception):
         self.cold = cold
 
 
+class Bindings:
+    """Which tags are bound to which bits of the image."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        bound = (*wiring.inputs, *wiring.outputs)
+        self._ids = np.array([each.key for each in bound], np.int64)
+        self._bits = np.array([each.variable.bits for each in bound], np.int64).reshape(-1, 2)
+
+    def at(self, bits: tuple[int, int]) -> tuple[int, ...]:
+        """Return the ids of the tags bound to a part of these bits (first, and the one behind the last)."""
+        touched = (self._bits[:, 0] < bits[1]) & (bits[0] < self._bits[:, 1])
+        return tuple(self._ids[touched].tolist())
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A core that scans, and what runs on it.
-
-    Attributes:
-        tags: ids of the tags bound to a variable, by its first bit in the image.
-    """
+    """A core that scans, and what runs on it."""
 
     build: Build
     wiring: Wiring
@@ -62,16 +74,18 @@ class Running:
     forces: Forces
     watched: Watched
     port: Port
-    tags: Mapping[int, Sequence[int]]
+    bindings: Bindings
 
     @classmethod
     def of(cls, build: Build, wiring: Wiring, process: CoreProcess, port: Port) -> Running:
         core = process.core
         lookup = Lookup(build.application)
-        tags: dict[int, list[int]] = {}
-        for bound in (*wiring.inputs, *wiring.outputs):
-            tags.setdefault(bound.variable.bits[0], []).append(bound.key)
-        return cls(build, wiring, process, lookup, Forces(core), Watched(core), port, tags)
+        bindings = Bindings(wiring)
+        return cls(build, wiring, process, lookup, Forces(core), Watched(core), port, bindings)
+
+    def tags(self, bits: tuple[int, int]) -> tuple[str, ...]:
+        """Return the paths of the tags bound to a part of the image."""
+        return tuple(self.port.tags[id_].path for id_ in self.bindings.at(bits))
 
 
 class Controls:
@@ -173,7 +187,7 @@ class Controls:
             raise WriteRejectedError(
                 f"{symbol.path} is READ_ONLY", "force the variable behind the access path"
             )
-        return Target(symbol.path, self._bound(running, running.lookup.variable(symbol).bits))
+        return Target(symbol.path, running.bindings.at(running.lookup.variable(symbol).bits))
 
     def forces(self) -> tuple[ForceView, ...]:
         running = self._running
@@ -215,8 +229,7 @@ class Controls:
         )
 
     async def forget(self, numbers: Sequence[int]) -> None:
-        async with self.turn:
-            await self.book.remove(numbers)
+        await self.book.remove(numbers)  # not in turn: who audits must not wait for a PLC that starts
 
     async def restart(self, *, cold: bool) -> None:
         self._required()
@@ -256,9 +269,17 @@ class Controls:
             await clock.sleep(_STEP_S)
 
     async def _hand_over(self, running: Running) -> None:
-        """Give the core what the book says, and wait until it goes by that."""
+        """Give the core what the book says, and wait until it goes by that.
+
+        Raises:
+            ConnectError: it does not in time; the book stands, and it will.
+        """
         self.book.hand_over(running.forces)
-        await self._until(running, lambda: running.forces.settled)
+        try:
+            await self._until(running, lambda: running.forces.settled)
+        except ConnectError as exc:
+            text = f"{exc.text}; what is forced changes with its next scan: see `ironworks plc forces`"
+            raise ConnectError(text, exc.remedy) from exc
 
     def _check_room(self, entry: Entry, forced: Forced) -> None:
         first, behind = forced.variable.bits
@@ -276,24 +297,12 @@ class Controls:
                 f"all forces together need {words} words, more than {FORCES}", "release some texts"
             )
 
-    @staticmethod
-    def _bound(running: Running, bits: tuple[int, int]) -> tuple[int, ...]:
-        """Return the ids of the tags bound to a part of the image."""
-        first, behind = bits
-        found = []
-        for bound in (*running.wiring.inputs, *running.wiring.outputs):
-            low, high = bound.variable.bits
-            if low < behind and first < high:
-                found.append(bound.key)
-        return tuple(found)
-
     def _view(self, entry: Entry, running: Running | None) -> ForceView:
         tags: tuple[str, ...] = ()
         until_ns = entry.until_ns
         held: Held | None = self.book.held.get(entry.number)
         if running is not None and held is not None:
-            ids = self._bound(running, held.forced.variable.bits)
-            tags = tuple(running.port.tags[id_].path for id_ in ids)
+            tags = running.tags(held.forced.variable.bits)
             if remaining_ns := self.book.remaining_ns(entry.number):
                 until_ns = running.port.clock.now_ns() + remaining_ns
         return ForceView(
@@ -317,8 +326,7 @@ def _check_size(found: Sequence[Found], ranges: Sequence[tuple[int, int]]) -> No
 def _shown(
     running: Running, found: Found, image: memoryview, forced: Sequence[tuple[int, int]]
 ) -> VariableView:
-    ids = running.tags.get(next(found.bits)[0], ()) if found.symbol is not None else ()
-    tags = tuple(running.port.tags[id_].path for id_ in ids)
+    tags = running.tags(next(found.bits)) if found.symbol is not None else ()
     return VariableView(
         found.path, found.type, running.lookup.read(found, image), _touched(found, forced), tags
     )

@@ -69,6 +69,7 @@ class ForceBook:
         self.held: dict[int, Held] = {}
         self.over: dict[int, tuple[Entry, str]] = {}
         self._loaded = False
+        self._saving = asyncio.Lock()
 
     def load(self, now_ns: int) -> None:
         """Read the file, once; `now_ns` is the plant's time."""
@@ -164,16 +165,17 @@ class ForceBook:
         Raises:
             StoreError: the disk refuses.
         """
-        same = [number for number, each in self.held.items() if each.forced.variable == forced.variable]
-        entries = {number: each for number, each in self._entries.items() if number not in same}
-        await self._save({**entries, entry.number: entry}, entry.number + 1)
-        for number in same:
-            self._drop(number)
-        self._next = entry.number + 1
-        self._entries[entry.number] = entry
-        if forced.until_ns:
-            self._until[entry.number] = forced.until_ns
-        self.held[entry.number] = Held(entry, forced)
+        async with self._saving:
+            same = [number for number, each in self.held.items() if each.forced.variable == forced.variable]
+            entries = {number: each for number, each in self._entries.items() if number not in same}
+            await self._save({**entries, entry.number: entry}, entry.number + 1)
+            for number in same:
+                self._drop(number)
+            self._next = entry.number + 1
+            self._entries[entry.number] = entry
+            if forced.until_ns:
+                self._until[entry.number] = forced.until_ns
+            self.held[entry.number] = Held(entry, forced)
 
     async def remove(self, numbers: Iterable[int]) -> None:
         """Forget forces.
@@ -182,9 +184,12 @@ class ForceBook:
             StoreError: the disk refuses.
         """
         gone = set(numbers)
-        await self._save({key: each for key, each in self._entries.items() if key not in gone}, self._next)
-        for number in gone:
-            self._drop(number)
+        async with self._saving:
+            await self._save(
+                {key: each for key, each in self._entries.items() if key not in gone}, self._next
+            )
+            for number in gone:
+                self._drop(number)
 
     def _drop(self, number: int) -> None:
         for kept in (self._entries, self._until, self.held, self.over):

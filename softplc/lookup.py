@@ -25,6 +25,7 @@ _KINDS = {
 _TIMES = ("TIME", "LTIME", "DATE", "LDATE", "TOD", "LTOD", "DT", "LDT")
 _TEXTS = ("STRING", "WSTRING")
 _GAP = 64  # bytes between two parts that are copied along rather than begin another part
+_KNOWN = 8_192
 _LONE = range(0xD800, 0xE000)
 
 
@@ -63,6 +64,7 @@ class Lookup:
         self._application = application
         self._shapes = application.shapes
         self._counts: dict[int, int] = {}
+        self._known: dict[str, Found] = {}  # who watches asks for the same again and again
 
     def find(self, path: str) -> Found:
         """Return what a path means: a variable, a part of one, or a program as a whole.
@@ -70,6 +72,14 @@ class Lookup:
         Raises:
             UnknownVariableError: there is none.
         """
+        known = self._known.get(path)
+        if known is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            known = self._known[path] = self._find(path)
+        return known
+
+    def _find(self, path: str) -> Found:
         key = path.casefold()
         of_program = tuple(root for root in self._application.roots if root.program.casefold() == key)
         if of_program and key:

@@ -22,11 +22,10 @@ from runtime.cli.session import (
     show,
     show_time,
 )
-from runtime.errors import PlantError
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
-    from runtime.logins import Signing
     from runtime.plcview import ForceView, PlcFigures, PlcValues, SpreadView, VariableView
 
 app = typer.Typer(
@@ -95,15 +94,16 @@ def force(
     """
     for_ns = parse_for(duration)
 
+    known: tuple[VariableView, ...] = ()
+    if sys.stdin.isatty() or signer or meaning:
+        known = ask(plant, lambda client: client.plc_read([path])).variables
+    if known and sys.stdin.isatty() and not yes:
+        typer.confirm(f"{known[0].path}: {_text(known[0].value)} -> forced to {value}?", abort=True)
+
     async def work(client: PlantClient) -> None:
-        asks = sys.stdin.isatty()
-        signature: Signing | None = None
-        if asks or signer or meaning:
-            (now,) = (await client.plc_read([path])).variables
-            if asks and not yes:
-                typer.confirm(f"{now.path}: {_text(now.value)} -> forced to {value}?", abort=True)
-            meanings = [each for tag in now.tags for each in (await client.tag(tag)).signature]
-            signature = await ask_signature(client, meanings, signer, meaning)
+        tags = [await client.tag(tag) for each in known for tag in each.tags]
+        meanings = [word for tag in tags for word in tag.signature]
+        signature = await ask_signature(client, meanings, signer, meaning)
         _tell_forces(await client.force(path, value, reason, for_ns, signature), json)
 
     ask(plant, work)
@@ -180,8 +180,7 @@ def restart(
 
 async def _lines(client: PlantClient, paths: list[str], every_ns: int, once: bool, json: bool) -> None:
     before: dict[str, Any] = {}
-    async for _ in _ticks(every_ns, once):
-        values = await client.plc_read(paths)
+    async for values in _looks(client, paths, every_ns, once):
         if json:
             print_json(values)
             continue
@@ -196,8 +195,29 @@ async def _live_values(client: PlantClient, paths: list[str], every_ns: int) -> 
     from rich.live import Live
 
     with Live(auto_refresh=False) as live:
-        async for _ in _ticks(every_ns, once=False):
-            live.update(_values_table(await client.plc_read(paths)), refresh=True)
+        async for values in _looks(client, paths, every_ns, once=False):
+            live.update(_values_table(values), refresh=True)
+
+
+async def _looks(
+    client: PlantClient, paths: list[str], every_ns: int, once: bool
+) -> AsyncIterator[PlcValues]:
+    """Yield the values at equal times; a PLC that starts anew is told and waited for."""
+    known, told = False, ""
+    async for _ in _ticks(every_ns, once):
+        try:
+            values = await client.plc_read(paths)
+        except (ConnectError, WriteRejectedError):
+            raise
+        except PlantError as exc:
+            if not known:
+                raise
+            if told != exc.text:
+                print(exc.text, file=sys.stderr)
+            told = exc.text
+            continue
+        known, told = True, ""
+        yield values
 
 
 def _values_table(values: PlcValues) -> Any:
@@ -221,7 +241,17 @@ def _text(value: Any) -> str:
         return "[" + ", ".join(map(_text, value)) + "]"
     if isinstance(value, bool):
         return str(value).upper()
-    return show(value)
+    text = show(value)
+    return (
+        text
+        if text.isprintable()
+        else "".join(each if each.isprintable() else _escaped(each) for each in text)
+    )
+
+
+def _escaped(character: str) -> str:
+    """Return a character as a literal of IEC 61131-3 writes it; a terminal must not obey it."""
+    return f"${ord(character):02X}"
 
 
 def _mark(view: VariableView) -> str:

@@ -2,6 +2,10 @@
 
 import asyncio
 import base64
+import json
+import re
+import shutil
+import tempfile
 import time
 
 import httpx
@@ -206,3 +210,64 @@ def test_a_force_that_ends_by_itself_has_a_row_and_restarts_are_audited(folder):
         assert told["tasks"][0]["execution"]["max_us"] >= told["tasks"][0]["execution"]["min_us"] > 0
 
     using(folder, work)
+
+
+def test_the_commands_show_what_there_is(folder, monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from runtime.cli import build
+
+    home = tempfile.mkdtemp(prefix="iw")  # short: a socket's path is limited
+    monkeypatch.setenv("XDG_RUNTIME_DIR", home)
+    app = build()
+
+    async def work(desk):
+        async def plc(*arguments):
+            done = await asyncio.to_thread(
+                CliRunner().invoke, app, ["plc", *arguments, "--plant", str(folder)]
+            )
+            return (
+                done.output if done.exception is None else f"{type(done.exception).__name__} {done.exception}"
+            )
+
+        assert await plc("forces") == "nothing is forced\n"
+        told = await plc("force", "main.free", "-5", "--reason", "try", "--for", "1h")
+        assert re.search(r"Main\.free +-5 +\d{4}-.* try\n", told), told
+        (told,) = json.loads(await plc("force", "Main.lamp", "TRUE", "-r", "see", "--json"))[1:]
+        assert (told["path"], told["value"], told["until_ns"]) == ("Main.lamp", True, 0)
+        told = await plc("watch", "Main.free", "Main.two", "Main", "--once")
+        lines = [line.split("  ", 1)[1] for line in told.splitlines()]
+        assert lines[:2] == ["Main.free  -5  FORCED", "Main.two  FALSE"]
+        assert lines[2].startswith("Main  (")
+        assert lines[2].endswith(")  FORCED")
+        told = json.loads(await plc("watch", "Main.lamp", "--once", "--json"))
+        assert told["variables"] == [
+            {"path": "Main.lamp", "type": "BOOL", "value": True, "forced": True, "tags": ["s/l/lamp"]}
+        ]
+        told = await plc("top", "--once")
+        assert "2 forced" in told
+        assert re.search(
+            r"default +10ms +execution( +[\d.]+){6}( +\d+){3} +100ms +longest: scan \d+", told
+        ), told
+        assert json.loads(await plc("top", "--once", "--json"))["tasks"][0]["watchdog_ns"] == 100_000_000
+        assert "Main.free" not in await plc("unforce", "MAIN.free", "--reason", "done")
+        assert "warm restart: the PLC scans" in await plc("restart")
+        assert "Main.lamp" in await plc("forces")
+        assert await plc("unforce", "--all") == "nothing is forced\n"
+        for arguments, says in (
+            (("unforce",), "give PATH..., or --all"),
+            (("unforce", "Main.free", "--all"), "give PATH..., or --all"),
+            (("unforce", "Main.free"), "is not forced"),
+            (("watch", "Main.fre", "--once"), "did you mean Main.free?"),
+            (("watch", "Main.free", "--once", "--every", "1ms"), "from 50ms to 1h"),
+            (("watch", "Main.free", "--once", "--every", "soon"), "--every"),
+            (("force", "Main.free", "1", "-r", "x", "--for", "0s"), "0 is no time"),
+            (("force", "Main.free", "1.5", "-r", "x"), "is no value for Main.free"),
+        ):
+            told = await plc(*arguments)
+            assert says in told, (arguments, told)
+
+    try:
+        using(folder, work)
+    finally:
+        shutil.rmtree(home)
