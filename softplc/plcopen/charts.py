@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from softplc.plcopen.declarations import Declarations
 from softplc.plcopen.graph import Graph, Node, Pin, links_of
 from softplc.plcopen.networks import Networks, body_of
-from softplc.plcopen.notes import IL, NETWORK, UNKNOWN, Notes
+from softplc.plcopen.notes import IL, NETWORK, PRAGMA, UNKNOWN, Notes
 from softplc.plcopen.order import EVALUATED, order_of
 from softplc.plcopen.scope import Scope
 from softplc.plcopen.text import Code, Origin, joined, sliced, stripped
@@ -22,6 +22,7 @@ from softplc.plcopen.values import Value, is_name, negation, true, words
 from softplc.plcopen.xml import Element
 
 MERGING = ("selectionDivergence", "selectionConvergence", "simultaneousConvergence", "simultaneousDivergence")
+_FOREIGN = re.compile(r"\{[^{}]*(?:__|;|\()[^{}]*\}")
 _ASSIGNED = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)?\s*:=\s*")
 
 
@@ -57,6 +58,7 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
     origin = Origin(kind, f"{where}, {kind.name}")
     if kind.name == "ST":
         text = origin.quoted(kind.whole())
+        _tell_pragmas(text, origin, notes)
         return text + origin.code("\n") if str(text).strip() else Code()
     if kind.name in ("FBD", "LD"):
         return body_of(kind, origin.where, scope, notes)
@@ -66,6 +68,15 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
         message = "a chart inside a chart's action cannot be translated"
         notes.error(UNKNOWN, message, origin, "make it a function block, and call that in the action")
     return Code()
+
+
+def _tell_pragmas(text: Code, origin: Origin, notes: Notes) -> None:
+    """Tell of pragmas that hold code: matiec runs what stands in them as C."""
+    for found in _FOREIGN.finditer(str(text)):
+        bit = sliced(text, found.start(), found.end()).bits[0]
+        place = Element(origin.element.name, origin.element.space, {}, bit.line, bit.column)
+        message = "this pragma holds code for another compiler: it does nothing here"
+        notes.warning(PRAGMA, message, Origin(place, origin.where), "write it in ST")
 
 
 def told_il(origin: Origin, notes: Notes) -> None:
