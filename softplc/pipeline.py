@@ -232,7 +232,11 @@ def _stop_at(findings: list[Diagnostic], texts: SourceSet) -> None:
 
 
 def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
-    return [each.located(texts) for each in sorted(findings, key=lambda each: (each.at, each.code))]
+    def place(finding: Diagnostic) -> tuple[int, int, int, str]:
+        source = texts.at(finding.at)
+        return source.index, *source.place(finding.at), finding.code
+
+    return [each.located(texts) for each in sorted(findings, key=place)]
 
 
 def read_files(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:

@@ -71,7 +71,7 @@ def loop(body):
 
 
 def blink(body):
-    """The line from the right timer leads back to the left one: that runs first, with the last scan's value."""
+    """The line from the right timer leads back to the left one: that runs first."""
     right = body.later()
     left = body.block(
         "TON",
