@@ -236,7 +236,11 @@ def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
         source = texts.at(finding.at)
         return source.index, *source.place(finding.at), finding.code
 
-    return [each.located(texts) for each in sorted(findings, key=place)]
+    ordered = [each.located(texts) for each in sorted(findings, key=place)]
+    # What is drawn once may be written down several times.
+    return list(
+        {(each.file, each.line, each.column, each.code, each.message): each for each in ordered}.values()
+    )
 
 
 def read_files(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from softplc.plcopen.values import Value, is_name, negation, true, words
 from softplc.plcopen.xml import Element
 
 MERGING = ("selectionDivergence", "selectionConvergence", "simultaneousConvergence", "simultaneousDivergence")
-_FOREIGN = re.compile(r"\{[^{}]*(?:__|;|\()[^{}]*\}")
+_FOREIGN = re.compile(r"\{\{.*?\}\}|\{[^{}]*(?:__|;|\()[^{}]*\}", re.DOTALL)
 _ASSIGNED = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)?\s*:=\s*")
 
 
@@ -57,8 +57,7 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
         return Code()
     origin = Origin(kind, f"{where}, {kind.name}")
     if kind.name == "ST":
-        text = origin.quoted(kind.whole())
-        _tell_pragmas(text, origin, notes)
+        text = _without_foreign(origin.quoted(kind.whole()), origin, notes)
         return text + origin.code("\n") if str(text).strip() else Code()
     if kind.name in ("FBD", "LD"):
         return body_of(kind, origin.where, scope, notes)
@@ -70,13 +69,18 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
     return Code()
 
 
-def _tell_pragmas(text: Code, origin: Origin, notes: Notes) -> None:
-    """Tell of pragmas that hold code: matiec runs what stands in them as C."""
-    for found in _FOREIGN.finditer(str(text)):
+def _without_foreign(text: Code, origin: Origin, notes: Notes) -> Code:
+    """Tell of pragmas that hold code: matiec runs what stands in them as C, also in double braces."""
+    result, at, whole = Code(), 0, str(text)
+    for found in _FOREIGN.finditer(whole):
         bit = sliced(text, found.start(), found.end()).bits[0]
         place = Element(origin.element.name, origin.element.space, {}, bit.line, bit.column)
         message = "this pragma holds code for another compiler: it does nothing here"
         notes.warning(PRAGMA, message, Origin(place, origin.where), "write it in ST")
+        if found.group().startswith("{{"):
+            result += sliced(text, at, found.start())
+            at = found.end()
+    return result + sliced(text, at, len(whole)) if at else text
 
 
 def told_il(origin: Origin, notes: Notes) -> None:

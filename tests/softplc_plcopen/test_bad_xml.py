@@ -118,6 +118,14 @@ def test_an_error_behind_the_translation_points_to_the_element(draw):
     assert finding.message.endswith("(POU Main, FBD, localId 1)")
 
 
+def test_what_is_drawn_once_is_told_once(draw):
+    body = draw.Body()
+    wrong = body.block("ADD", {"IN1": body.value("a"), "IN2": body.value("x")})
+    body.put("x", wrong)
+    body.put("q", wrong)
+    told(draw.project(draw.pou("Main", body, draw.variables("localVars", DECLARED))), "ST3002")
+
+
 def test_a_fault_names_the_line_of_the_file(draw):
     body = draw.text("\n\nx := 7 / (x - x);\n")
     text = draw.project(draw.pou("Main", body, draw.variables("localVars", DECLARED)))

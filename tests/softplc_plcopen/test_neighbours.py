@@ -62,8 +62,11 @@ def test_text_and_drawing_are_exported_as_one(drawn):
 
 
 def test_code_for_another_compiler_is_a_warning(draw):
-    body = draw.text("x := 1;\n{__SET_VAR(data__->,x,,5)}\n{attribute 'hidden'}\n")
+    body = draw.text("x := 1;\n{__SET_VAR(data__->,x,,5)}\n{attribute 'hidden'}\n{{ if (x) { y(); } }}\n")
     findings = softplc.check(
         sources={"p.xml": draw.project(draw.pou("Main", body, draw.variables("localVars", {"x": "INT"})))}
     )
-    assert [(each.code, each.line, each.severity) for each in findings] == [("ST6021", 3, "warning")]
+    assert [(each.code, each.line, each.severity) for each in findings] == [
+        ("ST6021", 3, "warning"),
+        ("ST6021", 5, "warning"),
+    ]
