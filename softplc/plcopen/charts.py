@@ -142,25 +142,27 @@ class _Chart:
             for link in links_of(point):
                 yield link.source
 
-    def _found(
-        self, element: Element, kinds: tuple[str, ...], seen: set[str]
-    ) -> Iterator[tuple[str, Element]]:
+    def _found(self, element: Element, kinds: tuple[str, ...]) -> Iterator[tuple[str, Element]]:
         """Yield what lies above, through divergences and convergences."""
-        for key in self._above(element):
-            found = self.charts.get(key)
-            if found is None or key in seen:
+        waiting, seen = [element], set[str]()
+        while waiting:
+            here = waiting.pop(0)
+            for key in self._above(here):
+                found = self.charts.get(key)
                 if found is None:
                     message = f"localId {key} is no part of the chart"
-                    self.notes.error(NETWORK, message, self.graph.origin(element), "connect it anew")
-                continue
-            if found.name in kinds:
-                yield key, found
-            elif found.name in MERGING:
-                yield from self._found(found, kinds, seen | {key})
-            else:
-                message = f"a {element.name} cannot follow a {found.name} here"
-                remedy = "steps and transitions take turns"
-                self.notes.error(NETWORK, message, self.graph.origin(element), remedy)
+                    self.notes.error(NETWORK, message, self.graph.origin(here), "connect it anew")
+                elif key in seen:
+                    continue
+                elif found.name in kinds:
+                    yield key, found
+                elif found.name in MERGING:
+                    waiting.append(found)
+                else:
+                    message = f"a {element.name} cannot follow a {found.name} here"
+                    remedy = "steps and transitions take turns"
+                    self.notes.error(NETWORK, message, self.graph.origin(element), remedy)
+                seen.add(key)
 
     def _targets(self) -> dict[str, list[tuple[str, Element]]]:
         """Return the steps that each transition leads to."""
@@ -177,7 +179,7 @@ class _Chart:
         for element in self.charts.values():
             if element.name not in ("step", "jumpStep"):
                 continue
-            for key, _ in self._found(element, ("transition",), set()):
+            for key, _ in self._found(element, ("transition",)):
                 names = [element.get("name")]
                 if element.name == "jumpStep":
                     target = element.get("targetName").strip()
@@ -189,7 +191,7 @@ class _Chart:
 
     def _transition(self, key: str, element: Element, targets: list[tuple[str, Element]]) -> Code:
         origin = self.graph.origin(element)
-        sources = [each for _, each in self._found(element, ("step",), set())]
+        sources = [each for _, each in self._found(element, ("step",))]
         if not sources or not targets:
             side = "before" if not sources else "behind"
             message = f"the transition has no step {side} it"
