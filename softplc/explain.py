@@ -31,6 +31,7 @@ SYNTAX = {
     "ST1025": "PLCopen XML (TC6 2.01) cannot say this: classes, methods, namespaces, edges of inputs.",
     "ST3000": "An expression cannot be used where it stands.",
     "ST6020": "An element of a network is connected with nothing: it is not evaluated (a warning).",
+    "ST6021": "A pragma holds code for another compiler: it does nothing here (a warning).",
     "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",
     "ST9002": "A chain of calls needs more stack than there is, for the variables of functions and methods.",
 }

@@ -35,7 +35,7 @@ def fix_of(finding: Diagnostic) -> Fix | None:
     if finding.code == "ST1010" and text == "=" and finding.message.startswith("expected ':='"):
         return Fix("replace = by :=", line, finding.column, line, end, ":=")
     meant = _MEANT.fullmatch(finding.remedy)
-    if meant is None:
+    if meant is None or text.startswith("<"):  # an element of XML
         return None
     name = meant.group(1)
     wrong = _misspelt(text, name)

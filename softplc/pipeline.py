@@ -232,7 +232,15 @@ def _stop_at(findings: list[Diagnostic], texts: SourceSet) -> None:
 
 
 def _located(findings: list[Diagnostic], texts: SourceSet) -> list[Diagnostic]:
-    return [each.located(texts) for each in sorted(findings, key=lambda each: (each.at, each.code))]
+    def place(finding: Diagnostic) -> tuple[int, int, int, str]:
+        source = texts.at(finding.at)
+        return source.index, *source.place(finding.at), finding.code
+
+    ordered = [each.located(texts) for each in sorted(findings, key=place)]
+    # What is drawn once may be written down several times.
+    return list(
+        {(each.file, each.line, each.column, each.code, each.message): each for each in ordered}.values()
+    )
 
 
 def read_files(paths: tuple[str | Path, ...], profile: Profile) -> list[tuple[str, str]]:

@@ -49,8 +49,11 @@ class Source:
         return ""
 
     def line_text(self, line: int) -> str:
-        lines = self.shown.splitlines()
-        return lines[line - 1] if 0 < line <= len(lines) else ""
+        starts = self.line_starts()
+        if not 0 < line <= len(starts):
+            return ""
+        end = starts[line] - 1 if line < len(starts) else len(self.shown)
+        return self.shown[starts[line - 1] : end].rstrip("\r")
 
 
 class SourceSet:

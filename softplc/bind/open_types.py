@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 from softplc.bind.expressions import Expressions
+from softplc.bind.writes import nodes
 from softplc.iectypes import Type
 from softplc.symbols import Pou, Variable
-from softplc.syntax import Binary, Call, Expr, OfSpec, Unary
+from softplc.syntax import Binary, Call, Expr, Name, OfSpec, Unary
 
 COMPARED = ("=", "<>", "<", ">", "<=", ">=")
 CHOOSING = ("EN", "G", "K")  # inputs that have a type of their own
@@ -22,8 +23,16 @@ def settle_open(typer: Expressions, pou: Pou) -> None:
         before = len(waiting)
         waiting = [each for each in waiting if not _settle(typer, each, whole=True)]
         if waiting and len(waiting) == before:
-            found = next((each for each in waiting if _settle(typer, each, whole=False)), None)
+            names = {each.name.casefold() for each in waiting}
+            looped = (each for each in waiting if _names(each) & names)  # a wrong value gets no type
+            found = next((each for each in looped if _settle(typer, each, whole=False)), None)
             waiting = [each for each in waiting if each is not found]
+
+
+def _names(variable: Variable) -> set[str]:
+    spec = variable.decl.spec if variable.decl is not None else None
+    value = spec.value if isinstance(spec, OfSpec) else None
+    return {each.name.casefold() for each in nodes(value) if isinstance(each, Name)}
 
 
 def _settle(typer: Expressions, variable: Variable, *, whole: bool) -> bool:

@@ -22,6 +22,7 @@ from softplc.plcopen.values import (
     written,
 )
 
+ASSIGNING = ("outVariable", "coil", "inOutVariable")
 COMPARISONS = ("GT", "GE", "EQ", "LE", "LT", "NE")
 
 
@@ -152,17 +153,25 @@ class Blocks(Lines):
 
     def _only_assigned(self, node: Node, result: Pin) -> bool:
         """Tell whether a standard function only goes into variables: then its EN is their condition."""
-        takers = self.order.consumers.get(node, [])
         key = result.name.upper()
         return (
             is_standard(node.type_name)
             and self.scope.units.kinds.get(node.type_name.casefold()) is None
-            and bool(takers)
-            and (node, key) not in self.before
-            and all(each.kind in ("outVariable", "coil", "inOutVariable") for each in takers)
-            and not self.taken(node, "ENO")
-            and all(len(pin.links) == 1 for each in takers for pin in each.taking)
+            and bool(self._takers(node, key))
+            and not any((node, each) in self.before for each in (key, "ENO"))
+            and all(each.kind in ASSIGNING for each in self._takers(node, key))
+            and all(len(pin.links) == 1 for each in self._takers(node, key) for pin in each.taking)
         )
+
+    def _takers(self, node: Node, key: str) -> list[Node]:
+        """Return what takes an output."""
+        return [
+            each
+            for each in self.order.consumers.get(node, [])
+            for pin in each.taking
+            for link in pin.links
+            if link.source == node.id and self.pin_name(node, link.parameter) == key
+        ]
 
     def _conditional(self, node: Node, result: Pin, enabled: Value, origin: Origin) -> None:
         """Keep a function for the variables that take it, which are written only if it is enabled."""
@@ -171,10 +180,12 @@ class Blocks(Lines):
             return
         both = Value(enabled.code + value.code)
         takers = len(self.order.consumers[node])
-        if self.needs_variable(node, both, takers):
-            name = self.scope.add(f"n{id_of(node)}_EN", "BOOL", origin)
+        flagged = self.taken(node, "ENO")
+        if flagged or self.needs_variable(node, both, takers):
+            name = self.scope.add(f"n{id_of(node)}_{'ENO' if flagged else 'EN'}", "BOOL", origin)
             self.write(origin.code(f"{name} := ") + enabled.code + origin.code(";"))
             enabled = Value(origin.code(name))
+            self.values[node, "ENO"] = enabled
             if self.needs_variable(node, value, takers):
                 variable = self.scope.add(f"n{id_of(node)}{part(result.name)}", OPEN, origin)
                 assignment = origin.code(f"{variable} := ") + value.code + origin.code(";")

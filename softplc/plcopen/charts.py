@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from softplc.plcopen.declarations import Declarations
 from softplc.plcopen.graph import Graph, Node, Pin, links_of
 from softplc.plcopen.networks import Networks, body_of
-from softplc.plcopen.notes import IL, NETWORK, UNKNOWN, Notes
+from softplc.plcopen.notes import IL, NETWORK, PRAGMA, UNKNOWN, Notes
 from softplc.plcopen.order import EVALUATED, order_of
 from softplc.plcopen.scope import Scope
 from softplc.plcopen.text import Code, Origin, joined, sliced, stripped
@@ -22,6 +22,7 @@ from softplc.plcopen.values import Value, is_name, negation, true, words
 from softplc.plcopen.xml import Element
 
 MERGING = ("selectionDivergence", "selectionConvergence", "simultaneousConvergence", "simultaneousDivergence")
+_FOREIGN = re.compile(r"\{\{.*?\}\}|\{[^{}]*(?:__|;|\()[^{}]*\}", re.DOTALL)
 _ASSIGNED = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)?\s*:=\s*")
 
 
@@ -56,7 +57,7 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
         return Code()
     origin = Origin(kind, f"{where}, {kind.name}")
     if kind.name == "ST":
-        text = origin.quoted(kind.whole())
+        text = _without_foreign(origin.quoted(kind.whole()), origin, notes)
         return text + origin.code("\n") if str(text).strip() else Code()
     if kind.name in ("FBD", "LD"):
         return body_of(kind, origin.where, scope, notes)
@@ -66,6 +67,20 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
         message = "a chart inside a chart's action cannot be translated"
         notes.error(UNKNOWN, message, origin, "make it a function block, and call that in the action")
     return Code()
+
+
+def _without_foreign(text: Code, origin: Origin, notes: Notes) -> Code:
+    """Tell of pragmas that hold code: matiec runs what stands in them as C, also in double braces."""
+    result, at, whole = Code(), 0, str(text)
+    for found in _FOREIGN.finditer(whole):
+        bit = sliced(text, found.start(), found.end()).bits[0]
+        place = Element(origin.element.name, origin.element.space, {}, bit.line, bit.column)
+        message = "this pragma holds code for another compiler: it does nothing here"
+        notes.warning(PRAGMA, message, Origin(place, origin.where), "write it in ST")
+        if found.group().startswith("{{"):
+            result += sliced(text, at, found.start())
+            at = found.end()
+    return result + sliced(text, at, len(whole)) if at else text
 
 
 def told_il(origin: Origin, notes: Notes) -> None:
@@ -127,25 +142,27 @@ class _Chart:
             for link in links_of(point):
                 yield link.source
 
-    def _found(
-        self, element: Element, kinds: tuple[str, ...], seen: set[str]
-    ) -> Iterator[tuple[str, Element]]:
+    def _found(self, element: Element, kinds: tuple[str, ...]) -> Iterator[tuple[str, Element]]:
         """Yield what lies above, through divergences and convergences."""
-        for key in self._above(element):
-            found = self.charts.get(key)
-            if found is None or key in seen:
+        waiting, seen = [element], set[str]()
+        while waiting:
+            here = waiting.pop(0)
+            for key in self._above(here):
+                found = self.charts.get(key)
                 if found is None:
                     message = f"localId {key} is no part of the chart"
-                    self.notes.error(NETWORK, message, self.graph.origin(element), "connect it anew")
-                continue
-            if found.name in kinds:
-                yield key, found
-            elif found.name in MERGING:
-                yield from self._found(found, kinds, seen | {key})
-            else:
-                message = f"a {element.name} cannot follow a {found.name} here"
-                remedy = "steps and transitions take turns"
-                self.notes.error(NETWORK, message, self.graph.origin(element), remedy)
+                    self.notes.error(NETWORK, message, self.graph.origin(here), "connect it anew")
+                elif key in seen:
+                    continue
+                elif found.name in kinds:
+                    yield key, found
+                elif found.name in MERGING:
+                    waiting.append(found)
+                else:
+                    message = f"a {element.name} cannot follow a {found.name} here"
+                    remedy = "steps and transitions take turns"
+                    self.notes.error(NETWORK, message, self.graph.origin(element), remedy)
+                seen.add(key)
 
     def _targets(self) -> dict[str, list[tuple[str, Element]]]:
         """Return the steps that each transition leads to."""
@@ -162,7 +179,7 @@ class _Chart:
         for element in self.charts.values():
             if element.name not in ("step", "jumpStep"):
                 continue
-            for key, _ in self._found(element, ("transition",), set()):
+            for key, _ in self._found(element, ("transition",)):
                 names = [element.get("name")]
                 if element.name == "jumpStep":
                     target = element.get("targetName").strip()
@@ -174,7 +191,7 @@ class _Chart:
 
     def _transition(self, key: str, element: Element, targets: list[tuple[str, Element]]) -> Code:
         origin = self.graph.origin(element)
-        sources = [each for _, each in self._found(element, ("step",), set())]
+        sources = [each for _, each in self._found(element, ("step",))]
         if not sources or not targets:
             side = "before" if not sources else "behind"
             message = f"the transition has no step {side} it"

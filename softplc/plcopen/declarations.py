@@ -80,7 +80,7 @@ class Declarations:
                 size = origin.code("[") + self.plain(origin, length) + origin.code("]") if length else Code()
                 return origin.code(element.name.upper()) + size
             case "derived":
-                return self.plain(origin, element.get("name").strip(), "BOOL")
+                return self._derived(origin, element.get("name").strip())
             case "array":
                 return self._array(origin)
             case "enum":
@@ -104,6 +104,14 @@ class Declarations:
         remedy = "use an elementary type, derived, array, enum, struct or a subrange"
         self.notes.error(UNKNOWN, f"there is no type <{element.name}>", origin, remedy)
         return origin.code("BOOL")
+
+    def _derived(self, origin: Origin, text: str) -> Code:
+        words = text.upper().split()
+        if len(words) > 1 and words[0] not in ("POINTER", "REF_TO", "ARRAY") and words[0].isalpha():
+            remedy = "use a name, or a pointer"
+            self.notes.error(UNKNOWN, f"the type {text} cannot be translated", origin, remedy)
+            return origin.code("BOOL")
+        return self.plain(origin, text, "BOOL")
 
     def _array(self, origin: Origin) -> Code:
         element = origin.element

@@ -139,26 +139,26 @@ class Graph:
                     self.notes.error(NETWORK, message, self.origin(node.element), remedy)
                 else:
                     feeds[node.id] = source
-        for node in list(self.nodes.values()):
-            for pin in node.taking:
-                pin.links = list(self._resolved(node, pin, pin.links, feeds, set()))
+        for node in self.nodes.values():
+            if node.kind != "connector":
+                for pin in node.taking:
+                    pin.links = list(self._resolved(node, pin.links, feeds))
         for key in [each.id for each in self.nodes.values() if each.kind in ("connector", "continuation")]:
             del self.nodes[key]
 
-    def _resolved(
-        self, node: Node, pin: Pin, links: list[Link], feeds: dict[str, Node], seen: set[str]
-    ) -> Iterator[Link]:
-        for link in links:
+    def _resolved(self, node: Node, links: list[Link], feeds: dict[str, Node]) -> Iterator[Link]:
+        waiting, seen = links[::-1], set[str]()
+        while waiting:
+            link = waiting.pop()
             source = feeds.get(link.source)
             if source is not None:
-                if link.source in seen:
+                if link.source not in seen:
+                    seen.add(link.source)
+                    waiting += source.inputs[0].links[::-1]
+                elif not waiting:
                     message = "a connector and its continuation feed each other"
-                    self.notes.error(
-                        NETWORK, message, self.origin(source.element), "feed the connector by something else"
-                    )
-                    continue
-                inner = source.inputs[0].links
-                yield from self._resolved(node, pin, inner, feeds, seen | {link.source})
+                    remedy = "feed the connector by something else"
+                    self.notes.error(NETWORK, message, self.origin(source.element), remedy)
                 continue
             known = self.nodes.get(link.source)
             if known is not None and known.kind in SOURCES:

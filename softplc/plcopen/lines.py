@@ -228,12 +228,31 @@ class Lines:
         first = next((each for each in node.outputs if each.name.upper() != "ENO"), node.outputs[0])
         return first.name.upper()
 
+    def _through(self, node: Node, pin: Pin, origin: Origin) -> Value | None:
+        """Return the variable that goes through blocks as their VAR_IN_OUT."""
+        seen = {node}
+        while pin.text is None and len(pin.links) == 1:
+            link = pin.links[0]
+            source = self.graph.nodes.get(link.source)
+            key = self.pin_name(source, link.parameter) if source is not None else ""
+            before = source.in_outs if source is not None else []
+            inner = next((each for each in before if each.name.upper() == key), None)
+            if source is None or inner is None:
+                break
+            if source in seen:
+                message = "blocks pass a variable to each other that none of them has"
+                self.notes.error(NETWORK, message, origin, "connect a variable with the first")
+                return None
+            seen.add(source)
+            node, pin = source, inner
+        return self.either(node, pin)
+
     def output(self, node: Node, parameter: str, origin: Origin, *, back: bool) -> Value | None:
         """Return the value of an output of a block."""
         key = self.pin_name(node, parameter)
         through = next((each for each in node.in_outs if each.name.upper() == key), None)
         if through is not None:
-            return self.either(node, through)
+            return self._through(node, through, origin)
         pin = next((each for each in node.outputs if each.name.upper() == key), None)
         if pin is None:
             known = ", ".join(each.name for each in node.outputs) or "none"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from softplc.diagnostics import ERROR, WARNING
 from softplc.plcopen.text import Origin
 
-BROKEN, IL, UNKNOWN, NETWORK, NAME, LOOSE = "ST1020", "ST1021", "ST1022", "ST1023", "ST1024", "ST6020"
+BROKEN, IL, UNKNOWN, NETWORK, NAME = "ST1020", "ST1021", "ST1022", "ST1023", "ST1024"
+LOOSE, PRAGMA = "ST6020", "ST6021"
 
 
 @dataclass(frozen=True, slots=True)

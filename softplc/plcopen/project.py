@@ -115,7 +115,8 @@ class Project:
         if remark:
             head = origin.code(f"(* {remark} *)\n") + head
         blocks = self.declarations.blocks(interface, origin.where) if interface is not None else Code()
-        methods = joined(Code(), [self._method(each, origin) for each in _methods(pou)])
+        methods = joined(Code(), [self._method(each, origin, pou.get("name")) for each in _methods(pou)])
+        methods += joined(Code(), [self._property(each, origin) for each in _methods(pou, "Property")])
         actions = joined(Code(), list(self._actions(pou, used, scope)))
         return (
             head + blocks + scope.blocks(origin) + methods + body + origin.code(f"END_{kind}\n\n") + actions
@@ -178,7 +179,7 @@ class Project:
         code = origin.code(f" EXTENDS {', '.join(extends)}") if extends else Code()
         return code + (origin.code(f" IMPLEMENTS {', '.join(implements)}") if implements else Code())
 
-    def _method(self, method: Element, origin: Origin) -> Code:
+    def _method(self, method: Element, origin: Origin, owner: str = "") -> Code:
         here = Origin(method, f"{origin.where}, method {method.get('name')}")
         name = self.declarations.name(here)
         if name is None:
@@ -189,9 +190,30 @@ class Project:
         modifiers = self._modifiers(interface, here)
         if not any(word in str(modifiers).split() for word in ("PUBLIC", "PRIVATE", "PROTECTED", "INTERNAL")):
             modifiers = here.code("PUBLIC ") + modifiers
+        if self.units.overrides(owner, method.get("name")) and "OVERRIDE" not in str(modifiers):
+            modifiers += here.code("OVERRIDE ")
         head = here.code("METHOD ") + modifiers + name + self._result(interface, here)
         blocks = self.declarations.blocks(interface, here.where) if interface is not None else Code()
         return head + here.code("\n") + blocks + scope.blocks(here) + body + here.code("END_METHOD\n\n")
+
+    def _property(self, element: Element, origin: Origin) -> Code:
+        here = Origin(element, f"{origin.where}, property {element.get('name')}")
+        name = self.declarations.name(here)
+        interface = element.child("interface")
+        if name is None:
+            return Code()
+        code = here.code("PROPERTY ") + self._modifiers(interface, here) + name
+        code += self._result(interface, here) + here.code("\n")
+        for key, word in (("GetAccessor", "GET"), ("SetAccessor", "SET")):
+            accessor = element.child(key)
+            if accessor is None:
+                continue
+            own = accessor.child("interface")
+            scope = self._scope(element, own, "function")
+            body = statements_of(accessor.child("body"), here.where, scope, self.notes)
+            blocks = self.declarations.blocks(own, here.where) if own is not None else Code()
+            code += here.code(f"{word}\n") + blocks + scope.blocks(here) + body + here.code(f"END_{word}\n")
+        return code + here.code("END_PROPERTY\n\n")
 
     def _interface(self, element: Element) -> Code:
         origin = Origin(element, f"interface {element.get('name')}")
@@ -203,9 +225,9 @@ class Project:
         return origin.code("INTERFACE ") + name + parents + origin.code("\n") + methods + _end(origin)
 
 
-def _methods(pou: Element) -> Iterator[Element]:
+def _methods(pou: Element, name: str = "Method") -> Iterator[Element]:
     for holder in pou.all("addData", "data"):
-        yield from holder.all("Method")
+        yield from holder.all(name)
 
 
 def _line(element: Element) -> Code:

@@ -16,10 +16,12 @@ OPEN = "ANY"  # the type of an added variable that is that of its value
 
 @dataclass(slots=True)
 class Units:
-    """The units of the project: kind by casefolded name, and the declared outputs and in-outs of each."""
+    """The units of the project by casefolded name: kind, declared outputs, parent and methods of each."""
 
     kinds: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, list[str]] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    methods: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, pou: Element) -> None:
         key = pou.get("name").casefold()
@@ -30,6 +32,24 @@ class Units:
             if interface is not None
             else []
         )
+
+        for each in interface.walk() if interface is not None else ():
+            if each.name == "Extends":
+                self.parents[key] = each.text.strip().casefold()
+        self.methods[key] = {
+            each.get("name").casefold() for each in pou.all("addData", "data", "Method") if each.get("name")
+        }
+
+    def overrides(self, name: str, method: str) -> bool:
+        """Tell whether a parent of a unit has a method of this name."""
+        seen = {name.casefold()}
+        parent = self.parents.get(name.casefold(), "")
+        while parent and parent not in seen:
+            if method.casefold() in self.methods.get(parent, ()):
+                return True
+            seen.add(parent)
+            parent = self.parents.get(parent, "")
+        return False
 
     def is_function_block(self, name: str) -> bool:
         key = name.casefold()

@@ -118,6 +118,14 @@ def test_an_error_behind_the_translation_points_to_the_element(draw):
     assert finding.message.endswith("(POU Main, FBD, localId 1)")
 
 
+def test_what_is_drawn_once_is_told_once(draw):
+    body = draw.Body()
+    wrong = body.block("ADD", {"IN1": body.value("a"), "IN2": body.value("x")})
+    body.put("x", wrong)
+    body.put("q", wrong)
+    told(draw.project(draw.pou("Main", body, draw.variables("localVars", DECLARED))), "ST3002")
+
+
 def test_a_fault_names_the_line_of_the_file(draw):
     body = draw.text("\n\nx := 7 / (x - x);\n")
     text = draw.project(draw.pou("Main", body, draw.variables("localVars", DECLARED)))
@@ -155,6 +163,47 @@ def test_names_and_values_cannot_break_out(draw):
     )
     findings = softplc.check(sources={"p.xml": draw.project(draw.pou("Main", draw.text(""), interface))})
     assert [each.code for each in findings] == ["ST1024"] * 4
+
+
+def test_what_goes_round_is_told(draw):
+    """Connectors, VAR_IN_OUT and divergences that lead to themselves, and long ways of them."""
+    keep = draw.pou("Keep", draw.text("v := v;"), draw.variables("inOutVars", {"v": "INT"}), "functionBlock")
+    interface = draw.variables("localVars", DECLARED | {"k": "Keep", "m": "Keep"})
+
+    def connectors(body):
+        first, second = body.continuation("a"), body.continuation("b")
+        body.connector("a", second)
+        body.connector("b", first)
+        body.put("q", first)
+
+    def in_outs(body):
+        second = body.later()
+        first = body.block("Keep", {}, (), "k", {"v": (second, "v")})
+        body.block("Keep", {}, (), "m", {"v": (first, "v")}, number=second)
+
+    for drawn in (connectors, in_outs):
+        body = draw.Body()
+        drawn(body)
+        findings = softplc.check(sources={"p.xml": draw.project(keep, draw.pou("Main", body, interface))})
+        assert findings, drawn
+        assert {each.code for each in findings} == {"ST1023"}, drawn
+    long = draw.Body()
+    last = long.value("x")
+    for number in range(1500):
+        long.connector(f"c{number}", last)
+        last = long.continuation(f"c{number}")
+    long.put("x", last)
+    passed = long.block("Keep", {}, (), "k", {"v": long.value("x")})
+    for _ in range(700):
+        passed = long.block("Keep", {}, (), "k", {"v": (passed, "v")})
+    chart = draw.Body("SFC")
+    above = chart.chart("step", name="Start", initialStep=True)
+    for _ in range(1500):
+        above = chart.chart("selectionDivergence", above)
+    condition = f"<condition><inline name=''>{draw.text('a')}</inline></condition>"
+    chart.chart("jumpStep", chart.chart("transition", above, inner=condition), targetName="Start")
+    text = draw.project(keep, draw.pou("Long", long, interface), draw.pou("Chart", chart, interface))
+    assert softplc.check(sources={"p.xml": text}) == []
 
 
 def test_many_elements_take_little_time(draw):

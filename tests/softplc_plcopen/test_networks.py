@@ -70,6 +70,21 @@ def loop(body):
     body.put("n", total)
 
 
+def blink(body):
+    """The line from the right timer leads back to the left one: that runs first."""
+    right = body.later()
+    left = body.block(
+        "TON",
+        {"IN": (right, "Q"), "PT": body.value("T#20ms")},
+        ("Q", "ET"),
+        "t1",
+        pins={"IN": {"negated": "true"}},
+    )
+    body.block("TON", {"IN": (left, "Q"), "PT": body.value("T#10ms")}, ("Q", "ET"), "t2", number=right)
+    body.put("q", (left, "Q"))
+    body.put("past", (right, "ET"))
+
+
 def jumps(body):
     body.put("i", body.value("0"))
     body.network()
@@ -116,6 +131,14 @@ def enabled(body):
         {"x": body.value("s")},
     )
     body.put("ran", (bumped, "ENO"))
+    body.network()
+    fixed = body.block("MOVE", {"EN": body.value("a"), "IN": body.value("5")}, ("ENO", "OUT"))
+    body.put("i", (fixed, "OUT"))
+    more = body.block(
+        "SUB", {"EN": (fixed, "ENO"), "IN1": body.value("i"), "IN2": body.value("1")}, ("ENO", "OUT")
+    )
+    body.put("i", (more, "OUT"))
+    body.put("full", (more, "ENO"))
 
 
 def shared(body):
@@ -195,6 +218,13 @@ CASES = {
         {"a": bool, "b": bool, "x": int},
         ["q", "n"],
     ),
+    "blink": Case(
+        blink,
+        "t1(IN := NOT t2.Q, PT := T#20ms); t2(IN := t1.Q, PT := T#10ms); q := t1.Q; past := t2.ET;",
+        {},
+        ["q", "past"],
+        {"t1": "TON", "t2": "TON", "past": "TIME"},
+    ),
     "jumps": Case(
         jumps,
         "i := 0; n := 0; REPEAT i := i + 1; n := n + i; UNTIL i >= x END_REPEAT;"
@@ -205,9 +235,9 @@ CASES = {
     "enabled": Case(
         enabled,
         "q := y <> 0; IF q THEN n := x / y; m := x MOD y; END_IF;"
-        "IF a THEN k := 7; s := s + 1; END_IF; ran := a;",
+        "IF a THEN k := 7; s := s + 1; i := 4; END_IF; ran := a; full := a;",
         {"a": bool, "x": int, "y": int},
-        ["q", "n", "m", "k", "s", "ran"],
+        ["q", "n", "m", "k", "s", "ran", "i", "full"],
         {"inner": "Bump"},
     ),
     "shared": Case(

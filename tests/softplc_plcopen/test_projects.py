@@ -191,3 +191,41 @@ def test_older_namespaces_and_encodings_are_read(draw, tmp_path):
     )
     assert softplc.check(tmp_path / "wide.xml") == []
     assert softplc.check(tmp_path / "narrow.xml") == []
+
+
+def test_what_codesys_keeps_beside_the_standard_is_read(draw):
+    vendor = "http://www.3s-software.com/plcopenxml"
+
+    def data(kind, content):
+        return f'<data name="{vendor}/{kind}" handleUnknown="implementation">{content}</data>'
+
+    def method(value):
+        result = "<interface><returnType><INT/></returnType></interface>"
+        body = f"<body>{draw.text(f'Size := {value};')}</body>"
+        return data("method", f'<Method name="Size">{result}{body}</Method>')
+
+    level = (
+        '<Property name="Level"><interface><returnType><INT/></returnType></interface>'
+        f"<GetAccessor><interface/><body>{draw.text('Level := kept;')}</body></GetAccessor>"
+        f"<SetAccessor><interface/><body>{draw.text('kept := Level;')}</body></SetAccessor></Property>"
+    )
+    inherits = data("pouinheritance", "<Inheritance><Extends>Base</Extends></Inheritance>")
+    kept = draw.variables("localVars", {"kept": "INT"})
+    base = draw.pou("Base", draw.text(""), kept, "functionBlock")
+    base = base.replace("</pou>", f"<addData>{method(1)}{data('property', level)}</addData></pou>")
+    heir = draw.pou("Heir", draw.text(""), f"<addData>{inherits}</addData>", "functionBlock")
+    heir = heir.replace("</pou>", f"<addData>{method(2)}</addData></pou>")
+    body = draw.text("h.Level := Lists.start; n := h.Size() * 10 + h.Level; Bump();")
+    actions = f'<actions><action name="Bump"><body>{draw.text("m := m + 1;")}</body></action></actions>'
+    local = draw.variables("localVars", {"h": "Heir", "n": "INT", "m": "INT"})
+    main = draw.pou("Main", body, local, more=actions)
+    globals_ = (
+        '<globalVars name="Lists"><variable name="start"><type><INT/></type><initialValue>'
+        '<simpleValue value="7"/></initialValue></variable></globalVars>'
+    )
+    text = draw.project(base, heir, main).replace(
+        "</project>", f"<addData>{data('globalvars', globals_)}</addData></project>"
+    )
+    simulator = softplc.compile(sources={"p.xml": text}, profile="codesys").simulator()
+    simulator.scan(3)
+    assert (simulator.read("Main.n"), simulator.read("Main.m")) == (27, 3)
