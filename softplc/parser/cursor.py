@@ -45,6 +45,16 @@ class Cursor:
     def at_op(self, text: str) -> bool:
         return self.token.kind == "op" and self.token.text == text
 
+    def take_ref_sign(self) -> bool:
+        """Take `REF=`, where the profile has it."""
+        if not (self.profile.pointers and self.token.kind == "id" and self.token.key == "REF"):
+            return False
+        if self.peek().kind != "op" or self.peek().text != "=":
+            return False
+        self.advance()
+        self.advance()
+        return True
+
     def at_keyword(self, *keys: str) -> bool:
         return self.token.kind == "kw" and self.token.key in keys
 
@@ -85,6 +95,13 @@ class Cursor:
     def replace(self, key: str) -> None:
         """Let the token here be a keyword that was meant."""
         self.tokens[self.position] = self.token = self.token._replace(kind="kw", key=key)
+
+    def treat_as_keywords(self, *keys: str) -> None:
+        """Let names be the keywords that were meant from here on, so that one mistake is told once."""
+        for i in range(self.position, len(self.tokens)):
+            if self.tokens[i].kind == "id" and self.tokens[i].key in keys:
+                self.tokens[i] = self.tokens[i]._replace(kind="kw")
+        self.token = self.tokens[self.position]
 
     def treat_as_name(self, key: str) -> None:
         """Let a keyword be a name from here on, so that one mistake is told once."""
