@@ -142,7 +142,10 @@ async def carry_out(port: Port, live: Live, launcher: Launcher, offer: Offer, pr
 
 
 async def _while(port: Port, live: Live, offer: Offer, state: State) -> None:
-    end_ns = port.clock.steady_ns() + _PATIENCE_NS + (offer.trial_ns if state is State.ON_TRIAL else 0)
+    patience_ns = _PATIENCE_NS
+    if state is State.ON_TRIAL:  # the first scan after its time ends it
+        patience_ns += offer.trial_ns + min(task.interval_ns for task in offer.new.tasks)
+    end_ns = port.clock.steady_ns() + patience_ns
     while offer.state is state:
         if not live.alive:
             raise PlantError("the PLC core died meanwhile", "the program before goes on; try again")
