@@ -157,7 +157,8 @@ class _Planner:
             self._elementary(path, old, new, source, target)
 
     def _retyped(self, path: str, old: Shape, new: Shape) -> None:
-        self._say("retyped", path, new, f"{old.name} -> {new.name}")
+        other = f"{old.name} -> {new.name}"
+        self._say("retyped", path, new, f"{new.name} has other values" if old.name == new.name else other)
 
     def _elementary(self, path: str, old: Shape, new: Shape, source: _Place, target: _Place) -> None:
         if not fits(old.type, old.size, new.type, new.size) or not _keeps_meaning(old, new):
