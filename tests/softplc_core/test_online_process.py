@@ -245,3 +245,10 @@ def test_a_program_that_cannot_be_loaded_is_refused(plc, until):
     count = plc.shown("count")
     until(lambda: plc.shown("count") > count + 20)
     plc.become(NEW, until)
+
+
+def test_a_core_that_is_woken_at_any_instant_goes_on(plc, until):
+    for _ in range(20_000):
+        plc.process.wake()
+    plc.become(NEW, until)
+    assert plc.process.stop()
