@@ -29,7 +29,7 @@ from softplc.core.forces import Forced, Forces
 from softplc.core.layout import FORCES, WATCH_BYTES, WATCH_RANGES
 from softplc.core.remote import CoreProcess
 from softplc.core.stats import Spread, TaskStats
-from softplc.core.watched import Watched
+from softplc.core.watched import Picture, Watched
 from softplc.forcebook import Entry, ForceBook, Held
 from softplc.lookup import Found, Lookup, joined
 from softplc.wiring import Wiring, fault_text
@@ -159,15 +159,17 @@ class Controls:
         if len(paths) > WATCHED:
             raise PlantError(f"{len(paths)} paths are too many", f"read up to {WATCHED} at once")
         async with self.looking:
-            running = self._required()
-            found = [running.lookup.find(path) for path in paths]
-            ranges = joined(span for each in found for span in each.spans)
-            _check_size(found, ranges)
-            watched = running.watched
-            await self._until(running, lambda: watched.answered)
-            watched.ask(ranges)
-            await self._until(running, lambda: watched.answered)
-            picture = watched.picture()
+            while True:
+                running = self._required()
+                found = [running.lookup.find(path) for path in paths]
+                ranges = joined(span for each in found for span in each.spans)
+                _check_size(found, ranges)
+                try:
+                    picture = await self._looked(running, ranges)
+                    break
+                except ConnectError:
+                    if self._running in (running, None):
+                        raise  # else another program has taken over meanwhile
         forced = [each.forced.variable.bits for each in list(self.book.held.values())]
 
         def decode() -> tuple[VariableView, ...]:
@@ -246,6 +248,13 @@ class Controls:
             raise ConnectError(text, "see `ironworks components list`") from None
 
     # Helpers.
+
+    async def _looked(self, running: Running, ranges: Sequence[tuple[int, int]]) -> Picture:
+        watched = running.watched
+        await self._until(running, lambda: watched.answered)
+        watched.ask(ranges)
+        await self._until(running, lambda: watched.answered)
+        return watched.picture()
 
     def _required(self) -> Running:
         if self._running is None:

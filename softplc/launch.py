@@ -61,7 +61,7 @@ class Launcher:
         process = self._found(build, wiring, present)
         if process is None:
             process = self._started(build, wiring, present, now_ns)
-        self._began_ns = monotonic_ns()
+        self.has_begun()
         return process
 
     def release(self, build: Build, process: CoreProcess) -> bool:
@@ -103,6 +103,10 @@ class Launcher:
             process, beside, build, key, self._folder, self._options, ways, kept,
             max(trial_ns, _TRIAL_INTERVALS * min(longest_ns, SECOND_NS)),
         )  # fmt: skip
+
+    def has_begun(self) -> None:
+        """Take it that another program is scanned from now on."""
+        self._began_ns = monotonic_ns()
 
     def resolve(self, build: Build) -> None:
         """Find what is forced in the program that is scanned now."""

@@ -26,6 +26,9 @@ _KNOWN = (
     "there is no version",
     "busy: returning to",
     "busy: the plant starts",
+    "no online change of",
+    "the PLC core died meanwhile",
+    "the PLC has started anew meanwhile",
 )
 
 

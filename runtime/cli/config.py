@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from runtime.cli.online import show_online
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show_time
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ def apply(
 ) -> None:
     """Make the plant folder as it is now the configuration that runs (engineer).
 
-    It is checked first; with any error, or without --restart where that is needed, nothing is touched.
+    It is checked first; with any error, or without --restart where that is needed, nothing is touched. A PLC
+    program changes online where it can: `ironworks plc change` says more.
     """
     done: ConfigApplied = ask(plant, lambda client: client.config_apply(comment, restart, dry_run))
     if json:
@@ -263,6 +265,8 @@ def _show_plan(plan: PlanView) -> None:
         print(f"{each.kind} {each.name}: {each.what} ({each.effect})")
         for line in _details(each):
             print(f"    {line}")
+    for view in plan.online:
+        show_online(view)
     if not plan.changes:
         print("no differences")
     if plan.needs:

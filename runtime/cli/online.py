@@ -107,7 +107,8 @@ def _tell(done: ConfigApplied, json: bool) -> None:
 
 def _show(plan: PlanView) -> None:
     if not plan.online:
-        print("the program is the one that runs")
+        restart = f"this needs a restart of {', '.join(plan.needs)}: ironworks config apply --restart"
+        print(restart if plan.needs else "the program is the one that runs")
     for each in plan.online:
         show_online(each)
     others = [name for name in plan.restarts if name not in {each.unit for each in plan.online}]

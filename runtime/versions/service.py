@@ -325,7 +325,7 @@ class Versions:
 
     @staticmethod
     def _allow(plan: Plan, restart: bool, change: Change) -> None:
-        if change.online and not any(not each.same for each in plan.online):
+        if change.online and not plan.needs and all(each.same for each in plan.online):
             raise WriteRejectedError("the program is the one that runs; nothing was changed", "edit it first")
         if plan.needs and not restart:
             names, why = ", ".join(plan.needs), next((each for each in plan.online if each.reason), None)

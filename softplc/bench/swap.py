@@ -78,12 +78,13 @@ def _measure(folder: Path, changes: int, period_ns: int, versions: int) -> list[
     try:
         changed.pause(_SETTLE_S)
         before = [each.stats for each in (changed, alone)]
+        resident = changed.resident_mib
         began_ns = monotonic_ns()
         for number in range(1, changes + 1):
             changed.become(builds[number % versions])
         lasted_s = (monotonic_ns() - began_ns) / 1e9
         after = [each.stats for each in (changed, alone)]
-        lost = changed.lost()
+        lost, grown = changed.lost(), changed.resident_mib - resident
     finally:
         changed.stop()
         alone.stop()
@@ -105,6 +106,7 @@ def _measure(folder: Path, changes: int, period_ns: int, versions: int) -> list[
         Figure("going over, longest", float(longest_us.max()), "us", period_ns / 1000, at_least=False),
         Figure("from offer to first scan", float(np.median(visible_ms)), "ms", compared_with="median"),
         Figure("compiling in a child", compiled_ms, "ms", compared_with=f"mean of {versions} versions"),
+        Figure("core's memory grew by", grown, "MiB", compared_with=f"from {resident:.1f} MiB"),
         Figure("values carried", changed.kept, "", compared_with=f"by {changed.moves} moves"),
     ]
 
@@ -143,6 +145,12 @@ class _Plc:
     @property
     def stats(self) -> Stats:
         return self._process.core.stats()
+
+    @property
+    def resident_mib(self) -> float:
+        import psutil
+
+        return float(psutil.Process(self._process.pid).memory_info().rss / 2**20)
 
     def become(self, build: Build) -> None:
         """Change the program online, and wait until that is for good.

@@ -16,9 +16,7 @@ import os
 import resource
 import signal
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
 
 from softplc.core.layout import END_ALONE, END_ASKED, END_REPLACED, END_SIGNAL, Control
 from softplc.core.native import Native
@@ -34,6 +32,7 @@ _RECORD_GRACE_NS = 3_000_000_000
 _COPY_BEATS = 10
 _CURRENT, _FUTURE, _ON_FAULT = 1, 2, 4
 _ROOMY = 256 << 20
+_TAKEN = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
 
 
 def start_ticks(pid: int) -> int:
@@ -59,7 +58,6 @@ class _Core:
         self.thread = ScanThread(self.native, first.address, first.control, first.tasks)
         self._retain = _Retain(first)
         self._asked = False
-        self._wake = threading.Event()
         self._began_ns = self.native.now()
         self._copied = self.control.copy_done
 
@@ -69,25 +67,24 @@ class _Core:
 
     def run(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._terminate)
-        signal.signal(signal.SIGUSR1, self._ask)
-        signal.signal(signal.SIGUSR2, lambda *_: self._wake.set())
+        # Taken one by one, never in a handler: that could wait for a lock which the code below it holds.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
         self.control.pinned = _pin(self.start.cpus)
         self.control.locked = _lock()
         self.thread.start()
         self.control.scanning = 1
         beats = 0
         while self.thread.alive:
-            woken = self._wake.wait(BUSY_BEAT_S if self.programs.busy else BEAT_S)
-            self._wake.clear()
+            told = signal.sigtimedwait(_TAKEN, BUSY_BEAT_S if self.programs.busy else BEAT_S)
+            if told is not None:
+                self._hear(told.si_signo)
             if self._asked:
                 self._end(END_SIGNAL)
             if self.programs.look():
                 self._retain = _Retain(self.programs.current, self._retain)
                 self._copied = self.control.copy_done
             self._tapes.look(self.control)
-            if not woken:
-                beats += 1
+            beats += told is None
             self._look(beats)
         self.programs.look()
         self._retain.store(self.programs.current.part(self.control.image))
@@ -127,14 +124,14 @@ class _Core:
             return False
         return isinstance(record, dict) and {key: record.get(key) for key in self._own} == self._own
 
-    def _ask(self, *_: object) -> None:
-        self._asked = True
-        self._wake.set()
+    def _hear(self, number: int) -> None:
+        """Take a signal: USR1 ends it, USR2 only wakes it.
 
-    def _terminate(self, number: int, frame: FrameType | None) -> None:
-        """End, unless a kernel is there to do it in order: a service manager signals both at once."""
-        if self.native.now() - self.control.beat_ns > STALE_COUNTS_NS:
-            self._ask()
+        TERM ends it unless a kernel is there to do it in order: a service manager signals both at once.
+        """
+        alone = self.native.now() - self.control.beat_ns > STALE_COUNTS_NS
+        if number == signal.SIGUSR1 or (number == signal.SIGTERM and alone):
+            self._asked = True
 
     def _end(self, why: int) -> None:
         if not self.control.stop:

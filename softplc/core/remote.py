@@ -187,7 +187,8 @@ class CoreProcess:
 
     def wake(self) -> None:
         """Let it look at once whether it is offered something."""
-        signal.pidfd_send_signal(self._pidfd, signal.SIGUSR2)
+        with contextlib.suppress(ProcessLookupError):  # `alive` tells
+            signal.pidfd_send_signal(self._pidfd, signal.SIGUSR2)
 
     def stop(self) -> bool:
         """End it after the scan that runs; tells whether it ended by itself."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from msgspec.structs import replace
 
-from runtime.contract import Port
+from runtime.contract import Event, Port
 from runtime.errors import PlantError
 from runtime.online import OnlineView, VariableLine, Wish
 from softplc.facts import OWNER
@@ -127,10 +127,14 @@ async def carry_out(port: Port, live: Live, launcher: Launcher, offer: Offer, pr
         if offer.state is State.RETURNED:
             launcher.resolve(old.build)
             live.go_over(old, offer.old, back_to=None)
-            raise PlantError(
-                f"the program before runs again: {offer.reason}", "correct the program, then change it again"
-            )
+            text = f"the program before runs again: {offer.reason}"
+            port.emit(Event("plc.returned", OWNER, port.clock.now_ns(), text))
+            raise PlantError(text, "correct the program, then change it again")
         live.go_over(new, offer.new, back_to=None)
+        launcher.has_begun()
+        text = f"the program was changed online: {prepared.view.summary}"
+        log.info("%s", text)
+        port.emit(Event("plc.changed", OWNER, port.clock.now_ns(), text))
     finally:
         live.beside = None
         live.changes.follow(keys[0] if live.program is old else keys[1])
@@ -138,7 +142,10 @@ async def carry_out(port: Port, live: Live, launcher: Launcher, offer: Offer, pr
 
 
 async def _while(port: Port, live: Live, offer: Offer, state: State) -> None:
-    end_ns = port.clock.steady_ns() + _PATIENCE_NS + (offer.trial_ns if state is State.ON_TRIAL else 0)
+    patience_ns = _PATIENCE_NS
+    if state is State.ON_TRIAL:  # the first scan after its time ends it
+        patience_ns += offer.trial_ns + min(task.interval_ns for task in offer.new.tasks)
+    end_ns = port.clock.steady_ns() + patience_ns
     while offer.state is state:
         if not live.alive:
             raise PlantError("the PLC core died meanwhile", "the program before goes on; try again")

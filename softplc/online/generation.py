@@ -124,12 +124,13 @@ class Generations:
         self.current = first
         self._before: Generation | None = None
         self._next: Generation | None = None
-        self._since_ns = 0
+        self._since_ns = self._number = 0
 
     @property
     def busy(self) -> bool:
-        """Tell whether a version waits to be taken over."""
-        return self._next is not None
+        """Tell whether a version waits to be taken over, or to be looked at."""
+        control = self.current.control
+        return self._next is not None or bool(control.offer != control.answered)
 
     @property
     def all(self) -> list[Generation]:
@@ -148,7 +149,7 @@ class Generations:
     def _follow(self) -> bool:
         """Note that the loop went over to the next version, or back to the one before."""
         if self._next is not None and self._next.control.handed == self.current.address:
-            self.current.control.answered = self.current.control.offer  # it failed before anybody looked
+            self._answer(self.current.control)  # it failed before anybody looked
             self._before, self._next = self._next, None
             return False
         handed = self.current.control.handed
@@ -158,21 +159,25 @@ class Generations:
         left = self.current
         if there is self._next:
             self._next = None
-            left.control.answered = left.control.offer
+            self._answer(left.control)
         self.current, self._before = there, left
         self._write_record(there)
         return True
 
     def _take(self, control: Control) -> None:
-        if self._before is not None and not (control.predecessor or not control.watchdog_here):
+        self._number = control.offer
+        if self._before is not None and control.predecessor:
+            self._refuse(control, "the last change is on trial yet")
+            return
+        if self._before is not None and not control.watchdog_here:
+            return  # it may still watch the one before: the next look will do
+        if self._before is not None:
             self._before.close()
             self._before = None
         try:
-            if self._before is not None:
-                raise ValueError("the last change is on trial yet")
             self._next = self._opened(control)
         except (OSError, ValueError, TypeError, ImportError) as exc:
-            self._answer(control, f"the changed program cannot be loaded: {exc}")
+            self._refuse(control, f"the changed program cannot be loaded: {exc}")
             return
         new = self._next
         self._since_ns = self._native.now()
@@ -194,13 +199,16 @@ class Generations:
             return  # it has been taken over just now
         self._next.close()
         self._next = None
-        self._answer(control, "the scan leaves no time to change the program")
+        self._refuse(control, "the scan leaves no time to change the program")
 
-    @staticmethod
-    def _answer(control: Control, text: str) -> None:
+    def _refuse(self, control: Control, text: str) -> None:
         print(text, flush=True)  # noqa: T201
         control.refused = 1
-        control.answered = control.offer
+        self._answer(control)
+
+    def _answer(self, control: Control) -> None:
+        """Tell that the offer that was taken up is dealt with; another one may have come meanwhile."""
+        control.answered = self._number
 
     def _write_record(self, generation: Generation) -> None:
         """Let the next kernel find the core by what it runs now."""

@@ -179,7 +179,6 @@ class HandOver:
         predecessor = b.inttoptr(control["predecessor"], pointer)
         before = fn.record(predecessor, Control)
         fn.call(self._carry, fn.args[0], predecessor, b.inttoptr(control["way_back"], pointer))
-        control["predecessor"] = 0
         before.publish("handed", 0)
         before.publish("watchdog_here", 0, "seq_cst")  # it may be on its way to this block
         control.publish("handed", b.ptrtoint(predecessor, i64))

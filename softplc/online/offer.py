@@ -55,6 +55,7 @@ class Offer:
         self.pairs: list[tuple[int, int]] = []
         self._process, self._build = process, build
         self.trial_ns = trial_ns
+        self._taken = False
         self._block, self._code = os.memfd_create("plc-block"), os.memfd_create("plc-code")
         try:
             self.new = lay(self._block)
@@ -88,7 +89,10 @@ class Offer:
         if self.new.word("handed"):
             return State.RETURNED
         if self.old.word("handed"):
+            self._taken = True
             return State.ON_TRIAL if self.new.word("predecessor") else State.DONE
+        if self._taken:
+            return State.ON_TRIAL  # it is being left just now
         refused = self.old.same("offer", "answered") and self.old.control.refused
         return State.REFUSED if refused else State.WAITING
 

@@ -81,6 +81,7 @@ class _Planner:
     def __init__(self, old: Application, new: Application) -> None:
         self._old, self._new = old, new
         self._kept = 0
+        self._quiet = False
         self._entries: dict[str, list[Entry]] = {what: [] for what in TOLD}
         self._refusals: dict[str, None] = {}
         self._moves: list[Move] = []
@@ -127,7 +128,7 @@ class _Planner:
                 yield Move(BYTES, old.offset, new.offset, size)
 
     def _say(self, what: str, path: str, shape: Shape, text: str = "") -> None:
-        if not any(map(is_hidden, path.split("."))):
+        if not self._quiet and not any(map(is_hidden, path.split("."))):
             self._entries[what].append(Entry(path, text or shape.name))
 
     def _refuse(self, reason: str) -> None:
@@ -156,7 +157,8 @@ class _Planner:
             self._elementary(path, old, new, source, target)
 
     def _retyped(self, path: str, old: Shape, new: Shape) -> None:
-        self._say("retyped", path, new, f"{old.name} -> {new.name}")
+        other = f"{old.name} -> {new.name}"
+        self._say("retyped", path, new, f"{new.name} has other values" if old.name == new.name else other)
 
     def _elementary(self, path: str, old: Shape, new: Shape, source: _Place, target: _Place) -> None:
         if not fits(old.type, old.size, new.type, new.size) or not _keeps_meaning(old, new):
@@ -223,16 +225,19 @@ class _Planner:
         if inner[0].kind != inner[1].kind:
             self._retyped(path, old, new)
             return
+        quiet = self._quiet
         for number, text in enumerate(index_texts(new.ranges)):
             position = before.pop(text, None)
             if position is None:
                 fresh += 1
                 continue
             self._variable(
-                f"{path}[{text}]",
+                f"{path}[*]",
                 _Place(old.element, source.offset + position * old.stride),
                 _Place(new.element, target.offset + number * new.stride),
             )
+            self._quiet = True  # the other elements are alike
+        self._quiet = quiet
         gone = len(before)
         if fresh:
             self._say("new", path, new, f"{fresh} elements of {new.name}")

@@ -27,7 +27,7 @@ from softplc.online.rehearse import Rehearse, Rehearsed
 from softplc.wiring import fault_text
 
 _MOST_BYTES = 64 << 20
-_MOST_NS = 200 * SECOND_NS
+_MOST_NS = 120 * SECOND_NS
 _PATIENCE_NS = 10 * SECOND_NS
 _CHILD_S = 120
 _STEP_S = 0.01

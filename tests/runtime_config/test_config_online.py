@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from runtime.cli.online import show_online
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Actor, Role
 from runtime.endpoint import find
 from runtime.errors import ConfigError, PlantError, ReturnedError, WriteRejectedError
 from runtime.kernel import Kernel
-from runtime.online import DifferenceLine, Wish
+from runtime.online import DifferenceLine, OnlineView, RehearsalView, VariableLine, Wish
 from runtime.versions import service
 from runtime.versions.service import Change
 from runtime.versions.start import choose
@@ -165,3 +166,23 @@ def test_a_changed_program_is_taken_over_refused_left_again_and_gone_back_from(f
 
 def plc(kernel):
     return next(each for each in kernel.supervisor.views() if each["name"] == "plc")
+
+
+def test_the_plan_and_the_rehearsal_are_told_in_words(capsys):
+    lines = tuple(VariableLine(f"Main.v{number}", "INT") for number in range(25))
+    told = RehearsalView(40, 1, (DifferenceLine(3, "s/l/out", 8, 12),), {"main": 21.4}, "division by zero")
+    show_online(OnlineView("plc", 7, new=lines, reason="Main.p is a pointer", rehearsal=told))
+    said = capsys.readouterr().out
+    for text in (
+        "plc: 7 kept, 25 new",
+        "new      Main.v0 : INT",
+        "5 more",
+        "rehearsed for 40 scans; longest: main 21 us",
+        "it stopped: division by zero",
+        "s/l/out  8       12",
+        "no online change: Main.p is a pointer",
+        "config apply --restart",
+    ):
+        assert text in said
+    show_online(OnlineView("plc", same=True))
+    assert "the one that runs" in capsys.readouterr().out

@@ -211,6 +211,26 @@ def test_pointers_go_on_only_where_nothing_moves():
     assert "Main.p is a pointer" in plan(old, moved).refusals[0]
 
 
+def test_what_all_elements_of_an_array_have_in_common_is_told_once():
+    source = """
+    FUNCTION_BLOCK Cell VAR_INPUT go : BOOL; END_VAR VAR n : INT; END_VAR
+    IF go THEN n := n + 1; END_IF;
+    END_FUNCTION_BLOCK
+    PROGRAM Main VAR cells : ARRAY[1..200, 0..9] OF Cell; k : INT; END_VAR
+    FOR k := 1 TO 200 DO cells[k, 3](go := TRUE); END_FOR;
+    END_PROGRAM
+    """
+    old, new = by(source), by(source.replace("n : INT", "pad : LREAL; n : DINT").replace("0..9", "0..4"))
+    migration = plan(old, new)
+    assert [*migration.new] == [("Main.cells[*].pad", "LREAL")]
+    assert [*migration.widened] == [("Main.cells[*].n", "INT -> DINT")]
+    assert [*migration.dropped] == [("Main.cells", "1000 elements of ARRAY[1..200, 0..9] OF Cell")]
+    before = old.simulator()
+    before.scan(7)
+    after = changed(before, new, migration)
+    assert (after.read("Main.cells[200, 3].n"), after.read("Main.cells[200, 4].n")) == (7, 0)
+
+
 def test_a_block_of_another_type_begins_anew_as_a_whole():
     source = "PROGRAM Main VAR t : TON; END_VAR t(IN := TRUE, PT := T#1s); END_PROGRAM"
     migration = plan(by(source), by(source.replace("TON", "TOF")))

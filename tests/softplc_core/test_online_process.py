@@ -202,6 +202,30 @@ def test_an_endless_loop_is_ended_by_the_watchdog_and_left_again(plc, until):
     until(lambda: plc.shown("count") > count + 20)
 
 
+def test_a_task_that_a_fault_had_stopped_runs_again_and_tasks_may_come_and_be_slower(plc, until):
+    zero = OLD.replace("VAR speed", "VAR divisor : LINT := 1; speed").replace(
+        "count + 1", "count + 1 / divisor"
+    )
+    plc.become(zero, until)
+    until(lambda: plc.shown("count") > 10)
+    stopping = zero.replace("double_speed :=", "IF count > 50 THEN divisor := 0; END_IF; double_speed :=")
+    plc.become(stopping, until)
+    until(lambda: plc.process.core.faults())
+    two = OLD.replace("T#1ms", "T#5ms").replace(
+        "PROGRAM Main WITH main : Main;",
+        "TASK fast (INTERVAL := T#2ms, PRIORITY := 0);\n"
+        "PROGRAM Main WITH main : Main; PROGRAM Other WITH fast : Second;",
+    )
+    two = "PROGRAM Second VAR k : LINT; END_VAR k := k + 1; END_PROGRAM\n" + two
+    count = plc.shown("count")
+    plc.become(two, until, TRIAL_NS)
+    until(lambda: plc.shown("count") > count + 10)
+    assert not plc.process.core.faults()
+    fast, main = plc.process.core.stats().tasks
+    assert (fast.name, main.name, main.interval_ns) == ("fast", "main", 5_000_000)
+    assert 0 < fast.scans < main.scans + 1000
+
+
 def test_after_its_trial_a_change_is_for_good(plc, until):
     offer = plc.offer(NEW, TRIAL_NS // 3)
     until(lambda: offer.state is State.ON_TRIAL)
@@ -221,3 +245,10 @@ def test_a_program_that_cannot_be_loaded_is_refused(plc, until):
     count = plc.shown("count")
     until(lambda: plc.shown("count") > count + 20)
     plc.become(NEW, until)
+
+
+def test_a_core_that_is_woken_at_any_instant_goes_on(plc, until):
+    for _ in range(20_000):
+        plc.process.wake()
+    plc.become(NEW, until)
+    assert plc.process.stop()
