@@ -431,9 +431,9 @@ class PlantClient:
         body = {"reason": reason} | ({} if paths is None else {"paths": list(paths)})
         return (await self._send("POST", "/plc/unforce", ForceList, body)).forces
 
-    async def restart_plc(self, *, cold: bool, reason: str = "") -> PlcFigures:
-        """Begin the program anew (engineer); returns when it scans."""
-        body = {"mode": "cold" if cold else "warm", "reason": reason}
+    async def restart_plc(self, *, cold: bool, reason: str = "", task: str = "") -> PlcFigures:
+        """Begin the program, or the programs of one task, anew (engineer); returns when it scans."""
+        body = {"mode": "cold" if cold else "warm", "task": task, "reason": reason}
         return await self._ask("POST", "/plc/restart", PlcFigures, json=body, timeout=_CHANGE_S)
 
     async def config(self) -> ConfigStatus:

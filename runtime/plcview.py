@@ -193,10 +193,13 @@ class Controller(Protocol):
         """Take it that the ends of these forces are recorded."""
         ...
 
-    async def restart(self, *, cold: bool) -> None:
+    async def restart(self, *, cold: bool, task: str = "") -> None:
         """Begin the program anew; `cold` gives retained variables their initial values too.
 
+        With `task` only the programs of one task, between two scans; tasks that stood still scan again.
+
         Raises:
+            UnknownVariableError: there is no such task.
             PlantError: no program runs, or it does not come up again.
         """
         ...

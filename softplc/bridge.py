@@ -18,7 +18,7 @@ import numpy as np
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config import TagList
 from runtime.contract import Batch, Changes, Command, Component, Event, Port, Quality, Tag
-from runtime.errors import PlantError
+from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.online import OnlineView, Wish
 from runtime.settled import settled
 from softplc.build import Build
@@ -31,6 +31,7 @@ from softplc.forcebook import ForceBook
 from softplc.launch import Launcher
 from softplc.online.change import Prepared, carry_out, examined, on_stage
 from softplc.online.live import Program
+from softplc.online.restart import TRIAL_NS, beginning_anew
 from softplc.wiring import FaultPolicy, Wiring, fault_text, wire
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Bridge:
         self._make = make
         self._options = options
         self._book = ForceBook(folder)
-        self.controller = Controls(self._book)
+        self.controller = Controls(self._book, self._restart_task)
         self._launcher = Launcher(folder, options.core, options.watchdog_ns, self._book)
         self._live: _Live | None = None
         self._prepared: Prepared | None = None
@@ -136,6 +137,24 @@ class Bridge:
             async with self.controller.turn:
                 await live.become(prepared, self._options.trial_ns)
         prepared.adopt()
+
+    async def _restart_task(self, name: str, cold: bool) -> None:
+        """Begin the programs of a task anew, between two scans; whatever stands still scans again.
+
+        Raises:
+            PlantError: there is no such task, or it fails again at once.
+        """
+        async with self.controller.turn:
+            live = self._live
+            if live is None:
+                raise ConnectError("the PLC does not run", "see `ironworks components list`")
+            change = await asyncio.to_thread(beginning_anew, live.program, name, cold=cold)
+            try:
+                await live.become(change, TRIAL_NS)
+            except PlantError as exc:
+                text = f"task {name} does not begin anew: {exc.text}"
+                raise WriteRejectedError(text, "see to the cause, then try again") from exc
+        log.warning("task %s began anew: %s", name, "cold" if cold else "warm")
 
     async def _scan(self, port: Port, program: Program, changes: Changes) -> Program:
         """Live with one core until it dies or is to start anew; no pause is needed, unless it died young.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,8 +97,10 @@ class Controls:
         looking: who watches takes it.
     """
 
-    def __init__(self, book: ForceBook) -> None:
+    def __init__(self, book: ForceBook, restart_task: Callable[[str, bool], Awaitable[None]]) -> None:
+        """`restart_task` begins the programs of a task anew: name, and whether cold."""
         self.book = book
+        self._restart_task = restart_task
         self.turn = asyncio.Lock()
         self.looking = asyncio.Lock()
         self._running: Running | None = None
@@ -189,6 +191,8 @@ class Controls:
             raise WriteRejectedError(
                 f"{symbol.path} is READ_ONLY", "force the variable behind the access path"
             )
+        if running.lookup.is_constant(symbol.path):
+            raise WriteRejectedError(f"{symbol.path} is a constant", "change it in the program")
         return Target(symbol.path, running.bindings.at(running.lookup.variable(symbol).bits))
 
     def forces(self) -> tuple[ForceView, ...]:
@@ -233,8 +237,11 @@ class Controls:
     async def forget(self, numbers: Sequence[int]) -> None:
         await self.book.remove(numbers)  # not in turn: who audits must not wait for a PLC that starts
 
-    async def restart(self, *, cold: bool) -> None:
+    async def restart(self, *, cold: bool, task: str = "") -> None:
         self._required()
+        if task:
+            await self._restart_task(task, cold)
+            return
         if self._restart is not None and not self._restart.done():
             raise WriteRejectedError("the PLC is starting anew already", "wait until it scans")
         self._restart = asyncio.get_running_loop().create_future()

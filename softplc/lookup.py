@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from runtime.contract import Value
-from runtime.errors import PlantError, UnknownVariableError
+from runtime.errors import PlantError, UnknownVariableError, WriteRejectedError
 from softplc.application import Application, Root, Shape, Symbol
 from softplc.core import kinds
 from softplc.core.kinds import Text, Variable
@@ -107,6 +107,12 @@ class Lookup:
             raise UnknownVariableError(f"{found.path} is of type {found.type}: its parts are forced", remedy)
         return found.symbol
 
+    def is_constant(self, path: str) -> bool:
+        """Tell whether a variable is a constant, or a part of one: the program does not read it."""
+        key = path.casefold()
+        roots = (root.path.casefold() for root in self._application.roots if root.constant)
+        return any(key == root or key.startswith((f"{root}.", f"{root}[")) for root in roots)
+
     def variable(self, symbol: Symbol) -> Variable | Text:
         """Return how an elementary variable lies in the image."""
         if symbol.type in _TEXTS:
@@ -201,6 +207,25 @@ class Lookup:
         if shape.kind == "array":
             return math.prod(high - low + 1 for low, high in shape.ranges) * self._count(shape.element)
         return 1
+
+
+def programs_of(application: Application, task: str) -> tuple[str, ...]:
+    """Return the program instances that a task runs.
+
+    Raises:
+        UnknownVariableError: there is no such task.
+        WriteRejectedError: it runs blocks of other tasks' programs only.
+    """
+    found = [each for each in application.tasks if each.name.casefold() == task.casefold()]
+    if not found:
+        known = ", ".join(each.name for each in application.tasks)
+        raise UnknownVariableError(f"there is no task {task!r}", f"there are: {known}")
+    instances = {root.program.casefold() for root in application.roots}
+    programs = tuple(name for name in found[0].programs if name.casefold() in instances)
+    if not programs:
+        text = f"task {found[0].name} runs no program of its own"
+        raise WriteRejectedError(text, "restart the PLC, or the task of the program")
+    return programs
 
 
 def joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -63,11 +63,15 @@ class UnforceRequest(BaseModel):
 
 
 class RestartRequest(BaseModel):
-    """How the program begins anew: `cold` gives retained variables their initial values too."""
+    """How the program begins anew: `cold` gives retained variables their initial values too.
+
+    With `task` only the programs that it runs, while the others scan on.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     mode: Literal["warm", "cold"] = "warm"
+    task: Annotated[UnicodeText, Field(max_length=256)] = ""
     reason: Comment = ""
 
 
@@ -122,7 +126,8 @@ def router(services: Services) -> APIRouter:
     async def restart(body: RestartRequest, actor: Caller) -> Json:
         """Begin the program anew, warm or cold (engineer)."""
         try:
-            await forcing.restart(cold=body.mode == "cold", actor=actor, reason=body.reason)
+            cold = body.mode == "cold"
+            await forcing.restart(cold=cold, actor=actor, reason=body.reason, task=body.task)
             return Json(forcing.controller().figures())
         except PlantError as exc:
             raise _refused(exc) from exc

@@ -156,6 +156,7 @@ def top(
 
 @app.command()
 def restart(
+    task: Annotated[str, typer.Argument(help="Only the programs of this task.", metavar="[TASK]")] = "",
     cold: Annotated[
         bool, typer.Option("--cold/--warm", help="cold: retained variables too have their initial values.")
     ] = False,
@@ -164,15 +165,20 @@ def restart(
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Begin the program anew (engineer): warm keeps what is RETAIN, cold nothing. Forces stay."""
+    """Begin the program anew (engineer): warm keeps what is RETAIN, cold nothing. Forces stay.
+
+    With TASK its programs begin anew between two scans, while all others go on; so a task that a fault has
+    stopped scans again. One that fails again at once is left as it was, with the reason.
+    """
     word = "cold" if cold else "warm"
+    question = f"{word} restart of the PLC: its outputs are not controlled for a moment?"
     if sys.stdin.isatty() and not yes:
-        typer.confirm(f"{word} restart of the PLC: its outputs are not controlled for a moment?", abort=True)
-    figures = ask(plant, lambda client: client.restart_plc(cold=cold, reason=reason))
+        typer.confirm(f"{word} restart of task {task}?" if task else question, abort=True)
+    figures = ask(plant, lambda client: client.restart_plc(cold=cold, reason=reason, task=task))
     if json:
         print_json(figures)
     else:
-        print(f"{word} restart: the PLC scans, {figures.scheduling}")
+        print(f"{word} restart{f' of task {task}' if task else ''}: the PLC scans, {figures.scheduling}")
 
 
 # Values.

@@ -112,21 +112,24 @@ class Forcing:
 
         await self._attempts.noted(self._attempts.entry("unforce", target, at, reason), work)
 
-    async def restart(self, *, cold: bool, actor: Actor, reason: str = "") -> None:
-        """Begin the program anew (engineer); not cold while the plant is read only: that changes values.
+    async def restart(self, *, cold: bool, actor: Actor, reason: str = "", task: str = "") -> None:
+        """Begin the program, or the programs of a task, anew (engineer).
+
+        Not cold while the plant is read only, nor a task: that changes values.
 
         Raises:
             PlantError: says why not.
         """
         at = actor.at(PLACE)
-        attempt = self._attempts.entry("restart", "plc", at, reason, None, "cold" if cold else "warm")
+        target = f"plc task {task}" if task else "plc"
+        attempt = self._attempts.entry("restart", target, at, reason, None, "cold" if cold else "warm")
 
         async def work() -> None:
             if refusal := lacking(at, Role.ENGINEER, "a restart of the PLC"):
                 raise refusal
-            if cold:
-                self._gate.mode.check("a cold restart", at)
-            await self.controller().restart(cold=cold)
+            if cold or task:
+                self._gate.mode.check("a restart of a task" if task else "a cold restart", at)
+            await self.controller().restart(cold=cold, task=task)
 
         await self._attempts.noted(attempt, work)
 

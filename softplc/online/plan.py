@@ -7,7 +7,7 @@ Constants are those of the new version. A chart whose active step is gone begins
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,6 +66,17 @@ def plan(old: Application, new: Application) -> Migration:
     return _Planner(old, new).plan()
 
 
+def begun_anew(application: Application, programs: Collection[str], *, cold: bool) -> Migration:
+    """Return how all values stay but those of some program instances; `cold`: also what they retain.
+
+    Their located variables stay with the process image.
+    """
+    keys = {name.casefold() for name in programs}
+    return _Planner(
+        application, application, lambda root: root.program.casefold() in keys and (cold or not root.retain)
+    ).plan()
+
+
 class _Place(NamedTuple):
     """A variable in one of the two images."""
 
@@ -78,8 +89,10 @@ _Named = tuple[Shape, Application, int]
 
 
 class _Planner:
-    def __init__(self, old: Application, new: Application) -> None:
-        self._old, self._new = old, new
+    def __init__(
+        self, old: Application, new: Application, anew: Callable[[Root], bool] = lambda root: False
+    ) -> None:
+        self._old, self._new, self._anew = old, new, anew
         self._kept = 0
         self._quiet = False
         self._entries: dict[str, list[Entry]] = {what: [] for what in TOLD}
@@ -104,7 +117,10 @@ class _Planner:
             if source is None:
                 self._say("new", root.path, self._new.shapes[root.shape])
             else:
+                carried, linked = len(self._moves), len(self._references)
                 self._variable(root.path, _Place(source.shape, source.offset, source.bit), target)
+                if self._anew(root):  # it was met all the same: others may refer to it
+                    del self._moves[carried:], self._references[linked:]
         for root in before.values():
             self._say("dropped", root.path, self._old.shapes[root.shape])
         for program in {root.program for root in self._new.roots} - {""}:

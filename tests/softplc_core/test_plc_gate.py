@@ -196,6 +196,11 @@ def test_a_force_that_ends_by_itself_has_a_row_and_restarts_are_audited(folder):
         status, told = await desk.ask("eve", "POST", "/restart", mode="cold", reason="test")
         assert (status, told["tasks"][0]["name"]) == (200, "default")
         assert desk.rows("restart")[0] == ("eve", "plc", "cold", "done")
+        status, told = await desk.ask("eve", "POST", "/restart", task="default")
+        assert status == 200, told
+        assert desk.rows("restart")[0] == ("eve", "plc task default", "warm", "done")
+        status, told = await desk.ask("eve", "POST", "/restart", task="defalt")
+        assert (status, told["remedy"]) == (404, "there are: default")
         status, told = await desk.ask("olga", "POST", "/read", paths=["Main", "main.KEPT"])
         assert status == 200
         assert told["variables"][0]["value"]["kept"] == told["variables"][1]["value"]
