@@ -192,7 +192,11 @@ class Sizes:
         elif has_number(pou):
             frame = NUMBER_SIZE
         for variable in pou.variables.values():
-            if variable.section == "VAR_EXTERNAL" or variable.type is None or variable.pou is not pou:
+            if (
+                variable.section in ("VAR_EXTERNAL", "VAR_STAT")
+                or variable.type is None
+                or variable.pou is not pou
+            ):
                 continue
             self.type(variable.type)
             in_local = variable.temporary
@@ -270,7 +274,7 @@ class Sizes:
             if (
                 variable.type is not None
                 and not variable.temporary
-                and variable.section != "VAR_EXTERNAL"
+                and not variable.elsewhere
                 and not variable.by_reference
             ):
                 self.write(data, variable.offset, variable.type, variable.init)
@@ -382,9 +386,7 @@ def lay_out(project: Project, instances: list[Instance], sizes: Sizes) -> tuple[
     for instance in instances:
         layout.programs[instance] = {}
         owners += [(instance, each) for each in instance.pou.variables.values()]
-    owners = [
-        (i, v) for i, v in owners if v.section not in ("VAR_TEMP", "VAR_EXTERNAL") and v.type is not None
-    ]
+    owners = [(i, v) for i, v in owners if not v.elsewhere and v.section != "VAR_TEMP" and v.type is not None]
     retained = [(i, v) for i, v in owners if not v.address and is_retained(i, v, sizes)]
     plain = [(i, v) for i, v in owners if not v.address and not is_retained(i, v, sizes)]
     located = [(i, v) for i, v in owners if v.address]

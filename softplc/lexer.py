@@ -87,7 +87,7 @@ KEYWORDS = frozenset(
 )
 
 
-OBJECT_KEYWORDS = frozenset({"END_GET", "END_SET", "END_PROPERTY"})
+OBJECT_KEYWORDS = frozenset({"END_GET", "END_SET", "END_PROPERTY", "UNION", "END_UNION", "VAR_STAT"})
 
 
 class Token(NamedTuple):

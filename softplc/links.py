@@ -93,7 +93,7 @@ class Links:
                 self.write(data, offset + field.offset, field.type, field.init, OUTSIDE)
         elif isinstance(type_, BlockType):
             for each in type_.pou.variables.values():
-                own = each.section not in ("VAR_TEMP", "VAR_EXTERNAL") and not each.by_reference
+                own = not each.elsewhere and each.section != "VAR_TEMP" and not each.by_reference
                 if own and each.type is not None:
                     here = Here(None, self.origin + offset)
                     self.write(data, offset + each.offset, each.type, each.init, here)
@@ -164,7 +164,7 @@ def _parts(type_: Type) -> Iterator[tuple[Type, Init | None]]:
             yield field.type, field.init
     elif isinstance(type_, BlockType):
         for each in type_.pou.variables.values():
-            if each.type is not None and each.section not in ("VAR_TEMP", "VAR_EXTERNAL"):
+            if each.type is not None and not each.elsewhere and each.section != "VAR_TEMP":
                 yield each.type, each.init
 
 

@@ -19,7 +19,7 @@ from softplc.layout import NUMBER_SIZE, Layout, Sizes, has_number, is_retained, 
 from softplc.symbols import Instance, Project, Variable, is_hidden
 
 ACCESS = "VAR_ACCESS"
-HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "RESULT")
+HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "VAR_STAT", "RESULT")
 CLASS = "CLASS"
 
 

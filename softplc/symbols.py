@@ -27,10 +27,11 @@ class Variable:
     """A declared variable.
 
     Attributes:
-        section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_IN_OUT, VAR_TEMP, VAR_GLOBAL, VAR_EXTERNAL, RESULT or ENO.
+        section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_IN_OUT, VAR_TEMP, VAR_GLOBAL, VAR_EXTERNAL, VAR_STAT,
+            RESULT or ENO.
         offset: byte offset in the image, the instance or the frame, once laid out.
         bit: bit of a located BOOL, else -1.
-        target: the global that a VAR_EXTERNAL means.
+        target: the global that a VAR_EXTERNAL or VAR_STAT means.
         edge, last: for inputs with R_EDGE or F_EDGE, what the body reads, and the input's last value.
     """
 
@@ -67,6 +68,11 @@ class Variable:
         """Tell whether it is made anew in each call."""
         on_stack = self.pou is not None and self.pou.on_stack
         return self.section == "VAR_TEMP" or (on_stack and self.section == "VAR")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Tell whether it lies in a global and takes no place of its own: VAR_EXTERNAL, VAR_STAT."""
+        return self.section in ("VAR_EXTERNAL", "VAR_STAT")
 
     @property
     def end_of_chain(self) -> Variable:
@@ -328,6 +334,11 @@ def all_pous(project: Project) -> list[Pou]:
 def is_partial(address: str) -> bool:
     """Tell whether an address is only partly specified: `%I*`."""
     return address.endswith("*")
+
+
+def is_shared(variable: Variable) -> bool:
+    """Tell whether it is what a variable of VAR_STAT means: a global that its unit alone names."""
+    return variable.pou is None and variable.decl is not None and "$" in variable.name[:-1]
 
 
 def is_hidden(name: str) -> bool:

@@ -10,7 +10,7 @@ from softplc.bind.paths import bind_paths
 from softplc.bind.properties import bind_setter
 from softplc.bind.qualify import without_owner
 from softplc.iectypes import BOOL, TIME, Elementary, Type, base_of
-from softplc.symbols import Pou, Project, Variable
+from softplc.symbols import Pou, Project, Variable, is_shared
 from softplc.syntax import (
     Assign,
     Attempt,
@@ -37,7 +37,7 @@ def bind(declarations: Declarations) -> Project:
             if field.init is not None:
                 mark_init(declarations.typer(scope), field.init, field.spec.resolved)
     for variable in project.globals.values():
-        if variable.init is not None:
+        if variable.init is not None and not is_shared(variable):
             mark_init(declarations.typer(declarations.scope_of(variable)), variable.init, variable.type)
         if variable.constant:
             declarations.constant(variable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from softplc import library
 from softplc.bind import charts, heritage
@@ -211,8 +212,15 @@ class Declarations:
                 )
                 if block.section == "VAR_EXTERNAL":
                     into[key].target = Scope(self.project, None, block.space).variable(decl.name)
+                if block.section == "VAR_STAT" and pou is not None:
+                    self._static(pou, into[key])
                 if decl.edge:
                     self._edge(into, into[key])
+
+    def _static(self, pou: Pou, variable: Variable) -> None:
+        """Let a variable of VAR_STAT mean a hidden global, which all instances and calls share."""
+        shared = replace(variable, name=f"{pou.name}${variable.name}", section="VAR_GLOBAL", pou=None)
+        variable.target = self.project.globals[shared.name.casefold()] = shared
 
     @staticmethod
     def _edge(into: dict[str, Variable], variable: Variable) -> None:
@@ -238,6 +246,8 @@ class Declarations:
                 block = block.element
             if isinstance(block, BlockType) and variable.pou is not None:
                 variable.pou.uses.add(block.pou)
+            if variable.section == "VAR_STAT" and variable.target is not None:
+                variable.target.type, variable.target.init = variable.type, variable.init
 
     # Types ---------------------------------------------------------------------------------------
 

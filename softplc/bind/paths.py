@@ -119,7 +119,7 @@ class _Paths:
             )
             return None
         found = pou.variables.get(rest[0].name.casefold())
-        if found is None or found.section in ("VAR_TEMP", "VAR_EXTERNAL", "VAR_IN_OUT"):
+        if found is None or found.elsewhere or found.section in ("VAR_TEMP", "VAR_IN_OUT"):
             known = [each.name for each in pou.variables.values()]
             self._unknown(rest[0], known, f"{pou.name} has no variable")
             return None
@@ -144,7 +144,12 @@ class _Paths:
             elif isinstance(type_, BlockType):
                 step = type_.pou.variables.get(key)
                 known = [each.name for each in type_.pou.variables.values()]
-                if step is not None and step.section in ("VAR_TEMP", "VAR_EXTERNAL", "VAR_IN_OUT"):
+                if step is not None and step.section in (
+                    "VAR_TEMP",
+                    "VAR_EXTERNAL",
+                    "VAR_STAT",
+                    "VAR_IN_OUT",
+                ):
                     step = None
             if step is None or step.type is None:
                 self._unknown(part, known, f"{type_} has no member")

@@ -244,18 +244,18 @@ class Reader:
         if self.here.is_op(";"):
             self._empty(indent)
             return
-        pieces = self._until(keys=("STRUCT",))
+        pieces = self._until(keys=("STRUCT", "UNION"))
         if pieces[0].is_word("INTERNAL") and pieces[1].token.kind == "id":
             self._capital(pieces[0])
         if len(pieces) > 2 and pieces[-2].is_word("READ_ONLY", "READ_WRITE"):
             self._capital(pieces[-2])
-        if not pieces[-1].is_keyword("STRUCT"):
+        if not pieces[-1].is_keyword("STRUCT", "UNION"):
             self._line(indent, self._types(pieces), declares=True)
             return
         if self.here.is_word("OVERLAP") and not self.ahead().is_op(":", ","):
             pieces.append(self._capital(self._take()))
         self._line(indent, pieces, opens=True)
-        while not self.here.is_keyword("END_STRUCT"):
+        while not self.here.is_keyword("END_STRUCT", "END_UNION"):
             self._declaration(indent + 1)
         end = [self._take()]
         if self.here.is_op(":=", ";"):

@@ -86,6 +86,13 @@ class Cursor:
         """Let the token here be a keyword that was meant."""
         self.tokens[self.position] = self.token = self.token._replace(kind="kw", key=key)
 
+    def treat_as_keywords(self, *keys: str) -> None:
+        """Let names be the keywords that were meant from here on, so that one mistake is told once."""
+        for i in range(self.position, len(self.tokens)):
+            if self.tokens[i].kind == "id" and self.tokens[i].key in keys:
+                self.tokens[i] = self.tokens[i]._replace(kind="kw")
+        self.token = self.tokens[self.position]
+
     def treat_as_name(self, key: str) -> None:
         """Let a keyword be a name from here on, so that one mistake is told once."""
         for i in range(self.position, len(self.tokens)):

@@ -36,6 +36,7 @@ VAR_KEYWORDS = (
     "VAR_TEMP",
     "VAR_GLOBAL",
     "VAR_EXTERNAL",
+    "VAR_STAT",  # profile codesys: one variable for all instances and calls
 )
 ACCESS = ("PUBLIC", "PRIVATE", "PROTECTED", "INTERNAL")
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
@@ -66,8 +67,8 @@ class Declarations(Charts):
                     self.semicolon()
                 unit.types.append(TypeDecl(name.at, name.end, name.text, spec, init, self.space, internal))
             except SyntaxFault:
-                self.skip_to("END_TYPE", "END_STRUCT", *POU_STARTS)
-                if self.take_keyword("END_STRUCT"):
+                self.skip_to("END_TYPE", "END_STRUCT", "END_UNION", *POU_STARTS)
+                if self.take_keyword("END_STRUCT") or self.take_keyword("END_UNION"):
                     self.take_op(";")
                 self.skip_names(start)
         self.advance()
@@ -80,7 +81,11 @@ class Declarations(Charts):
         result: TypeSpec
         if token.kind == "kw" and token.key == "ARRAY":
             result = self._array()
-        elif token.kind == "kw" and token.key == "STRUCT":
+        elif token.kind == "kw" and token.key in ("STRUCT", "UNION"):
+            result = self._struct()
+        elif token.kind == "id" and token.key == "UNION" and self.peek().kind == "id":
+            self.fail("a type name", "use STRUCT OVERLAP; UNION belongs to the profile codesys")
+            self.treat_as_keywords("UNION", "END_UNION")
             result = self._struct()
         elif token.kind == "op" and token.text == "(":
             result = self._enum("")
@@ -160,13 +165,15 @@ class Declarations(Charts):
         return ArraySpec(at, element.end, ranges, element, rank)
 
     def _struct(self) -> TypeSpec:
-        at = self.advance().at
+        start = self.advance()
+        at, end_word = start.at, f"END_{start.key}"
         fields: list[VarDecl] = []
         overlap = self.token.key == "OVERLAP" and self.peek().kind == "id"
         if overlap:
             self.advance()
-        while not self.at_keyword("END_STRUCT"):
-            fields.extend(self._declaration("END_STRUCT"))
+        overlap |= start.key == "UNION"
+        while not self.at_keyword(end_word):
+            fields.extend(self._declaration(end_word))
         end = self.advance().end
         return StructSpec(at, end, fields, overlap)
 
@@ -264,7 +271,7 @@ class Declarations(Charts):
                 raise
             if self.position == start and self.token.kind != "kw":
                 self.advance()
-            self.skip_to(stop, "END_VAR", "END_STRUCT", "END_TYPE", *VAR_KEYWORDS, *POU_STARTS)
+            self.skip_to(stop, "END_VAR", "END_STRUCT", "END_UNION", "END_TYPE", *VAR_KEYWORDS, *POU_STARTS)
             self.skip_names(start)
             if self.position == start:
                 raise  # a keyword that no declaration starts with: the enclosing block knows better

@@ -39,7 +39,8 @@ class Pous(Declarations):
     def _pou(self) -> PouDecl:
         start = self.advance()
         modifiers: set[str] = set()
-        access = "PUBLIC" if start.key in ("CLASS", "FUNCTION_BLOCK", "INTERFACE") else "PROTECTED"
+        public = self.profile.objects or start.key in ("CLASS", "FUNCTION_BLOCK", "INTERFACE")
+        access = "PUBLIC" if public else "PROTECTED"
         while self.token.key in (*ACCESS, *MODIFIERS) and self.peek().kind == "id":
             key = self.advance().key
             access = key if key in ACCESS else access
@@ -64,6 +65,8 @@ class Pous(Declarations):
                 methods.append(self._pou())
             elif self._at_property():
                 self._property(methods)
+            elif self.token.key == "VAR_STAT" and self.peek().kind in ("id", "kw"):
+                raise self.fail("VAR or the body", "VAR_STAT belongs to the profile codesys")
             else:
                 break
         self._open = ()

@@ -47,7 +47,7 @@ def _blocks(instance: InstanceDecl, pou: Pou, tasks: dict[str, str]) -> Iterator
         each.name.casefold(): each.name
         for each in pou.variables.values()
         if isinstance(each.type, BlockType) and each.type.pou.kind == "FUNCTION_BLOCK"
-        if each.section not in ("VAR_EXTERNAL", "VAR_TEMP") and not each.by_reference
+        if not each.elsewhere and each.section != "VAR_TEMP" and not each.by_reference
     }
     seen: set[str] = set()
     for block in instance.blocks:

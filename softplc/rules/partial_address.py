@@ -103,7 +103,7 @@ class _Search:
 
     def inside(self, variable: Variable, key: Key, text: str) -> tuple[Variable, str] | None:
         """Return the first variable without address, with its path."""
-        if variable.section == "VAR_EXTERNAL" or variable.by_reference:
+        if variable.elsewhere or variable.by_reference:
             return None
         if _is_open(variable):
             return (variable, text) if key not in self.given else None
@@ -141,7 +141,7 @@ def _is_open(variable: Variable) -> bool:
 def _holders(project: Project) -> set[Pou]:
     """Return the blocks that have variables AT %I* somewhere inside, but not those that hold themselves."""
     inside = {
-        pou: {_block(each.type) for each in pou.variables.values() if each.section != "VAR_EXTERNAL"}
+        pou: {_block(each.type) for each in pou.variables.values() if not each.elsewhere}
         for pou in project.pous.values()
     }
     found = _grown({pou for pou in inside if any(map(_is_open, pou.variables.values()))}, inside, any)

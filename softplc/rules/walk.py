@@ -25,7 +25,7 @@ from softplc.rules.context import (
     Use,
     Write,
 )
-from softplc.symbols import EnumValue, Pou, Variable, all_pous
+from softplc.symbols import EnumValue, Pou, Variable, all_pous, is_shared
 from softplc.syntax import (
     ArrayInit,
     ArraySpec,
@@ -109,7 +109,8 @@ class Walk:
             if decl.init is not None and decl.spec.resolved is not None:
                 self.initial(decl.init, decl.spec.resolved)
         for variable in self.project.globals.values():
-            self.variable(variable)
+            if not is_shared(variable):  # VAR_STAT is shown with its unit
+                self.variable(variable)
         for pou in all_pous(self.project):
             if not pou.library:
                 self.pou(pou)
