@@ -218,12 +218,14 @@ class Reference(Type):
     """
 
     target: Type | None
+    implicit: bool = False  # REFERENCE TO: followed wherever it stands
     size = 8
     align = 8
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"REF_TO {self.target}" if self.target is not None else "NULL"
+        word = "REFERENCE TO" if self.implicit else "REF_TO"
+        return f"{word} {self.target}" if self.target is not None else "NULL"
 
     def __str__(self) -> str:
         return self.name

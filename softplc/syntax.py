@@ -42,11 +42,16 @@ class Literal(Expr):
 
 @dataclass(slots=True, eq=False)
 class Name(Expr):
-    """A name; `ref` is what it means, `getter` the call that it is if it names a property."""
+    """A name; `ref` is what it means, `getter` the call that it is if it names a property.
+
+    A variable of REFERENCE TO is `followed`: it stands for what it refers to, unless it is meant `raw`.
+    """
 
     name: str
     ref: Ref | None = field(default=None, init=False)
     getter: Call | None = field(default=None, init=False)
+    followed: bool = field(default=False, init=False)
+    raw: bool = field(default=False, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +69,8 @@ class Member(Expr):
     name_at: int
     ref: Ref | None = field(default=None, init=False)
     getter: Call | None = field(default=None, init=False)
+    followed: bool = field(default=False, init=False)
+    raw: bool = field(default=False, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -183,7 +190,10 @@ class ArraySpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class RefSpec(TypeSpec):
+    """A reference; `implicit` (REFERENCE TO) is followed wherever it stands."""
+
     target: TypeSpec
+    implicit: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -505,3 +515,13 @@ class Unit(Node):
     spaces: list[Space] = field(default_factory=list)
     internal: set[str] = field(default_factory=set)
     lists: dict[str, set[str]] = field(default_factory=dict)
+
+
+def referring(value: Expr) -> Expr:
+    """Return a reference to what an expression names: REF(x); NULL and 0 refer to nothing."""
+    nothing = isinstance(value, Literal) and value.literal == 0 and value.kind == "int"
+    if nothing or (isinstance(value, Name) and value.name.upper() == "NULL"):
+        return Name(value.at, value.end, "NULL")
+    return Call(
+        value.at, value.end, Name(value.at, value.end, "REF"), [Argument(value.at, value.end, "", value)]
+    )

@@ -24,6 +24,7 @@ from softplc.iectypes import (
     Elementary,
     Enum,
     Interface,
+    Reference,
     String,
     Subrange,
     Type,
@@ -45,7 +46,7 @@ from softplc.library.functions import (
     typed,
 )
 from softplc.symbols import Pou, Variable
-from softplc.syntax import Argument, Binary, Call, Expr, Member, Name, Unary
+from softplc.syntax import Argument, Binary, Call, Expr, Member, Name, Unary, referring
 
 if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
@@ -339,6 +340,8 @@ def _pass(typer: Expressions, binding: Binding, parameter: Variable, argument: A
         typer.expr(value)
         binding.outputs.append((parameter, value, argument.negated))
         return
+    if isinstance(parameter.type, Reference) and parameter.type.implicit:
+        argument.value = value = referring(value)
     typer.value(value, parameter.type)
     binding.inputs.append((parameter, value))
 

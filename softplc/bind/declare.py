@@ -285,7 +285,7 @@ class Declarations:
 
     @staticmethod
     def _made(spec: RefSpec | PointerSpec, target: Type | None) -> Reference | Pointer:
-        return Reference(target) if isinstance(spec, RefSpec) else Pointer(target)
+        return Reference(target, spec.implicit) if isinstance(spec, RefSpec) else Pointer(target)
 
     def _named(self, spec: NamedSpec, scope: Scope) -> tuple[Type | None, Init | None]:
         name = spec.name.upper()

@@ -266,7 +266,13 @@ class Expressions:
         if final.constant:
             self._constant_of(final)
             node.value = final.value
-        return variable.type
+        return self._followed(node, variable.type)
+
+    @staticmethod
+    def _followed(node: Name | Member, type_: Type | None) -> Type | None:
+        """Let a variable of REFERENCE TO stand for what it refers to."""
+        node.followed = isinstance(type_, Reference) and type_.implicit and not node.raw
+        return type_.target if isinstance(type_, Reference) and node.followed else type_
 
     def _typed_name(self, node: TypedName, expected: Type | None) -> Type | None:
         type_ = self.scope.type(node.type_name)
@@ -301,12 +307,12 @@ class Expressions:
         key = node.name.casefold()
         if isinstance(base, Struct):
             found = base.fields.get(key)
-            return found.type if found else None
+            return self._followed(node, found.type) if found else None
         if isinstance(base, BlockType):
             variable = base.pou.variables.get(key)
             node.ref = variable
             if variable is not None:
-                return variable.type
+                return self._followed(node, variable.type)
         return bind_getter(self, node, base) if self.project.profile.objects else None
 
     def _bit(self, node: BitAccess, expected: Type | None) -> Type | None:

@@ -53,9 +53,29 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
     return Reference(value.type)
 
 
+def _is_valid(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
+    """__ISVALIDREF(r): whether a variable of REFERENCE TO refers to anything."""
+    values = [each.value for each in node.arguments if each.value is not None]
+    if len(values) != 1 or len(node.arguments) != 1 or not isinstance(values[0], Name | Member):
+        for each in values:
+            typer.value(each)
+        binding.problem("count", "__ISVALIDREF takes a variable of REFERENCE TO", node)
+        return None
+    value = values[0]
+    value.raw = True
+    type_ = typer.expr(value)
+    if type_ is not None and not (isinstance(type_, Reference) and type_.implicit):
+        binding.problem("type", f"{type_} is no REFERENCE TO", value, "give a variable of REFERENCE TO")
+        return None
+    node.rewritten = Binary(node.at, node.end, "<>", value, Name(node.at, node.end, "NULL"))
+    return typer.expr(node.rewritten)
+
+
 def _variable_of(node: Expr) -> Expr | None:
     """Return what an expression is a part of; None for a bit, and for a direct address."""
     while isinstance(node, Index | Member):
+        if isinstance(node, Member) and node.followed:
+            return Deref(node.at, node.end, node)
         whole = node.base.type
         if isinstance(node, Member) and isinstance(whole, Struct) and whole.is_bit(node.name):
             return None
@@ -69,6 +89,8 @@ def unreferable(node: Expr) -> str:
     if whole is None:
         return "a bit or an address"
     node = whole
+    if isinstance(node, Name) and node.followed:
+        return ""
     if isinstance(node, Deref):
         return ""
     if isinstance(node, Name) and node.ref is None and isinstance(node.type, BlockType):
@@ -140,6 +162,8 @@ def unaddressable(node: Expr) -> str:
     if whole is None:
         return "a bit or an address"
     node = whole
+    if isinstance(node, Name) and node.followed:
+        return ""
     if isinstance(node, Deref) or (isinstance(node, Name) and isinstance(node.type, BlockType)):
         return ""
     if not isinstance(node, Name) or not isinstance(node.ref, Variable):
@@ -233,6 +257,7 @@ class Operation(NamedTuple):
 
 OPERATIONS = {
     "REF": Operation(_reference),
+    "__ISVALIDREF": Operation(_is_valid),
     "LOWER_BOUND": Operation(_bound),
     "UPPER_BOUND": Operation(_bound),
     "ADR": Operation(_address, pointers=True),

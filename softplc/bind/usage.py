@@ -29,6 +29,7 @@ def usage_of(pou: Pou) -> Usage:
         units = [each for unit in pou.descendants() for each in (unit, *unit.methods.values())]
     for unit in units:
         _visit(unit.decl.body, usage)
+        _visit([each.init for each in unit.variables.values() if each.pou is unit], usage)
     return usage
 
 

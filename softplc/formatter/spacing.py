@@ -31,6 +31,8 @@ def spaced(earlier: Piece | None, before: Piece, piece: Piece, *, label: bool, h
         return False
     if before.is_op(*SIGNS) and awaits_value(earlier):
         return False
+    if piece.is_op("=") and before.is_word("REF") and earlier is not None and earlier.token.kind == "id":
+        return False  # REF= of the profile codesys
     if piece.is_op(":") and label:
         return False
     if piece.is_op("("):

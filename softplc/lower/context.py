@@ -146,7 +146,7 @@ class Context:
     def _place(self, node: Expr) -> ir.Place | None:
         if isinstance(node, Name):
             if isinstance(node.ref, Variable):
-                return self.variable(node.ref)
+                return self._followed(node, self.variable(node.ref))
             return self.this() if isinstance(node.type, BlockType) else None
         if isinstance(node, Direct):
             address = parse_address(node.address)
@@ -154,7 +154,7 @@ class Context:
                 raise LoweringError(node.address)
             return ir.Place("image", self.layout.absolute(address), bit=address.bit)
         if isinstance(node, Member):
-            return self._member(node)
+            return self._followed(node, self._member(node))
         if isinstance(node, BitAccess):
             base = self.place(node.base)
             if base is None:
@@ -172,6 +172,12 @@ class Context:
                 return None
             return ir.Place("ref", 0, pointer=reference, line=self.line(node.at))
         return None
+
+    def _followed(self, node: Name | Member, place: ir.Place | None) -> ir.Place | None:
+        """Return what a variable of REFERENCE TO refers to."""
+        if place is None or not node.followed:
+            return place
+        return ir.Place("ref", 0, pointer=place, line=self.line(node.at))
 
     def _member(self, node: Member) -> ir.Place | None:
         base = self.place(node.base)

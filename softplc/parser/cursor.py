@@ -45,6 +45,16 @@ class Cursor:
     def at_op(self, text: str) -> bool:
         return self.token.kind == "op" and self.token.text == text
 
+    def take_ref_sign(self) -> bool:
+        """Take `REF=`, where the profile has it."""
+        if not (self.profile.pointers and self.token.kind == "id" and self.token.key == "REF"):
+            return False
+        if self.peek().kind != "op" or self.peek().text != "=":
+            return False
+        self.advance()
+        self.advance()
+        return True
+
     def at_keyword(self, *keys: str) -> bool:
         return self.token.kind == "kw" and self.token.key in keys
 

@@ -26,6 +26,7 @@ from softplc.syntax import (
     Unit,
     VarBlock,
     VarDecl,
+    referring,
 )
 
 VAR_KEYWORDS = (
@@ -96,6 +97,13 @@ class Declarations(Charts):
             result = PointerSpec(token.at, target.end, target)
         elif token.kind == "id" and token.key == "POINTER":
             raise self.fail("a type name", "use REF_TO; POINTER TO belongs to the profile codesys")
+        elif token.kind == "id" and token.key == "REFERENCE" and self.peek().key == "TO":
+            if not self.profile.pointers:
+                self.fail("a type name", "use REF_TO; REFERENCE TO belongs to the profile codesys")
+            self.advance()
+            self.advance()
+            target = self.spec()
+            result = RefSpec(token.at, target.end, target, implicit=True)
         elif token.kind == "id" and token.key == "REF_TO":
             self.advance()
             target = self.spec()
@@ -162,6 +170,8 @@ class Declarations(Charts):
         self.expect_op("]")
         self.expect_keyword("OF")
         element = self.spec()
+        if isinstance(element, RefSpec) and element.implicit:
+            self.note("ST1010", "an array holds no REFERENCE TO", element.at, element.end, "use REF_TO")
         return ArraySpec(at, element.end, ranges, element, rank)
 
     def _struct(self) -> TypeSpec:
@@ -297,6 +307,8 @@ class Declarations(Charts):
         spec = self.spec()
         edge = self.advance().key if self.token.key in ("R_EDGE", "F_EDGE") else ""
         init = self.initialiser() if self.take_op(":=") else None
+        if init is None and self.take_ref_sign():
+            init = referring(self.expression())
         if init is not None and self.at_op(",") and self.profile.loose and isinstance(spec, ArraySpec):
             init = self._bare_array_init(init)
         self.semicolon()

@@ -21,10 +21,13 @@ from softplc.syntax import (
     Expr,
     For,
     If,
+    Member,
+    Name,
     Repeat,
     Return,
     Statement,
     While,
+    referring,
 )
 
 POU_ENDS = (
@@ -129,6 +132,11 @@ class Statements(Expressions):
         if self.at_op(":="):
             self.advance()
             value = self.expression()
+            self.semicolon()
+            return Assign(target.at, value.end, target, value)
+        if isinstance(target, Name | Member) and self.take_ref_sign():
+            target.raw = True
+            value = referring(self.expression())
             self.semicolon()
             return Assign(target.at, value.end, target, value)
         if self.take_op("?="):
