@@ -332,7 +332,7 @@ class Expressions(Pointers):
 
     def _lazy(self, expr: ir.Lazy) -> str:
         """Evaluate the right side only if it decides, where that can be seen or costs something."""
-        if is_harmless(expr.right, self.ranges):
+        if is_harmless(expr.right):
             return self.add(f"{ARITHMETIC[expr.op]} i1 {self.value(expr.left)}, {self.value(expr.right)}")
         right, end = self.label("right"), self.label("end")
         left = self.value(expr.left)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from softplc import ir
+from softplc.iectypes import Elementary
 
 Range = tuple[int, int]
 Key = tuple[str, int, int]  # of a place: base, slot, offset
+Known = Mapping[Key, tuple[Elementary, Range]]
 _COSTLY = ("/", "MOD", "**", "SQRT", "LN", "LOG", "EXP", "SIN", "COS", "TAN", "ASIN", "ACOS", "ATAN", "ATAN2")
 
 
@@ -18,7 +20,7 @@ def key_of(place: ir.Place) -> Key:
     return (place.base, place.slot, place.offset)
 
 
-def range_of(expr: ir.Expr, known: Mapping[Key, Range]) -> Range | None:
+def range_of(expr: ir.Expr, known: Known) -> Range | None:
     """Return least and greatest value of an expression, None where that is not known.
 
     `known` has the control variables of the loops around, by their place.
@@ -26,10 +28,7 @@ def range_of(expr: ir.Expr, known: Mapping[Key, Range]) -> Range | None:
     if isinstance(expr, ir.Const):
         return (int(expr.value), int(expr.value)) if isinstance(expr.value, int) else None
     if isinstance(expr, ir.Load):
-        place = expr.place
-        return (
-            known.get(key_of(place)) if not place.steps and place.pointer is None and place.bit < 0 else None
-        )
+        return _of_control(expr, known)
     if expr.type.kind not in ("int", "uint"):
         return None
     found: Range | None = None
@@ -40,6 +39,15 @@ def range_of(expr: ir.Expr, known: Mapping[Key, Range]) -> Range | None:
         found = _combined(expr.op, left, right)
     low, high = expr.type.limits
     return found if found is not None and low <= found[0] and found[1] <= high else None
+
+
+def _of_control(expr: ir.Load, known: Known) -> Range | None:
+    """Return the range of a control variable that is read as a whole: a part of it has another type."""
+    place = expr.place
+    if place.steps or place.pointer is not None or place.bit >= 0:
+        return None
+    type_, found = known.get(key_of(place), (None, None))
+    return found if type_ is expr.type else None
 
 
 def _combined(op: str, left: Range | None, right: Range | None) -> Range | None:
@@ -58,7 +66,7 @@ def _combined(op: str, left: Range | None, right: Range | None) -> Range | None:
     return None
 
 
-def is_inside(step: ir.Step, known: Mapping[Key, Range]) -> bool:
+def is_inside(step: ir.Step, known: Known) -> bool:
     """Tell whether an index is inside of its limits whatever happens."""
     found = range_of(step.index, known)
     if found is None or not isinstance(step.low, int) or not isinstance(step.count, int):
@@ -66,7 +74,7 @@ def is_inside(step: ir.Step, known: Mapping[Key, Range]) -> bool:
     return step.low <= found[0] and found[1] < step.low + step.count
 
 
-def is_harmless(expr: ir.Expr, known: Mapping[Key, Range]) -> bool:
+def is_harmless(expr: ir.Expr) -> bool:
     """Tell whether evaluating costs little and can neither fault nor change anything."""
     if isinstance(expr, ir.Const):
         return True
@@ -74,7 +82,7 @@ def is_harmless(expr: ir.Expr, known: Mapping[Key, Range]) -> bool:
         place = expr.place
         return place.base not in ("ref", "object") and not place.steps
     if isinstance(expr, ir.Convert):
-        return is_harmless(expr.arg, known)
+        return is_harmless(expr.arg)
     if isinstance(expr, ir.Op):
-        return expr.op not in _COSTLY and all(is_harmless(each, known) for each in expr.args)
+        return expr.op not in _COSTLY and all(is_harmless(each) for each in expr.args)
     return False

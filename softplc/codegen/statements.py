@@ -225,7 +225,7 @@ class Statements(Texts):
             self.tops[current] = phi
             if isinstance(node.first, ir.Const) and isinstance(node.last, ir.Const):
                 limits = sorted((int(node.first.value), int(node.last.value)))
-                self.ranges[key] = (limits[0], limits[1])
+                self.ranges[key] = (type_, (limits[0], limits[1]))
         self.loops.append((check, end))
         self.block_of(node.body)
         self.loops.pop()

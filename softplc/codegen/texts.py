@@ -231,7 +231,7 @@ class Texts(Expressions):
             return self._is_free(expr.arg, target)
         if isinstance(expr, ir.Load):
             known = expr.place.base == "slot" or expr.place.tag not in ("", target.tag)
-            return known and is_harmless(expr, self.ranges)
+            return known and is_harmless(expr)
         return isinstance(expr, ir.Const)
 
 

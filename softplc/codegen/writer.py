@@ -22,7 +22,9 @@ class Writer:
         self.lines: list[str] = []
         self.block = "entry"
         self.registers: dict[Key, str] = {}  # control variables of FOR loops
-        self.ranges: dict[Key, Range] = {}  # what those among them can be whose limits are constants
+        self.ranges: dict[
+            Key, tuple[Elementary, Range]
+        ] = {}  # what those among them can be whose limits are constants
         self.tops: dict[str, int] = {}  # where the bodies of their loops begin, among the lines
         self.elements: dict[tuple[str, str, int, int], str] = {}  # addresses that were computed there
         self.renamed: dict[int, str] = {}  # slots whose text is built at another address

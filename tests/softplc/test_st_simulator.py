@@ -9,6 +9,7 @@ import pytest
 import softplc
 from runtime.errors import PlantError
 from softplc.application import UnknownPathError
+from softplc.simulator import PlcFaultError
 
 PROGRAM = """
 TYPE Mode : (Idle, Run := 7); Pair : STRUCT a : INT; b : REAL; END_STRUCT; END_TYPE
@@ -180,3 +181,39 @@ def test_a_value_outside_of_a_subrange_is_refused():
         assert str(caught.value) == told
     simulator.write("Main.x", 5)
     assert simulator.read("Main.x") == 5
+
+
+def test_an_index_that_a_loop_keeps_inside_is_the_whole_variable_only():
+    text = (
+        "PROGRAM Main VAR i : INT; a : ARRAY[-5..-1] OF INT; n : INT; part : BOOL; END_VAR\n"
+        "FOR i := -5 TO -1 DO n := n + 1; a[i] := n; END_FOR;\n"
+        "FOR i := -5 TO -1 DO\nIF part THEN\na[BYTE_TO_INT(i.%B0)] := 7; END_IF; END_FOR;\nEND_PROGRAM\n"
+    )
+    simulator = softplc.compile(sources={"main.st": text}).simulator()
+    simulator.scan()
+    assert simulator.read("Main.a") == [1, 2, 3, 4, 5]
+    simulator.write("Main.part", True)
+    with pytest.raises(PlcFaultError) as caught:
+        simulator.scan()
+    assert caught.value.line == 5
+
+
+def test_variables_that_share_bytes_see_each_others_writes_in_loops():
+    """What the optimiser is told of variables must not hold for located ones, unions and references."""
+    text = (
+        "TYPE U : STRUCT OVERLAP w : DWORD; b : ARRAY[0..3] OF BYTE; END_STRUCT; END_TYPE\n"
+        "VAR_GLOBAL whole AT %MW0 : WORD; low AT %MB0 : BYTE; g : INT; END_VAR\n"
+        "FUNCTION_BLOCK Twice VAR_IN_OUT v : INT; END_VAR VAR_OUTPUT o : INT; END_VAR\n"
+        "v := v + 1; o := g; END_FUNCTION_BLOCK\n"
+        "PROGRAM Main VAR u : U; i, seen, passed : INT; bytes : DINT; r : REF_TO INT; t : Twice; END_VAR\n"
+        "VAR_EXTERNAL g : INT; END_VAR r := REF(g);\n"
+        "FOR i := 1 TO 5 DO\n"
+        "whole := UINT_TO_WORD(WORD_TO_UINT(whole) + 1); seen := seen + BYTE_TO_INT(low);\n"
+        "u.w := u.w OR 16#100; u.b[0] := 5;\n"
+        "bytes := bytes + DWORD_TO_DINT(u.w); g := i; r^ := r^ + 10; t(v := g); passed := passed + t.o;\n"
+        "END_FOR;\nEND_PROGRAM\n"
+    )
+    simulator = softplc.compile(sources={"main.st": text}).simulator()
+    simulator.scan()
+    found = [simulator.read(f"Main.{name}") for name in ("seen", "bytes", "passed")]
+    assert found == [1 + 2 + 3 + 4 + 5, 5 * 0x105, 12 + 13 + 14 + 15 + 16]
