@@ -154,9 +154,9 @@ class Objects:
             return Lit(self.random.randrange(len(type_.values)), type_)
         kind = self.random.random()
         if kind < 0.04:
-            value = self.typed(type_.base, depth - 1)
-            if not isinstance(value, Lit):
-                return value
+            free = [v for v in self.scope if v.type == type_.base]  # no constant, which would be refused
+            if free:
+                return self.random.choice(free)
         if kind < 0.4:
             return Lit(self.random.randint(type_.low, type_.high), type_.base, False)
         low, high = (Lit(each, type_.base) for each in (type_.low, type_.high))
