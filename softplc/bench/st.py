@@ -29,7 +29,10 @@ def bench(
 ) -> None:
     """Compiled ST beside gcc -O2, what the checks cost, and how long compiling takes."""
     from runtime.bench.report import report
+    from softplc.bench.compiling import sources_of
 
+    if oscat is not None:
+        sources_of(oscat)  # told before minutes have gone by
     with tempfile.TemporaryDirectory(prefix="ironworks-bench-") as folder:
         figures = [*_ratios(Path(folder)), *_compiling(Path(folder), oscat)]
     report("st", figures, as_json)

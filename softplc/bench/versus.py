@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib.resources import files
@@ -109,7 +108,11 @@ class Runner:
         source, library = self._folder / f"{name}.c", self._folder / f"{name}.so"
         source.write_bytes((PROGRAMS / source.name).read_bytes())
         words = ["-O2", "-ffp-contract=off", "-shared", "-fPIC"]
-        subprocess.run(["gcc", *words, "-o", str(library), str(source), "-lm"], check=True)
+        command = ["gcc", *words, "-o", str(library), str(source), "-lm"]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+        if done.returncode:
+            said = done.stderr.strip().partition("\n")[0]
+            raise PlantError(f"gcc cannot build {source.name}: {said}", "check that it has a C library")
         return library
 
     def in_c(self, rival: Rival) -> Side:
@@ -142,10 +145,6 @@ class Side:
         if took_ns < 0:
             raise PlantError("a task stopped with a fault", "this is a bug of the bench")
         return took_ns
-
-
-def gcc_is_there() -> bool:
-    return shutil.which("gcc") is not None
 
 
 def compare(rival: Rival, simulator: Simulator, ours: Side, theirs: Side) -> None:

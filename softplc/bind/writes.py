@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.bind.usage import body_usage, usage_of
-from softplc.symbols import Pou, Variable
+from softplc.symbols import Pou, Variable, is_shared
 from softplc.syntax import (
     Assign,
     Call,
@@ -51,7 +51,8 @@ def target_of(node: Expr) -> Target | None:
     if isinstance(node, Direct):
         return node.address.upper(), tuple(way)
     if isinstance(node, Name) and isinstance(node.ref, Variable):
-        seen = node.ref.end_of_chain.section == "VAR_GLOBAL" or is_output(root_of(node.ref))
+        final = node.ref.end_of_chain
+        seen = (final.section == "VAR_GLOBAL" and not is_shared(final)) or is_output(root_of(node.ref))
         return (root_of(node.ref), tuple(way)) if seen else None
     return None
 

@@ -80,3 +80,12 @@ def test_the_formatter_knows_them():
 def test_a_reference_in_a_declaration_uses_its_variable():
     text = "PROGRAM Main VAR x : INT; r : REF_TO INT := REF(x); END_VAR r^ := 1; END_PROGRAM"
     assert findings(text, "iec") == []
+
+
+def test_a_shared_variable_may_be_written_by_every_instance():
+    text = (
+        "FUNCTION_BLOCK A VAR_STAT s : INT; END_VAR s := s + 1; END_FUNCTION_BLOCK\n"
+        "FUNCTION_BLOCK B EXTENDS A s := s + 10; SUPER^(); END_FUNCTION_BLOCK\n"
+        "PROGRAM Main VAR a, c : A; b : B; END_VAR a(); b(); c(); END_PROGRAM\n"
+    )
+    assert findings(text, "codesys") == []

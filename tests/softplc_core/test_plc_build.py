@@ -53,6 +53,16 @@ def test_a_damaged_result_is_compiled_again(tmp_path):
     assert file.read_bytes() != bytes(data)
 
 
+def test_the_core_is_compiled_once_for_all_programs(tmp_path):
+    first = building.build({"main.st": GOOD}, tmp_path)
+    (core,) = tmp_path.glob("*.core")
+    written = core.read_bytes()
+    core.write_bytes(written[:-1] + bytes([written[-1] ^ 1]))
+    second = building.build({"main.st": GOOD.replace("+ 1", "+ 2")}, tmp_path)
+    assert second.core_object == first.core_object
+    assert [each.read_bytes() for each in tmp_path.glob("*.core")] == [written]
+
+
 def test_every_diagnostic_of_the_child_comes_back_with_its_place(tmp_path):
     source = "PROGRAM Main\nVAR n : DINT; END_VAR\nm := 1;\nn := TRUE;\nEND_PROGRAM"
     with pytest.raises(CompileError) as caught:
