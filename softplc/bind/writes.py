@@ -41,6 +41,8 @@ def target_of(node: Expr) -> Target | None:
     way: list[str | int] = []
     while isinstance(node, Member | Index):
         if isinstance(node, Member):
+            if node.followed:
+                return None
             way.insert(0, node.name.casefold())
         else:
             indices = [each.value for each in node.indices]
@@ -50,7 +52,7 @@ def target_of(node: Expr) -> Target | None:
         node = node.base
     if isinstance(node, Direct):
         return node.address.upper(), tuple(way)
-    if isinstance(node, Name) and isinstance(node.ref, Variable):
+    if isinstance(node, Name) and isinstance(node.ref, Variable) and not node.followed:
         final = node.ref.end_of_chain
         seen = (final.section == "VAR_GLOBAL" and not is_shared(final)) or is_output(root_of(node.ref))
         return (root_of(node.ref), tuple(way)) if seen else None
