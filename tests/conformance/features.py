@@ -15,8 +15,9 @@ HEAD = """# Conformance
 
 IEC 61131-3:2013 (third edition), feature by feature, by the numbers of its tables. Made by `make conformance`
 out of `tests/conformance/`: each program there runs in CI and must keep to its trace, and says which rows it
-shows. Nothing else counts: a row without a program is "not shown", whatever the compiler can do. Numbers and
-texts were written from memory; where a number was not known for sure, the row has no number.
+shows; the tests of PLCopen XML show the graphical languages. Nothing else counts: a row without a program is
+"not shown", whatever the compiler can do. Numbers and texts were written from memory; where a number was not
+known for sure, the row has no number.
 
 """
 _COMMENTS = re.compile(r"\(\*.*?\*\)|//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -30,6 +31,7 @@ class Feature:
     Attributes:
         pattern: what must occur in a program that shows it.
         refusal: why it is not supported, else empty.
+        elsewhere: the file of other tests that show it, and a text that it has; else empty.
         shown: names of the programs that show it.
     """
 
@@ -38,6 +40,7 @@ class Feature:
     text: str
     pattern: str
     refusal: str
+    elsewhere: tuple[str, str] | None = None
     shown: list[str] = field(default_factory=list)
 
     @property
@@ -45,6 +48,8 @@ class Feature:
         return f"{self.table}.{self.id}"
 
     def occurs(self, source: str) -> bool:
+        if self.elsewhere or self.pattern == "?":
+            return False
         text = source if self.key.startswith(ABOUT_COMMENTS) else _COMMENTS.sub(" ", source)
         return re.search(self.pattern, text, re.IGNORECASE | re.MULTILINE) is not None
 
@@ -59,7 +64,12 @@ def tables() -> dict[str, list[Feature]]:
         elif line and not line.startswith("#"):
             id_, text, pattern = (each.strip() for each in line.split(" | ", 2))
             refusal = pattern.removeprefix("- ") if pattern.startswith("- ") else ""
-            rows.append(Feature(heading.split()[0], id_, text, pattern, refusal))
+            row = Feature(heading.split()[0], id_, text, pattern, refusal)
+            if pattern.startswith("= "):
+                file, has = pattern.removeprefix("= ").split(" ", 1)
+                row.elsewhere = (file, has)
+                row.shown.append(file.removeprefix("tests/"))
+            rows.append(row)
     return found
 
 
@@ -92,7 +102,7 @@ def page() -> str:
     text = HEAD + f"{len(rows)} rows: {shown} shown, {refused} not supported, "
     text += f"{len(rows) - shown - refused} not shown.\n"
     for heading, features in found.items():
-        word = "Tables" if " to " in heading.split("Graph")[0] else "Table"
+        word = "Tables" if re.match(r"\d+ to \d+", heading) else "Table"
         text += f"\n## {word} {heading}\n\n| no. | feature | state | shown by |\n| --- | --- | --- | --- |\n"
         for row in features:
             number = row.id if row.id[0].isdigit() else ""

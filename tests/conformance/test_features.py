@@ -27,6 +27,13 @@ def test_every_claim_is_about_a_row_that_occurs_in_the_program():
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_other_tests_show_is_there():
+    for row in ROWS.values():
+        if row.elsewhere:
+            file, text = row.elsewhere
+            assert text in (FOLDER.parent.parent / file).read_text(encoding="utf-8"), row.key
+
+
 def test_no_row_stands_twice():
     keys = [row.key for features in tables().values() for row in features]
     assert len(keys) == len(set(keys))
