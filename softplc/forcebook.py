@@ -80,8 +80,15 @@ class ForceBook:
             kept = msgspec.json.decode(self._file.read_bytes(), type=_File)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.MsgspecError) as exc:
+        except OSError as exc:
             log.error("%s cannot be read, so nothing is forced: %s", self._file, exc)
+            return
+        except msgspec.MsgspecError as exc:
+            aside = self._file.with_suffix(".corrupt")
+            log.error(
+                "%s is damaged, so nothing is forced: %s; it is kept as %s", self._file, exc, aside.name
+            )
+            self._set_aside(aside)
             return
         self._next = kept.next
         steady_ns = monotonic_ns()
@@ -89,6 +96,12 @@ class ForceBook:
             self._entries[entry.number] = entry
             if entry.until_ns:
                 self._until[entry.number] = max(1, steady_ns + entry.until_ns - now_ns)
+
+    def _set_aside(self, aside: Path) -> None:
+        try:
+            self._file.replace(aside)
+        except OSError as exc:
+            log.error("%s cannot be renamed: %s", self._file, exc.strerror)
 
     def resolve(self, lookup: Lookup) -> None:
         """Find the variables of all forces in the program that runs from now on; those not there end."""

@@ -1,5 +1,6 @@
 """Programs in Structured Text, loaded into the scan core."""
 
+import asyncio
 import time
 from contextlib import contextmanager
 
@@ -91,3 +92,16 @@ def until():
         return result
 
     return until
+
+
+@pytest.fixture
+def eventually():
+    """Wait in a coroutine until a condition holds, for a bounded time."""
+
+    async def eventually(condition, timeout_s=10.0):
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, "it never happened"
+            await asyncio.sleep(0.005)
+
+    return eventually

@@ -238,14 +238,7 @@ def pid_of(plc):
     return json.loads((plc.folder / remote.RECORD).read_text())["pid"]
 
 
-async def eventually(condition, timeout_s=10.0):
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        await asyncio.sleep(0.005)
-
-
-def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc, monkeypatch):
+def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc, monkeypatch, eventually):
     monkeypatch.setattr(launch, "_SOUND_NS", 2_000_000_000)
 
     async def main():
@@ -273,7 +266,7 @@ def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc, monkeypat
     assert not (plc.folder / remote.RECORD).exists()
 
 
-def test_a_core_that_was_stopped_in_order_begins_anew(plc):
+def test_a_core_that_was_stopped_in_order_begins_anew(plc, eventually):
     async def main():
         port = FakePort(plc.tags, name="plc", clock=WallClock())
         async with running(plc, port):
@@ -300,7 +293,7 @@ asyncio.run(Bridge(lambda: Build.from_bytes(build), BridgeOptions(), folder).run
 """
 
 
-def test_the_core_scans_on_when_its_kernel_is_killed_and_the_next_one_finds_it(plc, until):
+def test_the_core_scans_on_when_its_kernel_is_killed_and_the_next_one_finds_it(plc, until, eventually):
     start = plc.folder / "start"
     start.write_bytes(pickle.dumps((plc.build.to_bytes(), plc.tags, plc.folder)))
     with subprocess.Popen([sys.executable, "-c", KERNEL, str(start)]) as kernel:

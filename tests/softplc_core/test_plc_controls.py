@@ -57,7 +57,7 @@ def build(core_object):
 
 
 @pytest.fixture
-def start(build, plant_tags, tmp_path):
+def start(build, plant_tags, tmp_path, eventually):
     """A context in which the bridge runs on a port: yields its controller and the port."""
 
     @asynccontextmanager
@@ -78,13 +78,6 @@ def start(build, plant_tags, tmp_path):
     return start
 
 
-async def eventually(condition, timeout_s=10.0):
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        await asyncio.sleep(0.005)
-
-
 def order(path, value, for_ns=0):
     return ForceOrder(path, value, for_ns, "anna", "test")
 
@@ -98,7 +91,7 @@ def pid_of(folder):
     return json.loads((folder / remote.RECORD).read_text())["pid"]
 
 
-def test_what_is_forced_is_seen_listed_told_and_released(start):
+def test_what_is_forced_is_seen_listed_told_and_released(start, eventually):
     async def main():
         async with start() as (controller, port):
             assert port.value("sys/plc/forces") == 0
@@ -161,7 +154,7 @@ def test_what_cannot_be_is_refused_with_the_reason(start, tmp_path):
     asyncio.run(main())
 
 
-def test_a_force_whose_time_is_over_ends_and_waits_to_be_audited(start, tmp_path):
+def test_a_force_whose_time_is_over_ends_and_waits_to_be_audited(start, tmp_path, eventually):
     async def main():
         async with start() as (controller, port):
             view = await controller.force(order("Main.speed", 50.0, for_ns=300_000_000))
@@ -182,7 +175,7 @@ def test_a_force_whose_time_is_over_ends_and_waits_to_be_audited(start, tmp_path
     asyncio.run(main())
 
 
-def test_forces_outlive_core_component_and_restarts(start, tmp_path, monkeypatch):
+def test_forces_outlive_core_component_and_restarts(start, tmp_path, monkeypatch, eventually):
     monkeypatch.setattr(launch, "_SOUND_NS", 0)
 
     async def main():
@@ -207,7 +200,7 @@ def test_forces_outlive_core_component_and_restarts(start, tmp_path, monkeypatch
     asyncio.run(main())
 
 
-def test_a_warm_restart_keeps_what_is_retained_and_a_cold_one_nothing(start):
+def test_a_warm_restart_keeps_what_is_retained_and_a_cold_one_nothing(start, eventually):
     async def main():
         async with start() as (controller, port):
             await eventually(lambda: port.value("kept") > 300)
@@ -264,6 +257,8 @@ def test_a_damaged_book_forces_nothing_and_is_told(tmp_path, caplog, data):
     book.load(0)
     assert not book.entries
     assert "nothing is forced" in caplog.text
+    assert not (tmp_path / FILE).exists()
+    assert (tmp_path / FILE).with_suffix(".corrupt").read_bytes() == data
 
 
 def test_the_core_ends_a_force_without_a_kernel_and_the_next_one_learns_it(

@@ -1,7 +1,6 @@
 """One task begins anew while the others scan on."""
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -46,7 +45,7 @@ SIGNALS = {
 
 
 @pytest.fixture
-def start(compiled, plant_tags, tmp_path):
+def start(compiled, plant_tags, tmp_path, eventually):
     build = compiled(SOURCE)
 
     @asynccontextmanager
@@ -65,19 +64,12 @@ def start(compiled, plant_tags, tmp_path):
     return start
 
 
-async def eventually(condition, timeout_s=10.0):
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        await asyncio.sleep(0.005)
-
-
 async def values(controller):
     (main, other) = (await controller.read(["Main", "Other"])).variables
     return main.value, other.value
 
 
-def test_a_task_that_a_fault_has_stopped_begins_anew_while_the_others_go_on(start):
+def test_a_task_that_a_fault_has_stopped_begins_anew_while_the_others_go_on(start, eventually):
     async def main():
         async with start() as (controller, port):
             await eventually(lambda: port.value("count") > 2_000)
@@ -109,7 +101,7 @@ def test_a_task_that_a_fault_has_stopped_begins_anew_while_the_others_go_on(star
     asyncio.run(main())
 
 
-def test_one_that_fails_again_at_once_is_left_as_it_was(start):
+def test_one_that_fails_again_at_once_is_left_as_it_was(start, eventually):
     async def main():
         async with start() as (controller, port):
             await controller.force(ForceOrder("shared", 0, 0, "anna", "test"))
