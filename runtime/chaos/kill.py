@@ -30,7 +30,6 @@ CHANGES_S = 10.0  # for changes of the configuration before a life may end
 KEPT_SAMPLES = 60_000
 REFUSALS = re.compile(
     r"device (does not take writes now|stopped|did not answer)|by a new configuration|no (tag|alarm|request)"
-    r"|the history is not open"  # a kernel that ends in order, to start anew, closes it before its API
 )  # that a change of the configuration explains
 
 
