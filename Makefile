@@ -22,10 +22,14 @@ lint: .venv/dev
 campaign: .venv/dev
 	@$(BIN)/python -m pytest -m campaign --rounds $(or $(ROUNDS),50) -s -q
 
-# 20,000 random ST programs against the tree-walking evaluator: make nightly PROGRAMS=20000 SEED=0
+# 20,000 random ST programs against the tree-walking evaluator, then the decoders of the drivers ten minutes each:
+# make nightly PROGRAMS=20000 SEED=0 SECONDS=600
 nightly: .venv/dev
 	@IRONWORKS_ST_PROGRAMS=$(or $(PROGRAMS),20000) IRONWORKS_ST_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -q \
 	-n auto --maxprocesses 2 -o timeout=0 tests/softplc_blackbox/test_st_differential.py
+	@$(INSTALL) atheris || echo "atheris cannot be had for this Python: mutations by chance instead"
+	@for each in opcua modbus stream; do $(BIN)/python -m drivers.abuse.fuzz $$each \
+	--seconds $(or $(SECONDS),600) --folder .fuzz/$$each || exit 1; done
 
 # docs/conformance.md, out of tests/conformance
 conformance: .venv/dev
@@ -45,7 +49,7 @@ screenshots: .venv/ready
 	$(BIN)/ironworks console --plant $$folder/line --screenshot docs/screenshots; wait; rm -rf $$folder
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints.txt
 	@echo "installing into .venv (about a minute)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -98,8 +98,8 @@ def plant_file(target: Path) -> Path:
     return file.resolve()
 
 
-def assemble(target: Path) -> Assembly:
-    """Load a plant folder; nothing is started.
+def assemble(target: Path, tags: Sequence[tuple[Tag, Place]] | None = None) -> Assembly:
+    """Load a plant folder; nothing is started. `tags` stand for those of its tag table.
 
     Raises:
         ConfigError: with every finding that stops the folder from being understood.
@@ -115,7 +115,7 @@ def assemble(target: Path) -> Assembly:
     read: list[tuple[Tag, Place]] = []
     alarms: list[tuple[AlarmConfig, Place]] = []
     try:
-        read = read_tags(file.parent / head.tags, head.root)
+        read = read_tags(file.parent / head.tags, head.root) if tags is None else list(tags)
     except ConfigError as exc:
         findings += exc.findings
     if head.alarms:
@@ -124,9 +124,9 @@ def assemble(target: Path) -> Assembly:
         except ConfigError as exc:
             findings += exc.findings
     drivers = {entry.name for entry in sections if entry.key[0] == "drivers"}
-    tags = [(_with_device(tag, drivers), place) for tag, place in read]
+    placed = [(_with_device(tag, drivers), place) for tag, place in read]
     if head.rack:
-        tags = [(_mirrored(tag, head.rack), place) for tag, place in tags if tag.device == head.rack]
+        placed = [(_mirrored(tag, head.rack), place) for tag, place in placed if tag.device == head.rack]
     for entry in sections:
         try:
             declared: Declared = entry.plugin.declare(file.parent, head.root, entry.config)
@@ -134,18 +134,18 @@ def assemble(target: Path) -> Assembly:
             findings += exc.findings
             continue
         place = document.place(*entry.key)
-        tags += [(tag, place) for tag in declared.tags]
+        placed += [(tag, place) for tag in declared.tags]
         alarms += [(alarm, place) for alarm in declared.alarms]
     services = declare_services(head)
-    tags += [(tag, document.place()) for tag in services.tags]
+    placed += [(tag, document.place()) for tag in services.tags]
     alarms += [(alarm, document.place()) for alarm in services.alarms]
     if findings:
         raise ConfigError(findings)
-    tag_list = TagList([tag for tag, _ in tags], head.root)
+    tag_list = TagList([tag for tag, _ in placed], head.root)
     findings += check_alarms(alarms, tag_list)
     if findings:
         raise ConfigError(findings)
-    places = {tag.path: place for tag, place in tags}
+    places = {tag.path: place for tag, place in placed}
     plant = Plant(file, head, document, tag_list, places, tuple(alarm for alarm, _ in alarms))
     return Assembly(plant, tuple(sections))
 

@@ -24,7 +24,15 @@ from runtime.contract import Value
 from runtime.endpoint import Endpoint
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.logins import LoginWays, SessionList, SessionMade, SessionView, Signing
-from runtime.plcview import ForceList, ForceView, PlcFigures, PlcValues
+from runtime.plcview import (
+    ForceList,
+    ForceView,
+    PlcFigures,
+    PlcValues,
+    RecordView,
+    WhyView,
+    WorstScan,
+)
 from runtime.wire import (
     PREFIX,
     AlarmFigures,
@@ -412,9 +420,21 @@ class PlantClient:
         """Return how the tasks of the program do."""
         return await self._get("/plc", PlcFigures)
 
+    async def plc_worst(self, task: str) -> WorstScan:
+        """Return the longest scan of a task of the program."""
+        return await self._get("/plc/worst", WorstScan, task=task)
+
     async def plc_read(self, paths: Sequence[str]) -> PlcValues:
         """Return any variables of the program, or parts of it as a whole, as one scan left them."""
         return await self._send("POST", "/plc/read", PlcValues, {"paths": list(paths)})
+
+    async def plc_record(self) -> RecordView:
+        """Return how the record of scans does."""
+        return await self._get("/plc/record", RecordView)
+
+    async def plc_why(self, path: str, at: str = "", run: int | None = None) -> WhyView:
+        """Return why a variable has its value (engineer); `at` is a scan, or a time."""
+        return await self._send("POST", "/plc/why", WhyView, {"path": path, "at": at, "run": run})
 
     async def forces(self) -> tuple[ForceView, ...]:
         return (await self._get("/plc/forces", ForceList)).forces
@@ -475,19 +495,36 @@ class PlantClient:
 
     async def backup(self) -> AsyncGenerator[bytes, None]:
         """Yield a backup of the plant piece by piece (admin); a broken one ends in an error."""
+        async for piece in self._download("/backup", "the backup"):
+            yield piece
+
+    async def record(
+        self, name: str, for_ns: int, most: int = 16 * 1024 * 1024, reason: str = "", peer: str = ""
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what goes over a driver's connections as pcap, piece by piece as it comes (engineer).
+
+        `peer` chooses those that lead to an address, or to `address:port`.
+        """
+        body = {"for_ns": for_ns, "most": most, "reason": reason, "peer": peer}
+        async for piece in self._download(
+            f"/components/{quote(name, safe='')}/record", "the recording", body
+        ):
+            yield piece
+
+    async def _download(self, path: str, what: str, body: Any = None) -> AsyncGenerator[bytes, None]:
         import httpx
 
         if self._http is None:
             raise RuntimeError("use PlantClient as an async context manager")
         try:
-            async with self._http.stream("POST", "/backup", timeout=None) as response:
+            async with self._http.stream("POST", path, json=body, timeout=None) as response:
                 if not response.is_success:
                     refusal = _refusal(await response.aread(), response.status_code)
                     raise WriteRejectedError(refusal.error, refusal.remedy)
                 async for piece in response.aiter_raw():
                     yield piece
         except httpx.TransportError as exc:
-            text = f"the backup from {self.endpoint} broke off: {exc}"
+            text = f"{what} from {self.endpoint} broke off: {exc}"
             raise PlantError(text, "see the plant's log: ironworks.log in its state folder") from exc
 
     async def stream(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from functools import lru_cache
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Value = bool | int | float | str
 NO_TEXT: Mapping[int, str] = {}
+LONGEST_SHELF_NS = 24 * 3_600_000_000_000  # of an alarm
 
 
 class Quality(IntEnum):
@@ -247,6 +248,25 @@ class Batch:
             text,
         )
 
+    @classmethod
+    def joined(cls, batches: Iterable[Batch]) -> Batch:
+        """Return the rows of several batches as one."""
+        filled = [batch for batch in batches if len(batch)]
+        if len(filled) <= 1:
+            return filled[0] if filled else cls.of([], [], 0)
+        text: dict[int, str] = {}
+        begin = 0
+        for batch in filled:
+            text |= {begin + row: word for row, word in batch.text.items()}
+            begin += len(batch)
+        return cls(
+            np.concatenate([batch.ids for batch in filled]),
+            np.concatenate([batch.raw for batch in filled]),
+            np.concatenate([batch.quality for batch in filled]),
+            np.concatenate([batch.source_ns for batch in filled]),
+            text,
+        )
+
     def take(self, rows: NDArray[Any]) -> Batch:
         """Return the rows chosen by an index or mask array, texts included."""
         text: Mapping[int, str] = NO_TEXT
@@ -351,15 +371,71 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Events(Protocol):
+    """A subscription to events, in order and bounded; `overflow` counts those that were lost."""
+
+    overflow: int
+
+    def __aiter__(self) -> AsyncIterator[Event]: ...
+    async def __anext__(self) -> Event: ...
+
+    def drain(self) -> Iterator[Event]:
+        """Yield what is there without waiting."""
+        ...
+
+
 class Command(Protocol):
-    """A write that passed the gate and waits for the component that owns the tag."""
+    """A write that passed the gate and waits for the component that owns the tag; `by` is who wrote."""
 
     tag: Tag
     raw: int
     text: str | None
+    by: str
 
     def done(self) -> None: ...
     def failed(self, reason: str) -> None: ...
+
+
+class HistoryPoints(Protocol):
+    """Values of one tag at times (ns), as numbers; where the quality is bad there is none."""
+
+    @property
+    def t(self) -> NDArray[np.int64]: ...
+    @property
+    def value(self) -> NDArray[np.float64]: ...
+    @property
+    def quality(self) -> NDArray[np.uint32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlcTask:
+    """A task of the PLC.
+
+    Attributes:
+        resource: the resource that it is of; empty where the program declares none.
+        interval_ns: 0 where it runs in every scan, or by an event.
+        programs: program instances that it runs, and the type of each.
+    """
+
+    name: str
+    resource: str
+    interval_ns: int
+    priority: int
+    programs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlcOutline:
+    """What the PLC runs; see IEC 61131-3:2013, 6.8.
+
+    Attributes:
+        tasks: in order of priority.
+        variables: globals and variables of program instances by casefolded path, with the instance (empty for
+            a global) and the section, such as VAR_INPUT.
+    """
+
+    tasks: tuple[PlcTask, ...]
+    variables: Mapping[str, tuple[str, str]]
 
 
 class Port(Protocol):
@@ -395,8 +471,18 @@ class Port(Protocol):
         """Yield writes for tags that this component is the source of."""
         ...
 
-    def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
-        """Return who that is, or None. Slow on purpose: call it in a thread."""
+    def authenticate(self, name: str, secret: str, via: str, address: str = "") -> Actor | None:
+        """Return who that is, or None. Slow on purpose: call it in a thread.
+
+        `address` is whence it comes: wrong secrets lock a name there, long before they do elsewhere.
+        """
+        ...
+
+    def authenticate_certificate(self, fingerprint: str, via: str) -> Actor | None:
+        """Return whose certificate that is, None where it is nobody's or has expired.
+
+        `fingerprint` is the SHA-256 in hex; that the client has the key is for the caller to prove.
+        """
         ...
 
     async def may_listen(self, host: str) -> None:
@@ -408,21 +494,73 @@ class Port(Protocol):
 
     def emit(self, event: Event) -> None: ...
 
-    def events(self, *kinds: str) -> AsyncIterator[Event]:
+    def events(self, *kinds: str) -> Events:
         """Yield events whose kind begins with one of the given; all without any."""
         ...
 
     async def history(
         self, ids: NDArray[np.int32], start_ns: int, end_ns: int, limit: int | None = None
     ) -> Batch:
-        """Return stored samples in order of tag and time."""
+        """Return stored samples in order of tag and time, start included; the newest `limit` of each tag."""
         ...
 
-    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
-        """Acknowledge an alarm; returns when that is on disk.
+    async def figures(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, interval_ns: int, mode: str
+    ) -> Mapping[int, HistoryPoints]:
+        """Return a value for each interval of each tag.
+
+        `mode`: `at`, `interpolated` (at its start), `first`, `last`, `min`, `max`, `mean`, `time_weighted`.
 
         Raises:
-            WriteRejectedError: no such alarm, nothing to acknowledge, or the role does not allow it.
+            PlantError: the plant keeps no history, or it cannot be read.
+        """
+        ...
+
+    async def backfill(self, batch: Batch) -> None:
+        """Store samples of the past, of tags that this component is the source of; no present value changes.
+
+        Raises:
+            StoreError: they could not be stored.
+        """
+        ...
+
+    def alarms(self) -> Sequence[Mapping[str, Any]]:
+        """Return the plant's alarms as they stand, each as `alarm.*` events have it under `alarm`."""
+        ...
+
+    async def command_alarm(
+        self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> None:
+        """Do something to an alarm, audited; returns when that is on disk.
+
+        `verb`: `acknowledge`, `comment`, `shelve` (`for_ns`), `unshelve`, `reset`, `out-of-service` or
+        `in-service`.
+
+        Raises:
+            WriteRejectedError: no such alarm, nothing to do, no reason, or the role does not allow it.
+        """
+        ...
+
+    def plc(self) -> PlcOutline | None:
+        """Return what the PLC runs, the same object until that changes; None while it runs nothing."""
+        ...
+
+    async def restart_plc(self, actor: Actor, *, cold: bool, task: str = "", reason: str = "") -> None:
+        """Begin the program, or the programs of a task, anew as a person; `cold`: retained variables too.
+
+        Raises:
+            ForbiddenError: the role does not allow it.
+            UnknownVariableError: there is no such task, or no PLC.
+            PlantError: it cannot be done now.
+        """
+        ...
+
+    async def restart(self, name: str, actor: Actor, reason: str = "") -> None:
+        """Restart a component as a person.
+
+        Raises:
+            ForbiddenError: the role does not allow it.
+            WriteRejectedError: there is no such component.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Container, Iterable
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -20,8 +20,27 @@ from runtime.backup.service import Backups
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import SteppingClock, WallClock
 from runtime.config import Plant, format_duration, is_loopback
-from runtime.contract import Actor, Batch, Command, Component, Event, Quality, Role, Tag, Value
-from runtime.errors import ConfigError, ForbiddenError, PlantError, ReturnedError, StoreError
+from runtime.contract import (
+    Actor,
+    Batch,
+    Command,
+    Component,
+    Event,
+    HistoryPoints,
+    PlcOutline,
+    Quality,
+    Role,
+    Tag,
+    Value,
+)
+from runtime.errors import (
+    ConfigError,
+    ForbiddenError,
+    PlantError,
+    ReturnedError,
+    StoreError,
+    WriteRejectedError,
+)
 from runtime.figures import Figures
 from runtime.gate.accounts import Accounts
 from runtime.gate.attempts import lacking
@@ -40,6 +59,7 @@ from runtime.journal.values import operator_values, restored
 from runtime.logs import LogFile
 from runtime.online import Changeable, OnlineView, Wish
 from runtime.plcview import Controlled, Controller
+from runtime.recording import Recordable, Recording
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
 from runtime.timekeeper import Timekeeper
@@ -70,10 +90,13 @@ class KernelPort:
         self._own = np.array([tag.source == self.name for tag in self.tags], np.bool_)
 
     def submit(self, batch: Batch) -> None:
+        self._check_own(batch)
+        self._kernel.bus.publish(batch)
+
+    def _check_own(self, batch: Batch) -> None:
         if not self._own[batch.ids].all():
             strangers = {self.tags[id_].path for id_ in batch.ids[~self._own[batch.ids]].tolist()}
             raise PermissionError(f"{self.name} is not the source of {', '.join(sorted(strangers)[:5])}")
-        self._kernel.bus.publish(batch)
 
     def changes(self, ids: NDArray[np.int32], *, every: bool = False) -> Mailbox | Journal:
         bus = self._kernel.bus
@@ -92,8 +115,11 @@ class KernelPort:
         while True:
             yield await queue.get()
 
-    def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
-        return self._kernel.identity.authenticate(name, secret, via)
+    def authenticate(self, name: str, secret: str, via: str, address: str = "") -> Actor | None:
+        return self._kernel.identity.authenticate(name, secret, via, address)
+
+    def authenticate_certificate(self, fingerprint: str, via: str) -> Actor | None:
+        return self._kernel.identity.by_certificate(fingerprint, self.clock.now_ns(), via)
 
     async def may_listen(self, host: str) -> None:
         if is_loopback(host):
@@ -118,9 +144,38 @@ class KernelPort:
             raise PlantError("this plant keeps no history", "add history: to the plant file")
         return await self._kernel.historian.query(ids, start_ns, end_ns, limit)
 
-    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
+    async def figures(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, interval_ns: int, mode: str
+    ) -> Mapping[int, HistoryPoints]:
+        if self._kernel.historian is None:
+            raise PlantError("this plant keeps no history", "add history: to the plant file")
+        return await self._kernel.historian.figures(ids, start_ns, end_ns, interval_ns, mode)
+
+    async def backfill(self, batch: Batch) -> None:
+        self._check_own(batch)
+        if self._kernel.historian is not None:
+            await self._kernel.historian.backfill(batch)
+
+    def alarms(self) -> Sequence[Mapping[str, Any]]:
+        return self._kernel.alarms.views()
+
+    async def command_alarm(
+        self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> None:
         self._check(actor)
-        await self._kernel.acknowledge(alarm, actor, comment)
+        await self._kernel.command_alarm(verb, alarm, actor, reason, for_ns)
+
+    def plc(self) -> PlcOutline | None:
+        controller = self._kernel.gate.forcing.find()
+        return controller.outline() if controller is not None else None
+
+    async def restart_plc(self, actor: Actor, *, cold: bool, task: str = "", reason: str = "") -> None:
+        self._check(actor)
+        await self._kernel.gate.forcing.restart(cold=cold, actor=actor, reason=reason, task=task)
+
+    async def restart(self, name: str, actor: Actor, reason: str = "") -> None:
+        self._check(actor)
+        await self._kernel.restart(name, actor, reason)
 
     def _check(self, actor: Actor) -> None:
         """Refuse a client that logged in before its user was removed or changed."""
@@ -300,7 +355,7 @@ class Kernel:
     async def _restore(self) -> None:
         """Take up accounts and the gate's state; give operator tags the values they had, or their initial."""
         self.identity.restore(*await self.journal.read(account_rows))
-        self.identity.restore_locks(await self.journal.read(lock_rows), self.clock.now_ns())
+        self.identity.lockout.restore(await self.journal.read(lock_rows), self.clock.now_ns())
         self.identity.restore_certificates(await self.journal.read(certificate_rows))
         self.gate.restore(*await self.journal.read(gate_rows), await self.journal.read(unanswered))
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
@@ -492,6 +547,33 @@ class Kernel:
 
         attempts = self.gate.attempts
         await attempts.around(attempts.entry("restart", name, actor, reason), work)
+
+    async def record(
+        self, name: str, actor: Actor, for_ns: int, most: int, reason: str = "", peer: str = ""
+    ) -> Recording:
+        """Begin a recording of a component's traffic, audited; the caller closes it.
+
+        Raises:
+            WriteRejectedError: it has none, is being recorded, or the role does not allow it.
+        """
+
+        async def work(row: AuditEntry) -> Recording:
+            if (refusal := lacking(actor, Role.ENGINEER, "a recording")) is not None:
+                raise refusal
+            component = self.supervisor.find(name).component
+            if not isinstance(component, Recordable):
+                raise WriteRejectedError(f"{name} has no traffic to record", "name a driver that connects")
+            recording = component.recorder.begin(for_ns, most, peer)
+            try:
+                detail = f"{format_duration(for_ns)}, at most {most} bytes" + (f", of {peer}" if peer else "")
+                await self.gate.attempts.record(replace(row, detail=detail))
+            except BaseException:
+                recording.close()
+                raise
+            return recording
+
+        attempts = self.gate.attempts
+        return await attempts.around(attempts.entry("record", name, actor, reason), work)
 
 
 def open_kernel(assembly: Assembly) -> Kernel:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from runtime.contract import Value
+from runtime.contract import PlcOutline, Value
 
 WATCHED = 4_096  # paths that are read at once
 FORCED = 256  # variables that are forced at once
@@ -73,6 +73,22 @@ class SpreadView(Struct, frozen=True):
     max_us: float
 
 
+class ProgramView(Struct, frozen=True):
+    """A program instance of a task, or a block with a task of its own, since this program version runs.
+
+    Attributes:
+        execution: duration of a scan; percentiles to 6 %.
+        share: part of the time of a processor that it took since, 0 to 1, of its task's interval.
+        worst_scan: number of the longest scan.
+    """
+
+    name: str
+    scans: int
+    execution: SpreadView
+    share: float
+    worst_scan: int
+
+
 class TaskView(Struct, frozen=True):
     """A task since the core started.
 
@@ -81,7 +97,8 @@ class TaskView(Struct, frozen=True):
         overruns, skipped: scans not done when the next was due; activations dropped because of that.
         execution: duration of a scan; `latency`: time from when it was due to its start.
         worst_scan, worst_at_ns: number and start of the longest scan.
-        fault: why it stands still; empty while it runs.
+        fault: why it stands still, with file, line, unit and operands; empty while it runs.
+        fault_scan, fault_at_ns: the scan that this fault ended, and when that began.
     """
 
     name: str
@@ -96,6 +113,32 @@ class TaskView(Struct, frozen=True):
     worst_scan: int
     worst_at_ns: int
     fault: str = ""
+    fault_scan: int = 0
+    fault_at_ns: int = 0
+    programs: tuple[ProgramView, ...] = ()
+
+
+class InputView(Struct, frozen=True):
+    """An input that a scan had: its tag, the variable that is bound to it, its value."""
+
+    tag: str
+    variable: str
+    value: Value
+
+
+class WorstScan(Struct, frozen=True):
+    """The longest scan of a task since the core started.
+
+    Attributes:
+        scan, at_ns, took_us: its number, start and duration; all 0 where there was none yet.
+        inputs: what it had; None where the program was changed online since.
+    """
+
+    task: str
+    scan: int
+    at_ns: int
+    took_us: float
+    inputs: tuple[InputView, ...] | None
 
 
 class PlcFigures(Struct, frozen=True):
@@ -129,6 +172,68 @@ class EndedForce(NamedTuple):
     why: str
 
 
+class RecordView(Struct, frozen=True):
+    """The record of scans since the kernel has started.
+
+    Attributes:
+        disk_limit: bytes that it may take; 0 where nothing is recorded.
+        scans, bytes: written.
+        lost: scans that found no room, or no disk.
+        error: why nothing can be written; empty while it can.
+    """
+
+    disk_limit: int
+    scans: int = 0
+    bytes: int = 0
+    lost: int = 0
+    error: str = ""
+
+
+class ReadView(Struct, frozen=True):
+    """What a line of the program names, its value after that scan, and the input tag that it has it from."""
+
+    path: str
+    value: Any
+    tag: str = ""
+    source: str = ""
+
+
+class WhyView(Struct, frozen=True):
+    """Why a variable has its value.
+
+    Attributes:
+        path, value, before: the variable, what it is, and what it was before that.
+        cause: program, force, write (by a person or an app), input, start, change (online), gap (not in the
+            record), unchanged (for as long as the record reaches) or unknown.
+        run, scan, at_ns: where it came to be what it is: life of the core (from 1), scan, the program's time;
+            of `unchanged` where the record begins.
+        task, pou, file, line, source: which statement of the program wrote it.
+        reads: what that statement names.
+        tag, origin: the input tag, and the component that it comes from.
+        actor, text: who did it, and what is known besides.
+        problem: why the statement is not known.
+    """
+
+    path: str
+    value: Any
+    cause: str
+    run: int
+    scan: int
+    at_ns: int
+    before: Any = None
+    task: str = ""
+    pou: str = ""
+    file: str = ""
+    line: int = 0
+    source: str = ""
+    reads: tuple[ReadView, ...] = ()
+    tag: str = ""
+    origin: str = ""
+    actor: str = ""
+    text: str = ""
+    problem: str = ""
+
+
 class Target(NamedTuple):
     """A variable that may be forced: its path as declared, and the ids of the tags bound to it."""
 
@@ -143,6 +248,19 @@ class Controller(Protocol):
         """Return durations and counters.
 
         Raises:
+            PlantError: no program runs.
+        """
+        ...
+
+    def outline(self) -> PlcOutline | None:
+        """Return what runs, the same object until that changes; None while nothing does."""
+        ...
+
+    def worst(self, task: str) -> WorstScan:
+        """Return the longest scan of a task.
+
+        Raises:
+            UnknownVariableError: there is no such task.
             PlantError: no program runs.
         """
         ...
@@ -177,8 +295,8 @@ class Controller(Protocol):
         """
         ...
 
-    async def release(self, paths: Sequence[str]) -> None:
-        """End forces from the next scan on.
+    async def release(self, paths: Sequence[str], *, actor: str = "", reason: str = "") -> None:
+        """End forces from the next scan on; who wants it, and why, goes to the record.
 
         Raises:
             PlantError: it cannot be done now.
@@ -193,7 +311,20 @@ class Controller(Protocol):
         """Take it that the ends of these forces are recorded."""
         ...
 
-    async def restart(self, *, cold: bool, task: str = "") -> None:
+    def record(self) -> RecordView:
+        """Return how the record of scans does."""
+        ...
+
+    async def why(self, path: str, at: str = "", run: int | None = None) -> WhyView:
+        """Return why a variable has its value, now or behind a scan (of a life of the core) or at a time.
+
+        Raises:
+            UnknownVariableError: there is no such variable.
+            PlantError: the record does not reach there.
+        """
+        ...
+
+    async def restart(self, *, cold: bool, task: str = "", actor: str = "", reason: str = "") -> None:
         """Begin the program anew; `cold` gives retained variables their initial values too.
 
         With `task` only the programs of one task, between two scans; tasks that stood still scan again.

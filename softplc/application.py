@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from runtime.errors import PlantError, UnknownVariableError
+from softplc.addresses import parse_address
+from softplc.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from softplc.simulator import Simulator
 
 MAGIC = b"IWAP"
-VERSION = 3
-_ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
-_SIZES = {"B": (1, "BYTE"), "W": (2, "WORD"), "D": (4, "DWORD"), "L": (8, "LWORD")}
+VERSION = 5
+_SIZES = {1: "BYTE", 2: "WORD", 4: "DWORD", 8: "LWORD"}
 UnknownPathError = UnknownVariableError
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
 
@@ -116,7 +117,8 @@ class Region(msgspec.Struct, frozen=True):
 class TaskInfo(msgspec.Struct, frozen=True):
     """A task: entry point, interval (0: every scan), priority (0 is the highest), program instances.
 
-    `programs` also has the paths of function blocks of programs that the task runs by themselves.
+    `programs` also has the paths of function blocks of programs that the task runs by themselves; `types` has
+    the type of each, `resource` the resource that declares the task.
     """
 
     name: str
@@ -124,6 +126,8 @@ class TaskInfo(msgspec.Struct, frozen=True):
     interval_ns: int
     priority: int
     programs: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    resource: str = ""
 
 
 class Application(msgspec.Struct, frozen=True, dict=True):
@@ -137,6 +141,8 @@ class Application(msgspec.Struct, frozen=True, dict=True):
         regions: I, Q, M, RETAIN and DATA.
         access: access paths, other names of variables.
         hidden: what keeps its value and nobody sees from outside; see `Shape.hidden`.
+        units: names of programs, blocks, functions and methods, by the index in the image header.
+        warnings: what the compiler had to say about it.
     """
 
     object_code: bytes
@@ -148,6 +154,8 @@ class Application(msgspec.Struct, frozen=True, dict=True):
     shapes: tuple[Shape, ...]
     access: tuple[Root, ...] = ()
     hidden: tuple[Root, ...] = ()
+    units: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -223,26 +231,17 @@ class Application(msgspec.Struct, frozen=True, dict=True):
         return UnknownPathError(f"there is no variable {path!r}", hint)
 
     def _direct(self, path: str) -> Symbol:
-        found = _ADDRESS.fullmatch(path)
-        region = self.regions.get(found.group(1).upper()) if found else None
-        if (
-            found is None
-            or region is None
-            or ((found.group(4) is None) == (found.group(2).upper() in ("X", "")))
-        ):
+        address = parse_address(path)
+        region = self.regions.get(address.region) if address is not None else None
+        if address is None or region is None:
             raise UnknownPathError(f"{path!r} is no direct address", "write %IX0.0, %QW4 or %MD8")
-        number = int(found.group(3))
-        bits = found.group(4) is not None
-        size, type_ = (1, "BOOL") if bits else _SIZES[found.group(2).upper()]
-        number *= size
-        if number + size > region.size:
+        size, type_ = (1, "BOOL") if address.bit >= 0 else (address.size, _SIZES[address.size])
+        if address.offset + size > region.size:
             raise UnknownPathError(
                 f"{path} is outside the process image", f"it has {region.size} bytes there"
             )
-        bit = int(found.group(4)) if bits else -1
-        return Symbol(
-            path.upper(), region.offset + number, bit, size, type_, "DIRECT", path.upper(), False, type_
-        )
+        place, shown = region.offset + address.offset, path.upper()
+        return Symbol(shown, place, address.bit, size, type_, "DIRECT", shown, False, type_)
 
     def simulator(self) -> Simulator:
         """Return a simulator with a fresh image."""
@@ -253,6 +252,11 @@ class Application(msgspec.Struct, frozen=True, dict=True):
     def to_bytes(self) -> bytes:
         """Return the application as bytes for a cache; the format is versioned."""
         return MAGIC + bytes([VERSION]) + msgspec.msgpack.encode(self)
+
+    @property
+    def identity(self) -> bytes:
+        """What it does, without what was said about it: two of the same identity are the same program."""
+        return msgspec.structs.replace(self, warnings=()).to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Application:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,17 +22,25 @@ from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.online import OnlineView, Wish
 from runtime.settled import settled
 from softplc.build import Build
-from softplc.controls import Controls, RestartAskedError, Running
+from softplc.compiler import COMPILERS
+from softplc.controls import Controls, RestartAskedError, Running, of_force
 from softplc.core.kinds import Text, Variable
 from softplc.core.remote import CoreProcess, Options
 from softplc.core.scancore import ScanCore
+from softplc.core.stats import TaskFault
 from softplc.facts import OWNER, Facts
 from softplc.forcebook import ForceBook
+from softplc.happenings import Happenings
 from softplc.launch import Launcher
 from softplc.online.change import Prepared, carry_out, examined, on_stage
 from softplc.online.live import Program
 from softplc.online.restart import TRIAL_NS, beginning_anew
-from softplc.wiring import FaultPolicy, Wiring, fault_text, wire
+from softplc.record.notes import CHANGE, START, WRITE, Note
+from softplc.record.programs import Kept
+from softplc.record.recorder import Recorder, RecordOptions
+from softplc.record.service import recording, written
+from softplc.restarts import Restarts
+from softplc.wiring import FaultPolicy, OnFault, Wiring, fault_text, wire
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +58,7 @@ class BridgeOptions:
     trial_ns: int = 3_000_000_000
     policy: FaultPolicy = field(default_factory=FaultPolicy)
     core: Options = field(default_factory=Options)
+    record: RecordOptions = field(default_factory=RecordOptions)
 
 
 class CoreDiedError(PlantError):
@@ -74,13 +83,21 @@ class Bridge:
         self._options = options
         self._book = ForceBook(folder)
         self.controller = Controls(self._book, self._restart_task)
-        self._launcher = Launcher(folder, options.core, options.watchdog_ns, self._book)
+        self.recorder: Recorder | None = None
+        if options.record.budget:
+            self.recorder = Recorder(folder / "record", options.record, self._standing)
+            self.controller.noted, self.controller.recorder = self.recorder.note, self.recorder
+        self._launcher = Launcher(folder, options.core, options.watchdog_ns, self._book, self.recorder)
         self._live: _Live | None = None
         self._prepared: Prepared | None = None
 
+    def _standing(self) -> Iterable[Note]:
+        return [of_force(each) for each in self._book.entries]
+
     async def run(self, port: Port) -> None:
         try:
-            await self._run(port)
+            with COMPILERS.kept_ready():
+                await self._run(port)
         except BaseException as exc:
             self.controller.failed(str(exc) or "it was stopped")
             raise
@@ -156,6 +173,9 @@ class Bridge:
                 raise WriteRejectedError(text, "see to the cause, then try again") from exc
         log.warning("task %s began anew: %s", name, "cold" if cold else "warm")
 
+    def _policy_of(self, task: str) -> OnFault:
+        return self._options.policy.of(task)
+
     async def _scan(self, port: Port, program: Program, changes: Changes) -> Program:
         """Live with one core until it dies or is to start anew; no pause is needed, unless it died young.
 
@@ -165,7 +185,18 @@ class Bridge:
             process = await self._obtained(port, program, changes.take())
         died = restart = None
         options = self._options
-        live = _Live(port, program, process, self._launcher, self.controller, options.publish_ns, changes)
+        restarts = Restarts(port, self._policy_of, self._restart_task)
+        live = _Live(
+            port,
+            program,
+            process,
+            self._launcher,
+            self.controller,
+            options.publish_ns,
+            changes,
+            restarts,
+            self.recorder,
+        )
         self._live = live
         try:
             await live.run()
@@ -178,6 +209,8 @@ class Bridge:
             program = live.ended()
             if not await asyncio.shield(asyncio.to_thread(self._launcher.release, program.build, process)):
                 log.error("the scan loop did not end in time")
+            if self.recorder is not None:
+                await asyncio.shield(asyncio.to_thread(written, self.recorder.end))
         if isinstance(restart, RestartAskedError):
             log.warning("the PLC starts anew: %s", "cold" if restart.cold else "warm")
             if restart.cold:
@@ -224,7 +257,10 @@ class _Live:
         controls: Controls,
         publish_ns: int,
         changes: Changes,
+        restarts: Restarts,
+        recorder: Recorder | None,
     ) -> None:
+        self._recorder = recorder
         self.port = port
         self.program = program
         self.process = process
@@ -235,10 +271,12 @@ class _Live:
         self._before: tuple[Program, ScanCore] | None = None
         self._launcher = launcher
         self._controls = controls
+        self._restarts = restarts
         self._forces = len(controls.book.held)
         self._publish_ns = publish_ns
         self._places = {bound.key: bound for bound in program.wiring.outputs}
         self._facts = Facts(port.tags)
+        self._happenings = Happenings(port, program, process.core, controls.book, found=process.alone_ns > 0)
         self._pending: deque[tuple[int, Command]] = deque()
         self._died_until_ns = port.clock.steady_ns() + _DIED_NS if launcher.died else 0
         self._damaged = bool(launcher.damaged)
@@ -254,19 +292,33 @@ class _Live:
             self._tell_found()
         self._tell_state()
         self._begin_controls()
+        self._begin_record()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._controls.restart_asked())
+                group.create_task(self._restarts.run())
                 group.create_task(self._follow())
                 group.create_task(self._take_commands())
                 group.create_task(self._publish_for_ever())
+                if self._recorder is not None:
+                    group.create_task(recording(self.port, self._recorder))
         finally:
+            self._happenings.tell()
             self._controls.end()
             self._refuse("the PLC has stopped")
 
     def _begin_controls(self) -> None:
         program = self.program
         self._controls.begin(Running.of(program.build, program.wiring, self.process, self.port))
+
+    def _begin_record(self) -> None:
+        if self._recorder is None:
+            return
+        program, tags = self.program, self.port.tags
+        self._recorder.follow(self.core, lambda: Kept.of(program.build, program.wiring, tags))
+        now_ns, alone_ns = self.port.clock.now_ns(), self.process.alone_ns
+        text = f"found scanning, after {alone_ns / 1e9:.1f} s without a kernel" if alone_ns else ""
+        self._recorder.note(Note(START, now_ns, text=text))
 
     # Online change.
 
@@ -289,14 +341,19 @@ class _Live:
     def go_over(self, program: Program, core: ScanCore, *, back_to: Program | None) -> None:
         """Follow another core; writes that the one before has not shown are written anew."""
         left, self._before = self.core, (back_to, self.core) if back_to is not None else None
+        self._happenings.follow(program, core)
         if core is left:
             return
         self.program, self.core, self.process.core = program, core, core
         self._places = {bound.key: bound for bound in program.wiring.outputs}
         self._begin_controls()
+        if self._recorder is not None:
+            tags = self.port.tags
+            self._recorder.follow(core, lambda: Kept.of(program.build, program.wiring, tags))
+            self._recorder.note(Note(CHANGE, self.port.clock.now_ns()))
         self._fault_mask = core.control.collected_faults
         self._tell_state()
-        self.port.health(not self._fault_mask, self.process.scheduling())
+        self._tell_health(core.faults() if self._fault_mask else ())
         pending, self._pending = self._pending, deque()
         for number, command in pending:
             if back_to is not None and number <= left.control.write_tail:
@@ -355,6 +412,14 @@ class _Live:
             command.failed("more writes are waiting than the PLC can take; try again")
             return
         self._pending.append((number, command))
+        if self._recorder is not None:
+            value = command.text if isinstance(variable, Text) else command.tag.data_type.decode(command.raw)
+            self._recorder.note(
+                Note(
+                    WRITE, self.port.clock.now_ns(), number=number, target=command.tag.path,
+                    value=value, actor=command.by,
+                )
+            )  # fmt: skip
         if self.written is not None:
             value = command.text or "" if isinstance(variable, Text) else command.raw
             self.written.append((number, command.tag.id, value))
@@ -375,6 +440,7 @@ class _Live:
             raise PlantError("the PLC core has gone back to the program before", "it starts anew")
         self._keep_time(now_ns)
         self.core.control.beat_ns = monotonic_ns()
+        self._happenings.tell()
         self._controls.notice()
         changed = self.core.collect()
         if changed is not None:
@@ -382,7 +448,7 @@ class _Live:
         while self._pending and self._pending[0][0] <= self.core.writes_taken:
             self._pending.popleft()[1].done()
         if self.core.control.collected_faults != self._fault_mask:
-            self._tell_faults(now_ns)
+            self._tell_faults()
         if self._forces != len(self._controls.book.held):
             self._tell_state()
         steady_ns = self.port.clock.steady_ns()
@@ -409,29 +475,18 @@ class _Live:
         if abs(offset_ns - self.core.control.source_offset_ns) > _DRIFT_NS:
             self.core.control.source_offset_ns = offset_ns
 
-    def _tell_faults(self, now_ns: int) -> None:
-        masks = self.core.control.collected_faults  # what was told before is of that snapshot
+    def _tell_faults(self) -> None:
+        self._fault_mask = self.core.control.collected_faults
         faults = self.core.faults()
-        fresh = {self.core.tasks[bit].name for bit in range(64) if (masks & ~self._fault_mask) >> bit & 1}
-        self._fault_mask = masks
-        texts = []
-        for fault in faults:
-            text = fault_text(fault, self.program.build.application)
-            texts.append(text)
-            if fault.task not in fresh:
-                continue
-            log.error("PLC %s", text)
-            data = {
-                "task": fault.task,
-                "code": fault.code,
-                "file": self.program.build.application.files[fault.file],
-                "line": fault.line,
-            }
-            self.port.emit(Event("plc.fault", OWNER, now_ns, text, data))
         self._tell_state()
-        self.port.health(False, "; ".join(texts))
+        self._tell_health(faults)
+        self._restarts.note(faults)
         if len(faults) == len(self.core.tasks):
-            self._refuse(texts[0])
+            self._refuse(fault_text(faults[0], self.program.build.application))
+
+    def _tell_health(self, faults: Sequence[TaskFault]) -> None:
+        texts = [fault_text(fault, self.program.build.application) for fault in faults]
+        self.port.health(not texts, "; ".join(texts) or self.process.scheduling())
 
     def _tell_state(self) -> None:
         fault, died = bool(self._fault_mask), self._died_until_ns > 0
@@ -439,7 +494,13 @@ class _Live:
         lost = self._damaged or self._store_error != 0
         self._forces = len(self._controls.book.held)
         state = self._facts.state(
-            fault=fault, running=not fault, at_ns=at_ns, died=died, retain=lost, forces=self._forces
+            fault=fault,
+            running=not fault,
+            at_ns=at_ns,
+            died=died,
+            retain=lost,
+            forces=self._forces,
+            forces_lost=self._controls.book.lost,
         )
         self.port.submit(state)
 

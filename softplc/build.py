@@ -1,7 +1,7 @@
 """Compile in a child process and keep the result: the kernel never compiles.
 
-`python -m softplc.build TARGET` reads sources as JSON from standard input, compiles them and the
-scan core, and writes both to TARGET; diagnostics go to standard output as JSON.
+`python -m softplc.build` reads as JSON from standard input what to compile, compiles it and the scan core,
+and writes both to a file; diagnostics go to standard output as JSON. Started `early`, it gets ready before.
 """
 
 from __future__ import annotations
@@ -10,38 +10,43 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.errors import ConfigError, Finding, Place, PlantError, StoreError
+from softplc import codebase
+from softplc.compiler import COMPILERS, EARLY
 from softplc.diagnostics import CompileError, Diagnostic
 
 if TYPE_CHECKING:
     from softplc.application import Application
 
 log = logging.getLogger(__name__)
-_TIMEOUT_S = 300
 _KEPT = 8
 _AGAIN = 2
 _DIGEST, _LENGTH = 32, 8
 _REFUSED = 3
+_FIRST = "PROGRAM First VAR t : TON; END_VAR t(IN := NOT t.Q, PT := T#1s); END_PROGRAM"
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A compiled program and the scan core that runs it."""
+    """A compiled program and the scan core that runs it.
+
+    Attributes:
+        sources, profile: what it was compiled from, for those that tell of it; not in its bytes.
+    """
 
     application: Application
     core_object: bytes
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    profile: str = field(default="iec", compare=False)
 
     def to_bytes(self) -> bytes:
         program = self.application.to_bytes()
@@ -104,7 +109,13 @@ def build(sources: Mapping[str, str], cache: Path, profile: str = "iec") -> Buil
         StoreError: neither the cache nor a temporary folder can be written.
         PlantError: the compiler itself failed.
     """
-    target = cache / f"{_key(sources, profile)}.plc"
+    return replace(_built(sources, cache, profile), sources=dict(sources), profile=profile)
+
+
+def _built(sources: Mapping[str, str], cache: Path, profile: str) -> Build:
+    compiler = codebase.digest(codebase.stamp())
+    target = cache / f"{_key(compiler, sources, profile)}.plc"
+    core = _core_name(compiler)
     try:
         kept = Build.from_bytes(target.read_bytes())
         with suppress(OSError):  # a folder that may only be read
@@ -115,25 +126,26 @@ def build(sources: Mapping[str, str], cache: Path, profile: str = "iec") -> Buil
         return kept
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _compile_in_child(sources, profile, target)
+        _compile_in_child(sources, profile, target, core)
         made = Build.from_bytes(target.read_bytes())
         _prune(cache)
     except (OSError, StoreError) as exc:  # a cache is no reason not to run
         log.info("%s cannot be used as a cache: %s", cache, exc)
         with tempfile.TemporaryDirectory(prefix="ironworks-plc-") as spare:
             target = Path(spare) / target.name
-            _compile_in_child(sources, profile, target)
+            _compile_in_child(sources, profile, target, core)
             made = Build.from_bytes(target.read_bytes())
     return made
 
 
-def _compile_in_child(sources: Mapping[str, str], profile: str, target: Path) -> None:
-    done = _run_child(sources, profile, target)
+def _compile_in_child(sources: Mapping[str, str], profile: str, target: Path, core: str) -> None:
+    request = json.dumps({"sources": dict(sources), "profile": profile, "target": str(target), "core": core})
+    done = COMPILERS.run(request)
     for _ in range(_AGAIN):
         if done.returncode != -signal.SIGKILL:
             break
         log.warning("the compiler was killed: once more")  # says nothing about the program
-        done = _run_child(sources, profile, target)
+        done = COMPILERS.run(request)
     if done.returncode == -signal.SIGKILL:
         remedy = "free some memory: the system's log says whether it ran out"
         raise PlantError(f"the compiler was killed {1 + _AGAIN} times", remedy)
@@ -147,42 +159,9 @@ def _compile_in_child(sources: Mapping[str, str], profile: str, target: Path) ->
         raise PlantError(f"the compiler failed (exit code {done.returncode}): {last[0]}", "report this")
 
 
-def _run_child(sources: Mapping[str, str], profile: str, target: Path) -> subprocess.CompletedProcess[str]:
-    # The child imports what this process imports, and nothing that lies in the working folder.
-    home = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    try:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "softplc.build", str(target), profile],
-            input=json.dumps(dict(sources)),
-            env=os.environ | {"PYTHONPATH": path},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise PlantError(f"compiling took more than {_TIMEOUT_S} s", "make the program smaller") from exc
-
-
-def _key(sources: Mapping[str, str], profile: str) -> str:
-    """Name the result: sources, compiler and processor all change it."""
-    digest = hashlib.sha256(json.dumps([profile, *sources.items()]).encode())
-    package = Path(__file__).parent
-    for file in sorted(each for each in package.rglob("*") if each.suffix in (".py", ".st")):
-        digest.update(file.relative_to(package).as_posix().encode() + b"\0" + file.read_bytes())
-    digest.update(f"{version('llvmlite')} {sys.platform} {platform.machine()} {_processor()}".encode())
-    return digest.hexdigest()[:32]
-
-
-def _processor() -> str:
-    """Return what tells one kind of processor from another."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines()
-    except OSError:
-        return platform.processor()
-    telling = ("flags", "features", "model name", "cpu implementer", "cpu part", "cpu architecture")
-    return "\n".join(line for line in lines if line.partition("\t")[0].strip().lower() in telling)
+def _key(compiler: bytes, sources: Mapping[str, str], profile: str) -> str:
+    """Name the result: sources and compiler both change it."""
+    return hashlib.sha256(compiler + json.dumps([profile, *sources.items()]).encode()).hexdigest()[:32]
 
 
 def _prune(cache: Path) -> None:
@@ -208,9 +187,16 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _core_object(cache: Path) -> bytes:
+def core_object(cache: Path) -> bytes:
     """Return the scan core, which is the same for all programs: from the cache, or compiled."""
-    kept = cache / f"{_key({}, '')}.core"
+    return _core_object(cache / _core_name(codebase.digest(codebase.stamp())))
+
+
+def _core_name(compiler: bytes) -> str:
+    return f"{_key(compiler, {}, '')}.core"
+
+
+def _core_object(kept: Path) -> bytes:
     try:
         data = kept.read_bytes()
     except OSError:
@@ -239,16 +225,23 @@ def _write(target: Path, data: bytes) -> None:
         raise
 
 
-def _child(target: Path, profile: str, sources: dict[str, str]) -> int:
+def _child(early: bool) -> int:
     import softplc
 
+    if early:
+        softplc.compile(sources={"": _FIRST})
+    text = sys.stdin.read()
+    if not text:  # nobody asks any more
+        return 0
+    asked = json.loads(text)
+    target = Path(asked["target"])
     try:
-        application = softplc.compile(sources=sources, profile=profile)
+        application = softplc.compile(sources=asked["sources"], profile=asked["profile"])
     except CompileError as exc:
         print(json.dumps({"diagnostics": [asdict(each) for each in exc.diagnostics]}))  # noqa: T201
         return _REFUSED
     try:
-        _write(target, Build(application, _core_object(target.parent)).to_bytes())
+        _write(target, Build(application, _core_object(target.parent / asked["core"])).to_bytes())
     except OSError as exc:
         print(json.dumps({"store": f"{target.parent} cannot be written: {exc.strerror}"}))  # noqa: T201
         return _REFUSED
@@ -256,4 +249,6 @@ def _child(target: Path, profile: str, sources: dict[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_child(Path(sys.argv[1]), sys.argv[2], json.load(sys.stdin)))
+    done = _child(sys.argv[1:] == [EARLY])
+    sys.stdout.flush()
+    os._exit(done)  # somebody waits: nothing is left to be put in order

@@ -12,10 +12,12 @@ LOWEST_PRIORITY = 1 << 16
 def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
     """Return tasks in order of priority, each with its program instances in order of declaration.
 
-    Without a CONFIGURATION every program runs once, under its own name, in every scan.
+    Without a CONFIGURATION every program that no other one calls runs once, under its own name, in every
+    scan.
     """
     if not project.configurations:
         programs = [pou for pou in project.pous.values() if pou.kind == "PROGRAM"]
+        programs = [pou for pou in programs if pou not in project.called]
         if not programs:
             return []
         return [(Task("default", 0, 0, 0), [Instance(pou.name, pou, "", pou.at) for pou in programs])]
@@ -31,6 +33,7 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
                 last = project.triggers.get(decl)
                 single = decl.single if last is not None else None
                 task = Task(decl.name, interval, _number(decl.priority), decl.at, single, last)
+                task.resource = resource.name
                 tasks[decl.name.casefold()] = []
                 owners[decl.name.casefold()] = task
                 found.append((task, tasks[decl.name.casefold()]))
@@ -55,10 +58,23 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
     return sorted(found, key=lambda pair: pair[0].priority)
 
 
+def only_called(project: Project, tasks: list[tuple[Task, list[Instance]]]) -> list[Instance]:
+    """Return the instances of the programs that run in no task, but are named by other units."""
+    running = {instance.pou for _, instances in tasks for instance in instances}
+    named = (pou for pou in project.pous.values() if pou in project.named and pou not in running)
+    return [Instance(pou.name, pou, "", pou.at) for pou in named]
+
+
 def runs_of(task: Task, instances: list[Instance]) -> tuple[str, ...]:
     """Return what a task runs: program instances, and blocks of programs by path."""
     blocks = (f"{instance.name}.{variable.name}" for instance, variable in task.blocks)
     return (*(each.name for each in instances), *blocks)
+
+
+def types_of(task: Task, instances: list[Instance]) -> tuple[str, ...]:
+    """Return the types of what a task runs, in the order of `runs_of`."""
+    blocks = (str(variable.type) for _, variable in task.blocks)
+    return (*(each.pou.name for each in instances), *blocks)
 
 
 def _number(expr: Expr | None) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime.clock import SECOND_NS, monotonic_ns
-from runtime.contract import Clock, Port
+from runtime.contract import Clock, PlcOutline, Port, Tag
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
 from runtime.plcview import (
     FORCED,
@@ -17,21 +17,31 @@ from runtime.plcview import (
     EndedForce,
     ForceOrder,
     ForceView,
+    InputView,
     PlcFigures,
     PlcValues,
+    ProgramView,
+    RecordView,
     SpreadView,
     Target,
     TaskView,
     VariableView,
+    WhyView,
+    WorstScan,
 )
 from softplc.build import Build
 from softplc.core.forces import Forced, Forces
 from softplc.core.layout import FORCES, WATCH_BYTES, WATCH_RANGES
 from softplc.core.remote import CoreProcess
-from softplc.core.stats import Spread, TaskStats
+from softplc.core.stats import ProgramStats, Spread, TaskStats
 from softplc.core.watched import Picture, Watched
 from softplc.forcebook import Entry, ForceBook, Held
 from softplc.lookup import Found, Lookup, joined
+from softplc.outline import outlined
+from softplc.record.answer import answered
+from softplc.record.notes import FORCE, RELEASE, RESTART, Note
+from softplc.record.recorder import Recorder
+from softplc.record.service import written
 from softplc.wiring import Wiring, fault_text
 
 _ANSWER_NS = 2 * SECOND_NS
@@ -75,13 +85,15 @@ class Running:
     watched: Watched
     port: Port
     bindings: Bindings
+    outline: PlcOutline
 
     @classmethod
     def of(cls, build: Build, wiring: Wiring, process: CoreProcess, port: Port) -> Running:
         core = process.core
         lookup = Lookup(build.application)
         bindings = Bindings(wiring)
-        return cls(build, wiring, process, lookup, Forces(core), Watched(core), port, bindings)
+        outline = outlined(build.application)
+        return cls(build, wiring, process, lookup, Forces(core), Watched(core), port, bindings, outline)
 
     def tags(self, bits: tuple[int, int]) -> tuple[str, ...]:
         """Return the paths of the tags bound to a part of the image."""
@@ -95,6 +107,8 @@ class Controls:
         book: what is forced.
         turn: who changes forces, or the core in which they are, takes it.
         looking: who watches takes it.
+        noted: takes what people do, for the record of scans.
+        recorder: writes that record.
     """
 
     def __init__(self, book: ForceBook, restart_task: Callable[[str, bool], Awaitable[None]]) -> None:
@@ -103,6 +117,9 @@ class Controls:
         self._restart_task = restart_task
         self.turn = asyncio.Lock()
         self.looking = asyncio.Lock()
+        self.noted: Callable[[Note], None] = lambda note: None
+        self.recorder: Recorder | None = None
+        self._asking = asyncio.Lock()
         self._running: Running | None = None
         self._ended_forces = 0
         self._restart: asyncio.Future[None] | None = None
@@ -156,6 +173,24 @@ class Controls:
             running.process.scheduling(), stats.scans, stats.aborts, stats.held_inputs, len(self.book.held),
             tuple(_task(each, offset_ns, running.build) for each in stats.tasks),
         )  # fmt: skip
+
+    def outline(self) -> PlcOutline | None:
+        return self._running.outline if self._running is not None else None
+
+    def worst(self, task: str) -> WorstScan:
+        running = self._required()
+        core = running.process.core
+        index = core.task_index(task)
+        found = core.worst(index)
+        name = core.tasks[index].name
+        if found is None:
+            return WorstScan(name, 0, 0, 0.0, None)
+        inputs = None
+        if found.inputs is not None:
+            values = [(id_, core.input_value(found.inputs, id_)) for id_ in core.input_rows]
+            inputs = tuple(_input(running.port.tags[id_], value) for id_, value in values)
+        at_ns = found.at_ns + core.control.source_offset_ns
+        return WorstScan(name, found.scan, at_ns, found.took_ns / 1000, inputs)
 
     async def read(self, paths: Sequence[str]) -> PlcValues:
         if len(paths) > WATCHED:
@@ -214,18 +249,24 @@ class Controls:
             self._check_room(entry, forced)
             await self._until(running, lambda: running.forces.settled)
             await self.book.add(entry, forced)
+            self.noted(of_force(entry))
             await self._hand_over(running)
             return self._view(entry, running)
 
-    async def release(self, paths: Sequence[str]) -> None:
+    async def release(self, paths: Sequence[str], *, actor: str = "", reason: str = "") -> None:
         async with self.turn:
             wanted = {path.casefold() for path in paths}
-            numbers = [each.number for each in self.book.entries if each.path.casefold() in wanted]
+            gone = [each for each in self.book.entries if each.path.casefold() in wanted]
             running = self._running
             if running is not None:
                 await self._until(running, lambda: running.forces.settled)
-            await self.book.remove(numbers)
+            await self.book.remove(each.number for each in gone)
             if running is not None:
+                now_ns = running.port.clock.now_ns()
+                for each in gone:
+                    self.noted(
+                        Note(RELEASE, now_ns, number=each.number, target=each.path, actor=actor, text=reason)
+                    )
                 await self._hand_over(running)
 
     def ended(self) -> tuple[EndedForce, ...]:
@@ -237,8 +278,25 @@ class Controls:
     async def forget(self, numbers: Sequence[int]) -> None:
         await self.book.remove(numbers)  # not in turn: who audits must not wait for a PLC that starts
 
-    async def restart(self, *, cold: bool, task: str = "") -> None:
-        self._required()
+    def record(self) -> RecordView:
+        if self.recorder is None:
+            return RecordView(0)
+        figures = self.recorder.figures
+        return RecordView(
+            self.recorder.options.budget, figures.scans, figures.bytes, figures.lost, figures.error
+        )
+
+    async def why(self, path: str, at: str = "", run: int | None = None) -> WhyView:
+        if self.recorder is None:
+            raise WriteRejectedError("no scans are recorded", "set `plc: record: {disk_limit_mib: 256}`")
+        async with self._asking:  # one at a time: it takes a processor for a second
+            await asyncio.to_thread(written, self.recorder.drain)
+            return await asyncio.to_thread(answered, self.recorder.folder, path, at, run)
+
+    async def restart(self, *, cold: bool, task: str = "", actor: str = "", reason: str = "") -> None:
+        now_ns = self._required().port.clock.now_ns()
+        value = "cold" if cold else "warm"
+        self.noted(Note(RESTART, now_ns, target=task, value=value, actor=actor, text=reason))
         if task:
             await self._restart_task(task, cold)
             return
@@ -326,6 +384,14 @@ class Controls:
         )
 
 
+def of_force(entry: Entry) -> Note:
+    """Return what the record is told of a force."""
+    return Note(
+        FORCE, entry.since_ns, number=entry.number, target=entry.path, value=entry.value,
+        actor=entry.actor, text=entry.reason,
+    )  # fmt: skip
+
+
 def _check_size(found: Sequence[Found], ranges: Sequence[tuple[int, int]]) -> None:
     """Refuse what is too much for one look.
 
@@ -358,7 +424,20 @@ def _task(stats: TaskStats, offset_ns: int, build: Build) -> TaskView:
         stats.scans, stats.overruns, stats.skipped, _spread(stats.execution), _spread(stats.latency),
         stats.worst_scan, stats.worst_ns + offset_ns if stats.worst_ns else 0,
         fault_text(stats.fault, build.application) if stats.fault else "",
+        stats.fault.scan if stats.fault else 0,
+        stats.fault.at_ns + offset_ns if stats.fault and stats.fault.at_ns else 0,
+        tuple(_program(each, stats.interval_ns) for each in stats.programs),
     )  # fmt: skip
+
+
+def _program(stats: ProgramStats, interval_ns: int) -> ProgramView:
+    share = stats.total_ns / (stats.scans * interval_ns) if stats.scans else 0.0
+    return ProgramView(stats.name, stats.scans, _spread(stats.execution), share, stats.worst_scan)
+
+
+def _input(tag: Tag, value: int | str) -> InputView:
+    shown = value if isinstance(value, str) else tag.data_type.decode(value)
+    return InputView(tag.path, tag.variable, shown)
 
 
 def _spread(spread: Spread) -> SpreadView:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from runtime.config import AlarmConfig, Declared, Text
 from runtime.contract import Batch, DataType, Tag, Value
+from softplc.taskfacts import tags_of, values_of
 
 if TYPE_CHECKING:
     from softplc.core.stats import Stats
@@ -31,6 +32,13 @@ _TAGS = (
         "",
         "Retained values are damaged or cannot be stored",
         "保持变量已损坏或无法存储",
+    ),
+    (
+        "forces_lost",
+        DataType.BOOL,
+        "",
+        "The book of forces was damaged, so nothing of it is forced",
+        "强制记录已损坏，其中的强制均未生效",
     ),
     ("forces", DataType.UDINT, "1", "Variables that are forced", "被强制的变量数"),
     ("scans", DataType.ULINT, "1", "Scans since the start", "启动以来的扫描次数"),
@@ -56,8 +64,8 @@ _TAGS = (
 )
 
 
-def declare() -> Declared:
-    """Return the PLC's own tags and alarms."""
+def declare(tasks: Sequence[str] = ()) -> Declared:
+    """Return the PLC's own tags and alarms; `tasks` are names of those that have tags too."""
     tags = [
         Tag(
             f"{_FOLDER}/{name}",
@@ -71,6 +79,7 @@ def declare() -> Declared:
         )
         for name, kind, unit, en, zh in _TAGS
     ]
+    tags += [tag for name in tasks for tag in tags_of(name, OWNER)]
     alarm = AlarmConfig(
         name="plc.fault",
         tag=f"{_FOLDER}/fault",
@@ -127,6 +136,29 @@ def declare() -> Declared:
             zh="检查程序的设定值和计数，然后检查磁盘",
         ),
     )
+    forces_lost = AlarmConfig(
+        name="plc.forces_lost",
+        tag=f"{_FOLDER}/forces_lost",
+        kind="discrete",
+        state=True,
+        priority="high",
+        text=Text(en="Forces of the PLC are lost", zh="PLC 强制已丢失"),
+        cause=Text(
+            en="`.ironworks/plc/forces.json` was damaged or cannot be read; the log tells, "
+            "and `forces.corrupt` beside it is the damaged file",
+            zh="`.ironworks/plc/forces.json` 已损坏或无法读取；详见日志，"
+            "损坏的文件保存为同目录下的 forces.corrupt",
+        ),
+        consequence=Text(
+            en="What was forced is not any more: the program and the devices move it",
+            zh="原先的强制已失效，变量由程序和设备控制",
+        ),
+        action=Text(
+            en="Make the places safe where people work, then force again what must be: "
+            "`ironworks audit list` tells what was",
+            zh="先确保有人作业的位置安全，再重新强制；ironworks audit list 可查原有强制",
+        ),
+    )
     forces = AlarmConfig(
         name="plc.forced",
         tag=f"{_FOLDER}/forces",
@@ -147,13 +179,14 @@ def declare() -> Declared:
             zh="工作完成后解除：ironworks plc unforce",
         ),
     )
-    return Declared(tags, [alarm, died, retain, forces])
+    return Declared(tags, [alarm, died, retain, forces, forces_lost])
 
 
 class TagLookup(Protocol):
     """Tags with ids: a plant's list, or the table of a running one."""
 
     def __len__(self) -> int: ...
+    def __contains__(self, path: str) -> bool: ...
     def __iter__(self) -> Iterator[Tag]: ...
     def __getitem__(self, key: int | str) -> Tag: ...
 
@@ -162,13 +195,17 @@ class Facts:
     """Writes the PLC's own tags."""
 
     def __init__(self, tags: TagLookup) -> None:
+        self._all = tags
         self._tags = {name: tags[f"{_FOLDER}/{name}"] for name, *_ in _TAGS}
 
     def timing(self, stats: Stats, at_ns: int) -> Batch:
         """Return counters and durations."""
+        of_tasks = {path: value for path, value in values_of(stats.tasks) if path in self._all}
+        self._tags |= {path: self._all[path] for path in of_tasks}
         return self._batch(
             {
                 **self._counters(stats),
+                **of_tasks,
                 "scan_p50_us": stats.execution.p50_us,
                 "scan_p99_us": stats.execution.p99_us,
                 "scan_max_us": stats.execution.max_us,
@@ -190,13 +227,14 @@ class Facts:
         died: bool = False,
         retain: bool = False,
         forces: int = 0,
+        forces_lost: bool = False,
     ) -> Batch:
         """Return whether it scans, a task has failed, the core died just now, retained values are lost.
 
-        `forces` is how many variables are forced.
+        `forces` is how many variables are forced, `forces_lost` that the book of them could not be read.
         """
         told: dict[str, Value] = {"fault": fault, "running": running, "died": died, "retain_lost": retain}
-        return self._batch({**told, "forces": forces}, at_ns)
+        return self._batch({**told, "forces": forces, "forces_lost": forces_lost}, at_ns)
 
     @staticmethod
     def _counters(stats: Stats) -> dict[str, Value]:

@@ -23,6 +23,19 @@ class Fault(IntEnum):
         return _TEXTS[self]
 
 
+def operands_text(code: int, operands: tuple[int, int, int], *, unsigned: bool = False) -> str:
+    """Write what an operation worked on, as far as the fault says so; else nothing."""
+    a, b, c = (each & _WHOLE for each in operands) if unsigned else operands
+    if code == Fault.DIVISION_BY_ZERO:
+        return f"{a} / {b}"
+    if code == Fault.INDEX_OUT_OF_RANGE:
+        return f"{a} is not in {b}..{b + c - 1}"
+    if code == Fault.VALUE_OUT_OF_RANGE:
+        return f"{a} is not in {b}..{c}"
+    return ""
+
+
+_WHOLE = (1 << 64) - 1
 _TEXTS = {
     Fault.DIVISION_BY_ZERO: "division by zero",
     Fault.INDEX_OUT_OF_RANGE: "index out of range",

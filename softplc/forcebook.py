@@ -59,6 +59,7 @@ class ForceBook:
     Attributes:
         held: what is forced.
         over: forces that ended by themselves, and why; they stay on disk until that is recorded.
+        lost: the file could not be read, so nothing that it says is forced.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,6 +70,7 @@ class ForceBook:
         self.held: dict[int, Held] = {}
         self.over: dict[int, tuple[Entry, str]] = {}
         self._loaded = False
+        self.lost = False
         self._saving = asyncio.Lock()
 
     def load(self, now_ns: int) -> None:
@@ -81,9 +83,11 @@ class ForceBook:
         except FileNotFoundError:
             return
         except OSError as exc:
+            self.lost = True
             log.error("%s cannot be read, so nothing is forced: %s", self._file, exc)
             return
         except msgspec.MsgspecError as exc:
+            self.lost = True
             aside = self._file.with_suffix(".corrupt")
             log.error(
                 "%s is damaged, so nothing is forced: %s; it is kept as %s", self._file, exc, aside.name

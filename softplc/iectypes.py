@@ -257,6 +257,7 @@ class Field:
     """A member of a structure: byte offset and initialiser.
 
     `fixed` tells that the source gives its place; `bit` is the bit in its byte where that is a bit, else -1.
+    `packed` are those of the CODESYS type BIT, which share bytes with their neighbours.
     """
 
     name: str
@@ -265,6 +266,7 @@ class Field:
     init: Init | None = None
     fixed: bool = False
     bit: int = -1
+    packed: bool = False
 
 
 @dataclass(eq=False)
@@ -289,9 +291,14 @@ class Struct(Type):
 
     def lay_out(self) -> None:
         """Give the members that have no place of their own an offset, each at its natural alignment."""
-        end = 0
+        end, bit = 0, -1
         for member in self.fields.values():
-            if not member.fixed:
+            bit = (bit + 1) % 8 if member.packed else -1
+            if member.packed:
+                member.bit = 0 if self.overlap else bit
+            if member.packed and bit > 0 and not self.overlap:
+                member.offset = end - 1
+            elif not member.fixed:
                 member.offset = 0 if self.overlap else align_up(end, member.type.align)
                 self.align = max(self.align, member.type.align)
             end = max(end, member.offset + member.type.size)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from softplc.iectypes import Elementary
 
 Number = bool | int | float
+LENGTH, CAPACITY, UNITS = "text:length", "text:capacity", "text:units"  # tags of the parts of texts
 
 
 @dataclass(slots=True, eq=False)
@@ -271,10 +272,11 @@ class AppendNumber:
 
 @dataclass(slots=True, eq=False)
 class SetText:
-    """Assign a string, cut to the capacity of the target."""
+    """Assign a string, cut to the capacity of the target, which is given where it is known."""
 
     target: Place
     source: Text
+    capacity: int = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -311,12 +313,13 @@ class Switch:
 
 @dataclass(slots=True, eq=False)
 class Loop:
-    """WHILE (`before`) and REPEAT (`until`): leaves when the condition says so."""
+    """WHILE (`before`) and REPEAT (`until`): leaves when the condition says so; asks before a next round."""
 
     condition: Expr
     until: bool
     body: list[Stmt]
     line: int
+    ask: int = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -335,6 +338,21 @@ class Count:
     line: int
     limits: tuple[int, int] | None = None
     private: bool = False
+    ask: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """Ask the debugger at a site whether to go on; the routine has a frame."""
+
+    site: int
+
+
+@dataclass(slots=True, eq=False)
+class Lap:
+    """Tell the host, if it asks, that a program of the task has run; `number` counts those of all tasks."""
+
+    number: int
 
 
 @dataclass(slots=True, eq=False)
@@ -358,6 +376,8 @@ Stmt = (
     | Switch
     | Loop
     | Count
+    | Lap
+    | Ask
     | Jump
 )
 
@@ -371,6 +391,10 @@ class Routine:
         file: index of the source file, for faults.
         local: initial bytes of the stack frame, empty where there is none.
         exported: a task's entry, called by the host with the image.
+        unit: name of the unit that it is of, for faults.
+        frame: its number for the debugger, which finds its frame while it runs; else -1.
+        given: what is evaluated for the debugger: its stack frame is that of a routine that is stopped, and
+            its first slot is where the result goes; the host hands over both.
     """
 
     name: str
@@ -380,8 +404,19 @@ class Routine:
     local: bytes = b""
     exported: bool = False
     inline: bool = True
+    unit: str = ""
+    frame: int = -1
+    given: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Module:
+    """All routines; `debug` is where in the image the debugger's table lies, -1 without one."""
+
     routines: list[Routine]
+    debug: int = -1
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Names of the units, by the number that a fault has."""
+        return tuple(dict.fromkeys(each.unit for each in self.routines))

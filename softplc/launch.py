@@ -20,6 +20,7 @@ from softplc.lookup import Lookup
 from softplc.online.generation import Kept
 from softplc.online.offer import Offer
 from softplc.online.plan import Migration
+from softplc.record.recorder import Recorder, run_of
 from softplc.retain import Layout, Restored, Retention
 from softplc.wiring import Wiring, lay_core
 
@@ -40,8 +41,12 @@ class Launcher:
         damaged: what is wrong with the store of retained variables.
     """
 
-    def __init__(self, folder: Path, options: Options, watchdog_ns: int, book: ForceBook) -> None:
+    def __init__(
+        self, folder: Path, options: Options, watchdog_ns: int, book: ForceBook,
+        recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
         self._book = book
+        self._recorder = recorder
         self._folder = folder
         self._options = options
         self._watchdog_ns = watchdog_ns
@@ -91,7 +96,9 @@ class Launcher:
         """Lay another program out beside the one that a core scans; waits. Nothing has changed yet."""
 
         def beside(fd: int) -> ScanCore:
-            core = lay_core(build, wiring, self._watchdog_ns, fd=fd)
+            core = self._lay(build, wiring, fd)
+            if self._recorder is not None:
+                self._recorder.prepare(core, run_of(process.core))
             keys, raw, text = process.core.inputs()
             core.write_inputs(keys, raw, np.zeros(len(keys), np.uint32), text)
             self._book.lay(Forces(core), Lookup(build.application))
@@ -116,13 +123,26 @@ class Launcher:
         """Return what the core's process said last."""
         return last_line(self._folder / MESSAGES)
 
+    def _lay(
+        self, build: Build, wiring: Wiring, fd: int, *, image: bytes | None = None, attach: bool = False
+    ) -> ScanCore:
+        recorded = self._record_words(build, wiring)
+        return lay_core(
+            build, wiring, self._watchdog_ns, fd=fd, image=image, attach=attach, record_words=recorded
+        )
+
+    def _record_words(self, build: Build, wiring: Wiring) -> int:
+        return self._recorder.options.ring_words(build, wiring) if self._recorder is not None else 0
+
     def _key(self, build: Build, wiring: Wiring) -> str:
-        bound = f"{wiring.inputs} {wiring.outputs} {wiring.policy.hold} {self._watchdog_ns}"
+        recorded = self._record_words(build, wiring)
+        policy = wiring.policy.default, sorted(wiring.policy.tasks.items())
+        bound = f"{wiring.inputs} {wiring.outputs} {policy} {self._watchdog_ns} {recorded}"
         return key_of(build, bound, self._options)
 
     def _found(self, build: Build, wiring: Wiring, present: Batch | None) -> CoreProcess | None:
         def attached(fd: int) -> ScanCore:
-            return lay_core(build, wiring, self._watchdog_ns, fd=fd, attach=True)
+            return self._lay(build, wiring, fd, attach=True)
 
         process = CoreProcess.find(attached, self._key(build, wiring), self._folder)
         if process is not None:
@@ -157,8 +177,10 @@ class Launcher:
             _say(restored)
 
         def fresh(fd: int) -> ScanCore:
-            core = lay_core(build, wiring, self._watchdog_ns, fd=fd, image=image)
+            core = self._lay(build, wiring, fd, image=image)
             core.set_clock(offset_ns)
+            if self._recorder is not None:
+                self._recorder.prepare(core, now_ns)
             self._book.lay(Forces(core))
             _hand_in(core, present)
             return core

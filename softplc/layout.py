@@ -6,11 +6,11 @@ bytes 2 and 3 of the inputs and holds %IX3.2; %ID1 is the bytes 4 to 7.
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from softplc.addresses import Address, parse_address
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
     ADDRESS,
@@ -38,16 +38,14 @@ from softplc.syntax import ArrayInit, Expr, Init, StructInit
 if TYPE_CHECKING:
     from softplc.links import Links
     from softplc.lower.marks import Marks
+    from softplc.lower.sites import Sites
 
-HEADER_SIZE = 64
+HEADER_SIZE = 128
 NOW_NS, SCAN_COUNT, FAULT_CODE, FAULT_LINE, FAULT_FILE, STOP, DT_NS = 0, 8, 16, 20, 24, 28, 32
+LAPS, FAULT_OPERANDS, FAULT_UNIT, FAULT_UNSIGNED = 40, (48, 56, 64), 72, 76
 REGION_ALIGN = 64
 POINTER_SIZE = 8
 NUMBER_SIZE = 4
-ADDRESS_SIZES = {"X": 0, "": 0, "B": 1, "W": 2, "D": 4, "L": 8}
-MAX_ADDRESS = 1 << 20
-_ADDRESS = re.compile(r"%([IQM])([XBWDL]?)([0-9]+)(?:\.([0-7]))?", re.IGNORECASE)
-_RELATIVE = re.compile(r"%X([0-9]+)\.([0-7])|%([BWDL])([0-9]+)", re.IGNORECASE)
 _FORMATS = {
     ("int", 1): "<b",
     ("int", 2): "<h",
@@ -62,16 +60,6 @@ _FORMATS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A direct address: region I, Q or M, byte offset in it, bit or -1, size in bytes (0 for a bit)."""
-
-    region: str
-    offset: int
-    bit: int
-    size: int
-
-
 @dataclass(slots=True)
 class Layout:
     """Where the regions lie (offset, size) and where each program instance's variables are."""
@@ -79,6 +67,10 @@ class Layout:
     regions: dict[str, tuple[int, int]] = field(default_factory=dict)
     size: int = HEADER_SIZE
     programs: dict[Instance, dict[Variable, tuple[int, int]]] = field(default_factory=dict)
+
+    def instance_of(self, program: Pou) -> Instance | None:
+        """Return the instance that the name of a program stands for."""
+        return next((each for each in self.programs if each.pou is program), None)
 
     def absolute(self, address: Address) -> int:
         return self.regions[address.region][0] + address.offset
@@ -107,33 +99,6 @@ class Layout:
                 offset, type_ = offset + step.offset, step.type
                 bit = step.bit if isinstance(step, Field) else -1
         return offset, bit
-
-
-def parse_address(text: str) -> Address | None:
-    """Read `%IX0.3`, `%Q1.0`, `%QW4`, `%MD8`; None if it is no such address."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None:
-        return None
-    region, size, number, bit = found.groups()
-    bits = size.upper() in ("X", "")
-    width = ADDRESS_SIZES[size.upper()]
-    offset = int(number) * max(width, 1)
-    if bits != (bit is not None) or offset > MAX_ADDRESS:
-        return None
-    return Address(region.upper(), offset, int(bit) if bit else -1, width)
-
-
-def parse_relative(text: str) -> tuple[int, int] | None:
-    """Read `%B4`, `%W2` or `%X3.0`, a place in a structure, as byte offset and bit or -1.
-
-    Numbers count in their own size, as those of direct addresses do. Source: IEC 61131-3:2013, table 11.
-    """
-    found = _RELATIVE.fullmatch(text)
-    if found is None:
-        return None
-    byte, bit, size, number = found.groups()
-    offset = int(byte) if byte is not None else int(number) * ADDRESS_SIZES[size.upper()]
-    return (offset, int(bit) if bit else -1) if offset <= MAX_ADDRESS else None
 
 
 def format_of(type_: Elementary) -> str:
@@ -177,6 +142,7 @@ class Sizes:
         self._retained: dict[Type, bool] = {}
         self.links: Links | None = None  # once everything is laid out
         self.marks: Marks | None = None  # where coverage is asked for
+        self.sites: Sites | None = None  # where a debugger asks
 
     def pou(self, pou: Pou) -> None:
         """Give the variables of a block or function their offsets."""
@@ -192,11 +158,7 @@ class Sizes:
         elif has_number(pou):
             frame = NUMBER_SIZE
         for variable in pou.variables.values():
-            if (
-                variable.section in ("VAR_EXTERNAL", "VAR_STAT")
-                or variable.type is None
-                or variable.pou is not pou
-            ):
+            if variable.elsewhere or variable.type is None or variable.pou is not pou:
                 continue
             self.type(variable.type)
             in_local = variable.temporary
@@ -333,8 +295,8 @@ class Sizes:
             if isinstance(type_, Struct):
                 self._member(data, offset, type_.fields[key], value)
             elif isinstance(type_, BlockType):
-                variable = type_.pou.variables[key]
-                if variable.type is not None:
+                variable = type_.pou.find_variable(key)
+                if variable is not None and variable.type is not None:
                     self.override(data, offset + variable.offset, variable.type, value)
 
     def _member(self, data: bytearray, offset: int, member: Field, init: Init | None) -> None:

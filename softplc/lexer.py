@@ -87,7 +87,9 @@ KEYWORDS = frozenset(
 )
 
 
-OBJECT_KEYWORDS = frozenset({"END_GET", "END_SET", "END_PROPERTY", "UNION", "END_UNION", "VAR_STAT"})
+OBJECT_KEYWORDS = frozenset(
+    {"END_GET", "END_SET", "END_PROPERTY", "UNION", "END_UNION", "VAR_STAT", "VAR_INST"}
+)
 
 
 class Token(NamedTuple):
@@ -122,7 +124,8 @@ _PATTERN = re.compile(
   | (?P<int>[0-9][0-9_]*)
   | (?P<string>'(?:\$.|[^'$\n])*')
   | (?P<wstring>"(?:\$.|[^"$\n])*")
-  | (?P<direct>%[A-Za-z]+[0-9][0-9.]*|%[A-Za-z]+\*)
+  | (?P<direct>%[A-Za-z]+[0-9][0-9.]*|%[A-Za-z]+\*|%[IQM][XBWDL]?\b)
+  | (?P<foreign>==|!=|&&|\|\|?|!|%|~)
   | (?P<op>:=|=>|\?=|\.\.|\*\*|<>|<=|>=|[-+*/=<>&():;,.\[\]^\#])
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -131,6 +134,16 @@ _COMMENT = {"(*": re.compile(r"\(\*|\*\)"), "/*": re.compile(r"/\*|\*/")}
 _UNDERSCORES = re.compile(r"__|_$")
 _NAMES_AND_NUMBERS = ("id", "int", "based", "real", "typed")
 _KINDS = {"time": "time", "date": "date", "based": "int"}
+FOREIGN = {  # operators of C and its heirs, and what they are here
+    "==": "=",
+    "!=": "<>",
+    "&&": "AND",
+    "||": "OR",
+    "|": "OR",
+    "!": "NOT",
+    "~": "NOT",
+    "%": "MOD",
+}
 
 
 def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[Diagnostic]]:
@@ -173,6 +186,19 @@ def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[
             continue
         word = found.group()
         key = word.upper()
+        if kind == "foreign":
+            meant = FOREIGN[word]
+            at, remedy = base + start, f"did you mean {meant}?"
+            findings.append(Diagnostic("ST1001", f"{word} has no meaning here", at, base + position, remedy))
+            tokens.append(Token("kw" if meant.isalpha() else "op", meant, word, at, base + position))
+            continue
+        if kind in ("string", "wstring") and _quote_follows(text, start, position):
+            at, end = base + position - 1, base + _string_end(text, position)
+            message, remedy = "the text ends at this quote", f"write a quote inside of a text as ${word[0]}"
+            findings.append(Diagnostic("ST1002", message, at, at + 1, remedy))
+            tokens.append(Token("broken", "", "", base + start, end))
+            position = end - base
+            continue
         if not profile.loose and _UNDERSCORES.search(word) and kind in _NAMES_AND_NUMBERS:
             at = base + start
             findings.append(
@@ -190,6 +216,16 @@ def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[
         tokens.append(Token(_KINDS.get(kind, kind), key, word, base + start, base + position))
     tokens.append(Token("end", "end of file", "", base + size, base + size))
     return tokens, findings
+
+
+def _quote_follows(text: str, start: int, end: int) -> bool:
+    """Tell whether a text was meant to go on behind its closing quote: 'it's', 'it''s'."""
+    quote, following = text[start], text[end : end + 1]
+    if following == quote:
+        return True
+    line_end = text.find("\n", end)
+    rest = text[end : line_end if line_end >= 0 else len(text)]
+    return (following.isalnum() or following == "_") and rest.count(quote) % 2 == 1
 
 
 def _string_end(text: str, position: int) -> int:

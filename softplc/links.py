@@ -151,7 +151,8 @@ def _member(type_: Type, name: str) -> tuple[Type | None, int]:
     if isinstance(type_, Struct):
         return type_.fields[key].type, type_.fields[key].offset
     if isinstance(type_, BlockType):
-        return type_.pou.variables[key].type, type_.pou.variables[key].offset
+        variable = type_.pou.find_variable(key)
+        return (variable.type, variable.offset) if variable is not None else (None, 0)
     return None, 0
 
 

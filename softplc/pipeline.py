@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from softplc import plcopen
 from softplc.application import Application, Region, TaskInfo
 from softplc.bind.bodies import bind
 from softplc.bind.declare import Declarations
-from softplc.configuration import runs_of, tasks_of
+from softplc.configuration import only_called, runs_of, tasks_of, types_of
 from softplc.diagnostics import ERROR, WARNING, CompileError, Diagnostic
 from softplc.iectypes import align_up
 from softplc.ir import Module
@@ -24,6 +24,8 @@ from softplc.links import Links
 from softplc.lower.context import LoweringError
 from softplc.lower.marks import Marks
 from softplc.lower.project import lower, task_symbol
+from softplc.lower.sites import Sites
+from softplc.lower.writers import Writers
 from softplc.parser import parse
 from softplc.plcopen.xml import decode, is_xml
 from softplc.profiles import IEC, Profile, compiling
@@ -36,6 +38,7 @@ from softplc.syntax import Unit
 GUESSES = ("ST2045", "ST2060", "ST3000")  # what a syntax error elsewhere may have caused
 RECURSION_LIMIT = 60_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+M = TypeVar("M", bound=Marks)
 
 
 def compile_application(
@@ -59,15 +62,78 @@ def compile_marked(sources: Mapping[str, str], profile: Profile = IEC) -> tuple[
     Raises:
         CompileError: with every finding, where the program is wrong.
     """
+    return _compile_with(sources, profile, Marks)
+
+
+def compile_traced(
+    sources: Mapping[str, str], place: tuple[int, int, int], profile: Profile = IEC
+) -> tuple[Application, Writers]:
+    """Compile texts into an application that notes which statement writes a variable.
+
+    `place` is the variable's offset and bytes, and its bit or -1.
+
+    Raises:
+        CompileError: with every finding, where the program is wrong.
+    """
+
+    def writers(project: Project, texts: SourceSet, base: int) -> Writers:
+        return Writers(project, texts, base, place)
+
+    return _compile_with(sources, profile, writers)
+
+
+def _compile_with(
+    sources: Mapping[str, str], profile: Profile, marks: Callable[[Project, SourceSet, int], M]
+) -> tuple[Application, M]:
     from softplc.codegen.native import object_code
 
     texts, sizes = SourceSet(), Sizes()
     project = checked((), sources, texts, profile)
+    made: list[M] = []
+
+    def mark(base: int) -> M:
+        made.append(marks(project, texts, base))
+        return made[0]
+
     with deep_recursion(), compiling(profile):
-        application, module = _lowered(project, texts, sizes, marked=True)
-        if sizes.marks is None:
+        application, module = _lowered(project, texts, sizes, mark)
+        return _with_code(application, object_code(module)), made[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Stoppable:
+    """A program compiled for the debugger, and all that is known of it; `texts` may be added to."""
+
+    application: Application
+    declarations: Declarations
+    texts: SourceSet
+    sizes: Sizes
+    sites: Sites
+    findings: list[Diagnostic]
+
+
+def compile_stoppable(
+    sources: Mapping[str, str], profile: Profile = IEC, *, library: bool = False
+) -> Stoppable:
+    """Compile texts into an application that asks a debugger at each statement; see `softplc.lower.sites`.
+
+    Blocks of the library ask too where `library` is set.
+
+    Raises:
+        CompileError: with every finding, where the program is wrong.
+    """
+    from softplc.codegen.native import object_code
+
+    texts, sizes = SourceSet(), Sizes()
+    found = examine(sources.items(), texts, profile)
+    if any(each.severity == ERROR for each in found.findings):
+        raise CompileError(found.findings)
+    with deep_recursion(), compiling(profile):
+        application, module = _lowered(found.project, texts, sizes, asking=True, library=library)
+        if sizes.sites is None:
             raise AssertionError("nothing was laid out")
-        return _with_code(application, object_code(module)), sizes.marks
+        application = _with_code(application, object_code(module))
+        return Stoppable(application, found.declarations, texts, sizes, sizes.sites, found.findings)
 
 
 def lower_application(
@@ -92,14 +158,23 @@ def deep_recursion() -> Iterator[None]:
 
 
 def _lowered(
-    project: Project, texts: SourceSet, sizes: Sizes, *, marked: bool = False
+    project: Project,
+    texts: SourceSet,
+    sizes: Sizes,
+    mark: Callable[[int], Marks] | None = None,
+    *,
+    asking: bool = False,
+    library: bool = False,
 ) -> tuple[Application, Module]:
     tasks = tasks_of(project)
     instances = [instance for _, members in tasks for instance in members]
+    instances += only_called(project, tasks)
     layout, image = lay_out(project, instances, sizes)
-    if marked:
-        sizes.marks = Marks(project, texts, len(image))
+    if mark is not None:
+        sizes.marks = mark(len(image))
         image += bytes(align_up(sizes.marks.size, REGION_ALIGN))
+    if asking:
+        sizes.sites = Sites(texts, layout, len(image), library=library)
     if project.references:
         sizes.links = Links(layout)
         linked = bytearray(image)
@@ -114,18 +189,31 @@ def _lowered(
         raise CompileError(
             [Diagnostic("ST9001", message, 0, 0, remedy, file=name, line=1, column=1)]
         ) from exc
+    if sizes.sites is not None:
+        image += bytes(align_up(sizes.sites.size, REGION_ALIGN))
     _stop_at(frames.excess(), texts)
     shapes = Shapes()
     regions = {name: Region(offset, size) for name, (offset, size) in layout.regions.items()}
     roots, hidden = roots_of(project, instances, layout, shapes, sizes)
     infos = tuple(
-        TaskInfo(task.name, task_symbol(i), task.interval_ns, task.priority, runs_of(task, members))
+        TaskInfo(
+            task.name,
+            task_symbol(i),
+            task.interval_ns,
+            task.priority,
+            runs_of(task, members),
+            types_of(task, members),
+            task.resource,
+        )
         for i, (task, members) in enumerate(tasks)
     )
     files = tuple(each.name for each in texts.files)
     access = access_of(project, instances, layout, shapes, regions["RETAIN"])
     table = tuple(shapes.table)
-    return Application(b"", image, infos, files, regions, roots, table, access, hidden), module
+    warnings = tuple(project.warnings)
+    units = module.units
+    app = Application(b"", image, infos, files, regions, roots, table, access, hidden, units, warnings)
+    return app, module
 
 
 def _with_code(application: Application, code: bytes) -> Application:
@@ -161,7 +249,9 @@ def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile
     doubtful: list[Diagnostic] = []
     for name, text in named:
         if is_xml(name):
-            part, wrong, loose = plcopen.load(name, text, texts, profile)
+            from softplc.plcopen.loading import load  # not for a program in text: it takes 50 ms
+
+            part, wrong, loose = load(name, text, texts, profile)
             doubtful += loose
         else:
             part, wrong = parse(texts.add(name, text), profile)

@@ -65,7 +65,7 @@ class Layout:
                 for each in inside
             ]
             start += size
-        return cls(ranges, tuple(places), hashlib.sha256(application.to_bytes()).digest())
+        return cls(ranges, tuple(places), hashlib.sha256(application.identity).digest())
 
     @property
     def text(self) -> str:

@@ -16,10 +16,10 @@ from softplc.iectypes import (
     Type,
 )
 from softplc.layout import NUMBER_SIZE, Layout, Sizes, has_number, is_retained, scalar_of
-from softplc.symbols import Instance, Project, Variable, is_hidden
+from softplc.symbols import Access, Instance, Project, Variable, is_hidden
 
 ACCESS = "VAR_ACCESS"
-HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "VAR_STAT", "RESULT")
+HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "VAR_STAT", "VAR_INST", "RESULT")
 CLASS = "CLASS"
 
 
@@ -141,9 +141,15 @@ def access_of(
     """Return the access paths: other names of variables."""
     by_decl = {each.decl: each for each in instances}
     found: list[Root] = []
+    named: list[tuple[str, Instance | None, Access]] = []
     for each in project.access:
+        if each.program is None:
+            named.append((each.name, by_decl.get(each.path.instance) if each.path.instance else None, each))
+        else:
+            owners = (instance for instance in instances if instance.pou is each.program)
+            named += [(f"{instance.name}.{each.name}", instance, each) for instance in owners]
+    for name, instance, each in named:
         path = each.path
-        instance = by_decl.get(path.instance) if path.instance is not None else None
         offset, bit = layout.of_path(path, instance)
         address = path.address
         if path.root is not None and not path.steps:
@@ -151,7 +157,7 @@ def access_of(
         kept = retain.offset <= offset < retain.offset + retain.size
         shape = shapes.of(path.type)
         found.append(
-            Root(each.name, shape, offset, bit, ACCESS, address.upper() or None, kept, "", not each.writable)
+            Root(name, shape, offset, bit, ACCESS, address.upper() or None, kept, "", not each.writable)
         )
     return tuple(found)
 

@@ -75,6 +75,13 @@ class SourceSet:
         self._end += len(source.text) + 1
         return source
 
+    def drop(self, source: Source) -> None:
+        """Forget the last source; nothing may lie in it any more."""
+        if self.files[-1] is not source:
+            raise ValueError(f"{source.name} is not the last source")
+        self.files.pop()
+        self._end = self._bases.pop()
+
     def at(self, position: int) -> Source:
         return self.files[max(0, bisect_right(self._bases, position) - 1)]
 

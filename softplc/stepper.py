@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from itertools import accumulate
 
 import numpy as np
 
 from runtime.clock import SECOND_NS
-from runtime.contract import Batch
+from runtime.contract import Batch, PlcOutline
 from runtime.errors import PlantError
 from softplc.build import Build
 from softplc.core.kinds import Text
 from softplc.core.watch import watch
 from softplc.facts import OWNER, Facts, TagLookup
+from softplc.outline import outlined
+from softplc.record.programs import Kept
+from softplc.record.recorder import Recorder
 from softplc.wiring import FaultPolicy, fault_text, make_core, wire, writable
 
 _WATCHDOG_NS = 5 * SECOND_NS
+_DRAINED = 500  # steps
 
 
 class PlcStepper:
@@ -34,6 +37,9 @@ class PlcStepper:
         if errors:
             raise PlantError(f"{errors[0].tag.path}: {errors[0].text}", errors[0].remedy)
         self._application = build.application
+        self._build, self._wiring, self._tags = build, wiring, tags
+        self._recorder: Recorder | None = None
+        self._undrained = 0
         self._core = make_core(build, wiring, _WATCHDOG_NS)
         watch(self._core)
         self._facts = Facts(tags)
@@ -45,6 +51,26 @@ class PlcStepper:
         self._is_command[list(self._commands)] = True
         self.period_ns = math.gcd(*(task.interval_ns for task in self._core.tasks))
         self.reads = np.array(sorted(bound.key for bound in wiring.inputs), np.int32)
+
+    @property
+    def outline(self) -> PlcOutline:
+        """Return what it runs."""
+        return outlined(self._application)
+
+    def record(self, recorder: Recorder, run: int) -> None:
+        """Record all scans, from the first on; `run` names them."""
+        build, wiring, tags = self._build, self._wiring, self._tags
+        words = recorder.options.ring_words(build, wiring)
+        self._core = make_core(build, wiring, _WATCHDOG_NS, record_words=words)
+        watch(self._core)
+        recorder.prepare(self._core, run)
+        recorder.follow(self._core, lambda: Kept.of(build, wiring, tags))
+        self._recorder = recorder
+
+    @property
+    def image(self) -> bytes:
+        """The program's variables, as they lie in memory."""
+        return self._core.image()
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -59,9 +85,17 @@ class PlcStepper:
             if self._commands:
                 self._take_commands(changed)
         outputs = core.step(now_ns)
+        if self._recorder is not None:
+            self._drain(self._recorder)
         if core.control.fault_mask == self._fault_mask and now_ns < self._facts_due_ns:
             return outputs
-        return _joined([*([outputs] if outputs else []), *self._tell(now_ns)])
+        return Batch.joined([*([outputs] if outputs else []), *self._tell(now_ns)])
+
+    def _drain(self, recorder: Recorder) -> None:
+        self._undrained += 1
+        if self._undrained >= _DRAINED:
+            self._undrained = 0
+            recorder.drain()
 
     def _take_commands(self, changed: Batch) -> None:
         for row in np.flatnonzero(self._is_command[changed.ids]).tolist():
@@ -79,16 +113,3 @@ class PlcStepper:
         if now_ns >= self._facts_due_ns:
             self._facts_due_ns = now_ns + SECOND_NS
             yield self._facts.counters(self._core.stats(), now_ns)
-
-
-def _joined(batches: list[Batch]) -> Batch:
-    starts = accumulate((len(batch) for batch in batches), initial=0)
-    pairs = zip(starts, batches, strict=False)
-    text = {start + row: value for start, batch in pairs for row, value in batch.text.items()}
-    return Batch(
-        np.concatenate([batch.ids for batch in batches]),
-        np.concatenate([batch.raw for batch in batches]),
-        np.concatenate([batch.quality for batch in batches]),
-        np.concatenate([batch.source_ns for batch in batches]),
-        text,
-    )

@@ -28,10 +28,10 @@ class Variable:
 
     Attributes:
         section: VAR, VAR_INPUT, VAR_OUTPUT, VAR_IN_OUT, VAR_TEMP, VAR_GLOBAL, VAR_EXTERNAL, VAR_STAT,
-            RESULT or ENO.
+            VAR_INST, RESULT or ENO.
         offset: byte offset in the image, the instance or the frame, once laid out.
         bit: bit of a located BOOL, else -1.
-        target: the global that a VAR_EXTERNAL or VAR_STAT means.
+        target: the global that a VAR_EXTERNAL or VAR_STAT means, what a VAR_INST is in the instance.
         edge, last: for inputs with R_EDGE or F_EDGE, what the body reads, and the input's last value.
     """
 
@@ -71,8 +71,8 @@ class Variable:
 
     @property
     def elsewhere(self) -> bool:
-        """Tell whether it lies in a global and takes no place of its own: VAR_EXTERNAL, VAR_STAT."""
-        return self.section in ("VAR_EXTERNAL", "VAR_STAT")
+        """Tell whether it means another one and takes no place: VAR_EXTERNAL, VAR_STAT, VAR_INST."""
+        return self.section in ("VAR_EXTERNAL", "VAR_STAT", "VAR_INST")
 
     @property
     def end_of_chain(self) -> Variable:
@@ -115,6 +115,14 @@ class Pou:
     number: int = 0
     kept: int = -1
     kept_frame: int = -1
+    other_names: dict[str, str] = field(default_factory=dict)
+    _face: BlockType | None = None
+
+    @property
+    def face(self) -> BlockType:
+        """Return the type that a program has where its name stands for its only instance."""
+        self._face = self._face or BlockType(self)
+        return self._face
 
     @property
     def on_stack(self) -> bool:
@@ -131,6 +139,10 @@ class Pou:
             return None
         at, end = self.decl.name_at, self.decl.name_at + len(self.decl.name)
         return self.variables.setdefault("eno", Variable("ENO", "ENO", BOOL, None, at, end, pou=self))
+
+    def find_variable(self, key: str) -> Variable | None:
+        """Return the variable that a key names, also by a name that a profile has for it."""
+        return self.variables.get(self.other_names.get(key, key))
 
     def find_method(self, name: str) -> Pou | None:
         """Return the method a call means: the unit's own, or one that it inherits."""
@@ -192,7 +204,7 @@ class Duplicate:
 class Task:
     """A task of a resource; `interval_ns` 0 means every scan, or at each rising edge of `single`.
 
-    `blocks` are function blocks that it runs by themselves.
+    `blocks` are function blocks that it runs by themselves, `resource` the name of its resource.
     """
 
     name: str
@@ -202,6 +214,7 @@ class Task:
     single: Expr | None = None
     last: Variable | None = None
     blocks: list[tuple[Instance, Variable]] = field(default_factory=list)
+    resource: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -240,12 +253,16 @@ class Setting:
 
 @dataclass(slots=True, eq=False)
 class Access:
-    """An access path: another name for a variable; `at` is where the path ends."""
+    """An access path: another name for a variable; `at` is where the path ends.
+
+    One that a program declares, `program`, is there in each of its instances: `instance.name`.
+    """
 
     name: str
     path: VariablePath
     writable: bool
     at: int
+    program: Pou | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -298,6 +315,7 @@ class Project:
     `spaces` are namespaces by key, `full_names` what there is in the spelling of its declaration, `texts`
     the spaces as written, `internal` the keys of what is INTERNAL. `paths` is what is wrong with paths,
     `lists` the names of global variables by the list (file) they are in, where the profile knows lists.
+    `named` are programs that other units name, `called` those that they call (profile codesys).
     """
 
     profile: Profile = IEC
@@ -324,6 +342,8 @@ class Project:
     full_names: dict[str, str] = field(default_factory=dict)
     texts: list[Space] = field(default_factory=list)
     internal: set[str] = field(default_factory=set)
+    named: set[Pou] = field(default_factory=set)
+    called: set[Pou] = field(default_factory=set)
 
 
 def all_pous(project: Project) -> list[Pou]:

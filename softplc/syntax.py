@@ -86,6 +86,8 @@ class BitAccess(Expr):
 class Index(Expr):
     base: Expr
     indices: list[Expr]
+    followed: bool = field(default=False, init=False)
+    raw: bool = field(default=False, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -203,10 +205,14 @@ class PointerSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class StructSpec(TypeSpec):
-    """A structure; members of one with OVERLAP begin at its start, unless they have a place of their own."""
+    """A structure; members of one with OVERLAP begin at its start, unless they have a place of their own.
+
+    `base` is the structure whose members come first (profile codesys).
+    """
 
     fields: list[VarDecl]
     overlap: bool = False
+    base: NamedSpec | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -399,7 +405,8 @@ class Chart(Node):
 class PouDecl(Node):
     """A POU; `kind` is FUNCTION, FUNCTION_BLOCK, PROGRAM, CLASS, INTERFACE or METHOD.
 
-    `extends` and `implements` are names with their places; `modifiers` are ABSTRACT, FINAL, OVERRIDE.
+    `extends` and `implements` are names with their places; `modifiers` are ABSTRACT, FINAL, OVERRIDE;
+    `paths` are VAR_ACCESS of a program.
     """
 
     kind: str
@@ -415,6 +422,7 @@ class PouDecl(Node):
     access: str = "PROTECTED"
     chart: Chart | None = None
     space: Space = field(default_factory=Space)
+    paths: list[AccessDecl] = field(default_factory=list)
 
     @property
     def key(self) -> str:

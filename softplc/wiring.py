@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import accumulate
 
 import msgspec
 
@@ -16,7 +18,7 @@ from softplc.core.native import Native
 from softplc.core.scancore import Bound, CoreTask, ScanCore
 from softplc.core.stats import TaskFault
 from softplc.facts import OWNER
-from softplc.faults import Fault
+from softplc.faults import Fault, operands_text
 
 _DEFAULT_NS = 10_000_000
 _LEAST_WATCHDOG_NS = 100_000_000
@@ -39,17 +41,35 @@ class Problem:
     severity: str = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class FaultPolicy:
-    """What becomes of the outputs of a task that a fault has stopped.
+class OnFault(StrEnum):
+    """What becomes of a task that a fault has stopped, and of its outputs.
 
-    Attributes:
-        hold: they keep their last value; else they take their safe value.
-        safe: safe value by tag path; 0 or FALSE where not given.
+    SAFE: it stands still, its outputs have their safe values. HOLD: they keep their last ones. RESTART: safe
+    values, and its programs begin anew by themselves. STOP: every task stops with it.
     """
 
-    hold: bool = False
+    SAFE = "safe"
+    HOLD = "hold"
+    RESTART = "restart"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPolicy:
+    """What becomes of tasks that a fault has stopped.
+
+    Attributes:
+        default: of tasks that are not named.
+        safe: safe value by tag path; 0 or FALSE where not given.
+        tasks: by name of the task, casefolded.
+    """
+
+    default: OnFault = OnFault.SAFE
     safe: Mapping[str, Value] = field(default_factory=dict)
+    tasks: Mapping[str, OnFault] = field(default_factory=dict)
+
+    def of(self, task: str) -> OnFault:
+        return self.tasks.get(task.casefold(), self.default)
 
     def raw(self, tag: Tag) -> int:
         """Return the safe value's raw pattern."""
@@ -60,12 +80,13 @@ class FaultPolicy:
         """Return the safe value of a text."""
         return str(self.safe.get(tag.path, "")) if tag.data_type is DataType.STRING else ""
 
-    def quality(self, tag: Tag) -> Quality:
-        """Return the quality that the tag then has.
+    def quality(self, tag: Tag, tasks: Iterable[str]) -> Quality:
+        """Return the quality that the tag of some tasks then has.
 
         Drivers write good values only: a safe value on its way to a device is an override.
         """
-        reaches_device = bool(tag.device) and not self.hold
+        holds = all(self.of(task) is OnFault.HOLD for task in tasks)
+        reaches_device = bool(tag.device) and not holds
         return Quality.GOOD_LOCAL_OVERRIDE if reaches_device else Quality.BAD_DEVICE_FAILURE
 
 
@@ -110,7 +131,7 @@ def wire(tags: Iterable[Tag], application: Application, policy: FaultPolicy | No
         variable = _place(symbol, application)
         if produced:
             owners = _owners(symbol, application)
-            quality, text = policy.quality(tag), policy.text(tag)
+            quality, text = policy.quality(tag, owners), policy.text(tag)
             wiring.outputs.append(Bound(tag.id, variable, owners, policy.raw(tag), quality, text))
         else:
             writers[place] = tag
@@ -199,9 +220,9 @@ def interval_ns(task: TaskInfo, application: Application) -> int:
     return task.interval_ns or fastest
 
 
-def make_core(build: Build, wiring: Wiring, watchdog_limit_ns: int = 0) -> ScanCore:
+def make_core(build: Build, wiring: Wiring, watchdog_limit_ns: int = 0, *, record_words: int = 0) -> ScanCore:
     """Load a build into this process; limit 0 means ten intervals, at least 100 ms."""
-    core = lay_core(build, wiring, watchdog_limit_ns)
+    core = lay_core(build, wiring, watchdog_limit_ns, record_words=record_words)
     core.enter(load(build.application.object_code))
     return core
 
@@ -214,9 +235,11 @@ def lay_core(
     image: bytes | None = None,
     fd: int | None = None,
     attach: bool = False,
+    record_words: int = 0,
 ) -> ScanCore:
     """Lay the block of a build out, for a process that will scan, or attach to it; see `ScanCore`."""
     application = build.application
+    firsts = [0, *accumulate(len(task.programs) for task in application.tasks)][:-1]
     tasks = [
         CoreTask(
             task.name,
@@ -224,8 +247,12 @@ def lay_core(
             (interval := interval_ns(task, application)),
             task.priority,
             watchdog_limit_ns or max(_WATCHDOG_INTERVALS * interval, _LEAST_WATCHDOG_NS),
+            hold=wiring.policy.of(task.name) is OnFault.HOLD,
+            stops_all=wiring.policy.of(task.name) is OnFault.STOP,
+            programs=task.programs,
+            first=first,
         )
-        for task in application.tasks
+        for task, first in zip(application.tasks, firsts, strict=True)
     ]
     return ScanCore(
         Native(build.core_object),
@@ -233,9 +260,9 @@ def lay_core(
         tasks,
         wiring.inputs,
         wiring.outputs,
-        hold_on_fault=wiring.policy.hold,
         fd=fd,
         attach=attach,
+        record_words=record_words,
     )
 
 
@@ -246,5 +273,12 @@ def writable(tags: Iterable[Tag]) -> Iterator[Tag]:
 
 def fault_text(fault: TaskFault, application: Application) -> str:
     """Say in words which task stands still, why, and where."""
+    if not fault.code:
+        return f"task {fault.task} stopped with another one"
     place = f"{application.files[fault.file]}:{fault.line}"
-    return f"task {fault.task} stopped: {Fault(fault.code).text} at {place}"
+    operands = operands_text(fault.code, fault.operands, unsigned=fault.unsigned)
+    unit = application.units[fault.unit]
+    where = f"{place} in {unit}" if unit else place
+    return (
+        f"task {fault.task} stopped: {Fault(fault.code).text} at {where}{f' ({operands})' * bool(operands)}"
+    )

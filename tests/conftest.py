@@ -1,12 +1,19 @@
 """Options and fixtures that every test may use."""
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import tempfile
+from pathlib import Path
 
+import hypothesis
 import pytest
 
+# A slow machine is no fault of what is tested.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 # No test uses the sessions of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="iw-state")
 # Tests that run in the background ignore Ctrl-C; the plants that they start must not inherit that.
@@ -33,3 +40,38 @@ def free_port():
             return probe.getsockname()[1]
 
     return find
+
+
+INSTALL_WITHIN_S = 180
+
+
+@pytest.fixture(scope="session")
+def node_package():
+    """A function that returns the folder with a package of npm, which it installs outside the repository."""
+
+    def folder(package):
+        npm = shutil.which("npm")
+        if npm is None or shutil.which("node") is None:
+            pytest.skip("node and npm are not installed")
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache = home / "ironworks-tests" / package
+        done = cache / "installed"
+        if not done.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            options = ["--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(cache)]
+            try:
+                result = subprocess.run(
+                    [npm, "install", *options, package],
+                    capture_output=True,
+                    text=True,
+                    timeout=INSTALL_WITHIN_S,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                pytest.skip(f"npm did not install {package} within {INSTALL_WITHIN_S} s")
+            if result.returncode:
+                pytest.skip(f"npm could not install {package}: {result.stderr.strip()[-200:]}")
+            done.touch()
+        return cache / "node_modules"
+
+    return folder

@@ -46,6 +46,11 @@ class Table(Enum):
         return self.digit < 2
 
     @property
+    def place_size(self) -> int:
+        """Return the bytes of a place in a payload: coils have one each there."""
+        return 1 if self.is_bits else 2
+
+    @property
     def writable(self) -> bool:
         return self.max_write > 0
 

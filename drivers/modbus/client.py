@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, model_validator
 
-from drivers.frame.connection import Traffic, declare_link
+from drivers.frame.connection import declare_link
 from drivers.frame.plan import by_group, group_of
+from drivers.frame.points import DEFAULT_GROUP, check_groups
 from drivers.modbus.address import Point
-from drivers.modbus.messages import Transport
 from drivers.modbus.plan import blocks_of
 from drivers.modbus.points import check_points, check_writable, points_of
-from drivers.modbus.polling import Connect, ModbusClient, Scan
+from drivers.modbus.polling import ModbusClient, Scan
+from drivers.modbus.ways import (
+    SECURE_PORT,
+    BackupConfig,
+    Connect,
+    Host,
+    SerialConfig,
+    TlsConfig,
+    check_line,
+    check_tls,
+    to_line,
+    to_socket,
+)
 from runtime.clock import SECOND_NS
 from runtime.config import Declared, DriverConfig, DurationNs, Plant, Section
 from runtime.contract import Access, Component, Stepper, Tag
 from runtime.errors import Finding
 
-DEFAULT_GROUP = "default"
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-
-
-def check_host(text: str) -> str:
-    """Return a host name or address.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        labels = text.removesuffix(".").split(".")
-        if not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
-            message = f"{text!r} is no host; write a name or an address such as 192.168.0.10, without a port"
-            raise ValueError(message) from None
-    return text
-
-
-Host = Annotated[str, AfterValidator(check_host)]
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 Period = Annotated[DurationNs, Field(ge=1_000_000)]
 
@@ -58,28 +48,60 @@ class GroupConfig(Section):
 
 
 class ClientConfig(DriverConfig):
-    """A device that this plant polls and writes.
+    """A device, or a line of devices, that this plant polls and writes.
 
     Attributes:
+        host, port: where it listens; 502, with `tls` 802.
+        framing: `rtu` is what many converters from a serial line to the network speak.
+        serial: a serial line, instead of host.
+        tls: Modbus/TCP Security.
+        backup: gone over to when the first address fails.
         unit, order: unit id, and byte and word order, where an address does not say.
         period: time between two polls, where no group says otherwise.
         timeout: how long to wait for an answer; `retries` how often to ask again.
         max_gap: unused registers read along to save a request; 0 for devices that refuse them.
+        single_reads: every tag is read by itself, for devices that want that.
+        writes: `multiple` uses functions 15 and 16 even for one place, `single` writes tag by tag, with 5 and
+            6 where it is one register; `auto` joins neighbours.
+        mask_writes: function 22 for bits of registers, where a device has it: nobody's change is lost.
+        pause: time between an answer and the next request.
         pipeline: requests under way at once; 1 for devices that take one at a time.
         groups: name to period and tags.
     """
 
     kind: Literal["modbus.client"]
-    host: Host
-    port: int = Field(502, ge=1, le=65535)
+    host: Host | None = None
+    port: int | None = Field(None, ge=1, le=65535)
+    framing: Literal["tcp", "rtu"] = "tcp"
+    serial: SerialConfig | None = None
+    tls: TlsConfig | None = None
+    backup: BackupConfig | None = None
     unit: int = Field(1, ge=0, le=255)
     order: Order = "ABCD"
     period: Period = 100_000_000
     timeout: Period = 500_000_000
     retries: int = Field(1, ge=0, le=10)
     max_gap: int = Field(16, ge=0, le=124)
+    single_reads: bool = False
+    writes: Literal["auto", "multiple", "single"] = "auto"
+    mask_writes: bool = False
+    pause: Annotated[DurationNs, Field(ge=0, le=10 * SECOND_NS)] = 0
     pipeline: int = Field(1, ge=1, le=16)
     groups: dict[str, GroupConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ClientConfig:
+        if (self.host is None) == (self.serial is None):
+            raise ValueError("name either `host` or `serial`: a device on the network, or on a serial line")
+        if self.serial and (self.port or self.tls or self.backup):
+            raise ValueError("`port`, `tls` and `backup` go with `host`, not with `serial`")
+        if self.tls and self.framing == "rtu":
+            raise ValueError("`tls` goes with `framing: tcp`")
+        if self.pipeline > 1 and (self.serial or self.framing == "rtu"):
+            raise ValueError("RTU takes one request at a time: leave `pipeline` out")
+        if self.pipeline > 1 and self.pause:
+            raise ValueError("`pause` and `pipeline` exclude each other: keep one of the two")
+        return self
 
 
 class ClientPlugin:
@@ -88,7 +110,7 @@ class ClientPlugin:
     Config = ClientConfig
 
     def declare(self, folder: object, root: str, config: ClientConfig) -> Declared:
-        return declare_link(config.name)
+        return declare_link(config.name, "serial" if config.serial else "host")
 
     def check(self, plant: Plant, config: ClientConfig, key: tuple[str | int, ...]) -> Iterator[Finding]:
         def is_output(tag: Tag) -> bool:
@@ -96,18 +118,10 @@ class ClientPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_writable(plant, config.name, config.unit, config.order)
-        for name, group in config.groups.items():
-            place = plant.place(*key, "groups", name)
-            if name == DEFAULT_GROUP:
-                yield Finding(
-                    f"group {name!r} is taken", place, "use `period` of the driver, or another name"
-                )
-            for pattern in group.tags:
-                if not any(
-                    plant.tags[id_].device == config.name for id_ in plant.tags.select(pattern).tolist()
-                ):
-                    text = f"group {name!r}: no tag of {config.name} matches {pattern!r}"
-                    yield Finding(text, place, "`*` matches within a level, `**` across levels", "warning")
+        yield from check_tls(plant, config.tls, key)
+        yield from check_line(plant, config.serial, config.name, key)
+        groups = ((name, group.tags) for name, group in config.groups.items())
+        yield from check_groups(plant, config.name, groups, key)
 
     def build(self, plant: Plant, config: ClientConfig) -> list[Component]:
         points = points_of(plant, config.name, config.unit, config.order)
@@ -115,11 +129,12 @@ class ClientPlugin:
         return [
             ModbusClient(
                 config.name,
-                _connector(config),
+                ways_of(plant.folder, config),
                 _scans(plant, config, own),
                 [point for point in points if point.tag.source != config.name],
                 [point for point in own if point.tag.access is Access.READ_WRITE],
-                config.pipeline,
+                single_writes=config.writes == "single",
+                masks=config.mask_writes,
             )
         ]
 
@@ -132,21 +147,36 @@ def _scans(plant: Plant, config: ClientConfig, points: list[Point]) -> list[Scan
     of_tag = {point.tag.id: point for point in points}
     periods = {DEFAULT_GROUP: config.period} | {name: group.period for name, group in config.groups.items()}
     return [
-        Scan(name, periods[name], list(blocks_of([of_tag[tag.id] for tag in tags], config.max_gap)))
+        Scan(
+            name,
+            periods[name],
+            list(
+                blocks_of([of_tag[tag.id] for tag in tags], None if config.single_reads else config.max_gap)
+            ),
+        )
         for name, tags in by_group(chosen, [point.tag for point in points], DEFAULT_GROUP).items()
     ]
 
 
-def _connector(config: ClientConfig) -> Connect:
-    from drivers.modbus.transport import connect
+def ways_of(folder: Path, config: ClientConfig) -> list[Connect]:
+    """Return how to connect to a device: one way, or two where it has a backup."""
+    from drivers.modbus.transport import Manner
 
-    async def to_device(traffic: Traffic, on_lost: Callable[[], None]) -> Transport:
-        timeout_s = config.timeout / SECOND_NS
-        return await connect(
-            config.host, config.port, traffic, on_lost, config.pipeline, timeout_s, config.retries
-        )
-
-    return to_device
+    manner = Manner(
+        config.pipeline,
+        config.timeout / SECOND_NS,
+        config.retries,
+        config.pause / SECOND_NS,
+        config.writes == "multiple",
+    )
+    if config.serial:
+        return [to_line(config.serial, manner)]
+    port = config.port or (SECURE_PORT if config.tls else 502)
+    places = [(str(config.host), port)]
+    if config.backup:
+        places.append((config.backup.host, config.backup.port or port))
+    rtu = config.framing == "rtu"
+    return [to_socket(folder, *place, manner, rtu=rtu, tls=config.tls) for place in places]
 
 
 plugin = ClientPlugin()

@@ -8,18 +8,17 @@ and word order, so that a block costs a few numpy calls and not one a value.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frame.held import Values
+from drivers.frame.patterns import Mask, Raw, convert, from_pattern, to_pattern
 from drivers.modbus.address import Address, Point, RawType
 from runtime.contract import NO_TEXT, DataType, Quality
 
 Bytes = NDArray[np.uint8]
-Raw = NDArray[np.uint64]
-Mask = NDArray[np.bool_]
 
 
 def unpack_bits(data: bytes | Bytes, count: int) -> Bytes:
@@ -32,12 +31,11 @@ def pack_bits(coils: Bytes) -> bytes:
     return np.packbits(coils, bitorder="little").tobytes()
 
 
-def byte_index(address: Address, base: int) -> list[int]:
-    """Return where the bytes of a value lie in a payload that begins at `base`, least significant first."""
-    first = address.start - base
+def byte_index(address: Address, first: int) -> list[int]:
+    """Return where the bytes of a value that begins at byte `first` lie, least significant first."""
     if address.table.is_bits:
         return [first]
-    words = [[2 * (first + word), 2 * (first + word) + 1] for word in range(address.count)]
+    words = [[first + 2 * word, first + 2 * word + 1] for word in range(address.count)]
     if address.order in ("CDAB", "DCBA"):
         words.reverse()
     if address.order in ("BADC", "DCBA"):
@@ -45,20 +43,23 @@ def byte_index(address: Address, base: int) -> list[int]:
     return [byte for word in words for byte in word][::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
-    """What a payload says: raw patterns, quality codes and texts by row."""
-
-    raw: Raw
-    quality: NDArray[np.uint32]
-    text: Mapping[int, str]
+def bit_mask(address: Address) -> int:
+    """Return the bit of a register, as the wire has the register, that holds a BOOL."""
+    bit = address.bit or 0
+    at = byte_index(address, 0)[bit // 8]
+    return 1 << bit % 8 << 8 * (1 - at)
 
 
 class Codec:
-    """Converts the values of n points in one table from and to a payload that begins at `base`."""
+    """Converts the values of n points from and to a payload.
 
-    def __init__(self, points: Sequence[Point], base: int) -> None:
+    It is of one table and begins at `base`; or `starts` says at which byte of it each value begins.
+    """
+
+    def __init__(self, points: Sequence[Point], base: int = 0, starts: Sequence[int] | None = None) -> None:
         self.n = len(points)
+        if starts is None:
+            starts = [(address.start - base) * address.table.place_size for _, address in points]
         kinds: dict[object, list[int]] = {}
         for row, (tag, address) in enumerate(points):
             if address.table.is_bits:
@@ -74,7 +75,7 @@ class Codec:
         self._texts: list[tuple[int, NDArray[np.intp]]] = []
         for rows in kinds.values():
             chosen = [points[row] for row in rows]
-            index = [byte_index(point.address, base) for point in chosen]
+            index = [byte_index(points[row].address, starts[row]) for row in rows]
             first = chosen[0].address
             if first.raw is RawType.STRING:
                 self._texts += [
@@ -94,14 +95,14 @@ class Codec:
         raw = np.zeros(self.n, np.uint64)
         quality = np.zeros(self.n, np.uint32)
         for part in self._numbers:
-            pick = slice(None) if chosen is None else chosen[part.rows]
+            pick = ALL if chosen is None else chosen[part.rows]
             rows = part.rows[pick]
             if len(rows):
-                raw[rows], exceeded = part.read(payload, pick)
+                raw[rows if chosen is not None else part.span], exceeded = part.read(payload, pick)
                 if exceeded is not None:
                     quality[rows[exceeded]] = Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
         if not self._texts:
-            return Values(raw, quality, NO_TEXT)
+            return Values(raw, quality)
         text = {
             row: payload[index].tobytes().partition(b"\0")[0].decode("utf-8", "replace")
             for row, index in self._texts
@@ -136,6 +137,13 @@ def _text_index(least_first: Sequence[int], address: Address) -> NDArray[np.intp
 
 
 Pick = slice | Mask
+ALL = slice(None)
+
+
+def _span(index: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Return an index as a slice where it is one, which costs a fifth."""
+    first, n = int(index[0]), len(index)
+    return slice(first, first + n) if (index == np.arange(first, first + n)).all() else index
 
 
 class _Coils:
@@ -143,9 +151,10 @@ class _Coils:
 
     def __init__(self, rows: NDArray[np.intp], index: NDArray[np.intp], points: Sequence[Point]) -> None:
         self.rows, self._at = rows, index[:, 0]
+        self.span, self._run = _span(rows), _span(self._at)
 
     def read(self, payload: Bytes, pick: Pick) -> tuple[Raw, Mask | None]:
-        return payload[self._at[pick]].astype(np.uint64), None
+        return payload[self._run if pick is ALL else self._at[pick]].astype(np.uint64), None
 
     def write(self, payload: Bytes, raw: Raw, pick: Pick) -> Mask:
         payload[self._at[pick]] = raw != 0
@@ -157,13 +166,14 @@ class _Bits:
 
     def __init__(self, rows: NDArray[np.intp], index: NDArray[np.intp], points: Sequence[Point]) -> None:
         bits = np.array([point.address.bit for point in points], np.intp)
-        self.rows = rows
+        self.rows, self.span = rows, _span(rows)
         self._at = index[np.arange(len(rows)), bits // 8]
         self._shift = (bits % 8).astype(np.uint8)
 
     def read(self, payload: Bytes, pick: Pick) -> tuple[Raw, Mask | None]:
-        bits = np.right_shift(payload[self._at[pick]], self._shift[pick]) & np.uint8(1)
-        return np.array(bits, np.uint64), None
+        bits = np.right_shift(payload[self._at[pick]], self._shift[pick])
+        bits &= np.uint8(1)
+        return bits.astype(np.uint64), None
 
     def write(self, payload: Bytes, raw: Raw, pick: Pick) -> Mask:
         at, bit = self._at[pick], np.uint8(1) << self._shift[pick]
@@ -177,6 +187,7 @@ class _Flags:
 
     def __init__(self, rows: NDArray[np.intp], index: NDArray[np.intp], points: Sequence[Point]) -> None:
         self.rows, self._index = rows, index
+        self.span = _span(rows)
 
     def read(self, payload: Bytes, pick: Pick) -> tuple[Raw, Mask | None]:
         return np.array(payload[self._index[pick]].any(axis=1), np.uint64), None
@@ -188,20 +199,42 @@ class _Flags:
         return np.zeros(len(raw), np.bool_)
 
 
+def fits(dtype: np.dtype[Any], tag_type: DataType) -> bool:
+    """Tell whether a tag's type holds every number of a device's type."""
+    if tag_type.kind == "f":
+        return dtype.kind == "f" and 8 * dtype.itemsize <= tag_type.bits
+    if dtype.kind == "f" or tag_type.limits is None:
+        return False
+    low, high = tag_type.limits
+    return low <= np.iinfo(dtype).min and np.iinfo(dtype).max <= high
+
+
 class _Numbers:
     """Numbers of one raw type for tags of one type."""
 
     def __init__(self, rows: NDArray[np.intp], index: NDArray[np.intp], points: Sequence[Point]) -> None:
         first = points[0]
         self.rows, self._index = rows, index
+        self.span = _span(rows)
         self._tag_type = first.tag.data_type
         self._dtype = np.dtype(first.address.raw.dtype)
+        self._run = _span(index[:, ::-1].reshape(-1))  # one after the other, and as the wire has them
+        self._as_sent = self._dtype.newbyteorder(">")
         self._scaled = first.address.scaled
+        self._wide = np.dtype({"f": np.float64, "i": np.int64}.get(self._tag_type.kind, np.uint64))
+        self._always_fits = not self._scaled and fits(self._dtype, self._tag_type)
         self._scale = np.array([point.address.scale for point in points])
         self._offset = np.array([point.address.offset for point in points])
 
     def read(self, payload: Bytes, pick: Pick) -> tuple[Raw, Mask | None]:
-        values: NDArray[Any] = payload[self._index[pick]].view(self._dtype)[:, 0]
+        values: NDArray[Any]
+        if pick is ALL and isinstance(self._run, slice):
+            values = payload[self._run].view(self._as_sent)
+        else:
+            values = payload[self._index[pick]].view(self._dtype)[:, 0]
+        if self._always_fits:
+            with np.errstate(invalid="ignore"):  # a NaN that signals
+                return values.astype(self._wide).view(np.uint64), None
         if self._scaled:
             values = values.astype(np.float64) * self._scale[pick] + self._offset[pick]
         return to_pattern(values, self._tag_type)
@@ -210,54 +243,7 @@ class _Numbers:
         values = from_pattern(raw, self._tag_type)
         if self._scaled:
             values = (values.astype(np.float64) - self._offset[pick]) / self._scale[pick]
-        wire, unfit = _convert(values, self._dtype)
+        wire, unfit = convert(values, self._dtype)
         index = self._index[pick]
         payload[index[~unfit]] = wire.view(np.uint8).reshape(index.shape)[~unfit]
         return unfit
-
-
-def to_pattern(values: NDArray[Any], tag_type: DataType) -> tuple[Raw, Mask]:
-    """Return the tag table's patterns, held at the type's limits, and where they had to be held."""
-    if tag_type.kind == "f":
-        numbers = values.astype(np.float64)
-        if tag_type is not DataType.REAL:
-            return numbers.view(np.uint64), np.zeros(len(numbers), np.bool_)
-        with np.errstate(over="ignore"):
-            short = numbers.astype(np.float32).astype(np.float64)
-        return short.view(np.uint64), np.isinf(short) & np.isfinite(numbers)
-    wide = np.dtype(np.int64 if tag_type.kind == "i" else np.uint64)
-    low, high = tag_type.limits or (0, 0)
-    held, exceeded = _hold(values, wide, int(low), int(high))
-    return held.view(np.uint64), exceeded
-
-
-def from_pattern(raw: Raw, tag_type: DataType) -> NDArray[Any]:
-    """Return the numbers that patterns of the tag table stand for."""
-    return raw.view({"f": np.float64, "i": np.int64}.get(tag_type.kind, np.uint64))
-
-
-def _convert(values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], Mask]:
-    """Return the values in the wire's type and where they do not fit it."""
-    if dtype.kind == "f":
-        numbers = values.astype(np.float64)
-        with np.errstate(over="ignore"):
-            wire = numbers.astype(dtype)
-        return wire, np.isinf(wire) & np.isfinite(numbers)
-    limits = np.iinfo(dtype)
-    return _hold(values, dtype, int(limits.min), int(limits.max))
-
-
-def _hold(values: NDArray[Any], dtype: np.dtype[Any], low: int, high: int) -> tuple[NDArray[Any], Mask]:
-    """Return whole numbers held within low and high, and where they lay outside or were no number."""
-    if values.dtype.kind == "f":
-        whole = np.rint(values.astype(np.float64))
-        above = whole >= float(high + 1)  # exact: high + 1 is a power of two
-        below = whole < float(low)
-        outside = above | below | np.isnan(whole)
-        held = np.where(outside, 0.0, whole).astype(dtype)
-        held[above] = high
-        held[below] = low
-        return held, outside
-    limits = np.iinfo(values.dtype)
-    clipped = np.clip(values, max(low, int(limits.min)), min(high, int(limits.max)))
-    return clipped.astype(dtype), clipped != values

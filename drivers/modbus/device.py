@@ -1,6 +1,7 @@
 """A Modbus device without sockets: tables of tags, and the exact answer to every request.
 
-Source: MODBUS Application Protocol V1.1b3, 6 (functions and their state diagrams), 7 (exception codes).
+Source: MODBUS Application Protocol V1.1b3, 6 (functions and their state diagrams), 7 (exception codes);
+MODBUS over Serial Line V1.02, 2.1 (broadcast).
 """
 
 from __future__ import annotations
@@ -12,21 +13,15 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frame.held import Values
 from drivers.modbus.address import Point, Table
-from drivers.modbus.codec import Bytes, Codec, Values, pack_bits, unpack_bits
-from drivers.modbus.messages import ExceptionCode
+from drivers.modbus.codec import Bytes, Codec, pack_bits, unpack_bits
+from drivers.modbus.identity import Identity, identify
+from drivers.modbus.messages import ExceptionCode, RefusalError
 from runtime.contract import Batch, Quality
 
 ON, OFF = 0xFF00, 0x0000
 _TWO = struct.Struct(">HH")
-
-
-class RefusalError(Exception):
-    """A request that is answered with an exception code."""
-
-    def __init__(self, code: ExceptionCode) -> None:
-        super().__init__(code.name)
-        self.code = code
 
 
 class Area:
@@ -115,15 +110,25 @@ class Device:
 
     Attributes:
         unit: the unit id that 0 and 255 stand for, as many masters on TCP send them.
+        on_line: it is on a serial line, where others answer for other units, and unit 0 means all.
     """
 
     def __init__(
-        self, points: Sequence[Point], unit: int, tag_count: int, is_input: Callable[[Point], bool]
+        self,
+        points: Sequence[Point],
+        unit: int,
+        tag_count: int,
+        is_input: Callable[[Point], bool],
+        identity: Identity = (),
+        *,
+        on_line: bool = False,
     ) -> None:
         def place(point: Point) -> tuple[int, int]:
             return point.address.unit, point.address.table.digit
 
         self.unit = unit
+        self.on_line = on_line
+        self._identity = identity
         self._units: dict[int, dict[Table, Area]] = {unit: {}}
         self._row_of = np.full(tag_count, -1, np.intp)
         self._area_of = np.full(tag_count, -1, np.intp)
@@ -146,7 +151,10 @@ class Device:
             16: self._write_registers,
             22: self._mask_register,
             23: self._read_write_registers,
+            43: self._identify,
         }
+        if on_line:
+            self._answers[8] = _diagnose
 
     def show(self, batch: Batch) -> list[Point]:
         """Put good values of the plant into the tables; return the points that cannot hold theirs.
@@ -168,7 +176,19 @@ class Device:
         return [batch for area in self._areas if (batch := area.doubt(now_ns)) is not None]
 
     def answer(self, unit: int, message: bytes, now_ns: int) -> tuple[bytes, Batch | None]:
-        """Return the response to a request, and the values of the plant that the request changes."""
+        """Return the response to a request, and the values of the plant that the request changes.
+
+        On a serial line what is for other units, or for all of them, gets no response.
+        """
+        if self.on_line and unit == 0:
+            told = [self._answer(each, message, now_ns)[1] for each in self._units]
+            batch = Batch.joined(each for each in told if each is not None)
+            return b"", batch if len(batch) else None
+        if self.on_line and unit not in self._units:
+            return b"", None
+        return self._answer(unit, message, now_ns)
+
+    def _answer(self, unit: int, message: bytes, now_ns: int) -> tuple[bytes, Batch | None]:
         function = message[0]
         try:
             if unit in (0, 255) and unit not in self._units:
@@ -245,6 +265,18 @@ class Device:
         area.read(start, count)
         batch = area.write(write_start, np.frombuffer(data, np.uint8)[9:], now_ns)
         return bytes([2 * count]) + area.read(start, count).tobytes(), batch
+
+    def _identify(self, unit: int, data: bytes, _: int) -> tuple[bytes, Batch | None]:
+        return identify(self._identity, data), None
+
+
+def _diagnose(unit: int, data: bytes, _: int) -> tuple[bytes, Batch | None]:
+    """Return the query's data: the one sub-function that is more than a counter."""
+    if data[:2] != b"\0\0":
+        raise RefusalError(ExceptionCode.ILLEGAL_FUNCTION)
+    if len(data) < 4 or len(data) % 2:
+        raise RefusalError(ExceptionCode.ILLEGAL_DATA_VALUE)
+    return data, None
 
 
 def _two(data: bytes) -> tuple[int, int]:

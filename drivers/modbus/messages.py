@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from drivers.modbus.address import Table
 
@@ -30,47 +30,100 @@ class ExceptionCode(IntEnum):
 PERMANENT = frozenset(
     {ExceptionCode.ILLEGAL_FUNCTION, ExceptionCode.ILLEGAL_DATA_ADDRESS, ExceptionCode.ILLEGAL_DATA_VALUE}
 )
+BUSY = frozenset({ExceptionCode.ACKNOWLEDGE, ExceptionCode.SERVER_DEVICE_BUSY})
 SILENT = frozenset({ExceptionCode.GATEWAY_PATH_UNAVAILABLE, ExceptionCode.GATEWAY_TARGET_FAILED})
+
+
+class RefusalError(Exception):
+    """A request that is answered with an exception code."""
+
+    def __init__(self, code: ExceptionCode) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+_EXCEPTIONS = {each.value: each.name.replace("_", " ").lower() for each in ExceptionCode}
 
 
 def exception_text(code: int) -> str:
     """Return what people read for an exception code."""
-    known = {each.value: each.name.replace("_", " ").lower() for each in ExceptionCode}
-    return f"exception {code} ({known.get(code, 'unknown')})"
+    return f"exception {code} ({_EXCEPTIONS.get(code, 'unknown')})"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Read `count` places, or write `data` to them: packed bits of coils, or big-endian registers."""
+    """Read `count` places, or write `data` to them: packed bits of coils, or big-endian registers.
+
+    With `keep` the device itself changes one register: bits of `keep` stay, the others become `data`.
+    """
 
     unit: int
     table: Table
     start: int
     count: int
     data: bytes | None = None
+    keep: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back: the data of a read, or an exception code, or nothing in time."""
+class Reply(NamedTuple):
+    """What came back, and when: the data of a read, or an exception code, or nothing in time.
+
+    `came_ns` is of `runtime.clock.monotonic_ns`; 0 where nothing came.
+    """
 
     data: bytes = b""
     exception: int = 0
-    silent: bool = False
+    answered: bool = True
+    came_ns: int = 0
 
     @property
     def ok(self) -> bool:
-        return not self.silent and not self.exception
+        return self.answered and not self.exception
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether nothing came, or a gateway says that nothing came to it."""
+        return not self.answered or self.exception in SILENT
+
+    @property
+    def permanent(self) -> bool:
+        """Tell whether asking again now would not help."""
+        return self.exception in PERMANENT
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether the device asks for patience."""
+        return self.exception in BUSY
+
+    @property
+    def why(self) -> str:
+        """Return what people read."""
+        return exception_text(self.exception) if self.answered else "no answer"
 
 
-SILENCE = Reply(silent=True)
+SILENCE = Reply(answered=False)
+TURN_NS = 20_000_000  # what was answered waits no longer for the rest of its scan
 
 
 class Transport(Protocol):
     """A connection to a device."""
 
-    async def exchange(self, requests: Sequence[Request]) -> list[Reply]:
+    async def exchange(
+        self, requests: Sequence[Request], *, again: bool = True, until: Callable[[], bool] | None = None
+    ) -> list[Reply]:
         """Send the requests and return their replies in the same order.
+
+        `again` lets what is not answered be asked for again, as often as the plant file says. With `until` it
+        may end early, and bring the replies of the first ones only: no further request goes out once one
+        failed, `until` says so, or TURN_NS are over.
+
+        Raises:
+            ConnectError: the connection was lost.
+        """
+        ...
+
+    async def ask(self, unit: int, message: bytes) -> bytes | None:
+        """Send any message, once; return the response, None where none came in time.
 
         Raises:
             ConnectError: the connection was lost.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+import numpy as np
+
 from drivers.frame.address import AddressError, tags_of
+from drivers.frame.points import addressed, narrow, overlaps, unwritable
 from drivers.modbus.address import Address, Point, RawType, parse
 from runtime.config import Plant
-from runtime.contract import Access, DataType, Tag
+from runtime.contract import DataType, Tag
 from runtime.errors import Finding
 
 
@@ -24,38 +27,25 @@ def check_points(
 
     `is_output` tells which tags are written into the device's coils and holding registers by us.
     """
-    outputs: list[Point] = []
-    for tag in tags_of(plant.tags, device):
-        place = plant.place_of(tag)
-        if not tag.address:
-            text = f"tag {tag.path!r} is on {device} but has no address"
-            yield Finding(text, place, "write one, such as 40001, into the column address")
-            continue
-        try:
-            address = parse(tag.address, tag.data_type, unit, order)
-        except AddressError as exc:
-            yield exc.finding(tag, place)
-            continue
-        point = Point(tag, address)
-        yield from _narrow(plant, point)
-        if is_output(tag):
-            outputs.append(point)
-    yield from _overlaps(plant, outputs)
+    found, wrong = addressed(
+        plant, device, lambda tag: parse(tag.address, tag.data_type, unit, order), "40001"
+    )
+    yield from wrong
+    for tag, address in found:
+        whole = address.raw is not RawType.BOOL and address.raw.dtype[1:2] in ("i", "u")
+        if ":" in tag.address and whole and not address.scaled and tag.data_type is not DataType.BOOL:
+            limits = np.iinfo(address.raw.dtype)
+            low, high = int(limits.min), int(limits.max)
+            yield from narrow(plant, tag, f"{address.raw.text} ({low} to {high})", low, high)
+    yield from overlaps(plant, [each for each in found if is_output(each[0])], _places)
 
 
 def check_writable(plant: Plant, device: str, unit: int, order: str) -> Iterator[Finding]:
     """Yield the tags that a client must write, but that lie in tables that cannot be written."""
     for tag, address in _parsed(plant, device, unit, order):
-        if address.table.writable:
-            continue
-        table = address.table.name.replace("_", " ").lower()
-        if tag.source != device:
-            text = f"tag {tag.path!r} of {tag.source!r} is written to {device}, but lies in {table}s"
-            remedy = f"use a coil or a holding register, or set source to {device}"
-            yield Finding(text, plant.place_of(tag), remedy)
-        elif tag.access is Access.READ_WRITE:
-            text = f"tag {tag.path!r} can be written by people, but lies in {table}s"
-            yield Finding(text, plant.place_of(tag), "set access to r, or use a coil or a holding register")
+        if not address.table.writable:
+            table = address.table.name.replace("_", " ").lower()
+            yield from unwritable(plant, device, tag, f"{table}s", "a coil or a holding register")
 
 
 def check_inputs(plant: Plant, device: str, unit: int, order: str) -> Iterator[Finding]:
@@ -73,37 +63,6 @@ def _parsed(plant: Plant, device: str, unit: int, order: str) -> Iterator[Point]
     for tag in tags_of(plant.tags, device):
         with suppress(AddressError):
             yield Point(tag, parse(tag.address, tag.data_type, unit, order))
-
-
-def _narrow(plant: Plant, point: Point) -> Iterator[Finding]:
-    """Yield a warning where a raw value may not fit the tag's type."""
-    tag, address = point
-    wide = {RawType.UINT16: 16, RawType.INT16: 16, RawType.INT32: 32, RawType.UINT32: 32}.get(address.raw)
-    limits = tag.data_type.limits
-    if wide is None or limits is None or address.scaled or tag.data_type is DataType.BOOL:
-        return
-    signed = address.raw in (RawType.INT16, RawType.INT32)
-    high = (1 << (wide - 1 if signed else wide)) - 1
-    low = -(1 << (wide - 1)) if signed else 0
-    explicit = ":" in tag.address
-    if explicit and (high > limits[1] or low < limits[0]):
-        text = (
-            f"tag {tag.path!r}: {address.raw.text} ({low} to {high}) does not always fit {tag.data_type.iec}"
-        )
-        remedy = "values outside are held at the limit and marked uncertain; use a wider type for the tag"
-        yield Finding(text, plant.place_of(tag), remedy, "warning")
-
-
-def _overlaps(plant: Plant, outputs: list[Point]) -> Iterator[Finding]:
-    """Yield tags that are written to the same place."""
-    taken: dict[tuple[object, ...], Tag] = {}
-    for tag, address in outputs:
-        for place in _places(address):
-            other = taken.setdefault(place, tag)
-            if other is not tag:
-                text = f"tags {other.path!r} and {tag.path!r} are both written to {address}"
-                yield Finding(text, plant.place_of(tag), "give one of them another address")
-                break
 
 
 def _places(address: Address) -> Iterator[tuple[object, ...]]:

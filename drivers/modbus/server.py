@@ -1,4 +1,4 @@
-"""`kind: modbus.server`: this plant as a Modbus TCP device for a foreign master."""
+"""`kind: modbus.server`: this plant as a Modbus device, on the network or a serial line."""
 
 from __future__ import annotations
 
@@ -7,25 +7,35 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from drivers.frame.connection import Backoff
+from drivers.frame.facts import facts_of
+from drivers.frame.recorder import Recorder
+from drivers.frame.serving import FACTS, Serving
 from drivers.modbus.address import Point
-from drivers.modbus.client import Host, Order, Period
+from drivers.modbus.client import Order, Period
 from drivers.modbus.device import Device
-from drivers.modbus.listener import Listener
+from drivers.modbus.identity import Identity
+from drivers.modbus.listener import Listener, RtuFraming, TcpFraming
 from drivers.modbus.points import check_inputs, check_points, points_of
+from drivers.modbus.serialport import Line
+from drivers.modbus.ways import SECURE_PORT, Host, SerialConfig, TlsConfig, check_line, check_tls, context_of
 from runtime.clock import SECOND_NS
 from runtime.config import Declared, DriverConfig, Plant, is_loopback
-from runtime.contract import Access, Batch, Command, Component, DataType, Event, Port, Stepper, Tag
-from runtime.errors import Finding
+from runtime.contract import Access, Batch, Command, Component, Event, Port, Stepper, Tag
+from runtime.errors import ConnectError, Finding
 
-COUNTERS = ("connections", "requests", "exceptions", "dropped")
+_MAX_OBJECT = 64
 
 
 class ServerConfig(DriverConfig):
     """A Modbus device that this plant is.
 
     Attributes:
+        framing: `rtu` for masters that speak RTU within TCP.
+        serial: a serial line, instead of host and port.
+        tls: Modbus/TCP Security: masters show a certificate that `authority` signed.
         unit, order: unit id, and byte and word order, where an address does not say.
         connections: masters at once.
         idle: silence after which a connection is closed.
@@ -34,12 +44,28 @@ class ServerConfig(DriverConfig):
 
     kind: Literal["modbus.server"]
     host: Host = "127.0.0.1"
-    port: int = Field(502, ge=0, le=65535)
+    port: int | None = Field(None, ge=0, le=65535)
+    framing: Literal["tcp", "rtu"] = "tcp"
+    serial: SerialConfig | None = None
+    tls: TlsConfig | None = None
     unit: int = Field(1, ge=0, le=255)
     order: Order = "ABCD"
     connections: int = Field(16, ge=1, le=1000)
     idle: Period = 60_000_000_000
     watchdog: Period | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ServerConfig:
+        if self.serial and ("host" in self.model_fields_set or self.port is not None or self.tls):
+            raise ValueError("`host`, `port` and `tls` do not go with `serial`: keep the one or the other")
+        if self.tls and self.framing == "rtu":
+            raise ValueError("`tls` goes with `framing: tcp`")
+        return self
+
+    @property
+    def at_port(self) -> int:
+        """Return the port in force: 502, with TLS 802, unless the plant file says."""
+        return (SECURE_PORT if self.tls else 502) if self.port is None else self.port
 
 
 class ModbusServer:
@@ -49,10 +75,12 @@ class ModbusServer:
         listening: set once masters can connect; `port` is then the real one.
     """
 
-    def __init__(self, config: ServerConfig, points: list[Point]) -> None:
+    def __init__(self, config: ServerConfig, points: list[Point], plant: Plant) -> None:
         self.name = config.name
-        self.port = config.port
+        self.port = config.at_port
+        self._plant = plant
         self.listening = asyncio.Event()
+        self.recorder = Recorder(config.name)
         self._config = config
         self._points = points
 
@@ -65,7 +93,15 @@ class ModbusServer:
         Raises:
             ConnectError: the port cannot be listened on.
         """
-        device = Device(self._points, self._config.unit, len(port.tags), self._is_input)
+        rtu = self._config.serial is not None or self._config.framing == "rtu"
+        device = Device(
+            self._points,
+            self._config.unit,
+            len(port.tags),
+            self._is_input,
+            _identity(self._plant, self.name),
+            on_line=rtu,
+        )
 
         def answer(unit: int, message: bytes) -> bytes:
             response, batch = device.answer(unit, message, port.clock.now_ns())
@@ -73,7 +109,10 @@ class ModbusServer:
                 port.submit(batch)
             return response
 
-        listener = Listener(answer, self._config.connections, self._config.idle)
+        framing = RtuFraming if rtu else TcpFraming
+        limit, idle = self._config.connections, self._config.idle
+        listener = Listener(answer, limit, idle, framing)
+        self.recorder.follow(listener.served, port.clock)
         shown = np.array([point.tag.id for point in self._points if not self._is_input(point)], np.int32)
         commanded = {
             point.tag.id: point
@@ -81,10 +120,16 @@ class ModbusServer:
             if self._is_input(point) and point.tag.access is Access.READ_WRITE
         }
         try:
-            await port.may_listen(self._config.host)
-            self.port = await listener.open(self._config.host, self._config.port)
-            self.listening.set()
+            if self._config.serial is None:
+                await port.may_listen(self._config.host)
+                tls = self._config.tls
+                context = None if tls is None else context_of(self._plant.folder, tls, server=True)
+                self.port = await listener.open(self._config.host, self.port, context)
+                self.listening.set()
             async with asyncio.TaskGroup() as tasks:
+                if self._config.serial:
+                    line = Line(**self._config.serial.model_dump())
+                    tasks.create_task(self._keep_open(port, listener, line))
                 tasks.create_task(self._report(port, listener))
                 if self._config.watchdog:
                     tasks.create_task(self._watch(port, device, listener, self._config.watchdog))
@@ -95,6 +140,22 @@ class ModbusServer:
         finally:
             self.listening.clear()
             listener.close()
+
+    async def _keep_open(self, port: Port, listener: Listener, line: Line) -> None:
+        """Open the serial line, again and again while it is not there."""
+        backoff = Backoff()
+        while True:
+            try:
+                gone = listener.open_line(line)
+            except ConnectError as exc:
+                port.health(False, str(exc))
+            else:
+                backoff.reset()
+                port.health(True, "")
+                self.listening.set()
+                await gone.wait()
+                port.health(False, f"{line.device} is gone")
+            await port.clock.sleep(backoff.next_s())
 
     async def _show(self, port: Port, device: Device, changes: AsyncIterator[Batch]) -> None:
         told: set[int] = set()
@@ -131,17 +192,20 @@ class ModbusServer:
             await port.clock.sleep(watchdog_ns / SECOND_NS)
 
     async def _report(self, port: Port, listener: Listener) -> None:
-        ids = [port.tags[f"sys/drivers/{self.name}/{each}"].id for each in COUNTERS]
-        told: list[int] = []
+        serving = Serving(self.name, port, listener.served)
         while True:
-            listener.close_idle()
-            served = listener.served
-            counts = [len(listener.connections), served.requests, served.exceptions, served.dropped]
-            if counts != told:
-                told = counts
-                raw = [count & 0xFFFF_FFFF for count in counts]
-                port.submit(Batch.of(ids, raw, port.clock.now_ns()))
+            if self._config.serial is None:
+                listener.close_idle()
+            serving.look(each.host for each in listener.connections)
             await port.clock.sleep(1.0)
+
+
+def _identity(plant: Plant, name: str) -> Identity:
+    """Return what function 43/14 tells."""
+    from importlib.metadata import version
+
+    texts = ("Ironworks", "ironworks", version("ironworks"), "", "Ironworks", plant.head.plant, name)
+    return {number: text.encode()[:_MAX_OBJECT] for number, text in enumerate(texts) if text}
 
 
 class ServerPlugin:
@@ -150,25 +214,7 @@ class ServerPlugin:
     Config = ServerConfig
 
     def declare(self, folder: object, root: str, config: ServerConfig) -> Declared:
-        words = {
-            "connections": ("masters connected", "已连接主站数"),
-            "requests": ("requests answered", "已应答请求数"),
-            "exceptions": ("requests refused", "已拒绝请求数"),
-            "dropped": ("connections closed for cause", "异常关闭的连接数"),
-        }
-        return Declared(
-            tuple(
-                Tag(
-                    path=f"sys/drivers/{config.name}/{each}",
-                    data_type=DataType.UDINT,
-                    description=f"{config.name}: {words[each][0]}",
-                    description_zh=f"{config.name}：{words[each][1]}",
-                    source=config.name,
-                    retention="short",
-                )
-                for each in COUNTERS
-            )
-        )
+        return Declared(tuple(facts_of(config.name, FACTS)))
 
     def check(self, plant: Plant, config: ServerConfig, key: tuple[str | int, ...]) -> Iterator[Finding]:
         def is_output(tag: Tag) -> bool:
@@ -176,13 +222,15 @@ class ServerPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_inputs(plant, config.name, config.unit, config.order)
-        if not is_loopback(config.host):
-            text = f"whoever reaches port {config.port} reads and writes here: Modbus knows no login"
+        yield from check_tls(plant, config.tls, key)
+        yield from check_line(plant, config.serial, config.name, key)
+        if config.tls is None and not is_loopback(config.host):
+            text = f"whoever reaches port {config.at_port} reads and writes here: Modbus knows no login"
             remedy = "let a firewall pass the master only, or listen on 127.0.0.1"
             yield Finding(text, plant.place(*key, "host"), remedy, "warning")
 
     def build(self, plant: Plant, config: ServerConfig) -> list[Component]:
-        return [ModbusServer(config, points_of(plant, config.name, config.unit, config.order))]
+        return [ModbusServer(config, points_of(plant, config.name, config.unit, config.order), plant)]
 
     def steppers(self, plant: Plant, config: ServerConfig) -> list[Stepper]:
         return []

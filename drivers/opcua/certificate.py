@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from runtime.errors import StoreError
 
 VALID_DAYS = 5 * 365
+_ONE = threading.Lock()  # connections to several servers begin at the same time, each in a thread
 
 
 def own_certificate(folder: Path, uri: str, name: str) -> tuple[Any, Any]:
@@ -25,6 +28,11 @@ def own_certificate(folder: Path, uri: str, name: str) -> tuple[Any, Any]:
     Raises:
         StoreError: the folder cannot be used, or holds something else.
     """
+    with _ONE:
+        return _own_certificate(folder, uri, name)
+
+
+def _own_certificate(folder: Path, uri: str, name: str) -> tuple[Any, Any]:
     key_file, certificate_file = folder / "key.pem", folder / "certificate.der"
     host = socket.gethostname()
     try:
@@ -39,21 +47,41 @@ def own_certificate(folder: Path, uri: str, name: str) -> tuple[Any, Any]:
             ours = certificate.public_key() == key.public_key()
             if ours and not uacrypto.check_certificate(certificate, uri, host):
                 return certificate, key
-        certificate = cert_gen.generate_self_signed_app_certificate(
-            key,
-            name,
-            {"organizationName": "Ironworks"},
-            [x509.UniformResourceIdentifier(uri), x509.DNSName(host)],
-            [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
-            VALID_DAYS,
-        )
-        _write(certificate_file, certificate.public_bytes(Encoding.DER))
+        certificate = _make(certificate_file, key, uri, name)
     except OSError as exc:
         raise StoreError(f"{folder}: {exc.strerror}", "make the folder writable") from exc
     except (ValueError, TypeError) as exc:
         remedy = "delete the folder: the server makes a new certificate"
         raise StoreError(f"{folder}: no usable key or certificate: {exc}", remedy) from exc
     return certificate, key
+
+
+def renew_certificate(folder: Path, uri: str, name: str) -> tuple[Path, bytes, datetime]:
+    """Make a new certificate for the same key; return its file, itself as DER, and when it ends.
+
+    Raises:
+        StoreError: the folder cannot be used, or holds something else.
+    """
+    _, key = own_certificate(folder, uri, name)
+    file = folder / "certificate.der"
+    try:
+        certificate = _make(file, key, uri, name)
+    except OSError as exc:
+        raise StoreError(f"{folder}: {exc.strerror}", "run it as the account of the plant") from exc
+    return file, certificate.public_bytes(Encoding.DER), certificate.not_valid_after_utc
+
+
+def _make(file: Path, key: Any, uri: str, name: str) -> Any:
+    certificate = cert_gen.generate_self_signed_app_certificate(
+        key,
+        name,
+        {"organizationName": "Ironworks"},
+        [x509.UniformResourceIdentifier(uri), x509.DNSName(socket.gethostname())],
+        [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+        VALID_DAYS,
+    )
+    _write(file, certificate.public_bytes(Encoding.DER))
+    return certificate
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.contract import Batch, DataType, Quality, Tag, Value
 
@@ -13,6 +14,9 @@ class Image:
     """Raw pattern, quality and source time of n tags, fed by `Port.changes`.
 
     A tag that never came is Bad, waiting for initial data: nothing here is Good by default.
+
+    Attributes:
+        is_text: which tags are of STRING.
     """
 
     def __init__(self, tags: Sequence[Tag]) -> None:
@@ -27,6 +31,9 @@ class Image:
         self._signed = self.raw.view(np.int64)
         self._floating = self.raw.view(np.float64)
         self._kind = ["b" if tag.data_type is DataType.BOOL else tag.data_type.kind for tag in tags]
+        self._is_signed = np.array([kind == "i" for kind in self._kind], np.bool_)
+        self._is_floating = np.array([kind == "f" for kind in self._kind], np.bool_)
+        self.is_text = np.array([kind == "s" for kind in self._kind], np.bool_)
 
     def widen(self, tags: Sequence[Tag]) -> None:
         """Take a list of tags that begins with the ids of the present one."""
@@ -44,6 +51,13 @@ class Image:
         self.source_ns[ids] = batch.source_ns
         for row, text in batch.text.items():
             self.text[int(ids[row])] = text
+
+    def numbers(self, ids: NDArray[np.int32], raw: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Return what patterns of tags mean as numbers; texts are 0."""
+        made = raw.astype(np.float64)
+        for chosen, kind in ((self._is_signed[ids], np.int64), (self._is_floating[ids], np.float64)):
+            made[chosen] = raw[chosen].view(kind)
+        return made
 
     def value(self, id_: int) -> Value:
         """Return the decoded value, whatever its quality."""

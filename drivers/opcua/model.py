@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
@@ -13,16 +13,48 @@ from drivers.opcua.values import TagValues, data_type_id
 from runtime.contract import Access, Tag
 
 TAGS, EXTRAS = 2, 3  # namespaces: tags and their folders; alarms and methods
+DEVICES, PLCOPEN, MACHINERY, MODEL = 4, 5, 6, 7  # companions' types; the plant's controller and machines
 PLANT = "/"
+MOST_WEIGHT = 10_000  # of nodes that are kept, in references of some 0.7 kB
+_NODE_WEIGHT = 6
 _UCUM = "http://unitsofmeasure.org"
 _A = ua.AttributeIds
 _T = ua.VariantType
 _IDS = ua.ObjectIds
-_READ, _WRITE = 1, 2  # AccessLevel bits. Source: OPC 10000-3, 8.57
+# AccessLevel bits. Source: OPC 10000-3, 8.57
+READ, WRITE, HISTORY = 1, 2, 4
 
 
 def tag_node(tag: Tag) -> ua.NodeId:
     return ua.NodeId(tag.path, TAGS)
+
+
+class _Deaf(dict[int, Any]):
+    """The callbacks of what never changes: there is nothing to tell, whoever comes and goes."""
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        return
+
+    def pop(self, key: int, default: Any = None) -> Any:
+        return default
+
+
+class Fixed:
+    """asyncua's AttributeValue for what never changes, in a quarter of the memory.
+
+    Its node can be forgotten and made anew while clients monitor it.
+    """
+
+    __slots__ = ("datachange_callbacks", "value", "value_callback", "value_setter")
+
+    def __init__(self, value: Any, callback: Any = None) -> None:
+        self.value = value
+        self.value_callback = callback
+        self.value_setter = None
+        self.datachange_callbacks = _DEAF
+
+
+_DEAF = _Deaf()
 
 
 def held(value: Any, kind: Any) -> Any:
@@ -30,12 +62,17 @@ def held(value: Any, kind: Any) -> Any:
     return AttributeValue(ua.DataValue(ua.Variant(value, kind)))
 
 
+def fixed(value: Any, kind: Any) -> Any:
+    """Hold an attribute that never changes, of a node that can be made anew."""
+    return Fixed(ua.DataValue(ua.Variant(value, kind)))
+
+
 def reference(
-    kind: int, to: ua.NodeId, node_class: Any, name: ua.QualifiedName, type_: Any, forward: bool
+    kind: Any, to: ua.NodeId, node_class: Any, name: ua.QualifiedName, type_: Any, forward: bool
 ) -> Any:
-    """Build one reference as a browse answers it."""
+    """Build one reference as a browse answers it; `kind` is a node id, or a number of namespace 0."""
     return ua.ReferenceDescription(
-        ReferenceTypeId=ua.NodeId(kind),
+        ReferenceTypeId=kind if isinstance(kind, ua.NodeId) else ua.NodeId(kind),
         IsForward=forward,
         NodeId=to,
         BrowseName=name,
@@ -51,11 +88,11 @@ def make_node(
     """Build a node with the attributes that every class has."""
     node = NodeData(node_id)
     node.attributes = {
-        _A.NodeId: held(node_id, _T.NodeId),
-        _A.NodeClass: held(node_class, _T.Int32),
-        _A.BrowseName: held(ua.QualifiedName(name, node_id.NamespaceIndex), _T.QualifiedName),
-        _A.DisplayName: held(ua.LocalizedText(name), _T.LocalizedText),
-        _A.Description: held(ua.LocalizedText(description), _T.LocalizedText),
+        _A.NodeId: fixed(node_id, _T.NodeId),
+        _A.NodeClass: fixed(node_class, _T.Int32),
+        _A.BrowseName: fixed(ua.QualifiedName(name, node_id.NamespaceIndex), _T.QualifiedName),
+        _A.DisplayName: fixed(ua.LocalizedText(name), _T.LocalizedText),
+        _A.Description: fixed(ua.LocalizedText(description), _T.LocalizedText),
         _A.WriteMask: _ZERO,
         _A.UserWriteMask: _ZERO,
     }
@@ -77,20 +114,20 @@ def make_variable(
     value: Any,
     type_: int = _IDS.BaseDataVariableType,
     description: str = "",
-    writable: bool = False,
+    level: int = READ,
     rank: int = -1,
 ) -> NodeData:
     """Build a variable or property around the holder of its value."""
     node = make_node(node_id, ua.NodeClass.Variable, name, type_, description)
-    level = _READ_WRITE if writable else _READ_ONLY
+    access = _ACCESS[level]
     node.attributes |= {
         _A.Value: value,
-        _A.DataType: held(data_type, _T.NodeId),
-        _A.ValueRank: held(rank, _T.Int32),
-        _A.AccessLevel: level,
-        _A.UserAccessLevel: level,
+        _A.DataType: fixed(data_type, _T.NodeId),
+        _A.ValueRank: fixed(rank, _T.Int32),
+        _A.AccessLevel: access,
+        _A.UserAccessLevel: access,
         _A.MinimumSamplingInterval: _FASTEST,
-        _A.Historizing: _FALSE,
+        _A.Historizing: _TRUE if level & HISTORY else _FALSE,
     }
     return node
 
@@ -114,12 +151,11 @@ def _back(parent: NodeData, kind: int) -> Any:
     return reference(kind, parent.nodeid, node_class, name, None, forward=False)
 
 
-_ZERO = held(0, _T.UInt32)
-_NO_EVENTS = held(0, _T.Byte)
-_READ_ONLY = held(_READ, _T.Byte)
-_READ_WRITE = held(_READ | _WRITE, _T.Byte)
-_FASTEST = held(0.0, _T.Double)
-_FALSE = held(False, _T.Boolean)
+_ZERO = fixed(0, _T.UInt32)
+_NO_EVENTS, NOTIFIES = fixed(0, _T.Byte), fixed(1, _T.Byte)
+_ACCESS = [fixed(level, _T.Byte) for level in range(8)]
+_FASTEST = fixed(0.0, _T.Double)
+_FALSE, _TRUE = fixed(False, _T.Boolean), fixed(True, _T.Boolean)
 
 
 @dataclass(slots=True)
@@ -132,22 +168,46 @@ class _Folder:
     tags: list[Tag] = field(default_factory=list)
 
 
+class Part(Protocol):
+    """A part of the address space whose nodes are made when a client first looks; has a namespace."""
+
+    def make(self, key: Any) -> NodeData | None:
+        """Make a node of the namespace; None where there is none."""
+        ...
+
+    def above(self, tag: Tag) -> Iterable[Any]:
+        """Return the references of a tag's node to the nodes of the part that have it too."""
+        ...
+
+
 class PlantNodes(dict[Any, NodeData]):
     """asyncua's dictionary of nodes, in which the plant's own nodes appear when first asked for.
 
-    Ten thousand tags cost nothing at start, and a client that reads values only never makes a node.
+    Ten thousand tags cost nothing at start, a client that reads values only never makes a node, and those
+    that a client has walked through are forgotten again, the oldest first, beyond some MB.
+
+    Attributes:
+        parts: what makes the nodes of other namespaces, by index.
+        bound: nodes of other namespaces that are a tag's value, with the path of the tag.
     """
 
     def __init__(
         self, standard: dict[Any, NodeData], plant: str, tags: Iterable[Tag], values: TagValues
     ) -> None:
         super().__init__(standard)
+        self.parts: dict[int, Part] = {}
+        self.bound: dict[Any, str] = {}
         self._values = values
         self._name = plant
+        self._weights: dict[Any, int] = {}
+        self._weight = 0
         self._take(tags)
-        self._objects = standard[ua.NodeId(_IDS.ObjectsFolder)]
-        self.plant = self[ua.NodeId(PLANT, TAGS)]
-        add_forward(self._objects, self.plant, _IDS.Organizes, _IDS.FolderType)
+        objects = self[ua.NodeId(_IDS.ObjectsFolder)]
+        self._objects = ua.QualifiedName("Objects", 0)
+        self.plant = self[ua.NodeId(PLANT, TAGS)] = self._make_folder(
+            ua.NodeId(PLANT, TAGS), self._folders[PLANT]
+        )
+        add_forward(objects, self.plant, _IDS.Organizes, _IDS.FolderType)
 
     def _take(self, tags: Iterable[Tag]) -> None:
         self._tags = {tag.path: tag for tag in tags}
@@ -157,19 +217,56 @@ class PlantNodes(dict[Any, NodeData]):
 
     def renew(self, tags: Iterable[Tag]) -> None:
         """Take other tags; their nodes are made anew when asked for, the plant's own keeps what is beside."""
-        for key in [each for each in self if each.NamespaceIndex == TAGS and each.Identifier != PLANT]:
-            del self[key]
+        self.forget()
         self._take(tags)
-        beside = [each for each in self.plant.references if each.NodeId.NamespaceIndex == EXTRAS]
+        beside = [each for each in self.plant.references if each.NodeId.NamespaceIndex not in (0, TAGS)]
         made = self._make_folder(self.plant.nodeid, self._folders[PLANT])
         self.plant.references[:] = [*made.references, *beside]
 
+    def forget(self) -> None:
+        """Forget the nodes that can be made anew."""
+        for key in self._weights:
+            del self[key]
+        self._weights.clear()
+        self._weight = 0
+
+    def pin(self, key: Any) -> None:
+        """Keep a node, whatever is forgotten: somebody monitors it, and it cannot be made anew."""
+        if key in self:
+            self._weight -= self._weights.pop(key, 0)
+
     def tag_id(self, node_id: Any) -> int:
         """Return the tag behind a node id, -1 where there is none."""
-        if node_id.NamespaceIndex != TAGS:
+        if node_id.NamespaceIndex == TAGS:
+            path = node_id.Identifier
+        elif not self.bound or (path := self.bound.get(node_id)) is None:
             return -1
-        tag = self._tags.get(node_id.Identifier)
+        tag = self._tags.get(path)
         return tag.id if tag else -1
+
+    def bind(self, bound: Mapping[Any, str]) -> None:
+        """Let nodes of other namespaces have the values of tags, by path, and their access."""
+        for node_id, path in bound.items():
+            tag = self._tags.get(path)
+            if tag is None:
+                continue
+            self.bound[node_id] = path
+            level = access_level(tag)
+            self[node_id].attributes |= {
+                _A.Value: self.value_of(tag),
+                _A.AccessLevel: _ACCESS[level],
+                _A.UserAccessLevel: _ACCESS[level],
+                _A.Historizing: _TRUE if level & HISTORY else _FALSE,
+            }
+
+    def has_folder(self, path: str) -> bool:
+        """Tell whether there is a level with tags below it; its path has no slash at the end."""
+        return f"{path}/" in self._folders
+
+    @property
+    def tags(self) -> Mapping[str, Tag]:
+        """Return the tags by path."""
+        return self._tags
 
     def get(self, key: Any, default: Any = None) -> Any:
         node = super().get(key)
@@ -196,57 +293,76 @@ class PlantNodes(dict[Any, NodeData]):
         return known
 
     def _make(self, key: Any) -> NodeData | None:
-        if (
-            not isinstance(key, ua.NodeId)
-            or key.NamespaceIndex != TAGS
-            or not isinstance(key.Identifier, str)
-        ):
+        if not isinstance(key, ua.NodeId):
             return None
-        name = key.Identifier
-        node: NodeData | None = None
-        if name in self._folders:
-            node = self._make_folder(key, self._folders[name])
-        elif name in self._tags:
-            node = self._make_tag(key, self._tags[name])
-        elif "//" in name:
-            path, _, which = name.partition("//")
-            if path in self._tags:
-                node = self._make_property(key, self._tags[path], which)
+        if key.NamespaceIndex == TAGS:
+            node = self._make_own(key)
+        else:
+            part = self.parts.get(key.NamespaceIndex)
+            node = part.make(key) if part else None
         if node is not None:
             self[key] = node
+            self._weigh(key, _NODE_WEIGHT + len(node.references))
         return node
+
+    def _weigh(self, key: Any, weight: int) -> None:
+        """Forget the oldest nodes where there are too many."""
+        self._weights[key] = weight
+        self._weight += weight
+        while self._weight > MOST_WEIGHT and len(self._weights) > 1:
+            oldest = next(iter(self._weights))
+            self._weight -= self._weights.pop(oldest)
+            del self[oldest]
+
+    def _make_own(self, key: Any) -> NodeData | None:
+        name = key.Identifier
+        if not isinstance(name, str):
+            return None
+        if name in self._folders:
+            return self._make_folder(key, self._folders[name])
+        if name in self._tags:
+            return self._make_tag(key, self._tags[name])
+        path, slashes, which = name.partition("//")
+        if slashes and path in self._tags:
+            return self._make_property(key, self._tags[path], which)
+        return None
 
     def _make_folder(self, key: Any, folder: _Folder) -> NodeData:
         node = make_node(key, ua.NodeClass.Object, folder.name, _IDS.FolderType)
+        node.attributes[_A.EventNotifier] = NOTIFIES
         for name in folder.folders:
-            below = ua.QualifiedName(self._folders[name].name, TAGS)
-            to = ua.NodeId(name, TAGS)
-            type_ = ua.NodeId(_IDS.FolderType)
-            node.references.append(
-                reference(_IDS.Organizes, to, ua.NodeClass.Object, below, type_, forward=True)
-            )
-        for tag in folder.tags:
-            name_ = ua.QualifiedName(tag.path.rpartition("/")[2], TAGS)
-            type_ = ua.NodeId(_type_of(tag))
-            node.references.append(
-                reference(_IDS.Organizes, tag_node(tag), ua.NodeClass.Variable, name_, type_, forward=True)
-            )
-        above = self[ua.NodeId(folder.parent, TAGS)] if folder.parent else self._objects
-        node.references.append(_back(above, _IDS.Organizes))
+            node.references.append(self.folder_reference(_IDS.Organizes, name))
+        node.references += [tag_reference(_IDS.Organizes, tag) for tag in folder.tags]
+        if folder.parent:
+            above = ua.NodeId(folder.parent, TAGS)
+            name_ = ua.QualifiedName(self._folders[folder.parent].name, TAGS)
+        else:
+            above, name_ = ua.NodeId(_IDS.ObjectsFolder), self._objects
+        node.references.append(
+            reference(_IDS.Organizes, above, ua.NodeClass.Object, name_, None, forward=False)
+        )
         return node
 
+    def folder_reference(self, kind: Any, key: str) -> Any:
+        """Build a reference to a folder, whose key ends in a slash."""
+        name, type_ = ua.QualifiedName(self._folders[key].name, TAGS), ua.NodeId(_IDS.FolderType)
+        return reference(kind, ua.NodeId(key, TAGS), ua.NodeClass.Object, name, type_, forward=True)
+
+    def value_of(self, tag: Tag) -> Any:
+        """Hold a tag's value as an attribute."""
+        values, id_ = self._values, tag.id
+        return Fixed(None, lambda _node, _attribute: values.read(id_))
+
     def _make_tag(self, key: Any, tag: Tag) -> NodeData:
-        value = AttributeValue(None)
-        value.value_callback = lambda _node, _attribute: self._values.read(tag.id)
         above, _, name = tag.path.rpartition("/")
         node = make_variable(
             key,
             name,
             data_type_id(tag.data_type),
-            value,
+            self.value_of(tag),
             _type_of(tag),
             tag.description,
-            tag.access is Access.READ_WRITE,
+            access_level(tag),
         )
         for which in _properties(tag):
             to, below = ua.NodeId(f"{tag.path}//{which}", TAGS), ua.QualifiedName(which, 0)
@@ -254,7 +370,15 @@ class PlantNodes(dict[Any, NodeData]):
             node.references.append(
                 reference(_IDS.HasProperty, to, ua.NodeClass.Variable, below, type_, forward=True)
             )
-        node.references.append(_back(self[ua.NodeId(f"{above}/", TAGS)], _IDS.Organizes))
+        folder = f"{above}/"
+        name_ = ua.QualifiedName(self._folders[folder].name, TAGS)
+        node.references.append(
+            reference(
+                _IDS.Organizes, ua.NodeId(folder, TAGS), ua.NodeClass.Object, name_, None, forward=False
+            )
+        )
+        for part in self.parts.values():
+            node.references += part.above(tag)
         return node
 
     def _make_property(self, key: Any, tag: Tag, which: str) -> NodeData | None:
@@ -271,17 +395,33 @@ class PlantNodes(dict[Any, NodeData]):
                 Description=ua.LocalizedText(tag.unit),
             )
             data_type = _IDS.EUInformation
-        holder = held(value, _T.ExtensionObject)
+        holder = fixed(value, _T.ExtensionObject)
         node = make_variable(key, which, ua.NodeId(data_type), holder, _IDS.PropertyType)
-        node.attributes[_A.BrowseName] = held(ua.QualifiedName(which, 0), _T.QualifiedName)
-        node.references.append(_back(self[tag_node(tag)], _IDS.HasProperty))
+        node.attributes[_A.BrowseName] = fixed(ua.QualifiedName(which, 0), _T.QualifiedName)
+        name = ua.QualifiedName(tag.path.rpartition("/")[2], TAGS)
+        node.references.append(
+            reference(_IDS.HasProperty, tag_node(tag), ua.NodeClass.Variable, name, None, forward=False)
+        )
         return node
+
+
+def tag_reference(kind: Any, tag: Tag) -> Any:
+    """Build a reference to a tag's node."""
+    name = ua.QualifiedName(tag.path.rpartition("/")[2], TAGS)
+    type_ = ua.NodeId(_type_of(tag))
+    return reference(kind, tag_node(tag), ua.NodeClass.Variable, name, type_, forward=True)
 
 
 def _properties(tag: Tag) -> list[str]:
     """Return the properties that a tag's variable has. Source: OPC 10000-8, 5.3.2."""
     ranged = tag.low is not None and tag.high is not None
     return ["EURange"] * ranged + ["EngineeringUnits"] * bool(tag.unit or tag.unit_text)
+
+
+def access_level(tag: Tag) -> int:
+    """Return what can be done with a tag, whoever does it."""
+    writable = WRITE if tag.access is Access.READ_WRITE else 0
+    return READ | writable | (HISTORY if tag.retention != "none" else 0)
 
 
 def _type_of(tag: Tag) -> int:

@@ -33,6 +33,7 @@ SERVICES = {
     "Read": Needs.SESSION,
     "HistoryRead": Needs.SESSION,
     "Browse": Needs.SESSION,
+    "BrowseNext": Needs.SESSION,
     "TranslateBrowsePathsToNodeIds": Needs.SESSION,
     "RegisterNodes": Needs.SESSION,
     "UnregisterNodes": Needs.SESSION,

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
+from asyncua.server.address_space import ViewService
+from asyncua.ua.ua_binary import struct_from_binary
 
-from drivers.opcua.alarms import ACKNOWLEDGE, Alarms
-from drivers.opcua.harden import Authenticate, HardenedServer, HardenedSession
-from drivers.opcua.model import PlantNodes
+from drivers.opcua import methods
+from drivers.opcua.alarms import Alarms
+from drivers.opcua.browsing import MAX_BROWSE, browse, browse_next
+from drivers.opcua.conditions.facts import language_of
+from drivers.opcua.harden import HardenedServer, HardenedSession, Processor
+from drivers.opcua.history import MAX_NODES, History
+from drivers.opcua.items import Subscriptions, Watch
+from drivers.opcua.model import WRITE, PlantNodes, access_level
+from drivers.opcua.modelpart import ModelPart
+from drivers.opcua.reads import MOST_BYTES, Reads
+from drivers.opcua.security import Refusals
+from drivers.opcua.tokens import Users
 from drivers.opcua.values import TagValues, from_variant
-from drivers.opcua.watch import Subscriptions, Watch
+from drivers.opcua.wire import response_header
 from runtime.contract import Access, Actor, Port, Tag, Value
 from runtime.errors import ForbiddenError, WriteRejectedError
 
 MAX_READ = 10_000
 MAX_WRITE = 1_000
 MAX_CALL = 100
+MAX_DEPTH = 64  # elements of a browse path
 _CODES = ua.StatusCodes
 _A = ua.AttributeIds
+_BROWSE_NEXT = ua.ObjectIds.BrowseNextRequest_Encoding_DefaultBinary
+_READ = ua.ObjectIds.ReadRequest_Encoding_DefaultBinary
+_READ_RESPONSE = ua.ObjectIds.ReadResponse_Encoding_DefaultBinary
 
 
 @dataclass(slots=True)
 class Context:
-    """What the sessions of one server share. `reads` and `writes` count values."""
+    """What the sessions of one server share. `reads` and `writes` count values.
+
+    `quick` answers Read requests in bytes; None where asyncua does.
+    """
 
     port: Port
     nodes: PlantNodes
@@ -35,8 +54,25 @@ class Context:
     watch: Watch
     alarms: Alarms
     group: asyncio.TaskGroup
+    quick: Reads | None
+    history: History
+    model: ModelPart
     reads: int = 0
     writes: int = 0
+
+
+class View(ViewService):  # type: ignore[misc]
+    """asyncua's view of the address space, which goes each way of a browse path once.
+
+    Where two references lead to the same node, asyncua goes on from there twice, and so on.
+    """
+
+    def _navigate(self, start: Any, elements: Any) -> list[Any]:
+        there = [start]
+        for element in elements:
+            found = [each for node in there for each in self._find_elements_in_node(element, node)]
+            there = list(dict.fromkeys(found))
+        return there
 
 
 class TagServer(HardenedServer):
@@ -44,15 +80,74 @@ class TagServer(HardenedServer):
 
     context: Context
 
-    def __init__(self, authenticate: Authenticate, anonymous: Actor | None, plain_allowed: bool) -> None:
-        super().__init__(authenticate, anonymous, plain_allowed)
+    def __init__(self, users: Users, anonymous: Actor | None, plain: bool, refusals: Refusals) -> None:
+        super().__init__(users, anonymous, plain, refusals)
+        self.view_service = View(self.aspace)
 
     def make_session(self, name: str) -> TagSession:
-        return TagSession(self, Subscriptions(self, self.context.watch), name)
+        subscriptions = Subscriptions(self, self.context.watch)
+        session = TagSession(self, subscriptions, name)
+        subscriptions.may_subscribe, subscriptions.taken = session.may_subscribe, session.items_taken
+        return session
+
+    def make_processor(self, transport: Any, limits: Any) -> TagProcessor:
+        return TagProcessor(self, transport, limits)
+
+
+class TagProcessor(Processor):
+    """A connection whose Read requests go past asyncua's objects."""
+
+    async def answer(self, service: int, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
+        context, session = self.iserver.context, self.session
+        if not isinstance(session, TagSession):
+            return False
+        if service == _BROWSE_NEXT:
+            params = struct_from_binary(ua.BrowseNextParameters, body)
+            self._touch()
+            response = ua.BrowseNextResponse()
+            response.Parameters.Results = await session.browse_further(params)
+            self.send_response(requesthdr.RequestHandle, seqhdr, response)
+            return True
+        if service != _READ or context.quick is None:
+            return False
+        now_ns = context.port.clock.now_ns()
+        found = context.quick.answer(body, MAX_READ, now_ns, session.read_cold)
+        if found is None:
+            return False
+        data, count = found
+        context.reads = (context.reads + count) & 0xFFFF_FFFF
+        self._touch()
+        head = response_header(_READ_RESPONSE, requesthdr.RequestHandle, now_ns)
+        message = self._connection.message_to_binary(head + data, request_id=seqhdr.RequestId)
+        self._transport.write(message)
+        return True
+
+    def _touch(self) -> None:
+        self.session_last_activity = time.monotonic()
+        if self.session is not None:
+            self.session.touch()
 
 
 class TagSession(HardenedSession):
     """A client's session."""
+
+    def may_subscribe(self) -> bool:
+        """Tell whether the client's address may have one more subscription."""
+        there = self.iserver.sessions_of(self.address)
+        taken = sum(len(each.subscription_service.subscriptions) for each in there)
+        return bool(taken < self.iserver.per_address.subscriptions)
+
+    def items_taken(self) -> tuple[int, int]:
+        """Return how many monitored items the client's address has: on tags and alarms, on other nodes."""
+        items = others = 0
+        for session in self.iserver.sessions_of(self.address):
+            for each in session.subscription_service.subscriptions.values():
+                items += len(each.monitored_item_srv._monitored_items)
+                others += len(each.monitored_item_srv._monitored_datachange)
+        return items - others, others
+
+    def prefer(self, locales: tuple[str, ...]) -> None:
+        self.subscription_service.language = language_of(locales)
 
     async def read(self, params: Any) -> list[Any]:
         wanted = params.NodesToRead or []
@@ -64,26 +159,33 @@ class TagSession(HardenedSession):
         context.reads = (context.reads + len(wanted)) & 0xFFFF_FFFF
         stamps = int(params.TimestampsToReturn)
         tag_id, read = context.nodes.tag_id, context.values.read
-        results = []
+        results, size = [], 0
         for each in wanted:
             id_ = tag_id(each.NodeId)
             if id_ >= 0 and each.AttributeId == _A.Value and not each.IndexRange:
                 results.append(read(id_, stamps))
-            else:
-                results.append(self._read_cold(each, id_))
+                continue
+            results.append(self.read_cold(each))
+            size += _length(results[-1])
+            if size > MOST_BYTES:
+                raise ServiceError(_CODES.BadResponseTooLarge)
         return results
 
-    def _read_cold(self, wanted: Any, id_: int) -> Any:
+    def read_cold(self, wanted: Any) -> Any:
+        """Return the DataValue of a node to read that is no tag's whole value."""
+        id_ = self.iserver.context.nodes.tag_id(wanted.NodeId)
         if wanted.IndexRange and id_ >= 0:
             return ua.DataValue(StatusCode=ua.StatusCode(_CODES.BadIndexRangeInvalid))
         if wanted.AttributeId == _A.UserAccessLevel and id_ >= 0:
             tag = self.iserver.context.values.tags[id_]
-            return ua.DataValue(ua.Variant(3 if self._may_write(tag) else 1, ua.VariantType.Byte))
+            level = access_level(tag) & ~(0 if self._may_write(tag) else WRITE)
+            return ua.DataValue(ua.Variant(level, ua.VariantType.Byte))
         return self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId)
 
     def _may_write(self, tag: Tag) -> bool:
         return (
             tag.access is Access.READ_WRITE
+            and self.secured
             and self.actor is not None
             and self.actor.at(tag.path).role >= tag.role
         )
@@ -118,6 +220,10 @@ class TagSession(HardenedSession):
         tag, actor = context.values.tags[id_], self.actor
         if actor is None:
             return int(_CODES.BadUserAccessDenied)
+        if not self.secured:
+            self.iserver.refusals.add(self.address, "it wants to write, and has no security")
+            writable = tag.access is Access.READ_WRITE
+            return int(_CODES.BadSecurityModeInsufficient if writable else _CODES.BadNotWritable)
         try:
             value = from_variant(tag.data_type, wanted.Value.Value)
         except TypeError:
@@ -128,18 +234,68 @@ class TagSession(HardenedSession):
             return refusal(tag, value, exc)
         return int(_CODES.Good)
 
-    async def call(self, params: Any) -> list[Any]:
-        if len(params) > MAX_CALL:
+    async def browse(self, params: Any) -> list[Any]:
+        self._check_browse(params.NodesToBrowse)
+        return await browse(self.iserver.view_service, params, self.iserver.context.port.clock)
+
+    async def browse_further(self, params: Any) -> list[Any]:
+        """Do BrowseNext, which asyncua does not know."""
+        self._check_browse(params.ContinuationPoints)
+        return await browse_next(self.iserver.view_service, params, self.iserver.context.port.clock)
+
+    @staticmethod
+    def _check_browse(wanted: list[Any]) -> None:
+        if not wanted:
+            raise ServiceError(_CODES.BadNothingToDo)
+        if len(wanted) > MAX_BROWSE:
+            raise ServiceError(_CODES.BadTooManyOperations)
+
+    async def translate_browsepaths_to_nodeids(self, params: Any) -> list[Any]:
+        if not params:
+            raise ServiceError(_CODES.BadNothingToDo)
+        if len(params) > MAX_BROWSE or any(len(each.RelativePath.Elements) > MAX_DEPTH for each in params):
             raise ServiceError(_CODES.BadTooManyOperations)
         results = []
         for each in params:
-            if each.MethodId == ACKNOWLEDGE and self.actor is not None:
-                context = self.iserver.context
-                work = context.alarms.acknowledge(each, self.actor, context.port)
-                results.append(await asyncio.shield(self._outlive(work)))
-            else:
-                results += await super().call([each])
+            results += await super().translate_browsepaths_to_nodeids([each])
+            await self.iserver.context.port.clock.sleep(0)  # others have their turn
         return results
+
+    async def history_read(self, params: Any) -> list[Any]:
+        wanted = params.NodesToRead or []
+        if not wanted:
+            raise ServiceError(_CODES.BadNothingToDo)
+        if len(wanted) > MAX_NODES:
+            raise ServiceError(_CODES.BadTooManyOperations)
+        results: list[Any] = await self.iserver.context.history.read(params)
+        return results
+
+    async def call(self, params: Any) -> list[Any]:
+        if len(params) > MAX_CALL:
+            raise ServiceError(_CODES.BadTooManyOperations)
+        return [await self._call(each) for each in params]
+
+    async def _call(self, wanted: Any) -> Any:
+        alarms, actor = self.iserver.context.alarms, self.actor
+        if not (self.secured or alarms.only_tells(wanted)):
+            self.iserver.refusals.add(self.address, "it wants to call a method, and has no security")
+            return ua.CallMethodResult(StatusCode=ua.StatusCode(_CODES.BadSecurityModeInsufficient))
+        if actor is not None and alarms.handles(wanted):
+            work = alarms.call(wanted, actor, self.subscription_service.subscriptions)
+            return await asyncio.shield(self._outlive(work))
+        if actor is not None and (method := self.iserver.context.model.method(wanted.MethodId)):
+            return await asyncio.shield(self._outlive(methods.call(method, wanted, actor)))
+        code = methods.wrong_with(self.aspace, wanted)
+        if code:
+            return ua.CallMethodResult(StatusCode=ua.StatusCode(code))
+        (result,) = await super().call([wanted])
+        return result
+
+
+def _length(value: Any) -> int:
+    """Return about how many bytes a DataValue takes."""
+    inner = None if value.Value is None else value.Value.Value
+    return len(inner) if isinstance(inner, bytes | str) else 1
 
 
 def refusal(tag: Tag, value: Value, error: WriteRejectedError) -> int:

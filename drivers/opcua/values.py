@@ -50,6 +50,14 @@ def moment(at_ns: int) -> datetime | None:
     return _EPOCH + timedelta(microseconds=at_ns // 1000) if at_ns else None
 
 
+def instant(at: datetime | None) -> int:
+    """Return the ns since 1970 of a client's time; 0 where it gives none (the year 1601)."""
+    if at is None:
+        return 0
+    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
+    return max(0, int(since // _MICROSECOND) * 1000)
+
+
 def to_variant(data_type: DataType, value: Value) -> ua.Variant:
     """Wrap a decoded value in its type on the wire."""
     if data_type is DataType.TIME:

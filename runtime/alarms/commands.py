@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from runtime.alarms.states import Trigger
 from runtime.config import format_duration
-from runtime.contract import Actor, Role
+from runtime.contract import LONGEST_SHELF_NS, Actor, Role
 from runtime.errors import ForbiddenError, WriteRejectedError
-
-LONGEST_SHELF_NS = 24 * 3_600_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,7 @@ COMMANDS = {
             False,
             ("is not latched", "a latching alarm can be reset once its condition is gone"),
         ),
+        Command("comment", Trigger.COMMENT, Role.OPERATOR, True, ("cannot be commented", "")),
         Command("shelve", Trigger.SHELVE, Role.OPERATOR, True, ("cannot be shelved", "")),
         Command(
             "unshelve",

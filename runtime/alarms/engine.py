@@ -163,6 +163,8 @@ class AlarmEngine:
         changes: dict[str, Any] = {}
         if trigger is Trigger.ACKNOWLEDGE:
             changes = {"acknowledged_ns": now_ns, "acknowledged_by": actor.name, "comment": reason}
+        elif trigger is Trigger.COMMENT:
+            changes = {"comment": reason}
         elif trigger is Trigger.SHELVE:
             changes = {"shelf": Note(now_ns, actor.name, reason, now_ns + for_ns)}
         elif trigger is Trigger.REMOVE:

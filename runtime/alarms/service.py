@@ -33,9 +33,9 @@ class AlarmService:
     """A component. Standing alarms come back from the journal at start and are then judged by live values.
 
     Emits `alarm.TRANSITION` (raised, cleared, acknowledged, shelved ...) for each, and `alarm.restored` for
-    those that were not normal at start, with the alarm under `alarm`. While the journal cannot be written,
-    alarms are told all the same (an operator must see them), wait in a bounded backlog and are written later;
-    commands are refused until then.
+    those that were not normal at start, with the alarm under `alarm` and who did it under `by`. While the
+    journal cannot be written, alarms are told all the same (an operator must see them), wait in a bounded
+    backlog and are written later; commands are refused until then.
     """
 
     name = "alarms"
@@ -54,6 +54,7 @@ class AlarmService:
         self._load = Load(configs)
         self._port: Port | None = None
         self._changes: Changes | None = None
+        self._in_hand: Batch | None = None  # taken from the changes, and waiting for its turn
         self._group: asyncio.TaskGroup | None = None
 
     def views(self) -> list[dict[str, Any]]:
@@ -64,6 +65,7 @@ class AlarmService:
         """Work until cancelled."""
         self._port = port
         self._changes = port.changes(self.engine.tag_ids, every=True)
+        self._in_hand = None
         async with self._order:
             if not self._backlog:
                 kept = self.engine.restore(await self._journal.read(alarm_rows))
@@ -84,8 +86,8 @@ class AlarmService:
             self._schedule(port)
             group.create_task(self._follow_load(port))
             while changes := self._changes:  # `renew` closes one and makes another
-                async for batch in changes:
-                    await self._take(port, batch, changes)
+                async for self._in_hand in changes:
+                    await self._take(port, changes)
 
     async def renew(self, configs: Sequence[AlarmConfig], tags: TagList) -> None:
         """Go on with other definitions and tags. Alarms stand as they stood, by name; delays begin anew.
@@ -95,7 +97,7 @@ class AlarmService:
         async with self._order:
             back = await self._that_come_back(configs)
             port, changes = self._port, self._changes
-            while port and changes and (batch := changes.take()) is not None:
+            while port and changes and (batch := self._next(changes)) is not None:
                 moved = self.engine.on_batch(batch, port.clock.now_ns())
                 if moved:
                     await self._keep_and_tell(port, moved)
@@ -207,19 +209,24 @@ class AlarmService:
             async with self._order:
                 self._count(port)
 
-    async def _take(self, port: Port, batch: Batch | None, waiting: Changes | None = None) -> None:
-        """Take a batch, and those that came while the disk was slow: one commit for all."""
+    async def _take(self, port: Port, changes: Changes) -> None:
+        """Take what came, also while the disk was slow: one commit for all."""
         async with self._order:
             now_ns = port.clock.now_ns()
-            moved = self.engine.on_time(now_ns) if batch is None else self.engine.on_batch(batch, now_ns)
-            for _ in range(AT_ONCE if waiting else 0):
-                more = waiting.take() if waiting else None
-                if more is None:
+            moved: list[Transition] = []
+            for _ in range(AT_ONCE):
+                batch = self._next(changes)
+                if batch is None:
                     break
-                moved += self.engine.on_batch(more, now_ns)
+                moved += self.engine.on_batch(batch, now_ns)
             if moved:
                 await self._keep_and_tell(port, moved)
         self._schedule(port)
+
+    def _next(self, changes: Changes) -> Batch | None:
+        """Return the next batch: each is taken in its order, whoever takes it."""
+        batch, self._in_hand = self._in_hand, None
+        return batch if batch is not None else changes.take()
 
     def _schedule(self, port: Port) -> None:
         """Make sure that a timer ends no later than the next delay."""
@@ -232,7 +239,10 @@ class AlarmService:
         await port.clock.sleep_until(port.clock.steady_ns() + due_ns - port.clock.now_ns())
         if self._timer_ns == due_ns:
             self._timer_ns = NEVER
-        await self._take(port, None)
+        async with self._order:
+            if moved := self.engine.on_time(port.clock.now_ns()):
+                await self._keep_and_tell(port, moved)
+        self._schedule(port)
 
     async def _write(self, records: Sequence[Record]) -> tuple[Sequence[int] | StoreError, bool]:
         """Keep records; return their numbers or why not, and whether a stop came: it waits for them."""
@@ -287,14 +297,15 @@ class AlarmService:
     def _tell(self, port: Port, moved: Sequence[Transition], numbers: Sequence[int]) -> None:
         self._shown = self.engine.alarms()
         for each, seq in zip(moved, numbers, strict=True):
-            self._emit(port, f"alarm.{each.trigger.value}", each.alarm, seq)
+            self._emit(port, f"alarm.{each.trigger.value}", each.alarm, seq, each.actor)
             if each.announced:
                 self._load.add(each.at_ns, each.alarm.name)
         self._count(port)
 
-    def _emit(self, port: Port, kind: str, alarm: Alarm, seq: int = 0) -> None:
+    def _emit(self, port: Port, kind: str, alarm: Alarm, seq: int = 0, actor: str = "") -> None:
         text = f"{alarm.name}: {alarm.config.text}"
-        port.emit(Event(kind, self.name, port.clock.now_ns(), text, {"alarm": alarm.as_dict(), "seq": seq}))
+        data = {"alarm": alarm.as_dict(), "seq": seq, "by": actor}
+        port.emit(Event(kind, self.name, port.clock.now_ns(), text, data))
 
     def _count(self, port: Port) -> None:
         now_ns = port.clock.now_ns()

@@ -45,6 +45,7 @@ class Trigger(Enum):
     UNSUPPRESS = "unsuppressed"
     REMOVE = "out_of_service"
     RETURN = "in_service"
+    COMMENT = "commented"
 
 
 class Standing(NamedTuple):
@@ -101,7 +102,7 @@ _FLAGS = {
 def after(standing: Standing, trigger: Trigger, latching: bool = False) -> Standing | None:
     """Return how an alarm stands next, or None where the trigger changes nothing.
 
-    A shelf can be renewed: shelving a shelved alarm is a change.
+    A shelf can be renewed: shelving a shelved alarm is a change. A comment is one that moves nothing.
     """
     if trigger in _FLAGS:
         return _hide_or_show(standing, trigger)
@@ -117,6 +118,8 @@ def after(standing: Standing, trigger: Trigger, latching: bool = False) -> Stand
             return standing._replace(state=_RESET[state], latched=False) if latched else None
         case Trigger.RE_ALARM if latched or standing.hidden:
             return None
+        case Trigger.COMMENT:
+            return standing
     new = _STATES.get((state, trigger))
     return None if new is None else standing._replace(state=new)
 

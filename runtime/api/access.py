@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from runtime.api.answers import Refused
 from runtime.api.guard import CERTIFICATE, PEER
-from runtime.api.limits import actor_key
+from runtime.api.limits import actor_key, address_of
 from runtime.api.rules import RULES, Rule, Tokens
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
@@ -80,7 +80,7 @@ class Callers:
             return (
                 await self._by_bearer(rest.strip())
                 if scheme.lower() == "bearer"
-                else await self._by_secret(login)
+                else await self._by_secret(connection, login)
             )
         state = connection.scope.get("state", {})
         if PEER in state:
@@ -141,7 +141,7 @@ class Callers:
         return mask is None or (path in tags and bool(mask[tags[path].id]))
 
     async def signed(
-        self, actor: Actor, body: SignatureBody | None, action: str, target: str
+        self, request: Request, actor: Actor, body: SignatureBody | None, action: str, target: str
     ) -> tuple[Actor, Signature | None]:
         """Authenticate the signer, who acts from then on; whoever is logged in stays in the way it came.
 
@@ -156,7 +156,7 @@ class Callers:
         try:
             if isinstance(actor, TokenActor):
                 raise Refused(403, "a program cannot sign", "log in with a name and a secret")
-            signer = await self.verified(body.name, body.secret, way)
+            signer = await self.verified(request, body.name, body.secret, way)
         except Refused as exc:
             entry = self._services.gate.attempts.entry(action, target, Actor(body.name, Role.VIEWER, way))
             error = WriteRejectedError(f"signature: {exc.detail}", exc.remedy)
@@ -185,7 +185,7 @@ class Callers:
             raise _unauthorized("the token is unknown, expired or revoked", "ask an admin for another")
         return actor
 
-    async def _by_secret(self, login: str) -> Actor:
+    async def _by_secret(self, connection: HTTPConnection, login: str) -> Actor:
         if self._version != self._identity.version:  # users have changed
             self._known.clear()
             self._version = self._identity.version
@@ -194,7 +194,7 @@ class Callers:
         until_ns, actor = self._known.get(key, (0, None))
         if actor and monotonic_ns() < until_ns:
             return actor
-        found = await self.verified(*_basic(login), "http")
+        found = await self.verified(connection, *_basic(login), "http")
         self._known.pop(key, None)
         while len(self._known) >= _KEPT:
             del self._known[next(iter(self._known))]
@@ -202,19 +202,20 @@ class Callers:
             self._known[key] = (monotonic_ns() + _KEPT_NS, found)
         return found
 
-    async def verified(self, name: str, secret: str, via: str) -> Actor:
+    async def verified(self, connection: HTTPConnection, name: str, secret: str, via: str) -> Actor:
         """Return the user of a name and a secret.
 
         Raises:
-            Refused: one of them is wrong, or the name is locked.
+            Refused: one of them is wrong, or the name is locked where the connection comes from.
         """
-        locked_ns = self._identity.locked_for_ns(name)
+        address = address_of(connection)
+        locked_ns = self._identity.lockout.left_ns(name, address)
         if locked_ns:
             seconds = -(-locked_ns // SECOND_NS)
             error = f"{name!r} is locked after wrong secrets"
             raise Refused(429, error, f"wait {seconds} s", {"Retry-After": str(seconds)})
         async with self._room:
-            found = await asyncio.to_thread(self._identity.authenticate, name, secret, via)
+            found = await asyncio.to_thread(self._identity.authenticate, name, secret, via, address)
         if found is None:
             raise _unauthorized("the name or the secret is wrong")
         return found

@@ -59,7 +59,7 @@ class Door:
                     failing = True
                     await self._clock.sleep(_PAUSE_S)
                     continue
-                address = _counted(host)
+                address = counted(host)
                 if self._has_room(address):
                     self._opening.append(address)
                     group.create_task(self._open(connection, address))
@@ -68,11 +68,11 @@ class Door:
                     connection.close()
 
     def _has_room(self, address: str) -> bool:
-        there = [*map(_counted, self._present()), *self._opening]
+        there = [*map(counted, self._present()), *self._opening]
         if len(there) >= CONNECTIONS or len(self._opening) >= HANDSHAKES:
             return False
-        if is_loopback(address):  # accounts of this machine share it
-            return True
+        if is_loopback(address):  # accounts of this machine share it, and leave room for the network
+            return there.count(address) < CONNECTIONS - PER_ADDRESS
         opening = self._opening.count(address)
         return opening < HANDSHAKES_PER_ADDRESS and there.count(address) < PER_ADDRESS
 
@@ -99,7 +99,7 @@ class Door:
             self._opening.remove(address)
 
 
-def _counted(host: str) -> str:
+def counted(host: str) -> str:
     """Return what an address is counted as: a network of IPv6, which one machine may have whole."""
     if ":" not in host:
         return host

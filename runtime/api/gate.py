@@ -86,7 +86,9 @@ def router(services: Services) -> APIRouter:
         """Ask for a write that takes a second person."""
         tag = one(tags, body.path)
         try:
-            actor, signature = await callers_of(request).signed(actor, body.signature, "request", tag.path)
+            actor, signature = await callers_of(request).signed(
+                request, actor, body.signature, "request", tag.path
+            )
             made = await gate.request(tag, body.value, actor, body.reason, body.for_ns, signature)
         except WriteRejectedError as exc:
             raise refused_write(tag, body.value, exc) from exc
@@ -100,7 +102,9 @@ def router(services: Services) -> APIRouter:
         found = waiting(number)
         try:
             signing, reason = (body.signature, body.reason) if body else (None, "")
-            actor, signature = await callers_of(request).signed(actor, signing, "approve", found.tag.path)
+            actor, signature = await callers_of(request).signed(
+                request, actor, signing, "approve", found.tag.path
+            )
             previous = await gate.requests.approve(number, actor, reason, signature)
         except WriteRejectedError as exc:
             raise refused_write(found.tag, found.value, exc) from exc

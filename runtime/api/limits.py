@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runtime.api.answers import Refused
+from runtime.api.door import counted
 from runtime.api.guard import PEER
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.contract import Actor
@@ -94,11 +95,11 @@ class Pace:
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """Return where a connection comes from: an address, or an account of this machine."""
+    """Return where a connection comes from: an address, a network of IPv6, or an account of this machine."""
     uid = connection.scope.get("state", {}).get(PEER)
     if uid is not None:
         return f"uid {uid}"
-    return connection.client.host if connection.client else "unknown"
+    return counted(connection.client.host) if connection.client else "unknown"
 
 
 def actor_key(actor: Actor, connection: HTTPConnection) -> str:

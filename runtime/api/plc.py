@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from runtime.api.access import Caller, Signed, callers_of
@@ -21,7 +21,16 @@ from runtime.errors import (
     WriteRejectedError,
 )
 from runtime.gate.rates import RateLimitedError
-from runtime.plcview import FORCED, WATCHED, ForceList, PlcFigures, PlcValues
+from runtime.plcview import (
+    FORCED,
+    WATCHED,
+    ForceList,
+    PlcFigures,
+    PlcValues,
+    RecordView,
+    WhyView,
+    WorstScan,
+)
 
 VariablePath = Annotated[UnicodeText, Field(min_length=1, max_length=1024, examples=["Main.Pump.Timer.ET"])]
 _STATUS: tuple[tuple[type[PlantError], int], ...] = (
@@ -75,6 +84,16 @@ class RestartRequest(BaseModel):
     reason: Comment = ""
 
 
+class WhyRequest(BaseModel):
+    """A variable or a tag; `at` a scan (of a run, else the newest), or a time: `-10s`, ISO 8601; else now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: VariablePath
+    at: Annotated[UnicodeText, Field(max_length=64)] = ""
+    run: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = None
+
+
 def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["plc"])
     forcing = services.gate.forcing
@@ -84,6 +103,16 @@ def router(services: Services) -> APIRouter:
         """Tell how the tasks do: durations, latencies, overruns, the longest scan."""
         try:
             return Json(forcing.controller().figures())
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.get("/plc/worst", **answers(WorstScan, "The longest scan of the task.", 404))
+    async def worst(
+        task: Annotated[UnicodeText, Query(min_length=1, max_length=256, examples=["main"])],
+    ) -> Json:
+        """Tell of the longest scan of a task: number, time, duration, and the inputs that it had."""
+        try:
+            return Json(forcing.controller().worst(task))
         except PlantError as exc:
             raise _refused(exc) from exc
 
@@ -107,7 +136,9 @@ def router(services: Services) -> APIRouter:
     async def force(body: ForceRequest, actor: Caller, request: Request) -> Json:
         """Force a variable (engineer): it has the value whatever the program and its inputs say."""
         try:
-            actor, signature = await callers_of(request).signed(actor, body.signature, "force", body.path)
+            actor, signature = await callers_of(request).signed(
+                request, actor, body.signature, "force", body.path
+            )
             await forcing.force(body.path, body.value, actor, body.reason, body.for_ns, signature)
             return Json(ForceList(forcing.controller().forces()))
         except PlantError as exc:
@@ -129,6 +160,22 @@ def router(services: Services) -> APIRouter:
             cold = body.mode == "cold"
             await forcing.restart(cold=cold, actor=actor, reason=body.reason, task=body.task)
             return Json(forcing.controller().figures())
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.get("/plc/record", **answers(RecordView, "The record since the kernel has started.", 404))
+    async def record() -> Json:
+        """Tell how the record of scans does."""
+        try:
+            return Json(forcing.controller().record())
+        except PlantError as exc:
+            raise _refused(exc) from exc
+
+    @routes.post("/plc/why", **answers(WhyView, "Since when, and what or who gave it its value.", 404))
+    async def why(body: WhyRequest) -> Json:
+        """Say why a variable has its value, out of the record of scans (engineer)."""
+        try:
+            return Json(await forcing.controller().why(body.path, body.at, body.run))
         except PlantError as exc:
             raise _refused(exc) from exc
 

@@ -34,6 +34,15 @@ def task_metrics(controller: Controller | None) -> Iterator[Metric]:
             for quantile, name in _QUANTILES:
                 family.add_metric((each.name, quantile), getattr(spread, name) / 1e6)
         yield family
+    family = GaugeMetricFamily(
+        "ironworks_plc_program_execution_seconds", "Duration of a program's scan",
+        labels=("task", "program", "quantile"),
+    )  # fmt: skip
+    for each in tasks:
+        for program in each.programs:
+            for quantile, name in _QUANTILES:
+                family.add_metric((each.name, program.name, quantile), getattr(program.execution, name) / 1e6)
+    yield family
     for what, text in (
         ("scans", "Scans"),
         ("overruns", "Scans not done when the next was due"),

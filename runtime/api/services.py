@@ -16,6 +16,7 @@ from runtime.gate.identity import Identity
 from runtime.gate.policy import Gate
 from runtime.historian import Answer, Points
 from runtime.journal import Journal
+from runtime.recording import Recording
 from runtime.versions.service import Versions
 
 
@@ -121,6 +122,16 @@ class Services(Protocol):
 
     async def restart(self, name: str, actor: Actor) -> None:
         """Check the role (engineer), audit, and start the component again.
+
+        Raises:
+            WriteRejectedError: says why not.
+        """
+        ...
+
+    async def record(
+        self, name: str, actor: Actor, for_ns: int, most: int, reason: str = "", peer: str = ""
+    ) -> Recording:
+        """Check the role (engineer), audit, and begin a recording of a component's traffic.
 
         Raises:
             WriteRejectedError: says why not.

@@ -76,7 +76,7 @@ def router(services: Services) -> APIRouter:
         Without name and secret it is for whom the issuer's token in the request's header vouches.
         """
         if body:
-            actor = await callers_of(request).verified(body.name, body.secret, "session")
+            actor = await callers_of(request).verified(request, body.name, body.secret, "session")
         elif not isinstance(actor, OidcActor):
             raise Refused(422, "who logs in?", "send name and secret, or a token of the plant's issuer")
         try:
@@ -97,7 +97,7 @@ def router(services: Services) -> APIRouter:
     @routes.post("/password", **answers(UserView, "The user; its sessions have ended."))
     async def change_password(body: PasswordBody, request: Request) -> Json:
         """Change one's own secret; whoever is logged in with the old one is out."""
-        actor = await callers_of(request).verified(body.name, body.secret, "http")
+        actor = await callers_of(request).verified(request, body.name, body.secret, "http")
         try:
             async with services.identity.changing:
                 await accounts.change_password(body.new, actor)

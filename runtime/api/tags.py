@@ -79,7 +79,9 @@ def router(services: Services) -> APIRouter:
             if body.dry_run:
                 previous = gate.dry_run(tag, body.value, actor, body.for_ns)
             else:
-                actor, signature = await callers_of(request).signed(actor, body.signature, "write", tag.path)
+                actor, signature = await callers_of(request).signed(
+                    request, actor, body.signature, "write", tag.path
+                )
                 previous = await gate.write(tag, body.value, actor, body.reason, body.for_ns, signature)
         except WriteRejectedError as exc:
             raise refused_write(tag, body.value, exc) from exc

@@ -177,7 +177,7 @@ def router(services: Services) -> APIRouter:
 def user_view(identity: Identity, user: UserConfig, now_ns: int) -> UserView:
     """Return a user as clients see it; the end of a lock in whole seconds, so that it stays the same."""
     mark = identity.mark(user.name)
-    locked_ns = identity.locked_for_ns(user.name)
+    locked_ns = identity.lockout.longest_ns(user.name)
     until_ns = -(-(now_ns + locked_ns) // SECOND_NS) * SECOND_NS if locked_ns else 0
     return UserView(
         user.name,

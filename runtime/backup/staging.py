@@ -25,7 +25,7 @@ FOLDER = "backup.unfinished"
 _SQLITE = ".sqlite"
 _HISTORY = "history"
 _NOT_STATE = re.compile(
-    rf"cache/.*|plc/(core|forces)\.json|{FOLDER}/.*|{statelock.NAME}|.*\.(unfinished|tmp|log(\.\d+)?|format-\d+)"
+    rf"cache/.*|plc/(core|forces)\.json|plc/record/.*|{FOLDER}/.*|{statelock.NAME}|.*\.(unfinished|tmp|log(\.\d+)?|format-\d+)"
     rf"|.*{_SQLITE}-(wal|shm)|.*\.corrupt.*",
     re.DOTALL,
 )

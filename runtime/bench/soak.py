@@ -44,7 +44,7 @@ def bench(
         file = plant_of(Path(folder), tags, "device", "noise(1s)", HEAD)
         file.with_name("main.st").write_text(PROGRAM, encoding="utf-8")
         with running(file) as (_, child):
-            rows = asyncio.run(_watch(Family(child.pid), settle_s, long_s))
+            rows = asyncio.run(watch(Family(child.pid), settle_s, long_s))
     at_s, memory_mib, cpu_s = np.array(rows).T
     if samples:
         np.savetxt(
@@ -68,7 +68,7 @@ def bench(
     )
 
 
-async def _watch(family: Family, settle_s: float, long_s: float) -> list[tuple[float, float, float]]:
+async def watch(family: Family, settle_s: float, long_s: float) -> list[tuple[float, float, float]]:
     """Return seconds, resident MiB and CPU seconds, taken often enough for the blocks."""
     from runtime.clock import WallClock, monotonic_ns
 

@@ -170,9 +170,10 @@ class Configurations:
             return found or [f"version {status.running} runs, which is not in the list"]
         if began:
             self._starts[running] += 1
+        good = self.good
         found += self._check_good(status, running)
         if began:
-            found += self._check_begun(status, running)
+            found += self._check_begun(status, running, good | {self._last_good})
         elif not self.force.allows(running):
             found.append(f"version {status.running} runs, confirmed was {self.present()}")
         self.force = Expected(running)
@@ -242,7 +243,7 @@ class Configurations:
         self.good = {name} | since
         return []
 
-    def _check_begun(self, status: ConfigStatus, running: str) -> list[str]:
+    def _check_begun(self, status: ConfigStatus, running: str, good: set[str]) -> list[str]:
         """A start runs the folder; or, where that cannot run, what was confirmed last, or good."""
         failure = status.failure
         found = []
@@ -256,10 +257,10 @@ class Configurations:
         else:
             found += self._check_failure(failure)
             asked = {str(each) for each in (self.force.value, *self.force.tried)}
-            may = {each for each in asked if self._starts[each] < STARTS} | self.good
-            still = asked & may  # what faults among them runs until it has faulted three times
+            sure = all(self._starts[each] < STARTS or each == self._last_good for each in asked)
             at_once = all(self._setups[each].flaw in WRONG for each in self.folder)  # before it ran
-            if running not in (still if still and at_once else self.good | asked):
+            # What faults runs until it has faulted three times; what came up once is never left.
+            if running not in (asked if sure and at_once else good | asked):
                 found.append(
                     f"version {status.running} runs in place of {failure}: neither confirmed nor good"
                 )

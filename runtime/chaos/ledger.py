@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtime.wire import AuditEntry
 
 Point = tuple[int, Value | None, int]  # time, value, quality
-_PAGE = 5000
+_PAGE = 500
 _LISTED = 5
 
 

@@ -187,12 +187,13 @@ def export(
     """Write the alarms of a plant folder as CSV, for a spreadsheet."""
     from runtime.alarms.exchange import export_table
     from runtime.assembly import assemble
+    from runtime.tagmerge import put_text
 
     text = export_table(assemble(folder).plant)
     if output is None:
         print(text, end="")
     else:
-        _write(output, text)
+        put_text(output, text)
 
 
 @app.command("import")
@@ -204,29 +205,16 @@ def import_(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and tell; write nothing.")] = False,
 ) -> None:
-    """Merge alarms from CSV into a plant folder, by name; a running plant takes them at its next start."""
+    """Merge alarms from CSV into a plant folder, by name; a running plant takes them with `config apply`."""
     from runtime.alarms.exchange import plan_import
     from runtime.assembly import assemble
+    from runtime.tagmerge import put_text
 
     planned = plan_import(assemble(folder).plant, file, replace)
     if not dry_run:
-        _write(planned.file, planned.text)
+        put_text(planned.file, planned.text)
     counts = f"{len(planned.new)} new, {len(planned.changed)} changed, {len(planned.removed)} removed"
     print(f"{planned.file}: {counts}{' (nothing was written)' if dry_run else ''}")
-
-
-def _write(file: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    from runtime.errors import PlantError
-
-    part = file.with_name(f".{file.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
-    except OSError as exc:
-        raise PlantError(
-            f"{file} cannot be written: {exc.strerror}", "check the folder and its rights"
-        ) from exc
 
 
 def _command(plant: str | None, json: bool, work: Callable[[PlantClient], Awaitable[AlarmView]]) -> None:

@@ -24,6 +24,7 @@ def cert(
         Path | None, typer.Option("--make", metavar="FILE", help="Make one, and write it there with its key.")
     ] = None,
     expires: Annotated[str, typer.Option("--expires", help="With --make: its life, such as 90d.")] = "365d",
+    rsa: Annotated[bool, typer.Option("--rsa", help="With --make: one that OPC UA clients can use.")] = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -36,7 +37,7 @@ def cert(
         days = parse_for(expires) // _DAY_NS
         if not days:
             raise PlantError(f"--expires: {expires} is less than a day", "write it like 90d")
-        pem = _made(name, days, make)
+        pem = _made(name, days, make, rsa)
     else:
         assert file is not None
         try:
@@ -68,11 +69,11 @@ def certs(plant: PlantOption = None, json: JsonOption = False) -> None:
     print_table(("certificate", "user", "added", "by", "until"), rows)
 
 
-def _made(name: str, days: int, file: Path) -> str:
+def _made(name: str, days: int, file: Path, rsa: bool) -> str:
     from runtime.clock import WallClock
     from runtime.tls.issue import new_client
 
-    key, certificate = new_client(name, days, WallClock().now_ns())
+    key, certificate = new_client(name, days, WallClock().now_ns(), rsa)
     try:
         made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as exc:

@@ -1,4 +1,7 @@
-"""`ironworks chaos kill|disk|simulate`: campaigns that prove what the kernel promises, by seed."""
+"""`ironworks chaos kill|disk|simulate`: campaigns that prove what the kernel promises, by seed.
+
+Packages bring campaigns of their own: entry points of `ironworks.campaigns`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime import registry
+from runtime.cli.broken import load_command
 from runtime.cli.session import JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -108,3 +113,7 @@ def _end(report: Report, folder: Path | None, json: bool) -> None:
         print("\n".join(report.lines()))
     if report.findings:
         raise typer.Exit(1)
+
+
+for _name in registry.names("campaigns"):
+    app.command(_name)(load_command("campaigns", _name))

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime import registry
+from runtime.cli.broken import load_command
+from runtime.cli.looks import EveryOption, OnceOption, every_of, ticks, until_interrupted
 from runtime.cli.online import back, change, plan
+from runtime.cli.plcfigures import top, worst
 from runtime.cli.session import (
     JsonOption,
     MeaningOption,
@@ -26,14 +30,16 @@ from runtime.errors import ConnectError, PlantError, WriteRejectedError
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
-    from runtime.plcview import ForceView, PlcFigures, PlcValues, SpreadView, VariableView
+    from runtime.plcview import ForceView, PlcValues, VariableView
 
 app = typer.Typer(
     help="The program of the running plant: watch, force, change, figures, restart.", no_args_is_help=True
 )
 
-for _command in (plan, change, back):
+for _command in (top, worst, plan, change, back):
     app.command()(_command)
+for _name in registry.names("plc"):
+    app.command(_name)(load_command("plc", _name))
 
 Paths = Annotated[
     list[str],
@@ -44,14 +50,12 @@ Paths = Annotated[
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-OnceOption = Annotated[bool, typer.Option("--once", help="Look once, then end.")]
-_LEAST_NS, _LONGEST_NS = 50_000_000, 3_600_000_000_000
 
 
 @app.command()
 def watch(
     paths: Paths,
-    every: Annotated[str, typer.Option(help="Time between two looks.")] = "500ms",
+    every: EveryOption = "500ms",
     once: OnceOption = False,
     plant: PlantOption = None,
     json: JsonOption = False,
@@ -61,7 +65,7 @@ def watch(
     A live table in a terminal; in a pipe a line for each value that changed; with --json an object a look.
     Looking costs the scan nothing that could be measured.
     """
-    every_ns = _every(every)
+    every_ns = every_of(every)
 
     async def work(client: PlantClient) -> None:
         if once or json or not sys.stdout.isatty():
@@ -69,7 +73,7 @@ def watch(
         else:
             await _live_values(client, paths, every_ns)
 
-    _until_interrupted(plant, work)
+    until_interrupted(plant, work)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})  # `ironworks plc force x -5`
@@ -130,31 +134,6 @@ def unforce(
 
 
 @app.command()
-def top(
-    every: Annotated[str, typer.Option(help="Time between two looks.")] = "1s",
-    once: OnceOption = False,
-    plant: PlantOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Show how the tasks do: execution time, wake-up latency, overruns, the longest scan."""
-    every_ns = _every(every)
-
-    async def work(client: PlantClient) -> None:
-        if json or once or not sys.stdout.isatty():
-            async for _ in _ticks(every_ns, once or not json):
-                figures = await client.plc()
-                print_json(figures) if json else _print_figures(figures)
-            return
-        from rich.live import Live
-
-        with Live(_figures_table(await client.plc()), auto_refresh=False, screen=True) as live:
-            async for _ in _ticks(every_ns, once=False):
-                live.update(_figures_table(await client.plc()), refresh=True)
-
-    _until_interrupted(plant, work)
-
-
-@app.command()
 def restart(
     task: Annotated[str, typer.Argument(help="Only the programs of this task.", metavar="[TASK]")] = "",
     cold: Annotated[
@@ -210,7 +189,7 @@ async def _looks(
 ) -> AsyncIterator[PlcValues]:
     """Yield the values at equal times; a PLC that starts anew is told and waited for."""
     known, told = False, ""
-    async for _ in _ticks(every_ns, once):
+    async for _ in ticks(every_ns, once):
         try:
             values = await client.plc_read(paths)
         except (ConnectError, WriteRejectedError):
@@ -282,95 +261,3 @@ def _tell_forces(found: tuple[ForceView, ...], json: bool) -> None:
             for each in found
         ]
         print_table(("forced", "value", "until", "by", "since", "why"), rows)
-
-
-# Figures.
-
-_COLUMNS = ("last", "min", "p50", "p99", "p99.9", "max")
-_HEADER = ("task", "every", "us", *_COLUMNS, "scans", "overruns", "skipped", "watchdog", "")
-
-
-def _print_figures(figures: PlcFigures) -> None:
-    print(_headline(figures))
-    print_table(_HEADER, _rows(figures))
-
-
-def _figures_table(figures: PlcFigures) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=_headline(figures), title_justify="left", box=None, pad_edge=False)
-    for number, name in enumerate(_HEADER):
-        made.add_column(name, justify="right" if 3 <= number < len(_HEADER) - 1 else "left")
-    for row in _rows(figures):
-        made.add_row(*map(Text, row))
-    return made
-
-
-def _headline(figures: PlcFigures) -> str:
-    forced = f", {figures.forces} forced" if figures.forces else ""
-    return f"{figures.scans} scans, {figures.aborts} ended by the watchdog{forced}; {figures.scheduling}"
-
-
-def _rows(figures: PlcFigures) -> list[tuple[str, ...]]:
-    from runtime.config import format_duration
-
-    rows = []
-    for each in figures.tasks:
-        counts = (str(each.scans), str(each.overruns), str(each.skipped), format_duration(each.watchdog_ns))
-        worst = f"longest: scan {each.worst_scan}, {show_time(each.worst_at_ns)}"
-        rows.append(
-            (
-                each.name,
-                format_duration(each.interval_ns),
-                "execution",
-                *_spread(each.execution),
-                *counts,
-                each.fault or worst,
-            )
-        )
-        rows.append(("", "", "latency", *_spread(each.latency), "", "", "", "", ""))
-    return rows
-
-
-def _spread(spread: SpreadView) -> tuple[str, ...]:
-    numbers = (
-        spread.last_us, spread.min_us, spread.p50_us, spread.p99_us, spread.p999_us, spread.max_us,
-    )  # fmt: skip
-    return tuple(f"{number:.1f}" if number < 1000 else f"{number:.0f}" for number in numbers)
-
-
-# Time.
-
-
-def _every(text: str) -> int:
-    from runtime.config import parse_duration_ns
-
-    try:
-        every_ns = parse_duration_ns(text)
-    except ValueError as exc:
-        raise PlantError(f"--every: {exc}") from exc
-    if not _LEAST_NS <= every_ns <= _LONGEST_NS:
-        raise PlantError(f"--every: {text} is out of range", "from 50ms to 1h")
-    return every_ns
-
-
-async def _ticks(every_ns: int, once: bool) -> AsyncIterator[None]:
-    """Yield at once, then at equal times; a late one is dropped."""
-    from runtime.clock import WallClock
-
-    clock = WallClock()
-    due_ns = clock.steady_ns()
-    while True:
-        yield
-        if once:
-            return
-        due_ns = max(due_ns + every_ns, clock.steady_ns())
-        await clock.sleep_until(due_ns)
-
-
-def _until_interrupted(plant: str | None, work: Any) -> None:
-    try:
-        ask(plant, work)
-    except KeyboardInterrupt:
-        return

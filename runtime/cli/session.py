@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -33,6 +36,8 @@ def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
 
     It logs in as `runtime.logins.credentials` says; a terminal is asked for the secret of a user.
 
+    Ctrl-C ends it at once, also while a person is asked something.
+
     Raises:
         ConnectError: the plant does not run.
     """
@@ -50,7 +55,25 @@ def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
         async with PlantClient(endpoint, **who) as client:
             return await work(client)
 
-    return asyncio.run(session())
+    with _interruptible():
+        return asyncio.run(session())
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise where the main thread is: asyncio's own handler waits for the loop, which may wait for a key."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def ask_secret(what: str = "Secret", *, twice: bool = False) -> str:

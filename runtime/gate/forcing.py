@@ -108,7 +108,8 @@ class Forcing:
                     if refusal := lacking(who, Role.ENGINEER, f"the end of the force on {view.path}"):
                         raise refusal
                     self._gate.mode.check(view.path, who)
-            await controller.release([each.path for each in views])
+            paths_of = [each.path for each in views]
+            await controller.release(paths_of, actor=actor.name, reason=reason)
 
         await self._attempts.noted(self._attempts.entry("unforce", target, at, reason), work)
 
@@ -129,7 +130,7 @@ class Forcing:
                 raise refusal
             if cold or task:
                 self._gate.mode.check("a restart of a task" if task else "a cold restart", at)
-            await self.controller().restart(cold=cold, task=task)
+            await self.controller().restart(cold=cold, task=task, actor=actor.name, reason=reason)
 
         await self._attempts.noted(attempt, work)
 

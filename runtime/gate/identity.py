@@ -7,57 +7,36 @@ import hashlib
 import hmac
 import os
 import pwd
-import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from secrets import token_hex
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from runtime.clock import SECOND_NS, monotonic_ns
+from runtime.clock import monotonic_ns
 from runtime.config.models import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
 from runtime.gate import oidc
 from runtime.gate.certificates import CertificateActor
+from runtime.gate.lockout import Lockout
 from runtime.gate.readings import Readings
 from runtime.gate.scope import TokenActor, hash_token
 from runtime.gate.sessions import SessionActor, Sessions
-from runtime.journal.accounts import LockRecord, SessionRecord, TokenRecord, UserRecord
+from runtime.journal.accounts import SessionRecord, TokenRecord, UserRecord
 from runtime.journal.certificates import CertificateRecord
 
 TOKEN_PREFIX = "iw_"  # noqa: S105 - what every token begins with
 NO_ADMIN = "no admin can log in yet; `ironworks user add NAME --role admin` on the gateway"
-FREE_FAILURES = 5
-_FIRST_LOCK_NS = 5 * SECOND_NS
-_LONGEST_LOCK_NS = 300 * SECOND_NS
-_FORGET_NS = 900 * SECOND_NS
-_NAMES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """A name was locked: failures so far, and for how long."""
-
-    name: str
-    via: str
-    failures: int
-    for_ns: int
-
-
-@dataclass(slots=True)
-class _Failures:
-    count: int = 0
-    last_ns: int = 0
-    until_ns: int = 0
 
 
 class Identity:
     """Turns a secret, a token or a peer's uid into an actor. No password is built in.
 
-    After five wrong secrets a name is locked for 5 s, then twice as long each time, up to 5 min; names
-    that nobody has are locked alike. The unix socket needs no secret, so it is never locked.
+    The unix socket needs no secret, so it is never locked.
+
+    Attributes:
+        lockout: which names are locked where, after wrong secrets.
     """
 
     def __init__(
@@ -74,22 +53,19 @@ class Identity:
         self.accounts_read, self.certificates_read = Readings(), Readings()
         self._made: dict[str, UserConfig] = {}
         self.version = 0
+        self.lockout = Lockout(lambda name: name in self._users, now_ns)
         self.configure(users)
         self._tokens: dict[str, TokenRecord] = {}
         self._certificates: dict[str, CertificateRecord] = {}
         self._hasher = PasswordHasher()
-        self._now_ns = now_ns
-        self._failures: dict[str, _Failures] = {}
-        self._locks: list[Lock] = []
-        self._unlocked: list[str] = []
         self.changing = asyncio.Semaphore(1)  # from what a change of users reads until it is in force
-        self._guard = threading.Lock()  # secrets are checked in threads
 
     def configure(self, users: Iterable[UserConfig]) -> None:
         """Take up the users of the plant file; they stand above those made by command."""
         self._fixed = {user.name: user for user in users}
         self._accounts = {user.os_user: user for user in self._fixed.values() if user.os_user}
         self._users = {**self._made, **self._fixed}
+        self.lockout.forget()
         self.version += 1
 
     def restore(
@@ -104,6 +80,7 @@ class Identity:
             for each in users
         }
         self._users = {**self._made, **self._fixed}
+        self.lockout.forget()
         self._tokens = {each.id: each for each in tokens}
         self.sessions.restore(sessions)
         self.restore_certificates(each for each in self._certificates.values() if each.user in self._users)
@@ -120,15 +97,6 @@ class Identity:
     def client_certificates(self) -> tuple[str, ...]:
         """Return what may be shown in a handshake, as PEM."""
         return tuple(each.pem for each in self._certificates.values() if each.user in self._users)
-
-    def restore_locks(self, locks: Iterable[LockRecord], now_ns: int) -> None:
-        """Take up the locks of a kernel that has ended; `now_ns` is the time of day, as theirs."""
-        with self._guard:
-            for each in locks:
-                left_ns = min(each.until_ns - now_ns, _LONGEST_LOCK_NS)
-                if each.name in self._users and left_ns > -_FORGET_NS:
-                    until_ns = self._now_ns() + left_ns
-                    self._failures[each.name] = _Failures(each.failures, until_ns, until_ns)
 
     def mark(self, name: str) -> bytes | None:
         """Return what the sessions of a user are bound to: another secret, role or area ends them."""
@@ -171,27 +139,24 @@ class Identity:
         """A hash that no secret fits, so that an unknown name takes as long as a known one."""
         return self._hasher.hash(token_hex())
 
-    def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
+    def authenticate(self, name: str, secret: str, via: str, address: str = "") -> Actor | None:
         """Check a secret; takes as long for an unknown name. Slow on purpose: call it in a thread.
 
-        A name that is locked gets None without a check.
+        A name that is locked at that address gets None without a check.
         """
-        if self.locked_for_ns(name):
+        if self.lockout.left_ns(name, address):
             return None
         user = self._users.get(name)
         known = user.secret if user and user.secret else None
         try:
             self._hasher.verify(known or self._decoy, secret)
         except (VerificationError, InvalidHashError):
-            self._failed(name, via)
+            self.lockout.wrong(name, address, via)
             return None
         if not (user and known):
-            self._failed(name, via)
+            self.lockout.wrong(name, address, via)
             return None
-        with self._guard:
-            before = self._failures.pop(name, None)
-            if before and before.count >= FREE_FAILURES:
-                self._unlocked.append(name)
+        self.lockout.right(name, address)
         return Actor(user.name, user.role, via, areas=self._areas(user))
 
     def by_token(self, text: str, now_ns: int) -> TokenActor | None:
@@ -205,13 +170,15 @@ class Identity:
         scope = (token.id, token.read, token.write)
         return TokenActor(user.name, user.role, "token", *scope, areas=self._areas(user))
 
-    def by_certificate(self, fingerprint: str, now_ns: int) -> CertificateActor | None:
+    def by_certificate(
+        self, fingerprint: str, now_ns: int, via: str = "certificate"
+    ) -> CertificateActor | None:
         """Return whose certificate that is, None when it is nobody's or has expired."""
         found = self._certificates.get(fingerprint)
         user = self._users.get(found.user) if found else None
         if found is None or user is None or now_ns >= found.until_ns:
             return None
-        return CertificateActor(user.name, user.role, "certificate", fingerprint, areas=self._areas(user))
+        return CertificateActor(user.name, user.role, via, fingerprint, areas=self._areas(user))
 
     def still(self, actor: Actor, now_ns: int) -> bool:
         """Tell whether an actor that was let in a while ago would be again, as what it is."""
@@ -223,7 +190,7 @@ class Identity:
         if isinstance(actor, SessionActor):
             return self.sessions.use(actor.session, now_ns)
         if isinstance(actor, CertificateActor):
-            return actor == self.by_certificate(actor.certificate, now_ns)
+            return actor == self.by_certificate(actor.certificate, now_ns, actor.via)
         if actor.via not in ("http", "opcua") or actor.name == "anonymous":
             return True
         user = self._users.get(actor.name)
@@ -235,30 +202,6 @@ class Identity:
         if user is None:  # accounts of this machine and an issuer's people are no users
             return actor.via != "local" and not actor.name.startswith(oidc.PREFIX)
         return Actor(user.name, user.role, actor.via, areas=self._areas(user)).at(place).role < actor.role
-
-    def locked_for_ns(self, name: str) -> int:
-        """Return how long a name is still locked, 0 when it is not."""
-        with self._guard:
-            found = self._failures.get(name)
-            return max(0, found.until_ns - self._now_ns()) if found else 0
-
-    def locked(self) -> int:
-        """Return how many names are locked now."""
-        with self._guard:
-            now_ns = self._now_ns()
-            return sum(each.until_ns > now_ns for each in self._failures.values())
-
-    def take_locks(self) -> list[Lock]:
-        """Return the locks of known users since the last call, to be audited."""
-        with self._guard:
-            taken, self._locks = self._locks, []
-        return taken
-
-    def take_unlocked(self) -> list[str]:
-        """Return who was locked and has given the right secret since the last call."""
-        with self._guard:
-            taken, self._unlocked = self._unlocked, []
-        return taken
 
     def peer(self, uid: int, via: str = "local") -> Actor:
         """Return the actor of a process on this machine.
@@ -281,24 +224,6 @@ class Identity:
             (start + glob, role) for glob, role in user.areas.items() for start in ("", f"{self._root}/")
         )
         return tuple(globs)
-
-    def _failed(self, name: str, via: str) -> None:
-        with self._guard:
-            now_ns = self._now_ns()
-            found = self._failures.pop(name, None)
-            if found is None or now_ns - max(found.last_ns, found.until_ns) > _FORGET_NS:
-                found = _Failures()
-            while len(self._failures) >= _NAMES:
-                del self._failures[next(iter(self._failures))]  # the oldest
-            self._failures[name] = found
-            found.count += 1
-            found.last_ns = now_ns
-            over = found.count - FREE_FAILURES
-            if over >= 0:
-                for_ns = min(_LONGEST_LOCK_NS, _FIRST_LOCK_NS << min(over, 10))
-                found.until_ns = now_ns + for_ns
-                if name in self._users and len(self._locks) < _NAMES:
-                    self._locks.append(Lock(name, via, found.count, for_ns))
 
 
 def _in_force(token: TokenRecord, now_ns: int) -> bool:

@@ -12,6 +12,7 @@ from runtime.errors import StoreError, WriteRejectedError
 from runtime.gate.accounts import Accounts
 from runtime.gate.certificates import Certificates
 from runtime.gate.identity import Identity
+from runtime.gate.lockout import EVERYWHERE
 from runtime.gate.mode import MODES
 from runtime.gate.policy import Gate
 from runtime.journal.accounts import LockEnd, LockRecord
@@ -140,14 +141,17 @@ class Keeper:
 
     async def _look_after(self, port: Port) -> None:
         await self._gate.attempts.settle()
-        for lock in self._identity.take_locks():
+        for lock in self._identity.lockout.take_locks():
             who = Actor(lock.name, Role.VIEWER, lock.via)
             entry = self._gate.attempts.entry("login", "identity", who)
-            detail = f"{lock.failures} wrong secrets: locked for {lock.for_ns // SECOND_NS} s"
-            kept = LockRecord(lock.name, lock.failures, port.clock.now_ns() + lock.for_ns)
+            where = "all addresses" if lock.address == EVERYWHERE else lock.address
+            source = f" from {where}" if where else ""
+            detail = f"{lock.failures} wrong secrets{source}: locked there for {lock.for_ns // SECOND_NS} s"
+            until_ns = port.clock.now_ns() + lock.for_ns
+            kept = LockRecord(lock.name, lock.address, lock.failures, until_ns)
             await self._gate.attempts.record(replace(entry, outcome="refused", detail=detail, also=(kept,)))
-        for name in self._identity.take_unlocked():
-            await self._gate.attempts.keep(LockEnd(name))
+        for name, address in self._identity.lockout.take_unlocked():
+            await self._gate.attempts.keep(LockEnd(name, address))
         await self._gate.revert()
         await self._gate.requests.withdraw(self._identity.demoted)
         await self._gate.requests.expire()
@@ -161,5 +165,5 @@ class Keeper:
     def _figures(self) -> tuple[int, ...]:
         gate = self._gate
         mode = gate.mode.name
-        counts = (len(gate.requests.waiting), len(gate.holds), len(gate.late), self._identity.locked())
+        counts = (len(gate.requests.waiting), len(gate.holds), len(gate.late), self._identity.lockout.names())
         return MODES.index(mode), mode == "read_only", mode == "maintenance", *counts

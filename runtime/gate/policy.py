@@ -52,8 +52,9 @@ class NeedsApprovalError(WriteRejectedError):
 class GateCommand:
     """A write that passed the gate, on its way to the component that owns the tag."""
 
-    def __init__(self, tag: Tag, raw: int, text: str | None) -> None:
+    def __init__(self, tag: Tag, raw: int, text: str | None, by: str = "") -> None:
         self.tag = tag
+        self.by = by
         self.raw = raw
         self.text = text
         self.answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -440,7 +441,7 @@ class Gate:
         if hold:
             self._take_up(tag.path, hold)
         try:
-            await self._send(tag, raw, text)
+            await self._send(tag, raw, text, attempt.actor)
         except WriteRejectedError as exc:
             back: tuple[Hold | HoldEnd, ...] = ()
             if not isinstance(exc, LateError) and (end := self._end_of(hold)):
@@ -472,9 +473,9 @@ class Gate:
         else:
             self.holds.pop(path, None)
 
-    async def _send(self, tag: Tag, raw: int, text: str | None) -> None:
+    async def _send(self, tag: Tag, raw: int, text: str | None, by: str) -> None:
         self._check_there(tag)  # still, after the attempt was noted
-        command = GateCommand(tag, raw, text)
+        command = GateCommand(tag, raw, text, by)
         if not self._deliver(command):
             remedy = "see `ironworks components list`"
             raise WriteRejectedError(f"{tag.path}: {tag.source} does not take writes now", remedy)

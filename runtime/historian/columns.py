@@ -62,28 +62,9 @@ class Columns:
         return len(self.tag)
 
 
-def join_batches(batches: Sequence[Batch]) -> Batch:
-    """Return the rows of several batches as one."""
-    filled = [batch for batch in batches if len(batch)]
-    if len(filled) <= 1:
-        return filled[0] if filled else Batch.of([], [], 0)
-    texts: dict[int, str] = {}
-    offset = 0
-    for batch in filled:
-        texts.update((offset + row, text) for row, text in batch.text.items())
-        offset += len(batch)
-    return Batch(
-        np.concatenate([batch.ids for batch in filled]),
-        np.concatenate([batch.raw for batch in filled]),
-        np.concatenate([batch.quality for batch in filled]),
-        np.concatenate([batch.source_ns for batch in filled]),
-        texts,
-    )
-
-
 def to_columns(batches: Sequence[Batch], stored: NDArray[np.int64], kinds: Kinds) -> Columns:
     """Join batches; `stored` has the store's id of each tag."""
-    batch = join_batches(batches)
+    batch = Batch.joined(batches)
     ids, raw = batch.ids, batch.raw
     value = kinds.decode(ids, raw)
     rounded = kinds.rounded(ids, value)

@@ -6,7 +6,7 @@ import numpy as np
 
 from runtime.config import TagList
 from runtime.contract import Batch
-from runtime.historian.columns import Kinds, join_batches
+from runtime.historian.columns import Kinds
 from runtime.historian.deadband import Deadband
 from runtime.historian.door import HOLD_NS, SwingingDoor
 
@@ -34,7 +34,7 @@ class Compression:
             return self._deadband.keep(batch)
         if lined.all():
             return self._door.keep(batch, steady_ns)
-        return join_batches(
+        return Batch.joined(
             [self._deadband.keep(batch.take(~lined)), self._door.keep(batch.take(lined), steady_ns)]
         )
 

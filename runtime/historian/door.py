@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runtime.config import TagList
 from runtime.contract import Batch
-from runtime.historian.columns import Kinds, join_batches
+from runtime.historian.columns import Kinds
 
 HOLD_NS = 60_000_000_000
 _FEW = 48  # rows of different tags: for fewer a loop is faster than numpy
@@ -74,7 +74,7 @@ class SwingingDoor:
             number += 1
         if len(left):
             kept += self._walk(batch.take(left), value[left], steady_ns)
-        return join_batches(kept)
+        return Batch.joined(kept)
 
     def _step(self, batch: Batch, value: NDArray[np.float64], steady_ns: int) -> list[Batch]:
         """Judge rows of different tags; return what is kept, in order of time for each tag."""

@@ -28,6 +28,13 @@ class UnreadablePartError(StoreError):
         self.number = number
 
 
+class ClosedError(StoreError):
+    """The store was closed, or opened anew, while it was read."""
+
+    def __init__(self) -> None:
+        super().__init__("the history is not open", "it was closed just now: ask again")
+
+
 @contextlib.contextmanager
 def told(text: str) -> Iterator[None]:
     """Turn the library's errors into errors for people.
@@ -43,6 +50,8 @@ def told(text: str) -> Iterator[None]:
         ) from exc
     except duckdb.Error as exc:
         first = str(exc).splitlines()[0]
+        if isinstance(exc, duckdb.ConnectionException) and "already closed" in first:
+            raise ClosedError from exc
         remedy = "free space on the disk of the plant's state folder"
         if "set lock" in first:
             first = "another process has it open"

@@ -23,7 +23,7 @@ from runtime.historian.cold import DAY_NS, Part, whole
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.compression import Compression
 from runtime.historian.door import HOLD_NS
-from runtime.historian.faults import DamagedPartsError, UnreadablePartError
+from runtime.historian.faults import ClosedError, DamagedPartsError, UnreadablePartError
 from runtime.historian.house import TAGS
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
 from runtime.historian.reading import Rows, Snapshot
@@ -586,13 +586,18 @@ class Historian:
         return bool(damaged)
 
     async def _read(self, work: Callable[[Snapshot], T]) -> T:
-        """Commit what waits, then read in a thread; damaged files are set aside and the rest is read."""
+        """Commit what waits, then read in a thread; damaged files are set aside and the rest is read.
+
+        What is opened anew meanwhile is read anew; what is closed says so at the next look.
+        """
         await self._until_open()
         await self.flush()
         waiting = self._waiting()
         while True:
             try:
                 return await asyncio.to_thread(self._look, work, waiting)
+            except ClosedError:
+                continue
             except DamagedPartsError as exc:
                 there = {part.number: part for part in await self._call(self._store.parts)}
                 lost = [there[number] for number in exc.numbers if number in there]

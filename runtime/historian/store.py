@@ -481,6 +481,7 @@ class Store:
                 "temp_directory": str(self.path.with_name(self.path.name + ".tmp")),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
+                "enable_external_file_cache": False,  # remembers each file for ever, caches none
             },
         )
         try:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+DAY_NS = 86_400_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
@@ -118,31 +120,35 @@ class SessionEnd:
 
 @dataclass(frozen=True, slots=True)
 class LockRecord:
-    """A user is locked after so many wrong secrets, until a time of day."""
+    """A user is locked at an address after so many wrong secrets, until a time of day."""
 
     name: str
+    address: str
     failures: int
     until_ns: int
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield what the writer executes."""
-        yield "INSERT OR REPLACE INTO locks VALUES (?, ?, ?)", (self.name, self.failures, self.until_ns)
+        """Yield what the writer executes; what ended a day before is forgotten."""
+        yield "DELETE FROM locks WHERE until_ns < ?", (self.until_ns - DAY_NS,)
+        values = (self.name, self.address, self.failures, self.until_ns)
+        yield "INSERT OR REPLACE INTO locks VALUES (?, ?, ?, ?)", values
 
 
 @dataclass(frozen=True, slots=True)
 class LockEnd:
-    """The user gave the right secret."""
+    """The user gave the right secret at that address."""
 
     name: str
+    address: str
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes."""
-        yield "DELETE FROM locks WHERE name = ?", (self.name,)
+        yield "DELETE FROM locks WHERE name = ? AND address = ?", (self.name, self.address)
 
 
 def lock_rows(connection: sqlite3.Connection) -> list[LockRecord]:
     """Return the locks that were kept, those that are over too."""
-    return [LockRecord(*row) for row in connection.execute("SELECT * FROM locks ORDER BY name")]
+    return [LockRecord(*row) for row in connection.execute("SELECT * FROM locks ORDER BY name, address")]
 
 
 def account_rows(

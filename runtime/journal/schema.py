@@ -93,6 +93,15 @@ CREATE TABLE config_log (
 );
 """,
     "CREATE TABLE gate_sent (number INTEGER PRIMARY KEY AUTOINCREMENT, rows TEXT NOT NULL);",
+    """
+ALTER TABLE locks RENAME TO locks_before;
+CREATE TABLE locks (
+    name TEXT NOT NULL, address TEXT NOT NULL, failures INTEGER NOT NULL, until_ns INTEGER NOT NULL,
+    PRIMARY KEY (name, address)
+) WITHOUT ROWID;
+INSERT INTO locks SELECT name, '*', failures, until_ns FROM locks_before;
+DROP TABLE locks_before;
+""",
 )
 VERSION = len(_STEPS)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,20 @@ from numpy.typing import NDArray
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import ManualClock
 from runtime.config.taglist import TagList
-from runtime.contract import Actor, Batch, Clock, Command, Event, Quality, Role, Tag, Value
-from runtime.errors import ForbiddenError
+from runtime.contract import (
+    Actor,
+    Batch,
+    Clock,
+    Command,
+    Event,
+    HistoryPoints,
+    PlcOutline,
+    Quality,
+    Role,
+    Tag,
+    Value,
+)
+from runtime.errors import ForbiddenError, PlantError, UnknownVariableError
 from runtime.gate.expression import parse_expression
 from runtime.gate.policy import GateCommand, judge
 from runtime.tagtable import TagTable
@@ -24,10 +37,16 @@ class FakePort:
     Attributes:
         table: present values; what the component submitted is in here.
         submitted: every batch that the component submitted, in order.
+        backfilled: every batch of the past that it stored.
         emitted: every event that it emitted.
         writes: (path, value, actor, reason) of every write that it asked for, refused ones too.
+        standing: the alarms of the plant, as events have them.
+        commanded: (verb, alarm, actor, reason, for_ns) of everything that was done to alarms.
         acknowledged: (alarm, actor, comment) of every acknowledgement.
         users: name to (secret, role), for `authenticate`.
+        certificates: SHA-256 in hex to name, for `authenticate_certificate`.
+        outline: what the PLC runs.
+        restarts: (component, `plc` or `plc task NAME`; warm, cold or empty; actor; reason) of every restart.
     """
 
     def __init__(
@@ -43,20 +62,29 @@ class FakePort:
         self.tags = self.table
         self.bus = Bus(self.table)
         self.submitted: list[Batch] = []
+        self.backfilled: list[Batch] = []
         self.emitted: list[Event] = []
         self.writes: list[tuple[str, Value, Actor, str]] = []
+        self.standing: list[Mapping[str, Any]] = []
+        self.commanded: list[tuple[str, str, Actor, str, int]] = []
         self.acknowledged: list[tuple[str, Actor, str]] = []
         self.users: dict[str, tuple[str, Role]] = {}
+        self.certificates: dict[str, str] = {}
+        self.outline: PlcOutline | None = None
+        self.restarts: list[tuple[str, str, Actor, str]] = []
         self.healthy = True
         self.health_text = ""
         self._commands: asyncio.Queue[GateCommand] = asyncio.Queue(1000)
 
     def submit(self, batch: Batch) -> None:
+        self._check_own(batch)
+        self.submitted.append(batch)
+        self.bus.publish(batch)
+
+    def _check_own(self, batch: Batch) -> None:
         strangers = {self.tags[int(id_)].path for id_ in batch.ids if self.tags[int(id_)].source != self.name}
         if strangers:
             raise PermissionError(f"{self.name} is not the source of {', '.join(sorted(strangers))}")
-        self.submitted.append(batch)
-        self.bus.publish(batch)
 
     def changes(self, ids: NDArray[np.int32], *, every: bool = False) -> Mailbox | Journal:
         return self.bus.journal(ids) if every else self.bus.mailbox(ids)
@@ -73,9 +101,13 @@ class FakePort:
         while True:
             yield await self._commands.get()
 
-    def authenticate(self, name: str, secret: str, via: str) -> Actor | None:
+    def authenticate(self, name: str, secret: str, via: str, address: str = "") -> Actor | None:
         known = self.users.get(name)
         return Actor(name, known[1], via) if known and known[0] == secret else None
+
+    def authenticate_certificate(self, fingerprint: str, via: str) -> Actor | None:
+        name = self.certificates.get(fingerprint)
+        return Actor(name, self.users[name][1], via) if name in self.users else None
 
     async def may_listen(self, host: str) -> None:
         return
@@ -102,10 +134,46 @@ class FakePort:
             columns[0], columns[2], np.array(columns[1], np.int64), np.array(columns[3], np.uint32)
         )
 
-    async def acknowledge(self, alarm: str, actor: Actor, comment: str = "") -> None:
+    async def figures(
+        self, ids: NDArray[np.int32], start_ns: int, end_ns: int, interval_ns: int, mode: str
+    ) -> Mapping[int, HistoryPoints]:
+        raise PlantError("a fake port makes no figures of history", "use a whole plant")
+
+    async def backfill(self, batch: Batch) -> None:
+        self._check_own(batch)
+        self.backfilled.append(batch)
+
+    def alarms(self) -> Sequence[Mapping[str, Any]]:
+        return self.standing
+
+    async def command_alarm(
+        self, verb: str, alarm: str, actor: Actor, reason: str = "", for_ns: int = 0
+    ) -> None:
         if actor.role < Role.OPERATOR:
-            raise ForbiddenError(f"{actor.name} may not acknowledge", "ask an operator")
-        self.acknowledged.append((alarm, actor, comment))
+            raise ForbiddenError(f"{actor.name} may not {verb}", "ask an operator")
+        self.commanded.append((verb, alarm, actor, reason, for_ns))
+        if verb == "acknowledge":
+            self.acknowledged.append((alarm, actor, reason))
+
+    def plc(self) -> PlcOutline | None:
+        return self.outline
+
+    async def restart_plc(self, actor: Actor, *, cold: bool, task: str = "", reason: str = "") -> None:
+        self._check_engineer(actor)
+        known = self.outline.tasks if self.outline else ()
+        if task and task not in [each.name for each in known]:
+            raise UnknownVariableError(f"there is no task {task!r}")
+        name = f"plc task {task}" if task else "plc"
+        self.restarts.append((name, "cold" if cold else "warm", actor, reason))
+
+    async def restart(self, name: str, actor: Actor, reason: str = "") -> None:
+        self._check_engineer(actor)
+        self.restarts.append((name, "", actor, reason))
+
+    @staticmethod
+    def _check_engineer(actor: Actor) -> None:
+        if actor.role < Role.ENGINEER:
+            raise ForbiddenError(f"{actor.name} may not restart", "ask an engineer")
 
     def health(self, ok: bool, text: str = "") -> None:
         self.healthy, self.health_text = ok, text
@@ -127,11 +195,11 @@ class FakePort:
     def quality(self, path: str) -> int:
         return int(self.table.quality[self.tags[path].id])
 
-    async def command(self, path: str, value: Value) -> str | None:
+    async def command(self, path: str, value: Value, by: str = "") -> str | None:
         """Send the component a write that passed the gate; return its refusal, None when done."""
         tag = self.tags[path]
         text = value if isinstance(value, str) else None
-        command = GateCommand(tag, tag.data_type.encode(value), text)
+        command = GateCommand(tag, tag.data_type.encode(value), text, by)
         await self._commands.put(command)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await command.answer

@@ -19,7 +19,7 @@ from runtime.assembly import Assembly, assemble
 from runtime.bus import Bus, Mailbox
 from runtime.clock import SECOND_NS, ManualClock
 from runtime.config.models import parse_duration_ns
-from runtime.contract import Access, Actor, Batch, Quality, Role, Stepper, Tag, Value
+from runtime.contract import Access, Actor, Batch, PlcOutline, Quality, Role, Stepper, Tag, Value
 from runtime.errors import ConfigError
 from runtime.gate.expression import parse_expression
 from runtime.gate.policy import judge
@@ -72,6 +72,12 @@ class VirtualPlant:
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
         if tags:
             self._publish(initial_values(tags, self.start_ns))
+
+    @property
+    def outline(self) -> PlcOutline | None:
+        """Return what its PLC runs; None without one."""
+        found = (getattr(stepper, "outline", None) for stepper in self.steppers)
+        return next((each for each in found if isinstance(each, PlcOutline)), None)
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,7 @@
-"""Makes keys and certificates: the gateway's authority, its server's, and those of clients. All EC P-256."""
+"""Makes keys and certificates: the gateway's authority, its server's, and those of clients.
+
+All are EC P-256, but where RSA is asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -21,6 +24,7 @@ from runtime.clock import SECOND_NS
 
 SERVER_DAYS = 397  # the longest that browsers take
 _EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _EARLY = timedelta(days=1)  # for clients whose clock is behind
 
 
@@ -64,9 +68,12 @@ def issue_server(authority: bytes, names: Sequence[str], now_ns: int) -> bytes:
     return _key_pem(key) + _pem(builder.sign(signer_key, hashes.SHA256())) + _pem(signer)
 
 
-def new_client(user: str, days: int, now_ns: int) -> tuple[bytes, bytes]:
-    """Return key and certificate of a client, as PEM; it signs itself, for the gateway pins it."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_client(user: str, days: int, now_ns: int, by_rsa: bool = False) -> tuple[bytes, bytes]:
+    """Return key and certificate of a client, as PEM; it signs itself, for the gateway pins it.
+
+    OPC UA's policies need RSA; 2048 bits is the least that all of them take.
+    """
+    key: _Key = rsa.generate_private_key(65537, 2048) if by_rsa else ec.generate_private_key(ec.SECP256R1())
     name = _name(user)
     start = datetime.fromtimestamp(now_ns // SECOND_NS, UTC) - _EARLY
     builder = _builder(name, name, key, start, start + _EARLY + timedelta(days=days))
@@ -77,7 +84,7 @@ def new_client(user: str, days: int, now_ns: int) -> tuple[bytes, bytes]:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, start: datetime, end: datetime
+    subject: x509.Name, issuer: x509.Name, key: _Key, start: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     public = key.public_key()
     return (
@@ -121,5 +128,5 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _key_pem(key: _Key) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

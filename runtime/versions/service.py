@@ -151,11 +151,14 @@ class Versions:
                 told = values
             await port.clock.sleep(PERIOD_S)
 
-    def _watch(self, units: Collection[str], action: str) -> None:
-        supervisor = self._kernel.supervisor
-        names = tuple(part.component.name for part in self._kernel.parts if part.unit in units)
-        faults = {name: supervisor.faults(name) for name in names}
-        self._trial = _Trial(names, self._kernel.clock.now_ns(), faults, action)
+    def _watch(self, units: Collection[str], action: str, before: _Trial | None = None) -> None:
+        """Begin a trial; what an earlier one was still waiting for is waited for in this one."""
+        faults_of, parts = self._kernel.supervisor.faults, self._kernel.parts
+        faults = {part.component.name: faults_of(part.component.name) for part in parts if part.unit in units}
+        if before is not None:
+            there = {part.component.name for part in parts}
+            faults = {name: count for name, count in before.faults.items() if name in there} | faults
+        self._trial = _Trial(tuple(faults), self._kernel.clock.now_ns(), faults, action)
         self._up_ns = None
 
     async def _judge(self, trial: _Trial) -> None:
@@ -364,9 +367,9 @@ class Versions:
                 await self._note(action, version, "failed", exc.text, actor.name, comment)
                 raise
             if PLANT not in plan.needs:
-                self._trial = None
+                unsettled, self._trial = self._trial, None
                 if trying:
-                    self._watch({*plan.begun, *plan.renewed}, action)
+                    self._watch({*plan.begun, *plan.renewed}, action, unsettled)
         self.failure = None
         online = [f"{each.unit} online: {each.summary}" for each in plan.online if not each.reason]
         await self._note(action, version, "applied", "; ".join(online), actor.name, comment)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runtime.bench.report import Figure
+    from softplc.bench.versus import Side
 
 CHECKS, EDIT_MS = 1.05, 300  # goals
 CHECK_S, COLD_S, CACHED_S = 3, 40, 0.5  # of a library
@@ -42,7 +43,7 @@ def _ratios(folder: Path) -> Iterator[Figure]:
     from msgspec.structs import replace
 
     from runtime.bench.report import Figure
-    from softplc.bench.versus import RIVALS, Runner, compare, source_of, times_of
+    from softplc.bench.versus import PLACES, RIVALS, Runner, compare, source_of, times_of
     from softplc.codegen.native import object_code
     from softplc.pipeline import lower_application
 
@@ -52,10 +53,15 @@ def _ratios(folder: Path) -> Iterator[Figure]:
     runner = Runner(folder)
     for rival in RIVALS:
         application, module = lower_application((), {f"{rival.name}.st": source_of(rival)})
-        checked = replace(application, object_code=object_code(module)).simulator()
-        bare = replace(application, object_code=object_code(module, checks=False)).simulator()
-        sides = {"st": runner.in_st(checked), "c": runner.in_c(rival), "bare": runner.in_st(bare)}
-        compare(rival, checked, sides["st"], sides["c"])
+        checked = replace(application, object_code=object_code(module))
+        bare = replace(application, object_code=object_code(module, checks=False))
+        sides: dict[str, list[Side]] = {"st": [], "c": [], "bare": []}
+        for place in range(PLACES):
+            simulator = checked.simulator()
+            sides["st"].append(runner.in_st(simulator))
+            sides["c"].append(runner.in_c(rival, place))
+            sides["bare"].append(runner.in_st(bare.simulator()))
+            compare(rival, simulator, sides["st"][-1], sides["c"][-1])
         took = times_of(sides)
         note = f"{took['st']:,.0f} ns a scan, C: {took['c']:,.0f}; same state after the same scans"
         yield Figure(

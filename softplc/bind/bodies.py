@@ -48,13 +48,14 @@ def bind(declarations: Declarations) -> Project:
                 continue
             done.add(key)
             for each in (pou, *pou.methods.values()):
-                _unit(declarations, each)
+                bind_unit(declarations, each)
     _configuration(declarations)
     bind_paths(declarations)
     return project
 
 
-def _unit(declarations: Declarations, pou: Pou) -> None:
+def bind_unit(declarations: Declarations, pou: Pou) -> None:
+    """Mark the statements of one unit, and the initial values of its variables."""
     typer = declarations.typer(declarations.scope_of(pou))
     settle_open(typer, pou)
     for variable in pou.variables.values():

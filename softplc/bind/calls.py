@@ -45,6 +45,7 @@ from softplc.library.functions import (
     conversion,
     typed,
 )
+from softplc.library.other_names import OF_FUNCTIONS
 from softplc.symbols import Pou, Variable
 from softplc.syntax import Argument, Binary, Call, Expr, Member, Name, Unary, referring
 
@@ -166,12 +167,13 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
                 callee.ref = pou
                 return _user_call(typer, node, binding, pou)
     type_ = typer.expr(callee)
-    if isinstance(type_, BlockType) and type_.pou.kind == "FUNCTION_BLOCK":
+    if isinstance(type_, BlockType) and type_.pou.kind in ("FUNCTION_BLOCK", "PROGRAM"):
+        if type_.pou.kind == "PROGRAM":
+            typer.project.called.add(type_.pou)
         _user_call(typer, node, binding, type_.pou)
         return None
     for argument in node.arguments:
-        if argument.value is not None and not argument.output:
-            typer.value(argument.value)
+        mark(typer, argument)
     return None
 
 
@@ -227,17 +229,21 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
     binding.pou = pou
     if typer.scope.pou is not None:
         typer.scope.pou.uses.add(pou)
+    if _is_mixed(typer, node, binding):
+        return pou.result.type if pou.result else None
     parameters = pou.parameters("VAR_INPUT", "VAR_IN_OUT", "VAR_OUTPUT")
     positional = [each for each in parameters if each.section != "VAR_OUTPUT"]
     if pou.on_stack:
         positional = parameters
     taken: set[Variable] = set()
+    named = {each.name.casefold() for each in node.arguments if each.name}
+    unnamed = [each for each in positional if each.name.casefold() not in named]
     next_position = 0
     for argument in node.arguments:
         if argument.name:
             parameter = _by_name(typer, binding, pou, argument)
-        elif next_position < len(positional):
-            parameter = positional[next_position]
+        elif next_position < len(unnamed):
+            parameter = unnamed[next_position]
             next_position += 1
         else:
             mark(typer, argument)
@@ -257,15 +263,20 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
         taken.add(parameter)
         _pass(typer, binding, parameter, argument)
     _missing(binding, node, pou, parameters, taken)
-    if any(a.name for a in node.arguments) and any(not a.name for a in node.arguments):
-        first = next(a for a in node.arguments if not a.name)
-        binding.problem(
-            "mixed",
-            "positional and named arguments are mixed",
-            first,
-            "name all arguments, or none",
-        )
     return pou.result.type if pou.result else None
+
+
+def _is_mixed(typer: Expressions, node: Call, binding: Binding) -> bool:
+    """Tell whether named and positional arguments stand where only one kind may, and note it."""
+    named = {bool(each.name) for each in node.arguments}
+    if len(named) < 2 or typer.project.profile.loose:
+        return False
+    for each in node.arguments:
+        mark(typer, each)
+    first = next(each for each in node.arguments if not each.name)
+    remedy = "name all arguments, or none"
+    binding.problem("mixed", "positional and named arguments are mixed", first, remedy)
+    return True
 
 
 def _arguments(count: int) -> str:
@@ -293,8 +304,7 @@ def _missing(
 
 
 def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument) -> Variable | None:
-    key = argument.name.casefold()
-    parameter = pou.variables.get(key)
+    parameter = pou.find_variable(key := argument.name.casefold())
     if parameter is not None and parameter.section == "ENO":
         parameter = None
     if parameter is None and key == "en" and argument.value is not None:
@@ -358,6 +368,8 @@ def _plain_arguments(
     arguments = without_enable(typer, node, binding)
     for position, argument in enumerate(arguments):
         key = argument.name.upper()
+        if typer.project.profile.loose:
+            key = OF_FUNCTIONS.get(function.name, {}).get(key, key)
         if not argument.name:
             place: int | None = position
         elif key in names:

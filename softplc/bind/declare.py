@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from softplc import library
+from softplc.addresses import parse_relative
 from softplc.bind import charts, heritage
 from softplc.bind.expressions import Expressions
 from softplc.bind.fold import as_type
@@ -13,6 +14,7 @@ from softplc.bind.initialisers import mark_init
 from softplc.bind.properties import shown
 from softplc.bind.qualify import qualify
 from softplc.bind.scope import Scope
+from softplc.diagnostics import Diagnostic
 from softplc.iectypes import (
     BOOL,
     DEFAULT_STRING_LENGTH,
@@ -35,7 +37,7 @@ from softplc.iectypes import (
     Type,
     base_of,
 )
-from softplc.layout import parse_relative
+from softplc.library.other_names import OF_BLOCKS
 from softplc.profiles import IEC, Profile
 from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
 from softplc.syntax import (
@@ -214,6 +216,8 @@ class Declarations:
                     into[key].target = Scope(self.project, None, block.space).variable(decl.name)
                 if block.section == "VAR_STAT" and pou is not None:
                     self._static(pou, into[key])
+                if block.section == "VAR_INST" and pou is not None:
+                    self._of_instance(pou, into[key])
                 if decl.edge:
                     self._edge(into, into[key])
 
@@ -221,6 +225,13 @@ class Declarations:
         """Let a variable of VAR_STAT mean a hidden global, which all instances and calls share."""
         shared = replace(variable, name=f"{pou.name}${variable.name}", section="VAR_GLOBAL", pou=None)
         variable.target = self.project.globals[shared.name.casefold()] = shared
+
+    @staticmethod
+    def _of_instance(pou: Pou, variable: Variable) -> None:
+        """Let a variable of VAR_INST mean a hidden one of the instance; only methods have instances."""
+        owner = pou.owner or pou
+        inner = replace(variable, name=f"{pou.decl.name}${variable.name}", section="VAR", pou=owner)
+        variable.target = owner.variables[inner.name.casefold()] = inner
 
     @staticmethod
     def _edge(into: dict[str, Variable], variable: Variable) -> None:
@@ -246,7 +257,7 @@ class Declarations:
                 block = block.element
             if isinstance(block, BlockType) and variable.pou is not None:
                 variable.pou.uses.add(block.pou)
-            if variable.section == "VAR_STAT" and variable.target is not None:
+            if variable.section in ("VAR_STAT", "VAR_INST") and variable.target is not None:
                 variable.target.type, variable.target.init = variable.type, variable.init
 
     # Types ---------------------------------------------------------------------------------------
@@ -295,6 +306,8 @@ class Declarations:
             self.typer(scope).value(spec.length)
             return None, None
         found: Type | Alias | None = ELEMENTARY.get(name) or self._named_type(spec.name, scope)
+        if found is None and self._is_bit(spec):
+            found = BOOL
         if spec.low is not None and spec.high is not None:
             typer = self.typer(scope)
             typer.value(spec.low)
@@ -402,6 +415,8 @@ class Declarations:
         pou = self._register(unit.pous[0], in_library=True)
         if pou is not None:
             self._declare_pou(pou)
+            if self.project.profile.loose:
+                pou.other_names = OF_BLOCKS.get(pou.name.split("_")[0], {})
         return pou
 
     def _array(self, spec: ArraySpec, scope: Scope) -> Type | None:
@@ -423,7 +438,7 @@ class Declarations:
 
     def _struct(self, spec: StructSpec, name: str, scope: Scope) -> Type | None:
         struct = Struct(name, overlap=spec.overlap)
-        good = True
+        good = spec.base is None or self._extend(struct, spec.base, scope)
         for each in spec.fields:
             key = each.name.casefold()
             type_, init = self.resolve(each.spec, scope)
@@ -433,7 +448,7 @@ class Declarations:
             if type_ is None:
                 good = False
                 continue
-            member = Field(each.name, type_, 0, each.init or init)
+            member = Field(each.name, type_, 0, each.init or init, packed=self._is_bit(each.spec))
             place = parse_relative(each.address)
             if place is not None:
                 member.fixed = True
@@ -441,7 +456,29 @@ class Declarations:
             struct.add(member)
         return struct if good and struct.size <= MAX_IMAGE_BYTES else None
 
+    def _extend(self, struct: Struct, base: NamedSpec, scope: Scope) -> bool:
+        """Begin a structure with the members of another; tell whether there is one."""
+        found, _ = self.resolve(base, scope)
+        if isinstance(found, Struct) and found.overlap == struct.overlap:
+            for member in found.fields.values():
+                struct.add(replace(member))
+            return True
+        if found is not None:
+            message, remedy = f"{struct} cannot extend {found}", "name a structure"
+            self.project.heritage.append(Diagnostic("ST2020", message, base.at, base.end, remedy))
+        return False
+
+    def _is_bit(self, spec: TypeSpec) -> bool:
+        """Tell whether a member is declared as BIT: several lie in one byte."""
+        return self.project.profile.objects and isinstance(spec, NamedSpec) and spec.name.upper() == "BIT"
+
     def _enum(self, spec: EnumSpec, name: str, scope: Scope) -> Type | None:
+        block = None if spec.base.upper() in ELEMENTARY else self.load(spec.base)
+        if block is not None and block.type is not None:
+            for _, given, _ in spec.values:  # told, as arguments where an instance is declared
+                if given is not None:
+                    self.typer(scope).value(given)
+            return block.type
         base = ELEMENTARY.get(spec.base.upper(), INT) if spec.base else INT
         values: dict[str, tuple[str, int]] = {}
         enum = Enum(name, base, values)

@@ -253,9 +253,14 @@ class Expressions:
         if isinstance(ref, EnumValue):
             node.value = ref.number
             return ref.type
+        if isinstance(ref, Pou) and ref.kind == "PROGRAM" and self.project.profile.objects:
+            self.project.named.add(ref)
+            return ref.face
         if node.name.upper() == "THIS" and self.scope.owner is not None:
             node.ref = None
             return self.scope.owner.type
+        if ref is None and node.name.upper() == "SUPER" and self.scope.owner is not None:
+            return self.scope.owner.base.type if self.scope.owner.base is not None else None
         if ref is None and node.name.upper() == "NULL":
             node.value = 0
             return Reference(None)
@@ -269,7 +274,7 @@ class Expressions:
         return self._followed(node, variable.type)
 
     @staticmethod
-    def _followed(node: Name | Member, type_: Type | None) -> Type | None:
+    def _followed(node: Name | Member | Index, type_: Type | None) -> Type | None:
         """Let a variable of REFERENCE TO stand for what it refers to."""
         node.followed = isinstance(type_, Reference) and type_.implicit and not node.raw
         return type_.target if isinstance(type_, Reference) and node.followed else type_
@@ -294,7 +299,7 @@ class Expressions:
     def _member(self, node: Member, expected: Type | None) -> Type | None:
         if isinstance(node.base, Name):
             enum = self.scope.type(node.base.name)
-            if isinstance(enum, Enum) and self.scope.lookup(node.base.name) is None:
+            if isinstance(enum, Enum) and self._hides_no_member(node.base.name):
                 chosen = self.scope.enum_value(node.name, enum)
                 node.ref = chosen
                 if chosen is not None:
@@ -309,11 +314,25 @@ class Expressions:
             found = base.fields.get(key)
             return self._followed(node, found.type) if found else None
         if isinstance(base, BlockType):
-            variable = base.pou.variables.get(key)
+            variable = base.pou.find_variable(key)
             node.ref = variable
+            if (
+                variable is not None
+                and variable.constant
+                and isinstance(node.base, Name)
+                and not node.base.ref
+            ):
+                self._constant_of(variable)  # of THIS or SUPER
+                node.value = variable.value
             if variable is not None:
                 return self._followed(node, variable.type)
         return bind_getter(self, node, base) if self.project.profile.objects else None
+
+    def _hides_no_member(self, name: str) -> bool:
+        """Tell whether what a name means has no members, so that `color.Red` is a value of type Color."""
+        ref = self.scope.lookup(name)
+        plain = isinstance(ref, Variable) and isinstance(base_of(ref.type), Elementary | Enum)
+        return ref is None or plain
 
     def _bit(self, node: BitAccess, expected: Type | None) -> Type | None:
         base = base_of(self.expr(node.base))
@@ -334,10 +353,10 @@ class Expressions:
         if isinstance(base, String):
             return base.element if len(node.indices) == 1 else None
         if isinstance(base, OpenArray):
-            return base.element if len(node.indices) == base.rank else None
+            return self._followed(node, base.element) if len(node.indices) == base.rank else None
         if not isinstance(base, Array) or len(node.indices) != len(base.ranges):
             return None
-        return base.element
+        return self._followed(node, base.element)
 
     def _deref(self, node: Deref, expected: Type | None) -> Type | None:
         base = self.expr(node.base)

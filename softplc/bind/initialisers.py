@@ -27,6 +27,6 @@ def mark_init(typer: Expressions, init: Init, type_: Type | None) -> None:
             field = type_.fields.get(name.casefold())
             member = field.type if field else None
         elif isinstance(type_, BlockType):
-            variable = type_.pou.variables.get(name.casefold())
+            variable = type_.pou.find_variable(name.casefold())
             member = variable.type if variable else None
         mark_init(typer, value, member)

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from softplc.addresses import parse_address
 from softplc.bind.declare import Declarations
 from softplc.bind.initialisers import mark_init
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import BOOL, Array, BlockType, Field, Struct, Type, same
-from softplc.layout import parse_address
-from softplc.symbols import Access, Setting, Variable, VariablePath
+from softplc.symbols import Access, Pou, Setting, Variable, VariablePath
 from softplc.syntax import AccessDecl, ConfigurationDecl, InstanceDecl, Node, PathPart, SettingDecl
 
 
 def bind_paths(declarations: Declarations) -> None:
-    """Resolve every path of every configuration."""
+    """Resolve every path of every configuration, and those of programs."""
+    for pou in declarations.project.pous.values():
+        own = _Paths(declarations, ConfigurationDecl(0, 0, "", [], [], space=pou.decl.space))
+        for access in pou.decl.paths:
+            own.access(access, pou)
     for configuration in declarations.project.configurations:
         paths = _Paths(declarations, configuration)
         names: set[str] = set()
@@ -44,8 +48,8 @@ class _Paths:
     def note(self, message: str, node: Node, remedy: str = "", code: str = "ST2044") -> None:
         self.project.paths.append(Diagnostic(code, message, node.at, node.end, remedy))
 
-    def access(self, decl: AccessDecl) -> None:
-        path = self._path(decl.path, globals_too=True)
+    def access(self, decl: AccessDecl, program: Pou | None = None) -> None:
+        path = self._path(decl.path, globals_too=True) if program is None else self._own(program, decl)
         type_, _ = self.declarations.resolve(decl.spec, self.scope)
         if path is None or type_ is None:
             return
@@ -56,7 +60,7 @@ class _Paths:
             constant = path.root is not None and path.root.constant
             if decl.writable and constant:
                 self.note(f"{decl.path[-1].name} is a constant", decl.path[-1], "make it READ_ONLY")
-        self.project.access.append(Access(decl.name, path, decl.writable, decl.path[-1].at))
+        self.project.access.append(Access(decl.name, path, decl.writable, decl.path[-1].at, program))
 
     def setting(self, decl: SettingDecl) -> None:
         path = self._path(decl.path, globals_too=False)
@@ -107,6 +111,15 @@ class _Paths:
             return None
         return self._of_program(instance, first, rest)
 
+    def _own(self, program: Pou, decl: AccessDecl) -> VariablePath | None:
+        """Follow a path that begins with a variable of the program in which it is declared."""
+        key = decl.name.casefold()
+        known = [each.program for each in self.project.access if each.name.casefold() == key]
+        if key in program.variables or program in known:
+            self.note(f"{decl.name} is already declared", decl, "rename one of the two", "ST2002")
+            return None
+        return self._within(None, program, decl.path)
+
     def _of_program(
         self, instance: InstanceDecl, first: PathPart, rest: list[PathPart]
     ) -> VariablePath | None:
@@ -118,6 +131,9 @@ class _Paths:
                 f"{first.name} is a program instance, not a variable", first, "name one of its variables"
             )
             return None
+        return self._within(instance, pou, rest)
+
+    def _within(self, instance: InstanceDecl | None, pou: Pou, rest: list[PathPart]) -> VariablePath | None:
         found = pou.variables.get(rest[0].name.casefold())
         if found is None or found.elsewhere or found.section in ("VAR_TEMP", "VAR_IN_OUT"):
             known = [each.name for each in pou.variables.values()]
@@ -148,6 +164,7 @@ class _Paths:
                     "VAR_TEMP",
                     "VAR_EXTERNAL",
                     "VAR_STAT",
+                    "VAR_INST",
                     "VAR_IN_OUT",
                 ):
                     step = None

@@ -56,7 +56,7 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
 def _is_valid(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
     """__ISVALIDREF(r): whether a variable of REFERENCE TO refers to anything."""
     values = [each.value for each in node.arguments if each.value is not None]
-    if len(values) != 1 or len(node.arguments) != 1 or not isinstance(values[0], Name | Member):
+    if len(values) != 1 or len(node.arguments) != 1 or not isinstance(values[0], Name | Member | Index):
         for each in values:
             typer.value(each)
         binding.problem("count", "__ISVALIDREF takes a variable of REFERENCE TO", node)
@@ -74,7 +74,7 @@ def _is_valid(typer: Expressions, node: Call, binding: Binding, expected: Type |
 def _variable_of(node: Expr) -> Expr | None:
     """Return what an expression is a part of; None for a bit, and for a direct address."""
     while isinstance(node, Index | Member):
-        if isinstance(node, Member) and node.followed:
+        if node.followed:
             return Deref(node.at, node.end, node)
         whole = node.base.type
         if isinstance(node, Member) and isinstance(whole, Struct) and whole.is_bit(node.name):
@@ -176,6 +176,18 @@ def unaddressable(node: Expr) -> str:
     return "a constant" if variable.constant else ""
 
 
+def _no_memory(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
+    """__NEW and __DELETE: told once, whatever their arguments are."""
+    for each in node.arguments:
+        if isinstance(each.value, Name) and typer.scope.lookup(each.value.name) is None:
+            each.value.type = DINT  # a type
+        elif each.value is not None:
+            typer.value(each.value)
+    remedy = "a program's memory is known before it runs: declare what it needs"
+    binding.problem("type", "there is no memory to be had while a program runs", node, remedy)
+    return None
+
+
 def _size(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
     """SIZEOF(x) or SIZEOF(type): bytes that a pointer may run over; of a string, its text and the end."""
     given = node.arguments[0].value if len(node.arguments) == 1 else None
@@ -262,4 +274,6 @@ OPERATIONS = {
     "UPPER_BOUND": Operation(_bound),
     "ADR": Operation(_address, pointers=True),
     "SIZEOF": Operation(_size, pointers=True),
+    "__NEW": Operation(_no_memory, pointers=True),
+    "__DELETE": Operation(_no_memory, pointers=True),
 }

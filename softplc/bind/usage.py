@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from softplc.iectypes import BlockType
 from softplc.symbols import Pou, Variable
 from softplc.syntax import Assign, Attempt, BitAccess, Call, Deref, Expr, For, Index, Member, Name, Node
 
@@ -25,7 +26,7 @@ def usage_of(pou: Pou) -> Usage:
     """Return what the body of one unit uses; methods and heirs of a block or class count as its body."""
     usage = Usage()
     units = [pou]
-    if pou.kind in ("FUNCTION_BLOCK", "CLASS"):
+    if pou.kind in ("FUNCTION_BLOCK", "CLASS", "PROGRAM"):
         units = [each for unit in pou.descendants() for each in (unit, *unit.methods.values())]
     for unit in units:
         _visit(unit.decl.body, usage)
@@ -55,6 +56,8 @@ def _visit(node: object, usage: Usage) -> None:
     elif isinstance(node, Name):
         if isinstance(node.ref, Variable):
             usage.reads.add(node.ref.end_of_chain)
+    elif isinstance(node, Member) and (own := _own(node)) is not None:
+        usage.reads.add(own.end_of_chain)
     elif isinstance(node, Node):
         for name in type(node).__slots__:
             _visit(getattr(node, name), usage)
@@ -101,6 +104,17 @@ def _write(target: Expr, usage: Usage) -> None:
         if isinstance(node, Deref):
             _visit(node.base, usage)
             return
+        own = _own(node) if isinstance(node, Member) else None
+        if own is not None:
+            usage.writes.setdefault(own.end_of_chain, []).append(target)
+            return
         node = node.base
     if isinstance(node, Name) and isinstance(node.ref, Variable):
         usage.writes.setdefault(node.ref.end_of_chain, []).append(target)
+
+
+def _own(node: Member) -> Variable | None:
+    """Return the variable that THIS.x or SUPER.x means."""
+    base = node.base
+    itself = isinstance(base, Name) and base.ref is None and isinstance(base.type, BlockType)
+    return node.ref if itself and isinstance(node.ref, Variable) else None

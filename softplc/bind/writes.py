@@ -40,9 +40,9 @@ def target_of(node: Expr) -> Target | None:
     """Return what an assignment writes, if that is known before it runs and others can see it."""
     way: list[str | int] = []
     while isinstance(node, Member | Index):
+        if node.followed:
+            return None
         if isinstance(node, Member):
-            if node.followed:
-                return None
             way.insert(0, node.name.casefold())
         else:
             indices = [each.value for each in node.indices]
@@ -59,16 +59,27 @@ def target_of(node: Expr) -> Target | None:
     return None
 
 
-def sure_writes(statements: list[Statement], deep: int = 8) -> Iterator[tuple[Target, Node]]:
+Known = dict[Pou, tuple[Target, ...]]
+"""What units surely write, each looked at once."""
+
+
+def sure_writes(statements: list[Statement], known: Known) -> Iterator[tuple[Target, Node]]:
     """Yield what the statements write each time they run, in their order, with the places where."""
     for statement in statements:
-        yield from written_by(statement, deep)
+        yield from written_by(statement, known)
         if leaves(statement):
             return
 
 
-def written_by(statement: Statement, deep: int = 8) -> Iterator[tuple[Target, Node]]:
-    """Yield what one statement surely writes; blocks that it calls count, `deep` levels down."""
+def _of_unit(pou: Pou, known: Known) -> tuple[Target, ...]:
+    if pou not in known:
+        known[pou] = ()  # nothing calls itself: told elsewhere
+        known[pou] = tuple(dict.fromkeys(target for target, _ in sure_writes(pou.decl.body, known)))
+    return known[pou]
+
+
+def written_by(statement: Statement, known: Known) -> Iterator[tuple[Target, Node]]:
+    """Yield what one statement surely writes; units that it calls count."""
     found: Target | None
     if isinstance(statement, Assign):
         found = target_of(statement.target)
@@ -78,8 +89,8 @@ def written_by(statement: Statement, deep: int = 8) -> Iterator[tuple[Target, No
         binding = statement.call.binding
         if binding is None or binding.enable is not None:
             return
-        if binding.pou is not None and not binding.pou.library and binding.through is None and deep:
-            yield from ((each, statement.call) for each, _ in sure_writes(binding.pou.decl.body, deep - 1))
+        if binding.pou is not None and not binding.pou.library and binding.through is None:
+            yield from ((each, statement.call) for each in _of_unit(binding.pou, known))
         for _, value, _ in binding.outputs:
             found = target_of(value)
             if found is not None:

@@ -11,10 +11,12 @@ from softplc.codegen.pointers import HELPERS
 from softplc.codegen.runtime import strings
 from softplc.codegen.statements import Statements
 from softplc.codegen.values import quoted
+from softplc.codegen.work import Work
 
 _CALLED = re.compile(r"call ({[^}]*}|\S+) @(llvm\.[a-z0-9_.]+)\(([^)]*)\)")
 _ARGUMENT_TYPE = re.compile(r"\s*(\S+)")
-COPIES = 1500  # lines of LLVM text that all copies of blocks may have
+COPIES = 1500  # operations that all copies of blocks may have
+FRAME = 256  # bytes of the stack that a copied block may take
 
 
 class Emitter:
@@ -26,9 +28,13 @@ class Emitter:
         self.uses_strings = self.uses_wide = False
         self.uses_pointers = False
         self.largest = 0
-        self.called: Counter[str] = Counter()
-        self.copied: set[str] = set()
+        self.work = Work(ir.Module([]))
+        self.called: list[str] = []
+        self._copied: dict[str, ir.Routine] = {}
+        self._room = COPIES
         self._tags: dict[str, int] = {}
+        self.units: dict[str, int] = {}
+        self.debug = -1
 
     def data(self, data: bytes) -> str:
         """Return the name of a constant with these bytes."""
@@ -45,11 +51,15 @@ class Emitter:
         return f", !tbaa !{self._tags.setdefault(name, 2 * len(self._tags) + 4)}" if name else ""
 
     def module(self, module: ir.Module) -> str:
-        writers = [self._written(each) for each in module.routines]
-        self._choose(writers)
-        texts = [each.finish() for each in writers]
+        self.units = {name: number for number, name in enumerate(module.units)}
+        self.debug = module.debug
+        self.work = Work(module)
+        if self.debug < 0:
+            self._copied = self._chosen(module)
+        texts = [self._written(each).finish() for each in self._needed(module)]
         if self.uses_strings:
-            texts.append(strings(self.uses_wide))
+            tags = [self.tag(each) for each in (ir.LENGTH, ir.CAPACITY, ir.UNITS)]
+            texts.append(strings(self.uses_wide, *tags))
         if self.uses_pointers:
             texts.append(HELPERS)
         body = "\n".join(texts)
@@ -67,15 +77,43 @@ class Emitter:
             for data, name in self.constants.items()
         ]
 
-    def _choose(self, writers: list[Statements]) -> None:
-        """Choose the blocks that may be copied into their callers: small ones, while it costs little time."""
+    def _chosen(self, module: ir.Module) -> dict[str, ir.Routine]:
+        """Choose the blocks that are copied into their callers: small ones, while it costs little time."""
         room = COPIES
-        for writer in sorted(writers, key=lambda each: len(each.lines)):
-            name = writer.routine.name
-            room -= len(writer.lines) * self.called[name]
+        called = sum(self.work.calls.values(), Counter())
+        chosen: dict[str, ir.Routine] = {}
+        for routine in sorted(module.routines, key=lambda each: self.work.size[each.name]):
+            if routine.inline or routine.exported or sum(routine.slots) + len(routine.local) > FRAME:
+                continue
+            room -= self.work.size[routine.name] * called[routine.name]
             if room < 0:
-                return
-            self.copied.add(name)
+                break
+            chosen[routine.name] = routine
+        return chosen
+
+    def is_small(self, name: str) -> bool:
+        return name in self._copied
+
+    def copied(self, name: str) -> ir.Routine | None:
+        """Return a routine that is to be copied where it is called, None where it is to be called.
+
+        Copies in copies take room as well, so that there is an end.
+        """
+        routine = self._copied.get(name)
+        if routine is None or self._room < self.work.size[name]:
+            return None
+        self._room -= self.work.size[name]
+        return routine
+
+    def _needed(self, module: ir.Module) -> Iterator[ir.Routine]:
+        """Yield what tasks run, and what is called by what was written since."""
+        yield from (each for each in module.routines if each.exported)
+        done: set[str] = set()
+        while self.called:
+            name = self.called.pop()
+            if name not in done:
+                done.add(name)
+                yield self.work.routines[name]
 
     def _written(self, routine: ir.Routine) -> Statements:
         writer = Statements(self, routine)

@@ -30,18 +30,17 @@ class Expressions(Pointers):
 
     def address(self, place: ir.Place) -> str:
         """Return a pointer to a place, after its index checks."""
+        return self.inside(*self.spot(place))
+
+    def spot(self, place: ir.Place) -> tuple[str, int]:
+        """Return a pointer, after index checks, and how many bytes behind it a place lies."""
         if place.base == "object":
-            return self.object_address(place)
-        base = self._base(place)
+            return self.object_address(place), 0
+        base, offset = self._base(place)
         for step in place.steps:
             element = self._element(base, step)
-            if element:
-                base = element
-                continue
-            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {self.step(step)}")
-        if place.offset:
-            base = self.add(f"getelementptr inbounds i8, ptr {base}, i64 {place.offset}")
-        return base
+            base = element or self.add(f"getelementptr inbounds i8, ptr {base}, i64 {self.step(step)}")
+        return base, offset + place.offset
 
     def _element(self, base: str, step: ir.Step) -> str:
         """Return the address of an element whose index is that of a loop, computed at the begin of its body.
@@ -56,56 +55,60 @@ class Expressions(Pointers):
         ):
             return ""
         current = self.registers.get(key_of(index.place))
-        if current is None or base.startswith("%t") or not is_inside(step, self.ranges):
+        if current is None or not is_inside(step, self.ranges):
+            return ""
+        top = self.anchors[current]
+        if self.anchors.get(base, top) >= top:
             return ""
         key = (current, base, step.low, step.stride)
         if key not in self.elements:
             kind, wide, moved, scaled, name = value_type(index.type), *(self.fresh() for _ in range(4))
             widen = f"{'sext' if index.type.signed else 'zext'} {kind} {current} to i64"
-            self.lines[self.tops[current]] += "".join(
-                f"\n  {line}"
-                for line in (
-                    f"{wide} = {widen if index.type.bits < 64 else f'add i64 {current}, 0'}",
-                    f"{moved} = sub i64 {wide}, {step.low}",
-                    f"{scaled} = mul nuw nsw i64 {moved}, {step.stride}",
-                    f"{name} = getelementptr inbounds i8, ptr {base}, i64 {scaled}",
-                )
-            )
+            self.put(top, f"{wide} = {widen if index.type.bits < 64 else f'add i64 {current}, 0'}")
+            self.put(top, f"{moved} = sub i64 {wide}, {step.low}")
+            self.put(top, f"{scaled} = mul nuw nsw i64 {moved}, {step.stride}")
+            self.put(top, f"{name} = getelementptr inbounds i8, ptr {base}, i64 {scaled}")
             self.elements[key] = name
+            self.anchors[name] = top
         return self.elements[key]
 
     def step(self, step: ir.Step) -> str:
         """Return the bytes that an index leads on, after its check."""
         index = self.value(step.index)
-        wide = self._to_i64(index, step.index.type)
+        declared = wide = self._to_i64(index, step.index.type)
+        low = self._size(step.low)
         if step.low:
-            wide = self.add(f"sub i64 {wide}, {self._size(step.low)}")
+            wide = self.add(f"sub i64 {wide}, {low}")
         if not is_inside(step, self.ranges):
-            outside = self.add(f"icmp uge i64 {wide}, {self._size(step.count)}")
-            self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line)
+            count = self._size(step.count)
+            outside = self.add(f"icmp uge i64 {wide}, {count}")
+            if _may_wrap(step):
+                beyond = self.add(f"icmp slt i64 {declared}, 0")
+                outside = self.add(f"or i1 {outside}, {beyond}")
+            self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, step.line, declared, low, count)
         if step.stride != 1:
             wide = self.add(f"mul nuw nsw i64 {wide}, {self._size(step.stride)}")
         return wide
 
-    def _base(self, place: ir.Place) -> str:
+    def _base(self, place: ir.Place) -> tuple[str, int]:
         if place.base == "image":
-            return "%img"
+            return "%img", 0
         if place.base == "self":
-            return "%self"
+            return self.where.this
         if place.base == "local":
-            return "%local"
+            return self.where.local, 0
         if place.base == "slot" and place.slot in self.renamed:
-            return self.renamed[place.slot]
+            return self.renamed[place.slot], 0
         if place.base == "slot":
-            return f"%slot{place.slot}"
+            return f"{self.where.slot}{place.slot}", 0
         if place.pointer is None:
             raise AssertionError("pointer place without pointer")
         if place.base == "ref":
             offset = self.load(LINT, place.pointer)
             self.fault_if(self.add(f"icmp eq i64 {offset}, 0"), Fault.NULL_REFERENCE, place.line)
             start = self.add("ptrtoint ptr %img to i64")
-            return self.add(f"inttoptr i64 {self.add(f'add i64 {start}, {offset}')} to ptr")
-        return self.add(f"load ptr, ptr {self.address(place.pointer)}, align 1")
+            return self.add(f"inttoptr i64 {self.add(f'add i64 {start}, {offset}')} to ptr"), 0
+        return self.add(f"load ptr, ptr {self.address(place.pointer)}, align 1"), 0
 
     def _size(self, size: int | ir.Expr) -> str:
         return str(size) if isinstance(size, int) else self.value(size)
@@ -263,7 +266,7 @@ class Expressions(Pointers):
         fixed = isinstance(divisor, ir.Const) and int(divisor.value) not in (0, -1)
         if not fixed and expr.op == "/":
             zero = self.add(f"icmp eq {kind} {right}, 0")
-            self.fault_if(zero, Fault.DIVISION_BY_ZERO, expr.line)
+            self.fault_if(zero, Fault.DIVISION_BY_ZERO, expr.line, left, right, type_=type_)
             if type_.signed:
                 least = self.add(f"icmp eq {kind} {left}, {type_.limits[0]}")
                 minus = self.add(f"icmp eq {kind} {right}, -1")
@@ -356,7 +359,7 @@ class Expressions(Pointers):
         if expr.selector.type is BOOL:
             return self.add(f"select i1 {selector}, {kind} {choices[1]}, {kind} {choices[0]}")
         outside = self.add(f"icmp uge i64 {selector}, {len(choices)}")
-        self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, expr.line)
+        self.fault_if(outside, Fault.INDEX_OUT_OF_RANGE, expr.line, selector, "0", str(len(choices)))
         result = choices[0]
         for number, choice in enumerate(choices[1:], 1):
             here = self.add(f"icmp eq i64 {selector}, {number}")
@@ -370,3 +373,10 @@ class Expressions(Pointers):
     def same_text(self, left: ir.Text, right: ir.Text) -> str | None:
         """Compare a string with a constant for being the same, where that is short."""
         raise NotImplementedError
+
+
+def _may_wrap(step: ir.Step) -> bool:
+    """Tell whether an index beyond 63 bits may look like one behind a lower bound below zero."""
+    type_ = step.index.type
+    below_zero = not isinstance(step.low, int) or step.low < 0
+    return below_zero and type_.bits == 64 and not type_.signed

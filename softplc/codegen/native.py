@@ -12,6 +12,7 @@ import llvmlite.binding as llvm
 from softplc import ir
 from softplc.codegen.emit import Emitter
 
+THREADED = 16  # instructions copied so that a branch whose way is known is not taken again; LLVM's own is 6
 LEVELS = ((2, 15_000), (1, 60_000), (0, 1 << 60))  # the optimiser's time grows with the square of a routine
 
 
@@ -19,6 +20,7 @@ LEVELS = ((2, 15_000), (1, 60_000), (0, 1 << 60))  # the optimiser's time grows 
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.set_option("ironworks", f"-jump-threading-threshold={THREADED}")
 
 
 def _features() -> str:

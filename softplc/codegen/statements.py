@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from softplc import ir
+from softplc.codegen.asking import asked, entered
 from softplc.codegen.ranges import key_of
 from softplc.codegen.texts import Texts
 from softplc.codegen.values import constant, value_type
+from softplc.codegen.writer import ENTRY, Where
 from softplc.codegen.writes import changes
 from softplc.faults import Fault
 from softplc.iectypes import BOOL, Elementary
-from softplc.layout import FAULT_CODE, FAULT_FILE, FAULT_LINE, STOP
+from softplc.layout import FAULT_CODE, FAULT_FILE, FAULT_LINE, FAULT_UNIT, FAULT_UNSIGNED, LAPS, STOP
+from softplc.lower.sites import TABLE
 
 if TYPE_CHECKING:
     from softplc.codegen.emit import Emitter
 
 MAX_SWITCH_RANGE = 64
+AT_ONCE = 200_000  # operations between two looks at the watchdog: some 50 us
 
 
 class Statements(Texts):
@@ -25,6 +29,8 @@ class Statements(Texts):
     def __init__(self, emitter: Emitter, routine: ir.Routine) -> None:
         super().__init__(emitter, routine)
         self.calls: list[tuple[str, str]] = []
+        self.rooms: list[str] = []  # of frames of copied routines
+        self._frames: dict[str, int] = {}
         self.loops: list[tuple[str, str]] = []  # labels to continue at and to leave to, innermost last
 
     def block_of(self, body: list[ir.Stmt]) -> None:
@@ -34,45 +40,85 @@ class Statements(Texts):
 
     def finish(self) -> str:
         """Return the text of the whole routine."""
-        routine = self.routine
-        self.do("ret i32 0")
+        self._return()
         head = self._head()
         tail: list[str] = []
-        if self._faults:
-            code = ", ".join(f"[ {code}, %{block} ]" for block, code, _ in self._faults)
-            line = ", ".join(f"[ {line}, %{block} ]" for block, _, line in self._faults)
-            tail += ["fault:", f"  %fault.code = phi i32 {code}", f"  %fault.line = phi i32 {line}"]
-            for offset, value in (
-                (FAULT_CODE, "%fault.code"),
-                (FAULT_LINE, "%fault.line"),
-                (FAULT_FILE, str(routine.file)),
-            ):
+        if self.faults:
+            tail += [each.cold for each in self.faults if each.cold] + ["fault:"]
+            noted = {
+                FAULT_CODE: "code",
+                FAULT_LINE: "line",
+                FAULT_FILE: "file",
+                FAULT_UNIT: "unit",
+                FAULT_UNSIGNED: "unsigned",
+            }
+            for what in noted.values():
+                values = ", ".join(f"[ {getattr(each, what)}, %{each.block} ]" for each in self.faults)
+                tail.append(f"  %fault.{what} = phi i32 {values}")
+            for offset, what in noted.items():
                 tail.append(f"  %fault.at{offset} = getelementptr inbounds i8, ptr %img, i64 {offset}")
-                tail.append(f"  store i32 {value}, ptr %fault.at{offset}, align 4")
-            tail.append("  ret i32 %fault.code")
+                tail.append(f"  store i32 %fault.{what}, ptr %fault.at{offset}, align 4")
+            tail += [*self._stopped(), *self._left(), "  ret i32 %fault.code"]
         if self.calls:
             codes = ", ".join(f"[ {code}, %{block} ]" for block, code in self.calls)
-            tail += ["unwind:", f"  %unwind.code = phi i32 {codes}", "  ret i32 %unwind.code"]
-        return "\n".join((*head, *self.lines, *tail, "}"))
+            tail += ["unwind:", f"  %unwind.code = phi i32 {codes}", *self._left(), "  ret i32 %unwind.code"]
+        return "\n".join((*head, *self.rooms, *self.head, *self.lines, *tail, "}"))
 
     def _head(self) -> list[str]:
         routine = self.routine
         if routine.exported:
-            head = [f'define i32 @"{routine.name}"(ptr noundef align 64 %img) nounwind {{', "entry:"]
+            given = ", ptr %self, ptr %local, ptr %slot0" if routine.given else ""
+            head = [f'define i32 @"{routine.name}"(ptr noundef align 64 %img{given}) nounwind {{', "entry:"]
         else:
             alias = "noalias " if routine.inline else ""
-            inline = "" if routine.inline or routine.name in self.emitter.copied else " noinline"
+            copied = routine.inline or self.emitter.is_small(routine.name)
+            inline = "" if copied and routine.frame < 0 else " noinline"
             head = [
                 f'define internal i32 @"{routine.name}"(ptr noundef align 64 %img, ptr noundef {alias}%self)'
                 f" nounwind{inline} {{",
                 "entry:",
             ]
-        head += [f"  %slot{i} = alloca [{size} x i8], align 16" for i, size in enumerate(routine.slots)]
+        head += self._frame(self.where, routine)
         if routine.local:
-            size = len(routine.local)
-            head.append(f"  %local = alloca [{size} x i8], align 16")
             head += self._filling("%local", routine.local)
-        return head
+        return [*head, *entered(routine, self.emitter.debug)]
+
+    def _return(self) -> None:
+        self.lines += self._left()
+        self.do("ret i32 0")
+
+    def _left(self) -> list[str]:
+        """Return what gives the place of the innermost frame back."""
+        return [] if self.routine.frame < 0 else ["  store ptr %frame.previous, ptr %frame.head, align 8"]
+
+    def _stopped(self) -> list[str]:
+        """Return what tells the debugger of a fault, while the frames are still there."""
+        return asked("fault", self.emitter.debug, "-1") if self.emitter.debug >= 0 else []
+
+    def _ask(self, site: int) -> None:
+        """Ask the debugger whether to go on, if its table says so; its answer is a fault code, or 0."""
+        if site < 0 or self.routine.frame < 0:
+            return
+        self.do(f"store i32 {site}, ptr %frame.site, align 4")
+        place = self.add(f"getelementptr inbounds i8, ptr %img, i64 {self.emitter.debug + TABLE + site}")
+        flag = self.add(f"load atomic i8, ptr {place} monotonic, align 1")
+        wanted, ask, going = self.add(f"icmp ne i8 {flag}, 0"), self.label("ask"), self.label("ok")
+        self.do(f"br i1 {wanted}, label %{ask}, label %{going}, !prof !0")
+        self.start(ask)
+        name = self.fresh()
+        self.lines += asked(name[1:], self.emitter.debug, str(site))
+        self.calls.append((self.block, f"{name}.answer"))
+        self.branch(self.add(f"icmp ne i32 {name}.answer, 0"), "unwind", going)
+        self.start(going)
+
+    @staticmethod
+    def _frame(where: Where, routine: ir.Routine) -> list[str]:
+        """Return what makes room for stack slots and temporary variables."""
+        slots = list(enumerate(routine.slots))[routine.given :]
+        sizes = {f"{where.slot}{i}": size for i, size in slots}
+        if routine.local:
+            sizes[where.local] = len(routine.local)
+        return [f"  {name} = alloca [{size} x i8], align 16" for name, size in sizes.items()]
 
     def _filling(self, address: str, data: bytes) -> list[str]:
         if not any(data):
@@ -97,6 +143,10 @@ class Statements(Texts):
             self._for(node)
         elif isinstance(node, ir.Jump):
             self._jump(node)
+        elif isinstance(node, ir.Lap):
+            self._lap(node.number)
+        elif isinstance(node, ir.Ask):
+            self._ask(node.site)
         elif isinstance(node, ir.Copy):
             source, target = self.address(node.source), self.address(node.target)
             self.do(
@@ -110,23 +160,78 @@ class Statements(Texts):
         else:
             self.string(node)
 
+    def _lap(self, number: int) -> None:
+        """Call what the host has put where, if it has: (its own memory, number)."""
+        laps = self.add(f"load i64, ptr {self.add(f'getelementptr inbounds i8, ptr %img, i64 {LAPS}')}")
+        asked, done = self.label("asked"), self.label("ok")
+        self.branch(self.add(f"icmp ne i64 {laps}, 0"), asked, done)
+        self.start(asked)
+        memory = self.add(f"inttoptr i64 {laps} to ptr")
+        note = self.add(f"inttoptr i64 {self.add(f'load i64, ptr {memory}')} to ptr")
+        self.do(f"call void {note}(ptr {memory}, i64 {number})")
+        self.jump(done)
+        self.start(done)
+
     def _check(self, type_: Elementary, value: str, limits: tuple[int, int] | None, line: int) -> None:
         if limits is None:
             return
         kind, sign = value_type(type_), "s" if type_.signed else "u"
         low = self.add(f"icmp {sign}lt {kind} {value}, {limits[0]}")
         high = self.add(f"icmp {sign}gt {kind} {value}, {limits[1]}")
-        self.fault_if(self.add(f"or i1 {low}, {high}"), Fault.VALUE_OUT_OF_RANGE, line)
+        operands = value, *map(str, limits)
+        outside = self.add(f"or i1 {low}, {high}")
+        self.fault_if(outside, Fault.VALUE_OUT_OF_RANGE, line, *operands, type_=type_)
 
     def _call(self, node: ir.Call) -> None:
+        routine = self.emitter.copied(node.routine)
+        if routine is not None and not self.routine.exported:  # what LLVM copies itself it optimises twice
+            self._copy(routine, node.instance)
+            return
         instance = self.address(node.instance)
-        self.emitter.called[node.routine] += 1
+        self.emitter.called.append(node.routine)
         code = self.add(f'call i32 @"{node.routine}"(ptr %img, ptr {instance})')
         bad = self.add(f"icmp ne i32 {code}, 0")
         good = self.label("ok")
         self.calls.append((self.block, code))
         self.do(f"br i1 {bad}, label %unwind, label %{good}, !prof !0")
         self.start(good)
+
+    def _copy(self, routine: ir.Routine, instance: ir.Place) -> None:
+        """Write a routine where it is called. Its copies follow each other: they share one frame."""
+        this = self.spot(instance)
+        if this[0] not in self.anchors:
+            self.anchor(this[0])
+        kept = (
+            self.where,
+            self.registers,
+            self.ranges,
+            self.renamed,
+            self.capacities,
+            self.known,
+            self.loops,
+        )
+        number = self._frames.setdefault(routine.name, len(self._frames))
+        where = Where(
+            routine.file,
+            self.emitter.units[routine.unit],
+            this,
+            f"%local{number}",
+            f"%slot{number}.",
+            self.label("done"),
+        )
+        if where.local not in self.anchors:
+            self.rooms += self._frame(where, routine)
+            self.anchors |= dict.fromkeys(
+                (where.local, *(f"{where.slot}{i}" for i in range(len(routine.slots)))), ENTRY
+            )
+        self.where, self.registers, self.ranges = where, {}, {}
+        self.renamed, self.capacities, self.known, self.loops = {}, {}, {}, []
+        if routine.local:
+            self.lines += self._filling(where.local, routine.local)
+        self.block_of(routine.body)
+        self.jump(where.end)
+        self.start(where.end)
+        self.where, self.registers, self.ranges, self.renamed, self.capacities, self.known, self.loops = kept
 
     def _if(self, node: ir.If) -> None:
         then, end = self.label("then"), self.label("end")
@@ -196,6 +301,7 @@ class Statements(Texts):
         self.jump(check)
         self.start(check)
         self._poll(node.line)
+        self._ask(node.ask)
         if node.until:
             self.branch(self.value(node.condition), end, body)
         else:
@@ -218,11 +324,9 @@ class Statements(Texts):
         self.start(body)
         if kept:
             current = self.fresh()
-            phi = len(self.lines)
-            self.lines.append("")  # what the address of an element needs comes here
+            self.anchor(current)
             self.registers[key] = current
             self.register_types[current] = type_
-            self.tops[current] = phi
             if isinstance(node.first, ir.Const) and isinstance(node.last, ir.Const):
                 limits = sorted((int(node.first.value), int(node.last.value)))
                 self.ranges[key] = (type_, (limits[0], limits[1]))
@@ -231,16 +335,19 @@ class Statements(Texts):
         self.loops.pop()
         self.jump(check)
         self.start(check)
+        self._ask(node.ask)
         following = self._step(type_, self.load(type_, node.place), step, end)
         if node.limits is not None:
             self._leave_outside(type_, following, node.limits, end)
         self.store(type_, node.place, following)
-        self._poll(node.line)
+        if self.emitter.work.of_loop(node) > AT_ONCE:
+            self._poll(node.line)
         if kept:
             del self.registers[key]
             self.ranges.pop(key, None)
             came = f"  {current} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.block} ]"
-            self.lines[phi] = came + self.lines[phi]
+            top = self.anchors[current]
+            self.lines[top] = came + self.lines[top]
         self.branch(self._in_range(type_, following, last, step), body, end)
         self.start(end)
 
@@ -281,8 +388,10 @@ class Statements(Texts):
         return self.add(f"select i1 {negative}, i1 {down}, i1 {up}")
 
     def _jump(self, node: ir.Jump) -> None:
-        if node.kind == "return":
-            self.do("ret i32 0")
+        if node.kind == "return" and self.where.end:
+            self.jump(self.where.end)
+        elif node.kind == "return":
+            self._return()
         else:
             again, leave = self.loops[-1]
             self.jump(again if node.kind == "continue" else leave)

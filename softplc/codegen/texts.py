@@ -40,7 +40,7 @@ class Texts(Expressions):
         strings = [self.text(each) for each in expr.strings]
         kind = value_type(expr.type)
         if expr.op == "length":
-            return self.add(f"load i16, ptr {strings[0]}, align 1")
+            return self._length(strings[0])
         sought = _short(expr.strings[-1])
         if expr.op == "find" and sought is not None and len(sought) == 1:
             return self._find_character(strings[0], sought[0])
@@ -48,7 +48,7 @@ class Texts(Expressions):
         return self.add(f"call {kind} @iw.{self.family(expr.strings[0].wide)}.{expr.op}({arguments})")
 
     def _find_character(self, text: str, code: int) -> str:
-        length = self.add(f"zext i16 {self.add(f'load i16, ptr {text}, align 1')} to i64")
+        length = self.add(f"zext i16 {self._length(text)} to i64")
         body = self._characters(text)
         found = self.add(f"call ptr @memchr(ptr {body}, i32 {code}, i64 {length})")
         ends = (self.add(f"ptrtoint ptr {each} to i64") for each in (found, body))
@@ -62,7 +62,7 @@ class Texts(Expressions):
         if constant is None or left.wide:
             return None
         text = self.text(left)
-        length = self.add(f"load i16, ptr {text}, align 1")
+        length = self._length(text)
         fits = self.add(f"icmp eq i16 {length}, {len(constant)}")
         if not constant:
             return fits
@@ -77,6 +77,12 @@ class Texts(Expressions):
         self.start(end)
         return self.add(f"phi i1 [ false, %{came} ], [ {same}, %{look} ]")
 
+    def _length(self, text: str) -> str:
+        return self.add(f"load i16, ptr {text}, align 1{self.emitter.tag(ir.LENGTH)}")
+
+    def _set_length(self, text: str, length: str) -> None:
+        self.do(f"store i16 {length}, ptr {text}, align 1{self.emitter.tag(ir.LENGTH)}")
+
     def _characters(self, text: str) -> str:
         return self.add(f"getelementptr inbounds i8, ptr {text}, i64 {STRING_HEADER}")
 
@@ -87,10 +93,13 @@ class Texts(Expressions):
         self.emitter.uses_strings = True
         if isinstance(node, ir.Clear):
             target = self.address(node.target)
-            self.do(f"store i16 0, ptr {target}, align 1")
+            self._set_length(target, "0")
             if node.capacity >= 0 and not self._is_renamed(node.target):
+                if node.target.base == "slot":
+                    self.capacities[node.target.slot] = node.capacity
                 place = self.add(f"getelementptr inbounds i8, ptr {target}, i64 2")
-                self.do(f"store i16 {node.capacity}, ptr {place}, align 1")
+                tag = self.emitter.tag(ir.CAPACITY)
+                self.do(f"store i16 {node.capacity}, ptr {place}, align 1{tag}")
         elif isinstance(node, ir.SetText):
             self._set(node)
         elif isinstance(node, ir.Append):
@@ -104,11 +113,22 @@ class Texts(Expressions):
         source = self.text(node.source)
         target = self.address(node.target)
         constant = _short(node.source)
-        call = f"call void @iw.{self.family(node.source.wide)}.set(ptr {target}, ptr {source})"
+        limit = self._capacity(node.target, target, node.capacity)
+        call = f"call void @iw.{self.family(node.source.wide)}.set(ptr {target}, ptr {source}, i64 {limit})"
         if constant is None:
             self.do(call)
         else:
-            self._copied(target, "0", source, len(constant), call)
+            self._copied(target, "0", limit, source, len(constant), call)
+
+    def _capacity(self, place: ir.Place, address: str, known: int = -1) -> str:
+        """Return how many characters a text has room for."""
+        if known < 0 and place.base == "slot":
+            known = self.capacities.get(place.slot, -1)
+        if known >= 0:
+            return str(known)
+        there = self.add(f"getelementptr inbounds i8, ptr {address}, i64 2")
+        limit = self.add(f"load i16, ptr {there}, align 1{self.emitter.tag(ir.CAPACITY)}")
+        return self.add(f"zext i16 {limit} to i64")
 
     def _append(self, node: ir.Append) -> None:
         source = self.text(node.source)
@@ -121,30 +141,28 @@ class Texts(Expressions):
         count = self.value(node.count) if node.count is not None else str(ALL)
         target = self.address(node.target)
         constant = _short(node.source) if node.start is None and node.count is None else None
-        call = f"call void @iw.{family}.append(ptr {target}, ptr {source}, i64 {start}, i64 {count})"
+        limit = self._capacity(node.target, target)
+        arguments = f"ptr {target}, ptr {source}, i64 {start}, i64 {count}, i64 {limit}"
+        call = f"call void @iw.{family}.append({arguments})"
         if constant is None:
             self.do(call)
         else:
-            length = self.add(f"load i16, ptr {target}, align 1")
-            self._copied(target, length, source, len(constant), call)
+            length = self.add(f"zext i16 {self._length(target)} to i64")
+            self._copied(target, length, limit, source, len(constant), call)
 
-    def _copied(self, target: str, length: str, source: str, count: int, otherwise: str) -> None:
+    def _copied(self, target: str, length: str, limit: str, source: str, count: int, otherwise: str) -> None:
         """Put a short constant at the end of a text; call what cuts it where there is no room."""
-        limit = self.add(
-            f"load i16, ptr {self.add(f'getelementptr inbounds i8, ptr {target}, i64 2')}, align 1"
-        )
-        total = self.add(f"add i16 {length}, {count}")
-        room = self.add(f"sub i16 {limit}, {length}")
-        fits = self.add(f"icmp uge i16 {room}, {count}")
+        total = self.add(f"add i64 {length}, {count}")
+        fits = self.add(f"icmp uge i64 {limit}, {total}")
         copy, cut, end = self.label("copy"), self.label("cut"), self.label("end")
         self.do(f"br i1 {fits}, label %{copy}, label %{cut}, !prof !2")
         self.start(copy)
         if count:
-            at = self.add(f"zext i16 {length} to i64")
-            there = self.add(f"getelementptr inbounds i8, ptr {self._characters(target)}, i64 {at}")
+            there = self.add(f"getelementptr inbounds i8, ptr {self._characters(target)}, i64 {length}")
             data = self._characters(source)
-            self.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {there}, ptr {data}, i64 {count}, i1 false)")
-        self.do(f"store i16 {total}, ptr {target}, align 1")
+            tag = self.emitter.tag(ir.UNITS)
+            self.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {there}, ptr {data}, i64 {count}, i1 false){tag}")
+        self._set_length(target, self.add(f"trunc i64 {total} to i16"))
         self.jump(end)
         self.start(cut)
         self.do(otherwise)
@@ -188,6 +206,7 @@ class Texts(Expressions):
         if not all(self._is_apart(each, slot, target) for each in rest):
             return False
         self.renamed[slot.slot] = self.address(target)
+        self.capacities[slot.slot] = node.capacity
         self.block_of(rest if longer else body)
         del self.renamed[slot.slot]
         return True

@@ -13,34 +13,45 @@ from numpy.typing import DTypeLike, NDArray
 
 from softplc.core.layout import (
     BINS,
+    EVENTS,
     FORCES,
     RING,
     WATCH_BYTES,
     WATCH_RANGES,
     WRITES,
     Control,
+    EventRecord,
     Force,
     ForceTable,
+    Lap,
+    LapHead,
     Range,
     Slot,
     Snapshot,
     Task,
     Write,
 )
+from softplc.record.words import FIRST, RecordHead
 
 _ALIGN = 64
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What the block has to hold: bytes of the image, numbers of the rest; `keys`: the greatest and one."""
+    """What the block has to hold: bytes of the image, numbers of the rest.
+
+    `keys`: the greatest and one; `programs`: those of all tasks; `record`: words of the ring in which scans
+    are recorded, 0 for none.
+    """
 
     image: int
     tasks: int
     inputs: int
     outputs: int
     keys: int
+    programs: int = 0
+    record: int = 0
 
 
 class Block:
@@ -64,6 +75,7 @@ class Block:
         self._plan()
         self.size = self._end
         fresh = True
+        self._shared = fd is not None
         if fd is None:
             self._memory = mmap.mmap(-1, self.size)
         else:
@@ -101,7 +113,11 @@ class Block:
             ("shown_raw", np.uint64, has.outputs), ("shown_quality", np.uint32, has.outputs),
             ("bins", np.uint32, has.tasks * 2 * BINS),
             ("forces", np.uint8, 2 * (ctypes.sizeof(ForceTable) + FORCES * ctypes.sizeof(Force))),
+            ("events", np.uint8, EVENTS * ctypes.sizeof(EventRecord)),
+            ("laps", np.uint8, ctypes.sizeof(LapHead) + has.programs * ctypes.sizeof(Lap)),
+            ("worst", np.uint64, has.tasks * has.inputs),
             ("watch", np.uint8, WATCH_RANGES * ctypes.sizeof(Range)), ("watched", np.uint8, WATCH_BYTES),
+            ("record", np.uint8, has.record and ctypes.sizeof(RecordHead) + 8 * (has.inputs + has.record)),
         ):  # fmt: skip
             size = np.dtype(dtype).itemsize * count
             self._parts[name] = (self._end, size, dtype)
@@ -118,11 +134,22 @@ class Block:
         control.task_count, control.key_count = has.tasks, has.keys
         control.input_count, control.output_count = has.inputs, has.outputs
         control.ring_stride = self.stride
-        bins, tasks = self._parts["bins"][0], self._parts["tasks"][0]
+        self._describe_record()
+        bins, tasks, worst = (self._parts[name][0] for name in ("bins", "tasks", "worst"))
         for index, task in enumerate(self.tasks):
             own = tasks + index * ctypes.sizeof(Task)
             task.execution_bins = bins + 8 * BINS * index - own
             task.latency_bins = task.execution_bins + 4 * BINS
+            task.worst_inputs = worst + 8 * has.inputs * index - own
+
+    def _describe_record(self) -> None:
+        if not self.sizes.record:
+            self.control.record = 0
+            return
+        head = RecordHead.from_buffer(self._memory, self._parts["record"][0])
+        head.capacity, head.reason, head.latched = self.sizes.record, FIRST, -1
+        head.noted = ctypes.sizeof(RecordHead)
+        head.ring = head.noted + 8 * self.sizes.inputs
 
     def view(self, name: str) -> NDArray[Any]:
         """Return a part as an array."""
@@ -133,6 +160,17 @@ class Block:
         """Return a part as memory."""
         offset, size, _ = self._parts[name]
         return memoryview(self._memory)[offset : offset + size]
+
+    def let_go(self, name: str, start: int, stop: int) -> None:
+        """Take bytes of a part out of this process's memory; in the file they stay as they are.
+
+        Anonymous memory has no file and stays.
+        """
+        if self._shared:
+            offset, page = self._parts[name][0], mmap.PAGESIZE
+            first, last = ((offset + each) // page * page for each in (start, stop))
+            if last > first:
+                self._memory.madvise(mmap.MADV_DONTNEED, first, last - first)
 
     def records(self, name: str, kind: type[ctypes.Structure], count: int) -> Any:
         """Return a part as records."""

@@ -17,6 +17,7 @@ class Copies:
         self.module = module
         self._copy = copy
         self.serve = self._serve()
+        self._read_whole()
         self._post()
         self._word()
 
@@ -45,6 +46,18 @@ class Copies:
             control.publish("watch_done", wanted)
         b.ret_void()
         return fn
+
+    def _read_whole(self) -> None:
+        """Copy what a sequence guards: (sequence, from, to, bytes) -> that, or -1 if it was being written."""
+        fn = Function(self.module, "iw_read_whole", i64, pointer, pointer, pointer, i64)
+        b = fn.b
+        before = fn.load_atomic(fn.args[0], "acquire")
+        with b.if_then(fn.any_bit(before, 1)):
+            b.ret(i64(-1))
+        fn.call(self._copy, fn.args[2], fn.args[1], fn.args[3])
+        b.fence("acquire")
+        same = b.icmp_signed("==", fn.load_atomic(fn.args[0], "monotonic"), before)
+        b.ret(b.select(same, before, i64(-1)))
 
     def _post(self) -> None:
         """Count a word of the block up, after all that was written before: (word)."""

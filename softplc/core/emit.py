@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from llvmlite import ir
 from llvmlite.ir import instructions
 
-i8, i16, i32, i64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+i1, i8, i16, i32, i64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 f32, f64 = ir.FloatType(), ir.DoubleType()
 pointer = ir.PointerType()
 void = ir.VoidType()

@@ -180,8 +180,8 @@ class Exchange:
         return fn
 
     def _take_writes(self) -> Function:
-        """Apply the queued writes to the image: (control)."""
-        fn = Function(self.module, "take_writes", void, pointer, internal=True)
+        """Apply the queued writes to the image: (control) -> the last one's number, for `write_tail`."""
+        fn = Function(self.module, "take_writes", i64, pointer, internal=True)
         b = fn.b
         control = fn.record(fn.args[0], Control)
         head, tail = control.atomic("write_head"), control["write_tail"]
@@ -190,8 +190,7 @@ class Exchange:
             index = b.and_(b.add(tail, step), i64(WRITES - 1))
             write = fn.element(writes, index, Write)
             fn.call(self.put, image, write["offset"], write["kind"], write["bit"], write["raw"])
-        control.publish("write_tail", head)
-        b.ret_void()
+        b.ret(head)
         return fn
 
     def _publish(self) -> Function:
@@ -211,13 +210,13 @@ class Exchange:
         snapshot["scans"] = control["scans"]
         snapshot["writes_taken"] = control["write_tail"]
         snapshot["fault_mask"] = faults
-        holding = fn.is_(control["hold_on_fault"], "!=", 0)
+        released = b.and_(faults, b.not_(control["hold_mask"]))
         image, slots = control.pointer("image"), control.pointer("outputs")
         values = fn.at(base, ctypes.sizeof(Snapshot))
         with fn.each(control["output_count"]) as index:
             slot = fn.element(slots, index, Slot)
             raw = fn.call(self.get, image, slot["offset"], slot["kind"], slot["bit"])
-            stopped = b.and_(fn.any_bit(slot["mask"], faults), b.not_(holding))
+            stopped = fn.any_bit(slot["mask"], released)
             b.store(b.select(stopped, slot["safe"], raw), fn.at(values, index, i64))
         snapshot.publish("sequence", sequence)
         control.publish("latest", number)

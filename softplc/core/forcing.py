@@ -8,7 +8,8 @@ from typing import Any
 from llvmlite import ir
 
 from softplc.core.emit import Function, Record, i64, pointer, void
-from softplc.core.layout import FORCES, Control, Force, ForceTable
+from softplc.core.eventring import EventRing
+from softplc.core.layout import FORCES, Control, Force, ForceTable, Kind
 
 ENDED = -1
 TABLE_SIZE = ctypes.sizeof(ForceTable) + FORCES * ctypes.sizeof(Force)
@@ -17,13 +18,15 @@ TABLE_SIZE = ctypes.sizeof(ForceTable) + FORCES * ctypes.sizeof(Force)
 class Forcing:
     """Adds the functions to a module; `put` writes a raw pattern to a variable."""
 
-    def __init__(self, module: ir.Module, put: Function) -> None:
+    def __init__(self, module: ir.Module, put: Function, events: EventRing) -> None:
         self.module = module
         self._put = put
+        self._events = events
         self.take = self._take()
         self.apply = self._apply()
 
-    def _table(self, fn: Function, control: Record, number: Any) -> Record:
+    def table(self, fn: Function, control: Record, number: Any) -> Record:
+        """Return the table of a number."""
         place = fn.b.mul(fn.b.and_(number, i64(1)), i64(TABLE_SIZE))
         return fn.record(fn.at(control.pointer("forces"), place), ForceTable)
 
@@ -37,7 +40,7 @@ class Forcing:
         control = fn.record(fn.args[0], Control)
         number = control.atomic("force_wanted")
         control.publish("force_taken", number)
-        table = self._table(fn, control, number)
+        table = self.table(fn, control, number)
         due_ns = table["due_ns"]
         with b.if_then(b.and_(fn.is_(due_ns, "!=", 0), fn.is_(due_ns, "<=", now_ns)), likely=False):
             table["due_ns"] = 0
@@ -50,6 +53,7 @@ class Forcing:
                         force["until_ns"] = 0
                         force["kind"] = ENDED
                         control.add("forces_ended", 1)
+                        self._events.note(fn, control, Kind.FORCE_ENDED, 0, now_ns, force["number"])
                     with goes_on:
                         next_ns = table["due_ns"]
                         sooner = b.or_(fn.is_(next_ns, "==", 0), fn.is_(until_ns, "<", next_ns))
@@ -62,7 +66,7 @@ class Forcing:
         fn = Function(self.module, "apply_forces", void, pointer, internal=True)
         b = fn.b
         control = fn.record(fn.args[0], Control)
-        table, image = self._table(fn, control, control["force_taken"]), control.pointer("image")
+        table, image = self.table(fn, control, control["force_taken"]), control.pointer("image")
         with fn.each(table["count"]) as index:
             force = self._record(fn, table, index)
             fn.call(self._put, image, force["offset"], force["kind"], force["bit"], force["raw"])

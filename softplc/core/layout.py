@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from enum import IntEnum
 
 RING = 8
 FRESH = 4  # in `Control.ready`: not taken yet
@@ -12,8 +13,35 @@ MAX_TASKS = 64
 FORCES = 1024
 WATCH_RANGES = 4096
 WATCH_BYTES = 1 << 17
+EVENTS = 256
+LAP_BINS = 640  # 16 in each doubling of the duration: to 6 %, up to 18 minutes
 RETURNED_FAULT, RETURNED_SLOW = 1, 2
 END_ASKED, END_ALONE, END_REPLACED, END_SIGNAL = 1, 2, 3, 4
+
+
+class Kind(IntEnum):
+    """What the loop notes in the ring of events; the letters are the fields of `EventRecord`.
+
+    STARTED; FAULT: a code, b line, c file; STOPPED: a mask of the task whose fault stopped this one too;
+    OVERRUN, the first of some in a row: a duration of the scan in ns, b activations dropped, c ns that it
+    began late; CAUGHT_UP, after them: a how many scans, b activations dropped; FORCE_ENDED: a number of the
+    force; STALE, FRESH: the inputs; CHANGED online: a ns that it took; RETURNED to the program before: a why
+    (`RETURNED_...`), b its processor time in ns; RESUMED: a task scans again. A fault on trial is told by
+    RETURNED alone. FAULT also has d, e, f: its operands, and g: the unit, or the
+    unit + 2**32 where the operands are unsigned.
+    """
+
+    STARTED = 1
+    FAULT = 2
+    STOPPED = 3
+    OVERRUN = 4
+    CAUGHT_UP = 5
+    FORCE_ENDED = 6
+    STALE = 7
+    FRESH = 8
+    CHANGED = 9
+    RETURNED = 10
+    RESUMED = 11
 
 
 def words(*names: str) -> list[tuple[str, type[ctypes.c_int64]]]:
@@ -43,6 +71,9 @@ class Control(ctypes.Structure):
         scanned_ns: start of the newest scan.
         watch_wanted, watch_done: number of the watch that was asked for, and of the newest answer.
         watch_scans, watch_at_ns: scans, and the start of the newest, when that was copied.
+        hold_mask: tasks whose outputs keep their last value when a fault has stopped them.
+        event_head, events_read: number of the newest event; of the last one that a kernel has told.
+        stale_told: what was noted last of `stale`.
         stored, store_error: number of the newest store of what is retained; errno where the disk refuses.
         offer, answered: number of the newest online change that the kernel offers (as descriptors
             `offer_block` and `offer_code` of process `offer_pid`), and that the core's process has answered;
@@ -57,6 +88,7 @@ class Control(ctypes.Structure):
         tape: where each scan's inputs and outputs are kept for a rehearsal; 0 for nowhere.
         tape_wanted, tape_there: number of the newest tape that the kernel offers (as descriptor `tape_fd` of
             process `tape_pid`; -1 for none), and that the core's process has taken up.
+        record: where scans are recorded (`softplc.record.words.RecordHead`); 0 for nowhere.
         fifo, timer_slack, locked, pinned: what the system granted (the scan's priority; else 1); 0 where it
             was not asked for, or the number of the error, negative.
     """
@@ -67,7 +99,7 @@ class Control(ctypes.Structure):
         "in_ids", "in_raw", "in_quality", "out_ids", "out_raw", "out_quality", "out_at",
         "shown_raw", "shown_quality", "scratch",
         "image_size", "task_count", "input_count", "output_count", "key_count", "ring_stride",
-        "hold_on_fault", "wall_offset_ns", "source_offset_ns", "monitor_ns",
+        "hold_mask", "wall_offset_ns", "source_offset_ns", "monitor_ns",
         "scans", "fault_mask", "held", "retries", "collected", "collected_faults", "aborts",
         "stop", "ended",
         "ready", "filling", "latched",
@@ -83,7 +115,9 @@ class Control(ctypes.Structure):
         "offer", "offer_pid", "offer_block", "offer_code", "answered", "refused",
         "successor", "change", "handed", "watchdog_here", "handover_ns",
         "predecessor", "way_back", "trial_until_ns", "returned", "returned_task", "returned_ns",
+        "laps", "events", "event_head", "events_read", "stale_told",
         "tape", "tape_wanted", "tape_there", "tape_pid", "tape_fd",
+        "record",
     )  # fmt: skip
 
 
@@ -91,16 +125,21 @@ class Task(ctypes.Structure):
     """One task: what to call, when, and how it went. Tasks stand in order of priority.
 
     Attributes:
-        worst_scan, worst_at_ns: which scan of the core took longest, and when it began.
+        stops: tasks that its fault stops, itself among them.
+        row_overruns, row_dropped: overruns in a row up to now, and activations dropped in them.
+        worst_scan, worst_at_ns, worst_ns: which scan of the core took longest, when it began, its duration.
+        worst_inputs: its inputs; `worst_sequence` is odd while these are written, 0 where there are none.
     """
 
     _fields_ = words(
         "function", "mask", "interval_ns", "watchdog_ns", "next_ns", "last_ns",
         "scans", "overruns", "skipped", "execution_max_ns", "latency_max_ns",
         "execution_bins", "latency_bins",
-        "fault_code", "fault_line", "fault_file",
+        "fault_code", "fault_line", "fault_file", "fault_a", "fault_b", "fault_c", "fault_unit",
+        "fault_unsigned", "fault_scan", "fault_at_ns",
         "execution_last_ns", "execution_min_ns", "latency_last_ns", "latency_min_ns",
-        "worst_scan", "worst_at_ns",
+        "worst_scan", "worst_at_ns", "worst_ns", "worst_sequence", "worst_inputs",
+        "stops", "row_overruns", "row_dropped",
     )  # fmt: skip
 
 
@@ -144,6 +183,39 @@ class Force(ctypes.Structure):
     _fields_ = words("offset", "kind", "bit", "raw", "until_ns", "number")
 
 
+class EventRecord(ctypes.Structure):
+    """Something that happened in the loop; event n lies in place n % EVENTS.
+
+    Attributes:
+        kind: a `Kind`, which tells what the letters are.
+        task: mask of the task, 0 for all.
+        scans, at_ns: scans so far, and monotonic time.
+    """
+
+    _fields_ = words("number", "kind", "task", "scans", "at_ns", "a", "b", "c", "d", "e", "f", "g")
+
+
+class LapHead(ctypes.Structure):
+    """Head of the figures of programs, which a task's code calls between two of them; `Lap` records follow.
+
+    Attributes:
+        function: what is called.
+        since_ns: end of the program before in this scan, or its start.
+        scans: number of this scan.
+    """
+
+    _fields_ = words("function", "since_ns", "scans")
+
+
+class Lap(ctypes.Structure):
+    """How one program of a task went; its histogram has bins that grow with what they count (`lap_bin`)."""
+
+    _fields_ = (
+        *words("scans", "last_ns", "min_ns", "max_ns", "total_ns", "worst_scan"),
+        ("bins", ctypes.c_uint32 * LAP_BINS),
+    )
+
+
 class Range(ctypes.Structure):
     """A part of the image that is watched."""
 
@@ -167,4 +239,10 @@ class ImageHead(ctypes.Structure):
         ("fault_file", ctypes.c_int32),
         ("stop", ctypes.c_int32),
         ("dt_ns", ctypes.c_int64),
+        ("laps", ctypes.c_int64),
+        ("fault_a", ctypes.c_int64),
+        ("fault_b", ctypes.c_int64),
+        ("fault_c", ctypes.c_int64),
+        ("fault_unit", ctypes.c_int32),
+        ("fault_unsigned", ctypes.c_int32),
     )

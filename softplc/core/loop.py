@@ -8,17 +8,22 @@ from llvmlite import ir
 
 from softplc.core.copies import Copies
 from softplc.core.emit import Function, Record, i32, i64, pointer, void
+from softplc.core.eventring import EventRing
 from softplc.core.exchange import Exchange, image_head
 from softplc.core.forcing import Forcing
-from softplc.core.layout import BINS, Control, Task
+from softplc.core.laps import Laps
+from softplc.core.layout import BINS, Control, Kind, Task
 from softplc.online.handover import HandOver, is_on_trial
 from softplc.online.taping import Taping
+from softplc.record.recording import Recording
+from softplc.record.replaying import add_replay
 
 _MONOTONIC, _THREAD_TIME, _ABSOLUTE, _EINTR = 1, 3, 1, 4  # Linux: CLOCK_..., TIMER_ABSTIME, EINTR
 _SECOND = 1_000_000_000
 _STOP_LATENCY_NS = 20_000_000
 _STOP_GRACE_NS = 50_000_000
 _KILLED = 1
+_FAULT = ("code", "line", "file", "a", "b", "c", "unit", "unsigned")
 FIRST = {"latency": 0, "execution": 1}  # scans of a task when the first of these is noted
 
 
@@ -28,7 +33,8 @@ class Loop:
     def __init__(self, module: ir.Module) -> None:
         self.module = module
         self.exchange = Exchange(module)
-        self.forcing = Forcing(module, self.exchange.put)
+        self.events = EventRing(module, self.exchange.copy)
+        self.forcing = Forcing(module, self.exchange.put, self.events)
         self.copies = Copies(module, self.exchange.copy)
         clock_args = [i32, pointer]
         self._gettime = ir.Function(module, ir.FunctionType(i32, clock_args), "clock_gettime")
@@ -38,15 +44,19 @@ class Loop:
         self._yield = ir.Function(module, ir.FunctionType(i32, []), "sched_yield")
         self.now = self._clock("iw_now", _MONOTONIC)
         self.worked = self._clock("iw_worked", _THREAD_TIME)
-        self.online = HandOver(module, self.exchange, self.now)
+        self.recording = Recording(module, self.exchange, self.forcing)
+        self.online = HandOver(module, self.exchange, self.events, self.now, self.recording)
         self.taping = Taping(module, self.exchange)
+        self.laps = Laps(module, self.now)
         self.sleep = self._sleep()
         self.note = self._note()
         self.activate = self._activate()
         self.check = self._check()
+        self.keep = self._keep_worst()
         self.scan = self._scan_for_ever()
         self._loop()
         self._step()
+        add_replay(module, self.exchange, self.forcing, self.activate, self.now)
         self._monitor()
 
     def _timespec(self, fn: Function) -> Any:
@@ -101,9 +111,12 @@ class Loop:
         control, task = fn.record(base, Control), fn.record(task_base, Task)
         image = image_head(fn, control)
         self.taping.begin(fn, control)
-        fn.call(self.exchange.take_writes, base)
+        self.recording.begin(fn, control)
+        taken = fn.call(self.exchange.take_writes, base)
         fn.call(self.exchange.latch, base)
         fn.call(self.forcing.take, base, started_ns)
+        self.recording.note(fn, control, task, now_ns, taken)
+        control.publish("write_tail", taken)
         fn.call(self.forcing.apply, base)
         last_ns = task["last_ns"]
         first = fn.is_(last_ns, "==", 0)
@@ -115,27 +128,43 @@ class Loop:
         image["scan_count"] = control["scans"]
         token = b.shl(control.add("scans", 1), i64(1))
         task.add("scans", 1)
+        self.laps.begin(fn, control)
         control.publish("active", token)
         program = b.inttoptr(task["function"], ir.PointerType(ir.FunctionType(i32, [pointer])))
         code = fn.call(program, image.base)
         was = control.exchange("active", 0)
+        self.laps.end(fn, control)
         with b.if_then(fn.any_bit(was, _KILLED), likely=False):
             self._end_abort(fn, control, image)
         with b.if_then(b.icmp_signed("!=", code, i32(0)), likely=False):
+            for name in _FAULT:
+                value = image[f"fault_{name}"]
+                task[f"fault_{name}"] = value if value.type is i64 else b.sext(value, i64)
+                image[f"fault_{name}"] = 0
             task["fault_code"] = b.sext(code, i64)
-            task["fault_line"] = b.sext(image["fault_line"], i64)
-            task["fault_file"] = b.sext(image["fault_file"], i64)
-            for name in ("fault_code", "fault_line", "fault_file"):
-                image[name] = 0
-            control.publish("fault_mask", b.or_(control["fault_mask"], task["mask"]))
+            task["fault_scan"], task["fault_at_ns"] = control["scans"], at_ns
+            self._note_fault(fn, control, task, at_ns)
+            control.publish("fault_mask", b.or_(control["fault_mask"], task["stops"]))
         fn.call(self.forcing.apply, base)
         control["scanned_ns"] = at_ns
         undone = b.and_(b.icmp_signed("!=", code, i32(0)), is_on_trial(fn, control))
         with b.if_then(b.not_(undone), likely=True):
             fn.call(self.exchange.publish, base, at_ns)
             self.taping.end(fn, control, task)
+            self.recording.end(fn, control, task, code)
         b.ret_void()
         return fn
+
+    def _note_fault(self, fn: Function, control: Record, task: Record, at_ns: Any) -> None:
+        """Note which task a fault stops, and which ones with it; on trial it is noted where it returns."""
+        b = fn.b
+        unit = b.or_(task["fault_unit"], b.shl(task["fault_unsigned"], i64(32)))
+        why = *(task[f"fault_{each}"] for each in ("code", "line", "file", "a", "b", "c")), unit
+        with b.if_then(b.not_(is_on_trial(fn, control))):
+            self.events.note(fn, control, Kind.FAULT, task["mask"], at_ns, *why)
+            others = b.and_(task["stops"], b.not_(b.or_(task["mask"], control["fault_mask"])))
+            with b.if_then(fn.is_(others, "!=", 0)):
+                self.events.note(fn, control, Kind.STOPPED, others, at_ns, task["mask"])
 
     def _end_abort(self, fn: Function, control: Record, image: Record) -> None:
         """Wait until the monitor has finished its request, then withdraw it."""
@@ -168,8 +197,8 @@ class Loop:
         b.ret_void()
         return fn
 
-    def _after(self, fn: Function, task: Record, now_ns: Any) -> None:
-        """Move a task to its next activation after `now_ns`; those missed are dropped and counted."""
+    def _after(self, fn: Function, task: Record, now_ns: Any) -> Any:
+        """Move a task to its next activation after `now_ns`; returns how many were missed, and dropped."""
         b = fn.b
         interval_ns = task["interval_ns"]
         next_ns = b.add(task["next_ns"], interval_ns)
@@ -180,6 +209,22 @@ class Loop:
         task["next_ns"] = b.add(next_ns, b.mul(dropped, interval_ns))
         task.add("skipped", dropped)
         task.add("overruns", b.zext(overrun, i64))
+        return dropped
+
+    def _note_row(self, fn: Function, control: Record, task: Record, at_ns: Any, dropped: Any) -> None:
+        """Note the first of some overruns in a row, and their end."""
+        b, row, mask = fn.b, task["row_overruns"], task["mask"]
+        with b.if_else(fn.is_(dropped, ">", 0), likely=False) as (overrun, in_time):
+            with overrun:
+                with b.if_then(fn.is_(row, "==", 0)):
+                    how = task["execution_last_ns"], dropped, task["latency_last_ns"]
+                    self.events.note(fn, control, Kind.OVERRUN, mask, at_ns, *how)
+                task["row_overruns"] = b.add(row, i64(1))
+                task.add("row_dropped", dropped)
+            with in_time, b.if_then(fn.is_(row, ">", 0), likely=False):
+                self.events.note(fn, control, Kind.CAUGHT_UP, mask, at_ns, row, task["row_dropped"])
+                task["row_overruns"] = 0
+                task["row_dropped"] = 0
 
     def _loop(self) -> None:
         """Scan until told to stop, first one block, then those that are taken over: (control)."""
@@ -201,6 +246,8 @@ class Loop:
         found, wake, worked_ns = (b.alloca(i64) for _ in range(3))
         found.type = wake.type = worked_ns.type = pointer
         tasks, count = control.pointer("tasks"), control["task_count"]
+        with b.if_then(fn.is_(control["event_head"], "==", 0)):
+            self.events.note(fn, control, Kind.STARTED, 0, fn.call(self.now))
         with fn.loop() as stopped:
             fn.leave_if(fn.is_(control.atomic("stop"), "!=", 0), stopped)
             at_ns = fn.call(self.now)
@@ -222,13 +269,23 @@ class Loop:
                         with b.if_then(b.icmp_unsigned("!=", successor, nothing)):
                             b.ret(successor)
                     fn.call(self.forcing.take, control.base, at_ns)
+                    self._note_stale(fn, control, at_ns)
                     fn.call(self.copies.serve, control.base)
+                    self.recording.serve(fn, control)
                     fn.call(self.sleep, fn.load(wake))
                 with due:
                     self._scan(fn, control, fn.element(tasks, fn.load(found), Task), at_ns, worked_ns)
         control.publish("ended", 1)
         b.ret(nothing)
         return fn
+
+    def _note_stale(self, fn: Function, control: Record, at_ns: Any) -> None:
+        """Note that the inputs are stale, or are not any more."""
+        b, stale = fn.b, control["stale"]
+        with b.if_then(b.icmp_signed("!=", stale, control["stale_told"]), likely=False):
+            kind = b.select(fn.is_(stale, "!=", 0), i64(Kind.STALE), i64(Kind.FRESH))
+            self.events.note(fn, control, kind, 0, at_ns)
+            control["stale_told"] = stale
 
     def _scan(self, fn: Function, control: Record, task: Record, started_ns: Any, worked_ns: Any) -> None:
         b = fn.b
@@ -249,11 +306,27 @@ class Loop:
         ended_ns = fn.call(self.now)
         execution_ns = b.sub(ended_ns, started_ns)
         with b.if_then(fn.is_(execution_ns, ">", task["execution_max_ns"]), likely=False):
-            task["worst_scan"] = control["scans"]
-            task["worst_at_ns"] = started_ns
+            fn.call(self.keep, control.base, task.base, started_ns, execution_ns)
         self._count(fn, task, "execution", execution_ns)
-        self._after(fn, task, ended_ns)
+        dropped = self._after(fn, task, ended_ns)
+        self._note_row(fn, control, task, started_ns, dropped)
         fn.call(self.copies.serve, control.base)
+
+    def _keep_worst(self) -> Function:
+        """Keep the longest scan of a task, and its inputs: (control, task, started_ns, execution_ns)."""
+        fn = Function(self.module, "keep_worst", void, pointer, pointer, i64, i64, internal=True)
+        b = fn.b
+        control, task = fn.record(fn.args[0], Control), fn.record(fn.args[1], Task)
+        sequence = b.or_(task["worst_sequence"], i64(1))
+        task.publish("worst_sequence", sequence, "monotonic")
+        b.fence("release")
+        task["worst_scan"], task["worst_at_ns"], task["worst_ns"] = control["scans"], fn.args[2], fn.args[3]
+        size = b.mul(control["input_count"], i64(8))
+        latched = fn.at(control.pointer("buffers"), b.mul(control["latched"], size))
+        fn.call(self.exchange.copy, task.pointer("worst_inputs"), latched, size)
+        task.publish("worst_sequence", b.add(sequence, i64(1)))
+        b.ret_void()
+        return fn
 
     def _count(self, fn: Function, task: Record, what: str, duration_ns: Any) -> None:
         """Keep a duration of a task: the last, the extremes, and in its histogram."""

@@ -23,6 +23,10 @@ class Native:
         self.push_writes = self._bind(ctypes.PYFUNCTYPE, "iw_push_writes", _WORD, _ADDRESS, _ADDRESS, _WORD)
         self.read_snapshot = self._bind(ctypes.PYFUNCTYPE, "iw_read_snapshot", _WORD, _ADDRESS, _ADDRESS)
         self.collect = self._bind(ctypes.PYFUNCTYPE, "iw_collect", _WORD, _ADDRESS)
+        self.read_events = self._bind(ctypes.PYFUNCTYPE, "iw_read_events", _WORD, _ADDRESS, _ADDRESS)
+        self.read_whole = self._bind(
+            ctypes.PYFUNCTYPE, "iw_read_whole", _WORD, _ADDRESS, _ADDRESS, _ADDRESS, _WORD
+        )
         self.post = self._bind(ctypes.PYFUNCTYPE, "iw_post", None, _ADDRESS)
         self.word = self._bind(ctypes.PYFUNCTYPE, "iw_word", _WORD, _ADDRESS)
         self.now = self._bind(ctypes.PYFUNCTYPE, "iw_now", _WORD)
@@ -33,6 +37,9 @@ class Native:
         )
         self.withdraw = self._bind(ctypes.PYFUNCTYPE, "iw_withdraw", _WORD, _ADDRESS)
         self.migrate = self._bind(ctypes.PYFUNCTYPE, "iw_migrate", None, _ADDRESS, _ADDRESS, _ADDRESS)
+        self.replay = self._bind(
+            ctypes.CFUNCTYPE, "iw_replay", _WORD, _ADDRESS, _ADDRESS, _WORD, _WORD, _WORD
+        )
         self.loop = self._bind(ctypes.CFUNCTYPE, "iw_loop", None, _ADDRESS)
         self.monitor = self._bind(ctypes.CFUNCTYPE, "iw_monitor", None, _ADDRESS)
 

@@ -64,6 +64,21 @@ class Probe:
     def scanning(self) -> bool:
         return bool(self._control.scans)
 
+    @property
+    def stopped(self) -> bool:
+        """Tell whether a fault has stopped a task."""
+        return bool(self._control.fault_mask)
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether the inputs are old, since no kernel is there."""
+        return bool(self._control.stale)
+
+    @property
+    def untold(self) -> int:
+        """How many events no kernel has told yet."""
+        return int(self._control.event_head - self._control.events_read)
+
     def read(self) -> Reading:
         tasks = [self._task(index) for index in range(self._control.task_count)]
         return Reading(

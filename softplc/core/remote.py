@@ -78,7 +78,8 @@ class Record:
 
 def key_of(build: Build, core: str, options: Options) -> str:
     """Name what a core runs and how: another kernel takes it over only if all of it is the same."""
-    digest = hashlib.sha256(build.to_bytes())
+    digest = hashlib.sha256(build.application.identity)
+    digest.update(build.core_object)
     digest.update(f"{core} {options}".encode())
     return digest.hexdigest()
 

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.contract import NO_TEXT, Batch, Quality
+from runtime.errors import UnknownVariableError
 from softplc.core.block import Block, Sizes
 from softplc.core.elf import Code
+from softplc.core.figures import WorstScan, programs_of, worst_of
 from softplc.core.kinds import Text, Variable
 from softplc.core.layout import BINS, FRESH, MAX_TASKS, Control, Slot, Snapshot, Write
 from softplc.core.native import Native
@@ -35,6 +37,9 @@ class CoreTask:
     Attributes:
         symbol: name of the function in the program's object code.
         watchdog_ns: a scan that takes longer is aborted; 0 lets it run.
+        hold: after a fault its outputs keep their last value; else they have their safe one.
+        stops_all: its fault stops every task.
+        programs: names of the programs that it runs, the first of which is number `first` in the application.
     """
 
     name: str
@@ -42,6 +47,10 @@ class CoreTask:
     interval_ns: int
     priority: int
     watchdog_ns: int
+    hold: bool = False
+    stops_all: bool = False
+    programs: tuple[str, ...] = ()
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +99,13 @@ class ScanCore:
         inputs: Sequence[Bound],
         outputs: Sequence[Bound],
         *,
-        hold_on_fault: bool = False,
         fd: int | None = None,
         attach: bool = False,
+        record_words: int = 0,
     ) -> None:
         """Lay the block out, in memory of its own or in a file; or attach to one in which a loop runs.
+
+        With `record_words` scans are recorded in a ring of so many words.
 
         Raises:
             ValueError: the file holds another block.
@@ -107,7 +118,9 @@ class ScanCore:
         self._masks = {task.name: 1 << index for index, task in enumerate(self.tasks)}
         ins, outs = self._split_inputs(inputs), self._split_outputs(outputs)
         keys = max((row.key for row in ins), default=-1) + 1
-        self._block = Block(Sizes(len(image), len(tasks), len(ins), len(outs), keys), fd)
+        programs = sum(len(task.programs) for task in tasks)
+        sizes = Sizes(len(image), len(tasks), len(ins), len(outs), keys, programs, record_words)
+        self._block = Block(sizes, fd)
         self._views = {name: self._block.view(name) for name in _VIEWS}
         self._control = self._block.control
         self.address = self._block.address
@@ -117,7 +130,6 @@ class ScanCore:
         if attach:
             self._control.filling = self._free_buffer()
             return
-        self._control.hold_on_fault = int(hold_on_fault)
         self._control.filling, self._control.latched = 1, 2
         self._views["image"][:] = np.frombuffer(image, np.uint8)
         self._bind_tasks()
@@ -163,8 +175,11 @@ class ScanCore:
     def _bind_tasks(self) -> None:
         limits = [task.watchdog_ns for task in self.tasks if task.watchdog_ns]
         self._control.monitor_ns = min(max(min(limits, default=0) // 4, 500_000), 20_000_000)
+        everyone = sum(self._masks.values())
+        self._control.hold_mask = _signed(sum(self._masks[task.name] for task in self.tasks if task.hold))
         for task, record in zip(self.tasks, self.records, strict=True):
             record.mask = self._masks[task.name]
+            record.stops = _signed(everyone) if task.stops_all else record.mask
             record.interval_ns = task.interval_ns
             record.watchdog_ns = task.watchdog_ns
 
@@ -391,10 +406,14 @@ class ScanCore:
         """Return the faults of the tasks that stand still."""
         stopped = self._control.fault_mask
         return tuple(
-            TaskFault(task.name, record.fault_code, record.fault_line, record.fault_file)
+            TaskFault(
+                task.name, record.fault_code, record.fault_line, record.fault_file, record.fault_unit,
+                (record.fault_a, record.fault_b, record.fault_c), bool(record.fault_unsigned),
+                record.fault_scan, record.fault_at_ns,
+            )
             for task, record in zip(self.tasks, self.records, strict=True)
             if record.mask & stopped
-        )
+        )  # fmt: skip
 
     def stats(self) -> Stats:
         """Return counters and percentiles since the start."""
@@ -421,10 +440,35 @@ class ScanCore:
                     ),
                     faults.get(task.name), task.priority, task.watchdog_ns,
                     record.worst_scan, record.worst_at_ns,
+                    programs_of(self._block, task.programs, task.first),
                 )
                 for index, (task, record) in enumerate(zip(self.tasks, records, strict=True))
             ),
         )  # fmt: skip
+
+    def task_index(self, name: str) -> int:
+        """Return the place of a task.
+
+        Raises:
+            UnknownVariableError: there is none of that name.
+        """
+        places = {task.name.casefold(): index for index, task in enumerate(self.tasks)}
+        if name.casefold() not in places:
+            known = ", ".join(task.name for task in self.tasks)
+            raise UnknownVariableError(f"there is no task {name!r}", f"its tasks: {known}")
+        return places[name.casefold()]
+
+    def worst(self, index: int) -> WorstScan | None:
+        """Return the longest scan of a task."""
+        return worst_of(self.native, self._block, self.records[index])
+
+    def input_value(self, inputs: NDArray[np.uint64], key: int) -> int | str:
+        """Return the raw pattern of an input, or its text, out of all inputs of a scan."""
+        first, count = self.input_rows[key]
+        text = self._texts_in.get(key)
+        if text is not None:
+            return text[0].unpack(inputs[first : first + count].tolist())
+        return int(inputs[first])
 
 
 class _Row(NamedTuple):

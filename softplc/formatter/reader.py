@@ -214,6 +214,10 @@ class Reader:
             if self.here.token.at in self.heads:
                 self._unit(indent + 1)
                 behind = start = len(self.lines)
+            elif self.here.is_word("ACTION") and self.ahead().token.at in self.heads:  # of profile codesys
+                self._chart_part(indent + 1)
+                self.lines[start].apart = True
+                behind = start = len(self.lines)
             elif chart and self._chart_part(indent):
                 continue
             elif self.here.token.kind == "kw" and self.here.token.key.startswith("VAR"):

@@ -12,6 +12,7 @@ from softplc.iectypes import (
     BOOL,
     LINT,
     Array,
+    BlockType,
     Interface,
     OpenArray,
     Pointer,
@@ -96,11 +97,28 @@ class Calls(Standard):
     def block_call(self, node: Call) -> list[ir.Stmt]:
         """Lower the call of a function block instance."""
         binding = node.binding
+        if binding is not None and binding.pou is not None and binding.pou.kind == "PROGRAM":
+            return self.enabled(binding, self._program_call(binding, binding.pou))
         place = self.place(node.callee)
         if binding is None or binding.pou is None or place is None:
             raise LoweringError("block call without instance")
         own = self._own_enable_out(binding.pou, place)
         return self.enabled(binding, self._invoke(binding, binding.pou, place, self._runs(node.callee)), own)
+
+    def _program_call(self, binding: Binding, pou: Pou) -> list[ir.Stmt]:
+        """Lower the call of a program by its name: what it takes is copied there, also for VAR_IN_OUT."""
+        instance = self.instance_of_program(pou)
+        self.calls.add(pou)
+        body: list[ir.Stmt] = []
+        for parameter, value in binding.inputs:
+            body += self.assign(self.variable(parameter), parameter.type, value)
+        body.append(ir.Call(program_name(instance), ir.Place("image", 0)))
+        for parameter, target in binding.inputs:
+            if parameter.section == "VAR_IN_OUT":
+                body += self.output(parameter, target, False, self.variable(parameter))
+        for parameter, target, negated in binding.outputs:
+            body += self.output(parameter, target, negated, self.variable(parameter))
+        return body
 
     def _runs(self, callee: Expr) -> bool:
         """Tell whether a call runs the block: one that has a task of its own only takes its inputs."""
@@ -150,6 +168,8 @@ class Calls(Standard):
         node = binding.instance
         if node is None:
             return self.this()
+        if isinstance(node.type, BlockType) and node.type.pou.kind == "PROGRAM":
+            return ir.Place("image", 0)
         place = self.place(node)
         if place is None:
             raise LoweringError("method of nothing")
@@ -159,9 +179,9 @@ class Calls(Standard):
 
     def routine(self, binding: Binding, pou: Pou) -> str:
         """Return what to call: the routine itself, or one that chooses by the class of the instance."""
-        if pou.kind == "ACTION" and pou.owner is not None and pou.owner.kind == "PROGRAM":
+        if is_part(pou):
             self.calls.add(pou)
-            return action_name(self.instance, pou)
+            return part_name(self.instance_of_program(owner_of(pou)), pou)
         if pou.kind == "METHOD" and not binding.direct and binding.through is not None:
             reached = binding.through.implementations(pou.decl.name)
             if len(reached) > 1 or binding.through.kind == "INTERFACE":
@@ -227,7 +247,8 @@ class Calls(Standard):
         if type_ is None:
             raise LoweringError("assignment to nothing")
         if isinstance(type_, String):
-            return [ir.SetText(target, self.text(value))]
+            known = type_.capacity if target.base in ("image", "self", "local", "slot") else -1
+            return [ir.SetText(target, self.text(value), known)]
         if isinstance(type_, Array | Struct):
             body, source = self.aggregate(value)
             return [*body, ir.Copy(target, source, type_.size)]
@@ -290,11 +311,24 @@ def _parameter(frame: ir.Place, parameter: Variable) -> ir.Place:
     return replace(frame.at(parameter.offset), tag=member_tag(parameter) if known else "")
 
 
-def action_name(instance: Instance | None, action: Pou) -> str:
-    """Return the routine of an action of a program, which each instance has of its own."""
-    if instance is None:
-        raise LoweringError(f"{action.name} without instance")
-    return f"instance.{instance.name}.{action.decl.name}".casefold()
+def owner_of(pou: Pou) -> Pou:
+    """Return the program that an action or method is a part of; of others, the unit itself."""
+    return pou.owner if pou.owner is not None and pou.owner.kind == "PROGRAM" else pou
+
+
+def is_part(pou: Pou) -> bool:
+    """Tell whether it is an action or method of a program."""
+    return owner_of(pou) is not pou
+
+
+def part_name(instance: Instance, part: Pou) -> str:
+    """Return the routine of an action or method of a program, which each instance has of its own."""
+    return f"instance.{instance.name}.{part.decl.name}".casefold()
+
+
+def program_name(instance: Instance) -> str:
+    """Return the routine of a program instance."""
+    return f"instance.{instance.name}".casefold()
 
 
 def routine_name(pou: Pou) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from softplc import ir
+from softplc.addresses import parse_address
 from softplc.iectypes import (
     LINT,
     STRING_HEADER,
@@ -22,7 +23,7 @@ from softplc.iectypes import (
     align_up,
     is_plain,
 )
-from softplc.layout import POINTER_SIZE, Layout, Sizes, parse_address, scalar_of
+from softplc.layout import POINTER_SIZE, Layout, Sizes, scalar_of
 from softplc.source import SourceSet
 from softplc.symbols import Instance, Pou, Project, Variable
 from softplc.syntax import BitAccess, Deref, Direct, Expr, Index, Member, Name
@@ -114,9 +115,7 @@ class Context:
                 else ir.Place("local", variable.offset)
             )
         if pou.kind == "PROGRAM":
-            if self.instance is None:
-                raise LoweringError(f"{variable.name} has no instance")
-            offset, bit = self.layout.programs[self.instance][variable]
+            offset, bit = self.layout.programs[self.instance_of_program(pou)][variable]
             return self._global(offset, bit)
         place = ir.Place("self", variable.offset)
         if self.pou is not None and self.pou.kind == "METHOD" and pou is not self.pou:
@@ -124,6 +123,14 @@ class Context:
         if variable.by_reference:
             return ir.Place("pointer", 0, pointer=place)
         return replace(place, tag=member_tag(variable))
+
+    def instance_of_program(self, program: Pou) -> Instance:
+        """Return the instance of a program that is meant here: that which runs, else the only one."""
+        here = self.instance
+        instance = here if here is not None and here.pou is program else self.layout.instance_of(program)
+        if instance is None:
+            raise LoweringError(f"{program.name} has no instance")
+        return instance
 
     def _global(self, offset: int, bit: int) -> ir.Place:
         """Return the place of a variable in the image; what is located may share its bytes with others."""
@@ -163,7 +170,7 @@ class Context:
                 return base.at(node.number // 8, bit=node.number % 8)
             return base.at(node.number * PART_BYTES[node.size])
         if isinstance(node, Index):
-            return self._index(node)
+            return self._followed(node, self._index(node))
         if isinstance(node, Deref) and isinstance(node.base.type, Pointer):
             return self._object(node.base, node.base.type, node)
         if isinstance(node, Deref):
@@ -173,25 +180,29 @@ class Context:
             return ir.Place("ref", 0, pointer=reference, line=self.line(node.at))
         return None
 
-    def _followed(self, node: Name | Member, place: ir.Place | None) -> ir.Place | None:
+    def _followed(self, node: Name | Member | Index, place: ir.Place | None) -> ir.Place | None:
         """Return what a variable of REFERENCE TO refers to."""
         if place is None or not node.followed:
             return place
         return ir.Place("ref", 0, pointer=place, line=self.line(node.at))
 
     def _member(self, node: Member) -> ir.Place | None:
+        type_ = node.base.type
+        key = node.name.casefold()
+        if isinstance(type_, BlockType) and type_.pou.kind == "PROGRAM":
+            return self.variable(type_.pou.variables[key])
         base = self.place(node.base)
         if base is None:
             return None
-        type_ = node.base.type
-        key = node.name.casefold()
         if isinstance(type_, Struct):
             member = type_.fields[key]
             shared = type_.overlap or member.fixed or not base.tag
             tag = "" if shared else f"{type_.name}.{key}".casefold()
             return replace(base.at(member.offset, bit=member.bit), tag=tag)
         if isinstance(type_, BlockType):
-            variable = type_.pou.variables[key]
+            variable = node.ref
+            if not isinstance(variable, Variable):
+                raise LoweringError(f"{type_} has no {node.name}")
             inner = base.at(variable.offset)
             if variable.by_reference:
                 return ir.Place("pointer", 0, pointer=inner)
@@ -236,7 +247,7 @@ class Context:
 
     def _character_place(self, node: Index, base: ir.Place, text: String) -> ir.Place:
         """Return the place of a character: it is there as far as the string reaches now."""
-        length = ir.Convert(LINT, ir.Load(UINT, base), "wrap")
+        length = ir.Convert(LINT, ir.Load(UINT, replace(base, tag=ir.LENGTH)), "wrap")
         index = node.indices[0]
         step = ir.Step(self.expr(index), 1, length, text.unit, self.line(index.at))
         return base.at(STRING_HEADER, step)

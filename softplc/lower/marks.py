@@ -24,7 +24,7 @@ class Marks:
         self._sources = sources
         self.branches = Branches(sources)
         self._numbers: dict[tuple[str, int], int] = {}
-        statements = [each for pou in all_pous(project) for each in _inside(pou.decl.body)]
+        statements = [each for pou in all_pous(project) for each in inside(pou.decl.body)]
         for statement in statements:
             self._numbers.setdefault(self._line(statement), len(self._numbers))
         self._ways: dict[Way, int] = {}
@@ -48,6 +48,10 @@ class Marks:
         """Return what sets the mark of a statement."""
         return self._set(self._numbers.get(self._line(statement)))
 
+    def after(self, statement: Statement) -> list[ir.Stmt]:
+        """Return what follows a statement."""
+        return []
+
     def went(self, way: Way) -> list[ir.Stmt]:
         """Return what sets the mark of a way."""
         return self._set(self._ways.get(way))
@@ -62,16 +66,16 @@ class Marks:
         return source.name, source.place(statement.at)[0]
 
 
-def _inside(body: list[Statement]) -> Iterator[Statement]:
+def inside(body: list[Statement]) -> Iterator[Statement]:
     for statement in body:
         yield statement
         if isinstance(statement, If):
             for _, inner in statement.branches:
-                yield from _inside(inner)
-            yield from _inside(statement.otherwise)
+                yield from inside(inner)
+            yield from inside(statement.otherwise)
         elif isinstance(statement, Case):
             for branch in statement.branches:
-                yield from _inside(branch.body)
-            yield from _inside(statement.otherwise)
+                yield from inside(branch.body)
+            yield from inside(statement.otherwise)
         elif isinstance(statement, For | While | Repeat):
-            yield from _inside(statement.body)
+            yield from inside(statement.body)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from softplc import ir
 from softplc.iectypes import UDINT
 from softplc.layout import Layout, Sizes
-from softplc.lower.calls import action_name, routine_name
+from softplc.lower.calls import owner_of, part_name, program_name, routine_name
 from softplc.lower.context import Dispatch
 from softplc.lower.statements import Statements
 from softplc.source import SourceSet
@@ -27,47 +29,69 @@ def lower(
 ) -> tuple[ir.Module, Frames]:
     """Lower everything the tasks reach; tell what it takes on the stack."""
     module, frames = ir.Module([]), Frames()
-    waiting: list[Pou] = []
+    waiting: list[tuple[Pou, Instance | None]] = []
     dispatches: dict[str, Dispatch] = {}
+    laps = count()
     for index, (task, instances) in enumerate(tasks):
         entry = Statements(project, layout, sizes, sources, None)
         calls: list[ir.Stmt] = []
         for instance in instances:
-            routines, reached = _program(project, layout, sizes, sources, instance, dispatches)
-            frames.add(instance.pou, routines, reached)
-            module.routines += routines
-            waiting += reached
+            waiting.append((instance.pou, instance))
             before, after = entry.bindings(instance)
             inputs, outputs = entry.located(instance, None)
-            calls += [*inputs, *before, ir.Call(routines[0].name, ir.Place("image", 0)), *after, *outputs]
+            run = ir.Call(program_name(instance), ir.Place("image", 0))
+            calls += [*inputs, *before, run, *after, *outputs]
+            calls.append(ir.Lap(next(laps)))
         for instance, variable in task.blocks:
-            calls += entry.run_block(instance, variable)
-        waiting += sorted(entry.calls, key=lambda each: each.name)
+            calls += [*entry.run_block(instance, variable), ir.Lap(next(laps))]
+        waiting += reached(entry)
         if task.single is not None and task.last is not None:
             calls = entry.on_rising_edge(task.single, entry.variable(task.last), calls)
         module.routines.append(ir.Routine(task_symbol(index), calls, 0, entry.slots, exported=True))
         dispatches |= entry.dispatches
-    done: set[Pou] = set()
-    while waiting:
-        pou = waiting.pop()
-        if pou in done:
-            continue
-        done.add(pou)
-        first = len(module.routines)
-        context = Statements(project, layout, sizes, sources, pou)
-        inline = pou.kind == "FUNCTION" and pou.kept < 0
-        name = routine_name(pou)
-        if pou.kept_frame >= 0:
-            kept = ir.Place("image", pou.kept_frame)
-            module.routines.append(_through(name, kept, pou.frame_size, sources.at(pou.decl.at).index))
-            name += "$kept"
-        module.routines.append(_routine(name, context, pou, inline))
-        dispatches |= context.dispatches
-        reached = sorted(context.calls, key=lambda each: each.name)
-        frames.add(pou, module.routines[first:], reached)
-        waiting += reached
-    module.routines += [_dispatch(each) for each in dispatches.values()]
+    lower_units(module, waiting, frames, dispatches, (project, layout, sizes, sources))
+    if sizes.sites is not None:
+        module.debug = sizes.sites.base
     return module, frames
+
+
+def lower_units(
+    module: ir.Module,
+    waiting: list[tuple[Pou, Instance | None]],
+    frames: Frames,
+    dispatches: dict[str, Dispatch],
+    program: tuple[Project, Layout, Sizes, SourceSet],
+) -> None:
+    """Lower units and all that they reach, each once, and what chooses between methods."""
+    done: set[tuple[Pou, Instance | None]] = set()
+    while waiting:
+        here = pou, owner = waiting.pop()
+        if here in done:
+            continue
+        done.add(here)
+        context = Statements(*program, pou, owner)
+        routines = _unit(_name(pou, owner), context, pou, owner)
+        module.routines += routines
+        dispatches |= context.dispatches
+        following = reached(context)
+        frames.add(pou, routines, [each for each, _ in following])
+        waiting += following
+    module.routines += [_dispatch(each) for each in dispatches.values()]
+
+
+def reached(context: Statements) -> list[tuple[Pou, Instance | None]]:
+    """Return what a routine calls; of programs and their parts, also the instance."""
+    called = sorted(context.calls, key=lambda each: each.name)
+    programs = {each: owner_of(each) for each in called if owner_of(each).kind == "PROGRAM"}
+    return [
+        (each, context.instance_of_program(programs[each]) if each in programs else None) for each in called
+    ]
+
+
+def _name(pou: Pou, instance: Instance | None) -> str:
+    if instance is None:
+        return routine_name(pou)
+    return program_name(instance) if pou is instance.pou else part_name(instance, pou)
 
 
 def _dispatch(dispatch: Dispatch) -> ir.Routine:
@@ -92,49 +116,35 @@ def _through(name: str, kept: ir.Place, size: int, file: int) -> ir.Routine:
     return ir.Routine(name, copied, file, inline=False)
 
 
-def _routine(name: str, context: Statements, pou: Pou, inline: bool) -> ir.Routine:
+def _unit(name: str, context: Statements, pou: Pou, owner: Instance | None) -> list[ir.Routine]:
+    """Return the routine of a unit, behind one that copies its frame where pointers may reach it."""
+    inline, unit = pou.kind == "FUNCTION" and pou.kept < 0, unit_name(pou, owner)
+    if pou.kept_frame < 0:
+        return [_routine(name, context, pou, inline, unit)]
+    kept, file = ir.Place("image", pou.kept_frame), context.sources.at(pou.decl.at).index
+    return [
+        _through(name, kept, pou.frame_size, file),
+        _routine(f"{name}$kept", context, pou, inline, unit),
+    ]
+
+
+def _routine(name: str, context: Statements, pou: Pou, inline: bool, unit: str) -> ir.Routine:
     """Return the routine of a unit; temporary variables that something may refer to lie in the image."""
+    sites = context.sizes.sites
     body = [*context.linked(pou), *context.edges(pou), *context.body(pou.decl.body)]
+    if sites is not None:
+        body += sites.end(pou)
     local = context.sizes.local(pou)
     if pou.kept >= 0:
         body = [ir.Fill(ir.Place("image", pou.kept), local), *body]
         local = b""
     file = context.sources.at(pou.decl.at).index
-    return ir.Routine(name, body, file, context.slots, local, inline=inline)
+    frame = sites.frame(pou, context.instance) if sites is not None else -1
+    return ir.Routine(name, body, file, context.slots, local, inline=inline, unit=unit, frame=frame)
 
 
-def _program(
-    project: Project,
-    layout: Layout,
-    sizes: Sizes,
-    sources: SourceSet,
-    instance: Instance,
-    dispatches: dict[str, Dispatch],
-) -> tuple[list[ir.Routine], list[Pou]]:
-    pou = instance.pou
-    context = Statements(project, layout, sizes, sources, pou, instance)
-    more: list[ir.Routine] = []
-    routine = _routine(f"instance.{instance.name.casefold()}", context, pou, inline=False)
-    dispatches |= context.dispatches
-    actions, reached = _split(context.calls)
-    done: set[Pou] = set()
-    while actions:
-        action = actions.pop()
-        if action in done:
-            continue
-        done.add(action)
-        inner = Statements(project, layout, sizes, sources, action, instance)
-        more.append(_routine(action_name(instance, action), inner, action, inline=False))
-        dispatches |= inner.dispatches
-        further, called = _split(inner.calls)
-        actions |= further
-        reached |= called
-    return [routine, *more], sorted(reached, key=lambda each: each.name)
-
-
-def _split(calls: set[Pou]) -> tuple[set[Pou], set[Pou]]:
-    """Return actions of programs, and everything else that is called."""
-    actions = {
-        each for each in calls if each.kind == "ACTION" and each.owner and each.owner.kind == "PROGRAM"
-    }
-    return actions, calls - actions
+def unit_name(pou: Pou, instance: Instance | None = None) -> str:
+    """Return how people know a unit: a program by its instance, a method or an action by its owner too."""
+    if instance is not None:
+        return instance.name if pou is instance.pou else f"{instance.name}.{pou.decl.name}"
+    return f"{pou.owner.name}.{pou.name}" if pou.owner is not None else pou.name

@@ -14,6 +14,7 @@ from softplc.lower.branches import Branches, Way
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
+from softplc.lower.sites import Sites, step_of
 from softplc.symbols import Instance, Pou, Variable
 from softplc.syntax import (
     Assign,
@@ -27,6 +28,7 @@ from softplc.syntax import (
     For,
     If,
     Name,
+    Node,
     Repeat,
     Return,
     Statement,
@@ -41,13 +43,32 @@ class Statements(Expressions):
 
     def body(self, statements: list[Statement]) -> list[ir.Stmt]:
         result: list[ir.Stmt] = []
-        marks = self.sizes.marks
+        marks, sites = self.sizes.marks, self.sizes.sites
         for statement in statements:
             if marks is not None:
                 result += marks.of(statement)
+            if sites is not None:
+                result += sites.before(statement, self.pou)
             with self.statement_slots():
                 result += self.statement(statement)
+            if marks is not None:
+                result += marks.after(statement)
+            if sites is not None:
+                result += self._active(sites, statement)
         return result
+
+    def _active(self, sites: Sites, statement: Statement) -> list[ir.Stmt]:
+        """Return what asks at a step of a chart, while it is active."""
+        step = step_of(statement)
+        place = self.place(step) if step is not None else None
+        if step is None or place is None or not isinstance(step.type, BlockType):
+            return []
+        active = ir.Load(BOOL, place.at(step.type.pou.variables["x"].offset))
+        return [ir.If(active, sites.ask(statement, self.pou, "step"), [])]
+
+    def _next_round(self, node: Node) -> int:
+        """Return what a loop asks before its next round."""
+        return self.sizes.sites.number(node, self.pou, "loop") if self.sizes.sites is not None else -1
 
     def edges(self, pou: Pou) -> list[ir.Stmt]:
         """Return what finds the edges of inputs with R_EDGE or F_EDGE, before the body."""
@@ -158,11 +179,13 @@ class Statements(Expressions):
             return self._watched(node, self._for(node))
         if isinstance(node, While):
             line = self.line(node.at)
-            loop = ir.Loop(self.expr(node.condition, BOOL), False, self.body(node.body), line)
+            body = self.body(node.body)
+            loop = ir.Loop(self.expr(node.condition, BOOL), False, body, line, self._next_round(node))
             return self._watched(node, loop)
         if isinstance(node, Repeat):
             body = self.body(node.body)
-            return [ir.Loop(self.expr(node.condition, BOOL), True, body, self.line(node.at))]
+            until, line = self.expr(node.condition, BOOL), self.line(node.at)
+            return [ir.Loop(until, True, body, line, self._next_round(node.condition))]
         kinds = {Exit: "exit", Continue: "continue", Return: "return"}
         return [ir.Jump(kinds[type(node)])]
 
@@ -173,7 +196,7 @@ class Statements(Expressions):
         pou = call.binding.pou
         if pou is not None and pou.kind == "ACTION":
             return [ir.Call(self.routine(call.binding, pou), self.instance_of(call.binding))]
-        if pou is not None and pou.kind == "FUNCTION_BLOCK":
+        if pou is not None and pou.kind in ("FUNCTION_BLOCK", "PROGRAM"):
             return self.block_call(call)
         if pou is not None:
             return self.function_call(call.binding)[0]
@@ -224,7 +247,10 @@ class Statements(Expressions):
         otherwise = self._way(node.otherwise, partial(Branches.otherwise, node=node))
         for number, (condition, body) in reversed(list(enumerate(node.branches))):
             then = self._way(body, partial(Branches.condition, node=node, number=number))
-            otherwise = [ir.If(self.expr(condition, BOOL), then, otherwise)]
+            asked = (
+                self.sizes.sites.ask(condition, self.pou, "condition") if self.sizes.sites and number else []
+            )
+            otherwise = [*asked, ir.If(self.expr(condition, BOOL), then, otherwise)]
         return otherwise
 
     def _case(self, node: Case) -> ir.Stmt:
@@ -269,7 +295,8 @@ class Statements(Expressions):
             self.body(node.body),
             self.line(node.at),
             limits_of(type_),
-            _is_private(node.variable) and not self.project.references,
+            _is_private(node.variable) and not self.project.references and self.sizes.sites is None,
+            self._next_round(node),
         )
 
 

@@ -352,7 +352,7 @@ class _Finder:
         if isinstance(type_, Struct):
             return self.fields.get(id(type_), {}).get(key)
         if isinstance(type_, BlockType):
-            variable = type_.pou.variables.get(key)
+            variable = type_.pou.find_variable(key)
             return variable_symbol(variable) if variable is not None else None
         return None
 
@@ -380,7 +380,7 @@ def _member_type(type_: Type | None, name: str) -> Type | None:
         member = type_.fields.get(key)
         return member.type if member is not None else None
     if isinstance(type_, BlockType | Interface):
-        variable = type_.pou.variables.get(key)
+        variable = type_.pou.find_variable(key)
         return variable.type if variable is not None else None
     return type_.target if isinstance(type_, Reference) else None
 

@@ -36,7 +36,7 @@ def _member(analysis: Analysis, scope: Scope, way: list[str]) -> Symbol | None:
     if isinstance(owner, Struct):
         return analysis.field(owner, key)
     if isinstance(owner, BlockType):
-        variable = owner.pou.variables.get(key)
+        variable = owner.pou.find_variable(key)
         method = owner.pou.find_method(key)
         if variable is not None:
             return variable_symbol(variable)

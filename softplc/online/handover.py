@@ -11,10 +11,12 @@ from typing import Any
 from llvmlite import ir
 
 from softplc.core.emit import Function, Record, i8, i16, i64, pointer, void
+from softplc.core.eventring import EventRing
 from softplc.core.exchange import Exchange, image_head
-from softplc.core.layout import BINS, RETURNED_FAULT, RETURNED_SLOW, Control, Task
+from softplc.core.layout import BINS, RETURNED_FAULT, RETURNED_SLOW, Control, Kind, Task
 from softplc.online.moves import BYTES, CLEAR, HEADER, REFERENCE, TEXT, VALUE
 from softplc.online.records import Change, MoveRecord, Pair, SpanRecord
+from softplc.record.recording import Recording
 
 _CARRIED = (
     "scans", "aborts", "held", "retries", "wall_offset_ns", "source_offset_ns", "scanned_ns", "beat_ns",
@@ -22,16 +24,21 @@ _CARRIED = (
 )  # fmt: skip
 _GO_ON = (
     "last_ns", "scans", "overruns", "skipped", "execution_max_ns", "latency_max_ns", "execution_last_ns",
-    "execution_min_ns", "latency_last_ns", "latency_min_ns", "worst_scan", "worst_at_ns",
+    "execution_min_ns", "latency_last_ns", "latency_min_ns", "worst_scan", "worst_at_ns", "worst_ns",
+    "row_overruns", "row_dropped",
 )  # fmt: skip
 
 
 class HandOver:
     """Adds the functions to a module; `now` returns monotonic ns."""
 
-    def __init__(self, module: ir.Module, exchange: Exchange, now: Function) -> None:
+    def __init__(
+        self, module: ir.Module, exchange: Exchange, events: EventRing, now: Function, recording: Recording
+    ) -> None:
         self.module = module
+        self._recording = recording
         self._exchange = exchange
+        self._events = events
         self._now = now
         self._find = self._finding()
         self._text = self._texts()
@@ -131,6 +138,7 @@ class HandOver:
         change = fn.record(fn.args[2], Change)
         for name in _CARRIED:
             after[name] = control[name]
+        fn.call(self._events.carry, *fn.args[:2])
         now_ns = fn.call(self._now)
         tasks, next_tasks, pairs = control.pointer("tasks"), after.pointer("tasks"), change.pointer("pairs")
         with fn.each(after["task_count"]) as index:
@@ -166,7 +174,17 @@ class HandOver:
         fn.call(self.migrate, control.pointer("image"), after.pointer("image"), change)
         fn.call(self._carry, fn.args[0], successor, change)
         after["handed"] = 0
-        after["handover_ns"] = b.sub(fn.call(self._now), began_ns)
+        took_ns = b.sub(fn.call(self._now), began_ns)
+        after["handover_ns"] = took_ns
+        self._events.note(fn, after, Kind.CHANGED, 0, began_ns, took_ns)
+        change = fn.record(change, Change)
+        tasks, next_tasks, pairs = control.pointer("tasks"), after.pointer("tasks"), change.pointer("pairs")
+        with fn.each(change["pair_count"]) as index:
+            pair = fn.element(pairs, index, Pair)
+            stopped = fn.any_bit(fn.element(tasks, pair["source"], Task)["mask"], control["fault_mask"])
+            with b.if_then(stopped, likely=False):
+                mask = fn.element(next_tasks, pair["target"], Task)["mask"]
+                self._events.note(fn, after, Kind.RESUMED, mask, began_ns)
         control.publish("handed", b.ptrtoint(successor, i64))
         b.ret(successor)
         return fn
@@ -179,6 +197,9 @@ class HandOver:
         predecessor = b.inttoptr(control["predecessor"], pointer)
         before = fn.record(predecessor, Control)
         fn.call(self._carry, fn.args[0], predecessor, b.inttoptr(control["way_back"], pointer))
+        self._recording.came_back(fn, before)
+        why = control["returned"], control["returned_ns"]
+        self._events.note(fn, before, Kind.RETURNED, 0, fn.call(self._now), *why)
         before.publish("handed", 0)
         before.publish("watchdog_here", 0, "seq_cst")  # it may be on its way to this block
         control.publish("handed", b.ptrtoint(predecessor, i64))

@@ -21,7 +21,7 @@ class Program:
 
     def is_like(self, other: Program) -> bool:
         """Tell whether it is the same program, bound in the same way."""
-        bound = [(each.wiring.inputs, each.wiring.outputs) for each in (self, other)]
+        bound = [(each.wiring.inputs, each.wiring.outputs, each.wiring.policy) for each in (self, other)]
         return self.build == other.build and bound[0] == bound[1]
 
 

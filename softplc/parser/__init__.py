@@ -17,4 +17,7 @@ def parse(source: Source, profile: Profile = IEC) -> tuple[Unit, list[Diagnostic
     tokens, findings = tokenise(source, profile)
     parser = Units(tokens, profile)
     unit = parser.unit()
-    return unit, (findings + parser.findings)[:MAX_DIAGNOSTICS]
+    found = parser.findings
+    if any(each.code == "ST1003" for each in findings):  # what is open to the end hides what ends the units
+        found = [each for each in found if each.at < tokens[-1].at]
+    return unit, (findings + found)[:MAX_DIAGNOSTICS]

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from softplc.diagnostics import Diagnostic
 from softplc.lexer import Token
+from softplc.parser import hints
 from softplc.profiles import IEC, Profile
 
 MAX_DEPTH = 120
@@ -45,15 +46,15 @@ class Cursor:
     def at_op(self, text: str) -> bool:
         return self.token.kind == "op" and self.token.text == text
 
-    def take_ref_sign(self) -> bool:
-        """Take `REF=`, where the profile has it."""
-        if not (self.profile.pointers and self.token.kind == "id" and self.token.key == "REF"):
-            return False
+    def take_sign(self, *keys: str) -> str:
+        """Take `REF=`, `S=` or `R=`, where the profile has it; return its word, or nothing."""
+        if not (self.profile.pointers and self.token.kind == "id" and self.token.key in keys):
+            return ""
         if self.peek().kind != "op" or self.peek().text != "=":
-            return False
+            return ""
+        word = self.advance().key
         self.advance()
-        self.advance()
-        return True
+        return word
 
     def at_keyword(self, *keys: str) -> bool:
         return self.token.kind == "kw" and self.token.key in keys
@@ -82,6 +83,7 @@ class Cursor:
         shown = "end of file" if token.kind == "end" else repr(token.text)
         if not remedy and token.kind == "kw" and expected.endswith("name"):
             remedy = f"{token.key} is a keyword: choose another name"
+        remedy = remedy or hints.behind_number(self.tokens[max(self.position - 1, 0)], token)
         self.note(
             "ST1010", f"expected {expected}, found {shown}", token.at, max(token.end, token.at + 1), remedy
         )
@@ -142,13 +144,15 @@ class Cursor:
                 pass
             return
         end = self.previous_end
-        if self.token.kind in ("kw", "end") or (self.token.kind == "id" and self._on_new_line()):
+        if self.token.kind in ("kw", "end") or (self.token.kind == "id" and self._starts_another()):
             self.note("ST1011", "expected ';'", max(end - 1, 0), end, "end the statement with ;")
             return
         raise self.fail("';'")
 
-    def _on_new_line(self) -> bool:
-        return self.position > 0 and self.token.at > self.previous_end
+    def _starts_another(self) -> bool:
+        """Tell whether the name here begins another statement or declaration."""
+        apart = self.position > 0 and self.token.at > self.previous_end
+        return apart and self.peek().text in (":=", "(", "[", ".", "^", "?=", ":", ",", "WITH", "AT")
 
     def skip_to(self, *keys: str, semicolon: bool = True) -> None:
         """Skip to one of the keywords, or past a semicolon."""

@@ -5,10 +5,11 @@ Source: IEC 61131-3:2013, 6.4 and 6.5.
 
 from __future__ import annotations
 
+from softplc.iectypes import ELEMENTARY
 from softplc.lexer import Token
 from softplc.parser.charts import Charts
 from softplc.parser.cursor import SyntaxFault
-from softplc.parser.statements import POU_STARTS
+from softplc.parser.statements import POU_ENDS, POU_STARTS, STARTS
 from softplc.spaces import Space
 from softplc.syntax import (
     ArrayInit,
@@ -38,8 +39,10 @@ VAR_KEYWORDS = (
     "VAR_GLOBAL",
     "VAR_EXTERNAL",
     "VAR_STAT",  # profile codesys: one variable for all instances and calls
+    "VAR_INST",  # profile codesys: a variable of a method that lies in the instance
 )
 ACCESS = ("PUBLIC", "PRIVATE", "PROTECTED", "INTERNAL")
+AS_WIDE_AS_POINTERS = {"__XWORD": "LWORD", "__UXINT": "ULINT", "__XINT": "LINT"}
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
 
@@ -61,8 +64,13 @@ class Declarations(Charts):
             start = self.position
             try:
                 name = self.expect_name("a type name")
+                base = self._base()
                 self.expect_op(":")
                 spec = self.spec()
+                if base is not None and isinstance(spec, StructSpec):
+                    spec.base = base
+                elif base is not None:
+                    raise self.fail_at(name, "only a structure extends another", "remove EXTENDS")
                 init = self.initialiser() if self.take_op(":=") else None
                 if self.at_op(";") or not isinstance(spec, StructSpec):  # many write none after END_STRUCT
                     self.semicolon()
@@ -74,6 +82,16 @@ class Declarations(Charts):
                 self.skip_names(start)
         self.advance()
         self.take_op(";")
+
+    def _base(self) -> NamedSpec | None:
+        """Read the structure that one extends."""
+        if self.token.kind != "id" or self.token.key != "EXTENDS":
+            return None
+        if not self.profile.objects:
+            raise self.fail("':'", "make it a member; EXTENDS of structures belongs to the profile codesys")
+        self.advance()
+        name = self.qualified_name("the name of a structure")
+        return NamedSpec(name.at, name.end, name.text)
 
     def spec(self) -> TypeSpec:
         """Read a type as it stands after a colon."""
@@ -115,6 +133,8 @@ class Declarations(Charts):
 
     def _named(self) -> TypeSpec:
         name = self.qualified_name("a type name")
+        if self.profile.pointers and name.key in AS_WIDE_AS_POINTERS:
+            name = name._replace(text=AS_WIDE_AS_POINTERS[name.key])
         if self.at_op("["):
             self.advance()
             length = self.expression()
@@ -161,7 +181,9 @@ class Declarations(Charts):
                 rank += 1
             else:
                 low = self.expression()
-                self.expect_op("..")
+                if not self.at_op(".."):
+                    raise self.fail("'..'", "a dimension is its limits: 0..9")
+                self.advance()
                 ranges.append((low, self.expression()))
             if not self.take_op(","):
                 break
@@ -170,8 +192,6 @@ class Declarations(Charts):
         self.expect_op("]")
         self.expect_keyword("OF")
         element = self.spec()
-        if isinstance(element, RefSpec) and element.implicit:
-            self.note("ST1010", "an array holds no REFERENCE TO", element.at, element.end, "use REF_TO")
         return ArraySpec(at, element.end, ranges, element, rank)
 
     def _struct(self) -> TypeSpec:
@@ -250,7 +270,8 @@ class Declarations(Charts):
     def _var_block(self) -> VarBlock:
         start = self.advance()
         constant = retain = False
-        access = self.advance().key if self.token.key in ACCESS else "PROTECTED"
+        specified = self.token.key in ACCESS and self.peek().kind in ("id", "kw") and self.peek().key != "AT"
+        access = self.advance().key if specified else "PROTECTED"
         while self.token.kind == "kw" and self.token.key in (
             "CONSTANT",
             "RETAIN",
@@ -262,12 +283,20 @@ class Declarations(Charts):
             retain |= key in ("RETAIN", "PERSISTENT")
         declarations: list[VarDecl] = []
         while not self.at_keyword("END_VAR"):
-            if self.token.kind == "end" or self.at_keyword(*VAR_KEYWORDS, *POU_STARTS):
-                raise self.fail("END_VAR")
+            if self._leaves_declarations():
+                self.fail("END_VAR", f"the declarations after {start.text} end with END_VAR")
+                break
             declarations.extend(self._declaration("END_VAR"))
-        end = self.advance().end
-        self.take_op(";")
+        if self.take_keyword("END_VAR"):
+            self.take_op(";")
+        end = self.previous_end
         return VarBlock(start.at, end, start.key, constant, retain, declarations, access, self.space)
+
+    def _leaves_declarations(self) -> bool:
+        """Tell whether what comes is surely no declaration: END_VAR was forgotten."""
+        if self.peek().text in (":", ","):
+            return False
+        return self.token.kind == "end" or self.at_keyword(*VAR_KEYWORDS, *POU_STARTS, *POU_ENDS, *STARTS)
 
     def _declaration(self, stop: str) -> list[VarDecl]:
         """Read `a, b AT %Q : type := init;`; after an error go on at the next declaration."""
@@ -303,21 +332,39 @@ class Declarations(Charts):
                 raise self.fail("an address", "addresses look like %IX0.0, %QW4 or %MD8")
             address, address_at = self.token.text, self.token.at
             self.advance()
-        self.expect_op(":")
+        if not self.at_op(":"):
+            raise self.fail("':'", self._colon_hint(names[-1]))
+        self.advance()
         spec = self.spec()
+        if self.at_keyword("AT"):
+            raise self.fail("';'", "the address stands before the colon: x AT %IX0.0 : BOOL;")
         edge = self.advance().key if self.token.key in ("R_EDGE", "F_EDGE") else ""
         init = self.initialiser() if self.take_op(":=") else None
-        if init is None and self.take_ref_sign():
+        if init is None and self.take_sign("REF"):
             init = referring(self.expression())
+        if init is None and self.at_op("="):
+            raise self.fail("':='", "initial values are written with :=")
         if init is not None and self.at_op(",") and self.profile.loose and isinstance(spec, ArraySpec):
             init = self._bare_array_init(init)
         self.semicolon()
         return [VarDecl(n.at, n.end, n.text, spec, init, address, address_at, edge) for n in names]
 
+    def _colon_hint(self, name: Token) -> str:
+        """Return how to write a declaration without colon."""
+        if name.key in ELEMENTARY and self.token.kind == "id":
+            return f"the name comes first: {self.token.text} : {name.text};"
+        if self.token.kind == "id" and self.token.key in ELEMENTARY:
+            return f"write {name.text} : {self.token.text}"
+        if self.at_op(":="):
+            return "a variable is name : type := value; statements stand behind END_VAR"
+        return ""
+
     def _variable_name(self) -> Token:
         """Take a name; a keyword that stands clearly for one is told once and then is one."""
         token = self.token
-        if token.kind == "kw" and token.key in MISTAKEN and self.peek().text in (":", ","):
+        if token.kind == "kw" and self.peek().text in (":", ",") and not token.key.startswith("END_"):
             self.fail("a variable name")
+            if token.key not in MISTAKEN:
+                return self.advance()
             self.treat_as_name(token.key)
         return self.expect_name("a variable name")

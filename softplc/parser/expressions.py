@@ -34,8 +34,10 @@ from softplc.syntax import (
 
 PRECEDENCE = {
     "OR": 1,
+    "OR_ELSE": 1,
     "XOR": 2,
     "AND": 3,
+    "AND_THEN": 3,
     "&": 3,
     "=": 4,
     "<>": 4,
@@ -51,6 +53,7 @@ PRECEDENCE = {
     "**": 8,
 }
 UNARY_PRECEDENCE = 9
+SAME = {"&": "AND", "AND_THEN": "AND", "OR_ELSE": "OR"}  # a right side that does not decide is left out
 MAX_OPERANDS = 2_000
 OPERATOR_FUNCTIONS = ("AND", "OR", "XOR", "MOD")
 TYPED_INTS = frozenset(
@@ -77,7 +80,7 @@ class Expressions(Cursor):
             if operands > MAX_OPERANDS:
                 self.too_deep(f"more than {MAX_OPERANDS} operands in a row")
             token = self.token
-            if token.kind not in ("op", "kw"):
+            if token.kind not in ("op", "kw") and token.key not in SAME:
                 return left
             rank = PRECEDENCE.get(token.key)
             if rank is None or rank <= least:
@@ -86,7 +89,7 @@ class Expressions(Cursor):
             self.enter()
             right = self._binary(rank)
             self.leave()
-            op = "AND" if token.key == "&" else token.key
+            op = SAME.get(token.key, token.key)
             left = Binary(left.at, right.end, op, left, right)
 
     def _unary(self) -> Expr:
@@ -143,6 +146,9 @@ class Expressions(Cursor):
             return BitAccess(base.at, token.end, base, token.key[1], int(token.text[2:]))
         if token.kind == "typed" and isinstance(base, Name | Member):
             return self._typed_in(base)
+        before = self.tokens[self.position - 2]
+        if isinstance(base, Literal) and before.kind == "int" and token.kind != "id":
+            raise self.fail("a digit", f"write {before.text}.0")
         if token.kind == "kw" and self.peek().kind != "end":
             raise self.fail("a member name")
         self.expect_name("a member name")
@@ -231,7 +237,18 @@ class Expressions(Cursor):
         if kind == "direct":
             self.advance()
             return Direct(token.at, token.end, token.text)
-        raise self.fail("an expression")
+        raise self.fail("an expression", self._hint())
+
+    def _hint(self) -> str:
+        """Return what may be meant where an expression should begin."""
+        token, before, following = self.token, self.tokens[max(self.position - 1, 0)], self.peek()
+        if token.text == "." and following.kind == "int":
+            return f"write 0.{following.text}"
+        if token.text == before.text and token.text in ("<", ">"):
+            return f"shift with {'SHL' if token.text == '<' else 'SHR'}(x, n)"
+        if token.text in ("<", ">", "<=", ">=", "=", "<>") and before.key in ("AND", "OR", "XOR"):
+            return f"say what is compared: {before.text} x {token.text} ..."
+        return ""
 
     def _literal(self) -> Expr:
         token = self.tokens[self.position - 1]

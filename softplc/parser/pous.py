@@ -5,15 +5,19 @@ Source: IEC 61131-3:2013, 6.6.
 
 from __future__ import annotations
 
-from softplc.parser.declarations import ACCESS, VAR_KEYWORDS, Declarations
+from softplc.iectypes import ELEMENTARY
+from softplc.lexer import Token
+from softplc.parser.declarations import ACCESS, VAR_KEYWORDS
+from softplc.parser.hints import is_instruction
+from softplc.parser.paths import Paths
 from softplc.parser.statements import POU_ENDS, POU_STARTS
 from softplc.spaces import Space, Using
-from softplc.syntax import PouDecl, Statement, TypeSpec, VarBlock, VarDecl
+from softplc.syntax import AccessDecl, PouDecl, Statement, TypeSpec, VarBlock, VarDecl
 
 MODIFIERS = ("ABSTRACT", "FINAL", "OVERRIDE")
 
 
-class Pous(Declarations):
+class Pous(Paths):
     """The part of the parser that reads program organisation units."""
 
     spaces: list[Space]
@@ -51,26 +55,33 @@ class Pous(Declarations):
         extends = self._names_after("EXTENDS")
         implements = self._names_after("IMPLEMENTS")
         result: TypeSpec | None = None
-        if start.key in ("FUNCTION", "METHOD") and self.take_op(":"):
+        if start.key in ("FUNCTION", "METHOD") and self._at_result(name):
             result = self.spec()
         self.take_op(";")
         self._own_usings(start.at)
         blocks: list[VarBlock] = []
         methods: list[PouDecl] = []
+        paths: list[AccessDecl] = []
         body: list[Statement] = []
         while True:
             if self.at_keyword(*VAR_KEYWORDS):
                 blocks.append(self._var_block())
+            elif self.at_keyword("VAR_ACCESS") and start.key == "PROGRAM":
+                self._entries(lambda: paths.append(self._access()))
+            elif self._at_action():
+                methods.append(self.action_in(space=self.space))
             elif self.at_keyword("METHOD") and start.key != "METHOD":
                 methods.append(self._pou())
             elif self._at_property():
                 self._property(methods)
-            elif self.token.key == "VAR_STAT" and self.peek().kind in ("id", "kw"):
-                raise self.fail("VAR or the body", "VAR_STAT belongs to the profile codesys")
+            elif self.token.key in ("VAR_STAT", "VAR_INST") and self.peek().kind in ("id", "kw"):
+                raise self.fail("VAR or the body", f"{self.token.key} belongs to the profile codesys")
             else:
                 break
         self._open = ()
+        self._headless = []
         chart = self.chart() if self.at_chart() else None
+        self._skip_instructions()
         if start.key not in ("CLASS", "INTERFACE"):
             body = self.body()
         while start.key != "METHOD" and (self.at_keyword("METHOD") or self._at_property()):
@@ -83,7 +94,7 @@ class Pous(Declarations):
             if self.token.kind == "kw" and self.token.key.startswith("VAR"):
                 raise self.fail(end, "declarations stand before the first statement")
             self.fail(end)
-            if self.at_keyword(*POU_ENDS) and not self.at_keyword("METHOD"):
+            if self.at_keyword(*POU_ENDS) and not self.at_keyword("METHOD") and start.key != "METHOD":
                 self.advance()
         self.take_op(";")
         space, self.space = self.space, outer
@@ -103,7 +114,26 @@ class Pous(Declarations):
             access,
             chart,
             space,
+            paths,
         )
+
+    def _skip_instructions(self) -> None:
+        """Tell that a body is in Instruction List, and skip it."""
+        if not is_instruction(self.token, self.peek()):
+            return
+        remedy = "write it in ST, FBD or LD: the standard itself gives IL up"
+        self.note("ST1021", "Instruction List (IL) is not translated", self.token.at, self.token.end, remedy)
+        while self.token.kind != "end" and not self.at_keyword(*POU_ENDS, *POU_STARTS):
+            self.advance()
+
+    def _at_result(self, name: Token) -> bool:
+        """Take the colon before the type of the result; if it is forgotten, tell that and go on."""
+        if self.take_op(":"):
+            return True
+        if self.token.kind == "id" and self.peek().kind == "kw" and self.token.key in ELEMENTARY:
+            self.fail("':'", f"write {name.text} : {self.token.text}")
+            return True
+        return False
 
     def _at_property(self) -> bool:
         return self.token.kind == "id" and self.token.key == "PROPERTY" and self.peek().kind == "id"
@@ -135,6 +165,8 @@ class Pous(Declarations):
         self.expect_op(":")
         spec = self.spec()
         self.take_op(";")
+        if self.token.key not in ("GET", "SET"):
+            self.fail("GET or SET", "a property is read by GET ... END_GET, written by SET ... END_SET")
         while self.token.key in ("GET", "SET"):
             word = self.advance()
             blocks: list[VarBlock] = []
@@ -177,10 +209,14 @@ class Pous(Declarations):
         if self.token.key == "END_PROPERTY":
             self.advance()
 
-    def action_of(self, pou: PouDecl) -> PouDecl:
-        """Read an action of a unit that stands behind it: a body of its own with the unit's variables."""
+    def _at_action(self) -> bool:
+        """Tell whether an action begins here that is no part of a chart."""
+        return self.profile.objects and self.token.key == "ACTION" and self.peek().kind == "id"
+
+    def action_in(self, space: Space) -> PouDecl:
+        """Read an action of a unit, before or behind its body: another body with the unit's variables."""
         action = self._action()
         place = action.at, action.end
         return PouDecl(
-            *place, "ACTION", action.name, action.at, None, [], action.body, access="PUBLIC", space=pou.space
+            *place, "ACTION", action.name, action.at, None, [], action.body, access="PUBLIC", space=space
         )

@@ -6,9 +6,12 @@ Source: IEC 61131-3:2013, 7.3.3, table 72.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
+from softplc.parser import hints
 from softplc.parser.cursor import SyntaxFault
 from softplc.parser.expressions import Expressions
+from softplc.parser.hints import CLOSED
 from softplc.syntax import (
     Assign,
     Attempt,
@@ -21,6 +24,8 @@ from softplc.syntax import (
     Expr,
     For,
     If,
+    Index,
+    Literal,
     Member,
     Name,
     Repeat,
@@ -58,6 +63,11 @@ POU_STARTS = (
     "END_NAMESPACE",
 )
 STARTS = ("IF", "CASE", "FOR", "WHILE", "REPEAT", "EXIT", "CONTINUE", "RETURN")
+OUTSIDE = {
+    "END_VAR": "no VAR is open here",
+    "#": "comments are // ... or (* ... *)",
+    "VAR": "declarations stand before the first statement",
+}
 ENDS = ("END_IF", "END_CASE", "END_FOR", "END_WHILE", "END_REPEAT", "ELSE", "ELSIF", "UNTIL")
 
 
@@ -75,6 +85,10 @@ class Statements(Expressions):
                 if key in ENDS:
                     if stops and not self._stray_end(key):
                         break
+                    if self._headless and self._take_orphan(key):
+                        continue
+                    if stops and key.startswith("END_") and stops[-1].startswith("END_"):
+                        break  # the statement says that it ends otherwise
                     self.fail("a statement", f"no open statement ends with {key}")
                     self.advance()
                     self.take_op(";")
@@ -83,6 +97,8 @@ class Statements(Expressions):
                 self.fail("ELSIF", "did you mean ELSIF?")
                 self.replace("ELSIF")
                 break
+            if self._takes_end_for_keyword():
+                continue
             if self.take_op(";"):
                 continue
             self._guarded(statements)
@@ -91,7 +107,37 @@ class Statements(Expressions):
     def _stray_end(self, key: str) -> bool:
         return key not in self._open
 
+    def _takes_end_for_keyword(self) -> bool:
+        """Let ENDIF and END IF be END_IF, and tell that."""
+        token, following = self.token, self.peek()
+        meant = CLOSED.get(token.key, "")
+        if token.key == "END" and following.kind == "kw" and f"END_{following.key}" in ENDS:
+            meant = f"END_{following.key}"
+        if not meant or token.kind != "id" or meant not in self._open:
+            return False
+        self.fail(meant, f"did you mean {meant}?")
+        if token.key == "END":
+            self.advance()
+        self.replace(meant)
+        return True
+
+    def _take_orphan(self, key: str) -> bool:
+        """Skip what belongs to a statement whose begin could not be read: that is told."""
+        if key == self._headless[-1]:
+            self._headless.pop()
+        elif key not in ("ELSE", "ELSIF", "UNTIL"):
+            return False
+        self.advance()
+        if key in ("ELSIF", "UNTIL"):
+            while self.token.kind != "end" and not self.at_keyword("THEN", *ENDS) and not self.at_op(";"):
+                self.advance()
+            self.take_keyword("THEN")
+        self.take_op(";")
+        return True
+
     _open: tuple[str, ...] = ()
+    _headless: list[str]
+    _ended = False
 
     def _block(self, *stops: str) -> list[Statement]:
         """Read the body of a statement; its own ends are known to the bodies inside."""
@@ -110,6 +156,10 @@ class Statements(Expressions):
             statements.append(self.statement())
         except SyntaxFault:
             self.depth = depth
+            first = self.tokens[start].key if self.tokens[start].kind == "kw" else ""
+            if f"END_{first}" in ENDS and not self._ended:
+                self._headless.append(f"END_{first}")
+            self._ended = False
             if self.position == start and self.token.kind != "kw":
                 self.advance()
             self.skip_to(*STARTS, *ENDS, *POU_ENDS, *POU_STARTS)
@@ -127,14 +177,22 @@ class Statements(Expressions):
                 self.leave()
                 return result
         if token.kind not in ("id", "direct"):
-            raise self.fail("a statement")
+            raise self.fail("a statement", OUTSIDE.get(self.token.key, ""))
         target = self.postfix(self._primary())
         if self.at_op(":="):
             self.advance()
             value = self.expression()
             self.semicolon()
             return Assign(target.at, value.end, target, value)
-        if isinstance(target, Name | Member) and self.take_ref_sign():
+        latch = self.take_sign("S", "R")
+        if latch:
+            condition = self.expression()
+            self.semicolon()
+            value = Literal(target.at, target.end, "bool", latch == "S")
+            return If(
+                target.at, condition.end, [(condition, [Assign(target.at, target.end, target, value)])], []
+            )
+        if isinstance(target, Name | Member | Index) and self.take_sign("REF"):
             target.raw = True
             value = referring(self.expression())
             self.semicolon()
@@ -148,17 +206,36 @@ class Statements(Expressions):
             return CallStatement(target.at, target.end, target)
         if self.at_op("="):
             raise self.fail("':='", "assignments are written with :=")
-        raise self.fail("':=' or '('")
+        raise self.fail("':=' or '('", hints.for_statement(token, self.token, self.peek()))
 
     def _end(self, key: str, at: int) -> int:
         """Take the keyword that ends a statement, and its semicolon if there (few compilers insist)."""
+        wrong = self.at_keyword(*ENDS) and self.token.key not in (key, *self._open)
+        if wrong and self.token.key.startswith("END_"):
+            self.fail(key, f"did you mean {key}?")
+            self.replace(key)
         if not self.at_keyword(key):
             line_note = f"{key} is missing for the statement that begins here"
-            self.note("ST1015", line_note, at, at + len(key) - 4, f"add {key};")
+            self.note("ST1015", line_note, at, at + len(key) - 4, self._remedy_for_end(key, at))
+            self._ended = True
             raise SyntaxFault
         end = self.advance().end
         self.take_op(";")
         return end
+
+    def _remedy_for_end(self, key: str, at: int) -> str:
+        """Return what to add; where ELSE IF opened the statement, what was meant."""
+        position = self.position
+        while position > 0 and self.tokens[position].at > at:
+            position -= 1
+        after_else = key == "END_IF" and position > 0 and self.tokens[position - 1].key == "ELSE"
+        nested = any(
+            one.key == "ELSE" and two.key == "IF"
+            for one, two in pairwise(self.tokens[position : self.position])
+        )
+        if after_else or (key == "END_IF" and nested):
+            return "ELSE IF opens another IF, with an END_IF of its own: did you mean ELSIF?"
+        return f"add {key};"
 
     def _if(self, at: int) -> Statement:
         branches: list[tuple[Expr, list[Statement]]] = []
@@ -194,7 +271,10 @@ class Statements(Expressions):
             labels.append((low, high))
             if not self.take_op(","):
                 break
-        self.expect_op(":")
+        if not self.take_op(":"):
+            fault = self.fail("':'", "labels end with a colon")
+            if self.token.kind not in ("id", "kw"):
+                raise fault
         return CaseBranch(at, self.previous_end, labels, self._branch_body())
 
     def _branch_body(self) -> list[Statement]:
@@ -278,6 +358,8 @@ class Statements(Expressions):
         return Continue(at, at + 8)
 
     def _return(self, at: int) -> Statement:
+        if not self.at_op(";") and self.token.kind not in ("kw", "end"):
+            raise self.fail("';'", "RETURN takes no value: assign it to the name of the function before")
         self.semicolon()
         return Return(at, at + 6)
 

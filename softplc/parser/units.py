@@ -12,6 +12,12 @@ from softplc.spaces import Space
 from softplc.syntax import Unit
 
 MISSPELT = {"FUNCTIONBLOCK": "FUNCTION_BLOCK", "FUNCTION_BLOC": "FUNCTION_BLOCK", "PROGRAMM": "PROGRAM"}
+INSIDE = {
+    "VAR": "variables stand in a unit; those for all of them in VAR_GLOBAL",
+    "STRUCT": "types stand in TYPE ... END_TYPE",
+    "ARRAY": "types stand in TYPE ... END_TYPE",
+    "METHOD": "methods stand in a CLASS or FUNCTION_BLOCK",
+}
 UNITS = "TYPE, FUNCTION, FUNCTION_BLOCK, PROGRAM, CLASS, INTERFACE, VAR_GLOBAL, NAMESPACE or CONFIGURATION"
 
 
@@ -25,6 +31,7 @@ class Units(Configurations):
         self.space = Space(at=at)
         self.spaces = unit.spaces
         self.spaces.append(self.space)
+        self._headless = []
         while self.token.kind != "end":
             start, space = self.position, self.space
             try:
@@ -68,8 +75,8 @@ class Units(Configurations):
                 return
         if self.take_op(";"):
             return
-        if token.key == "ACTION" and self.profile.objects and unit.pous and self.peek().kind == "id":
-            unit.pous[-1].methods.append(self.action_of(unit.pous[-1]))
+        if self._at_action() and unit.pous:
+            unit.pous[-1].methods.append(self.action_in(unit.pous[-1].space))
             return
         meant = MISSPELT.get(token.key)
         if meant is not None and self.peek().kind == "id":
@@ -77,7 +84,9 @@ class Units(Configurations):
                 self.fail(meant, f"did you mean {meant}?")
             self.replace(meant)
             return
-        raise self.fail(UNITS)
+        raise self.fail(
+            UNITS, INSIDE.get(token.key, "statements stand in a unit" if token.kind == "id" else "")
+        )
 
     def _namespace(self, unit: Unit) -> None:
         """Open a namespace; NAMESPACE A.B is B in A."""

@@ -10,7 +10,7 @@ from runtime.errors import PlantError
 from softplc.diagnostics import CompileError, Diagnostic
 from softplc.formatter import format_text
 from softplc.pipeline import Examination, examine
-from softplc.plcopen import translation
+from softplc.plcopen.loading import translation
 from softplc.profiles import Profile
 from softplc.source import SourceSet
 from softplc.symbols import Pou

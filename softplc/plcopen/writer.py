@@ -107,6 +107,8 @@ class Writer:
         if isinstance(spec, StructSpec):
             if spec.overlap:
                 self._cannot("OVERLAP", spec)
+            if spec.base is not None:
+                self._cannot(f"a structure that extends {spec.base.name}", spec)
             return made("struct", None, *(self._variable(each) for each in spec.fields))
         if isinstance(spec, EnumSpec):
             values = [
@@ -195,6 +197,8 @@ class Writer:
             self._cannot(f"{pou.name} in its namespace", named)
         if pou.extends or pou.implements or pou.modifiers:
             self._cannot(f"what {pou.name} extends or implements", named)
+        for path in pou.paths:
+            self._cannot(f"the access path {path.name} of a program", path)
         for each in pou.methods:
             self._cannot(f"the {each.kind.lower()} {each.name}", each)
         result = made("returnType", None, self._type(pou.result)) if pou.result is not None else None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from softplc.addresses import parse_address
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BOOL, Array, BlockType, Type
-from softplc.layout import parse_address
 from softplc.rules.context import Context, Declared
 from softplc.symbols import Variable, is_partial
 from softplc.syntax import Direct
@@ -20,7 +20,6 @@ from softplc.syntax import Direct
 ON = (Declared, Direct)
 FORM = "addresses look like %IX0.0, %IB2, %QW4, %MD8 or %ML16; %QW4 is the bytes 8 and 9"
 PARTIAL = re.compile(r"%[IQM]\*", re.IGNORECASE)
-_BIT = re.compile(r"%([IQM])X?([0-9]+)", re.IGNORECASE)
 SIZES = {1: "B", 2: "W", 4: "D", 8: "L"}
 
 
@@ -29,7 +28,7 @@ def check(subject: Declared | Direct, context: Context) -> Iterator[Diagnostic]:
     if isinstance(subject, Direct):
         if parse_address(subject.address) is None:
             message = f"{subject.address} is no direct address"
-            yield context.error("ST2008", message, subject, form(subject.address))
+            yield context.error("ST2008", message, subject, FORM)
         return
     variable = subject.variable
     if not variable.address:
@@ -40,9 +39,7 @@ def check(subject: Declared | Direct, context: Context) -> Iterator[Diagnostic]:
         return
     address = parse_address(variable.address)
     if address is None:
-        yield Diagnostic(
-            "ST2008", f"{variable.address} is no direct address", at, end, form(variable.address)
-        )
+        yield Diagnostic("ST2008", f"{variable.address} is no direct address", at, end, FORM)
         return
     if variable.pou is not None and variable.pou.kind != "PROGRAM":
         what = variable.pou.kind.lower().replace("_", " ")
@@ -61,15 +58,6 @@ def _partial(variable: Variable, at: int, end: int) -> Iterator[Diagnostic]:
         yield Diagnostic("ST2008", message, at, end, "write the whole address, such as %IX0.0")
     elif holds_block(variable.type):
         yield Diagnostic("ST2008", f"{variable.type} cannot be located", at, end, "remove AT")
-
-
-def form(address: str) -> str:
-    """Return how to write an address: bits are counted in their byte."""
-    found = _BIT.fullmatch(address)
-    if found is None:
-        return FORM
-    region, number = found.group(1).upper(), int(found.group(2))
-    return f"write %{region}X{number // 8}.{number % 8} for bit {number}"
 
 
 def holds_block(type_: Type | None) -> bool:

@@ -36,7 +36,7 @@ def check(subject: Member | Write, context: Context) -> Iterator[Diagnostic]:
     ref = subject.ref
     if _is_this(subject) or (isinstance(ref, Variable) and _is_open(ref, context)):
         return
-    if isinstance(ref, Variable) and not _offered(ref):
+    if isinstance(ref, Variable) and not _offered(ref) and not _of_program(ref):
         message = f"{subject.name} is not in the interface of {subject.base.type}"
         yield Diagnostic("ST3007", message, subject.name_at, subject.end, "make it VAR_INPUT or VAR_OUTPUT")
 
@@ -52,5 +52,14 @@ def _offered(variable: Variable) -> bool:
     return variable.section in ("VAR_INPUT", "VAR_OUTPUT") and not variable.by_reference
 
 
+def _of_program(variable: Variable) -> bool:
+    """Tell whether it is a variable of a program, which profile codesys lets be seen everywhere."""
+    return variable.pou is not None and variable.pou.kind == "PROGRAM" and variable.section == "VAR"
+
+
 def _is_this(node: Expr) -> bool:
-    return isinstance(node, Member) and isinstance(node.base, Name) and node.base.name.upper() == "THIS"
+    return (
+        isinstance(node, Member)
+        and isinstance(node.base, Name)
+        and node.base.name.upper() in ("THIS", "SUPER")
+    )

@@ -45,6 +45,8 @@ def _members(init: StructInit, initial: Initial, context: Context) -> Iterator[D
         yield context.error("ST2007", f"{target} has no members", init, "write one value, without names")
         return
     keys = {name.casefold() for name in names}
+    if isinstance(target, BlockType):
+        keys |= target.pou.other_names.keys()
     for name, _, at in init.items:
         if name.casefold() not in keys:
             remedy = did_you_mean(name, names) or f"it has {', '.join(names)}"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.addresses import parse_relative
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BOOL, Struct
-from softplc.layout import parse_relative
 from softplc.rules.context import Context
 from softplc.syntax import StructSpec, VarDecl
 

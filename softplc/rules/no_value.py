@@ -22,10 +22,10 @@ def check(called: CalledAsValue, context: Context) -> Iterator[Diagnostic]:
     if binding is None or binding.pou is None or binding.problems:
         return
     pou = binding.pou
-    if pou.kind == "FUNCTION_BLOCK":
+    if pou.kind in ("FUNCTION_BLOCK", "PROGRAM"):
         callee = called.call.callee
         name = callee.name if isinstance(callee, Name) else "the instance"
-        message = "the call of a function block has no value"
+        message = f"the call of a {pou.kind.lower().replace('_', ' ')} has no value"
         yield context.error(
             "ST4010", message, called.call, f"call it as a statement, then read {name}.output"
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from softplc.bind.expressions import COMPARISONS
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Elementary, Type, base_of, in_class
+from softplc.iectypes import Elementary, Type, base_of, in_class, is_literal_type
 from softplc.rules.context import Context
 from softplc.syntax import Binary, Unary
 
@@ -40,6 +40,10 @@ def check(node: Binary | Unary, context: Context) -> Iterator[Diagnostic]:
 
 def _remedy(op: str, *types: Type) -> str:
     kinds = {each.kind for each in map(base_of, types) if isinstance(each, Elementary)}
+    if op in COMPARISONS and len(types) > 1 and "bool" in kinds and kinds != {"bool"}:
+        return "compare twice: a < b AND b < c"
+    if op in ("+", "-") and "time" in kinds and len(types) > 1 and is_literal_type(types[-1]):
+        return "write a duration such as T#5s"
     if op in ("AND", "OR", "XOR", "NOT"):
         if kinds & {"int", "uint"}:
             return (

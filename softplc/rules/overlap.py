@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.addresses import parse_address
 from softplc.diagnostics import WARNING, Diagnostic
-from softplc.layout import parse_address
 from softplc.rules.context import Context
 from softplc.symbols import Project, Variable
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import same
+from softplc.profiles import current
 from softplc.rules.context import Context
 from softplc.symbols import Pou
 
@@ -29,7 +30,7 @@ def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
     replaced = owner.base.find_method(name) if owner.base is not None else None
     if replaced is None and "OVERRIDE" in pou.decl.modifiers:
         yield Diagnostic("ST2022", f"there is no method {name} to override", at, end, "remove OVERRIDE")
-    elif replaced is not None and "OVERRIDE" not in pou.decl.modifiers:
+    elif replaced is not None and "OVERRIDE" not in pou.decl.modifiers and not current().objects:
         yield Diagnostic("ST2022", f"{pou.name} replaces {replaced.name}", at, end, "add OVERRIDE")
     elif replaced is not None and "FINAL" in replaced.decl.modifiers:
         yield Diagnostic("ST2022", f"{replaced.name} is FINAL", at, end, "give the method another name")

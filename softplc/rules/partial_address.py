@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
+from softplc.addresses import parse_address
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Array, BlockType, Type
-from softplc.layout import parse_address
-from softplc.rules.address import PARTIAL, form, holds_block, misfit
+from softplc.rules.address import FORM, PARTIAL, holds_block, misfit
 from softplc.rules.context import Context
 from softplc.symbols import Pou, Project, Setting, Variable, is_partial
 from softplc.syntax import ConfigurationDecl
@@ -57,7 +57,7 @@ def _given(setting: Setting, given: set[Key]) -> Iterator[Diagnostic]:
     variable = path.variable
     wanted = variable.address if variable is not None else ""
     if parse_address(text) is None:
-        yield Diagnostic("ST2045", f"{text} is no direct address", at, end, form(text))
+        yield Diagnostic("ST2045", f"{text} is no direct address", at, end, FORM)
     elif variable is None or not is_partial(wanted):
         what = f"is declared AT {wanted}" if wanted else "is not declared AT %I*, %Q* or %M*"
         name = variable.name if variable is not None else "what is no variable of its own"

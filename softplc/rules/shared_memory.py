@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.addresses import parse_address
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Array, BlockType, Type, is_plain
-from softplc.layout import parse_address
 from softplc.rules.context import Context, Declared
 from softplc.symbols import Variable
 from softplc.syntax import StructSpec

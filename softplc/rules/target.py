@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from softplc.diagnostics import Diagnostic
 from softplc.rules.context import Context, Write
 from softplc.symbols import EnumValue
-from softplc.syntax import BitAccess, Deref, Direct, Index, Member, Name
+from softplc.syntax import BitAccess, Call, Deref, Direct, Index, Member, Name
 
 ON = (Write,)
 
@@ -29,5 +29,7 @@ def check(write: Write, context: Context) -> Iterator[Diagnostic]:
     inner = node
     while isinstance(inner, Index | Member | BitAccess):
         inner = inner.base
+    if isinstance(inner, Call) and (inner.binding is None or inner.binding.pou is None):
+        return  # what cannot be called at all: told there
     if not isinstance(inner, Name | Direct | Deref):
         yield context.error("ST3006", f"only a variable can be {write.why}", node, "name a variable")

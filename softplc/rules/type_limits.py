@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from softplc.bind.declare import MAX_IMAGE_BYTES
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import ELEMENTARY, MAX_STRING_LENGTH
+from softplc.iectypes import ELEMENTARY, MAX_STRING_LENGTH, Struct
 from softplc.rules.context import Context
 from softplc.syntax import NamedSpec, StructSpec
 
@@ -24,7 +24,8 @@ def check(spec: NamedSpec | StructSpec, context: Context) -> Iterator[Diagnostic
     if spec.resolved is not None:
         return
     if isinstance(spec, StructSpec):
-        if all(each.spec.resolved is not None for each in spec.fields):
+        based = spec.base is None or isinstance(spec.base.resolved, Struct)
+        if based and all(each.spec.resolved is not None for each in spec.fields):
             message = f"the structure is larger than {MAX_IMAGE_BYTES >> 20} MiB"
             yield context.error("ST2014", message, spec, "make it smaller")
         return

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 
 from softplc import library
 from softplc.diagnostics import Diagnostic
+from softplc.iectypes import ELEMENTARY, Array
 from softplc.library.functions import FUNCTIONS
 from softplc.rules.context import Context, meant
 from softplc.symbols import Pou, Variable
 from softplc.syntax import Call, Name
 
 ON = (Call,)
+PROGRAMS = "programs run in tasks: make it a FUNCTION_BLOCK; profile codesys calls programs by name"
 
 
 def check(node: Call, context: Context) -> Iterator[Diagnostic]:
@@ -45,16 +47,15 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
         return  # ambiguous: told there
     if isinstance(ref, Variable):
         if ref.type is not None:
-            yield context.error("ST4001", f"{callee.name} is {ref.type}: it cannot be called", callee)
+            remedy = f"indices stand in brackets: {callee.name}[...]" if isinstance(ref.type, Array) else ""
+            message = f"{callee.name} is {ref.type}: it cannot be called"
+            yield context.error("ST4001", message, callee, remedy)
         return
     if isinstance(ref, Pou):
         what = ref.kind.lower().replace("_", " ")
-        yield context.error(
-            "ST4001",
-            f"{callee.name} is a {what}: it cannot be called itself",
-            callee,
-            "declare an instance and call that",
-        )
+        remedy = PROGRAMS if ref.kind == "PROGRAM" else "declare an instance and call that"
+        message = f"{callee.name} is a {what}: it cannot be called itself"
+        yield context.error("ST4001", message, callee, remedy)
         return
     if library.source_of(callee.name) is not None:
         message = f"{callee.name.upper()} is a function block"
@@ -64,4 +65,6 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     if context.pou is not None:
         known += [each.name for each in context.pou.variables.values()]
     remedy = meant(callee.name, known)
+    if callee.name.upper() in ELEMENTARY:
+        remedy = f"convert it with TO_{callee.name.upper()}(...)"
     yield context.error("ST4001", f"there is no function {callee.name}", callee, remedy)

@@ -49,7 +49,7 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
             remedy = f"follow it first: ^.{node.name}"
         yield Diagnostic("ST2004", f"{base} has no members", node.name_at, node.end, remedy)
         return
-    remedy = did_you_mean(node.name, names) or f"it has {', '.join(names)}"
+    remedy = did_you_mean(node.name, names) or (f"it has {', '.join(names)}" if names else "")
     yield Diagnostic("ST2004", f"{base} has no member {node.name}", node.name_at, node.end, remedy)
 
 

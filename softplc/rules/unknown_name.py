@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
 from softplc.rules.context import Context, meant
 from softplc.symbols import Pou
@@ -17,17 +18,30 @@ from softplc.syntax import Name
 ON = (Name,)
 
 
+def _instances(pou: Pou, context: Context) -> list[str]:
+    """Return the names of a program's instances."""
+    if pou.kind != "PROGRAM":
+        return []
+    resources = (each for one in context.project.configurations for each in one.resources)
+    instances = (each for resource in resources for each in resource.instances)
+    return [each.name for each in instances if Scope(context.project).unit(each.type_name) is pou]
+
+
 def check(node: Name, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for a name without meaning, or with one that is no value."""
-    if isinstance(node.ref, Pou):
+    if isinstance(node.ref, Pou) and node.type is None:
         kind = node.ref.kind
         remedy = {
             "FUNCTION": f"call it: {node.name}(...)",
             "FUNCTION_BLOCK": "declare an instance of it and use that",
-            "PROGRAM": "programs run in tasks",
+            "PROGRAM": "programs run in tasks; profile codesys names their variables",
         }.get(kind, "declare an instance of it and use that")
         what = kind.lower().replace("_", " ")
         yield context.error("ST2003", f"{node.name} is a {what}, not a variable", node, remedy)
+    elif isinstance(node.ref, Pou) and len(_instances(node.ref, context)) > 1:
+        shown = ", ".join(_instances(node.ref, context))
+        message = f"{node.name} has several instances: {shown}"
+        yield context.error("ST2003", message, node, "a program that is named has one instance at most")
     elif node.ref is None and node.type is None:
         if len(context.scope.meanings(node.name)) > 1:
             return  # ambiguous: told there
@@ -35,6 +49,10 @@ def check(node: Name, context: Context) -> Iterator[Diagnostic]:
         if space is not None:
             message = f"{node.name} is a namespace, not a variable"
             yield context.error("ST2003", message, node, f"name what is in it: {space}.x")
+            return
+        if node.name.upper() == "SUPER" and context.scope.owner is not None:
+            message = f"{context.scope.owner.name} extends nothing: SUPER means nothing here"
+            yield context.error("ST2003", message, node, "use THIS, or extend a unit")
             return
         remedy = meant(node.name, context.scope.names())
         if "." in node.name:

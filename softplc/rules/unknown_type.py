@@ -17,6 +17,30 @@ from softplc.rules.type_limits import STRINGS
 from softplc.syntax import NamedSpec
 
 ON = (NamedSpec,)
+ELSEWHERE = {  # what other languages call the elementary types
+    "INTEGER": "INT",
+    "BOOLEAN": "BOOL",
+    "FLOAT": "REAL",
+    "FLOAT32": "REAL",
+    "DOUBLE": "LREAL",
+    "FLOAT64": "LREAL",
+    "SHORT": "INT",
+    "LONG": "DINT",
+    "UNSIGNED": "UINT",
+    "INT8": "SINT",
+    "INT16": "INT",
+    "INT32": "DINT",
+    "INT64": "LINT",
+    "UINT8": "USINT",
+    "UINT16": "UINT",
+    "UINT32": "UDINT",
+    "UINT64": "ULINT",
+    "STR": "STRING",
+    "TEXT": "STRING",
+    "DATETIME": "DT",
+    "TIMER": "TON",
+    "COUNTER": "CTU",
+}
 
 
 def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
@@ -41,4 +65,7 @@ def check(spec: NamedSpec, context: Context) -> Iterator[Diagnostic]:
         *(each.space.full(each.name) for each in project.type_decls),
     ]
     known += [each.name for each in project.pous.values() if each.kind == "FUNCTION_BLOCK"]
-    yield context.error("ST2001", f"there is no type {spec.name}", spec, meant(spec.name, known))
+    remedy = meant(spec.name, known)
+    if spec.name.upper() in ELSEWHERE:
+        remedy = f"did you mean {ELSEWHERE[spec.name.upper()]}?"
+    yield context.error("ST2001", f"there is no type {spec.name}", spec, remedy)

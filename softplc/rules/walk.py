@@ -214,8 +214,9 @@ class Walk:
             member: Type | None = None
             if isinstance(type_, Struct) and key in type_.fields:
                 member = type_.fields[key].type
-            elif isinstance(type_, BlockType) and key in type_.pou.variables:
-                member = type_.pou.variables[key].type
+            elif isinstance(type_, BlockType):
+                variable = type_.pou.find_variable(key)
+                member = variable.type if variable is not None else None
             if member is not None:
                 self.initial(value, member)
 

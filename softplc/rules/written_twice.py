@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from softplc.bind.usage import usage_of
 from softplc.bind.writes import (
+    Known,
     Root,
     Target,
     is_output,
@@ -37,15 +38,16 @@ ON = (Project,)
 def check(project: Project, context: Context) -> Iterator[Diagnostic]:
     """Yield a warning for each write that makes another vain."""
     reads_of: dict[Pou, set[Root]] = {}
+    known: Known = {}
     for pou in project.pous.values():
         if pou.kind in ("PROGRAM", "FUNCTION_BLOCK") and not pou.library:
-            yield from _twice(pou, reads_of)
-    yield from _by_two(project, reads_of)
+            yield from _twice(pou, reads_of, known)
+    yield from _by_two(project, reads_of, known)
 
 
-def _twice(pou: Pou, reads_of: dict[Pou, set[Root]]) -> Iterator[Diagnostic]:
+def _twice(pou: Pou, reads_of: dict[Pou, set[Root]], known: Known) -> Iterator[Diagnostic]:
     """Find writes in one body that nothing can see."""
-    written = [target for statement in pou.decl.body for target, _ in written_by(statement)]
+    written = [target for statement in pou.decl.body for target, _ in written_by(statement, known)]
     if len(written) == len(set(written)):
         return
     last: set[Target] = set()
@@ -53,14 +55,14 @@ def _twice(pou: Pou, reads_of: dict[Pou, set[Root]]) -> Iterator[Diagnostic]:
         seen = read_by(statement, reads_of)
         unknown = leaves(statement) or any(isinstance(node, Deref) for node in nodes(statement))
         last = set() if unknown else {each for each in last if each[0] not in seen}
-        for target, place in written_by(statement):
+        for target, place in written_by(statement, known):
             if target in last:
                 message = f"{_name(target, place)} is already written in this scan: the value before is lost"
                 yield Diagnostic("ST6004", message, place.at, place.end, "write it once", WARNING)
             last.add(target)
 
 
-def _by_two(project: Project, reads_of: dict[Pou, set[Root]]) -> Iterator[Diagnostic]:
+def _by_two(project: Project, reads_of: dict[Pou, set[Root]], known: Known) -> Iterator[Diagnostic]:
     """Find what two program instances write; a third is not told."""
     instances = _instances(project)
     if len(instances) < 2:
@@ -68,7 +70,7 @@ def _by_two(project: Project, reads_of: dict[Pou, set[Root]]) -> Iterator[Diagno
     writers: dict[Target, str] = {}
     told: set[Target] = set()
     for name, pou in instances:
-        for target, place in _writes(pou).items():
+        for target, place in _writes(pou, known).items():
             first = writers.setdefault(target, name)
             if first == name or target in told:
                 continue
@@ -78,10 +80,10 @@ def _by_two(project: Project, reads_of: dict[Pou, set[Root]]) -> Iterator[Diagno
                 yield Diagnostic("ST6004", message, place.at, place.end, "write it in one program", WARNING)
 
 
-def _writes(pou: Pou) -> dict[Target, Node]:
+def _writes(pou: Pou, known: Known) -> dict[Target, Node]:
     """Return what a program writes: globals only if that is sure, outputs always."""
     found: dict[Target, Node] = {}
-    for target, place in sure_writes(pou.decl.body):
+    for target, place in sure_writes(pou.decl.body, known):
         found.setdefault(target, place)
     for unit in _called(pou, set()):
         for variable, places in usage_of(unit).writes.items():
@@ -104,7 +106,8 @@ def _called(pou: Pou, seen: set[Pou]) -> set[Pou]:
 
 def _instances(project: Project) -> list[tuple[str, Pou]]:
     if not project.configurations:
-        return [(pou.name, pou) for pou in project.pous.values() if pou.kind == "PROGRAM"]
+        programs = (pou for pou in project.pous.values() if pou.kind == "PROGRAM")
+        return [(pou.name, pou) for pou in programs if pou not in project.called]
     declared = [
         each
         for configuration in project.configurations

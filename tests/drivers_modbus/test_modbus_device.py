@@ -10,22 +10,31 @@ from hypothesis import strategies as st
 
 from drivers.modbus.address import Point, parse
 from drivers.modbus.device import Device
+from drivers.modbus.identity import identify
+from drivers.modbus.identity import parse as parse_identity
 from drivers.modbus.mbap import FrameError, frame, split_frames
 from runtime.contract import Batch, DataType, Tag
 
+IRONWORKS = " 49 72 6f 6e 77 6f 72 6b 73"
+BASIC = " 00 09" + IRONWORKS + " 01 09" + IRONWORKS.replace("49", "69") + " 02 03 31 2e 30"
+
 
 def make_device():
+    points = make_points()
+    return Device(points, 1, len(points), lambda point: point.tag.source == "io")
+
+
+def make_points():
     rows = [
         ("00001", DataType.BOOL, "io"), ("00002", DataType.BOOL, "io"), ("00005", DataType.BOOL, "plc"),
         ("10001", DataType.BOOL, "plc"), ("30001", DataType.INT, "plc"), ("30002", DataType.REAL, "plc"),
         ("40001", DataType.INT, "io"), ("40002", DataType.REAL, "io"), ("40010", DataType.INT, "plc"),
         ("3!40001", DataType.INT, "io"),
     ]  # fmt: skip
-    points = [
+    return [
         Point(Tag(f"s/t{index}", kind, source=source, id=index), parse(address, kind))
         for index, (address, kind, source) in enumerate(rows)
     ]
-    return Device(points, 1, len(points), lambda point: point.tag.source == "io")
 
 
 def ask(device, text, unit=1):
@@ -68,6 +77,17 @@ def ask(device, text, unit=1):
         ("06 0009 0001", "86 02"),
         ("06 0004 0001", "86 02"),
         ("10 0002 0002 04 0000 0000", "90 02"),
+        # the value is judged before the address, and both parts of 23 before anything is written
+        ("05 0100 1234", "85 03"),
+        ("0f 0100 0002 02 01", "8f 03"),
+        ("10 0100 0001 01 01", "90 03"),
+        ("16 0100 00f2 0025", "96 02"),
+        ("16 0000 00f2", "96 03"),
+        ("17 0000 007e 0000 0001 02 0007", "97 03"),
+        ("17 0000 0001 0000 007a f4" + " 00" * 244, "97 03"),
+        ("17 0000 0001 0000 0001 04 0007", "97 03"),
+        ("17 0100 0001 0000 0001 02 0007", "97 02"),
+        ("17 0000 0001 0009 0001 02 0007", "97 02"),
         # writes
         ("05 0000 ff00", "05 00 00 ff 00"),
         ("06 0000 0102", "06 00 00 01 02"),
@@ -79,6 +99,56 @@ def ask(device, text, unit=1):
 )
 def test_answers_are_exact(request_hex, answer):
     assert ask(make_device(), request_hex)[0] == answer
+
+
+IDENTITY = {0: b"Ironworks", 1: b"ironworks", 2: b"1.0", 4: b"Ironworks", 5: b"bottling"}
+
+
+@pytest.mark.parametrize(
+    ("request_hex", "answer"),
+    [
+        ("2b 0d 01 00", "ab 01"),  # another MEI
+        ("2b 0e 00 00", "ab 03"),  # no such code
+        ("2b 0e 05 00", "ab 03"),
+        ("2b 0e 01", "ab 03"),
+        ("2b 0e 04 03", "ab 02"),  # one object that is not there
+        ("2b 0e 04 02", "2b 0e 04 82 00 00 01 02 03 31 2e 30"),
+        ("2b 0e 01 02", "2b 0e 01 82 00 00 01 02 03 31 2e 30"),
+        # a stream from an object that is not there begins anew; more than we have gets what we have
+        ("2b 0e 01 77", "2b 0e 01 82 00 00 03" + BASIC),
+        (
+            "2b 0e 03 00",
+            "2b 0e 03 82 00 00 05" + BASIC + " 04 09" + IRONWORKS + " 05 08 62 6f 74 74 6c 69 6e 67",
+        ),
+    ],
+)
+def test_identification_is_exact(request_hex, answer):
+    device = Device(make_points(), 1, 20, lambda point: True, IDENTITY)
+    assert device.answer(1, bytes.fromhex(request_hex), 5)[0].hex(" ") == answer
+
+
+def test_identification_that_does_not_fit_one_message_is_told_in_several():
+    identity = {number: bytes([65 + number]) * 60 for number in range(7)}
+    found, first, rounds = {}, 0, 0
+    while rounds == 0 or first:
+        objects, first = parse_identity(b"\x2b" + identify(identity, bytes([14, 2, first])))
+        found |= objects
+        rounds += 1
+    assert rounds == 3
+    assert {number: text.encode() for number, text in found.items()} == identity
+
+
+def test_a_device_on_a_serial_line_leaves_other_units_to_others_and_obeys_broadcasts():
+    device = Device(make_points(), 1, 20, lambda point: point.tag.source == "io", on_line=True)
+    assert ask(device, "03 0000 0001", 2) == ("", None)
+    assert ask(device, "03 0000 0001", 255) == ("", None)
+    answer, batch = ask(device, "06 0000 0009", 0)
+    assert answer == ""
+    assert sorted(batch.ids.tolist()) == [6, 9]  # that register of both units
+    assert ask(device, "08 0000 a537")[0] == "08 00 00 a5 37"
+    assert ask(device, "08 0001 0000")[0] == "88 01"
+    assert ask(device, "08 0000")[0] == "88 03"
+    assert ask(make_device(), "08 0000 a537")[0] == "88 01"  # serial line only
 
 
 def test_unit_ids():
@@ -139,7 +209,7 @@ def serve(side, tag, body, **config):
     server = side([tag("a", DataType.INT, "30001", source="twin")], "server", **config)
 
     async def main():
-        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
             task = server.start(group)
             await server.component.listening.wait()
             await body(server, server.component.port)

@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.frame.connection import Backoff
 from drivers.frame.plan import Span, coalesce
 from drivers.modbus.address import Point, parse
 from drivers.modbus.outputs import Outputs
-from drivers.modbus.plan import blocks_of
+from drivers.modbus.plan import blocks_of, together
 from runtime.contract import Batch, DataType, Quality, Tag
 
 
@@ -114,3 +114,51 @@ def test_backoff_grows_to_its_limit_and_starts_again():
     assert [backoff.next_s() for _ in range(8)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5])
     backoff.reset()
     assert backoff.next_s() == 0.1
+
+
+def test_the_same_bytes_are_told_again_after_a_gap():
+    (block,) = blocks_of([point("40001", DataType.INT, 0), point("40002", DataType.INT, 1)], 0)
+    assert len(block.take(b"\0\1\0\2", 10)) == 2
+    assert block.take(b"\0\1\0\2", 20) is None
+    for lose in (block.fail, block.hold, block.reject):
+        assert len(lose(30)) == 2
+        again = block.take(b"\0\1\0\2", 40)
+        assert again.quality.tolist() == [Quality.GOOD] * 2
+        assert again.source_ns.tolist() == [40, 40]
+
+
+ANSWER = st.sampled_from([b"\0\0", b"a\0", b"\1\2", None])
+
+
+@settings(max_examples=40)
+@given(st.lists(st.lists(ANSWER, min_size=4, max_size=4), max_size=6))
+def test_blocks_that_are_decoded_at_once_tell_what_they_would_tell_alone(rounds):
+    """Each round is an answer to each block, or silence; a round without silence is taken in as a whole."""
+    points = [
+        point("00001", DataType.BOOL, 0), point("00002", DataType.BOOL, 1),
+        point("30001.9", DataType.BOOL, 2), point("40001:string[2]", DataType.STRING, 3),
+        point("40001", DataType.SINT, 4),
+        point("2!40001#BADC", DataType.INT, 5), point("2!40001:uint16*0.5", DataType.REAL, 6),
+    ]  # fmt: skip
+    alone, joined = list(blocks_of(points, 0)), list(blocks_of(points, 0))
+    assert len(alone) == 4
+    whole = together(joined)
+    for now_ns, answers in enumerate(rounds, 1):
+        told = taken_alone(alone, answers, now_ns)
+        if None in answers:
+            said = taken_alone(joined, answers, now_ns)
+        else:
+            said = [whole.take(answers, [now_ns] * 4)]
+        assert rows_of(said) == rows_of(told)
+        for block, other in zip(joined, alone, strict=True):
+            assert (block.failures, block.fresh) == (other.failures, other.fresh)
+
+
+def taken_alone(blocks, answers, now_ns):
+    pairs = zip(blocks, answers, strict=True)
+    return [block.fail(now_ns) if data is None else block.take(data, now_ns) for block, data in pairs]
+
+
+def rows_of(batches):
+    batch = Batch.joined(each for each in batches if each is not None)
+    return sorted((each.id, each.raw, each.quality, each.source_ns, each.text or "") for each in batch)

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from drivers.frame import connection
 from drivers.modbus.listener import Listener
-from runtime.contract import DataType, Quality
+from runtime.clock import SECOND_NS
+from runtime.contract import Access, DataType, Quality
 
 
 def with_device(side, tag, answer, body):
@@ -16,7 +18,7 @@ def with_device(side, tag, answer, body):
         port = await listener.open("127.0.0.1", 0)
         tags = [tag("a", DataType.INT, "30001"), tag("out", DataType.INT, "40001", source="plc")]
         client = side(tags, "client", port=port)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
             polling = client.start(group)
             await body(client)
             polling.cancel()
@@ -55,7 +57,9 @@ def test_each_exception_has_its_quality(side, tag, wait, code, quality):
 @pytest.mark.parametrize(
     "nonsense", [b"\x04\x02\x00", b"\x04\x04\x00\x07\x00\x07", b"\x03\x02\x00\x07", b"\x04", b"\x84"]
 )
-def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait, nonsense):
+def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait, nonsense, monkeypatch):
+    monkeypatch.setattr(connection, "GRACE_NS", SECOND_NS // 4)
+
     async def body(client):
         await wait(lambda: client.port.value("sys/drivers/io/online") is False)
         assert client.port.quality("a") == Quality.BAD_NO_COMMUNICATION
@@ -85,6 +89,32 @@ def test_a_refused_write_is_told_once(side, tag, wait):
     with_device(side, tag, answer, body)
 
 
+def test_a_device_that_takes_a_write_back_does_not_seem_to_keep_it(side, tag, wait):
+    async def main():
+        value = {"now": 7, "reads": 0}
+
+        def answer(unit, message):
+            if message[0] == 6:
+                value["now"], value["reads"] = int.from_bytes(message[3:], "big"), 0
+                return message
+            value["reads"] += 1
+            now = value["now"] if value["reads"] == 1 else 7  # it is read back once, then it is gone
+            return b"\x03\x02" + now.to_bytes(2, "big")
+
+        listener = Listener(answer, 4, 10**12)
+        port = await listener.open("127.0.0.1", 0)
+        client = side([tag("sp", DataType.INT, "40001", access=Access.READ_WRITE)], "client", port=port)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            polling = client.start(group)
+            await wait(lambda: client.port.value("sp") == 7)
+            assert await client.port.command("sp", 9) is None
+            await wait(lambda: client.port.value("sp") == 7)
+            polling.cancel()
+        listener.close()
+
+    asyncio.run(main())
+
+
 def test_a_busy_device_gets_the_write_again_with_the_newest_value(side, tag, wait):
     asked = []
 
@@ -104,7 +134,9 @@ def test_a_busy_device_gets_the_write_again_with_the_newest_value(side, tag, wai
     with_device(side, tag, answer, body)
 
 
-def test_a_device_that_speaks_another_protocol_is_offline_and_says_why(side, tag, wait):
+def test_a_device_that_speaks_another_protocol_is_offline_and_says_why(side, tag, wait, monkeypatch):
+    monkeypatch.setattr(connection, "GRACE_NS", SECOND_NS // 4)
+
     async def greet(reader, writer):
         writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
         await reader.read()
@@ -114,7 +146,7 @@ def test_a_device_that_speaks_another_protocol_is_offline_and_says_why(side, tag
         other = await asyncio.start_server(greet, "127.0.0.1", 0)
         port = other.sockets[0].getsockname()[1]
         client = side([tag("a", DataType.INT, "30001")], "client", port=port)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(10):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
             polling = client.start(group)
             await wait(lambda: client.port.value("sys/drivers/io/online") is False)
             await wait(lambda: "does not speak Modbus TCP" in client.port.health_text)
@@ -134,7 +166,7 @@ def test_a_device_that_restarts_again_and_again_leaves_no_wrong_value(side, tag,
         listener = Listener(answer, 4, 10**12)
         port = await listener.open("127.0.0.1", 0)
         client = side([tag("a", DataType.INT, "30001")], "client", port=port)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             for round_ in range(1, 6):
                 value["now"] = round_

@@ -1,20 +1,29 @@
-"""An OPC UA server on a free loopback port over a fake port."""
+"""An OPC UA server on a free loopback port over a fake port; a client, and servers for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncua import Client, Server, ua
 
-from drivers.opcua.server import OpcuaServer, OpcuaServerConfig, plugin
+from drivers.opcua.certificate import own_certificate
+from drivers.opcua.chaos.campaign import ROOT as LINE
+from drivers.opcua.chaos.campaign import Side
+from drivers.opcua.chaos.process import Victim, free_port
+from drivers.opcua.client.connect import POLICIES
+from drivers.opcua.server import SECURE, OpcuaServer, OpcuaServerConfig, plugin
+from drivers.opcua.trust import fingerprint
 from runtime.clock import WallClock
 from runtime.contract import Access, Clock, DataType, Role, Tag
 from runtime.testing import FakePort
+from runtime.tls.issue import new_client
 
 ROOT = "nb/bottling/line1"
 TAGS = [
@@ -56,13 +65,18 @@ class Serve:
 
     @asynccontextmanager
     async def __call__(
-        self, tags: Iterable[Tag] = TAGS, clock: Clock | None = None, **config: Any
+        self,
+        tags: Iterable[Tag] = TAGS,
+        clock: Clock | None = None,
+        standing: Iterable[Mapping[str, Any]] = (),
+        **config: Any,
     ) -> AsyncIterator[Served]:
-        settings = OpcuaServerConfig(**{"name": "opcua", "port": 0} | config)
+        settings = OpcuaServerConfig(**{"name": "opcua", "port": 0, "security": ["None", *SECURE]} | config)
         declared = plugin.declare(Path(), ROOT, settings).tags
         port = FakePort([*tags, *declared], "opcua", ROOT, clock or WallClock())
         port.users |= {"olga": ("pump", Role.OPERATOR), "erik": ("valve", Role.ENGINEER)}
-        port.users["admin"] = ("s3cret", Role.ADMIN)
+        port.users |= {"admin": ("s3cret", Role.ADMIN), "vera": ("look", Role.VIEWER)}
+        port.standing += standing
         component = OpcuaServer("demo", self.state, settings)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(component.run(port))
@@ -110,3 +124,140 @@ def opcua_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def serve(opcua_state: Path) -> Serve:
     return Serve(opcua_state)
+
+
+PEER = "urn:peer"
+
+
+class Secure(Client):  # type: ignore[misc]
+    """asyncua's client on a channel that is signed and encrypted."""
+
+    folder: Path
+    policy: str
+
+    async def connect(self) -> None:
+        self.application_uri = PEER
+        certificate, key = self.folder / "certificate.der", self.folder / "key.pem"
+        mode = ua.MessageSecurityMode.SignAndEncrypt
+        await self.set_security(POLICIES[self.policy], certificate, key, mode=mode)
+        await super().connect()
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Client]:
+    """Make clients that may do what their user may; without a name, they are nobody."""
+    folder = tmp_path_factory.mktemp("peer")
+    own_certificate(folder, PEER, "peer")
+
+    def make(url: str, name: str = "", secret: str = "", policy: str = "Basic256Sha256") -> Client:
+        client = Secure(url, timeout=30, watchdog_intervall=30)
+        client.folder, client.policy = folder, policy
+        if name:
+            client.set_user(name)
+            client.set_password(secret)
+        return client
+
+    return make
+
+
+@dataclass
+class Person:
+    """A user's certificate (DER), its key (PEM) and its fingerprint."""
+
+    certificate: Path
+    key: Path
+    print: str
+
+
+@pytest.fixture(scope="session")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Person]:
+    """Make people's certificates as `ironworks user cert --make --rsa` does, each once."""
+    folder = tmp_path_factory.mktemp("people")
+    made: dict[str, Person] = {}
+
+    def make(name: str) -> Person:
+        if name not in made:
+            key, pem = new_client(name, 1, WallClock().now_ns(), by_rsa=True)
+            files = folder / f"{name}.der", folder / f"{name}.pem"
+            files[0].write_bytes(ssl.PEM_cert_to_DER_cert(pem.decode()))
+            files[1].write_bytes(key)
+            made[name] = Person(*files, fingerprint(files[0].read_bytes()))
+        return made[name]
+
+    return make
+
+
+# The client's side.
+
+QUICK = {"period": "50ms", "keep_alive": "100ms", "timeout": "500ms"}
+
+
+def make_tag(name: str, data_type: DataType, address: str, source: str = "io", **more: Any) -> Tag:
+    return Tag(f"{LINE}/{name}", data_type, source=source, device="io", address=address, **more)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something that a user would notice, up to a limit."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  sockets of another task decide, no event tells
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(*sides: Side) -> AsyncIterator[None]:
+    """Run clients for as long as a block lasts."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(side.run()) for side in sides]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+@asynccontextmanager
+async def stock_server(build: Any, port: int = 0, **attributes: Any) -> AsyncIterator[tuple[Server, str]]:
+    """Run a stock asyncua server that `build(server)` fills; yields it and its URL."""
+    server = Server()
+    await server.init()
+    url = f"opc.tcp://127.0.0.1:{port or free_port()}"
+    server.set_endpoint(url)
+    for name, value in attributes.items():
+        setattr(server, name, value)
+    await build(server)
+    async with server:
+        yield server, url
+
+
+@pytest.fixture
+def side(tmp_path: Path) -> Callable[..., Side]:
+    def make(tags: list[Tag], url: str | list[str], **config: Any) -> Side:
+        urls = [url] if isinstance(url, str) else url
+        return Side(tmp_path, tags, **({"urls": urls} | QUICK | config))
+
+    return make
+
+
+@pytest.fixture
+def tag() -> Callable[..., Tag]:
+    return make_tag
+
+
+@pytest.fixture
+def wait() -> Callable[..., Any]:
+    return until
+
+
+@pytest.fixture
+def run() -> Callable[..., Any]:
+    return running
+
+
+@pytest.fixture
+def stock() -> Callable[..., Any]:
+    return stock_server
+
+
+@pytest.fixture
+def victim() -> type[Victim]:
+    return Victim

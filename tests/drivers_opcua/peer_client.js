@@ -1,8 +1,10 @@
 // A foreign client: browses, reads, subscribes, writes, acknowledges; prints one JSON object on a line of its own.
-// Arguments: URL, security mode (None | Sign | SignAndEncrypt), folder for its own certificate.
+// Arguments: URL, security mode (None | Sign | SignAndEncrypt), folder for its own certificate,
+// and certificate (DER) and key (PEM) of a user.
 const ua = require("node-opcua-client");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
-const [url, mode, pki] = process.argv.slice(2);
+const fs = require("fs");
+const [url, mode, pki, certificate, key] = process.argv.slice(2);
 const root = "nb/bottling/line1";
 const id = (path) => `ns=2;s=${root}/${path}`;
 
@@ -50,8 +52,9 @@ async function main() {
     { nodeId: id("line/speed"), attributeId: ua.AttributeIds.Value },
     { samplingInterval: 0, queueSize: 10, discardOldest: true }, ua.TimestampsToReturn.Both);
   const seen = [];
+  let late;
   const arrived = new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`only saw ${JSON.stringify(seen)}`)), 5000);
+    late = setTimeout(() => reject(new Error(`only saw ${JSON.stringify(seen)}`)), 5000);
     item.on("changed", (value) => {
       seen.push([value.statusCode.name, value.value.value]);
       if (value.value.value === 33) { clearTimeout(late); resolve(); }
@@ -60,7 +63,8 @@ async function main() {
   const write = (path, value) => session.write({ nodeId: id(path),
     attributeId: ua.AttributeIds.Value, value: { value: { dataType: ua.DataType.Float, value } } });
   found.write = (await write("line/speed", 33)).name;
-  await arrived;
+  if (found.write === "Good") await arrived;
+  else clearTimeout(late);
   found.seen = seen;
   found.outOfRange = (await write("line/speed", 61)).name;
   found.readOnly = (await write("tank/level_pct", 1)).name;
@@ -71,6 +75,13 @@ async function main() {
   found.acknowledge = call.statusCode.name;
   await subscription.terminate();
   await session.close();
+  if (secure) {
+    const other = await client.createSession({ type: ua.UserTokenType.Certificate,
+      certificateData: fs.readFileSync(certificate), privateKey: fs.readFileSync(key, "ascii") });
+    found.byCertificate = (await other.write({ nodeId: id("line/speed"), attributeId: ua.AttributeIds.Value,
+      value: { value: { dataType: ua.DataType.Float, value: 34 } } })).name;
+    await other.close();
+  }
   await client.disconnect();
   console.log(JSON.stringify(found));
 }

@@ -11,6 +11,8 @@ import pytest
 from asyncua import Client, Server, ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 
+from drivers.opcua.server import SECURE
+
 ALLOWED = (AssertionError, pytest.fail.Exception, TimeoutError)
 STOCK = pytest.mark.xfail(strict=True, raises=ALLOWED, reason="the stock server allows it")
 BOTH = pytest.mark.parametrize("kind", ["ours", pytest.param("stock", marks=STOCK)])
@@ -300,7 +302,7 @@ def test_a_lost_connection_gets_its_session_and_subscriptions_back(serve: Any) -
 
 
 @pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
-def test_basic256sha256_serves_reads_and_writes(serve: Any, mode: str, tmp_path: Any) -> None:
+def test_every_policy_serves_reads_and_writes(serve: Any, mode: str, tmp_path: Any) -> None:
     async def main() -> None:
         from drivers.opcua.certificate import own_certificate
 
@@ -308,24 +310,27 @@ def test_basic256sha256_serves_reads_and_writes(serve: Any, mode: str, tmp_path:
         assert certificate.public_key() == key.public_key()
         async with serve() as served:
             served.port.set("line/speed", 1.0)
-            client = Client(served.url, timeout=10)
-            client.application_uri = "urn:client"
-            files = f"{tmp_path}/certificate.der,{tmp_path}/key.pem"
-            await client.set_security_string(f"Basic256Sha256,{mode},{files}")
-            client.set_user("olga")
-            client.set_password("pump")
-            async with client:
-                node = client.get_node(SPEED)
-                assert await node.read_value() == 1.0
-                await node.write_value(7.0, ua.VariantType.Float)
-                assert served.port.value("line/speed") == 7.0
+            for number, policy in enumerate(
+                ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"), start=2
+            ):
+                client = Client(served.url, timeout=10)
+                client.application_uri = "urn:client"
+                files = f"{tmp_path}/certificate.der,{tmp_path}/key.pem"
+                await client.set_security_string(f"{policy},{mode},{files}")
+                client.set_user("olga")
+                client.set_password("pump")
+                async with client:
+                    node = client.get_node(SPEED)
+                    assert await node.read_value() == number - 1
+                    await node.write_value(float(number), ua.VariantType.Float)
+                    assert served.port.value("line/speed") == number
 
     asyncio.run(main())
 
 
 def test_from_the_network_there_is_no_session_without_security(serve: Any) -> None:
     async def main() -> None:
-        async with serve(host="0.0.0.0") as served:
+        async with serve(host="0.0.0.0", security=list(SECURE)) as served:
             url = f"opc.tcp://127.0.0.1:{port_of(served.url)}/"
             endpoints = await Client(url, timeout=5).connect_and_get_server_endpoints()
             assert {each.SecurityMode.name for each in endpoints} == {"Sign", "SignAndEncrypt"}

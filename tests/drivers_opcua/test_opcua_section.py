@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.frame.serving import FACTS
 from drivers.opcua.server import OpcuaServerConfig, plugin
 from runtime.config import Document, Plant, PlantFile, TagList
 from runtime.contract import DataType, Role, Tag
@@ -50,9 +51,9 @@ def test_anonymous_may_be_none_and_nothing_unknown() -> None:
 
 def test_its_facts_are_tags_that_it_is_the_source_of() -> None:
     tags = plugin.declare(Path(), ROOT, OpcuaServerConfig(name="ua")).tags
-    assert {tag.path for tag in tags} == {
-        f"sys/drivers/ua/{name}" for name in ("running", "sessions", "subscriptions", "reads", "writes")
-    }
+    names = {"running", "sessions", "subscriptions", "items", "reads", "writes", *FACTS}
+    names |= {"certificate_days", "client_certificate_days"}
+    assert {tag.path for tag in tags} == {f"sys/drivers/ua/{name}" for name in names}
     assert {tag.source for tag in tags} == {"ua"}
 
 

@@ -12,7 +12,7 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua.server import OpcuaServer, OpcuaServerConfig
 from runtime.clock import ManualClock
-from runtime.contract import DataType, Event, Quality
+from runtime.contract import DataType, Event, Quality, Tag
 from runtime.errors import ConnectError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ class Changes:
         self.values.put_nowait(data.monitored_item.Value)
 
     async def next(self) -> ua.DataValue:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.values.get()
 
 
@@ -89,12 +89,16 @@ def test_a_client_browses_the_isa95_levels_down_to_the_tags(serve: Any) -> None:
             assert level.nodeid.to_string() == served.node("tank/level_pct")
             assert (await level.get_parent()).nodeid == tank.nodeid
             facts = await opc.nodes.objects.get_child(["2:demo", "2:sys", "2:drivers", "2:opcua"])
-            assert len(await facts.get_children()) == 5
+            assert len(await facts.get_children()) == 17
             assert await opc.get_namespace_array() == [
                 "http://opcfoundation.org/UA/",
                 "urn:ironworks:demo",
                 "urn:ironworks:demo:tags",
                 "urn:ironworks:demo:alarms",
+                "http://opcfoundation.org/UA/DI/",
+                "http://PLCopen.org/OpcUa/IEC61131-3/",
+                "http://opcfoundation.org/UA/Machinery/",
+                "urn:ironworks:demo:model",
             ]
 
     asyncio.run(main())
@@ -110,7 +114,7 @@ def test_a_tag_carries_range_unit_description_and_access(serve: Any) -> None:
             assert (span.Low, span.High) == (0.0, 100.0)
             assert (unit.DisplayName.Text, unit.Description.Text) == ("%", "%")
             assert (await level.read_description()).Text == "Syrup level"
-            assert await level.get_access_level() == {ua.AccessLevel.CurrentRead}
+            assert await level.get_access_level() == {ua.AccessLevel.CurrentRead, ua.AccessLevel.HistoryRead}
             assert (await level.read_type_definition()).Identifier == ua.ObjectIds.AnalogItemType
             speed = opc.get_node(served.node("line/speed"))
             assert ua.AccessLevel.CurrentWrite in await speed.get_access_level()
@@ -119,10 +123,54 @@ def test_a_tag_carries_range_unit_description_and_access(serve: Any) -> None:
     asyncio.run(main())
 
 
-def test_every_type_is_read_as_its_own_with_status_and_source_time(serve: Any) -> None:
+async def pages(opc: Client, node: Any, most: int) -> list[list[str]]:
+    """Browse a node page by page; return the names on each."""
+    description = ua.BrowseDescription(
+        node.nodeid, ua.BrowseDirection.Forward, ua.NodeId(ua.ObjectIds.Organizes), True, 0, 63
+    )
+    request = ua.BrowseParameters(RequestedMaxReferencesPerNode=most, NodesToBrowse=[description])
+    (result,) = await opc.uaclient.browse(request)
+    found = []
+    while True:
+        assert result.StatusCode.is_good()
+        found.append([each.BrowseName.Name for each in result.References])
+        if not result.ContinuationPoint:
+            return found
+        further = ua.BrowseNextParameters(False, [result.ContinuationPoint])
+        (result,) = await opc.uaclient.browse_next(further)
+
+
+def test_a_large_folder_is_browsed_in_pages(serve: Any) -> None:
+    async def main() -> None:
+        many = [Tag(f"nb/bottling/line1/all/x{number}", DataType.REAL) for number in range(2500)]
+        async with serve(many) as served, client(served.url) as opc:
+            folder = opc.get_node(served.node("all/"))
+            names = [each.path.rpartition("/")[2] for each in many]
+            for most, sizes in (
+                (0, [1000, 1000, 500]),
+                (700, [700, 700, 700, 400]),
+                (5000, [1000, 1000, 500]),
+            ):
+                found = await pages(opc, folder, most)
+                assert [len(each) for each in found] == sizes
+                assert [name for page in found for name in page] == names
+            codes = ua.StatusCodes
+            for point in (b"", b"x", b"\1\0\0\0\0\0\0\0rubbish", bytes(40)):
+                (result,) = await opc.uaclient.browse_next(ua.BrowseNextParameters(False, [point]))
+                assert result.StatusCode.value in (codes.BadContinuationPointInvalid, codes.BadNodeIdUnknown)
+            (result,) = await opc.uaclient.browse_next(ua.BrowseNextParameters(True, [b"x"]))
+            assert result.StatusCode.is_good()
+            with pytest.raises(ua.UaStatusCodeError, match="BadNothingToDo"):
+                await opc.uaclient.browse(ua.BrowseParameters())
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_every_type_is_read_as_its_own_with_status_and_source_time(serve: Any, fast: bool) -> None:
     async def main() -> None:
         clock = ManualClock()
-        async with serve(clock=clock) as served, client(served.url) as opc:
+        async with serve(clock=clock, fast=fast) as served, client(served.url) as opc:
             for data_type, (value, _, _) in SAMPLES.items():
                 served.port.set(f"all/{data_type.iec.lower()}", value)
             source = EPOCH + timedelta(microseconds=clock.now_ns() // 1000)
@@ -141,9 +189,10 @@ def test_every_type_is_read_as_its_own_with_status_and_source_time(serve: Any) -
     asyncio.run(main())
 
 
-def test_a_bad_value_is_null_and_an_old_value_never_good(serve: Any) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_bad_value_is_null_and_an_old_value_never_good(serve: Any, fast: bool) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url) as opc:
+        async with serve(fast=fast) as served, client(served.url) as opc:
             level = opc.get_node(served.node("tank/level_pct"))
             value = await level.read_data_value(raise_on_bad_status=False)
             assert value.StatusCode.value == Quality.BAD_WAITING_FOR_INITIAL_DATA
@@ -161,10 +210,11 @@ def test_a_bad_value_is_null_and_an_old_value_never_good(serve: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_subscriber_gets_value_quality_and_source_time(serve: Any) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_subscriber_gets_value_quality_and_source_time(serve: Any, fast: bool) -> None:
     async def main() -> None:
         clock = ManualClock()
-        async with serve(clock=clock) as served, client(served.url) as opc:
+        async with serve(clock=clock, fast=fast) as served, client(served.url) as opc:
             changes = Changes()
             subscription = await opc.create_subscription(50, changes)
             await subscription.subscribe_data_change(opc.get_node(served.node("tank/level_pct")))
@@ -187,9 +237,10 @@ def test_a_subscriber_gets_value_quality_and_source_time(serve: Any) -> None:
     asyncio.run(main())
 
 
-def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any, fast: bool) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url) as opc:
+        async with serve(fast=fast) as served, client(served.url) as opc:
             served.port.set("tank/level_pct", 0.0)
             changes = Changes()
             subscription = await opc.create_subscription(300, changes)
@@ -207,9 +258,10 @@ def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any) -> Non
     asyncio.run(main())
 
 
-def test_sampling_interval_and_deadband_thin_out_changes(serve: Any) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_sampling_interval_and_deadband_thin_out_changes(serve: Any, fast: bool) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url) as opc:
+        async with serve(fast=fast) as served, client(served.url) as opc:
             served.port.set("tank/level_pct", 10.0)
             slow, coarse = Changes(), Changes()
             node = opc.get_node(served.node("tank/level_pct"))
@@ -232,9 +284,9 @@ def test_sampling_interval_and_deadband_thin_out_changes(serve: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_write_goes_through_the_gate_as_the_user_of_the_session(serve: Any) -> None:
+def test_a_write_goes_through_the_gate_as_the_user_of_the_session(serve: Any, secure: Any) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url, "olga", "pump") as opc:
+        async with serve() as served, secure(served.url, "olga", "pump") as opc:
             speed = opc.get_node(served.node("line/speed"))
             await speed.write_value(42.0, ua.VariantType.Float)
             assert served.port.value("line/speed") == 42.0
@@ -249,9 +301,9 @@ def test_a_write_goes_through_the_gate_as_the_user_of_the_session(serve: Any) ->
     asyncio.run(main())
 
 
-def test_a_refused_write_says_why_and_changes_nothing(serve: Any) -> None:
+def test_a_refused_write_says_why_and_changes_nothing(serve: Any, secure: Any) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url, "olga", "pump") as opc:
+        async with serve() as served, secure(served.url, "olga", "pump") as opc:
 
             async def refused(path: str, value: Any, type_: ua.VariantType) -> str:
                 return await code_of(opc.get_node(served.node(path)).write_value(value, type_))
@@ -274,9 +326,9 @@ def test_a_refused_write_says_why_and_changes_nothing(serve: Any) -> None:
     asyncio.run(main())
 
 
-def test_anonymous_reads_but_does_not_write(serve: Any) -> None:
+def test_anonymous_reads_but_does_not_write(serve: Any, secure: Any) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url) as opc:
+        async with serve() as served, secure(served.url) as opc:
             speed = opc.get_node(served.node("line/speed"))
             served.port.set("line/speed", 5.0)
             assert await speed.read_value() == 5.0
@@ -321,9 +373,9 @@ def alarm(name: str, state: str) -> Event:
     return Event("alarm.raised", "alarms", 1_700_000_000_000_000_000, "Level high", {"alarm": data})
 
 
-def test_alarms_are_seen_and_acknowledged_as_the_user_of_the_session(serve: Any) -> None:
+def test_alarms_are_seen_and_acknowledged_as_the_user_of_the_session(serve: Any, secure: Any) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url, "olga", "pump") as opc:
+        async with serve() as served, secure(served.url, "olga", "pump") as opc:
             folder = await opc.nodes.objects.get_child(["2:demo", "3:Alarms"])
             served.port.bus.emit(alarm("tank.high", "unacknowledged"))
             await asyncio.sleep(0.05)
@@ -352,9 +404,9 @@ def test_alarms_are_seen_and_acknowledged_as_the_user_of_the_session(serve: Any)
     asyncio.run(main())
 
 
-def test_a_viewer_does_not_acknowledge(serve: Any) -> None:
+def test_a_viewer_does_not_acknowledge(serve: Any, secure: Any) -> None:
     async def main() -> None:
-        async with serve() as served, client(served.url) as opc:
+        async with serve() as served, secure(served.url) as opc:
             folder = opc.get_node("ns=3;s=Alarms")
             call = folder.call_method(ua.NodeId("Acknowledge", 3), "tank.high", ua.LocalizedText(""))
             assert await code_of(call) == "BadUserAccessDenied"
@@ -368,16 +420,37 @@ def test_the_server_tells_of_itself_in_sys_tags(serve: Any) -> None:
         clock = ManualClock()
         async with serve(clock=clock) as served:
             assert served.port.value("sys/drivers/opcua/running") is True
+            recording = served.component.recorder.begin(10**12, 1 << 20, "127.0.0.1")
             async with client(served.url) as opc:
                 await opc.get_node(served.node("line/speed")).read_data_value(raise_on_bad_status=False)
                 await opc.create_subscription(50, Changes())
-                await clock.advance(1)
-                facts = {
-                    name: served.port.value(f"sys/drivers/opcua/{name}")
-                    for name in ("sessions", "subscriptions")
-                }
-                assert facts == {"sessions": 1, "subscriptions": 1}
+
+                def told() -> list[object]:
+                    return [
+                        served.port.value(f"sys/drivers/opcua/{name}")
+                        for name in ("sessions", "subscriptions")
+                    ]
+
+                async with asyncio.timeout(20):
+                    while told() != [1, 1]:  # the second that is under way looks at certificates in a thread
+                        await clock.advance(1)
                 assert served.port.value("sys/drivers/opcua/reads") >= 1
+                with pytest.raises(ua.UaStatusCodeError):
+                    await opc.uaclient.browse(ua.BrowseParameters())
+
+                def fact(name: str) -> object:
+                    return served.port.value(f"sys/drivers/opcua/{name}")
+
+                async with asyncio.timeout(20):
+                    while not fact("last_refusal"):
+                        await clock.advance(1)
+                assert fact("last_refusal") == "127.0.0.1: Browse: BadNothingToDo"
+                assert (fact("connections"), fact("clients")) == (1, "127.0.0.1")
+                assert (fact("exceptions"), fact("exception_codes")) == (1, "BadNothingToDo: 1")
+                assert (fact("dropped"), fact("requests") > 3) == (0, True)
+                capture = await anext(recording.pieces())
+                recording.close()
+                assert capture.index(b"HELF") < capture.index(b"ACKF") < capture.index(b"OPNF")
                 now = opc.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime))
                 assert await now.read_value() == EPOCH + timedelta(microseconds=clock.now_ns() // 1000)
         assert served.port.value("sys/drivers/opcua/running") is False

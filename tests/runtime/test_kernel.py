@@ -120,6 +120,28 @@ def test_a_component_cannot_speak_for_another(folder):
     assert refused
 
 
+def test_what_a_component_missed_goes_into_history_and_changes_no_present_value(folder):
+    class Late(Source):
+        async def run(self, port):
+            id_, now_ns = port.tags["a/x"].id, port.clock.now_ns()
+            port.submit(Batch.of([id_], [3], now_ns))
+            await port.backfill(
+                Batch.of([id_, id_], [1, 2], np.array([now_ns - 200, now_ns - 100], np.int64))
+            )
+            with pytest.raises(PermissionError, match="not the source of s/l/a/sp"):
+                await port.backfill(Batch.of([port.tags["a/sp"].id], [0], now_ns))
+            self.done.set()
+            await asyncio.Event().wait()
+
+    async def then(kernel):
+        tag = kernel.plant.tags["a/x"]
+        assert kernel.table.value(kernel.table[tag.id]) == 3
+        found = await kernel.historian.query(np.array([tag.id], np.int32), 0, 2**62)
+        assert found.raw[found.quality == Quality.GOOD].tolist() == [1, 2, 3]
+
+    run(folder, Late(1), then)
+
+
 def test_the_bus_and_figures_are_told_by_health(folder):
     async def then(kernel):
         health = kernel.health()

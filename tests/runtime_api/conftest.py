@@ -25,7 +25,7 @@ from runtime.client import PlantClient
 from runtime.clock import WallClock
 from runtime.contract import Actor, Batch, Port, Role
 from runtime.endpoint import Endpoint, find
-from runtime.errors import ForbiddenError
+from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.gate.identity import Identity, hash_secret
 from runtime.gate.policy import Gate
 from runtime.journal import Journal
@@ -124,6 +124,9 @@ class Desk:
         if actor.role < Role.ENGINEER:
             raise ForbiddenError(f"{actor.name} is {actor.role.name.lower()}; a restart needs engineer")
         self.supervisor.restart(name)
+
+    async def record(self, name: str, actor: Actor, for_ns: int, most: int, reason: str = "") -> Any:
+        raise WriteRejectedError(f"{name} has no traffic to record")
 
     def health(self) -> Mapping[str, Any]:
         bus = {"updates": self.port.table.updates, "overflow": self.bus.overflow}

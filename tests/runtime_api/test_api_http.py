@@ -312,6 +312,8 @@ def test_openapi_describes_every_answer(desk: Any) -> None:
                     content = operation["responses"]["200"]["content"]
                     if path.endswith("/backup"):
                         assert set(content) == {"application/gzip"}
+                    elif path.endswith("/{name}/record"):
+                        assert set(content) == {"application/vnd.tcpdump.pcap"}
                     elif path != "/metrics":  # Prometheus' own format
                         schema = content["application/json"]["schema"]
                         assert schema["$ref"].rpartition("/")[2] in schemas, (path, method)

@@ -19,7 +19,7 @@ from runtime.endpoint import Endpoint
 from runtime.errors import ConfigError, ConnectError, PlantError
 
 NEW = """path,type,unit,unit_text,low,high,description,access,source,role,initial
-tank/setpoint,REAL,%,%,0,90,Wanted level,rw,operator,,40
+tank/setpoint,REAL,%,%,0,95,Wanted level,rw,operator,,40
 tank/cooler,BOOL,,,,,Cooler,rw,operator,,
 """
 
@@ -38,12 +38,12 @@ def test_an_import_shows_and_merges_what_changed(ironworks: Any, folder: Path, t
     (tmp_path / "new.csv").write_text(NEW)
     before = (folder / "tags.csv").read_text()
     dry = ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder, "--dry-run")
-    assert "~ site/area/line/tank/setpoint  high: 100.0 -> 90.0" in dry.stdout
+    assert "~ site/area/line/tank/setpoint  high: 100.0 -> 95.0" in dry.stdout
     assert "+ site/area/line/tank/cooler (BOOL)" in dry.stdout
     assert (folder / "tags.csv").read_text() == before
     done = json.loads(ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder, "--json").stdout)
     assert done["added"] == ["site/area/line/tank/cooler"]
-    assert done["changed"] == {"site/area/line/tank/setpoint": {"high": [100.0, 90.0]}}
+    assert done["changed"] == {"site/area/line/tank/setpoint": {"high": [100.0, 95.0]}}
     assert len(done["kept"]) == 3
     lines = (folder / "tags.csv").read_text().splitlines()
     order = "path,# the tank,tank/setpoint,tank/limit,,# the pump,pump/run,pump/offset,tank/cooler"
@@ -64,6 +64,17 @@ def test_a_wrong_csv_is_refused_with_its_line_and_nothing_is_written(
     assert isinstance(
         ironworks("tags", "import", tmp_path / "no.csv", "--plant", folder).exception, ConfigError
     )
+
+
+def test_tags_that_the_plant_cannot_run_with_are_refused(
+    ironworks: Any, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text(NEW.replace(",0,95,", ",0,90,"))  # an alarm is at 90
+    before = (folder / "tags.csv").read_text()
+    error = ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder).exception
+    assert isinstance(error, ConfigError)
+    assert "can never be above 90" in str(error)
+    assert (folder / "tags.csv").read_text() == before
 
 
 def test_history_of_a_stopped_plant_comes_from_its_file(

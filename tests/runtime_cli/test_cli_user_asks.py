@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ def _on(folder: Path, work):
     return asyncio.run(main())
 
 
-def _at_a_terminal(folder: Path, arguments: list[str], before_the_answer) -> tuple[int, str]:
-    """Run a command whose question is answered with yes, once `before_the_answer` is done."""
+def _at_a_terminal(folder: Path, arguments: list[str], before, answer=b"y\n") -> tuple[int, str]:
+    """Run a command whose question is answered once `before` is done with its process."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "runtime.cli", "user", *arguments, "--plant", str(folder)]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ})
@@ -40,8 +41,8 @@ def _at_a_terminal(folder: Path, arguments: list[str], before_the_answer) -> tup
             break
         text += piece
         if not answered and b"?" in text:
-            before_the_answer()
-            os.write(ours, b"y\n")
+            before(process)
+            os.write(ours, answer)
             answered = True
     code = process.wait(60)
     os.close(ours)
@@ -61,7 +62,7 @@ def test_a_change_of_a_user_holds_only_for_what_was_asked_about(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_home))
     _on(running_plant, lambda client: client.add_user("ada", "operator", HASH))
 
-    def someone_else() -> None:
+    def someone_else(process: object) -> None:
         _on(running_plant, lambda client: client.set_role("ada", "viewer"))
 
     def back() -> None:
@@ -73,9 +74,23 @@ def test_a_change_of_a_user_holds_only_for_what_was_asked_about(
     assert "changed since it was read" in text
     assert _on(running_plant, lambda client: client.user("ada"))[0].role == "viewer"
     back()
-    code, text = _at_a_terminal(running_plant, arguments, lambda: None)
+    code, text = _at_a_terminal(running_plant, arguments, lambda process: None)
     assert code == 0, text
     left = {each.name: each.role for each in _on(running_plant, lambda client: client.users())}
     assert left.get("ada") == ("engineer" if arguments[0] == "role" else None)
     if "ada" in left:
         _on(running_plant, lambda client: client.remove_user("ada"))
+
+
+def test_one_interrupt_ends_a_command_that_asks(
+    running_plant: Path, runtime_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_home))
+    _on(running_plant, lambda client: client.add_user("bob", "operator", HASH))
+    arguments = ["role", "bob", "--role", "engineer"]
+    code, text = _at_a_terminal(
+        running_plant, arguments, lambda process: process.send_signal(signal.SIGINT), b""
+    )
+    assert code != 0
+    assert "Traceback" not in text
+    assert _on(running_plant, lambda client: client.user("bob"))[0].role == "operator"

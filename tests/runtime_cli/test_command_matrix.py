@@ -51,7 +51,9 @@ SAMPLES = {
     "plc forces": [],
     "plc unforce": ["--all"],
     "plc top": ["--once"],
+    "plc worst": [],
     "plc restart": [],
+    "plc why": ["Main.x"],
     "plc plan": [],
     "plc change": [],
     "plc back": [],
@@ -74,6 +76,8 @@ SAMPLES = {
     "user certs": [],
     "backup make": ["backup.tar.gz"],
     "twin faults": [],
+    "drivers top": ["--once"],
+    "drivers record": ["gate", "--for", "100ms", "--out", "gate.pcap"],
 }
 APART = {
     "demo": "runs a plant of its own and is tested with it",

@@ -303,6 +303,24 @@ def test_a_component_that_does_not_come_up_returns_the_plant_to_the_last_good_ve
     asyncio.run(main())
 
 
+def test_a_second_change_does_not_make_good_what_has_not_come_up(folder):
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            async with running(folder) as kernel:
+                port = taken.getsockname()[1]
+                driver = f"  - {{name: mb, kind: modbus.server, port: {port}}}\n"
+                (folder / "plant.yaml").write_text((folder / "plant.yaml").read_text() + driver)
+                await kernel.versions.apply(ENGINEER)
+                edit(folder / "tags.csv", ("Set point", "with mb"))
+                second, _ = await kernel.versions.apply(ENGINEER)
+                await until(lambda: kernel.versions.failure and kernel.versions.running.number == 1)
+                assert "mb faulted" in kernel.versions.failure.reason
+                assert ("apply", second.number, "failed") in await steps(kernel)
+                assert "good" not in {result for _, number, result in await steps(kernel) if number > 1}
+
+    asyncio.run(main())
+
+
 def test_what_a_slow_apply_ends_does_not_count_as_come_up(folder, monkeypatch):
     async def main():
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -366,7 +384,7 @@ def test_a_stream_goes_on_over_an_apply_and_learns_of_new_tags(folder):
 
 def test_opcua_clients_stay_over_an_apply_and_see_the_new_tags(folder):
     async def main():
-        driver = "  - {name: opc, kind: opcua.server, port: 0}\n"
+        driver = "  - {name: opc, kind: opcua.server, port: 0, security: [None]}\n"
         (folder / "plant.yaml").write_text((folder / "plant.yaml").read_text() + driver)
         async with running(folder) as kernel:
             server = next(part.component for part in kernel.parts if part.unit == "opc")

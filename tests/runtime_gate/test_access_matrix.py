@@ -47,6 +47,7 @@ BODIES = {
     "/certificates": {"user": "viewer1", "certificate": "none"},
     "/plc/read": {"paths": ["Main.x"]},
     "/plc/force": {"path": "Main.x", "value": 1, "reason": "test"},
+    "/components/{name}/record": {"for_ns": SECOND_NS},
     "/alarms/{name}/shelve": {"reason": "test", "for_ns": SECOND_NS},
     "/history/sql": {"query": "SELECT 1"},
     "/config/apply": {"comment": "test"},
@@ -76,6 +77,11 @@ class Services(SimpleNamespace):
     async def restart(self, name, actor):
         if actor.role < Role.ENGINEER:
             raise ForbiddenError(f"{name} needs engineer")
+
+    async def record(self, name, actor, for_ns, most, reason, peer):
+        if actor.role < Role.ENGINEER:
+            raise ForbiddenError(f"{name} needs engineer")
+        raise WriteRejectedError(f"{name} has no traffic to record")
 
 
 @pytest.fixture(scope="module")
@@ -334,20 +340,20 @@ def test_wrong_secrets_lock_a_name_for_longer_each_time(secret):
     for _ in range(5):
         tried("wrong")
     assert tried(SECRET) is None
-    assert identity.locked() == 1
-    assert [(lock.name, lock.failures, lock.for_ns) for lock in identity.take_locks()] == [
+    assert identity.lockout.names() == 1
+    assert [(lock.name, lock.failures, lock.for_ns) for lock in identity.lockout.take_locks()] == [
         ("wang", 5, 5 * SECOND_NS)
     ]
     now[0] += 5 * SECOND_NS
     tried("wrong")
-    assert identity.locked_for_ns("wang") == 10 * SECOND_NS
+    assert identity.lockout.longest_ns("wang") == 10 * SECOND_NS
     now[0] += 10 * SECOND_NS
     assert tried(SECRET)
-    assert identity.locked() == 0
+    assert identity.lockout.names() == 0
     for _ in range(5):
         tried("wrong", "nobody")
-    assert identity.locked_for_ns("nobody") == 5 * SECOND_NS
-    assert [lock.name for lock in identity.take_locks()] == ["wang"]
+    assert identity.lockout.longest_ns("nobody") == 5 * SECOND_NS
+    assert [lock.name for lock in identity.lockout.take_locks()] == ["wang"]
 
 
 def test_a_locked_name_is_told_so(world):

@@ -176,7 +176,7 @@ def test_an_opcua_session_ends_with_what_its_user_was(folder):
         with pytest.raises(ForbiddenError, match="log in again"):
             await port.write(kernel.table["line1/sp"], 7, before)
         with pytest.raises(ForbiddenError, match="log in again"):
-            await port.acknowledge("one.high", before)
+            await port.command_alarm("acknowledge", "one.high", before)
         await port.write(kernel.table["line1/sp"], 7, port.authenticate("mei", SECRET, "opcua"))
         await port.write(kernel.table["line1/sp"], 8, Actor("anonymous", Role.OPERATOR, "opcua"))
         await port.write(kernel.table["line1/sp"], 9, Actor("tuner", Role.OPERATOR, "app"))

@@ -207,19 +207,19 @@ def test_a_lock_outlives_a_restart_until_the_right_secret(tmp_path):
             return house.identity.authenticate("olga", secret, "http")
 
         for _ in range(7):
-            house.monotonic_ns += house.identity.locked_for_ns("olga")
+            house.monotonic_ns += house.identity.lockout.longest_ns("olga")
             tried("wrong")
-        assert house.identity.locked_for_ns("olga") == 20 * SECOND_NS
+        assert house.identity.lockout.longest_ns("olga") == 20 * SECOND_NS
         await keep()
         house.clock.set_ns(house.clock.now_ns() + 5 * SECOND_NS)
         house.monotonic_ns = 10**15  # another boot
         await house.restart()
-        house.identity.restore_locks(house.journal.read_now(lock_rows), house.clock.now_ns())
-        assert house.identity.locked_for_ns("olga") == 15 * SECOND_NS
+        house.identity.lockout.restore(house.journal.read_now(lock_rows), house.clock.now_ns())
+        assert house.identity.lockout.longest_ns("olga") == 15 * SECOND_NS
         assert tried(SECRET) is None
         house.monotonic_ns += 15 * SECOND_NS
         tried("wrong")
-        assert house.identity.locked_for_ns("olga") == 40 * SECOND_NS
+        assert house.identity.lockout.longest_ns("olga") == 40 * SECOND_NS
         house.monotonic_ns += 40 * SECOND_NS
         assert tried(SECRET)
         await keep()

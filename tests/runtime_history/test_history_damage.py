@@ -150,7 +150,7 @@ def test_a_store_that_fails_under_a_reader_says_so_in_words(tmp_path, kit):
     shelf = filled(kit, tmp_path / "history.duckdb", hours=1)
     cursor = shelf.store.cursor()
     with (
-        pytest.raises(StoreError, match="the history cannot be read"),
+        pytest.raises(StoreError, match="the history is not open"),
         Snapshot(cursor, shelf.store.folder, set()),
     ):
         cursor.close()
@@ -249,6 +249,39 @@ def test_a_file_in_the_making_while_the_store_is_opened_anew_costs_nothing(tmp_p
     assert shelf.read().raw.view(np.float64).tolist() == [float(each) for each in range(60)]
     assert store.sealed() == []
     store.close()
+
+
+def test_what_is_opened_anew_while_it_is_read_is_read_anew(tmp_path, kit):
+    """A commit that fails opens the store anew; a question under way at that moment gets its answer."""
+
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb") as (port, historian):
+            level, store = port.tags["level"].id, historian._store
+            await historian.backfill(Batch.of([level] * 3, [0, 1, 2], kit.T0 + np.arange(3)))
+            look, looks = historian._look, []
+
+            def meanwhile(work, waiting):
+                def late(view):
+                    if len(looks) == 1:
+                        store.close()
+                        if not ends:
+                            store.open()
+                    return work(view)
+
+                looks.append(work)
+                return look(late, waiting)
+
+            historian._look = meanwhile
+            ends = False
+            found = await historian.query(np.array([level], np.int32), kit.T0, kit.T0 + 3)
+            assert found.source_ns.tolist() == [kit.T0, kit.T0 + 1, kit.T0 + 2]
+            assert len(looks) == 2
+            ends, looks[:] = True, []
+            with pytest.raises(StoreError, match="the history is not open"):
+                await historian.query(np.array([level], np.int32), kit.T0, kit.T0 + 3)
+            store.open()
+
+    asyncio.run(main())
 
 
 def test_the_disk_in_use_is_told_before_samples_go(tmp_path, kit):

@@ -192,3 +192,30 @@ def test_a_stop_waits_for_what_is_under_way_to_the_disk(tmp_path):
             assert [each.transition for each in await journal.alarm_log(10)] == ["raised"]
 
     asyncio.run(main())
+
+
+def test_values_are_taken_in_their_order_while_the_definitions_change(tmp_path, monkeypatch):
+    """One that the service has in hand, and that waits, comes before those that the change itself takes."""
+
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            reached, go, read = asyncio.Event(), asyncio.Event(), journal.read
+
+            async def slowly(*given):
+                reached.set()
+                await go.wait()
+                return await read(*given)
+
+            monkeypatch.setattr(journal, "read", slowly)
+            more = AlarmConfig(name="tank.more", tag="tank/level", kind="high", limit=85, text="More")
+            renewing = asyncio.create_task(service.renew([*CONFIGS, more], port.tags.tags))
+            await reached.wait()
+            for value in (10.0, 90.0):
+                port.set("tank/level", value)
+                await until(lambda: service._in_hand is not None)
+            go.set()
+            await renewing
+            await until(lambda: service.view("tank.more")["active"])
+            assert kinds(port) == [("alarm.raised", "tank.high"), ("alarm.raised", "tank.more")]
+
+    asyncio.run(main())

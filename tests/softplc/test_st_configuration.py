@@ -37,7 +37,8 @@ def configuration(settings: str = "", access: str = "", program: str = "PROGRAM 
         (PLACED.replace("r.p.gs[2].f.x AT %IW4 : INT;", ""), "r.p.gs[2].f.x has no address"),
         (PLACED.replace("%QW4", "%IW4"), "ST2045 x is declared AT %Q*: %IW4 is elsewhere; use %Q..."),
         (PLACED.replace("%QW4", "%QB4"), "ST2008 %QB4 has 1 bytes, INT 2; use %QW..."),
-        (PLACED.replace("%QW4", "%QX4"), "ST2045 %QX4 is no direct address; write %QX0.4 for bit 4"),
+        (PLACED.replace("%QW4", "%QW4.9"), "ST2045 %QW4.9 is no direct address"),
+        (PLACED.replace("%QW4", "%QX4"), "ST2008 a bit cannot hold INT; use %QW..."),
         (PLACED + "r.p.x AT %QW5 : INT;", "ST2045 x has its address already"),
         (PLACED + "r.p.y AT %QW5 : INT;", "ST2045 y is not declared AT %I*, %Q* or %M*"),
         (PLACED + "r.p.y : DINT := 1;", "ST2044 y is INT, not DINT; write INT"),
@@ -68,7 +69,7 @@ def test_what_var_config_cannot_give_is_told_once(settings, finding):
         ("a : r.q.y : INT; a : g : INT;", "ST2002 a is already declared"),
         ("a : c : INT READ_WRITE;", "ST2044 c is a constant; make it READ_ONLY"),
         ("a : r.%IW3 : DINT;", "ST2008 %IW3 has 2 bytes, DINT 4; use %ID..."),
-        ("a : %IX3 : BOOL;", "ST2044 %IX3 is no direct address"),
+        ("a : %IX3.9 : BOOL;", "ST2044 %IX3.9 is no direct address"),
         ("a r.q.y : INT;", "ST1010 expected ':', found 'r'"),
     ],
 )

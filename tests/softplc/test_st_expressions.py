@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import softplc
+from softplc.simulator import PlcFaultError
 
 WIDTHS = {
     "SINT": (8, True),
@@ -149,3 +150,18 @@ def test_reals_round_to_nearest_even_and_saturate(value, name):
         0 if math.isnan(value) else low if value == -math.inf else high if value == math.inf else round(value)
     )
     assert run.read("P.r") == min(max(wanted, low), high)
+
+
+@pytest.mark.parametrize("index", [2**64 - 1, 2**63, 3])
+def test_an_index_beyond_63_bits_is_outside_of_bounds_below_zero(index):
+    """Found by the oracle: 2**64 - 1 looked like -1."""
+    source = (
+        "PROGRAM Main VAR i : ULINT; here : INT := -1; a : ARRAY[-1..2] OF INT; END_VAR\n"
+        "a[here] := a[here] + 1;\na[i] := 7; END_PROGRAM"
+    )
+    plc = softplc.compile(sources={"main.st": source}).simulator()
+    plc.write("Main.i", index)
+    with pytest.raises(PlcFaultError) as caught:
+        plc.scan()
+    assert caught.value.line == 3
+    assert plc.read("Main.a") == [1, 0, 0, 0]

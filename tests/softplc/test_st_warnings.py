@@ -136,3 +136,12 @@ def test_a_chart_is_quiet():
     ACTION a: q := TRUE; END_ACTION
     END_PROGRAM"""
     assert softplc.check(sources={"x.st": text}) == []
+
+
+def test_many_calls_of_many_calls_are_looked_at_once():
+    text = "VAR_GLOBAL g : INT; END_VAR "
+    text += "FUNCTION_BLOCK B0 VAR_EXTERNAL g : INT; END_VAR g := 1; END_FUNCTION_BLOCK\n"
+    for level in range(1, 12):
+        text += f"FUNCTION_BLOCK B{level} VAR b : B{level - 1}; END_VAR {'b(); ' * 20}END_FUNCTION_BLOCK\n"
+    text += "PROGRAM P VAR b : B11; END_VAR b(); END_PROGRAM"
+    assert {each.code for each in softplc.check(sources={"a.st": text})} == {"ST6004"}

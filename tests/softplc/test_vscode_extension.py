@@ -6,9 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import softplc
+from softplc.debug.protocol import Attach, Launch
+from softplc.debug.session import Session
 from softplc.iectypes import ELEMENTARY
 from softplc.lexer import KEYWORDS
 
@@ -76,6 +79,24 @@ def test_every_file_that_the_manifest_names_is_there():
     json.loads((FOLDER / "language-configuration.json").read_text(encoding="utf-8"))
     assert grammar["scopeName"] == GRAMMAR["scopeName"]
     assert ".st" in language["extensions"]
+
+
+def test_the_debugger_is_asked_for_what_the_adapter_takes():
+    manifest = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))
+    (debugger,) = manifest["contributes"]["debuggers"]
+    known = {
+        request: {each.encode_name for each in msgspec.structs.fields(kind)}
+        for request, kind in (("launch", Launch), ("attach", Attach))
+    }
+    asked = debugger["configurationAttributes"]
+    assert {request: set(asked[request]["properties"]) | {"noDebug"} for request in asked} == known
+    assert f'const TYPE = "{debugger["type"]}"' in (FOLDER / "client.js").read_text(encoding="utf-8")
+    for snippet in debugger["configurationSnippets"]:
+        body = snippet["body"]
+        assert set(body) - {"type", "request", "name"} <= known[body["request"]]
+    commands = {each["command"] for each in manifest["contributes"]["commands"]}
+    assert {each["command"] for each in manifest["contributes"]["menus"]["debug/toolBar"]} <= commands
+    assert "nextScan" in Session.handlers
 
 
 def test_it_packs(tmp_path):

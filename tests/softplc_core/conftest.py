@@ -14,7 +14,7 @@ from softplc import facts
 from softplc.build import Build
 from softplc.core.loop import emit_core
 from softplc.core.thread import ScanThread
-from softplc.wiring import FaultPolicy, make_core, wire
+from softplc.wiring import FaultPolicy, OnFault, make_core, wire
 
 ROOT = "site/area/line"
 
@@ -66,7 +66,7 @@ def scanning():
 
     @contextmanager
     def scanning(build, tags, hold=False, watchdog_limit_ns=0):
-        wiring = wire(tags, build.application, FaultPolicy(hold))
+        wiring = wire(tags, build.application, FaultPolicy(OnFault.HOLD if hold else OnFault.SAFE))
         assert not wiring.problems
         core = make_core(build, wiring, watchdog_limit_ns)
         core.set_clock(time.time_ns() - time.monotonic_ns())

@@ -128,7 +128,7 @@ def test_a_fault_is_an_event_bad_quality_degraded_health_and_an_alarm_tag(runnin
             assert port.value("sys/plc/fault") is False
             await port.command("divisor", 0)
             await eventually(lambda: port.emitted)
-            text = f"task main stopped: division by zero at plc/main.st:{LINE}"
+            text = f"task main stopped: division by zero at plc/main.st:{LINE} in Main (100 / 0)"
             (event,) = port.emitted
             assert (event.kind, event.source, event.text) == ("plc.fault", "plc", text)
             assert event.data["line"] == LINE

@@ -8,6 +8,7 @@ import pytest
 
 from runtime.errors import ConfigError, PlantError
 from softplc import build as building
+from softplc import compiler
 from softplc.diagnostics import CompileError
 
 GOOD = "PROGRAM Main VAR n : DINT; END_VAR n := n + 1; END_PROGRAM"
@@ -18,10 +19,10 @@ def no_child(monkeypatch):
     """Make it an error to start a compiler from here on."""
 
     def forbid():
-        def run(*args, **kwargs):
+        def start(*args, **kwargs):
             raise AssertionError("a compiler was started")
 
-        monkeypatch.setattr(building.subprocess, "run", run)
+        monkeypatch.setattr(compiler.subprocess, "Popen", start)
 
     return forbid
 

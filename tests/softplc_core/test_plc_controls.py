@@ -256,6 +256,7 @@ def test_a_damaged_book_forces_nothing_and_is_told(tmp_path, caplog, data):
     book = ForceBook(tmp_path)
     book.load(0)
     assert not book.entries
+    assert book.lost
     assert "nothing is forced" in caplog.text
     assert not (tmp_path / FILE).exists()
     assert (tmp_path / FILE).with_suffix(".corrupt").read_bytes() == data

@@ -236,6 +236,19 @@ def test_a_damaged_slot_raises_the_alarms_tag(plant):
     assert asyncio.run(living(plant, look)) > 20
 
 
+@pytest.mark.parametrize(("book", "lost"), [(None, False), ("{}", True)])
+def test_a_damaged_book_of_forces_raises_the_alarms_tag(plant, book, lost):
+    if book is not None:
+        plant[2].mkdir(parents=True, exist_ok=True)
+        (plant[2] / "forces.json").write_text(book)
+
+    async def look(port):
+        await until(lambda: port.value("sys/plc/running"))
+        return port.value("sys/plc/forces_lost"), port.value("sys/plc/forces")
+
+    assert asyncio.run(living(plant, look)) == (lost, 0)
+
+
 STORES = """
 import sys
 from pathlib import Path

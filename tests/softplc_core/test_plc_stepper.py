@@ -141,7 +141,8 @@ def test_a_fault_is_told_and_the_other_task_goes_on(play):
     slow = plc["slow"]
     plc.step(20, divisor=0)
     line = next(number for number, text in enumerate(SOURCE.splitlines(), 1) if "10 / divisor" in text)
-    assert plc.stepper.faults == (f"task fast stopped: division by zero at plc/main.st:{line}",)
+    text = f"task fast stopped: division by zero at plc/main.st:{line} in Main (10 / 0)"
+    assert plc.stepper.faults == (text,)
     assert plc["sys/plc/fault"] is True
     assert plc.quality[plc.tags["quotient"].id] == Quality.BAD_DEVICE_FAILURE
     assert plc["slow"] > slow

@@ -156,7 +156,7 @@ def test_a_fault_stops_its_task_with_file_and_line_and_leaves_the_other_running(
 
         line = line_of(TWO_TASKS, "100 / d")
         assert fault_text(fault, build.application) == (
-            f"task slow stopped: division by zero at plc/main.st:{line}"
+            f"task slow stopped: division by zero at plc/main.st:{line} in Slow (100 / 0)"
         )
         quick, slow = (task.scans for task in core.stats().tasks)
         until(lambda: core.stats().tasks[0].scans > quick + 20)

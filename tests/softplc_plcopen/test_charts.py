@@ -8,14 +8,15 @@ import softplc
 
 DECLARED = {
     **dict.fromkeys(("a", "b", "c", "lamp", "pulse", "stored"), "BOOL"),
-    **dict.fromkeys(("n", "m", "k"), "INT"),
+    **dict.fromkeys(("n", "m", "k", "tally"), "INT"),
     "wait": "TON",
 }
+SEEN = ("lamp", "pulse", "stored", "n", "m", "tally", "Start.X", "Once.X")
 WRITTEN = """
 PROGRAM Written
-VAR a, b, c, lamp, pulse, stored : BOOL; n, m, k : INT; wait : TON; END_VAR
+VAR a, b, c, lamp, pulse, stored : BOOL; n, m, k, tally : INT; wait : TON; END_VAR
 INITIAL_STEP Start: END_STEP
-STEP Left: lamp(N); Count(P1); END_STEP
+STEP Left: lamp(N); Count(P1); Tally(N); END_STEP
 STEP LeftDone: END_STEP
 STEP Right: pulse(L, T#20ms); Tick(N); END_STEP
 STEP Choice: stored(S); END_STEP
@@ -28,6 +29,7 @@ TRANSITION (PRIORITY := 2) FROM Choice TO Start := a; END_TRANSITION
 TRANSITION FROM Once TO Start := c; END_TRANSITION
 ACTION Count: n := n + 1; END_ACTION
 ACTION Tick: m := m + 1; END_ACTION
+ACTION Tally: tally := tally + 2; END_ACTION
 k := k + n;
 END_PROGRAM
 """
@@ -62,7 +64,7 @@ def chart(draw):
     fork = transition(body, start, body._in([body.contact("a", rail)]))
     both = body.chart("simultaneousDivergence", fork)
     left = step(body, "Left", both)
-    act(body, left, ("N", "", named("lamp")), ("P1", "", named("Count")))
+    act(body, left, ("N", "", named("lamp")), ("P1", "", named("Count")), ("N", "", named("Tally")))
     next_ = transition(body, left, f"<inline name=''>{draw.text('b OR c')}</inline>")
     done = step(body, "LeftDone", next_)
     right = step(body, "Right", both)
@@ -88,11 +90,14 @@ def more(draw):
     waited = draw.Body("FBD")
     timer = {"IN": waited.value("LeftDone.X"), "PT": waited.value("T#30ms")}
     waited.put("Waited", (waited.block("TON", timer, ("Q", "ET"), "wait"), "Q"))
+    tally = draw.Body("FBD")
+    tally.put("tally", tally.block("ADD", {"IN1": tally.value("tally"), "IN2": tally.value("2")}))
     ladder = draw.Body("LD")
     open_ = ladder.contact("b", ladder.contact("a", ladder.rail()), negated=True)
     ladder.coil("Ladder", open_)
     return (
-        f'<actions><action name="Count"><body>{draw.text("n := n + 1;")}</body></action></actions>'
+        f'<actions><action name="Count"><body>{draw.text("n := n + 1;")}</body></action>'
+        f'<action name="Tally"><body>{tally}</body></action></actions>'
         f'<transitions><transition name="Waited"><body>{waited}</body></transition>'
         f'<transition name="Ladder"><body>{ladder}</body></transition></transitions>'
     )
@@ -113,7 +118,7 @@ def test_drawn_chart_does_what_the_written_one_does(drawn):
             simulator.write(f"Drawn.{each}", value)
             simulator.write(f"Written.{each}", value)
         simulator.scan(1, 10_000_000)
-        for each in ("lamp", "pulse", "stored", "n", "m", "k", "Start.X", "Left.X", "Right.X", "Once.X"):
+        for each in (*SEEN, "k", "Left.X", "Right.X"):
             got, wanted = simulator.read(f"Drawn.{each}"), simulator.read(f"Written.{each}")
             assert got == wanted, f"{each} in scan {scan}"
     assert simulator.read("Written.n") > 5
@@ -141,7 +146,7 @@ def test_written_chart_is_drawn_and_comes_back(draw):
             two.write(f"Written.{each}", value)
         one.scan(1, 10_000_000)
         two.scan(1, 10_000_000)
-        for each in ("lamp", "pulse", "stored", "n", "m", "Start.X", "Once.X"):
+        for each in SEEN:
             assert one.read(f"Written.{each}") == two.read(f"Written.{each}")
 
 

@@ -158,6 +158,14 @@ def passed(body):
     body.put("k", (second, "last"))
 
 
+def answered(body):
+    moved = body.block("MOVE", {"IN": body.value("x")}, ("ENO", "OUT"))
+    body.put("q", (moved, "ENO"))
+    body.network()
+    raised = body.block("Raise", {"plus": body.value("x")}, ("Raise",), in_outs={"v": body.value("n")})
+    body.put("m", (raised, "Raise"))
+
+
 def signs(body):
     both = body.block(
         "AND",
@@ -253,6 +261,7 @@ CASES = {
         ["n", "m", "k"],
         {"b1": "Bump", "b2": "Bump"},
     ),
+    "answered": Case(answered, "q := TRUE; n := n + x; m := n * 2;", {"x": int}, ["q", "n", "m"]),
     "signs": Case(
         signs,
         "q := NOT a AND NOT b; p := NOT a; full := p;"
@@ -301,6 +310,12 @@ def sources(draw):
     )
     function = draw.text("MinMax := MIN(p, q); high := MAX(p, q);")
     pous.append(draw.pou("MinMax", function, low_high, "function"))
+    raises = (
+        "<returnType><INT/></returnType>"
+        + draw.variables("inputVars", {"plus": "INT"})
+        + draw.variables("inOutVars", {"v": "INT"})
+    )
+    pous.append(draw.pou("Raise", draw.text("v := v + plus; Raise := v * 2;"), raises, "function"))
     return {"drawn.xml": draw.project(*pous), "written.st": "\n".join(files)}
 
 

@@ -1,9 +1,10 @@
-// The client: starts `ironworks lsp` and connects it to the editor.
+// The client: starts `ironworks lsp` and `ironworks dap`, and connects them to the editor.
 "use strict";
 
-const { commands, window, workspace } = require("vscode");
+const { DebugAdapterExecutable, commands, debug, window, workspace } = require("vscode");
 const { LanguageClient } = require("vscode-languageclient/node");
 
+const TYPE = "ironworks-st";
 let client;
 
 function create() {
@@ -49,9 +50,36 @@ async function restart() {
   await start();
 }
 
+// What is debugged when nobody has written a launch.json: the file that is open.
+const configurations = {
+  resolveDebugConfiguration(_folder, configuration) {
+    if (!configuration.type && window.activeTextEditor?.document.languageId === "iecst") {
+      return { type: TYPE, request: "launch", name: "Simulate this file", program: "${file}", stopOnEntry: true };
+    }
+    return configuration;
+  },
+};
+
+const adapters = {
+  createDebugAdapterDescriptor(session) {
+    const command = workspace.getConfiguration("ironworks").get("command", "ironworks");
+    return new DebugAdapterExecutable(command, ["dap"], { cwd: session.workspaceFolder?.uri.fsPath });
+  },
+};
+
+async function nextScan() {
+  const session = debug.activeDebugSession;
+  if (session?.type === TYPE) {
+    await session.customRequest("nextScan", { scans: 1 });
+  }
+}
+
 async function activate(context) {
   context.subscriptions.push(
     commands.registerCommand("ironworks.restart", restart),
+    commands.registerCommand("ironworks.nextScan", nextScan),
+    debug.registerDebugConfigurationProvider(TYPE, configurations),
+    debug.registerDebugAdapterDescriptorFactory(TYPE, adapters),
     workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration("ironworks")) {
         return restart();

@@ -1,0 +1,1 @@
+"""A plant under attack: hostile traffic for every server it has, while good clients measure."""

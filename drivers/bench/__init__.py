@@ -1,0 +1,1 @@
+"""What the drivers do in a second, beside the libraries that they are built on."""

@@ -1,0 +1,1 @@
+"""A campaign against the Modbus client: its device freezes, dies, moves, hangs and is slow."""

@@ -1,0 +1,266 @@
+"""A server's events as events of the plant, and its conditions as tags that alarms stand on.
+
+A tag with the address `event:NODE` is TRUE while the condition of that node is active. When an alarm on it is
+acknowledged in the plant, the server's condition is acknowledged too.
+Source: OPC 10000-9, 5.5 (conditions) and 5.5.7 ConditionRefresh; OPC 10000-4, 7.22.3 EventFilter.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from asyncua import ua
+
+from drivers.opcua.client.address import Point
+from drivers.opcua.client.errors import RefusedError
+from drivers.opcua.client.session import Session, fitting, status_name
+from drivers.opcua.client.subscribe import Group, Subscription, subscribe
+from drivers.opcua.client.values import moment_ns
+from runtime.clock import SECOND_NS
+from runtime.contract import Batch, Event, Port, Quality
+from runtime.errors import ConnectError
+
+PERIOD_NS = 500_000_000
+QUEUE = 1000
+MOST = 50  # events a second that the plant is told
+MAX_WAITING = 100
+_LONGEST = 500
+_FIELDS = (
+    (ua.ObjectIds.BaseEventType, "EventId"),
+    (ua.ObjectIds.BaseEventType, "EventType"),
+    (ua.ObjectIds.BaseEventType, "SourceName"),
+    (ua.ObjectIds.BaseEventType, "Time"),
+    (ua.ObjectIds.BaseEventType, "Message"),
+    (ua.ObjectIds.BaseEventType, "Severity"),
+    (ua.ObjectIds.ConditionType, ""),  # the condition itself
+    (ua.ObjectIds.ConditionType, "ConditionName"),
+    (ua.ObjectIds.ConditionType, "Retain"),
+    (ua.ObjectIds.AlarmConditionType, "ActiveState/Id"),
+    (ua.ObjectIds.AcknowledgeableConditionType, "AckedState/Id"),
+)
+_REFRESHED = frozenset(
+    {ua.NodeId(ua.ObjectIds.RefreshStartEventType), ua.NodeId(ua.ObjectIds.RefreshEndEventType)}
+)
+_END = ua.NodeId(ua.ObjectIds.RefreshEndEventType)
+
+
+@dataclass(slots=True)
+class Condition:
+    """What the server last said of a condition; `active` is None while that is not known."""
+
+    point: Point
+    active: bool | None = None
+    event_id: bytes = b""
+
+
+class Events:
+    """The events of one server, over all its connections.
+
+    Attributes:
+        refused: why the server does not tell of its conditions.
+    """
+
+    def __init__(self, name: str, points: Sequence[Point], everything: bool, port: Port) -> None:
+        self.refused = ""
+        self._name = name
+        self._points = points
+        self._everything = everything
+        self._port = port
+        self._by_tag = {point.tag.path: Condition(point) for point in points}
+        self._by_node: dict[Any, list[Condition]] = {}
+        self._seen: set[str] = set()
+        self._acknowledged: deque[tuple[Condition, str]] = deque(maxlen=MAX_WAITING)
+        self._session: Session | None = None
+        self._id = 0
+        self._second, self._told, self._left_out = 0, 0, 0
+
+    @property
+    def wanted(self) -> bool:
+        return self._everything or bool(self._points)
+
+    async def build(self, session: Session, keep_alive_ns: int) -> Subscription | None:
+        """Subscribe to the server's events; None where it has none for us.
+
+        Raises:
+            ConnectError: it does not answer.
+        """
+        self._by_node = {}
+        for each in self._by_tag.values():
+            node = session.node_id(each.point.address.node)
+            if node is not None:
+                self._by_node.setdefault(node, []).append(each)
+        try:
+            group = Group("events", PERIOD_NS, 0, 0.0, False, np.zeros(0, np.intp))
+            made = await subscribe(session, group, keep_alive_ns, self._port.clock)
+            request = ua.CreateMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = made.id
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            request.Parameters.ItemsToCreate = [_item()]
+            answer = await session.ask(request, ua.CreateMonitoredItemsResponse)
+            code = fitting(answer.Results, [None])[0].StatusCode.value
+        except RefusedError as exc:
+            code = exc.code
+        if code >> 31:
+            self._give_up(f"no events: {status_name(code)}")
+            return None
+        self._session, self._id = session, made.id
+        self.refused = ""
+        return made
+
+    async def refresh(self) -> None:
+        """Have the server tell which of its conditions are active.
+
+        Raises:
+            ConnectError: it does not answer.
+        """
+        if self._session is None or not self._points:
+            return
+        self._seen.clear()
+        arguments = [ua.Variant(self._id, ua.VariantType.UInt32)]
+        try:
+            code = await self._call(ua.NodeId(ua.ObjectIds.ConditionType), _REFRESH, arguments)
+        except RefusedError as exc:
+            code = exc.code
+        if code >> 31:
+            self._give_up(f"conditions are not told before they change: {status_name(code)}")
+
+    def take(self, fields: Sequence[Any]) -> None:
+        """Take in one event."""
+        if len(fields) != len(_FIELDS):
+            return
+        values = [each.Value if isinstance(each, ua.Variant) else None for each in fields]
+        event_id, kind, source, at, message, severity, node, name, retain, active, acked = values
+        if kind in _REFRESHED:
+            if kind == _END:
+                self._refreshed()
+            return
+        for each in self._by_node.get(node, ()):
+            if isinstance(event_id, bytes):
+                each.event_id = event_id
+            self._seen.add(each.point.tag.path)
+            holds = bool(active) if active is not None else bool(retain)
+            self._set(each, holds, moment_ns(at) or self._port.clock.now_ns())
+        if self._everything:
+            text = f"{_text(source)}: {_text(message)}"
+            self._tell(text, at, kind, severity, node, name, active, acked)
+
+    def lose(self) -> None:
+        """The server is not heard: what its conditions are is not known."""
+        self._session = None
+        now_ns = self._port.clock.now_ns()
+        for each in self._by_tag.values():
+            self._submit(each, bool(each.active), now_ns, int(Quality.BAD_NO_COMMUNICATION))
+            each.active = None
+
+    async def follow(self, alarms: AsyncIterator[Event]) -> None:
+        """Note which alarms are acknowledged in the plant, for ever."""
+        async for event in alarms:
+            alarm = event.data.get("alarm", {})
+            found = self._by_tag.get(alarm.get("tag", ""))
+            if found is not None and found.event_id:
+                by = alarm.get("acknowledged_by") or "the plant"
+                self._acknowledged.append((found, f"{by}: {alarm.get('comment') or ''}".rstrip(": ")))
+
+    async def acknowledge(self) -> None:
+        """Acknowledge on the server what was acknowledged in the plant.
+
+        Raises:
+            ConnectError: the server does not answer.
+        """
+        while self._acknowledged and self._session is not None:
+            condition, comment = self._acknowledged.popleft()
+            node = self._session.node_id(condition.point.address.node)
+            arguments = [
+                ua.Variant(condition.event_id, ua.VariantType.ByteString),
+                ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
+            ]
+            try:
+                code = await self._call(node, _ACKNOWLEDGE, arguments)
+            except RefusedError as exc:
+                code = exc.code
+            if code >> 31 and code != ua.StatusCodes.BadConditionBranchAlreadyAcked:
+                text = f"{self._name} does not take the acknowledgement of {condition.point.tag.path}"
+                self._emit("driver.acknowledge_refused", f"{text}: {status_name(code)}", {})
+
+    def _refreshed(self) -> None:
+        now_ns = self._port.clock.now_ns()
+        for path, each in self._by_tag.items():
+            if path not in self._seen:
+                self._set(each, False, now_ns)
+
+    def _set(self, condition: Condition, active: bool, at_ns: int) -> None:
+        if condition.active is not active:
+            condition.active = active
+            self._submit(condition, active, at_ns, int(Quality.GOOD))
+
+    def _submit(self, condition: Condition, active: bool, at_ns: int, quality: int) -> None:
+        tag = condition.point.tag
+        self._port.submit(Batch.of([tag.id], [tag.data_type.encode(active)], at_ns, quality))
+
+    def _give_up(self, why: str) -> None:
+        self.refused = why
+        if self._points:
+            self.lose()
+
+    def _tell(self, text: str, at: Any, kind: Any, severity: Any, node: Any, name: Any, *states: Any) -> None:
+        now_ns = self._port.clock.now_ns()
+        if now_ns // SECOND_NS != self._second:
+            if self._left_out:
+                lost = f"{self._left_out} events of {self._name} were left out: more than {MOST} a second"
+                self._emit("driver.events_left_out", lost, {"count": self._left_out})
+            self._second, self._told, self._left_out = now_ns // SECOND_NS, 0, 0
+        if self._told >= MOST:
+            self._left_out += 1
+            return
+        self._told += 1
+        session = self._session
+        condition = str(session.node_ref(node)) if session and isinstance(node, ua.NodeId) else ""
+        data = {
+            "at_ns": moment_ns(at) or now_ns,
+            "type": kind.to_string() if isinstance(kind, ua.NodeId) else "",
+            "severity": severity if isinstance(severity, int) else 0,
+            "condition": condition,
+            "name": _text(name),
+            "active": states[0] if isinstance(states[0], bool) else None,
+            "acknowledged": states[1] if isinstance(states[1], bool) else None,
+        }
+        self._emit("driver.event", text, data)
+
+    def _emit(self, kind: str, text: str, data: dict[str, Any]) -> None:
+        self._port.emit(Event(kind, self._name, self._port.clock.now_ns(), text, data))
+
+    async def _call(self, node: Any, method: Any, arguments: list[Any]) -> int:
+        if self._session is None:
+            raise ConnectError("the connection is gone")
+        request = ua.CallRequest()
+        request.Parameters.MethodsToCall = [ua.CallMethodRequest(node, method, arguments)]
+        answer = await self._session.ask(request, ua.CallResponse)
+        code: int = fitting(answer.Results, [None])[0].StatusCode.value
+        return code
+
+
+_REFRESH = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
+_ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
+
+
+def _item() -> Any:
+    item = ua.MonitoredItemCreateRequest(MonitoringMode=ua.MonitoringMode.Reporting)
+    item.ItemToMonitor = ua.ReadValueId(ua.NodeId(ua.ObjectIds.Server), ua.AttributeIds.EventNotifier)
+    chosen = ua.EventFilter()
+    for type_id, path in _FIELDS:
+        names = [ua.QualifiedName(each, 0) for each in path.split("/")] if path else []
+        attribute = ua.AttributeIds.Value if path else ua.AttributeIds.NodeId
+        chosen.SelectClauses.append(ua.SimpleAttributeOperand(ua.NodeId(type_id), names, attribute))
+    item.RequestedParameters = ua.MonitoringParameters(
+        ClientHandle=0, SamplingInterval=0, Filter=chosen, QueueSize=QUEUE, DiscardOldest=True
+    )
+    return item
+
+
+def _text(value: Any) -> str:
+    text = value.Text if isinstance(value, ua.LocalizedText) else value
+    return " ".join(text.split())[:_LONGEST] if isinstance(text, str) else ""

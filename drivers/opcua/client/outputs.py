@@ -1,0 +1,77 @@
+"""Values on their way to a server: the newest per tag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.opcua.client.address import Point
+from runtime.contract import Batch, Quality, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A value that a point is to have."""
+
+    point: Point
+    value: Value
+
+
+class Outputs:
+    """All that a client writes to its server; values that are not good are never written."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self.ids = np.array(sorted(point.tag.id for point in points), np.int32)
+        self._points = {point.tag.id: point for point in points}
+        self._wanted: dict[int, Value] = {}
+        self._pending: dict[int, None] = {}
+        self._deferred: set[int] = set()
+
+    @property
+    def points(self) -> list[Point]:
+        return list(self._points.values())
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._pending)
+
+    def take(self, batch: Batch) -> None:
+        """Take in the newest values."""
+        for each in batch:
+            point = self._points.get(each.id)
+            if point is None:
+                continue
+            self._deferred.discard(each.id)
+            if Quality.is_good(each.quality):
+                self._wanted[each.id] = point.tag.data_type.decode(each.raw, each.text)
+                self._pending[each.id] = None
+            else:
+                self._wanted.pop(each.id, None)
+                self._pending.pop(each.id, None)
+
+    def next(self, most: int) -> list[Output]:
+        """Return what waits, at most so many; it waits no more."""
+        ids = list(self._pending)[:most]
+        for id_ in ids:
+            del self._pending[id_]
+        return [Output(self._points[id_], self._wanted[id_]) for id_ in ids]
+
+    def defer(self, output: Output) -> None:
+        """Keep it for `retry`, unless something newer comes."""
+        id_ = output.point.tag.id
+        if id_ in self._wanted and id_ not in self._pending:
+            self._deferred.add(id_)
+
+    def retry(self) -> bool:
+        """Make what was deferred pending; return whether there was anything."""
+        self._pending.update(dict.fromkeys(self._deferred))
+        found = bool(self._deferred)
+        self._deferred.clear()
+        return found
+
+    def all_again(self) -> None:
+        """Write every good value again: the server may have forgotten them."""
+        self._pending = dict.fromkeys(self._wanted)
+        self._deferred.clear()

@@ -1,0 +1,316 @@
+"""HistoryRead: what the plant keeps of its tags, raw, at times and by aggregates.
+
+Source: OPC 10000-11, 6.5 HistoryRead; OPC 10000-13 aggregates.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from asyncua import ua
+from asyncua.ua.ua_binary import struct_to_binary
+from numpy.typing import NDArray
+
+from drivers.opcua.model import PlantNodes
+from drivers.opcua.values import instant, moment
+from drivers.opcua.wire import Samples, Wire
+from runtime.contract import Batch, DataType, HistoryPoints, Port, Tag
+from runtime.errors import PlantError
+
+MAX_NODES = 100
+MAX_TIMES = 100
+MOST_VALUES = 100_000  # in one response, of all nodes together
+_FOREVER_NS = 2**62
+_LONGEST_MS = _FOREVER_NS / 1e6
+_FIRST_SPAN_NS = 60 * 10**9
+_CODES = ua.StatusCodes
+_DATA = ua.NodeId(ua.ObjectIds.HistoryData_Encoding_DefaultBinary)
+_COUNT = struct.Struct("<i")
+_POINT = struct.Struct("<qqIB")  # of a reading: where it goes on, its end, values to skip there, backward
+AGGREGATES = {
+    ua.ObjectIds.AggregateFunction_Interpolative: "interpolated",
+    ua.ObjectIds.AggregateFunction_Average: "mean",
+    ua.ObjectIds.AggregateFunction_TimeAverage: "time_weighted",
+    ua.ObjectIds.AggregateFunction_TimeAverage2: "time_weighted",
+    ua.ObjectIds.AggregateFunction_Minimum: "min",
+    ua.ObjectIds.AggregateFunction_Maximum: "max",
+    ua.ObjectIds.AggregateFunction_Start: "first",
+    ua.ObjectIds.AggregateFunction_End: "last",
+}
+_NUMBERS = ("mean", "time_weighted", "interpolated")  # Doubles, whatever the tag's type
+_CALCULATED, _INTERPOLATED = 0x401, 0x402  # historian bits. Source: OPC 10000-4, 7.39.1
+_DOUBLE = Wire([Tag("double", DataType.LREAL)])
+
+
+class _Refused(Exception):  # noqa: N818
+    """A node's part of the request cannot be answered: its status code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Values of one node, and where a next request goes on."""
+
+    batch: Batch
+    wire: Wire
+    missing: Mapping[int, bytes] = field(default_factory=dict)
+    point: bytes | None = None
+
+
+class History:
+    """Answers HistoryRead requests; keeps nothing of them: a continuation point says it all."""
+
+    def __init__(self, port: Port, nodes: PlantNodes, tags: Sequence[Tag]) -> None:
+        self._port = port
+        self._nodes = nodes
+        self.renew(tags)
+
+    def renew(self, tags: Sequence[Tag]) -> None:
+        """Take the list of tags, ids in order."""
+        self._tags = tags
+        self._wire = Wire(tags)
+
+    async def read(self, params: Any) -> list[Any]:
+        """Return a HistoryReadResult for each node, in order."""
+        wanted, details = params.NodesToRead or [], params.HistoryReadDetails
+        stamps = int(params.TimestampsToReturn)
+        if params.ReleaseContinuationPoints:
+            return [ua.HistoryReadResult() for _ in wanted]
+        results = []
+        for number, each in enumerate(wanted):
+            try:
+                part = await self._part(each, details, number, MOST_VALUES // len(wanted))
+            except _Refused as exc:
+                results.append(ua.HistoryReadResult(StatusCode=ua.StatusCode(exc.code)))
+            except PlantError:  # no history in this plant, or it cannot be read: the kernel's alarm tells
+                results.append(ua.HistoryReadResult(StatusCode=ua.StatusCode(_CODES.BadNoCommunication)))
+            else:
+                results.append(_result(part, stamps))
+        return results
+
+    async def _part(self, wanted: Any, details: Any, number: int, most: int) -> _Part:
+        id_ = self._nodes.tag_id(wanted.NodeId)
+        if id_ < 0:
+            known = wanted.NodeId in self._nodes
+            raise _Refused(_CODES.BadHistoryOperationUnsupported if known else _CODES.BadNodeIdUnknown)
+        if wanted.IndexRange:
+            raise _Refused(_CODES.BadIndexRangeInvalid)
+        if self._tags[id_].retention == "none":
+            raise _Refused(_CODES.BadHistoryOperationUnsupported)
+        point = wanted.ContinuationPoint
+        if isinstance(details, ua.ReadRawModifiedDetails) and not details.IsReadModified:
+            return await self._raw(id_, _span(details, point), details, most, first=not point)
+        if isinstance(details, ua.ReadProcessedDetails):
+            return await self._processed(id_, details, number, point, most)
+        if isinstance(details, ua.ReadAtTimeDetails):
+            return await self._at(id_, details, most // MAX_TIMES)
+        raise _Refused(_CODES.BadHistoryOperationUnsupported)
+
+    # Values as they are.
+
+    async def _raw(self, id_: int, span: _Span, details: Any, most: int, first: bool) -> _Part:
+        most = min(details.NumValuesPerNode or most, most)
+        if span.backward:
+            low, high = span.end_ns + (span.end_ns != span.start_ns), span.start_ns + 1
+            found = await self._port.history(_ids(id_), max(low, 0), high, most + span.skip + 1)
+            found = found.take(np.arange(len(found))[::-1])
+        else:
+            found = await self._forward(id_, span.start_ns, span.end_ns, most + span.skip + 1)
+        found = found.take(np.arange(span.skip, len(found)))
+        more = len(found) > most
+        found = found.take(np.arange(min(most, len(found))))
+        point = span.behind(found) if more and span.ends else None
+        missing: dict[int, bytes] = {}
+        if details.ReturnBounds:
+            found, missing = await self._bounded(id_, span, found, first, last=not more)
+        return _Part(found, self._wire, missing, point)
+
+    async def _forward(self, id_: int, start_ns: int, end_ns: int, most: int) -> Batch:
+        """Return the oldest samples of a time; the historian gives the newest of a span, so it tries."""
+        found: list[Batch] = []
+        at_ns, span_ns, count = start_ns, _FIRST_SPAN_NS, 0
+        while at_ns < end_ns and count < most:
+            upto_ns, limit = min(end_ns, at_ns + span_ns), 2 * most
+            batch = await self._port.history(_ids(id_), at_ns, upto_ns, limit if span_ns > 1 else None)
+            if len(batch) == limit and span_ns > 1:  # the newest of more
+                span_ns = max(1, min(span_ns // 2, upto_ns - int(batch.source_ns[0])))
+                continue
+            found.append(batch)
+            count += len(batch)
+            wider = 1.25 * (most - count) / len(batch) if len(batch) else 8
+            at_ns, span_ns = upto_ns, max(1, round(span_ns * wider))
+        whole = Batch.joined(found)
+        return whole.take(np.arange(min(most, len(whole))))
+
+    async def _bounded(
+        self, id_: int, span: _Span, found: Batch, first: bool, last: bool
+    ) -> tuple[Batch, dict[int, bytes]]:
+        """Put the values at or beyond both ends to those between; return what stands where there is none."""
+        pieces, missing = [found], {}
+        if first and not (len(found) and found.source_ns[0] == span.start_ns):
+            bound = await self._bound(id_, span.start_ns, before=not span.backward)
+            pieces.insert(0, bound or _placeholder(id_))
+            if bound is None:
+                missing[0] = _not_found(span.start_ns)
+        if last and span.ends:
+            bound = await self._bound(id_, span.end_ns, before=span.backward)
+            pieces.append(bound or _placeholder(id_))
+            if bound is None:
+                missing[sum(map(len, pieces)) - 1] = _not_found(span.end_ns)
+        return Batch.joined(pieces), missing
+
+    async def _bound(self, id_: int, at_ns: int, before: bool) -> Batch | None:
+        if before:
+            found = await self._port.history(_ids(id_), 0, at_ns + 1, 1)
+        else:
+            found = await self._forward(id_, at_ns, self._port.clock.now_ns() + 1, 1)
+        return found if len(found) else None
+
+    # Values made of them.
+
+    async def _processed(self, id_: int, details: Any, number: int, point: Any, most: int) -> _Part:
+        wanted = details.AggregateType or []
+        if number >= len(wanted):
+            raise _Refused(_CODES.BadAggregateListMismatch)
+        mode = AGGREGATES.get(wanted[number].Identifier) if wanted[number].NamespaceIndex == 0 else None
+        if mode is None or self._tags[id_].data_type is DataType.STRING:
+            raise _Refused(_CODES.BadAggregateNotSupported)
+        span = _span(details, point)
+        if not span.ends or span.start_ns == span.end_ns:
+            raise _Refused(_CODES.BadInvalidArgument)
+        interval_ms = details.ProcessingInterval
+        if not 0 <= interval_ms < _LONGEST_MS:  # NaN as well
+            raise _Refused(_CODES.BadInvalidArgument)
+        interval_ns = round(interval_ms * 1e6)
+        long_ns = abs(span.end_ns - span.start_ns)
+        interval_ns = min(interval_ns, long_ns) or long_ns
+        reach_ns = min(long_ns, interval_ns * most)
+        low_ns = span.start_ns - reach_ns if span.backward else span.start_ns
+        points = await self._figures(id_, max(low_ns, 0), low_ns + reach_ns, interval_ns, mode)
+        found = self._made(id_, points, mode)
+        if span.backward:
+            found = found.take(np.arange(len(found))[::-1])
+        next_ns = span.start_ns - reach_ns if span.backward else span.start_ns + reach_ns
+        go_on = None if reach_ns == long_ns else _POINT.pack(next_ns, span.end_ns, 0, span.backward)
+        return _Part(found, _DOUBLE if mode in _NUMBERS else self._wire, point=go_on)
+
+    async def _at(self, id_: int, details: Any, most: int) -> _Part:
+        times = [instant(each) for each in details.ReqTimes or []]
+        if not times:
+            raise _Refused(_CODES.BadInvalidArgument)
+        if len(times) > min(MAX_TIMES, most):  # each is a question of its own to the historian
+            raise _Refused(_CODES.BadTooManyOperations)
+        if self._tags[id_].data_type not in (DataType.REAL, DataType.LREAL):
+            return await self._held(id_, times)
+        points = [await self._figures(id_, at, at + 1, 1, "interpolated") for at in times]
+        found = Batch.joined([self._made(id_, each, "interpolated") for each in points])
+        return _Part(replace(found, ids=_ids(id_).repeat(len(times))), self._wire)
+
+    async def _figures(
+        self, id_: int, start_ns: int, end_ns: int, interval_ns: int, mode: str
+    ) -> HistoryPoints:
+        found = await self._port.figures(_ids(id_), start_ns, end_ns, interval_ns, mode)
+        if id_ not in found:  # a tag that came just now
+            raise _Refused(_CODES.BadNoData)
+        return found[id_]
+
+    async def _held(self, id_: int, times: list[int]) -> _Part:
+        """Return what a tag that moves in steps was at some times."""
+        pieces, missing = [], {}
+        for row, at_ns in enumerate(times):
+            bound = await self._bound(id_, at_ns, before=True)
+            if bound is None:
+                missing[row] = _absent(at_ns, _CODES.BadNoData)
+            pieces.append(bound or _placeholder(id_))
+        found = replace(Batch.joined(pieces), source_ns=np.array(times, np.int64))
+        return _Part(found, self._wire, missing)
+
+    def _made(self, id_: int, points: HistoryPoints, mode: str) -> Batch:
+        """Return calculated values as samples; Doubles have the id 0."""
+        number = mode in _NUMBERS
+        bits = np.uint32(_INTERPOLATED if mode == "interpolated" else _CALCULATED)
+        quality = np.where(points.quality >> 31 != 0, points.quality, points.quality | bits)
+        if number or self._tags[id_].data_type.kind == "f":
+            raw = np.ascontiguousarray(points.value).view(np.uint64)
+        else:
+            raw = np.nan_to_num(points.value).astype(np.int64).view(np.uint64)
+        ids = np.full(len(points.t), 0 if number else id_, np.int32)
+        return Batch(ids, raw, quality.astype(np.uint32), points.t)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What is read: from start on, that included, to end, that not; `ends` where the client named an end."""
+
+    start_ns: int
+    end_ns: int
+    ends: bool
+    backward: bool
+    skip: int = 0
+
+    def behind(self, found: Batch) -> bytes:
+        """Return the continuation point behind these samples."""
+        last_ns = int(found.source_ns[-1])
+        given = int(np.count_nonzero(found.source_ns == last_ns)) + (
+            self.skip if last_ns == self.start_ns else 0
+        )
+        return _POINT.pack(last_ns, self.end_ns, given, self.backward)
+
+
+def _span(details: Any, point: bytes | None) -> _Span:
+    """Return what a client asks for.
+
+    Raises:
+        _Refused: it says too little, or the continuation point is none.
+    """
+    if point:
+        if len(point) != _POINT.size:
+            raise _Refused(_CODES.BadContinuationPointInvalid)
+        start_ns, end_ns, skip, backward = _POINT.unpack(point)
+        if start_ns < 0 or skip > MOST_VALUES or backward > 1:
+            raise _Refused(_CODES.BadContinuationPointInvalid)
+        return _Span(start_ns, end_ns, True, bool(backward), skip)
+    start_ns, end_ns = instant(details.StartTime), instant(details.EndTime)
+    count = getattr(details, "NumValuesPerNode", 0)
+    if start_ns and end_ns:
+        return _Span(start_ns, end_ns, True, start_ns > end_ns)
+    if not (start_ns or end_ns) or not count:
+        raise _Refused(_CODES.BadHistoryOperationInvalid)
+    if start_ns:
+        return _Span(start_ns, _FOREVER_NS, False, False)
+    return _Span(end_ns, 0, False, True)
+
+
+def _result(part: _Part, stamps: int) -> Any:
+    found = part.batch
+    samples = Samples(found.ids, found.raw, found.quality, found.source_ns, found.source_ns, found.text)
+    body = _COUNT.pack(len(found)) + part.wire.encode(samples, stamps, others=part.missing)
+    return ua.HistoryReadResult(
+        StatusCode=ua.StatusCode(_CODES.Good if len(found) else _CODES.GoodNoData),
+        ContinuationPoint=part.point,
+        HistoryData=ua.ExtensionObject(TypeId=_DATA, Body=body),
+    )
+
+
+def _placeholder(id_: int) -> Batch:
+    return Batch.of([id_], [0], 0)
+
+
+def _not_found(at_ns: int) -> bytes:
+    return _absent(at_ns, _CODES.BadBoundNotFound)
+
+
+def _absent(at_ns: int, code: int) -> bytes:
+    data: bytes = struct_to_binary(ua.DataValue(None, ua.StatusCode(code), moment(at_ns)))
+    return data
+
+
+def _ids(id_: int) -> NDArray[np.int32]:
+    return np.array([id_], np.int32)

@@ -1,0 +1,63 @@
+"""Which keys the certificate of a client may have, looked at before anything is computed with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.connection import SecureConnection
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from drivers.opcua.trust import first_of
+
+SMALLEST_BITS, LARGEST_BITS = 2048, 4096
+LARGEST_EXPONENT = 2**32
+
+
+class UnfitKeyError(ua.UaError):  # type: ignore[misc]
+    """A certificate whose key no security policy of ours takes; its text says why."""
+
+
+def check_key(certificate: x509.Certificate) -> None:
+    """Check the key of a certificate: small ones are broken, large ones cost more than their owner.
+
+    Source: OPC 10000-7, the limits of Basic256Sha256, Aes128-Sha256-RsaOaep and Aes256-Sha256-RsaPss, which
+    are the same; exponents above 2^32 are nobody's (65537 is usual), and make each use of the key dear.
+
+    Raises:
+        UnfitKeyError: it is not one that a security policy takes.
+    """
+    key = certificate.public_key()
+    if not isinstance(key, RSAPublicKey):
+        raise UnfitKeyError("its key is not RSA")
+    if not SMALLEST_BITS <= key.key_size <= LARGEST_BITS:
+        raise UnfitKeyError(f"its key has {key.key_size} bits, allowed are {SMALLEST_BITS} to {LARGEST_BITS}")
+    if key.public_numbers().e >= LARGEST_EXPONENT:
+        raise UnfitKeyError("its key has an exponent of more than 32 bits")
+
+
+class Channel(SecureConnection):  # type: ignore[misc]
+    """A secure channel that computes nothing with a client's key before it was looked at."""
+
+    def __init__(self, policy: Any, limits: Any, unfit: Callable[[x509.Certificate, str], None]) -> None:
+        """`unfit` is told of certificates that are refused, and why."""
+        super().__init__(policy, limits)
+        self._unfit = unfit
+
+    def select_policy(self, uri: str, peer_certificate: bytes | None, mode: Any = None) -> None:
+        """Take the security policy that a client wants.
+
+        Raises:
+            UnfitKeyError: the key of its certificate is not one that a policy takes.
+            UaError: there is no such policy.
+        """
+        if peer_certificate:
+            certificate = x509.load_der_x509_certificate(first_of(peer_certificate))
+            try:
+                check_key(certificate)
+            except UnfitKeyError as exc:
+                self._unfit(certificate, str(exc))
+                raise
+        super().select_policy(uri, peer_certificate, mode)

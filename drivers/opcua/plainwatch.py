@@ -1,0 +1,190 @@
+"""Monitored items on tags, an object each: the simple way, which the fast one must equal (`fast: false`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from asyncua import ua
+from numpy.typing import NDArray
+
+from drivers.opcua.conditions.queue import EventSubscription
+from drivers.opcua.items import TagItem, Watch, data_filter, revised
+from drivers.opcua.model import PlantNodes
+from drivers.opcua.queue import OVERFLOW
+from drivers.opcua.values import TagValues
+from runtime.contract import Clock, Quality
+
+_SLICE = 1000
+
+
+class PlainWatch(Watch):
+    """Who watches which tag."""
+
+    def __init__(self, nodes: PlantNodes, values: TagValues, clock: Clock) -> None:
+        super().__init__(nodes, values, clock)
+        self._watched = np.zeros(len(values.tags), np.bool_)
+        self._items: dict[int, dict[PlainItem, None]] = {}
+
+    def widen(self, count: int) -> None:
+        """Know of so many tags."""
+        self._watched = np.concatenate([self._watched, np.zeros(count - len(self._watched), np.bool_)])
+
+    def make_item(self, subscription: Any, item_id: int, tag_id: int, stamps: int) -> PlainItem:
+        return PlainItem(self, subscription, item_id, tag_id, stamps)
+
+    def make_subscription(self, most: int, *about: Any, **more: Any) -> EventSubscription:
+        return EventSubscription(most, *about, **more)
+
+    def add(self, item: TagItem, mode: Any) -> None:
+        assert isinstance(item, PlainItem)
+        self._items.setdefault(item.tag_id, {})[item] = None
+        self._watched[item.tag_id] = True
+        self.size += 1
+        item.set_mode(mode)
+
+    def remove(self, item: TagItem) -> None:
+        assert isinstance(item, PlainItem)
+        item.forget()
+        items = self._items[item.tag_id]
+        del items[item]
+        self.size -= 1
+        if not items:
+            del self._items[item.tag_id]
+            self._watched[item.tag_id] = False
+
+    async def post(self, ids: NDArray[np.int32]) -> None:
+        """Offer the present values of tags to their items; lets others run in between."""
+        hits = ids[self._watched[ids]].tolist()
+        for start in range(0, len(hits), _SLICE):
+            steady_ns = self.clock.steady_ns()
+            for id_ in hits[start : start + _SLICE]:
+                for item in self._items.get(id_, ()):
+                    item.offer(steady_ns)
+            if start + _SLICE < len(hits):
+                await self.clock.sleep(0)
+
+
+class PlainItem(TagItem):
+    """An item whose queue is asyncua's list of notifications."""
+
+    __slots__ = (
+        "_deadband",
+        "_interval_ns",
+        "_last",
+        "_mode",
+        "_sampled_ns",
+        "_subscription",
+        "_trigger",
+        "_watch",
+        "client_handle",
+        "discard_oldest",
+        "queue_size",
+        "stamps",
+    )
+
+    def __init__(self, watch: PlainWatch, subscription: Any, item_id: int, tag_id: int, stamps: int) -> None:
+        super().__init__(item_id, tag_id)
+        self._watch = watch
+        self._subscription = subscription
+        self._mode = ua.MonitoringMode.Disabled
+        self.stamps = stamps
+        self._last: tuple[int, int, int, str] | None = None
+        self._sampled_ns = 0
+        self._deadband = 0.0
+        self._trigger = ua.DataChangeTrigger.StatusValue
+
+    def configure(self, parameters: Any, publish_ms: float, cap: int) -> tuple[float, int]:
+        self._trigger, self._deadband = data_filter(self._watch.values.tags[self.tag_id], parameters.Filter)
+        sampling_ms, self.queue_size = revised(parameters, publish_ms, cap)
+        self._interval_ns = round(sampling_ms * 1e6)
+        self.client_handle = parameters.ClientHandle
+        self.discard_oldest = parameters.DiscardOldest
+        self._cut()
+        return sampling_ms, self.queue_size
+
+    def _cut(self) -> None:
+        """Take out what is more than the queue holds now."""
+        queue: list[Any] = self._subscription._triggered_datachanges.get(self.monitored_item_id, [])
+        if len(queue) > self.queue_size:
+            if self.discard_oldest:
+                del queue[: -self.queue_size]
+            else:
+                del queue[self.queue_size - 1 : -1]
+            if self.queue_size > 1:
+                _mark_overflow(queue[0 if self.discard_oldest else -1])
+
+    def set_mode(self, mode: Any) -> None:
+        before, self._mode = self._mode, mode
+        if mode != ua.MonitoringMode.Reporting:
+            self.forget()
+        elif before != mode:
+            self.offer(self._watch.clock.steady_ns(), force=True)
+
+    def forget(self) -> None:
+        """Drop what waits to be sent."""
+        self._subscription._triggered_datachanges.pop(self.monitored_item_id, None)
+
+    def offer(self, steady_ns: int, force: bool = False) -> None:
+        """Sample the tag; queue a notification if the filter lets it pass."""
+        if self._mode != ua.MonitoringMode.Reporting:
+            return
+        image = self._watch.values.image
+        id_ = self.tag_id
+        sample = (
+            int(image.quality[id_]),
+            int(image.raw[id_]),
+            int(image.source_ns[id_]),
+            image.text.get(id_, ""),
+        )
+        if not force and self._last is not None and not self._passes(self._last, sample):
+            return
+        self._last = sample
+        self._queue(steady_ns)
+
+    def _passes(self, last: tuple[int, int, int, str], now: tuple[int, int, int, str]) -> bool:
+        if now[0] != last[0]:
+            return True
+        if self._trigger == ua.DataChangeTrigger.Status:
+            return False
+        if self._trigger == ua.DataChangeTrigger.StatusValueTimestamp and now[2] != last[2]:
+            return True
+        if Quality.is_bad(now[0]) or (now[1] == last[1] and now[3] == last[3]):
+            return False
+        if self._deadband:
+            type_ = self._watch.values.tags[self.tag_id].data_type
+            step = float(type_.decode(now[1])) - float(type_.decode(last[1]))
+            return not abs(step) <= self._deadband  # NaN passes
+        return True
+
+    def _queue(self, steady_ns: int) -> None:
+        values = self._watch.values
+        queue: list[Any] = self._subscription._triggered_datachanges.setdefault(self.monitored_item_id, [])
+        extra_bits = 0
+        if queue and steady_ns - self._sampled_ns < self._interval_ns:
+            extra_bits = queue.pop().Value.StatusCode.value & OVERFLOW
+            extra_bits = OVERFLOW if extra_bits == OVERFLOW else 0
+        elif len(queue) >= self.queue_size:
+            if self.discard_oldest:
+                queue.pop(0)
+                if queue:
+                    _mark_overflow(queue[0])
+            else:
+                queue.pop()
+                extra_bits = OVERFLOW if self.queue_size > 1 else 0
+        self._sampled_ns = steady_ns
+        queue.append(
+            ua.MonitoredItemNotification(
+                self.client_handle, values.read(self.tag_id, self.stamps, extra_bits)
+            )
+        )
+
+
+def _mark_overflow(notification: Any) -> None:
+    value = notification.Value
+    notification.Value = ua.DataValue(
+        value.Value,
+        ua.StatusCode(value.StatusCode.value | OVERFLOW),
+        value.SourceTimestamp,
+        value.ServerTimestamp,
+    )

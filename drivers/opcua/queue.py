@@ -1,0 +1,242 @@
+"""The monitored items of one subscription on tags, as columns: filters, and a queue of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from asyncua import ua
+from numpy.typing import NDArray
+
+from drivers.opcua.image import Image
+from drivers.opcua.wire import Samples
+
+OVERFLOW = 0x480  # info type DataValue, overflow bit. Source: OPC 10000-4, 7.39.1
+_FIRST = 64
+_SPARE = 1024
+_STATUS, _STATUS_VALUE_TIME = int(ua.DataChangeTrigger.Status), int(ua.DataChangeTrigger.StatusValueTimestamp)
+
+_ITEM = np.dtype(
+    [
+        ("tag", np.int32),
+        ("handle", np.uint32),
+        ("stamps", np.uint8),
+        ("reporting", np.bool_),
+        ("trigger", np.uint8),
+        ("deadband", np.float64),
+        ("interval", np.int64),  # ns between samples
+        ("size", np.int32),
+        ("oldest", np.bool_),  # what goes where the queue is full
+        ("seen", np.bool_),  # there is a last sample
+        ("raw", np.uint64),  # the last sample that passed
+        ("quality", np.uint32),
+        ("source", np.int64),
+        ("sampled", np.int64),  # when, steady ns
+        ("newest", np.int64),  # where in the queue its newest sample is, -1 where none waits
+    ]
+)
+_ENTRY = np.dtype(
+    [
+        ("item", np.int32),
+        ("raw", np.uint64),
+        ("quality", np.uint32),
+        ("source", np.int64),
+        ("server", np.int64),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Samples to send, with the handle and the TimestampsToReturn of each."""
+
+    samples: Samples
+    handles: NDArray[np.uint32]
+    stamps: NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class ItemQueue:
+    """Items by row, and what waits to be sent for them, oldest first.
+
+    A tag is sampled when it changes. Within one sampling interval the newest sample replaces the one before,
+    so an item never has more than one sample an interval. Queues are cut to their sizes when they are sent,
+    or when too much waits.
+    """
+
+    image: Image
+    items: NDArray[np.void] = field(default_factory=lambda: np.zeros(_FIRST, _ITEM))
+    entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(_FIRST, _ENTRY))
+    waiting: int = 0
+    _used: int = 0
+    _free: list[int] = field(default_factory=list)
+    _last_text: dict[int, str] = field(default_factory=dict)
+    _texts: dict[int, str] = field(default_factory=dict)
+
+    def add(self, tag_id: int, stamps: int) -> int:
+        """Return the row of a new item, which does not report yet; `stamps` is TimestampsToReturn."""
+        if self._free:
+            row = self._free.pop()
+        else:
+            row = self._used
+            self._used += 1
+            if self._used > len(self.items):
+                self.items = np.concatenate([self.items, np.zeros(row, _ITEM)])
+        for name, value in (("tag", tag_id), ("stamps", stamps), ("newest", -1)):
+            self.items[name][row] = value
+        return row
+
+    def configure(self, row: int, **values: float) -> None:
+        """Set handle, interval (ns), size, oldest, trigger and deadband of an item."""
+        waits = self.items["newest"][row] >= 0
+        if waits:
+            self.cut()  # by the size that it had
+        for name, value in values.items():
+            self.items[name][row] = value
+        if waits:
+            self.cut()
+
+    def remove(self, row: int) -> None:
+        """Give a row back, and forget what waits for it."""
+        self.pause(row)
+        self.items[row] = np.zeros((), _ITEM)
+        self._last_text.pop(row, None)
+        self._free.append(row)
+
+    def pause(self, row: int) -> None:
+        """Sample an item no more, and drop what waits for it."""
+        self.items["reporting"][row] = False
+        if self.items["newest"][row] >= 0:
+            self._keep(self.entries["item"][: self.waiting] != row)
+
+    def resume(self, row: int, steady_ns: int, now_ns: int) -> None:
+        """Sample an item from now on; one that was not begins with the present value."""
+        if not self.items["reporting"][row]:
+            self.items["reporting"][row], self.items["seen"][row] = True, False
+            self._sample(np.array([row]), steady_ns, now_ns)
+
+    def offer(self, changed: NDArray[np.bool_], steady_ns: int, now_ns: int) -> None:
+        """Sample the items whose tags have changed, `changed` by tag; queue what passes the filters."""
+        items = self.items[: self._used]
+        self._sample(np.flatnonzero(changed[items["tag"]] & items["reporting"]), steady_ns, now_ns)
+
+    def _sample(self, rows: NDArray[np.intp], steady_ns: int, now_ns: int) -> None:
+        if not len(rows):
+            return
+        rows = rows[self._passes(rows)]
+        self._make_room(len(rows))
+        items, image = self.items, self.image
+        tags = items["tag"][rows]
+        raw, quality, source = image.raw[tags], image.quality[tags], image.source_ns[tags]
+        items["seen"][rows], items["raw"][rows] = True, raw
+        items["quality"][rows], items["source"][rows] = quality, source
+        newest = items["newest"][rows]
+        again = (newest >= 0) & (steady_ns - items["sampled"][rows] < items["interval"][rows])
+        items["sampled"][rows] = steady_ns
+        places, fresh = newest, int(np.count_nonzero(~again))
+        places[~again] = np.arange(self.waiting, self.waiting + fresh)
+        self.waiting += fresh
+        items["newest"][rows] = places
+        entries = self.entries
+        quality = quality | np.where(again & _overflowed(entries["quality"][places]), OVERFLOW, 0).astype(
+            np.uint32
+        )
+        entries["item"][places], entries["raw"][places] = rows, raw
+        entries["quality"][places], entries["source"][places], entries["server"][places] = (
+            quality,
+            source,
+            now_ns,
+        )
+        for at in np.flatnonzero(image.is_text[tags]).tolist():
+            row, text = int(rows[at]), image.text.get(int(tags[at]), "")
+            self._last_text[row] = self._texts[int(places[at])] = text
+
+    def _passes(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Source: OPC 10000-4, 7.22.2 DataChangeFilter."""
+        items, image = self.items[rows], self.image
+        tags = items["tag"]
+        raw, quality = image.raw[tags], image.quality[tags]
+        differs = raw != items["raw"]
+        for at in np.flatnonzero(image.is_text[tags]).tolist():
+            differs[at] = image.text.get(int(tags[at]), "") != self._last_text.get(int(rows[at]), "")
+        banded = np.flatnonzero(differs & (items["deadband"] > 0))
+        if len(banded):
+            now, before = (
+                image.numbers(tags[banded], raw[banded]),
+                image.numbers(tags[banded], items["raw"][banded]),
+            )
+            with np.errstate(invalid="ignore"):
+                differs[banded] = ~(np.abs(now - before) <= items["deadband"][banded])  # NaN passes
+        trigger = items["trigger"]
+        later = (trigger == _STATUS_VALUE_TIME) & (image.source_ns[tags] != items["source"])
+        told = later | (differs & (quality >> 31 == 0))
+        passes: NDArray[np.bool_] = (
+            ~items["seen"] | (quality != items["quality"]) | (told & (trigger != _STATUS))
+        )
+        return passes
+
+    def _make_room(self, fresh: int) -> None:
+        if self.waiting + fresh <= len(self.entries):
+            return
+        self.cut()
+        most = int(self.items["size"][: self._used].sum()) + self._used + _SPARE
+        needed = self.waiting + fresh
+        if needed > len(self.entries):
+            size = max(needed, min(2 * len(self.entries), most))
+            self.entries = np.concatenate([self.entries, np.zeros(size - len(self.entries), _ENTRY)])
+
+    def cut(self) -> None:
+        """Take out what is more than the items' queues hold, and mark where something is missing."""
+        owner = self.entries["item"][: self.waiting]
+        count = np.bincount(owner, minlength=self._used)
+        sizes = self.items["size"][: len(count)]
+        if not (count > sizes).any():
+            return
+        order = np.argsort(owner, kind="stable")
+        begins = np.cumsum(count) - count
+        rank = np.empty(self.waiting, np.int64)
+        rank[order] = np.arange(self.waiting) - begins[owner[order]]
+        size, behind = sizes[owner], count[owner] - 1 - rank
+        full = count[owner] > size
+        oldest = self.items["oldest"][owner]
+        keep = np.where(oldest, behind < size, (rank < size - 1) | (behind == 0))
+        marked = full & (size > 1) & np.where(oldest, behind == size - 1, behind == 0)
+        self.entries["quality"][: self.waiting][marked] |= np.uint32(OVERFLOW)
+        self._keep(keep)
+
+    def take(self, most: int) -> Due | None:
+        """Take out the oldest samples, `most` at once; None where none waits."""
+        self.cut()
+        n = min(self.waiting, most)
+        if not n:
+            return None
+        taken = self.entries[:n].copy()
+        texts = {place: self._texts[place] for place in self._texts if place < n}
+        keep = np.ones(self.waiting, np.bool_)
+        keep[:n] = False
+        self._keep(keep)
+        items = self.items[taken["item"]]
+        samples = Samples(
+            items["tag"], taken["raw"], taken["quality"], taken["source"], taken["server"], texts
+        )
+        return Due(samples, items["handle"], items["stamps"])
+
+    def _keep(self, keep: NDArray[np.bool_]) -> None:
+        """Let go of all entries but these; the others move up."""
+        left = np.flatnonzero(keep)
+        n = len(left)
+        if n == self.waiting:
+            return
+        self.entries[:n] = self.entries[left]
+        if self._texts:
+            moved = {int(old): new for new, old in enumerate(left.tolist())}
+            self._texts = {moved[old]: text for old, text in self._texts.items() if old in moved}
+        self.waiting = n
+        newest = self.items["newest"]
+        newest[: self._used] = -1
+        newest[self.entries["item"][:n]] = np.arange(n)
+
+
+def _overflowed(status: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    marked: NDArray[np.bool_] = status & OVERFLOW == OVERFLOW
+    return marked

@@ -1,0 +1,1 @@
+"""MQTT Sparkplug B: the plant as an edge node, and other edge nodes as tags."""

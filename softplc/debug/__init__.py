@@ -1,0 +1,1 @@
+"""The debugger: `ironworks dap`, a Debug Adapter Protocol server over a simulated or a replayed program."""

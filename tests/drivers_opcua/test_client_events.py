@@ -1,0 +1,111 @@
+"""A server's events go into the plant, and its conditions are tags whose alarms are acknowledged there."""
+
+import asyncio
+import os
+
+import pytest
+
+from drivers.opcua.chaos.process import free_port
+from drivers.opcua.client.address import parse
+from drivers.opcua.client.events import MOST
+from runtime.contract import Access, DataType, Event, Quality
+
+GOOD = int(Quality.GOOD)
+
+
+def test_events_are_told_but_not_more_than_the_plant_can_take(side, tag, stock, run, wait):
+    async def build(server):
+        await server.register_namespace("urn:plc")
+
+    async def main():
+        async with stock(build) as (server, url):
+            made = await server.get_event_generator()
+            plant = side([tag("a", DataType.DINT, "i=2256")], url, events=True)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("sys/drivers/io/online") is True)
+                made.event.Severity = 700
+                await made.trigger(message="Pumpe\nläuft heiß")
+                found = []
+
+                def told(kind):
+                    found[:] = [each for each in port.emitted if each.kind == kind]
+                    return found
+
+                await wait(lambda: told("driver.event"))
+                assert found[0].text == "Server: Pumpe läuft heiß"
+                assert (found[0].data["severity"], found[0].data["condition"]) == (700, "")
+                port.emitted.clear()
+                for _ in range(4 * MOST):
+                    await made.trigger(message="flood")
+                await wait(lambda: told("driver.event"))
+                await made.trigger(message="later")
+
+                async def until_told():
+                    while not told("driver.events_left_out"):
+                        await asyncio.sleep(0.3)
+                        await made.trigger(message="later")
+
+                await asyncio.wait_for(until_told(), 20)
+                assert found[0].data["count"] >= MOST
+                assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_a_condition_is_an_address():
+    text = "event:nsu=urn:plc;s=Tank.High"
+    assert str(parse(text)) == text
+    assert parse(text).is_condition
+
+
+@pytest.mark.peer
+def test_a_condition_of_node_opcua_is_followed_and_acknowledged(side, tag, run, wait, node_package):
+    folder = node_package("node-opcua-server")
+    number = free_port()
+    tags = [
+        tag("high", DataType.BOOL, "event:ns=1;s=High"),
+        tag("other", DataType.BOOL, "event:ns=1;s=NoSuchCondition"),
+        tag("level", DataType.LREAL, "ns=1;s=level", access=Access.READ_WRITE),
+        tag("acked", DataType.STRING, "ns=1;s=acked"),
+    ]
+    plant = side(tags, f"opc.tcp://127.0.0.1:{number}", timeout="5s", keep_alive="1s", events=True)
+    port = plant.port
+
+    def acknowledged(comment):
+        alarm = {"tag": port.tags["high"].path, "acknowledged_by": "olga", "comment": comment}
+        port.emit(Event("alarm.acknowledged", "alarms", 0, "", {"alarm": alarm, "seq": 1}))
+
+    async def main():
+        process = await asyncio.create_subprocess_exec(
+            "node",
+            "tests/drivers_opcua/peer_server.js",
+            str(number),
+            str(plant.plant.state),
+            env=os.environ | {"NODE_PATH": str(folder)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(60):
+                while await process.stdout.readline() != b"ready\n":
+                    pass
+            async with run(plant):
+                # It was active before we came: ConditionRefresh tells.
+                await wait(lambda: port.value("high") is True and port.value("other") is False)
+                acknowledged("checked")
+                await wait(lambda: port.value("acked") == "olga: checked")
+                await wait(lambda: port.quality("level") == GOOD)
+                assert await port.command("level", 50.0) is None
+                await wait(lambda: port.value("high") is False)
+                assert await port.command("level", 99.0) is None
+                await wait(lambda: port.value("high") is True and port.value("acked") == "no")
+                told = [each.data for each in port.emitted if each.kind == "driver.event"]
+                assert {"condition": "ns=1;s=High", "active": True}.items() <= told[-1].items()
+                process.kill()
+                await wait(lambda: port.quality("high") == Quality.BAD_NO_COMMUNICATION)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    asyncio.run(main())

@@ -1,0 +1,350 @@
+"""The client on real servers: values in and out, refusals, methods, arrays, structures, many tags."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from asyncua import ua, uamethod
+from asyncua.common.structures104 import new_struct, new_struct_field
+
+from runtime.contract import Access, DataType, Quality
+
+RW = Access.READ_WRITE
+AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+AT_NS = (AT - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+VALUES = [
+    ("bool", DataType.BOOL, ua.VariantType.Boolean, True, True),
+    ("sint", DataType.SINT, ua.VariantType.SByte, -5, -5),
+    ("wide", DataType.LINT, ua.VariantType.Int64, -(2**60), -(2**60)),
+    ("ulint", DataType.ULINT, ua.VariantType.UInt64, 2**64 - 1, 2**64 - 1),
+    ("real", DataType.REAL, ua.VariantType.Float, 1.5, 1.5),
+    ("lreal", DataType.LREAL, ua.VariantType.Double, 0.1, 0.1),
+    ("text", DataType.STRING, ua.VariantType.String, "橙汁", "橙汁"),
+    ("name", DataType.STRING, ua.VariantType.LocalizedText, ua.LocalizedText("Pumpe", "de"), "Pumpe"),
+    ("time", DataType.TIME, ua.VariantType.Double, 1500.0, 1_500_000_000),
+    ("date", DataType.DT, ua.VariantType.DateTime, AT, AT_NS),
+    ("whole", DataType.INT, ua.VariantType.Double, 7.0, 7),
+]
+
+
+async def build(server):
+    space = await server.register_namespace("urn:plc")
+    objects = server.nodes.objects
+    for name, _, wire, value, _ in VALUES:
+        node = await objects.add_variable(ua.NodeId(name, space), name, value, wire)
+        await node.set_writable()
+        if name == "time":
+            await node.write_attribute(
+                ua.AttributeIds.DataType, ua.DataValue(ua.Variant(ua.NodeId(290), ua.VariantType.NodeId))
+            )
+    pump = await objects.add_object(ua.NodeId("Pump", space), "Pump")
+    array = await pump.add_variable(ua.NodeId("Array", space), "Array", [1, 2, 3], ua.VariantType.Int32)
+    await array.set_writable()
+    small = await pump.add_variable(ua.NodeId("Small", space), "Small", 3, ua.VariantType.Byte)
+    await small.set_writable()
+    await pump.add_variable(ua.NodeId("Fixed", space), "Fixed", 3, ua.VariantType.Int16)
+    called = await pump.add_variable(ua.NodeId("Called", space), "Called", 0, ua.VariantType.Int64)
+
+    @uamethod
+    async def start(_parent, number):
+        if number < 0:
+            return ua.StatusCode(ua.StatusCodes.BadOutOfRange)
+        await called.write_value(ua.Variant(number, ua.VariantType.Int64))
+        return ua.StatusCode(0)
+
+    @uamethod
+    async def stop(_parent):
+        await called.write_value(ua.Variant(-1, ua.VariantType.Int64))
+
+    await pump.add_method(ua.NodeId("Start", space), "Start", start, [ua.VariantType.Int64], [])
+    await pump.add_method(ua.NodeId("Stop", space), "Stop", stop, [], [])
+
+
+def test_every_kind_of_value_crosses_both_ways_and_refusals_stay_alone(side, tag, stock, run, wait):
+    tags = [tag(name, kind, f"nsu=urn:plc;s={name}", access=RW) for name, kind, *_ in VALUES]
+    tags += [
+        tag("second", DataType.DINT, "ns=2;s=Array#[1]", access=RW),
+        tag("small", DataType.DINT, "ns=2;s=Small", access=RW),
+        tag("fixed", DataType.INT, "ns=2;s=Fixed", access=RW),
+        tag("called", DataType.LINT, "ns=2;s=Called"),
+        tag("nowhere", DataType.INT, "ns=2;s=Nowhere"),
+        tag("stranger", DataType.INT, "nsu=urn:other;s=x"),
+        tag("mistaken", DataType.INT, "ns=2;s=text"),
+        tag("narrow", DataType.SINT, "ns=2;s=wide"),
+        tag("start", DataType.LINT, "call:ns=2;s=Pump>ns=2;s=Start", access=RW),
+        tag("stop", DataType.BOOL, "call:ns=2;s=Pump>ns=2;s=Stop", access=RW),
+        tag("output", DataType.INT, "ns=2;s=sint", source="plc"),
+        tag("forbidden", DataType.INT, "ns=2;s=Fixed", source="plc"),
+    ]
+
+    async def main():
+        async with stock(build) as (server, url):
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: all(port.value(name) == value for name, *_, value in VALUES))
+                assert port.value("second") == 2
+                assert {port.quality(name) for name in ("nowhere", "stranger", "mistaken")} == {
+                    int(Quality.BAD_CONFIGURATION_ERROR)
+                }
+                assert port.value("narrow") == -128
+                assert port.quality("narrow") == Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
+                texts = [each.text for each in port.emitted]
+                assert "io refuses ns=2;s=Nowhere, nsu=urn:other;s=x: BadNodeIdUnknown" in texts or (
+                    "io refuses ns=2;s=Nowhere: BadNodeIdUnknown" in texts
+                    and "io refuses nsu=urn:other;s=x: BadNodeIdUnknown" in texts
+                )
+                assert "ns=2;s=text is str on io, which INT cannot be" in texts
+
+                # source time and status are the server's
+                node = server.get_node("ns=2;s=real")
+                bad = ua.DataValue(ua.Variant(9.0, ua.VariantType.Float), ua.StatusCode(0x4090_0000), AT, AT)
+                await server.write_attribute_value(node.nodeid, bad)
+                await wait(lambda: port.value("real") == 9.0)
+                assert (port.quality("real"), int(port.table.source_ns[port.tags["real"].id])) == (
+                    0x4090_0000,
+                    AT_NS,
+                )
+
+                # writes of people: typed, read back, with the server's word
+                for name, *_, value in VALUES:
+                    assert await port.command(name, value) is None, name
+                assert await port.command("real", 2.3) is None
+                assert await port.command("whole", 12) is None
+                assert port.value("whole") == 12
+                assert await server.get_node("ns=2;s=whole").read_value() == 12.0
+                assert await port.command("fixed", 4) == "the server refuses: BadUserAccessDenied"
+                assert await port.command("small", 300) == "300 does not fit Byte on the server"
+                assert "whole array" in (await port.command("second", 9) or "")  # stock ignores ranges
+
+                # methods
+                assert await port.command("start", 42) is None
+                await wait(lambda: port.value("called") == 42)
+                assert await port.command("start", -1) == "the server refuses: BadOutOfRange"
+                assert await port.command("stop", True) is None
+                await wait(lambda: port.value("called") == -1)
+                assert "TRUE" in (await port.command("stop", False) or "")
+
+                # outputs of the plant
+                port.set("output", -7)
+                await wait(lambda: port.value("sint") == -7)
+                port.set("output", 1000)
+                port.set("forbidden", 1)
+                await wait(
+                    lambda: {"driver.write_unfit", "driver.write_refused"} <= {e.kind for e in port.emitted}
+                )
+                assert port.value("sint") == -7
+                assert port.value("sys/drivers/io/state") in ("online", "degraded")
+                await wait(lambda: port.value("sys/drivers/io/state") == "degraded")  # some are refused
+                await wait(lambda: port.value("sys/drivers/io/refused") == 2)
+                assert "2 of" in port.health_text
+
+    asyncio.run(main())
+
+
+def test_a_thousand_tags_are_subscribed_and_polled(side, tag, victim, run, wait):
+    tags = [tag(f"c{number}", DataType.UDINT, f"nsu=urn:victim;s=Counter{number}") for number in range(1000)]
+
+    async def main():
+        server = victim(count=1000, period_s=1.0)
+        await server.start()
+        try:
+            sides = [
+                side(tags, f"opc.tcp://127.0.0.1:{server.port}", mode=mode, period="200ms", timeout="10s")
+                for mode in ("subscribe", "poll")
+            ]
+            async with run(*sides):
+                for plant in sides:
+                    await wait(lambda plant=plant: plant.good, 60)
+                    port, first = plant.port, plant.port.value("c999")
+                    await wait(
+                        lambda port=port, first=first: port.value("c0") > first < port.value("c999"), 60
+                    )
+                    assert port.value("sys/drivers/io/state") == "online"
+                    assert port.value("sys/drivers/io/items") == 1000
+                    await wait(lambda port=port: port.value("sys/drivers/io/round_trip_p99_ms") > 0)
+                    assert port.value("sys/drivers/io/timeouts") == 0
+        finally:
+            await server.kill()
+
+    asyncio.run(main())
+
+
+async def build_structures(server):
+    space = await server.register_namespace("urn:plc")
+    inner, _ = await new_struct(
+        server,
+        space,
+        "Inner",
+        [new_struct_field("code", ua.VariantType.Int16), new_struct_field("text", ua.VariantType.String)],
+    )
+    outer, _ = await new_struct(
+        server,
+        space,
+        "Outer",
+        [
+            new_struct_field("speed", ua.VariantType.Double),
+            new_struct_field("stages", ua.VariantType.Int32, array=True),
+            new_struct_field("maybe", ua.VariantType.Byte, optional=True),
+            new_struct_field("status", inner),
+            new_struct_field("all", inner, array=True),
+        ],
+    )
+    await server.load_data_type_definitions()
+    for type_id, kind in list(ua.extension_objects_by_typeid.items()):
+        if kind.__name__ in ("Inner", "Outer"):  # in this process the client would find them too
+            del ua.extension_objects_by_typeid[type_id]
+    value = ua.Outer(
+        speed=2.5,
+        stages=[7, 8, 9],
+        maybe=None,
+        status=ua.Inner(code=-3, text="läuft"),
+        all=[ua.Inner(1, "a"), ua.Inner(2, "b")],
+    )
+    await server.nodes.objects.add_variable(
+        ua.NodeId("S", space), "S", value, ua.VariantType.ExtensionObject, outer.nodeid
+    )
+    await server.nodes.objects.add_variable(
+        ua.NodeId("List", space), "List", [value, value], ua.VariantType.ExtensionObject, outer.nodeid
+    )
+    matrix = ua.Variant([[1, 2, 3], [4, 5, 6]], ua.VariantType.Int32)
+    await server.nodes.objects.add_variable(ua.NodeId("M", space), "M", matrix)
+
+
+def test_fields_of_structures_and_elements_of_arrays_are_read(side, tag, stock, run, wait):
+    wanted = {
+        "S#.speed": (DataType.LREAL, 2.5),
+        "S#.stages[2]": (DataType.DINT, 9),
+        "S#.status.code": (DataType.INT, -3),
+        "S#.status.text": (DataType.STRING, "läuft"),
+        "S#.all[1].text": (DataType.STRING, "b"),
+        "List#[1].speed": (DataType.REAL, 2.5),
+        "M#[1,2]": (DataType.DINT, 6),
+    }
+    tags = [tag(f"t{at}", kind, f"ns=2;s={place}") for at, (place, (kind, _)) in enumerate(wanted.items())]
+    tags += [
+        tag("none", DataType.BYTE, "ns=2;s=S#.maybe"),
+        tag("wrong", DataType.BYTE, "ns=2;s=S#.nothing"),
+        tag("far", DataType.DINT, "ns=2;s=S#.stages[3]"),
+        tag("whole", DataType.DINT, "ns=2;s=S"),
+    ]
+
+    async def main():
+        async with stock(build_structures) as (_, url):
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                values = [value for _, value in wanted.values()]
+                await wait(lambda: [port.value(f"t{at}") for at in range(len(values))] == values)
+                for name in ("none", "wrong", "far"):
+                    assert port.quality(name) == 0x809B_0000  # BadNoData
+                assert port.quality("whole") == Quality.BAD_CONFIGURATION_ERROR
+
+    asyncio.run(main())
+
+
+def test_a_field_of_a_structure_is_written_and_the_rest_stays_as_it_is(side, tag, stock, run, wait):
+    places = {
+        "speed": (DataType.LREAL, "S#.speed"),
+        "stage": (DataType.DINT, "S#.stages[2]"),
+        "text": (DataType.STRING, "S#.status.text"),
+        "listed": (DataType.INT, "List#[1].status.code"),
+        "absent": (DataType.BYTE, "S#.maybe"),
+        "whole": (DataType.DINT, "S#.stages"),
+    }
+    tags = [tag(name, kind, f"ns=2;s={at}", access=Access.READ_WRITE) for name, (kind, at) in places.items()]
+    seen = {"stage0": "S#.stages[0]", "code": "S#.status.code", "first": "S#.all[0].code"}
+    seen |= {"second": "S#.all[1].code", "beside": "List#[0].status.code"}
+    tags += [tag(name, DataType.INT, f"ns=2;s={at}") for name, at in seen.items()]
+    tags.append(tag("word", DataType.STRING, "ns=2;s=S#.all[0].text"))
+    outs = {"out1": "S#.all[0].code", "out2": "S#.all[1].code"}
+    tags += [tag(name, DataType.INT, f"ns=2;s={at}", source="plc") for name, at in outs.items()]
+
+    async def build(server):
+        await build_structures(server)
+        for name in ("S", "List"):
+            await server.get_node(f"ns=2;s={name}").set_writable()
+
+    async def main():
+        async with stock(build) as (_, url):
+            plant = side(tags, url)
+            port = plant.port
+            port.set("out1", 11)
+            port.set("out2", 12)
+            async with run(plant):
+                await wait(lambda: port.value("speed") == 2.5 and port.value("listed") == -3)
+                assert await port.command("speed", 3.5) is None
+                assert await port.command("text", "neu") is None
+                assert await port.command("stage", -1) is None
+                await wait(lambda: port.value("speed") == 3.5 and port.value("text") == "neu")
+                assert "no single value at maybe now" in await port.command("absent", 1)
+                assert "no single value at stages now" in await port.command("whole", 1)
+                refusal = await port.command(
+                    "listed", 5
+                )  # stock asyncua has index ranges for some types only
+                kept = {"speed": 3.5, "text": "neu", "stage": -1, "stage0": 7, "code": -3, "word": "a"}
+                kept |= {"first": 11, "second": 12, "listed": 5 if refusal is None else -3, "beside": -3}
+                await wait(lambda: {name: port.value(name) for name in kept} == kept)
+                assert port.quality("absent") == 0x809B_0000  # BadNoData
+
+    asyncio.run(main())
+
+
+def test_a_method_takes_several_arguments_and_what_it_gives_back_goes_into_tags(side, tag, stock, run, wait):
+    called = []
+
+    async def build(server):
+        space = await server.register_namespace("urn:plc")
+
+        @uamethod
+        async def mix(_parent, *given):
+            called.append(given)
+            if given[1] == "?":
+                raise ValueError  # stock refuses that
+            return given[0] * 2, f"batch {given[1]}"
+
+        def argument(name, kind, rank=-1):
+            return ua.Argument(Name=name, DataType=ua.NodeId(kind.value), ValueRank=rank)
+
+        inputs = [
+            argument("Amount", ua.VariantType.Double),
+            argument("Name", ua.VariantType.String),
+            argument("Fast", ua.VariantType.Boolean),
+            argument("Parts", ua.VariantType.Int16, 1),
+        ]
+        outputs = [argument("Total", ua.VariantType.Double), argument("Batch", ua.VariantType.String)]
+        await server.nodes.objects.add_method(ua.NodeId("Mix", space), "Mix", mix, inputs, outputs)
+
+    call = "call:i=85>ns=2;s=Mix"
+    tags = [
+        tag("mix", DataType.STRING, call, access=Access.READ_WRITE),
+        tag("number", DataType.REAL, call, access=Access.READ_WRITE),
+        tag("total", DataType.LREAL, f"{call}#.Total"),
+        tag("batch", DataType.STRING, f"{call}#[1]"),
+        tag("third", DataType.STRING, f"{call}#[2]"),
+    ]
+
+    async def main():
+        async with stock(build) as (_, url):
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("sys/drivers/io/online") is True)
+                assert await port.command("mix", '[2.5, "Öl", true, [1, -2]]') is None
+                assert called == [(2.5, "Öl", True, [1, -2])]
+                assert (port.value("total"), port.value("batch")) == (5.0, "batch Öl")
+                assert port.quality("third") == Quality.BAD_CONFIGURATION_ERROR
+                assert "takes 4 arguments (Amount, Name, Fast, Parts)" in await port.command("mix", "[1]")
+                assert "give the tag the type STRING" in await port.command("number", 1.0)
+                for given, says in (
+                    ('["a", "b", true, []]', "argument Amount"),
+                    ('[1, "b", 1, []]', "argument Fast: 1 does not fit Boolean"),
+                    ('[1, "b", true, [70000]]', "argument Parts"),
+                    ('[1, "b", true, 1]', "argument Parts is a list"),
+                    ("[" * 50000, "write a JSON list"),
+                ):
+                    assert says in await port.command("mix", given)
+                assert len(called) == 1
+                assert "the server refuses: Bad" in await port.command("mix", '[1, "?", true, []]')
+                assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())

@@ -1,0 +1,309 @@
+"""Servers that die, hang, or come back as others: gaps are marked, and everything returns."""
+
+import asyncio
+
+import pytest
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.server.uaprocessor import UaProcessor
+
+from drivers.chaos.relay import Relay
+from drivers.opcua.chaos.campaign import KINDS, campaign
+from drivers.opcua.chaos.process import free_port
+from drivers.opcua.client import gaps, supervisor
+from runtime.clock import WallClock
+from runtime.contract import Access, DataType, Quality
+
+GOOD = int(Quality.GOOD)
+
+
+@pytest.mark.campaign
+def test_a_server_that_freezes_dies_hangs_and_is_slow_is_always_found_again(tmp_path):
+    report = asyncio.run(
+        campaign(
+            tmp_path, len(KINDS), 1, lambda _: None, count=20, pace=0.1, keep_alive="200ms", timeout="500ms"
+        )
+    )
+    assert report.findings == []
+    assert report.done == dict.fromkeys(KINDS, 1)
+    assert len(report.seconds) == len(KINDS)
+
+
+def plc(namespaces, names):
+    async def build(server):
+        for uri in namespaces:
+            space = await server.register_namespace(uri)
+        for value, name in enumerate(names):
+            await server.nodes.objects.add_variable(ua.NodeId(name, space), name, value, ua.VariantType.Int32)
+
+    return build
+
+
+def test_a_server_that_comes_back_with_other_namespaces_and_nodes(side, tag, stock, run, wait):
+    number = free_port()
+    plant = side(
+        [tag(name, DataType.DINT, f"nsu=urn:plc;s={name}") for name in ("a", "gone", "new")],
+        f"opc.tcp://127.0.0.1:{number}",
+    )
+    port = plant.port
+
+    async def main():
+        async with run(plant):
+            async with stock(plc(["urn:plc"], ["a", "gone"]), number):
+                await wait(lambda: port.quality("a") == port.quality("gone") == GOOD)
+                assert port.quality("new") == Quality.BAD_CONFIGURATION_ERROR
+                port.submitted.clear()
+            await wait(lambda: port.quality("a") == port.quality("gone") == Quality.BAD_NO_COMMUNICATION)
+            assert port.value("sys/drivers/io/online") is False
+            assert not port.healthy
+            async with stock(plc(["urn:first", "urn:plc"], ["new", "a"]), number):
+                await wait(lambda: port.quality("a") == port.quality("new") == GOOD)
+                assert (port.value("new"), port.value("a")) == (0, 1)
+                assert port.quality("gone") == Quality.BAD_CONFIGURATION_ERROR
+                await wait(lambda: port.value("sys/drivers/io/online") is True)
+
+    asyncio.run(main())
+    kinds = [each.kind for each in port.emitted if each.kind != "driver.address_refused"]
+    kinds = kinds[kinds.index("driver.online") :]  # before that it may have been too early
+    assert kinds[:3] == ["driver.online", "driver.offline", "driver.online"]
+    qualities = [row.quality for batch in port.submitted for row in batch if row.id == port.tags["a"].id]
+    assert qualities[:3] == [Quality.UNCERTAIN_LAST_USABLE_VALUE, Quality.BAD_NO_COMMUNICATION, GOOD]
+
+
+def test_the_second_server_is_gone_over_to_and_outputs_are_written_there(side, tag, stock, run, wait):
+    async def build(server):
+        await plc(["urn:plc"], ["a"])(server)
+        node = await server.nodes.objects.add_variable(ua.NodeId("out", 2), "out", 0, ua.VariantType.Int16)
+        await node.set_writable()
+
+    numbers = free_port(), free_port()
+    urls = [f"opc.tcp://127.0.0.1:{number}" for number in numbers]
+    tags = [
+        tag("a", DataType.DINT, "nsu=urn:plc;s=a"),
+        tag("out", DataType.INT, "nsu=urn:plc;s=out", source="plc"),
+        tag("set", DataType.INT, "nsu=urn:plc;s=out", access=Access.READ_WRITE),
+    ]
+    plant = side(tags, urls)
+    port = plant.port
+
+    async def main():
+        async with run(plant):
+            assert await port.command("set", 3) == "io is offline"
+            port.set("out", 5)
+            async with stock(build, numbers[1]) as (second, _):
+                async with stock(build, numbers[0]):
+                    await wait(lambda: port.quality("a") == GOOD and port.value("set") == 5)
+                await wait(lambda: port.quality("a") == GOOD and port.value("set") == 5)
+                await wait(lambda: port.value("sys/drivers/io/server") == urls[1])
+                assert await second.get_node("ns=2;s=out").read_value() == 5
+                await wait(lambda: port.value("sys/drivers/io/state") == "degraded")
+                assert "not to the first server" in port.health_text
+
+    asyncio.run(main())
+
+
+def test_a_server_without_subscriptions_is_polled(side, tag, stock, run, wait):
+    async def build(server):
+        await plc(["urn:plc"], ["a"])(server)
+
+        async def refuse(*_args, **_more):
+            raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+
+        server.iserver.subscription_service.create_subscription = refuse
+
+    async def main():
+        async with stock(build) as (server, url):
+            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("a") == GOOD)
+                await server.get_node("ns=2;s=a").write_value(7, ua.VariantType.Int32)
+                await wait(lambda: port.value("a") == 7)
+                await wait(lambda: port.value("sys/drivers/io/state") == "degraded")
+                assert "no subscription" in port.health_text
+
+    asyncio.run(main())
+
+
+def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(side, tag, stock, run, wait):
+    async def main():
+        async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
+            node = server.get_node("ns=2;s=a")
+            await server.historize_node_data_change(node, count=100)
+            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+            await relay.start()
+            tags = [tag("a", DataType.DINT, "ns=2;s=a"), tag("b", DataType.DINT, "ns=2;s=b")]
+            plant = side(tags, f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: plant.good)
+                relay.swallows = True
+                await wait(lambda: port.quality("a") == Quality.BAD_NO_COMMUNICATION)
+                for value in (101, 102, 103):
+                    await node.write_value(value, ua.VariantType.Int32)
+                relay.swallows = False
+                await wait(lambda: port.value("a") == 103 and port.backfilled)
+                rows = [(row.id, row.raw) for batch in port.backfilled for row in batch]
+                assert rows == [(port.tags["a"].id, value) for value in (101, 102)]
+                await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
+            await relay.stop()
+
+    asyncio.run(main())
+
+
+def test_a_long_gap_is_filled_in_pieces_even_by_a_server_that_forgets_to_say_more(
+    side, tag, stock, run, wait, monkeypatch
+):
+    monkeypatch.setattr(gaps, "VALUES", 20)
+    monkeypatch.setattr(gaps, "TOLD_EVERY", 100)
+    count = 250
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (server, url):
+            node = server.get_node("ns=2;s=a")
+            await server.historize_node_data_change(node, count=1000)
+            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+            await relay.start()
+            plant = side(
+                [tag("a", DataType.DINT, "ns=2;s=a")], f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True
+            )
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: plant.good)
+                relay.swallows = True
+                await wait(lambda: port.quality("a") == Quality.BAD_NO_COMMUNICATION)
+                for value in range(1, count + 1):
+                    await node.write_value(value, ua.VariantType.Int32)
+                relay.swallows = False
+                await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
+            await relay.stop()
+        rows = [row.raw for batch in port.backfilled for row in batch]
+        assert rows == list(range(1, count))
+        told = [each.text for each in port.emitted if each.kind == "driver.gap_filling"]
+        assert [int(text.partition(" ")[0]) // 100 for text in told] == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_a_server_that_takes_long_to_create_items_is_asked_for_fewer(
+    side, tag, stock, run, wait, monkeypatch
+):
+    monkeypatch.setattr(supervisor, "CHUNK", 100)
+    asked = []
+
+    async def build(server):
+        await plc(["urn:plc"], ["a"])(server)
+        service = server.iserver.subscription_service
+        create = service.create_monitored_items
+
+        async def slow(params):
+            asked.append(len(params.ItemsToCreate))
+            await asyncio.sleep(0.02 * len(params.ItemsToCreate))
+            return await create(params)
+
+        service.create_monitored_items = slow
+
+    async def main():
+        async with stock(build) as (_, url):
+            tags = [tag(f"a{number}", DataType.DINT, "ns=2;s=a") for number in range(100)]
+            plant = side(tags, url, timeout="1500ms", keep_alive="2s")
+            async with run(plant):
+                await wait(lambda: plant.good)
+        assert asked[0] == 100
+        assert set(asked[-2:]) == {50}
+
+    asyncio.run(main())
+
+
+def test_a_server_that_claims_endless_messages_is_hung_up_on(side, tag, run, wait):
+    sent = []
+
+    async def flood(reader, writer):
+        await reader.read(100)
+        writer.write(b"ACKF" + (0x7FFF_FFFF).to_bytes(4, "little"))
+        count = 0
+        try:
+            while count < 200:
+                writer.write(bytes(1 << 20))
+                await writer.drain()
+                count += 1
+        except OSError:
+            pass
+        finally:
+            sent.append(count)
+            writer.close()
+
+    async def main():
+        server = await asyncio.start_server(flood, "127.0.0.1", 0)
+        number = server.sockets[0].getsockname()[1]
+        plant = side([tag("a", DataType.DINT, "ns=2;s=a")], f"opc.tcp://127.0.0.1:{number}", timeout="20s")
+        async with run(plant):
+            await wait(lambda: sent)
+        server.close()
+
+    asyncio.run(main())
+    assert sent[0] < 40
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "gone"])
+def test_a_notification_that_is_lost_is_asked_for_again(side, tag, stock, run, wait, monkeypatch, kept):
+    """Where the server has it no more, everything is read once."""
+    lost = []
+    forward = UaProcessor.forward_publish_response
+
+    async def lose_one(self, result, requestdata):
+        values = [
+            each.Value.Value.Value
+            for data in result.NotificationMessage.NotificationData or ()
+            for each in data.MonitoredItems
+        ]
+        if 1 in values and not lost:
+            lost.append(values)
+            if not kept:
+                for each in self.iserver.subscription_service.subscriptions.values():
+                    each._not_acknowledged_results.clear()
+            return
+        await forward(self, result, requestdata)
+
+    monkeypatch.setattr(UaProcessor, "forward_publish_response", lose_one)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (server, url):
+            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url, keep_alive="1s", timeout="5s")
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("a") == GOOD)
+                port.submitted.clear()
+                node = server.get_node("ns=2;s=a")
+                await node.write_value(1, ua.VariantType.Int32)
+                await wait(lambda: lost)
+                if kept:
+                    await node.write_value(2, ua.VariantType.Int32)
+                    await wait(lambda: port.value("a") == 2)
+                else:  # the next keep-alive tells that there was one
+                    await wait(lambda: port.value("a") == 1)
+                rows = [each for batch in port.submitted for each in batch if each.id == port.tags["a"].id]
+                assert [each.raw for each in rows if each.quality == GOOD] == ([1, 2] if kept else [1])
+                assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_a_client_ends_when_it_is_told_even_while_it_is_losing_its_server(side, tag, stock, wait):
+    """A task group that takes in a loss swallows a cancellation that comes meanwhile (Python 3.11)."""
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (server, url):
+            for turns in range(1, 6):
+                plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url)
+                task = asyncio.create_task(plant.run())
+                await wait(lambda plant=plant: plant.good)
+                for each in list(server.bserver.clients):
+                    each.transport.abort()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                _, left = await asyncio.wait([task], timeout=10)
+                assert not left, f"runs on when it is cancelled {turns} turns later"
+
+    asyncio.run(main())

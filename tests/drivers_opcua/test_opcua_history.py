@@ -1,0 +1,256 @@
+"""HistoryRead of a whole plant, by asyncua's client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from asyncua import Client, ua
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_from_binary
+
+from runtime.assembly import assemble
+from runtime.contract import Batch, Port, Quality
+from runtime.kernel import Kernel
+
+PLANT = """plant: p
+root: s/l
+api: {port: null}
+drivers: [{name: opcua, kind: opcua.server, port: 0, security: [None]}]
+"""
+TAGS = """path,type,source,retention,access
+tank/level,REAL,maker,standard,
+tank/count,INT,maker,standard,
+tank/name,STRING,maker,standard,
+tank/gone,REAL,maker,none,
+"""
+BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NS = int(BEGIN.timestamp()) * 10**9
+STEP_S = 10
+COUNT = 500
+BAD_AT = 7
+FIRST = {
+    "Minimum": 10, "Maximum": 14.5, "Average": 12.25, "Start": 10, "End": 14.5,
+    "Interpolative": 10, "TimeAverage": 12.25,
+}  # fmt: skip
+
+
+class Maker:
+    """Stores a ramp, a stair and a text of the past, every ten seconds."""
+
+    name = "maker"
+
+    def __init__(self) -> None:
+        self.done = asyncio.Event()
+
+    async def run(self, port: Port) -> None:
+        level, count, name = (port.tags.select(f"s/l/tank/{each}")[0] for each in ("level", "count", "name"))
+        rows = np.arange(COUNT)
+        times = NS + rows * STEP_S * 10**9
+        quality = np.where(rows == BAD_AT, Quality.BAD_NO_COMMUNICATION, Quality.GOOD).astype(np.uint32)
+        floats = (rows / 2).view(np.uint64)
+        await port.backfill(Batch.of([level] * COUNT, floats, times, quality))
+        await port.backfill(Batch.of([count] * COUNT, (rows // 10).astype(np.uint64), times))
+        await port.backfill(Batch.of([name] * 2, [0, 0], times[:2], text={0: "one", 1: "two"}))
+        self.done.set()
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def living(folder: Path) -> AsyncIterator[Client]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    (folder / "plant.yaml").write_text(PLANT.replace("port: 0", f"port: {number}"))
+    (folder / "tags.csv").write_text(TAGS)
+    maker, stop = Maker(), asyncio.Event()
+    kernel = Kernel(assemble(folder / "plant.yaml"), extra=[maker])
+    life = asyncio.create_task(kernel.run(stop))
+    try:
+        async with asyncio.timeout(60):
+            await maker.done.wait()
+            opc = await connected(f"opc.tcp://127.0.0.1:{number}")
+        async with opc:
+            yield opc
+    finally:
+        stop.set()
+        await life
+
+
+async def connected(url: str) -> Client:
+    """Return a client once the server listens."""
+    while True:
+        try:
+            await Client(url, timeout=60, watchdog_intervall=60).connect_and_get_server_endpoints()
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            return Client(url, timeout=60, watchdog_intervall=60)
+
+
+def at(step: float) -> datetime:
+    return BEGIN + timedelta(seconds=step * STEP_S)
+
+
+async def ask(opc: Client, details: Any, *paths: str, points: Any = None) -> list[Any]:
+    nodes = [
+        ua.HistoryReadValueId(ua.NodeId(f"s/l/tank/{path}", 2), ContinuationPoint=(points or {}).get(path))
+        for path in paths
+    ]
+    request = ua.HistoryReadParameters(details, ua.TimestampsToReturn.Both, False, nodes)
+    return list(await opc.uaclient.history_read(request))
+
+
+def values(result: Any) -> list[Any]:
+    data = result.HistoryData
+    if isinstance(data, ua.ExtensionObject):
+        data = struct_from_binary(ua.HistoryData, Buffer(data.Body))
+    return list(data.DataValues)
+
+
+def raw(start: datetime | None, end: datetime | None, most: int = 0, bounds: bool = False) -> Any:
+    never = datetime(1601, 1, 1, tzinfo=UTC)
+    return ua.ReadRawModifiedDetails(False, start or never, end or never, most, bounds)
+
+
+def processed(start: datetime, end: datetime, seconds: float, *aggregates: str) -> Any:
+    kinds = [ua.NodeId(getattr(ua.ObjectIds, f"AggregateFunction_{each}")) for each in aggregates]
+    return ua.ReadProcessedDetails(start, end, seconds * 1000, kinds)
+
+
+def steps(found: list[Any]) -> list[float]:
+    return [(each.SourceTimestamp - BEGIN).total_seconds() / STEP_S for each in found]
+
+
+def test_history_is_read(tmp_path: Path) -> None:
+    """One plant for all: its start is what takes time."""
+
+    async def main() -> None:
+        async with living(tmp_path) as opc:
+            for check in CHECKS:
+                await check(opc)
+
+    asyncio.run(main())
+
+
+async def raw_values_come_in_order_with_status_and_time(opc: Client) -> None:
+    (result,) = await ask(opc, raw(at(5), at(9)), "level")
+    found = values(result)
+    assert steps(found) == [5, 6, 7, 8]
+    assert [each.Value.Value for each in found] == [2.5, 3.0, None, 4.0]
+    assert found[2].StatusCode.value == Quality.BAD_NO_COMMUNICATION
+    assert {each.Value.VariantType for each in found if each.Value.Value} == {ua.VariantType.Float}
+    (result,) = await ask(opc, raw(at(0), at(2)), "name")
+    assert [each.Value.Value for each in values(result)] == ["one", "two"]
+
+
+async def backwards_when_the_end_is_before_the_start(opc: Client) -> None:
+    (result,) = await ask(opc, raw(at(9), at(5)), "level")
+    assert steps(values(result)) == [9, 8, 7, 6]
+
+
+async def so_many_from_a_start_or_before_an_end(opc: Client) -> None:
+    (result,) = await ask(opc, raw(at(5), None, 3), "level")
+    assert steps(values(result)) == [5, 6, 7]
+    assert not result.ContinuationPoint
+    (result,) = await ask(opc, raw(None, at(5), 3), "level")
+    assert steps(values(result)) == [5, 4, 3]
+
+
+async def pages_by_continuation_points_lose_and_double_nothing(opc: Client) -> None:
+    for start, end in ((at(0), at(COUNT)), (at(COUNT), at(-1))):
+        found: list[Any] = []
+        points: dict[str, Any] = {}
+        while True:
+            (result,) = await ask(opc, raw(start, end, 70), "level", points=points)
+            assert result.StatusCode.is_good()
+            found += values(result)
+            if not result.ContinuationPoint:
+                break
+            points = {"level": result.ContinuationPoint}
+        expected = list(range(COUNT)) if start < end else list(range(COUNT))[::-1]
+        assert steps(found) == expected
+
+
+async def bounds_are_there_or_told_as_missing(opc: Client) -> None:
+    (result,) = await ask(opc, raw(at(4.5), at(6.5), bounds=True), "level")
+    assert steps(values(result)) == [4, 5, 6, 7]
+    (result,) = await ask(opc, raw(at(-3), at(1), bounds=True), "level")
+    first, *rest = values(result)
+    assert first.StatusCode.value == ua.StatusCodes.BadBoundNotFound
+    assert steps(rest) == [0, 1]
+
+
+async def aggregates_have_a_value_for_each_interval(opc: Client) -> None:
+    for name in FIRST:
+        (result,) = await ask(opc, processed(at(20), at(40), 100, name), "level")
+        found = values(result)
+        assert steps(found) == [20, 30]
+        assert found[0].Value.Value == pytest.approx(FIRST[name], abs=0.3)
+    (result,) = await ask(opc, processed(at(40), at(20), 100, "Maximum"), "count")
+    assert [each.Value.Value for each in values(result)] == [3, 2]
+    assert values(result)[0].Value.VariantType == ua.VariantType.Int16
+
+
+async def values_at_times(opc: Client) -> None:
+    times = [at(4.5), at(20.5), at(-5)]
+    (result,) = await ask(opc, ua.ReadAtTimeDetails(times, False), "level")
+    found = values(result)
+    assert [each.Value.Value for each in found] == [2.25, 10.25, None]
+    (result,) = await ask(opc, ua.ReadAtTimeDetails(times, False), "count")
+    assert [each.Value.Value for each in values(result)] == [0, 2, None]
+
+
+async def what_cannot_be_read_says_why(opc: Client) -> None:
+    codes = ua.StatusCodes
+    many = ["level", "gone", "nowhere"]
+    told = [each.StatusCode.value for each in await ask(opc, raw(at(0), at(1)), *many)]
+    assert told == [codes.Good, codes.BadHistoryOperationUnsupported, codes.BadNodeIdUnknown]
+    for details, code in (
+        (raw(None, None), codes.BadHistoryOperationInvalid),
+        (raw(at(0), None), codes.BadHistoryOperationInvalid),
+        (raw(at(-30), at(-20)), codes.GoodNoData),
+        (processed(at(0), at(1), 1, "PercentBad"), codes.BadAggregateNotSupported),
+        (processed(at(0), at(1), 1), codes.BadAggregateListMismatch),
+        (processed(at(0), at(1), -1, "Average"), codes.BadInvalidArgument),
+        (processed(at(0), at(1), float("nan"), "Average"), codes.BadInvalidArgument),
+        (processed(at(0), at(1), float("inf"), "Average"), codes.BadInvalidArgument),
+        (ua.ReadAtTimeDetails([at(1)] * 101, False), codes.BadTooManyOperations),
+        (ua.ReadAtTimeDetails([], False), codes.BadInvalidArgument),
+        (ua.ReadRawModifiedDetails(True, at(0), at(1)), codes.BadHistoryOperationUnsupported),
+    ):
+        (result,) = await ask(opc, details, "level")
+        assert result.StatusCode.value == code, details
+    many = await ask(opc, ua.ReadAtTimeDetails([at(1)] * 11, False), *["level"] * 100)
+    assert {each.StatusCode.value for each in many} == {codes.BadTooManyOperations}
+    for point in (b"x", b"x" * 21):
+        (result,) = await ask(opc, raw(at(0), at(1)), "level", points={"level": point})
+        assert result.StatusCode.value in (codes.BadContinuationPointInvalid, codes.GoodNoData)
+
+
+async def a_tag_says_whether_it_has_history(opc: Client) -> None:
+    for path, has in (("level", True), ("gone", False)):
+        node = opc.get_node(ua.NodeId(f"s/l/tank/{path}", 2))
+        assert (ua.AccessLevel.HistoryRead in await node.get_access_level()) == has
+        assert (ua.AccessLevel.HistoryRead in await node.get_user_access_level()) == has
+        historizing = await node.read_attribute(ua.AttributeIds.Historizing)
+        assert historizing.Value.Value is has
+
+
+CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
+    raw_values_come_in_order_with_status_and_time,
+    backwards_when_the_end_is_before_the_start,
+    so_many_from_a_start_or_before_an_end,
+    pages_by_continuation_points_lose_and_double_nothing,
+    bounds_are_there_or_told_as_missing,
+    aggregates_have_a_value_for_each_interval,
+    values_at_times,
+    what_cannot_be_read_says_why,
+    a_tag_says_whether_it_has_history,
+]

@@ -1,0 +1,207 @@
+"""A whole plant's alarms over OPC UA: by asyncua's client, and by a foreign one, node-opcua."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+
+from runtime.assembly import assemble
+from runtime.contract import Actor, Role
+from runtime.kernel import Kernel
+
+PLANT = """plant: p
+root: s/l
+alarms: alarms.yaml
+api: {port: null}
+history: {flush: 20ms}
+drivers:
+  - {name: opcua, kind: opcua.server, port: NUMBER, anonymous: operator, security: [None, Basic256Sha256,
+     Aes256_Sha256_RsaPss]}
+"""
+TAGS = "path,type,access,low,high,initial\ntank/level,REAL,rw,0,100,INITIAL\n"
+TAGS += "".join(f"many/t{number},INT,rw,,,{number}\n" for number in range(1000))
+ALARMS = """alarms:
+  - {name: tank.high, tag: tank/level, kind: high, limit: 90, priority: critical, text: Level high}
+  - {name: tank.low, tag: tank/level, kind: low, limit: 5, text: Level low}
+"""
+CONDITION = ua.NodeId("Alarms/tank.high", 3)
+SCRIPT = Path(__file__).with_name("peer_alarms.js")
+RUN_WITHIN_S = 90
+
+
+@asynccontextmanager
+async def living(folder: Path, initial: int = 10) -> AsyncIterator[tuple[Kernel, str]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    (folder / "plant.yaml").write_text(PLANT.replace("NUMBER", str(number)))
+    (folder / "tags.csv").write_text(TAGS.replace("INITIAL", str(initial)))
+    (folder / "alarms.yaml").write_text(ALARMS)
+    kernel, stop = Kernel(assemble(folder / "plant.yaml")), asyncio.Event()
+    life = asyncio.create_task(kernel.run(stop))
+    url = f"opc.tcp://127.0.0.1:{number}"
+    try:
+        async with asyncio.timeout(60):
+            await listening(url)
+        yield kernel, url
+    finally:
+        stop.set()
+        await life
+
+
+async def listening(url: str) -> None:
+    while True:
+        try:
+            await Client(url, timeout=30).connect_and_get_server_endpoints()
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+class Seen:
+    """What a subscription on alarms was told."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[Any] = asyncio.Queue()
+
+    def event_notification(self, event: Any) -> None:
+        self.events.put_nowait(event)
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(20):
+            return await self.events.get()
+
+
+async def watch(opc: Client) -> tuple[Seen, Any]:
+    seen = Seen()
+    subscription = await opc.create_subscription(50, seen)
+    type_ = opc.get_node(ua.NodeId(ua.ObjectIds.ExclusiveLevelAlarmType))
+    await subscription.subscribe_alarms_and_conditions(opc.nodes.server, type_)
+    return seen, subscription
+
+
+async def call(opc: Client, method: int, *given: Any, on: Any = CONDITION) -> str:
+    request = ua.CallMethodRequest(on, ua.NodeId(method), list(given))
+    return (await opc.uaclient.call([request]))[0].StatusCode.name  # type: ignore[no-any-return]
+
+
+def test_alarms_are_acted_on_audited_and_right_after_a_restart_of_the_server_alone(
+    tmp_path: Path, secure: Callable[..., Client]
+) -> None:
+    async def main() -> None:
+        async with living(tmp_path) as (kernel, url):
+            async with secure(url) as opc:
+                seen, _ = await watch(opc)
+                level = opc.get_node("ns=2;s=s/l/tank/level")
+                await level.write_value(95.0, ua.VariantType.Float)
+                raised = await seen.next()
+                assert (raised.ConditionName, raised.Severity, raised.Message.Text) == (
+                    "tank.high",
+                    900,
+                    "Level high",
+                )
+                id_ = ua.Variant(raised.EventId, ua.VariantType.ByteString)
+                words = [
+                    ua.Variant(ua.LocalizedText(each, "en"), ua.VariantType.LocalizedText)
+                    for each in ("seen", "pump 3")
+                ]
+                assert (
+                    await call(opc, ua.ObjectIds.AcknowledgeableConditionType_Acknowledge, id_, words[0])
+                    == "Good"
+                )
+                assert getattr(await seen.next(), "AckedState/Id") is True
+                assert await call(opc, ua.ObjectIds.ConditionType_AddComment, id_, words[1]) == "Good"
+                commented = await seen.next()
+                assert (commented.Comment.Text, commented.ClientUserId) == ("pump 3", "anonymous")
+                shelve = ua.ObjectIds.ShelvedStateMachineType_TimedShelve
+                hour = ua.Variant(3_600_000.0, ua.VariantType.Double)
+                assert await call(opc, shelve, hour) == "Good"
+                assert getattr(await seen.next(), "ShelvingState/CurrentState").Text == "Timed Shelved"
+                remove = ua.ObjectIds.AlarmConditionType_RemoveFromService
+                assert await call(opc, remove) == "BadUserAccessDenied"  # that takes an engineer
+            rows = [(row.action, row.actor, row.reason) for row in await kernel.journal.audit(4)]
+            assert rows == [
+                ("out-of-service", "anonymous", "OPC UA client"),
+                ("shelve", "anonymous", "for 1h: OPC UA client"),
+                ("comment", "anonymous", "pump 3"),
+                ("acknowledge", "anonymous", "seen"),
+            ]
+            life = kernel.supervisor.find("opcua")
+            began_ns = life.begun_ns
+            await kernel.restart("opcua", Actor("erik", Role.ENGINEER, "local"))
+            async with asyncio.timeout(60):
+                while life.begun_ns == began_ns or life.state.value != "running":  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                await listening(url)
+            async with secure(url) as opc:
+                seen, subscription = await watch(opc)
+                given = ua.Variant(subscription.subscription_id, ua.VariantType.UInt32)
+                refresh = ua.ObjectIds.ConditionType_ConditionRefresh
+                assert await call(opc, refresh, given, on=ua.NodeId(ua.ObjectIds.ConditionType)) == "Good"
+                start, stood, end = [await seen.next() for _ in range(3)]
+                assert (start.EventType.Identifier, end.EventType.Identifier) == (2787, 2788)
+                assert (stood.ConditionName, stood.Comment.Text) == ("tank.high", "pump 3")
+                assert (getattr(stood, "AckedState/Id"), getattr(stood, "ActiveState/Id")) == (True, True)
+                assert stood.SuppressedOrShelved
+
+    asyncio.run(main())
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("mode", ["None", "SignAndEncrypt"])
+def test_node_opcua_follows_alarms_reads_history_and_subscribes_to_a_thousand(
+    node_package: Callable[[str], Path], mode: str, tmp_path: Path
+) -> None:
+    modules = node_package("node-opcua-client")
+
+    async def main() -> dict[str, Any]:
+        async with living(tmp_path, 95 if mode == "None" else 10) as (_, url):
+            pki = tmp_path / "pki"
+            pki.mkdir()
+            process = await asyncio.create_subprocess_exec(
+                "node",
+                str(SCRIPT),
+                url,
+                mode,
+                str(pki),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=os.environ | {"NODE_PATH": str(modules)},
+                cwd=pki,
+            )
+            try:
+                async with asyncio.timeout(RUN_WITHIN_S):
+                    out, err = await process.communicate()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            assert process.returncode == 0, err.decode()
+            (line,) = (each for each in out.decode().splitlines() if each.startswith("{"))
+            found: dict[str, Any] = json.loads(line)
+            return found
+
+    found = asyncio.run(main())
+    assert found["raised"] == {"name": "tank.high", "severity": 900, "message": "Level high", "active": True}
+    assert found["refresh"] == "Good"
+    assert found["thousand"] == 1000
+    assert found["wrongFilter"] == "BadEventFilterInvalid"
+    if mode == "None":
+        assert found["write"] == found["acknowledge"] == "BadSecurityModeInsufficient"
+        assert found["history"] == [95]
+        return
+    assert found["acknowledge"] == found["comment"] == found["shelve"] == found["unshelve"] == "Good"
+    assert found["again"] == "BadConditionBranchAlreadyAcked"
+    assert found["confirm"] == "BadMethodInvalid"
+    assert found["refreshed"] == ["RefreshStart", "tank.high", "RefreshEnd"]
+    assert found["comments"] == ["seen by peer", "pump 3"]
+    assert found["history"] == [10, 95]

@@ -1,0 +1,232 @@
+"""A host on Mosquitto: reads edge nodes made with protobuf's own runtime, and our own."""
+
+import asyncio
+import json
+import signal
+
+import pytest
+from pydantic import ValidationError
+
+from drivers.sparkplug.host.section import plugin
+from runtime.contract import Access, DataType, Quality
+
+pytestmark = pytest.mark.peer
+
+
+class Node:
+    """An edge node of another make, a message at a time."""
+
+    def __init__(self, listener, payload_class):
+        self.listener, self.payload_class, self.seq = listener, payload_class, 0
+
+    def say(self, verb, *metrics, device="", seq=None, timestamp=1_700_000_000_000):
+        payload = self.payload_class(timestamp=timestamp)
+        if verb == "NBIRTH":
+            self.seq = 0
+        if verb != "NDEATH":
+            payload.seq = self.seq if seq is None else seq
+            self.seq = (self.seq + 1) % 256 if seq is None else self.seq
+        for metric in metrics:
+            properties = metric.pop("quality", None)
+            added = payload.metrics.add(**metric)
+            if properties is not None:
+                added.properties.keys.append("Quality")
+                added.properties.values.add(type=3, int_value=properties)
+        topic = "/".join(filter(None, ("spBv1.0", "g", verb, "n", device)))
+        self.listener.client.publish(topic, payload.SerializeToString())
+
+    def birth(self, bdseq=0, **more):
+        bd = {"name": "bdSeq", "datatype": 4, "long_value": bdseq}
+        level = {"name": "level", "alias": 1, "datatype": 9, "timestamp": 5000, "float_value": 1.5}
+        self.say("NBIRTH", bd, level | more)
+        count = {"name": "a/count", "alias": 2, "datatype": 2, "int_value": 0xFFFB, "timestamp": 6000}
+        text = {"name": "text", "alias": 3, "datatype": 12, "string_value": "é"}
+        self.say("DBIRTH", count, text, device="d")
+
+
+@pytest.fixture
+def tags(tag):
+    own = {"source": "spark", "device": "spark"}
+    return [
+        tag("level", address="g/n:level", **own),
+        tag("count", DataType.DINT, address="g/n/d:a/count", access=Access.READ_WRITE, **own),
+        tag("text", DataType.STRING, address="g/n/d:text", **own),
+        tag("wrong", address="g/n:nothing", **own),
+    ]
+
+
+def test_births_data_and_deaths_of_another_make(broker, listen, host, tags, wait, payload_class):
+    us = host(tags, [broker.url], host="scada", reorder="200ms")
+    port = us.port
+
+    async def main():
+        listener = await listen(broker).ready()
+        node = Node(listener, payload_class)
+        node.say("NDATA", {"alias": 1, "float_value": 9.0}, seq=7)
+        async with us.running():
+            await wait(lambda: us.fact("state") == "online")
+            await wait(lambda: any("NCMD/n" in topic for topic, *_ in listener.messages))  # asked for births
+            node.birth()
+            await wait(lambda: port.value("text") == "é")
+            assert (port.value("level"), port.value("count")) == (1.5, -5)
+            assert port.quality("wrong") == Quality.BAD_CONFIGURATION_ERROR
+            ids = {name: port.tags[name].id for name in ("level", "count", "text")}
+            assert port.table.source_ns[ids["count"]] == 6_000_000_000
+            node.say("NDATA", {"alias": 1, "float_value": 2.5, "quality": 500, "timestamp": 7000})
+            await wait(lambda: port.value("level") == 2.5)
+            assert port.quality("level") == Quality.UNCERTAIN_LAST_USABLE_VALUE
+            node.say("DDATA", {"alias": 2, "is_null": True}, device="d")
+            await wait(lambda: port.quality("count") == Quality.BAD)
+            # What overtook another message waits for it.
+            node.say("NDATA", {"alias": 1, "float_value": 4.0}, seq=5)
+            node.say("NDATA", {"alias": 1, "float_value": 3.0}, seq=4)
+            await wait(lambda: port.value("level") == 4.0)
+            node.seq = 6
+            node.say("NDATA", {"alias": 1, "float_value": 3.0}, seq=4)  # what comes again is old by now
+            history = {"alias": 1, "float_value": 0.5, "is_historical": True, "timestamp": 3000}
+            node.say("NDATA", history, {"alias": 1, "float_value": 5.0})
+            await wait(lambda: port.value("level") == 5.0)
+            await wait(lambda: port.backfilled)
+            assert [(row.raw, row.source_ns) for row in port.backfilled[0]] == [
+                (DataType.REAL.encode(0.5), 3_000_000_000)
+            ]
+            # What is missing is not waited for for ever.
+            asked = us.fact("rebirths") or 0
+            node.say("NDATA", {"alias": 1, "float_value": 6.0}, seq=9)
+            await wait(lambda: port.value("level") == 6.0)
+            await wait(lambda: us.fact("rebirths") > asked)
+            node.birth()
+            # A birth of the node ends its devices, until each is born again.
+            await wait(lambda: port.value("level") == 1.5 and port.quality("text") == Quality.GOOD)
+            node.say("DDEATH", device="d", timestamp=8000)
+            await wait(lambda: port.quality("text") == Quality.BAD_NO_COMMUNICATION)
+            assert port.table.source_ns[ids["text"]] == 8_000_000_000
+            node.say("NDEATH", {"name": "bdSeq", "datatype": 4, "long_value": 3})  # of an older session
+            node.say("NDATA", {"alias": 1, "float_value": 7.0})
+            await wait(lambda: port.value("level") == 7.0)
+            node.say("NDEATH", {"name": "bdSeq", "datatype": 4, "long_value": 0})
+            await wait(lambda: port.quality("level") == Quality.BAD_NO_COMMUNICATION)
+            listener.client.publish("spBv1.0/g/NBIRTH/n", b"\xff\xff")
+            await wait(lambda: us.fact("exceptions") == 1)
+            node.birth(datatype=12, string_value="x")
+            await wait(lambda: port.quality("level") == Quality.BAD_CONFIGURATION_ERROR)
+
+    asyncio.run(main())
+    kinds = [event.kind for event in port.emitted]
+    assert (kinds.count("driver.type_differs"), kinds.count("driver.address_refused")) == (1, 1)
+
+
+def test_the_state_of_the_host_is_told_as_the_standard_has_it(broker, listen, host, tags, wait):
+    us = host(tags, [broker.url], host="scada")
+
+    async def main():
+        listener = await listen(broker).ready()
+        said = []
+        listener.client.on_message = lambda *more: said.append((more[2].payload, more[2].qos))
+        async with us.running():
+            await wait(lambda: len(said) == 1)
+            listener.state(False, 1)
+            await wait(lambda: len(said) == 3)
+        await wait(lambda: len(said) == 4)
+        return [json.loads(payload) for payload, qos in said if qos == 1]
+
+    first, lie, again, last = asyncio.run(main())
+    assert (first["online"], lie["online"], again["online"], last["online"]) == (True, False, True, False)
+    assert first["timestamp"] == again["timestamp"] <= last["timestamp"]
+
+
+def test_our_host_and_our_edge_node_work_together(broker, edge, host, tag, wait, tmp_path):
+    rw = {"access": Access.READ_WRITE, "source": "operator"}
+    node = edge(
+        [tag("filler/speed", low=0.0, high=60.0, **rw), tag("filler/count", DataType.DINT)],
+        [broker.url],
+        devices={"filler": ["filler/**"]},
+        primary_host="scada",
+        commands={"actor": "scada", "role": "operator"},
+    )
+    own = {"source": "spark", "device": "spark"}
+    us = host(
+        [
+            tag("speed", access=Access.READ_WRITE, address="group/test/filler:speed", **own),
+            tag("count", DataType.DINT, address="group/test/filler:count", **own),
+        ],
+        [broker.url],
+        host="scada",
+    )
+
+    async def main():
+        node.port.set("filler/speed", 10.0)
+        node.port.set("filler/count", 1)
+        async with us.running():
+            async with node.running():
+                await wait(lambda: us.port.value("speed") == 10.0)
+                assert us.fact("rebirths") in (None, 0)  # it waited for us
+                assert await us.port.command("speed", 20.0) is None
+                assert (node.port.value("filler/speed"), us.port.value("speed")) == (20.0, 20.0)
+                assert await us.port.command("speed", 99.0) == "the node keeps 20.0"
+                node.port.set("filler/count", 2)
+                await wait(lambda: us.port.value("count") == 2)
+            await wait(lambda: us.port.quality("count") == Quality.BAD_NO_COMMUNICATION)
+            assert "offline" in await us.port.command("speed", 30.0)
+            async with node.running():
+                await wait(lambda: us.port.value("count") == 2)
+            broker.kill()
+            await wait(lambda: us.fact("online") is False)
+            assert us.port.quality("count") == Quality.BAD_NO_COMMUNICATION
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_freezes_is_noticed_where_nothing_is_sent(broker, edge, host, tag, wait):
+    quick = {"timeout": "300ms", "watch": "100ms"}
+    node = edge([tag("count", DataType.DINT)], [broker.url], **quick)
+    own = {"source": "spark", "device": "spark"}
+    us = host([tag("count", DataType.DINT, address="group/test:count", **own)], [broker.url], **quick)
+
+    async def main():
+        node.port.set("count", 1)
+        async with us.running(), node.running():
+            await wait(lambda: us.port.value("count") == 1 and node.fact("online"))
+            broker.signal(signal.SIGSTOP)
+            await wait(lambda: us.port.quality("count") == Quality.BAD_NO_COMMUNICATION)
+            await wait(lambda: node.fact("online") is False)
+            assert us.fact("timeouts") > 0
+            assert "does not answer within 0.3 s" in node.port.health_text
+            node.port.set("count", 2)
+            broker.signal(signal.SIGCONT)
+            await wait(lambda: us.port.value("count") == 2)
+            await wait(lambda: us.fact("round_trip_p50_ms"))
+            assert us.fact("reconnects") > 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("address", "more", "says"),
+    [
+        ("", {}, "has no address"),
+        ("g/n", {}, "not a metric"),
+        ("g:m", {}, "not a metric"),
+        ("g/n/d/e:m", {}, "not a metric"),
+        ("g/n+:m", {}, "it has '+'"),
+        ("g/n:m", {}, "are both g/n:m"),
+        ("g/n:x", {"source": "plc"}, "hosts only read"),
+    ],
+)
+def test_a_wrong_address_is_told_once(plant, tag, address, more, says):
+    own = {"source": "spark", "device": "spark"}
+    settings = plugin.Config.model_validate(
+        {"name": "spark", "kind": "sparkplug.host", "urls": ["mqtts://b"]}
+    )
+    tags = [tag("first", address="g/n:m", **own), tag("second", **(own | {"address": address} | more))]
+    (found,) = plugin.check(plant(tags), settings, ("drivers", 0))
+    assert says in found.text
+    assert str(found.place) == "tags.csv:3:1"
+
+
+def test_a_host_without_tags_is_warned_of(plant):
+    base = {"name": "spark", "kind": "sparkplug.host", "urls": ["mqtts://b"]}
+    (found,) = plugin.check(plant([]), plugin.Config.model_validate(base), ("drivers", 0))
+    assert "reads nothing" in found.text
+    with pytest.raises(ValidationError, match="no Sparkplug id"):
+        plugin.Config.model_validate(base | {"host": "a/b"})
