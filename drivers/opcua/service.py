@@ -18,6 +18,7 @@ from drivers.opcua.alarms import Alarms
 from drivers.opcua.capabilities import built, tell_capabilities
 from drivers.opcua.certificate import own_certificate
 from drivers.opcua.expiry import Expiry
+from drivers.opcua.few import Few
 from drivers.opcua.harden import HardenedFace
 from drivers.opcua.history import History
 from drivers.opcua.image import Image
@@ -127,7 +128,7 @@ class Service:
             history = History(port, nodes, self._values.tags)
             async with asyncio.TaskGroup() as group:
                 self._server.context = Context(
-                    port, nodes, self._values, watch, alarms, group, quick, history, model
+                    port, nodes, self._values, watch, alarms, group, quick, history, model, Few(port.clock)
                 )
                 self._changes = changes
                 if self._stale:
