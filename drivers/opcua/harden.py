@@ -36,6 +36,7 @@ from drivers.opcua.decoding import Measured, TooMuchError
 from drivers.opcua.keys import Channel, UnfitKeyError
 from drivers.opcua.limits import Limits, whence
 from drivers.opcua.pace import Pace
+from drivers.opcua.refused import refusal_in
 from drivers.opcua.rules import Needs, needs_of
 from drivers.opcua.security import Refusals, mend_tokens
 from drivers.opcua.standard import forget_generators
@@ -334,9 +335,18 @@ class Processor(UaProcessor):  # type: ignore[misc]
         try:
             return await self._decode(typeid, requesthdr, seqhdr, body)
         except ServiceError as exc:
-            code = ua.StatusCode(exc.code).name
-            self.iserver.served.refuse(whence(self.name), code, f"{_SERVICES.get(typeid.Identifier)}: {code}")
+            self.count_refusal(_SERVICES.get(typeid.Identifier, "a service"), exc.code)
             raise
+
+    def count_refusal(self, service: str, code: int) -> None:
+        """Count a request that was refused, 0 where it was not."""
+        if code:
+            name = ua.StatusCode(code).name
+            self.iserver.served.refuse(self._address, name, f"{service}: {name}")
+
+    def send_response(self, requesthandle: Any, seqhdr: Any, response: Any, *kind: Any) -> None:
+        super().send_response(requesthandle, seqhdr, response, *kind)
+        self.count_refusal(type(response).__name__.removesuffix("Response"), refusal_in(response))
 
     async def _decode(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         if self.session is not None and self.session.is_activated():

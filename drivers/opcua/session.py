@@ -24,6 +24,7 @@ from drivers.opcua.items import Subscriptions, Watch
 from drivers.opcua.model import WRITE, PlantNodes, access_level
 from drivers.opcua.modelpart import ModelPart
 from drivers.opcua.reads import MOST_BYTES, Reads
+from drivers.opcua.refused import wrong_node
 from drivers.opcua.security import BETTER, Refusals
 from drivers.opcua.tokens import Users
 from drivers.opcua.values import TagValues, from_variant
@@ -119,9 +120,16 @@ class TagProcessor(Processor):
         if service != _READ or context.quick is None:
             return False
         now_ns = context.port.clock.now_ns()
-        found = context.quick.answer(body, MAX_READ, now_ns, session.read_cold)
+        cold: list[Any] = []
+
+        def read_cold(wanted: Any) -> Any:
+            cold.append(session.read_cold(wanted))
+            return cold[-1]
+
+        found = context.quick.answer(body, MAX_READ, now_ns, read_cold)
         if found is None:
             return False
+        self.count_refusal("Read", wrong_node(cold))
         data, count = found
         context.reads = (context.reads + count) & 0xFFFF_FFFF
         self._touch()
@@ -167,16 +175,19 @@ class TagSession(HardenedSession):
         context.reads = (context.reads + len(wanted)) & 0xFFFF_FFFF
         stamps = int(params.TimestampsToReturn)
         tag_id, read = context.nodes.tag_id, context.values.read
-        results, size = [], 0
+        results, cold, size = [], [], 0
         for each in wanted:
             id_ = tag_id(each.NodeId)
             if id_ >= 0 and each.AttributeId == _A.Value and not each.IndexRange:
                 results.append(read(id_, stamps))
                 continue
             results.append(self.read_cold(each))
+            cold.append(results[-1])
             size += _length(results[-1])
             if size > MOST_BYTES:
                 raise ServiceError(_CODES.BadResponseTooLarge)
+        if self.processor is not None:
+            self.processor.count_refusal("Read", wrong_node(cold))
         return results
 
     def read_cold(self, wanted: Any) -> Any:
