@@ -18,13 +18,15 @@ from drivers.opcua.alarms import Alarms
 from drivers.opcua.browsing import MAX_BROWSE, browse, browse_next
 from drivers.opcua.conditions.facts import language_of
 from drivers.opcua.few import Few
-from drivers.opcua.harden import HardenedServer, HardenedSession, Processor
+from drivers.opcua.harden import HardenedServer
 from drivers.opcua.history import MAX_NODES, History
 from drivers.opcua.items import Subscriptions, Watch
+from drivers.opcua.login import HardenedSession
 from drivers.opcua.model import WRITE, PlantNodes, access_level
 from drivers.opcua.modelpart import ModelPart
 from drivers.opcua.reads import MOST_BYTES, Reads
 from drivers.opcua.refused import wrong_node
+from drivers.opcua.requests import Processor
 from drivers.opcua.security import BETTER, Refusals
 from drivers.opcua.tokens import Users
 from drivers.opcua.values import TagValues, from_variant

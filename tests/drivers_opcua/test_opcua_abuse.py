@@ -184,7 +184,7 @@ def test_answers_that_nobody_takes_are_not_made(serve: Any) -> None:
 
 def test_who_does_not_take_answers_is_hung_up_on(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        monkeypatch.setattr("drivers.opcua.harden.TAKEN_WITHIN_S", 0.2)
+        monkeypatch.setattr("drivers.opcua.listener.TAKEN_WITHIN_S", 0.2)
         async with serve() as served, watched(served):
             raw = await Raw.connect(port_of(served), ELSEWHERE)
             assert await raw.enter(session=False)
