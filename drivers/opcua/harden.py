@@ -38,7 +38,7 @@ from drivers.opcua.limits import Limits, whence
 from drivers.opcua.pace import Pace
 from drivers.opcua.rules import Needs, needs_of
 from drivers.opcua.security import Refusals, mend_tokens
-from drivers.opcua.standard import forget_generators
+from drivers.opcua.standard import forget_generators, share_constants
 from drivers.opcua.tokens import Users, has_rsa_key, print_of, prove, secret_of
 from runtime.clock import WallClock
 from runtime.contract import Actor
@@ -138,6 +138,7 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
 
     async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
         await super().load_standard_address_space(shelf_file)
+        share_constants(self.aspace)
         forget_generators()
 
     def admits(self, certificate: bytes, address: str) -> bool:

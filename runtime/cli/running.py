@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from runtime.versions.store import Failure
 
 if TYPE_CHECKING:
     from runtime.kernel import Kernel
+
+SETTLED_S = 60.0
 
 
 def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: bool, fallback: bool) -> None:
@@ -68,14 +71,14 @@ async def _until_stopped(kernel: Kernel, notifier: Notifier, attached: bool, sec
     with contextlib.ExitStack() as stack:
         if attached:
             stack.callback(loop.remove_reader, _watch_parent(loop, stop))
-        told = asyncio.create_task(_tell(kernel, notifier))
+        tasks = [asyncio.create_task(_tell(kernel, notifier)), asyncio.create_task(_set_aside(kernel))]
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda done: None if done.cancelled() else notifier.send("STOPPING=1"))
         try:
             await kernel.run(stop)
         finally:
-            told.cancel()
-            stopping.cancel()
+            for task in (*tasks, stopping):
+                task.cancel()
 
 
 async def _tell(kernel: Kernel, notifier: Notifier) -> None:
@@ -86,6 +89,23 @@ async def _tell(kernel: Kernel, notifier: Notifier) -> None:
     while notifier.every_s:
         await kernel.clock.sleep(notifier.every_s)
         notifier.send("WATCHDOG=1")
+
+
+async def _set_aside(kernel: Kernel) -> None:
+    """Take what a configuration loaded out of the garbage collector's sight, some time after it came.
+
+    CPython collects old cycles when they are a quarter of all that is old: beside the objects of 10,000
+    tags that is after hours, and it stops the event loop for as long as it takes to look at all of those.
+    """
+    aside = None
+    while True:
+        await kernel.clock.sleep(SETTLED_S)
+        if kernel.plant is not aside:
+            aside = kernel.plant
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            gc.collect()  # what is old is counted anew
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> int:
