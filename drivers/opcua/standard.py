@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 from collections.abc import Hashable
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import asyncua.server
 from asyncua import ua
+
+from runtime import heap
 
 if TYPE_CHECKING:
     from asyncua.server.address_space import AddressSpace
@@ -71,6 +72,4 @@ def forget_generators() -> None:
         del sys.modules[name]
     vars(asyncua.server).pop(_PACKAGE.rpartition(".")[2], None)
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # where the C library is glibc
-    if trim is not None:
-        trim(0)
+    heap.trim()

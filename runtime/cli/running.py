@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from runtime import heap
 from runtime.cli.notify import Notifier
 from runtime.clock import WallClock
 from runtime.errors import ConfigError, PlantError
@@ -30,6 +30,7 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
 
     Where its configuration does not come up, the last good one runs, unless `fallback` is off.
     """
+    heap.keep_compact()
     notifier = Notifier()
     again = True
     while again:  # a change of the configuration may need another kernel
@@ -92,20 +93,13 @@ async def _tell(kernel: Kernel, notifier: Notifier) -> None:
 
 
 async def _set_aside(kernel: Kernel) -> None:
-    """Take what a configuration loaded out of the garbage collector's sight, some time after it came.
-
-    CPython collects old cycles when they are a quarter of all that is old: beside the objects of 10,000
-    tags that is after hours, and it stops the event loop for as long as it takes to look at all of those.
-    """
+    """Spare the garbage collector what a configuration loaded, some time after it came."""
     aside = None
     while True:
         await kernel.clock.sleep(SETTLED_S)
         if kernel.plant is not aside:
             aside = kernel.plant
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
-            gc.collect()  # what is old is counted anew
+            heap.set_aside()
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> int:
