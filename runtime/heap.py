@@ -14,8 +14,8 @@ _libc = ctypes.CDLL(None)
 def keep_compact() -> None:
     """Let glibc give large blocks back when they are freed, and keep one heap for all threads.
 
-    By itself it takes ever larger ones from a heap for each thread, whose holes grew to 28 MiB in 20 minutes of
-    10,000 tags. To be called before threads are. Another C library goes on as it does.
+    By itself it takes ever larger ones from a heap for each thread, whose holes grew to 28 MiB in 20 minutes
+    of 10,000 tags. To be called before threads are. Another C library goes on as it does.
     """
     option = getattr(_libc, "mallopt", None)
     if option is not None:
@@ -28,9 +28,9 @@ def keep_compact() -> None:
 
 
 def set_aside() -> None:
-    """Take what is loaded by now out of the garbage collector's sight; what was before is looked at once more.
+    """Take what is loaded by now out of the garbage collector's sight, after a last look at all of it.
 
-    A look at the objects of 10,000 tags stops the event loop for a tenth of a second or two, every few minutes.
+    Each look at the objects of 10,000 tags stops the event loop, for a tenth of a second or two.
     """
     gc.unfreeze()
     gc.collect()
