@@ -19,6 +19,7 @@ from asyncua.common.utils import NotEnoughData, ServiceError
 from asyncua.crypto import uacrypto
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.crypto.security_policies import SecurityPolicyNone
+from asyncua.server.address_space import NodeManagementService
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession, SessionState
@@ -38,7 +39,7 @@ from drivers.opcua.limits import Limits, whence
 from drivers.opcua.pace import Pace
 from drivers.opcua.rules import Needs, needs_of
 from drivers.opcua.security import Refusals, mend_tokens
-from drivers.opcua.standard import forget_generators, share_constants
+from drivers.opcua.standard import Sharing, forget_generators
 from drivers.opcua.tokens import Users, has_rsa_key, print_of, prove, secret_of
 from runtime.clock import WallClock
 from runtime.contract import Actor
@@ -137,8 +138,9 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
         self.served = Served()
 
     async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        self.node_mgt_service: NodeManagementService = Sharing(self.aspace)
         await super().load_standard_address_space(shelf_file)
-        share_constants(self.aspace)
+        self.node_mgt_service = NodeManagementService(self.aspace)
         forget_generators()
 
     def admits(self, certificate: bytes, address: str) -> bool:

@@ -3,8 +3,16 @@
 import asyncio
 
 from asyncua import Node, Server, ua
+from asyncua.server.address_space import AddressSpace, NodeManagementService
+from asyncua.server.standard_address_space.standard_address_space import fill_address_space
 
-from drivers.opcua.standard import share_constants
+from drivers.opcua.standard import Sharing
+
+
+def filled(kind):
+    space = AddressSpace()
+    fill_address_space(kind(space))
+    return space
 
 
 def said(space):
@@ -18,25 +26,20 @@ def said(space):
     ]
 
 
+def values(space):
+    return {id(held.value) for node in space._nodes.values() for held in node.attributes.values()}
+
+
 def test_nodes_say_what_they_said_with_a_third_of_the_values():
-    server = Server()
-    space = server.iserver.aspace
-    asyncio.run(server.iserver.load_standard_address_space())
-    before = said(space)
-    count = len({id(held.value) for node in space._nodes.values() for held in node.attributes.values()})
-    share_constants(space)
-    assert said(space) == before
-    assert (
-        len({id(held.value) for node in space._nodes.values() for held in node.attributes.values()})
-        < count / 3
-    )
+    stock, shared = filled(NodeManagementService), filled(Sharing)
+    assert said(shared) == said(stock)
+    assert len(values(shared)) < len(values(stock)) / 3
 
 
 def test_a_write_to_one_node_leaves_those_that_said_the_same():
     async def write():
         server = Server()
-        await server.iserver.load_standard_address_space()
-        share_constants(server.iserver.aspace)
+        server.iserver.aspace._nodes = filled(Sharing)._nodes
         one, other = (Node(server.iserver.isession, ua.NodeId(number)) for number in (2994, 2993))
         text = ua.DataValue(ua.Variant(ua.LocalizedText("new"), ua.VariantType.LocalizedText))
         await one.write_attribute(ua.AttributeIds.Description, text)
