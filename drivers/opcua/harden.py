@@ -355,6 +355,14 @@ class Processor(UaProcessor):  # type: ignore[misc]
         self._publish_results_subs[subscription_id] = True  # later, when there is room
         return None
 
+    def refuse_publishing(self) -> None:
+        """Answer the Publish requests that wait: no subscription is left. Source: OPC 10000-4, 5.14.5."""
+        while self._publish_requests:
+            waiting = self._publish_requests.popleft()
+            fault = ua.ServiceFault()
+            fault.ResponseHeader.ServiceResult = ua.StatusCode(ua.StatusCodes.BadNoSubscription)
+            self.send_response(waiting.requesthdr.RequestHandle, waiting.seqhdr, fault)
+
     async def _serve(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         service = typeid.Identifier
         policy = self._connection.security_policy
