@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from asyncua import Client, ua
-from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.client import ua_client
+from asyncua.client.ua_client import UASocketProtocol
+from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua.picking import picked, span_of
@@ -322,6 +324,61 @@ def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any) -> No
                 path = ua.BrowsePath(objects, ua.RelativePath(elements))
                 (result,) = (await ask("TranslateBrowsePathsToNodeIds", BrowsePaths=[path])).Results
                 assert result.StatusCode.name == code
+
+    asyncio.run(main())
+
+
+def hello(limits: dict[str, int]) -> Any:
+    """Make a client that says in its Hello what it takes."""
+
+    class Small(UASocketProtocol):  # type: ignore[misc]
+        async def send_hello(self, url: str, *_: int) -> Any:
+            sizes = {"ReceiveBufferSize": 65_536, "SendBufferSize": 65_536} | limits
+            self._callbackmap[0] = acknowledged = asyncio.get_running_loop().create_future()
+            self.transport.write(uatcp_to_binary(ua.MessageType.Hello, ua.Hello(EndpointUrl=url, **sizes)))
+            return await acknowledged
+
+    return Small
+
+
+@pytest.mark.parametrize(
+    "limits", [{"MaxMessageSize": 20_000}, {"MaxChunkCount": 2, "ReceiveBufferSize": 8_192}]
+)
+def test_what_a_client_cannot_take_is_not_sent_and_what_it_sends_is_taken(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(ua_client, "UASocketProtocol", hello(limits))
+        async with serve() as served, opened(served) as client:
+            ask = Asking(client)
+            served.port.set("tank/level_pct", 0.0)
+            each = ua.ReadValueId(ua.NodeId(LEVEL, 2), ua.AttributeIds.Value)
+            assert await ask.code("Read", NodesToRead=[each] * 2_000) == "BadResponseTooLarge"
+            assert await ask.code("Read", NodesToRead=[each] * 10) == "Good"
+            number = await ask.subscribe()
+            await ask.published()
+            served.port.set("tank/level_pct", 1.0)
+            await ask.watch(number, *[ua.NodeId(LEVEL, 2)] * 400)
+            served.port.set("all/string", "x" * 30_000)
+            await ask.published()
+            await ask.watch(number, ua.NodeId(NAME, 2))
+            assert await ask.code("Publish") == "BadResponseTooLarge"
+            assert await ask.code("Read", NodesToRead=[each]) == "Good"
+
+    asyncio.run(main())
+
+
+def test_the_acknowledge_says_what_each_side_takes(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        sizes = {"ReceiveBufferSize": 10_000, "SendBufferSize": 20_000, "MaxMessageSize": 5_000}
+        monkeypatch.setattr(ua_client, "UASocketProtocol", hello(sizes))
+        async with serve() as served:
+            client = opened(served)
+            await client.connect_socket()
+            acknowledge = await client.uaclient.protocol.send_hello(served.url)
+            client.disconnect_socket()
+            assert (acknowledge.ReceiveBufferSize, acknowledge.SendBufferSize) == (20_000, 10_000)
+            assert acknowledge.MaxMessageSize == 4 * 1024 * 1024
 
     asyncio.run(main())
 
