@@ -215,11 +215,13 @@ class TagSession(HardenedSession):
     async def _write(self, wanted: Any) -> int:
         context = self.iserver.context
         id_ = context.nodes.tag_id(wanted.NodeId)
-        if id_ < 0:
-            known = wanted.NodeId in self.aspace
-            return int(_CODES.BadNotWritable if known else _CODES.BadNodeIdUnknown)
-        if wanted.AttributeId != _A.Value:
-            return int(_CODES.BadNotWritable)
+        if id_ < 0 or wanted.AttributeId != _A.Value:
+            status = self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId).StatusCode
+            missing = status is not None and status.value in (
+                _CODES.BadNodeIdUnknown,
+                _CODES.BadAttributeIdInvalid,
+            )
+            return int(status.value if missing else _CODES.BadNotWritable)
         status = wanted.Value.StatusCode
         if wanted.IndexRange or (status is not None and status.value):
             return int(_CODES.BadWriteNotSupported)

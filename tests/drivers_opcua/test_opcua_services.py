@@ -301,6 +301,16 @@ def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any) -> No
             ):
                 assert await ask.code(service, **about) == "BadNothingToDo", service
             objects = ua.NodeId(ua.ObjectIds.ObjectsFolder)
+            for node, attribute, code in (
+                (level, 99, "BadAttributeIdInvalid"),
+                (objects, ua.AttributeIds.Value, "BadAttributeIdInvalid"),
+                (ua.NodeId("no such", 2), ua.AttributeIds.Value, "BadNodeIdUnknown"),
+                (level, ua.AttributeIds.DisplayName, "BadNotWritable"),
+                (NAMESPACES, ua.AttributeIds.Value, "BadNotWritable"),
+            ):
+                written = ua.WriteValue(node, attribute, None, ua.DataValue(ua.Variant(1.0)))
+                (status,) = (await ask("Write", NodesToWrite=[written])).Results
+                assert status.name == code
             for change, code in (
                 ({"ReferenceTypeId": ua.NodeId(999_999)}, "BadReferenceTypeIdInvalid"),
                 ({"ReferenceTypeId": objects}, "BadReferenceTypeIdInvalid"),
