@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
-from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import NotEnoughData, ServiceError
 from asyncua.crypto import uacrypto
 from asyncua.crypto.permission_rules import User, UserRole
@@ -39,6 +38,7 @@ from drivers.opcua.limits import Limits, whence
 from drivers.opcua.pace import Pace
 from drivers.opcua.rules import Needs, needs_of
 from drivers.opcua.security import Refusals, mend_tokens
+from drivers.opcua.sizes import Sizes
 from drivers.opcua.standard import Sharing, forget_generators
 from drivers.opcua.tokens import Users, has_rsa_key, print_of, prove, secret_of
 from runtime.clock import WallClock
@@ -357,6 +357,23 @@ class Processor(UaProcessor):  # type: ignore[misc]
         self._publish_results_subs[subscription_id] = True  # later, when there is room
         return None
 
+    async def forward_publish_response(self, result: Any, requestdata: Any) -> None:
+        """Send what a subscription has; the client is told where it takes no answer of that size."""
+        try:
+            await super().forward_publish_response(result, requestdata)
+        except ServiceError as exc:
+            self._refuse_publish(requestdata, exc.code)
+
+    def _refuse_publish(self, waiting: Any, code: int) -> None:
+        fault = ua.ServiceFault()
+        fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
+        self.send_response(waiting.requesthdr.RequestHandle, waiting.seqhdr, fault)
+
+    def refuse_publishing(self) -> None:
+        """Answer the Publish requests that wait: no subscription is left. Source: OPC 10000-4, 5.14.5."""
+        while self._publish_requests:
+            self._refuse_publish(self._publish_requests.popleft(), ua.StatusCodes.BadNoSubscription)
+
     async def _serve(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         service = typeid.Identifier
         policy = self._connection.security_policy
@@ -594,7 +611,7 @@ class HardenedFace(Server):  # type: ignore[misc]
 
     def __init__(self, server: HardenedServer) -> None:
         super().__init__(server)
-        self.limits = TransportLimits(
+        self.limits = Sizes(
             max_recv_buffer=MAX_CHUNK,
             max_send_buffer=MAX_CHUNK,
             max_chunk_count=MAX_MESSAGE // MAX_CHUNK + 1,
