@@ -19,6 +19,7 @@ SECOND_NS = 1_000_000_000
 STEP_NS = SECOND_NS // 2  # less is drift: followed so slowly that time never runs backwards
 _SLEW_NS = 1_000_000
 _TIME_ERROR = 5  # adjtimex(2): clock not synchronized
+_adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)  # each CDLL is a class of its own, and a cycle
 
 
 class SteppingClock(Clock, Protocol):
@@ -125,10 +126,9 @@ def monotonic_ns() -> int:
 
 def synchronised() -> bool | None:
     """Tell whether the machine's clock is synchronised; None where the system does not tell."""
-    adjtimex = getattr(ctypes.CDLL(None, use_errno=True), "adjtimex", None)
-    if adjtimex is None:
+    if _adjtimex is None:
         return None
-    state = adjtimex(ctypes.create_string_buffer(1024))  # all zero: read only; larger than struct timex
+    state = _adjtimex(ctypes.create_string_buffer(1024))  # all zero: read only; larger than struct timex
     return None if state < 0 else state != _TIME_ERROR
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from asyncua import ua
-from asyncua.common.utils import Buffer, NotEnoughData
+from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
 from runtime.contract import Clock
@@ -18,10 +18,18 @@ MOST_REFERENCES = 1_000  # of one node in one answer
 MOST_TOGETHER = 10_000  # of all nodes in one answer
 _PLACE = struct.Struct("<II")  # references in a page, and how many came before
 _CODES = ua.StatusCodes
+_DIRECTIONS = (ua.BrowseDirection.Forward, ua.BrowseDirection.Inverse, ua.BrowseDirection.Both)
 
 
 async def browse(view: Any, params: Any, clock: Clock) -> list[Any]:
-    """Return a BrowseResult for each node, in order. Source: OPC 10000-4, 5.9.2."""
+    """Return a BrowseResult for each node, in order. Source: OPC 10000-4, 5.9.2.
+
+    Raises:
+        ServiceError: a view is named.
+    """
+    view_id = params.View.ViewId
+    if not view_id.is_null():  # there are none
+        raise ServiceError(_CODES.BadViewIdUnknown)
     wanted = params.NodesToBrowse
     most = min(params.RequestedMaxReferencesPerNode or MOST_REFERENCES, _room(wanted))
     return [_page(view, each, most, 0) async for each in _in_turn(wanted, clock)]
@@ -61,11 +69,26 @@ def _next(view: Any, point: bytes, room: int) -> Any:
 
 
 def _page(view: Any, description: Any, most: int, before: int) -> Any:
-    if description.NodeId not in view._aspace:
-        return ua.BrowseResult(StatusCode=ua.StatusCode(_CODES.BadNodeIdUnknown))
+    code = _wrong_with(view._aspace, description)
+    if code:
+        return ua.BrowseResult(StatusCode=ua.StatusCode(code))
     result = view._browse(description)
     found = result.References
     result.References = found[before : before + most]
     if before + most < len(found):
         result.ContinuationPoint = _PLACE.pack(most, before + most) + struct_to_binary(description)
     return result
+
+
+def _wrong_with(space: Any, wanted: Any) -> int:
+    """Return why a node cannot be browsed, Good where it can. Source: OPC 10000-4, 5.9.2.4 StatusCodes."""
+    if wanted.NodeId not in space:
+        return int(_CODES.BadNodeIdUnknown)
+    if wanted.BrowseDirection not in _DIRECTIONS:
+        return int(_CODES.BadBrowseDirectionInvalid)
+    type_ = wanted.ReferenceTypeId
+    if type_.is_null():
+        return int(_CODES.Good)
+    class_ = space.read_attribute_value(type_, ua.AttributeIds.NodeClass).Value
+    known = class_ is not None and class_.Value == ua.NodeClass.ReferenceType
+    return int(_CODES.Good if known else _CODES.BadReferenceTypeIdInvalid)

@@ -74,6 +74,8 @@ _HISTORY: dict[str, tuple[Any, Any]] = {
     **dict.fromkeys(_NO_HISTORY, (False, _T.Boolean)),
 }
 _STATUS: dict[str, tuple[Any, Any]] = {
+    "Server_Auditing": (False, _T.Boolean),  # no audit events; the audit trail is the plant's
+    "Server_ServerDiagnostics_EnabledFlag": (False, _T.Boolean),
     "Server_ServerStatus_SecondsTillShutdown": (0, _T.UInt32),
     "Server_ServerStatus_ShutdownReason": (ua.LocalizedText(""), _T.LocalizedText),
 }

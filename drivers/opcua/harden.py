@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from asyncua import Server, ua
-from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import ServiceError
 from asyncua.crypto import uacrypto
+from asyncua.server.address_space import NodeManagementService
 from asyncua.server.internal_server import InternalServer
 from cryptography.x509 import Certificate
 
@@ -25,7 +25,8 @@ from drivers.opcua.login import HardenedSession, NoUsers
 from drivers.opcua.pace import Pace
 from drivers.opcua.requests import Processor
 from drivers.opcua.security import Refusals, mend_tokens
-from drivers.opcua.standard import forget_generators
+from drivers.opcua.sizes import Sizes
+from drivers.opcua.standard import Sharing, forget_generators
 from drivers.opcua.tokens import Users
 from runtime.contract import Actor
 
@@ -69,7 +70,9 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
         self.served = Served()
 
     async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        self.node_mgt_service: NodeManagementService = Sharing(self.aspace)
         await super().load_standard_address_space(shelf_file)
+        self.node_mgt_service = NodeManagementService(self.aspace)
         forget_generators()
 
     def admits(self, certificate: bytes, address: str) -> bool:
@@ -126,7 +129,7 @@ class HardenedFace(Server):  # type: ignore[misc]
 
     def __init__(self, server: HardenedServer) -> None:
         super().__init__(server)
-        self.limits = TransportLimits(
+        self.limits = Sizes(
             max_recv_buffer=MAX_CHUNK,
             max_send_buffer=MAX_CHUNK,
             max_chunk_count=MAX_MESSAGE // MAX_CHUNK + 1,

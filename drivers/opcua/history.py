@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 from asyncua import ua
+from asyncua.common.utils import ServiceError
 from asyncua.ua.ua_binary import struct_to_binary
 from numpy.typing import NDArray
 
 from drivers.opcua.model import PlantNodes
+from drivers.opcua.picking import NEITHER, stamps_of
 from drivers.opcua.values import instant, moment
 from drivers.opcua.wire import Samples, Wire
 from runtime.contract import Batch, DataType, HistoryPoints, Port, Tag
@@ -78,9 +80,18 @@ class History:
         self._wire = Wire(tags)
 
     async def read(self, params: Any) -> list[Any]:
-        """Return a HistoryReadResult for each node, in order."""
+        """Return a HistoryReadResult for each node, in order.
+
+        Raises:
+            ServiceError: no timestamps are wanted, or none that there are.
+        """
         wanted, details = params.NodesToRead or [], params.HistoryReadDetails
-        stamps = int(params.TimestampsToReturn)
+        stamps = stamps_of(params)
+        if stamps == NEITHER:
+            raise ServiceError(_CODES.BadInvalidTimestampArgument)
+        if isinstance(details, ua.ReadProcessedDetails) and len(details.AggregateType or []) != len(wanted):
+            mismatch = ua.HistoryReadResult(StatusCode=ua.StatusCode(_CODES.BadAggregateListMismatch))
+            return [mismatch for _ in wanted]
         if params.ReleaseContinuationPoints:
             return [ua.HistoryReadResult() for _ in wanted]
         results = []
@@ -176,9 +187,7 @@ class History:
     # Values made of them.
 
     async def _processed(self, id_: int, details: Any, number: int, point: Any, most: int) -> _Part:
-        wanted = details.AggregateType or []
-        if number >= len(wanted):
-            raise _Refused(_CODES.BadAggregateListMismatch)
+        wanted = details.AggregateType
         mode = AGGREGATES.get(wanted[number].Identifier) if wanted[number].NamespaceIndex == 0 else None
         if mode is None or self._tags[id_].data_type is DataType.STRING:
             raise _Refused(_CODES.BadAggregateNotSupported)
@@ -223,9 +232,10 @@ class History:
 
     async def _held(self, id_: int, times: list[int]) -> _Part:
         """Return what a tag that moves in steps was at some times."""
-        pieces, missing = [], {}
+        pieces, missing, now_ns = [], {}, self._port.clock.now_ns()
         for row, at_ns in enumerate(times):
-            bound = await self._bound(id_, at_ns, before=True)
+            # nothing is known of times to come
+            bound = await self._bound(id_, at_ns, before=True) if at_ns <= now_ns else None
             if bound is None:
                 missing[row] = _absent(at_ns, _CODES.BadNoData)
             pieces.append(bound or _placeholder(id_))

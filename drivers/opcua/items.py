@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
 
@@ -20,6 +20,7 @@ from drivers.opcua.conditions.facts import ENGLISH
 from drivers.opcua.conditions.filters import FilterError
 from drivers.opcua.conditions.queue import EventItem, EventSubscription
 from drivers.opcua.model import PlantNodes
+from drivers.opcua.picking import picked, stamps_of, unfit_range, wrong_encoding
 from drivers.opcua.values import TagValues
 from runtime.contract import Clock, DataType, Tag
 
@@ -32,6 +33,7 @@ OTHERS_PER_SUBSCRIPTION = 50
 AT_A_TIME = 200
 SHARE = 0.8  # of those that one address may have: there are some left for others
 OTHERS_QUEUE = 10
+LIFETIME_PER_KEEP_ALIVE = 3  # Source: OPC 10000-4, 5.14.2.2, requestedLifetimeCount
 LARGEST_OTHER = 16_384  # bytes; asyncua has values of 340 kB
 
 
@@ -163,8 +165,10 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         Raises:
             ServiceError: the subscription was deleted meanwhile.
         """
-        self._stamps = int(params.TimestampsToReturn)
+        self._stamps = stamps_of(params)
         wanted, results = params.ItemsToCreate, []
+        if not wanted:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
         for at in range(0, len(wanted), AT_A_TIME):
             if at:
                 await self._watch.clock.sleep(0)
@@ -200,7 +204,9 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
             if self._left <= 0:
                 raise ServiceError(ua.StatusCodes.BadTooManyMonitoredItems)
             if wanted.IndexRange:
-                raise ServiceError(ua.StatusCodes.BadIndexRangeInvalid)
+                raise ServiceError(unfit_range(wanted.IndexRange))
+            if code := wrong_encoding(wanted):
+                raise ServiceError(code)
             self._monitored_item_counter += 1
             item_id = self._monitored_item_counter
             item = self._watch.make_item(self.isub, item_id, tag_id, self._stamps)
@@ -257,12 +263,23 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
             return _refused(ua.StatusCodes.BadNotSupported)
         if not _plain(parameters.Filter):
             return _refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        if code := wrong_encoding(wanted):
+            return _refused(code)
+        if wanted.IndexRange and unfit_range(wanted.IndexRange) == ua.StatusCodes.BadIndexRangeInvalid:
+            return _refused(ua.StatusCodes.BadIndexRangeInvalid)
         if not isinstance(parameters.Filter, DataChangeFilter):
             parameters.Filter = None
         parameters.QueueSize = min(parameters.QueueSize or 1, OTHERS_QUEUE)
         return await super()._create_data_change_monitored_item(params)
 
+    async def datachange_callback(self, handle: int, value: Any, error: Any = None) -> None:
+        """Queue what the item asks for of a value of one of asyncua's own nodes."""
+        item = self._monitored_items[self._monitored_datachange[handle]]
+        if item.mode == ua.MonitoringMode.Reporting:
+            await super().datachange_callback(handle, picked(value, item.read_value_id, item.stamps), error)
+
     def _commit_monitored_item(self, result: Any, mdata: Any) -> None:
+        mdata.stamps = self._stamps
         super()._commit_monitored_item(result, mdata)
         made = result.MonitoredItemId in self._monitored_items
         self._watch.others += made
@@ -299,6 +316,8 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
     async def _set_monitoring_mode(self, mode: Any, mid: int) -> Any:
         item = self._monitored_items.get(mid)
         if not isinstance(item, TagItem | EventItem):
+            if item is not None and item.mode != ua.MonitoringMode.Reporting:
+                item.mode = ua.MonitoringMode.Disabled  # so that asyncua begins with the present value
             return await super()._set_monitoring_mode(mode, mid)
         item.set_mode(mode)
         return ua.StatusCode()
@@ -343,18 +362,11 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
     async def create_subscription(
         self, params: Any, callback: Any, session_id: Any, request_callback: Any = None
     ) -> Any:
-        wanted = params.RequestedPublishingInterval
-        # `not >=` catches NaN as well
-        interval = FASTEST_PUBLISH_MS if not wanted >= FASTEST_PUBLISH_MS else min(wanted, SLOWEST_PUBLISH_MS)
         if len(self.subscriptions) >= self.iserver.max_subscriptions or not self.may_subscribe():
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
         number = next(self._watch.numbers)
-        result = ua.CreateSubscriptionResult(
-            SubscriptionId=number,
-            RevisedPublishingInterval=interval,
-            RevisedLifetimeCount=self._clamp_lifetime_count(params.RequestedLifetimeCount),
-            RevisedMaxKeepAliveCount=self._clamp_keep_alive_count(params.RequestedMaxKeepAliveCount),
-        )
+        result = ua.CreateSubscriptionResult(SubscriptionId=number)
+        self._revise(result, params)
         made = self._watch.make_subscription(
             params.MaxNotificationsPerPublish,
             result,
@@ -373,3 +385,84 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         self.subscriptions[number] = made
         await made.start()
         return result
+
+    def modify_subscription(self, params: Any) -> Any:
+        """Take other intervals and counts. Source: OPC 10000-4, 5.14.3; asyncua leaves all as it was.
+
+        Raises:
+            ServiceError: there is no such subscription.
+        """
+        made = self._known(params.SubscriptionId)
+        before = made.data.RevisedPublishingInterval
+        result = ua.ModifySubscriptionResult()
+        self._revise(made.data, params)
+        self._revise(result, params)
+        made.modify(params.MaxNotificationsPerPublish, before != made.data.RevisedPublishingInterval)
+        return result
+
+    def _revise(self, result: Any, params: Any) -> None:
+        wanted = params.RequestedPublishingInterval
+        # `not >=` catches NaN as well
+        result.RevisedPublishingInterval = (
+            FASTEST_PUBLISH_MS if not wanted >= FASTEST_PUBLISH_MS else min(wanted, SLOWEST_PUBLISH_MS)
+        )
+        keep_alive = self._clamp_keep_alive_count(params.RequestedMaxKeepAliveCount)
+        lifetime = self._clamp_lifetime_count(params.RequestedLifetimeCount)
+        result.RevisedMaxKeepAliveCount = keep_alive
+        result.RevisedLifetimeCount = max(lifetime, LIFETIME_PER_KEEP_ALIVE * keep_alive)
+
+    def _known(self, number: int) -> EventSubscription:
+        made: EventSubscription | None = self.subscriptions.get(number)
+        if made is None:
+            raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+        return made
+
+    def publish(self, acks: Iterable[Any]) -> tuple[int, list[Any]]:
+        """Take acknowledgements; return how many subscriptions there are, and what became of each.
+
+        Source: OPC 10000-4, 5.14.5; asyncua takes numbers that it never sent.
+        """
+        if not self.subscriptions:
+            raise ServiceError(ua.StatusCodes.BadNoSubscription)
+        return len(self.subscriptions), [ua.StatusCode(self._acknowledge(each)) for each in acks]
+
+    def _acknowledge(self, ack: Any) -> int:
+        made = self.subscriptions.get(ack.SubscriptionId)
+        if made is None:
+            return int(ua.StatusCodes.BadSubscriptionIdInvalid)
+        known = made.acknowledge(ack.SequenceNumber)
+        return int(ua.StatusCodes.Good if known else ua.StatusCodes.BadSequenceNumberUnknown)
+
+    def republish(self, params: Any) -> Any:
+        """Return a notification that was not acknowledged yet. Source: OPC 10000-4, 5.14.6.
+
+        asyncua gives an empty one where it has none, as if all were well, and forgets what it gave.
+
+        Raises:
+            ServiceError: there is no such subscription, or it does not have the message any more.
+        """
+        message = self._known(params.SubscriptionId).kept(params.RetransmitSequenceNumber)
+        if message is None:
+            raise ServiceError(ua.StatusCodes.BadMessageNotAvailable)
+        return message
+
+    def modify_monitored_items(self, params: Any) -> Any:
+        stamps_of(params)
+        if not params.ItemsToModify:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        return super().modify_monitored_items(params)
+
+    def delete_monitored_items(self, params: Any) -> Any:
+        if not params.MonitoredItemIds:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        return super().delete_monitored_items(params)
+
+    async def set_monitoring_mode(self, params: Any) -> Any:
+        if not params.MonitoredItemIds:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        return await super().set_monitoring_mode(params)
+
+    async def set_publishing_mode(self, params: Any) -> Any:
+        if not params.SubscriptionIds:
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        return await super().set_publishing_mode(params)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from asyncua import ua
-from asyncua.common.connection import SecureConnection
+from asyncua.common.connection import MessageChunk, SecureConnection
+from asyncua.common.utils import ServiceError
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -61,3 +62,18 @@ class Channel(SecureConnection):  # type: ignore[misc]
                 self._unfit(certificate, str(exc))
                 raise
         super().select_policy(uri, peer_certificate, mode)
+
+    def message_to_binary(
+        self, message: bytes, message_type: Any = ua.MessageType.SecureMessage, request_id: int = 0
+    ) -> bytes:
+        """Return the chunks of an answer.
+
+        Raises:
+            ServiceError: the client said that it does not take so much.
+        """
+        if message_type == ua.MessageType.SecureMessage:
+            crypto, limits = self.security_policy.symmetric_cryptography, self._limits
+            if not limits.takes(len(message), MessageChunk.max_body_size(crypto, limits.max_send_buffer)):
+                raise ServiceError(ua.StatusCodes.BadResponseTooLarge)
+        chunks: bytes = super().message_to_binary(message, message_type, request_id)
+        return chunks

@@ -161,7 +161,8 @@ class PlainItem(TagItem):
         values = self._watch.values
         queue: list[Any] = self._subscription._triggered_datachanges.setdefault(self.monitored_item_id, [])
         extra_bits = 0
-        if queue and steady_ns - self._sampled_ns < self._interval_ns:
+        again = bool(queue) and steady_ns - self._sampled_ns < self._interval_ns
+        if again:
             extra_bits = queue.pop().Value.StatusCode.value & OVERFLOW
             extra_bits = OVERFLOW if extra_bits == OVERFLOW else 0
         elif len(queue) >= self.queue_size:
@@ -172,7 +173,8 @@ class PlainItem(TagItem):
             else:
                 queue.pop()
                 extra_bits = OVERFLOW if self.queue_size > 1 else 0
-        self._sampled_ns = steady_ns
+        if not again:
+            self._sampled_ns = steady_ns  # an interval begins with its first sample
         queue.append(
             ua.MonitoredItemNotification(
                 self.client_handle, values.read(self.tag_id, self.stamps, extra_bits)

@@ -132,7 +132,7 @@ class ItemQueue:
         items["quality"][rows], items["source"][rows] = quality, source
         newest = items["newest"][rows]
         again = (newest >= 0) & (steady_ns - items["sampled"][rows] < items["interval"][rows])
-        items["sampled"][rows] = steady_ns
+        items["sampled"][rows[~again]] = steady_ns  # an interval begins with its first sample
         places, fresh = newest, int(np.count_nonzero(~again))
         places[~again] = np.arange(self.waiting, self.waiting + fresh)
         self.waiting += fresh

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from drivers.opcua.image import Image
 from drivers.opcua.model import PlantNodes
+from drivers.opcua.picking import is_whole
 from drivers.opcua.wire import Samples, Wire
 
 _KNOWN_REQUESTS = 256
@@ -35,7 +36,7 @@ class _Plan:
     texts: tuple[int, ...]
 
 
-def _encoded(wanted: dict[int, Any], cold: Any) -> dict[int, bytes]:
+def _encoded(wanted: dict[int, Any], cold: Any, stamps: int) -> dict[int, bytes]:
     """Return the bytes of values that are no tag's.
 
     Raises:
@@ -43,7 +44,7 @@ def _encoded(wanted: dict[int, Any], cold: Any) -> dict[int, bytes]:
     """
     made, size = {}, 0
     for row, each in wanted.items():
-        made[row] = struct_to_binary(cold(each))
+        made[row] = struct_to_binary(cold(each, stamps))
         size += len(made[row])
         if size > MOST_BYTES:
             raise ServiceError(ua.StatusCodes.BadResponseTooLarge)
@@ -78,7 +79,7 @@ class Reads:
             body: the parameters of a ReadRequest, asyncua's buffer; it is left where it is.
             most: nodes that one request may have.
             now_ns: the server's time.
-            cold: gives the DataValue of a node to read that is no tag's value.
+            cold: gives the DataValue of a node to read that is no tag's whole value, with these timestamps.
         """
         data = bytes(body.copy())
         if len(data) < _HEAD.size + _COUNT.size:
@@ -99,7 +100,7 @@ class Reads:
             now_ns,
             {row: image.text.get(int(ids[row]), "") for row in plan.texts},
         )
-        others = _encoded(plan.cold, cold)
+        others = _encoded(plan.cold, cold, stamps)
         return _COUNT.pack(count) + self._wire.encode(samples, stamps, others=others) + _NO_DIAGNOSTICS, count
 
     def _plan(self, key: bytes, body: Any) -> _Plan:
@@ -111,11 +112,7 @@ class Reads:
             self._last = key, known
             return known
         wanted = struct_from_binary(ua.ReadParameters, body.copy()).NodesToRead
-        hot = ua.AttributeIds.Value
-        ids = [
-            self._nodes.tag_id(each.NodeId) if each.AttributeId == hot and not each.IndexRange else -1
-            for each in wanted
-        ]
+        ids = [self._nodes.tag_id(each.NodeId) if is_whole(each) else -1 for each in wanted]
         cold = {row: each for row, each in enumerate(wanted) if ids[row] < 0}
         made = np.array([max(0, each) for each in ids], np.int32)
         plan = _Plan(made, cold, tuple(row for row in self._wire.texts(made) if row not in cold))

@@ -146,6 +146,23 @@ class Processor(UaProcessor):  # type: ignore[misc]
         self._publish_results_subs[subscription_id] = True  # later, when there is room
         return None
 
+    async def forward_publish_response(self, result: Any, requestdata: Any) -> None:
+        """Send what a subscription has; the client is told where it takes no answer of that size."""
+        try:
+            await super().forward_publish_response(result, requestdata)
+        except ServiceError as exc:
+            self._refuse_publish(requestdata, exc.code)
+
+    def _refuse_publish(self, waiting: Any, code: int) -> None:
+        fault = ua.ServiceFault()
+        fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
+        self.send_response(waiting.requesthdr.RequestHandle, waiting.seqhdr, fault)
+
+    def refuse_publishing(self) -> None:
+        """Answer the Publish requests that wait: no subscription is left. Source: OPC 10000-4, 5.14.5."""
+        while self._publish_requests:
+            self._refuse_publish(self._publish_requests.popleft(), ua.StatusCodes.BadNoSubscription)
+
     async def _serve(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         service = typeid.Identifier
         policy = self._connection.security_policy

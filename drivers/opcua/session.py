@@ -24,6 +24,7 @@ from drivers.opcua.items import Subscriptions, Watch
 from drivers.opcua.login import HardenedSession
 from drivers.opcua.model import WRITE, PlantNodes, access_level
 from drivers.opcua.modelpart import ModelPart
+from drivers.opcua.picking import is_whole, picked, stamps_of
 from drivers.opcua.reads import MOST_BYTES, Reads
 from drivers.opcua.refused import wrong_node
 from drivers.opcua.requests import Processor
@@ -122,16 +123,18 @@ class TagProcessor(Processor):
         if service != _READ or context.quick is None:
             return False
         now_ns = context.port.clock.now_ns()
-        cold: list[Any] = []
+        others: list[Any] = []
 
-        def read_cold(wanted: Any) -> Any:
-            cold.append(session.read_cold(wanted))
-            return cold[-1]
+        def read_cold(wanted: Any, stamps: int) -> Any:
+            value = session.read_cold(wanted, stamps)
+            if context.nodes.tag_id(wanted.NodeId) < 0:
+                others.append(value)
+            return value
 
         found = context.quick.answer(body, MAX_READ, now_ns, read_cold)
         if found is None:
             return False
-        self.count_refusal("Read", wrong_node(cold))
+        self.count_refusal("Read", wrong_node(others))
         data, count = found
         context.reads = (context.reads + count) & 0xFFFF_FFFF
         self._touch()
@@ -173,35 +176,41 @@ class TagSession(HardenedSession):
             raise ServiceError(_CODES.BadNothingToDo)
         if len(wanted) > MAX_READ:
             raise ServiceError(_CODES.BadTooManyOperations)
+        if not params.MaxAge >= 0:
+            raise ServiceError(_CODES.BadMaxAgeInvalid)
         context = self.iserver.context
         context.reads = (context.reads + len(wanted)) & 0xFFFF_FFFF
-        stamps = int(params.TimestampsToReturn)
+        stamps = stamps_of(params)
         tag_id, read = context.nodes.tag_id, context.values.read
-        results, cold, size = [], [], 0
+        results, others, size = [], [], 0
         for each in wanted:
             id_ = tag_id(each.NodeId)
-            if id_ >= 0 and each.AttributeId == _A.Value and not each.IndexRange:
+            if id_ >= 0 and is_whole(each):
                 results.append(read(id_, stamps))
                 continue
-            results.append(self.read_cold(each))
-            cold.append(results[-1])
+            results.append(self.read_cold(each, stamps))
+            if id_ < 0:
+                others.append(results[-1])
             size += _length(results[-1])
             if size > MOST_BYTES:
                 raise ServiceError(_CODES.BadResponseTooLarge)
         if self.processor is not None:
-            self.processor.count_refusal("Read", wrong_node(cold))
+            self.processor.count_refusal("Read", wrong_node(others))
         return results
 
-    def read_cold(self, wanted: Any) -> Any:
+    def read_cold(self, wanted: Any, stamps: int) -> Any:
         """Return the DataValue of a node to read that is no tag's whole value."""
-        id_ = self.iserver.context.nodes.tag_id(wanted.NodeId)
-        if wanted.IndexRange and id_ >= 0:
-            return ua.DataValue(StatusCode=ua.StatusCode(_CODES.BadIndexRangeInvalid))
+        context = self.iserver.context
+        id_ = context.nodes.tag_id(wanted.NodeId)
         if wanted.AttributeId == _A.UserAccessLevel and id_ >= 0:
-            tag = self.iserver.context.values.tags[id_]
+            tag = context.values.tags[id_]
             level = access_level(tag) & ~(0 if self._may_write(tag) else WRITE)
-            return ua.DataValue(ua.Variant(level, ua.VariantType.Byte))
-        return self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId)
+            value = ua.DataValue(ua.Variant(level, ua.VariantType.Byte))
+        elif wanted.AttributeId == _A.Value and id_ >= 0:
+            value = context.values.read(id_, stamps)
+        else:
+            value = self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId)
+        return picked(value, wanted, stamps)
 
     def _may_write(self, tag: Tag) -> bool:
         return (
@@ -230,11 +239,13 @@ class TagSession(HardenedSession):
     async def _write(self, wanted: Any) -> int:
         context = self.iserver.context
         id_ = context.nodes.tag_id(wanted.NodeId)
-        if id_ < 0:
-            known = wanted.NodeId in self.aspace
-            return int(_CODES.BadNotWritable if known else _CODES.BadNodeIdUnknown)
-        if wanted.AttributeId != _A.Value:
-            return int(_CODES.BadNotWritable)
+        if id_ < 0 or wanted.AttributeId != _A.Value:
+            status = self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId).StatusCode
+            missing = status is not None and status.value in (
+                _CODES.BadNodeIdUnknown,
+                _CODES.BadAttributeIdInvalid,
+            )
+            return int(status.value if missing else _CODES.BadNotWritable)
         status = wanted.Value.StatusCode
         if wanted.IndexRange or (status is not None and status.value):
             return int(_CODES.BadWriteNotSupported)
@@ -290,6 +301,11 @@ class TagSession(HardenedSession):
             raise ServiceError(_CODES.BadTooManyOperations)
         results = []
         for each in params:
+            elements = each.RelativePath.Elements
+            if not elements or not elements[-1].TargetName.Name:  # asyncua fails, or finds no match
+                code = _CODES.BadBrowseNameInvalid if elements else _CODES.BadNothingToDo
+                results.append(ua.BrowsePathResult(StatusCode=ua.StatusCode(code)))
+                continue
             results += await super().translate_browsepaths_to_nodeids([each])
             await self.iserver.context.port.clock.sleep(0)  # others have their turn
         return results
@@ -303,7 +319,18 @@ class TagSession(HardenedSession):
         results: list[Any] = await self.iserver.context.history.read(params)
         return results
 
+    async def delete_subscriptions(self, ids: Any) -> list[Any]:
+        asked = self.is_activated()  # else the session ends, with as many as it has
+        if asked and not ids:
+            raise ServiceError(_CODES.BadNothingToDo)
+        results: list[Any] = await super().delete_subscriptions(ids)
+        if asked and self.processor is not None and not self.subscription_service.subscriptions:
+            self.processor.refuse_publishing()
+        return results
+
     async def call(self, params: Any) -> list[Any]:
+        if not params:
+            raise ServiceError(_CODES.BadNothingToDo)
         if len(params) > MAX_CALL:
             raise ServiceError(_CODES.BadTooManyOperations)
         return [await self._call(each) for each in params]

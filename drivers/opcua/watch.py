@@ -149,10 +149,12 @@ class TagSubscription(EventSubscription):
                 del kept[number]
 
     def _pop_triggered_datachanges(self, result: Any) -> None:
-        due = self.queue.take(self.room())
+        room = self.room()
+        due = self.queue.take(room)
         if due is not None:
             result.NotificationMessage.NotificationData.append(self._notification(due))
-        super()._pop_triggered_datachanges(result)
+            room -= len(due.samples)
+        self._pop_values(result, room)
 
     def _notification(self, due: Due) -> Any:
         """Source: OPC 10000-4, 7.25.2 DataChangeNotification."""

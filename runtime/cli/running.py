@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from runtime import heap
 from runtime.cli.notify import Notifier
 from runtime.clock import WallClock
 from runtime.errors import ConfigError, PlantError
@@ -21,12 +22,15 @@ from runtime.versions.store import Failure
 if TYPE_CHECKING:
     from runtime.kernel import Kernel
 
+SETTLED_S = 60.0
+
 
 def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: bool, fallback: bool) -> None:
     """Run a plant until Ctrl-C, a signal, the end of standard input (`attached`) or the given time.
 
     Where its configuration does not come up, the last good one runs, unless `fallback` is off.
     """
+    heap.keep_compact()
     notifier = Notifier()
     again = True
     while again:  # a change of the configuration may need another kernel
@@ -68,14 +72,14 @@ async def _until_stopped(kernel: Kernel, notifier: Notifier, attached: bool, sec
     with contextlib.ExitStack() as stack:
         if attached:
             stack.callback(loop.remove_reader, _watch_parent(loop, stop))
-        told = asyncio.create_task(_tell(kernel, notifier))
+        tasks = [asyncio.create_task(_tell(kernel, notifier)), asyncio.create_task(_set_aside(kernel))]
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda done: None if done.cancelled() else notifier.send("STOPPING=1"))
         try:
             await kernel.run(stop)
         finally:
-            told.cancel()
-            stopping.cancel()
+            for task in (*tasks, stopping):
+                task.cancel()
 
 
 async def _tell(kernel: Kernel, notifier: Notifier) -> None:
@@ -86,6 +90,16 @@ async def _tell(kernel: Kernel, notifier: Notifier) -> None:
     while notifier.every_s:
         await kernel.clock.sleep(notifier.every_s)
         notifier.send("WATCHDOG=1")
+
+
+async def _set_aside(kernel: Kernel) -> None:
+    """Spare the garbage collector what a configuration loaded, some time after it came."""
+    aside = None
+    while True:
+        await kernel.clock.sleep(SETTLED_S)
+        if kernel.plant is not aside:
+            aside = kernel.plant
+            heap.set_aside()
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> int:

@@ -199,12 +199,12 @@ async def aggregates_have_a_value_for_each_interval(opc: Client) -> None:
 
 
 async def values_at_times(opc: Client) -> None:
-    times = [at(4.5), at(20.5), at(-5)]
+    times = [at(4.5), at(20.5), at(-5), datetime.now(UTC) + timedelta(days=1)]
     (result,) = await ask(opc, ua.ReadAtTimeDetails(times, False), "level")
     found = values(result)
-    assert [each.Value.Value for each in found] == [2.25, 10.25, None]
+    assert [each.Value.Value for each in found] == [2.25, 10.25, None, None]
     (result,) = await ask(opc, ua.ReadAtTimeDetails(times, False), "count")
-    assert [each.Value.Value for each in values(result)] == [0, 2, None]
+    assert [each.Value.Value for each in values(result)] == [0, 2, None, None]
 
 
 async def what_cannot_be_read_says_why(opc: Client) -> None:

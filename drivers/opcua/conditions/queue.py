@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -167,6 +168,8 @@ class EventSubscription(InternalSubscription):  # type: ignore[misc]
         together: how many items on events its session has.
     """
 
+    _task: asyncio.Task[None] | None
+
     def __init__(self, most: int, *about: Any, **more: Any) -> None:
         super().__init__(*about, **more)
         self.events: dict[int, EventItem] = {}
@@ -174,9 +177,26 @@ class EventSubscription(InternalSubscription):  # type: ignore[misc]
         self.together: Callable[[], int] = lambda: len(self.events)
         self._most = min(most or MOST_AT_ONCE, MOST_AT_ONCE)
 
+    def modify(self, most: int, other_pace: bool) -> None:
+        """Take another MaxNotificationsPerPublish; `other_pace` where `data` has another interval now."""
+        self._most = min(most or MOST_AT_ONCE, MOST_AT_ONCE)
+        self._keep_alive_count = self._publish_cycles_count = 0
+        if other_pace and self._task is not None:  # it waits for the end of an interval, and of nothing else
+            self._task.cancel()
+            self._task = asyncio.create_task(self._subscription_loop())
+
+    def acknowledge(self, number: int) -> bool:
+        """Forget a message that arrived; tell whether it was kept until now."""
+        return self._not_acknowledged_results.pop(number, None) is not None
+
+    def kept(self, number: int) -> Any:
+        """Return a message that was not acknowledged, None where it is not kept."""
+        result = self._not_acknowledged_results.get(number)
+        return None if result is None else result.NotificationMessage
+
     def waits(self) -> bool:
-        """Tell whether something waits to be sent that asyncua does not know of."""
-        return any(each.waiting for each in self.events.values())
+        """Tell whether something waits to be sent."""
+        return bool(self._triggered_datachanges) or any(each.waiting for each in self.events.values())
 
     def room(self) -> int:
         """Return how many notifications of values fit beside the events of the next response."""
@@ -187,16 +207,35 @@ class EventSubscription(InternalSubscription):  # type: ignore[misc]
         return bool(self._publishing_enabled and self.waits()) or bool(super().has_published_results())
 
     async def publish_results(self, requestdata: Any = None) -> bool:
-        """Publish what waits, in as many responses as it takes, while the client has asked for them."""
-        sent = bool(await super().publish_results(requestdata))
+        """Publish what waits, in as many responses as it takes, while the client has asked for them.
+
+        Tells whether `requestdata` was answered: what was would be answered once more otherwise.
+        """
+        answered = sent = bool(await super().publish_results(requestdata))
         while sent and self._publishing_enabled and self.waits():
             sent = bool(await super().publish_results())
-        return sent
+        return answered
 
     def _pop_publish_result(self) -> Any:
         result = super()._pop_publish_result()
         result.MoreNotifications = bool(self._publishing_enabled and self.waits())
         return result
+
+    def _pop_triggered_datachanges(self, result: Any) -> None:
+        self._pop_values(result, self.room())
+
+    def _pop_values(self, result: Any, most: int) -> None:
+        """Take out values that are notifications already, `most` at once; asyncua takes all."""
+        taken: list[Any] = []
+        while self._triggered_datachanges and len(taken) < most:
+            number, queue = next(iter(self._triggered_datachanges.items()))
+            part = queue[: most - len(taken)]
+            taken += part
+            del queue[: len(part)]
+            if not queue:
+                del self._triggered_datachanges[number]
+        if taken:
+            result.NotificationMessage.NotificationData.append(ua.DataChangeNotification(taken))
 
     def _pop_triggered_events(self, result: Any) -> None:
         most = max(1, self._most // 2)

@@ -1,0 +1,406 @@
+"""What clients may ask of the services, and asyncua answers wrongly: exact codes, nothing lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+from asyncua.client import ua_client
+from asyncua.client.ua_client import UASocketProtocol
+from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
+from asyncua.ua.uaerrors import UaStatusCodeError
+
+from drivers.opcua.picking import picked, span_of
+
+NAMESPACES = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
+NAME = "nb/bottling/line1/all/string"
+LEVEL = "nb/bottling/line1/tank/level_pct"
+BOTH = pytest.mark.parametrize("fast", [True, False])
+
+
+class Asking:
+    """Sends requests as they are, one after the other."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def __call__(self, service: str, timeout: float = 20, **parameters: Any) -> Any:
+        request = getattr(ua, f"{service}Request")()
+        for name, value in parameters.items():
+            setattr(request.Parameters, name, value)
+        answer = await self._client.uaclient.protocol.send_request(request, timeout=timeout)
+        return struct_from_binary(getattr(ua, f"{service}Response"), answer)
+
+    async def code(self, service: str, **parameters: Any) -> str:
+        try:
+            answer = await self(service, **parameters)
+        except UaStatusCodeError as exc:
+            return ua.StatusCode(exc.code).name
+        return answer.ResponseHeader.ServiceResult.name
+
+    async def read(self, node: Any, stamps: int = 2, encoding: str = "", **wanted: Any) -> Any:
+        each = ua.ReadValueId(node, wanted.pop("attribute", ua.AttributeIds.Value), wanted.pop("part", None))
+        each.DataEncoding = ua.QualifiedName(encoding or None)
+        answer = await self(
+            "Read", TimestampsToReturn=ua.TimestampsToReturn(stamps), NodesToRead=[each], **wanted
+        )
+        return answer.Results[0]
+
+    async def subscribe(self, interval_ms: float = 100, most: int = 0, keep_alive: int = 1000) -> int:
+        answer = await self(
+            "CreateSubscription",
+            RequestedPublishingInterval=interval_ms,
+            RequestedLifetimeCount=10_000,
+            RequestedMaxKeepAliveCount=keep_alive,
+            MaxNotificationsPerPublish=most,
+            PublishingEnabled=True,
+        )
+        return int(answer.Parameters.SubscriptionId)
+
+    async def watch(
+        self, subscription: int, *nodes: Any, part: Any = None, stamps: int = 2, **how: Any
+    ) -> Any:
+        parameters = {"SamplingInterval": 0.0, "QueueSize": 100, "DiscardOldest": True} | how
+        answer = await self(
+            "CreateMonitoredItems",
+            SubscriptionId=subscription,
+            TimestampsToReturn=ua.TimestampsToReturn(stamps),
+            ItemsToCreate=[
+                ua.MonitoredItemCreateRequest(
+                    ua.ReadValueId(node, ua.AttributeIds.Value, part),
+                    ua.MonitoringMode.Reporting,
+                    ua.MonitoringParameters(number, **parameters),
+                )
+                for number, node in enumerate(nodes)
+            ],
+        )
+        return answer.Results
+
+    async def published(self, *acks: Any, timeout: float = 20) -> Any:
+        answer = await self("Publish", timeout, SubscriptionAcknowledgements=list(acks))
+        return answer.Parameters
+
+
+def values(published: Any) -> list[Any]:
+    return [
+        item.Value for part in published.NotificationMessage.NotificationData for item in part.MonitoredItems
+    ]
+
+
+def opened(served: Any) -> Client:
+    return Client(served.url, timeout=20)
+
+
+@BOTH
+def test_each_publish_request_is_answered_once_and_nothing_is_lost(serve: Any, fast: bool) -> None:
+    async def main() -> None:
+        async with serve(fast=fast) as served, opened(served) as client:
+            ask = Asking(client)
+            served.port.set("tank/level_pct", 0.0)
+            await ask.watch(await ask.subscribe(100, most=2), ua.NodeId(LEVEL, 2))
+            assert [each.Value.Value for each in values(await ask.published())] == [0.0]
+            for number in range(1, 8):
+                served.port.set("tank/level_pct", float(number))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            found: list[float] = []
+            while len(found) < 7:  # one request after the other: a doubled answer ends asyncua's connection
+                page = await ask.published()
+                assert len(values(page)) <= 2
+                found += [each.Value.Value for each in values(page)]
+                assert page.MoreNotifications == (len(found) < 7)
+            assert found == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_tag_that_changes_faster_than_it_is_sampled_has_a_value_each_interval(
+    serve: Any, fast: bool
+) -> None:
+    async def main() -> None:
+        async with serve(fast=fast) as served, opened(served) as client:
+            ask = Asking(client)
+            served.port.set("tank/level_pct", 0.0)
+            await ask.watch(await ask.subscribe(2000), ua.NodeId(LEVEL, 2), SamplingInterval=250.0)
+            await ask.published()
+            for number in range(1, 40):
+                served.port.set("tank/level_pct", float(number))
+                await asyncio.sleep(0.04)
+            found = [each.Value.Value for each in values(await ask.published())]
+            assert 4 <= len(found) <= 8
+            assert found == sorted(found)
+            assert found[-1] == 39.0
+
+    asyncio.run(main())
+
+
+def test_what_was_not_acknowledged_can_be_had_again_and_what_was_is_gone(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = Asking(client)
+            served.port.set("tank/level_pct", 3.0)
+            number = await ask.subscribe()
+            await ask.watch(number, ua.NodeId(LEVEL, 2))
+            sent = await ask.published()
+            sequence = sent.NotificationMessage.SequenceNumber
+
+            async def again() -> Any:
+                asked = {"SubscriptionId": number, "RetransmitSequenceNumber": sequence}
+                return (await ask("Republish", **asked)).NotificationMessage
+
+            for _ in range(2):
+                message = await again()
+                assert message.SequenceNumber == sequence
+                (part,) = message.NotificationData
+                assert part.MonitoredItems[0].Value.Value.Value == 3.0
+            gone = {"SubscriptionId": number, "RetransmitSequenceNumber": 4711}
+            assert await ask.code("Republish", **gone) == "BadMessageNotAvailable"
+            gone["SubscriptionId"] = 4711
+            assert await ask.code("Republish", **gone) == "BadSubscriptionIdInvalid"
+            served.port.set("tank/level_pct", 4.0)
+            told = await ask.published(
+                ua.SubscriptionAcknowledgement(number, sequence),
+                ua.SubscriptionAcknowledgement(number, sequence),
+                ua.SubscriptionAcknowledgement(4711, 1),
+            )
+            expected = ["Good", "BadSequenceNumberUnknown", "BadSubscriptionIdInvalid"]
+            assert [each.name for each in told.Results] == expected
+            asked = {"SubscriptionId": number, "RetransmitSequenceNumber": sequence}
+            assert await ask.code("Republish", **asked) == "BadMessageNotAvailable"
+
+    asyncio.run(main())
+
+
+def test_a_subscription_takes_another_pace(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = Asking(client)
+            served.port.set("tank/level_pct", 0.0)
+            number = await ask.subscribe(3_600_000)
+            assert values(await ask.published()) == []  # a subscription begins with a keep-alive
+            await ask.watch(number, ua.NodeId(LEVEL, 2))
+            answer = await ask(
+                "ModifySubscription",
+                SubscriptionId=number,
+                RequestedPublishingInterval=60.0,
+                RequestedLifetimeCount=5,
+                RequestedMaxKeepAliveCount=20,
+                MaxNotificationsPerPublish=1,
+            )
+            revised = answer.Parameters
+            assert revised.RevisedPublishingInterval == 60.0
+            assert (revised.RevisedLifetimeCount, revised.RevisedMaxKeepAliveCount) == (60, 20)
+            assert [each.Value.Value for each in values(await ask.published())] == [0.0]
+            for number in (1, 2, 3):  # three in one interval of 60 ms would be one of an hour
+                served.port.set("tank/level_pct", float(number))
+                page = await ask.published()
+                assert [each.Value.Value for each in values(page)] == [float(number)]
+
+    asyncio.run(main())
+
+
+def test_publish_requests_that_wait_are_answered_when_the_last_subscription_goes(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = Asking(client)
+            number = await ask.subscribe()
+            await ask.published()
+            async with asyncio.TaskGroup() as group:
+                waiting = [group.create_task(ask.code("Publish")) for _ in range(3)]
+                await asyncio.sleep(0.2)
+                deleted = await ask("DeleteSubscriptions", SubscriptionIds=[number])
+            assert [each.name for each in deleted.Results] == ["Good"]
+            assert [each.result() for each in waiting] == ["BadNoSubscription"] * 3
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_ranges_encodings_and_timestamps_are_as_they_were_asked_for(serve: Any, fast: bool) -> None:
+    async def main() -> None:
+        async with serve(fast=fast) as served, opened(served) as client:
+            ask = Asking(client)
+            served.port.set("all/string", "grün")
+            served.port.set("tank/level_pct", 5.0)
+            whole = (await ask.read(NAMESPACES)).Value.Value
+            name, level = ua.NodeId(NAME, 2), ua.NodeId(LEVEL, 2)
+            for node, part, expected in (
+                (NAMESPACES, "0", whole[:1]),
+                (NAMESPACES, "1:2", whole[1:3]),
+                (NAMESPACES, "2:100", whole[2:]),
+                (name, "1:2", "rü"),
+                (NAMESPACES, "100", "BadIndexRangeNoData"),
+                (NAMESPACES, "2:1", "BadIndexRangeInvalid"),
+                (NAMESPACES, "x", "BadIndexRangeInvalid"),
+                (NAMESPACES, "0,0", "BadIndexRangeNoData"),
+                (level, "0", "BadIndexRangeNoData"),
+                (level, "1:1", "BadIndexRangeInvalid"),
+            ):
+                value = await ask.read(node, part=part)
+                found = value.Value.Value if value.StatusCode.is_good() else value.StatusCode.name
+                assert found == expected, (node, part)
+            for node, attribute, encoding, code in (
+                (level, "Value", "Default Binary", "Good"),
+                (level, "Value", "Default XML", "BadDataEncodingUnsupported"),
+                (NAMESPACES, "Value", "no such", "BadDataEncodingInvalid"),
+                (level, "DisplayName", "Default Binary", "BadDataEncodingInvalid"),
+            ):
+                value = await ask.read(node, encoding=encoding, attribute=ua.AttributeIds[attribute])
+                assert value.StatusCode.name == code
+            for stamps, source, server in (
+                (0, True, False),
+                (1, False, True),
+                (2, True, True),
+                (3, False, False),
+            ):
+                for node in (NAMESPACES, level, name):
+                    value = await ask.read(node, stamps, part="0" if node is NAMESPACES else None)
+                    assert (bool(value.SourceTimestamp), bool(value.ServerTimestamp)) == (source, server)
+            number = await ask.subscribe()
+            await ask.watch(number, NAMESPACES, part="1:2", stamps=1)
+            (value,) = values(await ask.published()) or values(await ask.published())
+            assert (value.Value.Value, value.SourceTimestamp) == (whole[1:3], None)
+            for node, part, code in (
+                (NAMESPACES, "x", "BadIndexRangeInvalid"),
+                (level, "0", "BadIndexRangeNoData"),
+            ):
+                (result,) = await ask.watch(number, node, part=part)
+                assert result.StatusCode.name == code
+
+    asyncio.run(main())
+
+
+def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = Asking(client)
+            level, number = ua.NodeId(LEVEL, 2), await ask.subscribe()
+            each = [ua.ReadValueId(level, ua.AttributeIds.Value)]
+            assert await ask.code("Read", MaxAge=-1.0, NodesToRead=each) == "BadMaxAgeInvalid"
+            stamps = ua.TimestampsToReturn.Invalid
+            code = "BadTimestampsToReturnInvalid"
+            assert await ask.code("Read", TimestampsToReturn=stamps, NodesToRead=each) == code
+            asked = {"SubscriptionId": number, "TimestampsToReturn": stamps}
+            assert await ask.code("CreateMonitoredItems", **asked) == code
+            wanted = [ua.HistoryReadValueId(level)]
+            for stamps, code in ((3, "BadInvalidTimestampArgument"), (4, "BadTimestampsToReturnInvalid")):
+                asked = {"TimestampsToReturn": ua.TimestampsToReturn(stamps), "NodesToRead": wanted}
+                asked["HistoryReadDetails"] = ua.ReadRawModifiedDetails()
+                assert await ask.code("HistoryRead", **asked) == code
+            for service, about in (
+                ("CreateMonitoredItems", {"SubscriptionId": number}),
+                ("ModifyMonitoredItems", {"SubscriptionId": number}),
+                ("DeleteMonitoredItems", {"SubscriptionId": number}),
+                ("SetMonitoringMode", {"SubscriptionId": number}),
+                ("SetPublishingMode", {}),
+                ("DeleteSubscriptions", {}),
+                ("Call", {}),
+            ):
+                assert await ask.code(service, **about) == "BadNothingToDo", service
+            objects = ua.NodeId(ua.ObjectIds.ObjectsFolder)
+            for node, attribute, code in (
+                (level, 99, "BadAttributeIdInvalid"),
+                (objects, ua.AttributeIds.Value, "BadAttributeIdInvalid"),
+                (ua.NodeId("no such", 2), ua.AttributeIds.Value, "BadNodeIdUnknown"),
+                (level, ua.AttributeIds.DisplayName, "BadNotWritable"),
+                (NAMESPACES, ua.AttributeIds.Value, "BadNotWritable"),
+            ):
+                written = ua.WriteValue(node, attribute, None, ua.DataValue(ua.Variant(1.0)))
+                (status,) = (await ask("Write", NodesToWrite=[written])).Results
+                assert status.name == code
+            for change, code in (
+                ({"ReferenceTypeId": ua.NodeId(999_999)}, "BadReferenceTypeIdInvalid"),
+                ({"ReferenceTypeId": objects}, "BadReferenceTypeIdInvalid"),
+                ({"BrowseDirection": ua.BrowseDirection.Invalid}, "BadBrowseDirectionInvalid"),
+                ({"NodeId": ua.NodeId("no such", 2)}, "BadNodeIdUnknown"),
+                ({"ReferenceTypeId": ua.NodeId()}, "Good"),
+            ):
+                wanted = ua.BrowseDescription(NodeId=objects, BrowseDirection=ua.BrowseDirection.Forward)
+                wanted.ReferenceTypeId = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
+                for name, value in change.items():
+                    setattr(wanted, name, value)
+                (result,) = (await ask("Browse", NodesToBrowse=[wanted])).Results
+                assert result.StatusCode.name == code
+            view = ua.ViewDescription(ua.NodeId("no such", 2))
+            assert await ask.code("Browse", View=view, NodesToBrowse=[wanted]) == "BadViewIdUnknown"
+            for elements, code in (
+                ([], "BadNothingToDo"),
+                ([ua.RelativePathElement(TargetName=ua.QualifiedName(None))], "BadBrowseNameInvalid"),
+                ([ua.RelativePathElement(TargetName=ua.QualifiedName("no such", 2))], "BadNoMatch"),
+            ):
+                path = ua.BrowsePath(objects, ua.RelativePath(elements))
+                (result,) = (await ask("TranslateBrowsePathsToNodeIds", BrowsePaths=[path])).Results
+                assert result.StatusCode.name == code
+
+    asyncio.run(main())
+
+
+def hello(limits: dict[str, int]) -> Any:
+    """Make a client that says in its Hello what it takes."""
+
+    class Small(UASocketProtocol):  # type: ignore[misc]
+        async def send_hello(self, url: str, *_: int) -> Any:
+            sizes = {"ReceiveBufferSize": 65_536, "SendBufferSize": 65_536} | limits
+            self._callbackmap[0] = acknowledged = asyncio.get_running_loop().create_future()
+            self.transport.write(uatcp_to_binary(ua.MessageType.Hello, ua.Hello(EndpointUrl=url, **sizes)))
+            return await acknowledged
+
+    return Small
+
+
+@pytest.mark.parametrize(
+    "limits", [{"MaxMessageSize": 20_000}, {"MaxChunkCount": 2, "ReceiveBufferSize": 8_192}]
+)
+def test_what_a_client_cannot_take_is_not_sent_and_what_it_sends_is_taken(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr(ua_client, "UASocketProtocol", hello(limits))
+        async with serve() as served, opened(served) as client:
+            ask = Asking(client)
+            served.port.set("tank/level_pct", 0.0)
+            each = ua.ReadValueId(ua.NodeId(LEVEL, 2), ua.AttributeIds.Value)
+            assert await ask.code("Read", NodesToRead=[each] * 2_000) == "BadResponseTooLarge"
+            assert await ask.code("Read", NodesToRead=[each] * 10) == "Good"
+            number = await ask.subscribe()
+            await ask.published()
+            served.port.set("tank/level_pct", 1.0)
+            await ask.watch(number, *[ua.NodeId(LEVEL, 2)] * 400)
+            served.port.set("all/string", "x" * 30_000)
+            await ask.published()
+            await ask.watch(number, ua.NodeId(NAME, 2))
+            assert await ask.code("Publish") == "BadResponseTooLarge"
+            assert await ask.code("Read", NodesToRead=[each]) == "Good"
+
+    asyncio.run(main())
+
+
+def test_the_acknowledge_says_what_each_side_takes(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        sizes = {"ReceiveBufferSize": 10_000, "SendBufferSize": 20_000, "MaxMessageSize": 5_000}
+        monkeypatch.setattr(ua_client, "UASocketProtocol", hello(sizes))
+        async with serve() as served:
+            client = opened(served)
+            await client.connect_socket()
+            acknowledge = await client.uaclient.protocol.send_hello(served.url)
+            client.disconnect_socket()
+            assert (acknowledge.ReceiveBufferSize, acknowledge.SendBufferSize) == (20_000, 10_000)
+            assert acknowledge.MaxMessageSize == 4 * 1024 * 1024
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [("0", (0, 0)), ("3:7", (3, 7)), ("7:3", None), ("3:3", None), ("", None), ("-1", None), ("1:", None)],
+)
+def test_a_range_is_two_numbers_the_lower_first(text: str, span: Any) -> None:
+    assert span_of(text) == span
+
+
+def test_a_value_that_is_bad_stays_what_it_is() -> None:
+    bad = ua.DataValue(None, ua.StatusCode(ua.StatusCodes.BadNoCommunication))
+    assert picked(bad, ua.ReadValueId(ua.NodeId(), ua.AttributeIds.Value, "0"), 2) is bad
