@@ -192,6 +192,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
 
     async def put(self, transport: Transport, point: Point, command: Command) -> tuple[Values, Values] | str:
         address = point.address
+        if self.units.is_demoted(address.unit):  # to wait for it would keep the others from being read
+            return f"unit {address.unit} does not answer"
         is_bits = address.table.is_bits
         read = Request(address.unit, address.table, address.start, address.count)
         codec = Codec([point], address.start)

@@ -309,3 +309,45 @@ def test_of_neighbours_that_are_refused_together_the_good_ones_are_written(side,
         assert "out1" in told.text
 
     with_device(side, tags, body, Picky())
+
+
+@pytest.mark.parametrize("deadband", [5, "5%"])
+def test_small_changes_stay_untold_where_a_deadband_says_so(side, tag, wait, deadband):
+    class Drifting(Device):
+        level, beat = 100, 0
+
+        def __call__(self, unit, message):
+            super().__call__(unit, message)
+            return b"\x04\x04" + self.level.to_bytes(2, "big") + self.beat.to_bytes(2, "big")
+
+    tags = [tag("level", DataType.INT, "30001", low=50.0, high=150.0), tag("beat", DataType.INT, "30002")]
+
+    async def body(client, device):
+        for beat, level in zip(range(10, 50, 10), (100, 104, 96, 106), strict=True):
+            device.level, device.beat = level, beat
+            await wait(lambda beat=beat: client.port.value("beat") == beat)
+        await wait(lambda: client.port.value("level") == 106)
+        id_ = client.port.tags["level"].id
+        told = [row.raw for batch in client.port.submitted for row in batch if row.id == id_]
+        assert told == [100, 106]
+
+    with_device(side, tags, body, Drifting(), deadband=deadband)
+
+
+def test_a_write_to_a_silent_unit_is_answered_at_once(side, tag, wait):
+    tags = [
+        tag("there", DataType.INT, "1!40001", access=Access.READ_WRITE),
+        tag("gone", DataType.INT, "2!40001", access=Access.READ_WRITE),
+    ]
+
+    async def body(client, device):
+        await wait(lambda: client.port.quality("gone") == Quality.BAD_NO_COMMUNICATION)
+        device.asked.clear()
+        assert await client.port.command("gone", 5) == "unit 2 does not answer"
+        assert not [message for unit, message in device.asked if unit == 2 and message[0] == 6]
+        assert await client.port.command("there", 7) is None
+        device.silent.clear()
+        await wait(lambda: client.port.quality("gone") == Quality.GOOD)
+        assert await client.port.command("gone", 7) is None
+
+    with_device(side, tags, body, Device(silent={2}))

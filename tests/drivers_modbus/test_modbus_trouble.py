@@ -55,7 +55,8 @@ def test_each_exception_has_its_quality(side, tag, wait, code, quality):
 
 
 @pytest.mark.parametrize(
-    "nonsense", [b"\x04\x02\x00", b"\x04\x04\x00\x07\x00\x07", b"\x03\x02\x00\x07", b"\x04", b"\x84"]
+    "nonsense",
+    [b"\x04\x02\x00", b"\x04\x04\x00\x07\x00\x07", b"\x03\x02\x00\x07", b"\x04", b"\x84", b"\x84\x00"],
 )
 def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait, nonsense, monkeypatch):
     monkeypatch.setattr(connection, "GRACE_NS", SECOND_NS // 4)
@@ -65,6 +66,31 @@ def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait
         assert client.port.quality("a") == Quality.BAD_NO_COMMUNICATION
 
     with_device(side, tag, lambda unit, message: nonsense, body)
+
+
+def test_an_answer_of_another_unit_is_not_taken_and_the_right_one_is_waited_for(side, tag, wait):
+    async def answer(reader, writer):
+        while head := await reader.read(12):
+            for unit, value in ((head[6] + 1, 666), (head[6], 7)):
+                writer.write(head[:5] + bytes([5, unit, 4, 2]) + value.to_bytes(2, "big"))
+        writer.close()
+
+    async def main():
+        gateway = await asyncio.start_server(answer, "127.0.0.1", 0)
+        client = side([tag("a", DataType.INT, "30001")], "client", port=gateway.sockets[0].getsockname()[1])
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            polling = client.start(group)
+            await wait(lambda: (client.port.value("sys/drivers/io/requests") or 0) > 20)
+            assert client.port.value("a") == 7
+            polling.cancel()
+        gateway.close()
+        told = {
+            row.raw for batch in client.port.submitted for row in batch if row.id == 0 and not row.quality
+        }
+        assert told == {7}
+        assert client.port.value("sys/drivers/io/timeouts") == 0
+
+    asyncio.run(main())
 
 
 def test_a_refused_write_is_told_once(side, tag, wait):
