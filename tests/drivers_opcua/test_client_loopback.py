@@ -348,3 +348,73 @@ def test_a_method_takes_several_arguments_and_what_it_gives_back_goes_into_tags(
                 assert port.value("sys/drivers/io/reconnects") == 0
 
     asyncio.run(main())
+
+
+def test_times_that_never_come_and_texts_that_are_none_harm_nothing(side, tag, stock, run, wait):
+    """Servers say 9999 for "never" and 1601 for "no time"; 64 bits of ns hold neither."""
+    never, none = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), datetime(1601, 1, 1, tzinfo=UTC)
+
+    async def build(server):
+        space = await server.register_namespace("urn:plc")
+        for name, value, wire in (
+            ("a", 1, ua.VariantType.Int32),
+            ("never", never, ua.VariantType.DateTime),
+            ("none", none, ua.VariantType.DateTime),
+            ("old", datetime(1960, 1, 1, tzinfo=UTC), ua.VariantType.DateTime),
+            ("text", "x\udcff", ua.VariantType.String),
+        ):
+            await server.nodes.objects.add_variable(ua.NodeId(name, space), name, value, wire)
+
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag("a", DataType.DINT, "ns=2;s=a"), tag("text", DataType.STRING, "ns=2;s=text")]
+            tags += [tag(name, DataType.DT, f"ns=2;s={name}") for name in ("never", "none", "old")]
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("a") == 1 and port.value("old") is not None)
+                assert port.value("old") == -315_619_200 * 10**9
+                assert (port.value("never"), port.value("none")) == (2**63 - 1, -(2**63))
+                assert port.value("text") == "x\ufffd"
+                assert {port.quality(name) for name in ("never", "none", "text")} == {
+                    int(Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
+                }
+                value = ua.DataValue(ua.Variant(2, ua.VariantType.Int32), ua.StatusCode(0), never, never)
+                await server.write_attribute_value(server.get_node("ns=2;s=a").nodeid, value)
+                await wait(lambda: port.value("a") == 2)
+                assert abs(int(port.table.source_ns[port.tags["a"].id]) - port.clock.now_ns()) < 10 * 10**9
+                assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_a_variable_that_gets_another_type_is_written_as_that(side, tag, stock, run, wait):
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag("set", DataType.DINT, "ns=2;s=Small", access=RW)]
+            tags.append(tag("out", DataType.DINT, "ns=2;s=sint", source="plc"))
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("set") == 3)
+                assert await port.command("set", 4) is None
+                port.set("out", 5)
+                await wait_for(server, "sint", 5, wait)
+                for name in ("Small", "sint"):
+                    node = server.get_node(f"ns=2;s={name}")
+                    double = ua.Variant(ua.NodeId(ua.ObjectIds.Double), ua.VariantType.NodeId)
+                    await node.write_attribute(ua.AttributeIds.DataType, ua.DataValue(double))
+                    server.iserver.aspace[node.nodeid].attributes[ua.AttributeIds.Value].value = ua.DataValue(
+                        ua.Variant(0.5, ua.VariantType.Double)
+                    )
+                assert await port.command("set", 300) is None
+                port.set("out", 1000)
+                await wait_for(server, "sint", 1000.0, wait)
+                assert await server.get_node("ns=2;s=Small").read_value() == 300.0
+
+    asyncio.run(main())
+
+
+async def wait_for(server, name, value, wait):
+    node = server.iserver.aspace[server.get_node(f"ns=2;s={name}").nodeid]
+    await wait(lambda: node.attributes[ua.AttributeIds.Value].value.Value.Value == value)

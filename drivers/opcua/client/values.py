@@ -27,7 +27,7 @@ class UnfitError(Exception):
 
 
 def moment_ns(at: datetime | None) -> int:
-    """Return a time in ns since 1970; 0 where there is none, or none that can be (before 1970, after 2199)."""
+    """Return a time in ns since 1970; 0 where there is none, or none that can be (1970 to 2199 can)."""
     ns = 0 if at is None else _since_1970_ns(at)
     return ns if 0 < ns < _LATEST_NS else 0
 
@@ -182,8 +182,10 @@ def _plain(data_type: DataType, value: Value, wire: Any) -> Any:
 
 
 def readable(text: str) -> str:
-    """Return a text without what is no UTF-8, as some servers send it; the plant could not store or show it."""
-    return text if _is_utf8(text) else text.encode(errors="surrogateescape").decode(errors="replace")
+    """Return a text without what is no UTF-8, as some servers send it: nobody could store or show it."""
+    if _is_utf8(text):
+        return text
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _is_utf8(text: str) -> bool:
