@@ -68,6 +68,10 @@ class Block(polling.Block):
         return f"{self.unit}!{first:06d}" + (f"..{first + self.count - 1:06d}" if self.count > 1 else "")
 
     @property
+    def place(self) -> tuple[int, Table]:
+        return self.unit, self.table
+
+    @property
     def probe(self) -> Request:
         """Return the smallest read of it: any answer tells that the unit is there."""
         return Request(self.unit, self.table, self.start, 1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from drivers.frame import polling
 from drivers.frame.held import Together, Values
-from drivers.modbus.address import Point
+from drivers.modbus.address import Point, Table
 from drivers.modbus.codec import Codec, bit_mask, pack_bits, unpack_bits
 from drivers.modbus.messages import SILENT, ExceptionCode, Reply, Request, Transport
 from drivers.modbus.outputs import Area, Outputs
@@ -21,6 +21,8 @@ from runtime.clock import monotonic_ns
 from runtime.contract import Command, Port
 
 Scan = polling.Scan[Block]
+FAULTS = 3
+_ADDRESS = (ExceptionCode.ILLEGAL_DATA_ADDRESS, ExceptionCode.ILLEGAL_DATA_VALUE)
 
 
 class ModbusClient(polling.Client[Transport, Block, Point]):
@@ -52,6 +54,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         self.wholes: dict[str, Together] = {}
         self.masks = client.masks
         self.unmasked: set[int] = set()
+        self.faults: dict[Block, int] = {}  # exceptions in a row that are not for good
+        self.dead: set[tuple[int, Table]] = set()  # units and tables of which nothing can be read
         super().__init__(port, client, outputs)
 
     def look(self) -> None:
@@ -66,6 +70,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             block.retest_ns = block.retest_ns if block.rejected else 0
         self.units.all_due()
         self.unmasked.clear()  # it may be another device
+        self.dead.clear()
 
     # Reading.
 
@@ -121,6 +126,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         if len(replies) != len(asked) or asked != scan.blocks or not all(reply.ok for reply in replies):
             return False
         self.hear()
+        self.settle(asked)
         whole = self.wholes.get(scan.name)
         if whole is None or whole.pieces != asked:
             whole = self.wholes[scan.name] = together(asked)
@@ -148,8 +154,38 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             self.submit(block.fail(now_ns))
             todo.remove(block)
 
+    def take(self, block: Block, reply: Reply, now_ns: int) -> Sequence[Block]:
+        if reply.ok:
+            self.settle([block])
+        elif not (reply.silent or reply.permanent or reply.busy):
+            self.faults[block] = self.faults.get(block, 0) + 1
+            if self.faults[block] >= FAULTS and (parts := self.divide(block, reply)):
+                return parts
+        return super().take(block, reply, now_ns)
+
+    def settle(self, blocks: Sequence[Block]) -> None:
+        """Note blocks that were read well."""
+        if self.faults or self.dead:
+            for block in blocks:
+                self.faults.pop(block, None)
+                self.dead.discard(block.place)
+
     def divide(self, block: Block, reply: Reply) -> Sequence[Block]:
-        return () if reply.exception == ExceptionCode.ILLEGAL_FUNCTION else super().divide(block, reply)
+        """Return the parts of a refused block to be asked for; none where that is of no use.
+
+        Only exceptions 2 and 3 are about addresses for sure, but some devices mean them by 1 or 4. Where
+        nothing else of the table can be read, that is told by one place, not by asking for every single one.
+        """
+        if block.place in self.dead:
+            return ()
+        self.faults.pop(block, None)
+        unknown = reply.exception not in _ADDRESS and not any(
+            each.fresh for each in self.blocks if each is not block and each.place == block.place
+        )
+        parts = block.split(first_alone=unknown)
+        if parts is None and unknown:
+            self.dead.add(block.place)
+        return parts or ()
 
     # Writing.
 

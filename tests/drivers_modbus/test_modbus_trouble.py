@@ -207,3 +207,67 @@ def test_a_device_that_restarts_again_and_again_leaves_no_wrong_value(side, tag,
         listener.close()
 
     asyncio.run(main())
+
+
+class Registers:
+    """Registers with 7 in them, and places that are refused with a code."""
+
+    def __init__(self, code, places):
+        self.code, self.places, self.asked = code, places, []
+
+    def __call__(self, unit, message):
+        self.asked.append(message)
+        start, count = int.from_bytes(message[1:3], "big"), int.from_bytes(message[3:5], "big")
+        if self.places & set(range(start, start + count)):
+            return bytes([message[0] | 0x80, self.code])
+        return bytes([message[0], 2 * count]) + b"\0\7" * count
+
+
+def with_registers(side, tag, device, body):
+    async def main():
+        listener = Listener(device, 4, 10**12)
+        port = await listener.open("127.0.0.1", 0)
+        client = side([tag(f"r{at}", DataType.INT, f"3{at + 1:04d}") for at in range(9)], "client", port=port)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            polling = client.start(group)
+            await body(client)
+            polling.cancel()
+        listener.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 7, 9, 200])
+@pytest.mark.parametrize("places", [{5}, {0}, {2, 7}])
+def test_a_refused_place_does_not_take_its_neighbours_along_whatever_the_code(side, tag, wait, code, places):
+    wrong = Quality.BAD_CONFIGURATION_ERROR if code < 4 else Quality.BAD_DEVICE_FAILURE
+
+    async def body(client):
+        await wait(
+            lambda: all(client.port.quality(f"r{at}") == (wrong if at in places else 0) for at in range(9))
+        )
+
+    with_registers(side, tag, Registers(code, places), body)
+
+
+def test_a_table_that_is_refused_as_a_whole_is_not_asked_for_place_by_place(side, tag, wait):
+    device = Registers(1, set(range(9)))
+
+    async def body(client):
+        await wait(lambda: "9 of 9 tags are refused" in client.port.health_text)
+        assert [message[2:5] for message in device.asked] == [b"\0\0\x09", b"\0\0\1", b"\1\0\x08"]
+
+    with_registers(side, tag, device, body)
+
+
+def test_a_device_that_fails_for_a_while_is_read_in_blocks_afterwards(side, tag, wait):
+    device = Registers(4, set(range(9)))
+
+    async def body(client):
+        await wait(lambda: len(device.asked) > 30)
+        assert client.port.quality("r8") == Quality.BAD_DEVICE_FAILURE
+        device.places = set()
+        await wait(lambda: all(client.port.quality(f"r{at}") == Quality.GOOD for at in range(9)))
+        await wait(lambda: client.port.value("sys/drivers/io/scan_requests") == 2)
+
+    with_registers(side, tag, device, body)
