@@ -395,3 +395,31 @@ def test_an_answer_that_cannot_be_read_is_a_loss_and_not_a_bug(
 
     asyncio.run(main())
     assert "a bug" not in caplog.text
+
+
+def test_a_server_that_refuses_writes_or_items_as_a_whole_is_read_all_the_same(
+    side, tag, stock, run, wait, monkeypatch
+):
+    refused = []
+
+    async def refuse(*_args):
+        refused.append(1)
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
+            monkeypatch.setattr(InternalSession, "write", refuse)
+            server.iserver.subscription_service.create_monitored_items = refuse
+            tags = [tag("a", DataType.DINT, "ns=2;s=a"), tag("out", DataType.DINT, "ns=2;s=b", source="plc")]
+            plant = side([*tags, tag("set", DataType.DINT, "ns=2;s=b", access=Access.READ_WRITE)], url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("a") == GOOD)
+                port.set("out", 5)
+                await wait(lambda: "driver.write_refused" in {each.kind for each in port.emitted})
+                assert await port.command("set", 7) == "the server refuses: BadServiceUnsupported"
+                assert (port.value("sys/drivers/io/reconnects"), port.quality("a")) == (0, GOOD)
+                await wait(lambda: "polls: no items" in port.health_text)
+
+    asyncio.run(main())
+    assert len(refused) >= 3

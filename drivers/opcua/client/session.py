@@ -41,6 +41,18 @@ _TOO_MUCH = frozenset(
     }
 )
 
+_ENDS = frozenset(
+    getattr(ua.StatusCodes, name)
+    for name in dir(ua.StatusCodes)
+    if name.startswith(("BadSession", "BadSecureChannel", "BadTcp", "BadConnection"))
+    or name in ("BadServerHalted", "BadShutdown", "BadSecurityChecksFailed", "BadCommunicationError")
+)
+
+
+def ends_session(refusal: RefusedError) -> bool:
+    """Tell whether a refusal is of the session, not only of the one request."""
+    return refusal.code in _ENDS
+
 
 def status_name(code: int) -> str:
     """Return what people read for a status code."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from drivers.opcua.client.errors import RefusedError, SilentError
 from drivers.opcua.client.reading import Reading
-from drivers.opcua.client.session import CHUNK, Session, fitting
+from drivers.opcua.client.session import CHUNK, Session, ends_session, fitting
 from runtime.clock import SECOND_NS
 from runtime.contract import Clock
 from runtime.errors import ConnectError
@@ -99,6 +99,21 @@ async def subscribe(session: Session, group: Group, keep_alive_ns: int, clock: C
     if interval_ns <= 0:
         raise ConnectError(f"the server revises the interval to {found.RevisedPublishingInterval} ms")
     return Subscription(group, found.SubscriptionId, max(interval_ns, group.period_ns), clock.steady_ns())
+
+
+async def unsubscribe(session: Session, subscription: Subscription) -> None:
+    """Delete a subscription; one that is not there any more is no matter.
+
+    Raises:
+        ConnectError: the server does not answer.
+    """
+    request = ua.DeleteSubscriptionsRequest()
+    request.Parameters.SubscriptionIds = [subscription.id]
+    try:
+        await session.ask(request, ua.DeleteSubscriptionsResponse)
+    except RefusedError as exc:
+        if ends_session(exc):
+            raise
 
 
 async def add_items(

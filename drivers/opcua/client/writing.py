@@ -14,7 +14,7 @@ from drivers.opcua.client.calls import Calls, Results
 from drivers.opcua.client.errors import RefusedError
 from drivers.opcua.client.outputs import Output, Outputs
 from drivers.opcua.client.reading import PERMANENT
-from drivers.opcua.client.session import Session
+from drivers.opcua.client.session import Session, ends_session, status_name
 from drivers.opcua.client.wiretypes import WireTypes
 from drivers.opcua.client.writer import Writer
 from runtime.contract import Batch, Command, Event, Port
@@ -28,6 +28,7 @@ _FOR_GOOD = PERMANENT | frozenset(
         "BadOutOfRange",
         "BadWriteNotSupported",
         "BadInvalidState",
+        "BadServiceUnsupported",
     )
 )
 
@@ -79,10 +80,12 @@ class Writing:
     async def _write(self, writer: Writer, outputs: Sequence[Output]) -> None:
         try:
             codes = await writer.write(outputs)
-        except ConnectError:
-            for each in outputs:
-                self.outputs.defer(each)
-            raise
+        except ConnectError as exc:
+            if not isinstance(exc, RefusedError) or ends_session(exc):
+                for each in outputs:
+                    self.outputs.defer(each)
+                raise
+            codes = [(exc.code, status_name(exc.code))] * len(outputs)
         refused: dict[str, list[Point]] = {}
         for output, (code, why) in zip(outputs, codes, strict=True):
             address = output.point.address
@@ -108,8 +111,10 @@ class Writing:
             return f"{command.tag.path} cannot be written on {self._name}"
         try:
             return await self._try_to(writer, calls, command, point)
-        except RefusedError as exc:  # this request only: the connection stands
-            return exc.text
+        except RefusedError as exc:
+            if ends_session(exc):
+                raise
+            return exc.text  # this request only: the connection stands
 
     async def _try_to(self, writer: Writer, calls: Calls, command: Command, point: Point) -> str:
         value = command.tag.data_type.decode(command.raw, command.text)
