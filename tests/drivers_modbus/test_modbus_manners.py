@@ -351,3 +351,20 @@ def test_a_write_to_a_silent_unit_is_answered_at_once(side, tag, wait):
         assert await client.port.command("gone", 7) is None
 
     with_device(side, tags, body, Device(silent={2}))
+
+
+def test_what_a_program_produces_beyond_the_range_is_written_as_the_limit_and_told_once(side, tag, wait):
+    tags = [tag("valve", DataType.INT, "40001", source="plc", low=0.0, high=100.0)]
+
+    async def body(client, device):
+        for value, written in ((50, 50), (120, 100), (130, 100), (-5, 0), (60, 60)):
+            device.asked.clear()
+            client.port.set("valve", value)
+            meant = b"\x06\0\0" + written.to_bytes(2, "big")
+            await wait(lambda meant=meant: meant in [message for _, message in device.asked])
+        told = [event.text for event in client.port.emitted if event.kind == "driver.write_held"]
+        assert told == [
+            f"io is given {client.port.tags['valve'].path} beyond its range: the limit is written"
+        ]
+
+    with_device(side, tags, body)

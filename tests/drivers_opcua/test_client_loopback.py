@@ -418,3 +418,18 @@ def test_a_variable_that_gets_another_type_is_written_as_that(side, tag, stock, 
 async def wait_for(server, name, value, wait):
     node = server.iserver.aspace[server.get_node(f"ns=2;s={name}").nodeid]
     await wait(lambda: node.attributes[ua.AttributeIds.Value].value.Value.Value == value)
+
+
+def test_what_a_program_produces_beyond_the_range_is_written_as_the_limit(side, tag, stock, run, wait):
+    async def main():
+        async with stock(build) as (server, url):
+            plant = side([tag("out", DataType.INT, "ns=2;s=sint", source="plc", low=0.0, high=100.0)], url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("sys/drivers/io/online") is True)
+                for value, written in ((50, 50), (120, 100), (-5, 0), (60, 60)):
+                    port.set("out", value)
+                    await wait_for(server, "sint", written, wait)
+                assert [each.kind for each in port.emitted].count("driver.write_held") == 1
+
+    asyncio.run(main())

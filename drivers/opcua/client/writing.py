@@ -56,6 +56,9 @@ class Writing:
     async def take_changes(self, changes: AsyncIterator[Batch]) -> None:
         async for batch in changes:
             self.outputs.take(batch)
+            if points := self.outputs.newly_held():
+                text = f"{self._name} is given {_some(points)} beyond its range: the limit is written"
+                self._tell("driver.write_held", text, points)
             self.wake.set()
 
     async def serve(self, session: Session, types: WireTypes) -> None:
@@ -98,12 +101,12 @@ class Writing:
                 self._refused.add(address)
                 refused.setdefault(why, []).append(output.point)
         for why, points in refused.items():
-            some = ", ".join(point.tag.path for point in points[:3])
-            more = f" and {len(points) - 3} more" if len(points) > 3 else ""
             kind = "driver.write_refused" if why.startswith("Bad") else "driver.write_unfit"
-            text = f"{self._name} does not take a write of {some}{more}: {why}"
-            paths = {"tags": [point.tag.path for point in points]}
-            self._port.emit(Event(kind, self._name, self._port.clock.now_ns(), text, paths))
+            self._tell(kind, f"{self._name} does not take a write of {_some(points)}: {why}", points)
+
+    def _tell(self, kind: str, text: str, points: Sequence[Point]) -> None:
+        paths = {"tags": [point.tag.path for point in points]}
+        self._port.emit(Event(kind, self._name, self._port.clock.now_ns(), text, paths))
 
     async def _carry_out(self, writer: Writer, calls: Calls, command: Command) -> str:
         point = self.commanded.get(command.tag.id)
@@ -127,3 +130,8 @@ class Writing:
         if kept is not None:
             self._port.submit(kept)
         return refusal
+
+
+def _some(points: Sequence[Point]) -> str:
+    more = f" and {len(points) - 3} more" if len(points) > 3 else ""
+    return ", ".join(point.tag.path for point in points[:3]) + more
