@@ -68,6 +68,7 @@ class ClientConfig(DriverConfig):
         writes: `multiple` uses functions 15 and 16 even for one place, `single` writes tag by tag, with 5 and
             6 where it is one register; `auto` joins neighbours.
         mask_writes: function 22 for bits of registers, where a device has it: nobody's change is lost.
+        verify: what programs write is read back; where the device does not keep it, that is told.
         pause: time between an answer and the next request.
         pipeline: requests under way at once; 1 for devices that take one at a time.
         groups: name to period, deadband and tags.
@@ -91,6 +92,7 @@ class ClientConfig(DriverConfig):
     single_reads: bool = False
     writes: Literal["auto", "multiple", "single"] = "auto"
     mask_writes: bool = False
+    verify: bool = True
     pause: Annotated[DurationNs, Field(ge=0, le=10 * SECOND_NS)] = 0
     pipeline: int = Field(1, ge=1, le=16)
     groups: dict[str, GroupConfig] = Field(default_factory=dict)
@@ -141,6 +143,7 @@ class ClientPlugin:
                 [point for point in own if point.tag.access is Access.READ_WRITE],
                 single_writes=config.writes == "single",
                 masks=config.mask_writes,
+                verify=config.verify,
             )
         ]
 

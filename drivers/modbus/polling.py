@@ -10,10 +10,11 @@ import numpy as np
 
 from drivers.frame import polling
 from drivers.frame.held import Together, Values
+from drivers.frame.polling import some
 from drivers.modbus.address import Point, Table
 from drivers.modbus.codec import Codec, bit_mask, pack_bits, unpack_bits
 from drivers.modbus.messages import SILENT, ExceptionCode, Reply, Request, Transport
-from drivers.modbus.outputs import Area, Outputs
+from drivers.modbus.outputs import Area, Outputs, Write
 from drivers.modbus.plan import Block, together
 from drivers.modbus.units import Units
 from drivers.modbus.ways import Connect
@@ -38,9 +39,10 @@ class ModbusClient(polling.Client[Transport, Block, Point]):
         *,
         single_writes: bool = False,
         masks: bool = False,
+        verify: bool = True,
     ) -> None:
         super().__init__(name, ways, scans, written, commanded)
-        self.single_writes, self.masks = single_writes, masks
+        self.single_writes, self.masks, self.verify = single_writes, masks, verify
 
     def life(self, port: Port) -> Life:
         return Life(port, self, Outputs(self.written, len(port.tags), self.single_writes))
@@ -52,7 +54,10 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
     def __init__(self, port: Port, client: ModbusClient, outputs: Outputs) -> None:
         self.units = Units()
         self.wholes: dict[str, Together] = {}
-        self.masks = client.masks
+        self.masks, self.verify = client.masks, client.verify
+        self.unverified: dict[Request, Write] = {}  # what is read back soon, by place
+        self.unreadable: set[Request] = set()
+        self.differs: set[str] = set()  # paths
         self.unmasked: set[int] = set()
         self.faults: dict[Block, int] = {}  # exceptions in a row that are not for good
         self.dead: set[tuple[int, Table]] = set()  # units and tables of which nothing can be read
@@ -71,6 +76,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         self.units.all_due()
         self.unmasked.clear()  # it may be another device
         self.dead.clear()
+        self.unverified.clear()
+        self.unreadable.clear()
 
     # Reading.
 
@@ -211,6 +218,34 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
                 self.wake.set()
             else:
                 self.take_write(each, reply)
+                if reply.ok and self.verify and each.place not in self.unreadable:
+                    self.unverified[each.place] = each
+
+    async def ask_more(self, transport: Transport) -> None:
+        """Read back what programs had written, as long as nothing newer waits."""
+        asked = [place for place in self.unverified if not self.units.is_demoted(place.unit)]
+        replies = await transport.exchange(asked, again=False, until=self.is_pressed) if asked else []
+        kept: list[Point] = []
+        lost: list[Point] = []
+        for place, reply in zip(asked, replies, strict=False):
+            write = self.unverified.pop(place)
+            if reply.ok:
+                well, wrong = write.image.kept(write, reply.data)
+                kept += well
+                lost += wrong
+            elif reply.permanent:  # it can be written only
+                self.unreadable.add(place)
+        if len(replies) < len(asked):
+            self.wake.set()
+        self.differs.difference_update(point.tag.path for point in kept)
+        news = [point.tag.path for point in lost if point.tag.path not in self.differs]
+        if news:
+            self.differs.update(news)
+            self.emit(
+                "driver.write_differs", f"{self.name} does not keep what is written: {some(news)}", news
+            )
+        text = f"{len(self.differs)} outputs are not as written: see the events driver.write_differs"
+        self.link.trouble("differs", text if self.differs else "")
 
     def changes_bits(self, unit: int) -> bool:
         """Tell whether a unit is to change bits of registers by itself."""

@@ -91,7 +91,7 @@ def test_writes_use_the_functions_that_the_device_knows(side, tag, wait, writes,
             client.port.set(name, value)
         await wait(lambda: device.functions == functions)
 
-    with_device(side, tags, body, writes=writes)
+    with_device(side, tags, body, writes=writes, verify=False)
 
 
 def test_a_silent_unit_is_asked_for_one_place_and_all_comes_back_when_it_answers(side, tag, wait):
@@ -368,3 +368,49 @@ def test_what_a_program_produces_beyond_the_range_is_written_as_the_limit_and_to
         ]
 
     with_device(side, tags, body)
+
+
+class Store(Device):
+    """Keeps what function 6 writes, but for one register that is stuck, and one that cannot be read."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = {}
+
+    def __call__(self, unit, message):
+        super().__call__(unit, message)
+        start = int.from_bytes(message[1:3], "big")
+        if message[0] == 6:
+            self.words[start] = 5 if start == 2 else int.from_bytes(message[3:5], "big")
+            return message
+        return b"\x83\x02" if start == 4 else b"\x03\x02" + self.words.get(start, 0).to_bytes(2, "big")
+
+
+def test_what_programs_write_is_read_back_and_what_the_device_does_not_keep_is_told_once(side, tag, wait):
+    tags = [
+        tag("good", DataType.INT, "40001", source="plc"),
+        tag("stuck", DataType.INT, "40003", source="plc"),
+        tag("blind", DataType.INT, "40005", source="plc"),
+        tag("bit", DataType.BOOL, "40007.3", source="plc"),
+        tag("scaled", DataType.REAL, "40009:int16*0.1", source="plc"),
+    ]
+
+    def told(client):
+        return [event.text for event in client.port.emitted if event.kind == "driver.write_differs"]
+
+    async def body(client, device):
+        for name, value in (("good", 1), ("stuck", 2), ("blind", 3), ("bit", True), ("scaled", 1.27)):
+            client.port.set(name, value)
+        await wait(lambda: told(client))
+        await wait(lambda: "1 outputs are not as written" in client.port.health_text)
+        path = client.port.tags["stuck"].path
+        for value in (3, 4):
+            client.port.set("stuck", value)
+            client.port.set("blind", value)
+            await wait(lambda value=value: device.asked[-1] == (1, b"\x03\0\2\0\1"))
+        assert told(client) == [f"io does not keep what is written: {path}"]
+        assert [message for _, message in device.asked].count(b"\x03\0\4\0\1") == 1
+        client.port.set("stuck", 5)
+        await wait(lambda: not client.port.health_text)
+
+    with_device(side, tags, body, Store())
