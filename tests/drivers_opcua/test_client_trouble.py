@@ -4,13 +4,14 @@ import asyncio
 import struct
 
 import pytest
-from asyncua import ua
+from asyncua import Client, ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary
 
 from drivers.chaos.relay import Relay
+from drivers.frame.connection import Traffic
 from drivers.opcua.chaos.campaign import KINDS, campaign
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import connect, gaps, session, supervisor
@@ -423,3 +424,35 @@ def test_a_server_that_refuses_writes_or_items_as_a_whole_is_read_all_the_same(
 
     asyncio.run(main())
     assert len(refused) >= 3
+
+
+@pytest.mark.parametrize("granted", [0, -1, float("nan"), 1])
+def test_a_server_that_grants_next_to_no_time_is_not_asked_all_the_time(granted):
+    client = Client("opc.tcp://127.0.0.1:4840")
+    client.session_timeout = client.secure_channel_timeout = granted
+    clock = WallClock()
+    made = session.Session(client, "", Traffic(), clock, 1.0, {})
+    assert made.life_s == 1.0
+    assert made._renew_ns - clock.steady_ns() > 500_000_000
+
+
+@pytest.mark.parametrize("revised", [0.0, -5.0, float("inf")])
+def test_an_interval_that_cannot_be_is_a_loss_and_not_a_bug(side, tag, stock, run, wait, caplog, revised):
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (server, url):
+            service = server.iserver.subscription_service
+            create = service.create_subscription
+
+            async def revise(*args, **more):
+                result = await create(*args, **more)
+                result.RevisedPublishingInterval = revised
+                return result
+
+            service.create_subscription = revise
+            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url)
+            async with run(plant):
+                await wait(lambda: (plant.port.value("sys/drivers/io/requests") or 0) > 10)
+                assert plant.port.quality("a") != GOOD
+
+    asyncio.run(main())
+    assert "a bug" not in caplog.text

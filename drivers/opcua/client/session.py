@@ -25,6 +25,7 @@ from runtime.errors import ConnectError
 
 CHUNK = 1000
 GOODBYE_S = 1.0
+LEAST_MS = 1000.0
 _LIMITS = {
     "read": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     "write": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
@@ -121,7 +122,7 @@ class Session:
     @property
     def life_s(self) -> float:
         """Return how long the server keeps the session without a request, as it granted."""
-        return float(self._client.session_timeout) / 1000
+        return _sane_ms(self._client.session_timeout) / 1000
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Have it told once when the connection is gone."""
@@ -276,7 +277,7 @@ class Session:
         self._renew_ns = self._next_renewal()
 
     def _next_renewal(self) -> int:
-        return self._clock.steady_ns() + int(self._client.secure_channel_timeout) * 750_000
+        return self._clock.steady_ns() + round(_sane_ms(self._client.secure_channel_timeout) * 750_000)
 
     async def close(self, politely: bool) -> None:
         """Leave; `politely` ends session and subscriptions on the server, within a second."""
@@ -293,6 +294,11 @@ class Session:
             pass  # it is gone anyway
         finally:
             self._client.disconnect_socket()
+
+
+def _sane_ms(granted: float) -> float:
+    """Return a time that a server grants; one of next to nothing would keep both sides busy."""
+    return float(granted) if granted >= LEAST_MS else LEAST_MS
 
 
 def _decoded(answer: Any, data: Any) -> Any:

@@ -21,6 +21,7 @@ from runtime.contract import Clock
 from runtime.errors import ConnectError
 
 QUEUE = 10
+_LONGEST_MS = 24 * 3_600_000.0
 PUBLISHES = 2  # requests that wait at the server, for each subscription
 PATIENCE, LONGEST_PATIENCE = 3, 48  # intervals without a word
 MAX_ACKNOWLEDGEMENTS = 1000
@@ -95,9 +96,9 @@ async def subscribe(session: Session, group: Group, keep_alive_ns: int, clock: C
     asked.MaxNotificationsPerPublish = 0
     asked.PublishingEnabled = True
     found = (await session.ask(request, ua.CreateSubscriptionResponse)).Parameters
-    interval_ns = round(found.RevisedPublishingInterval * 1e6) * max(1, found.RevisedMaxKeepAliveCount)
-    if interval_ns <= 0:
+    if not 0 < found.RevisedPublishingInterval < _LONGEST_MS:
         raise ConnectError(f"the server revises the interval to {found.RevisedPublishingInterval} ms")
+    interval_ns = round(found.RevisedPublishingInterval * 1e6) * max(1, found.RevisedMaxKeepAliveCount)
     return Subscription(group, found.SubscriptionId, max(interval_ns, group.period_ns), clock.steady_ns())
 
 
