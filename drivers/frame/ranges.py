@@ -43,10 +43,10 @@ class Ranges:
     def __init__(self, tags: Sequence[Tag]) -> None:
         kinds = np.array([tag.data_type.name for tag in tags], np.str_)
         limits = [bounds(tag) for tag in tags]
+        ranged = np.array([limit != _NONE for limit in limits], np.bool_)
         self._of_kind = []
         for type_ in {tag.data_type for tag in tags}:
-            here = kinds == type_.name
-            rows = np.flatnonzero(here & np.array([limit != _NONE for limit in limits], np.bool_))
+            rows = np.flatnonzero((kinds == type_.name) & ranged)
             if len(rows):
                 chosen = [limits[row] for row in rows.tolist()]
                 low = np.array([each[0] for each in chosen], np.float64)
