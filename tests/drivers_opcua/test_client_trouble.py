@@ -10,9 +10,10 @@ from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary
 
+from drivers.chaos.campaign import KINDS
 from drivers.chaos.relay import Relay
 from drivers.frame.connection import Traffic
-from drivers.opcua.chaos.campaign import KINDS, campaign
+from drivers.opcua.chaos.campaign import campaign
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import connect, gaps, session, supervisor
 from runtime.clock import WallClock
