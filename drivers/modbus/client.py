@@ -14,7 +14,7 @@ from drivers.frame.plan import by_group, group_of
 from drivers.frame.points import DEFAULT_GROUP, check_groups
 from drivers.modbus.address import Point
 from drivers.modbus.plan import blocks_of
-from drivers.modbus.points import check_points, check_writable, points_of
+from drivers.modbus.points import check_points, check_units, check_writable, points_of
 from drivers.modbus.polling import ModbusClient, Scan
 from drivers.modbus.ways import (
     SECURE_PORT,
@@ -126,6 +126,8 @@ class ClientPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_writable(plant, config.name, config.unit, config.order)
+        if config.serial:
+            yield from check_units(plant, config.name, config.unit, config.order)
         yield from check_tls(plant, config.tls, key)
         yield from check_line(plant, config.serial, config.name, key)
         groups = ((name, group.tags) for name, group in config.groups.items())
