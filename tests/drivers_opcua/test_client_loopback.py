@@ -433,3 +433,24 @@ def test_what_a_program_produces_beyond_the_range_is_written_as_the_limit(side, 
                 assert [each.kind for each in port.emitted].count("driver.write_held") == 1
 
     asyncio.run(main())
+
+
+def test_an_array_that_shrinks_does_not_lend_its_only_element_to_another_place(side, tag, stock, run, wait):
+    """Stock sends the whole array where an element is asked for."""
+
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag(f"a{at}", DataType.DINT, f"ns=2;s=Array#[{at}]") for at in (0, 2)]
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("a2") == 3)
+                node = server.get_node("ns=2;s=Array").nodeid
+                for value in ([9], [7, 8, 6]):
+                    variant = ua.Variant(value, ua.VariantType.Int32)
+                    await server.write_attribute_value(node, ua.DataValue(variant))
+                    await wait(lambda value=value: port.value("a0") == value[0])
+                    assert port.value("a2") == (value[2] if len(value) > 2 else None)
+                    assert Quality.is_bad(port.quality("a2")) == (len(value) == 1)
+
+    asyncio.run(main())

@@ -42,12 +42,16 @@ def moment(at_ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_ns // 1000)
 
 
-def element(value: Any, index: Sequence[int]) -> Any:
-    """Return the element that was asked for; servers that ignore an IndexRange send the whole array."""
+def element(value: Any, index: Sequence[int], *, is_whole: bool = False) -> Any:
+    """Return the element that was asked for; servers that ignore an IndexRange send the whole array.
+
+    One element may be the one that was asked for, or all of a short array: `is_whole` tells that it is the
+    latter.
+    """
     for each in index:
         if not isinstance(value, list) or not value:
             return None
-        at = 0 if len(value) == 1 else each
+        at = 0 if len(value) == 1 and not is_whole else each
         value = value[at] if at < len(value) else None
     return value
 
