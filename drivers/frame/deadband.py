@@ -64,6 +64,22 @@ def bands_of(tags: Sequence[Tag], deadband: tuple[float, bool]) -> Bands:
     return Bands(np.array(width, np.float64), kinds == "f", kinds == "i")
 
 
+def joined(bands: Sequence[Bands | None], sizes: Sequence[int]) -> Bands | None:
+    """Return the bands of several lists of so many tags as one; None where no list has any."""
+    if all(each is None for each in bands):
+        return None
+    parts = [_none(size) if each is None else each for each, size in zip(bands, sizes, strict=True)]
+    return Bands(
+        np.concatenate([each.width for each in parts]),
+        np.concatenate([each.is_float for each in parts]),
+        np.concatenate([each.is_signed for each in parts]),
+    )
+
+
+def _none(size: int) -> Bands:
+    return Bands(np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.bool_))
+
+
 def _width(tag: Tag, amount: float, is_percent: bool) -> float:
     if not is_percent:
         return amount

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.frame.connection import Backoff
-from drivers.frame.deadband import Bands, moved
+from drivers.frame.deadband import Bands, joined, moved
 from runtime.contract import NO_TEXT, Batch, Quality
 
 RETEST_S = 30.0
@@ -190,7 +190,9 @@ class Together(Held):
     """
 
     def __init__(self, pieces: Sequence[Piece], decoder: Decoder) -> None:
-        super().__init__(np.concatenate([piece._ids for piece in pieces]))
+        ids = np.concatenate([piece._ids for piece in pieces])
+        bands = [piece._bands for piece in pieces]
+        super().__init__(ids, joined(bands, [len(piece) for piece in pieces]))
         self.inherit([(piece, slice(None)) for piece in pieces])
         self.pieces = list(pieces)
         self._decoder = decoder

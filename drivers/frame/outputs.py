@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.frame.ranges import Ranges
 from runtime.contract import Batch, Tag
 
 Mask = NDArray[np.bool_]
@@ -44,6 +45,7 @@ class Image(Generic[P]):
         raw: the newest patterns.
         wanted: rows that have a good value.
         pending: rows that wait to be written.
+        held: rows whose newest value was held at a limit of its tag's range.
         deferred: rows that wait for a later attempt.
         alone: rows that are not joined with their neighbours.
     """
@@ -55,7 +57,10 @@ class Image(Generic[P]):
         n = len(self.points)
         self.bytes: NDArray[np.uint8] = np.zeros(size, np.uint8)
         self.raw: NDArray[np.uint64] = np.zeros(n, np.uint64)
+        self.held: Mask = np.zeros(n, np.bool_)
         self._encoder = encoder
+        self._ranges = Ranges([point.tag for point in self.points])
+        self._told: Mask = np.zeros(n, np.bool_)
         self._text: dict[int, str] = {}
         self._row_of = np.full(tag_count, -1, np.intp)
         self._row_of[[point.tag.id for point in self.points]] = np.arange(n)
@@ -70,12 +75,19 @@ class Image(Generic[P]):
         here = at >= 0
         rows, good = at[here], batch.quality[here] >> 30 == 0
         self.raw[rows] = batch.raw[here]
+        self.held[rows] = self._ranges.hold(self.raw)[rows]
         self.wanted[rows] = good
         self.pending[rows] = good
         self.deferred[rows] = False
         for row, text in batch.text.items():
             if here[row]:
                 self._text[int(at[row])] = text
+
+    def newly_held(self) -> list[P]:
+        """Return the points whose values have begun to be held at a limit since it was asked."""
+        found = self.held & ~self._told
+        self._told[:] = self.held
+        return [self.points[row] for row in np.flatnonzero(found).tolist()] if found.any() else []
 
     def encode(self) -> tuple[Mask, list[P]]:
         """Put what is pending into the bytes; return its rows, and the points whose values do not fit."""

@@ -342,7 +342,15 @@ class Life(Generic[C, B, R, P, I]):
             await self.commands.serve_next(partial(self.carry_out, transport))
         self.pressed = False
         for image in self.outputs.pending:
+            self.tell_held(image.newly_held())
             await self.write_image(transport, image)
+
+    def tell_held(self, points: Sequence[P]) -> None:
+        """Tell which values lie beyond the ranges of their tags, so that the limits are written."""
+        if points:
+            paths = [point.tag.path for point in points]
+            text = f"{self.name} is given {some(paths)} beyond its range: the limit is written"
+            self.emit("driver.write_held", text, paths)
 
     def tell_unfit(self, points: Sequence[P]) -> None:
         """Tell which values the device cannot hold."""

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from drivers.frame.connection import declare_link
+from drivers.frame.deadband import Deadband
 from drivers.frame.plan import by_group, group_of
 from drivers.frame.points import DEFAULT_GROUP, check_groups
 from drivers.modbus.address import Point
 from drivers.modbus.plan import blocks_of
-from drivers.modbus.points import check_points, check_writable, points_of
+from drivers.modbus.points import check_points, check_units, check_writable, points_of
 from drivers.modbus.polling import ModbusClient, Scan
 from drivers.modbus.ways import (
     SECURE_PORT,
@@ -40,10 +41,12 @@ class GroupConfig(Section):
     """Tags that are polled at a period of their own.
 
     Attributes:
+        deadband: least change that is told: `0.5` in units of the value, `2%` of the tag's range.
         tags: globs over tag paths.
     """
 
     period: Period
+    deadband: Deadband = (0.0, False)
     tags: list[str]
 
 
@@ -57,16 +60,18 @@ class ClientConfig(DriverConfig):
         tls: Modbus/TCP Security.
         backup: gone over to when the first address fails.
         unit, order: unit id, and byte and word order, where an address does not say.
-        period: time between two polls, where no group says otherwise.
+        period: time between two polls, where no group says otherwise; `deadband` likewise.
         timeout: how long to wait for an answer; `retries` how often to ask again.
         max_gap: unused registers read along to save a request; 0 for devices that refuse them.
+        max_block: registers of one read at most, for devices that take fewer than the standard's 125.
         single_reads: every tag is read by itself, for devices that want that.
         writes: `multiple` uses functions 15 and 16 even for one place, `single` writes tag by tag, with 5 and
             6 where it is one register; `auto` joins neighbours.
         mask_writes: function 22 for bits of registers, where a device has it: nobody's change is lost.
+        verify: what programs write is read back; where the device does not keep it, that is told.
         pause: time between an answer and the next request.
         pipeline: requests under way at once; 1 for devices that take one at a time.
-        groups: name to period and tags.
+        groups: name to period, deadband and tags.
     """
 
     kind: Literal["modbus.client"]
@@ -79,12 +84,15 @@ class ClientConfig(DriverConfig):
     unit: int = Field(1, ge=0, le=255)
     order: Order = "ABCD"
     period: Period = 100_000_000
+    deadband: Deadband = (0.0, False)
     timeout: Period = 500_000_000
     retries: int = Field(1, ge=0, le=10)
     max_gap: int = Field(16, ge=0, le=124)
+    max_block: int = Field(125, ge=1, le=125)
     single_reads: bool = False
     writes: Literal["auto", "multiple", "single"] = "auto"
     mask_writes: bool = False
+    verify: bool = True
     pause: Annotated[DurationNs, Field(ge=0, le=10 * SECOND_NS)] = 0
     pipeline: int = Field(1, ge=1, le=16)
     groups: dict[str, GroupConfig] = Field(default_factory=dict)
@@ -118,6 +126,8 @@ class ClientPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_writable(plant, config.name, config.unit, config.order)
+        if config.serial:
+            yield from check_units(plant, config.name, config.unit, config.order)
         yield from check_tls(plant, config.tls, key)
         yield from check_line(plant, config.serial, config.name, key)
         groups = ((name, group.tags) for name, group in config.groups.items())
@@ -135,6 +145,7 @@ class ClientPlugin:
                 [point for point in own if point.tag.access is Access.READ_WRITE],
                 single_writes=config.writes == "single",
                 masks=config.mask_writes,
+                verify=config.verify,
             )
         ]
 
@@ -145,17 +156,15 @@ class ClientPlugin:
 def _scans(plant: Plant, config: ClientConfig, points: list[Point]) -> list[Scan]:
     chosen = group_of(plant.tags, {name: group.tags for name, group in config.groups.items()})
     of_tag = {point.tag.id: point for point in points}
-    periods = {DEFAULT_GROUP: config.period} | {name: group.period for name, group in config.groups.items()}
-    return [
-        Scan(
-            name,
-            periods[name],
-            list(
-                blocks_of([of_tag[tag.id] for tag in tags], None if config.single_reads else config.max_gap)
-            ),
-        )
-        for name, tags in by_group(chosen, [point.tag for point in points], DEFAULT_GROUP).items()
-    ]
+    paces = {name: (group.period, group.deadband) for name, group in config.groups.items()}
+    paces[DEFAULT_GROUP] = (config.period, config.deadband)
+    max_gap = None if config.single_reads else config.max_gap
+    scans = []
+    for name, tags in by_group(chosen, [point.tag for point in points], DEFAULT_GROUP).items():
+        period_ns, deadband = paces[name]
+        blocks = blocks_of([of_tag[tag.id] for tag in tags], max_gap, config.max_block, deadband)
+        scans.append(Scan(name, period_ns, list(blocks)))
+    return scans
 
 
 def ways_of(folder: Path, config: ClientConfig) -> list[Connect]:

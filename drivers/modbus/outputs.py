@@ -12,12 +12,15 @@ from drivers.frame import outputs
 from drivers.frame.outputs import Image, Outgoing
 from drivers.frame.plan import Span, coalesce
 from drivers.modbus.address import Point
-from drivers.modbus.codec import Codec, bit_mask, pack_bits
+from drivers.modbus.codec import Codec, bit_mask, pack_bits, unpack_bits
 from drivers.modbus.messages import Request
 
 
 class Write(Outgoing[Request]):
     """A request and the tags that it carries."""
+
+    place: Request
+    image: Area
 
     @property
     def request(self) -> Request:
@@ -42,7 +45,8 @@ class Area(Image[Point]):
         places = int((self._start + self._count).max()) - self._base
         size = places * self.table.place_size
         self.masks = False
-        super().__init__(ordered, tag_count, Codec(ordered, self._base), size)
+        self._codec = Codec(ordered, self._base)
+        super().__init__(ordered, tag_count, self._codec, size)
 
     def bit_reads(self) -> Iterator[Request]:
         """Yield reads of the registers in which single bits are to change."""
@@ -77,6 +81,25 @@ class Area(Image[Point]):
             request = Request(self.unit, self.table, start, count, self._data(start, count))
             writes.append(Write(place, (request,), self, np.array([span.index for span in run], np.intp)))
         return writes + list(self._masked(masked)), unfit
+
+    def kept(self, write: Write, data: bytes) -> tuple[list[Point], list[Point]]:
+        """Return whose values the device keeps as written, by what was read back, and whose it does not.
+
+        What something newer waits for is in neither.
+        """
+        place, decode = write.request, self._codec.decode
+        size = self.table.place_size
+        first = (place.start - self._base) * size
+        found = self.bytes.copy()
+        read = unpack_bits(data, place.count) if self.table.is_bits else np.frombuffer(data, np.uint8)
+        found[first : first + len(read)] = read
+        meant, there = decode(self.bytes), decode(found)
+        same = np.where(self._is_bit, self.raw == there.raw, meant.raw == there.raw)
+        for row in meant.text:
+            same[row] = meant.text[row] == there.text[row]
+        judged = [row for row in write.rows.tolist() if not (self.pending[row] or self.deferred[row])]
+        points = [(self.points[row], same[row]) for row in judged if self.wanted[row]]
+        return [point for point, is_kept in points if is_kept], [p for p, is_kept in points if not is_kept]
 
     def _masked(self, chosen: NDArray[np.bool_]) -> Iterator[Write]:
         """Yield a write of each register in which bits are to change."""

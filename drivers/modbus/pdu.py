@@ -84,7 +84,8 @@ def reply_of(request: Request, message: bytes, response: bytes | None, came_ns: 
     if not response:
         return SILENCE
     if response[0] == message[0] | 0x80:
-        return Reply(exception=response[1], came_ns=came_ns) if len(response) == 2 else SILENCE
+        code = response[1] if len(response) == 2 else 0
+        return Reply(exception=code, came_ns=came_ns) if code else SILENCE  # there is no code 0
     if request.data is not None:
         echo = message if message[0] == _MASK else message[:_WRITE_ECHO]
         return Reply(came_ns=came_ns) if response == echo else SILENCE

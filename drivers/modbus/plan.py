@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from drivers.frame import polling
+from drivers.frame.deadband import bands_of
 from drivers.frame.held import Together
 from drivers.frame.plan import Span, coalesce
 from drivers.modbus.address import Point, Table
@@ -13,10 +14,16 @@ from drivers.modbus.codec import Bytes, Codec, unpack_bits
 from drivers.modbus.messages import Request
 
 
-def blocks_of(points: Sequence[Point], max_gap: int | None) -> Iterator[Block]:
-    """Join points into blocks of one unit and table; `max_gap` is in registers (16 coils count as one).
+def blocks_of(
+    points: Sequence[Point],
+    max_gap: int | None,
+    max_block: int = Table.HOLDING_REGISTER.max_read,
+    deadband: tuple[float, bool] = (0.0, False),
+) -> Iterator[Block]:
+    """Join points into blocks of one unit and table; gap and block are in registers (16 coils count as one).
 
-    Without a gap nothing is joined but what lies in the very same place.
+    Without a gap nothing is joined but what lies in the very same place. A value longer than a block is read
+    by itself. `deadband` is as `drivers.frame.deadband` has it.
     """
 
     def place(point: Point) -> tuple[int, int]:
@@ -30,9 +37,10 @@ def blocks_of(points: Sequence[Point], max_gap: int | None) -> Iterator[Block]:
             alone = groupby(sorted(spans, key=_extent), _extent)
             runs: Iterator[list[Span]] = (list(each) for _, each in alone)
         else:
-            runs = coalesce(spans, table.max_read, max_gap * 16 if table.is_bits else max_gap)
+            size = 16 if table.is_bits else 1
+            runs = coalesce(spans, min(table.max_read, max_block * size), max_gap * size)
         for run in runs:
-            yield Block([chosen[span.index] for span in run])
+            yield Block([chosen[span.index] for span in run], deadband)
 
 
 def _extent(span: Span) -> tuple[int, int]:
@@ -42,9 +50,12 @@ def _extent(span: Span) -> tuple[int, int]:
 class Block(polling.Block):
     """Points that one read brings, in order of their address."""
 
-    def __init__(self, points: Sequence[Point]) -> None:
+    def __init__(self, points: Sequence[Point], deadband: tuple[float, bool] = (0.0, False)) -> None:
         first = points[0].address
-        super().__init__([point.tag.id for point in points], Codec(points, first.start))
+        tags = [point.tag for point in points]
+        bands = bands_of(tags, deadband) if deadband[0] else None
+        super().__init__([tag.id for tag in tags], Codec(points, first.start), bands)
+        self._deadband = deadband
         self.points: tuple[Point, ...] = tuple(points)
         self.unit: int = first.unit
         self.table: Table = first.table
@@ -57,6 +68,10 @@ class Block(polling.Block):
         return f"{self.unit}!{first:06d}" + (f"..{first + self.count - 1:06d}" if self.count > 1 else "")
 
     @property
+    def place(self) -> tuple[int, Table]:
+        return self.unit, self.table
+
+    @property
     def probe(self) -> Request:
         """Return the smallest read of it: any answer tells that the unit is there."""
         return Request(self.unit, self.table, self.start, 1)
@@ -65,7 +80,7 @@ class Block(polling.Block):
         return unpack_bits(data, self.count) if self.table.is_bits else super().payload(data)
 
     def of(self, points: Sequence[Point]) -> Block:
-        return Block(points)
+        return Block(points, self._deadband)
 
 
 def together(blocks: Sequence[Block]) -> Together:

@@ -48,6 +48,19 @@ def check_writable(plant: Plant, device: str, unit: int, order: str) -> Iterator
             yield from unwritable(plant, device, tag, f"{table}s", "a coil or a holding register")
 
 
+def check_units(plant: Plant, device: str, unit: int, order: str) -> Iterator[Finding]:
+    """Yield the tags on a serial line whose unit no device can be: 0 is all at once, and none answers.
+
+    Source: MODBUS over Serial Line V1.02, 2.2 MODBUS Addressing rules.
+    """
+    for tag, address in _parsed(plant, device, unit, order):
+        if not 1 <= address.unit <= 247:
+            text = f"tag {tag.path!r}: no device on a serial line is unit {address.unit}"
+            yield Finding(
+                text, plant.place_of(tag), "units there are 1 to 247: write `3!40001`, or set `unit:`"
+            )
+
+
 def check_inputs(plant: Plant, device: str, unit: int, order: str) -> Iterator[Finding]:
     """Yield the tags that masters must write on a server, but that lie in tables that cannot be written."""
     for tag, address in _parsed(plant, device, unit, order):

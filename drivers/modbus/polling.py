@@ -10,10 +10,11 @@ import numpy as np
 
 from drivers.frame import polling
 from drivers.frame.held import Together, Values
-from drivers.modbus.address import Point
+from drivers.frame.polling import some
+from drivers.modbus.address import Point, Table
 from drivers.modbus.codec import Codec, bit_mask, pack_bits, unpack_bits
 from drivers.modbus.messages import SILENT, ExceptionCode, Reply, Request, Transport
-from drivers.modbus.outputs import Area, Outputs
+from drivers.modbus.outputs import Area, Outputs, Write
 from drivers.modbus.plan import Block, together
 from drivers.modbus.units import Units
 from drivers.modbus.ways import Connect
@@ -21,6 +22,8 @@ from runtime.clock import monotonic_ns
 from runtime.contract import Command, Port
 
 Scan = polling.Scan[Block]
+FAULTS = 3
+_ADDRESS = (ExceptionCode.ILLEGAL_DATA_ADDRESS, ExceptionCode.ILLEGAL_DATA_VALUE)
 
 
 class ModbusClient(polling.Client[Transport, Block, Point]):
@@ -36,9 +39,10 @@ class ModbusClient(polling.Client[Transport, Block, Point]):
         *,
         single_writes: bool = False,
         masks: bool = False,
+        verify: bool = True,
     ) -> None:
         super().__init__(name, ways, scans, written, commanded)
-        self.single_writes, self.masks = single_writes, masks
+        self.single_writes, self.masks, self.verify = single_writes, masks, verify
 
     def life(self, port: Port) -> Life:
         return Life(port, self, Outputs(self.written, len(port.tags), self.single_writes))
@@ -50,8 +54,13 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
     def __init__(self, port: Port, client: ModbusClient, outputs: Outputs) -> None:
         self.units = Units()
         self.wholes: dict[str, Together] = {}
-        self.masks = client.masks
+        self.masks, self.verify = client.masks, client.verify
+        self.unverified: dict[Request, Write] = {}  # what is read back soon, by place
+        self.unreadable: set[Request] = set()
+        self.differs: set[str] = set()  # paths
         self.unmasked: set[int] = set()
+        self.faults: dict[Block, int] = {}  # exceptions in a row that are not for good
+        self.dead: set[tuple[int, Table]] = set()  # units and tables of which nothing can be read
         super().__init__(port, client, outputs)
 
     def look(self) -> None:
@@ -66,6 +75,9 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             block.retest_ns = block.retest_ns if block.rejected else 0
         self.units.all_due()
         self.unmasked.clear()  # it may be another device
+        self.dead.clear()
+        self.unverified.clear()
+        self.unreadable.clear()
 
     # Reading.
 
@@ -121,6 +133,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         if len(replies) != len(asked) or asked != scan.blocks or not all(reply.ok for reply in replies):
             return False
         self.hear()
+        self.settle(asked)
         whole = self.wholes.get(scan.name)
         if whole is None or whole.pieces != asked:
             whole = self.wholes[scan.name] = together(asked)
@@ -148,8 +161,38 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             self.submit(block.fail(now_ns))
             todo.remove(block)
 
+    def take(self, block: Block, reply: Reply, now_ns: int) -> Sequence[Block]:
+        if reply.ok:
+            self.settle([block])
+        elif not (reply.silent or reply.permanent or reply.busy):
+            self.faults[block] = self.faults.get(block, 0) + 1
+            if self.faults[block] >= FAULTS and (parts := self.divide(block, reply)):
+                return parts
+        return super().take(block, reply, now_ns)
+
+    def settle(self, blocks: Sequence[Block]) -> None:
+        """Note blocks that were read well."""
+        if self.faults or self.dead:
+            for block in blocks:
+                self.faults.pop(block, None)
+                self.dead.discard(block.place)
+
     def divide(self, block: Block, reply: Reply) -> Sequence[Block]:
-        return () if reply.exception == ExceptionCode.ILLEGAL_FUNCTION else super().divide(block, reply)
+        """Return the parts of a refused block to be asked for; none where that is of no use.
+
+        Only exceptions 2 and 3 are about addresses for sure, but some devices mean them by 1 or 4. Where
+        nothing else of the table can be read, that is told by one place, not by asking for every single one.
+        """
+        if block.place in self.dead:
+            return ()
+        self.faults.pop(block, None)
+        unknown = reply.exception not in _ADDRESS and not any(
+            each.fresh for each in self.blocks if each is not block and each.place == block.place
+        )
+        parts = block.split(first_alone=unknown)
+        if parts is None and unknown:
+            self.dead.add(block.place)
+        return parts or ()
 
     # Writing.
 
@@ -175,6 +218,34 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
                 self.wake.set()
             else:
                 self.take_write(each, reply)
+                if reply.ok and self.verify and each.place not in self.unreadable:
+                    self.unverified[each.place] = each
+
+    async def ask_more(self, transport: Transport) -> None:
+        """Read back what programs had written, as long as nothing newer waits."""
+        asked = [place for place in self.unverified if not self.units.is_demoted(place.unit)]
+        replies = await transport.exchange(asked, again=False, until=self.is_pressed) if asked else []
+        kept: list[Point] = []
+        lost: list[Point] = []
+        for place, reply in zip(asked, replies, strict=False):
+            write = self.unverified.pop(place)
+            if reply.ok:
+                well, wrong = write.image.kept(write, reply.data)
+                kept += well
+                lost += wrong
+            elif reply.permanent:  # it can be written only
+                self.unreadable.add(place)
+        if len(replies) < len(asked):
+            self.wake.set()
+        self.differs.difference_update(point.tag.path for point in kept)
+        news = [point.tag.path for point in lost if point.tag.path not in self.differs]
+        if news:
+            self.differs.update(news)
+            self.emit(
+                "driver.write_differs", f"{self.name} does not keep what is written: {some(news)}", news
+            )
+        text = f"{len(self.differs)} outputs are not as written: see the events driver.write_differs"
+        self.link.trouble("differs", text if self.differs else "")
 
     def changes_bits(self, unit: int) -> bool:
         """Tell whether a unit is to change bits of registers by itself."""
@@ -192,6 +263,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
 
     async def put(self, transport: Transport, point: Point, command: Command) -> tuple[Values, Values] | str:
         address = point.address
+        if self.units.is_demoted(address.unit):  # to wait for it would keep the others from being read
+            return f"unit {address.unit} does not answer"
         is_bits = address.table.is_bits
         read = Request(address.unit, address.table, address.start, address.count)
         codec = Codec([point], address.start)

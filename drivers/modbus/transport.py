@@ -199,12 +199,12 @@ class TcpTransport(asyncio.Protocol):
         if self._pause_ns:
             self._free_ns = now_ns + self._pause_ns
         for number, unit, message in frames:
-            job = self._under_way.pop(number, None)
-            if job is None:
-                continue  # an answer after its time, already counted as a timeout
-            if unit == job.unit:
-                job.answer, job.came_ns = message, now_ns
-            self._failed |= unit != job.unit or message[0] > _EXCEPTION
+            job = self._under_way.get(number)
+            if job is None or job.unit != unit:
+                continue  # an answer after its time, already counted as a timeout, or another unit's
+            del self._under_way[number]
+            job.answer, job.came_ns = message, now_ns
+            self._failed |= message[0] > _EXCEPTION
             self._traffic.took((now_ns - job.sent_ns) / 1e6)
         if self._waiting:
             self._leave_rest(now_ns)

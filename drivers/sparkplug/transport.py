@@ -31,6 +31,7 @@ from runtime.errors import ConnectError
 log = logging.getLogger(__name__)
 MOST_WAITING = 64  # messages handed over, but not yet written to the socket
 MOST_PATIENCE = 6  # times `timeout`
+MOST_MESSAGE = 16 * 1024 * 1024  # bytes; MQTT's own 256 MiB would all be kept until the last has come
 MOST_READ = 100  # packets at once, then others have their turn
 _LEAVE_S = 1.0
 
@@ -84,6 +85,8 @@ class _Client(Client):
         self.tell: Callable[[bytes], None] = self.said.append
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        if bufsize > MOST_MESSAGE:
+            raise ValueError(f"a message of {bufsize} bytes, more than {MOST_MESSAGE}")
         data = super()._sock_recv(bufsize)
         self.heard += data
         return data
@@ -302,7 +305,7 @@ class Connection:
         try:
             code = work()
         except Exception as exc:  # noqa: BLE001 - paho raises anything on malformed packets
-            self._lose(f"the broker sends what is no MQTT: {type(exc).__name__}: {exc}")
+            self._lose(f"the broker sends what cannot be: {type(exc).__name__}: {exc}")
             return False
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._traffic.timeouts += code == MQTTErrorCode.MQTT_ERR_KEEPALIVE

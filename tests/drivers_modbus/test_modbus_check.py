@@ -65,6 +65,14 @@ def test_mistakes_are_told_with_line_and_remedy(plant, tag, tags, says, line):
     assert found.remedy
 
 
+def test_a_unit_that_no_device_on_a_line_can_be_is_told(plant, tag):
+    tags = [tag(f"a{unit}", DataType.INT, f"{unit}!30001") for unit in (0, 1, 247, 248)]
+    line = {"host": None, "port": None, "serial": {"device": "/dev/ttyS0"}}
+    found = findings(plant, tags, "client", **line)
+    assert [each.text.rpartition(" ")[2] for each in found] == ["0", "248"]
+    assert not findings(plant, tags, "client")
+
+
 def test_a_server_cannot_take_what_masters_cannot_write(plant, tag):
     (found,) = findings(plant, [tag("a", DataType.INT, "30001", source="io")], "server")
     assert "masters" in found.text

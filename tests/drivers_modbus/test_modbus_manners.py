@@ -91,7 +91,7 @@ def test_writes_use_the_functions_that_the_device_knows(side, tag, wait, writes,
             client.port.set(name, value)
         await wait(lambda: device.functions == functions)
 
-    with_device(side, tags, body, writes=writes)
+    with_device(side, tags, body, writes=writes, verify=False)
 
 
 def test_a_silent_unit_is_asked_for_one_place_and_all_comes_back_when_it_answers(side, tag, wait):
@@ -309,3 +309,108 @@ def test_of_neighbours_that_are_refused_together_the_good_ones_are_written(side,
         assert "out1" in told.text
 
     with_device(side, tags, body, Picky())
+
+
+@pytest.mark.parametrize("deadband", [5, "5%"])
+def test_small_changes_stay_untold_where_a_deadband_says_so(side, tag, wait, deadband):
+    class Drifting(Device):
+        level, beat = 100, 0
+
+        def __call__(self, unit, message):
+            super().__call__(unit, message)
+            return b"\x04\x04" + self.level.to_bytes(2, "big") + self.beat.to_bytes(2, "big")
+
+    tags = [tag("level", DataType.INT, "30001", low=50.0, high=150.0), tag("beat", DataType.INT, "30002")]
+
+    async def body(client, device):
+        for beat, level in zip(range(10, 50, 10), (100, 104, 96, 106), strict=True):
+            device.level, device.beat = level, beat
+            await wait(lambda beat=beat: client.port.value("beat") == beat)
+        await wait(lambda: client.port.value("level") == 106)
+        id_ = client.port.tags["level"].id
+        told = [row.raw for batch in client.port.submitted for row in batch if row.id == id_]
+        assert told == [100, 106]
+
+    with_device(side, tags, body, Drifting(), deadband=deadband)
+
+
+def test_a_write_to_a_silent_unit_is_answered_at_once(side, tag, wait):
+    tags = [
+        tag("there", DataType.INT, "1!40001", access=Access.READ_WRITE),
+        tag("gone", DataType.INT, "2!40001", access=Access.READ_WRITE),
+    ]
+
+    async def body(client, device):
+        await wait(lambda: "no answer from unit 2" in client.port.health_text)
+        device.asked.clear()
+        assert await client.port.command("gone", 5) == "unit 2 does not answer"
+        assert not [message for unit, message in device.asked if unit == 2 and message[0] == 6]
+        assert await client.port.command("there", 7) is None
+        device.silent.clear()
+        await wait(lambda: client.port.quality("gone") == Quality.GOOD)
+        assert await client.port.command("gone", 7) is None
+
+    with_device(side, tags, body, Device(silent={2}))
+
+
+def test_what_a_program_produces_beyond_the_range_is_written_as_the_limit_and_told_once(side, tag, wait):
+    tags = [tag("valve", DataType.INT, "40001", source="plc", low=0.0, high=100.0)]
+
+    async def body(client, device):
+        for value, written in ((50, 50), (120, 100), (130, 100), (-5, 0), (60, 60)):
+            device.asked.clear()
+            client.port.set("valve", value)
+            meant = b"\x06\0\0" + written.to_bytes(2, "big")
+            await wait(lambda meant=meant: meant in [message for _, message in device.asked])
+        told = [event.text for event in client.port.emitted if event.kind == "driver.write_held"]
+        assert told == [
+            f"io is given {client.port.tags['valve'].path} beyond its range: the limit is written"
+        ]
+
+    with_device(side, tags, body)
+
+
+class Store(Device):
+    """Keeps what function 6 writes, but for one register that is stuck, and one that cannot be read."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = {}
+
+    def __call__(self, unit, message):
+        super().__call__(unit, message)
+        start = int.from_bytes(message[1:3], "big")
+        if message[0] == 6:
+            self.words[start] = 5 if start == 2 else int.from_bytes(message[3:5], "big")
+            return message
+        return b"\x83\x02" if start == 4 else b"\x03\x02" + self.words.get(start, 0).to_bytes(2, "big")
+
+
+def test_what_programs_write_is_read_back_and_what_the_device_does_not_keep_is_told_once(side, tag, wait):
+    tags = [
+        tag("good", DataType.INT, "40001", source="plc"),
+        tag("stuck", DataType.INT, "40003", source="plc"),
+        tag("blind", DataType.INT, "40005", source="plc"),
+        tag("bit", DataType.BOOL, "40007.3", source="plc"),
+        tag("scaled", DataType.REAL, "40009:int16*0.1", source="plc"),
+    ]
+
+    def told(client):
+        return [event.text for event in client.port.emitted if event.kind == "driver.write_differs"]
+
+    async def body(client, device):
+        for name, value in (("good", 1), ("stuck", 2), ("blind", 3), ("bit", True), ("scaled", 1.27)):
+            client.port.set(name, value)
+        await wait(lambda: told(client))
+        await wait(lambda: "1 outputs are not as written" in client.port.health_text)
+        path = client.port.tags["stuck"].path
+        for value in (3, 4):
+            client.port.set("stuck", value)
+            client.port.set("blind", value)
+            await wait(lambda value=value: device.asked[-1] == (1, b"\x03\0\2\0\1"))
+        assert told(client) == [f"io does not keep what is written: {path}"]
+        assert [message for _, message in device.asked].count(b"\x03\0\4\0\1") == 1
+        client.port.set("stuck", 5)
+        await wait(lambda: not client.port.health_text)
+
+    with_device(side, tags, body, Store())

@@ -116,6 +116,16 @@ def test_backoff_grows_to_its_limit_and_starts_again():
     assert backoff.next_s() == 0.1
 
 
+def test_a_block_is_no_longer_than_the_device_takes():
+    points = [point(f"4{row + 1:04d}", DataType.INT, row) for row in range(50)]
+    points += [point(f"1{row + 1:04d}", DataType.BOOL, 50 + row) for row in range(50)]
+    points.append(point("30001:string[100]", DataType.STRING, 100))
+    sizes = {}
+    for block in blocks_of(points, 16, 20):
+        sizes.setdefault(block.table.digit, []).append(block.count)
+    assert sizes == {1: [50], 3: [50], 4: [20, 20, 10]}
+
+
 def test_the_same_bytes_are_told_again_after_a_gap():
     (block,) = blocks_of([point("40001", DataType.INT, 0), point("40002", DataType.INT, 1)], 0)
     assert len(block.take(b"\0\1\0\2", 10)) == 2
@@ -131,8 +141,11 @@ ANSWER = st.sampled_from([b"\0\0", b"a\0", b"\1\2", None])
 
 
 @settings(max_examples=40)
-@given(st.lists(st.lists(ANSWER, min_size=4, max_size=4), max_size=6))
-def test_blocks_that_are_decoded_at_once_tell_what_they_would_tell_alone(rounds):
+@given(
+    st.lists(st.lists(ANSWER, min_size=4, max_size=4), max_size=6),
+    st.sampled_from([(0.0, False), (1.0, False)]),
+)
+def test_blocks_that_are_decoded_at_once_tell_what_they_would_tell_alone(rounds, deadband):
     """Each round is an answer to each block, or silence; a round without silence is taken in as a whole."""
     points = [
         point("00001", DataType.BOOL, 0), point("00002", DataType.BOOL, 1),
@@ -140,7 +153,7 @@ def test_blocks_that_are_decoded_at_once_tell_what_they_would_tell_alone(rounds)
         point("40001", DataType.SINT, 4),
         point("2!40001#BADC", DataType.INT, 5), point("2!40001:uint16*0.5", DataType.REAL, 6),
     ]  # fmt: skip
-    alone, joined = list(blocks_of(points, 0)), list(blocks_of(points, 0))
+    alone, joined = (list(blocks_of(points, 0, deadband=deadband)) for _ in range(2))
     assert len(alone) == 4
     whole = together(joined)
     for now_ns, answers in enumerate(rounds, 1):

@@ -55,7 +55,8 @@ def test_each_exception_has_its_quality(side, tag, wait, code, quality):
 
 
 @pytest.mark.parametrize(
-    "nonsense", [b"\x04\x02\x00", b"\x04\x04\x00\x07\x00\x07", b"\x03\x02\x00\x07", b"\x04", b"\x84"]
+    "nonsense",
+    [b"\x04\x02\x00", b"\x04\x04\x00\x07\x00\x07", b"\x03\x02\x00\x07", b"\x04", b"\x84", b"\x84\x00"],
 )
 def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait, nonsense, monkeypatch):
     monkeypatch.setattr(connection, "GRACE_NS", SECOND_NS // 4)
@@ -65,6 +66,31 @@ def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait
         assert client.port.quality("a") == Quality.BAD_NO_COMMUNICATION
 
     with_device(side, tag, lambda unit, message: nonsense, body)
+
+
+def test_an_answer_of_another_unit_is_not_taken_and_the_right_one_is_waited_for(side, tag, wait):
+    async def answer(reader, writer):
+        while head := await reader.read(12):
+            for unit, value in ((head[6] + 1, 666), (head[6], 7)):
+                writer.write(head[:5] + bytes([5, unit, 4, 2]) + value.to_bytes(2, "big"))
+        writer.close()
+
+    async def main():
+        gateway = await asyncio.start_server(answer, "127.0.0.1", 0)
+        client = side([tag("a", DataType.INT, "30001")], "client", port=gateway.sockets[0].getsockname()[1])
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            polling = client.start(group)
+            await wait(lambda: (client.port.value("sys/drivers/io/requests") or 0) > 20)
+            assert client.port.value("a") == 7
+            polling.cancel()
+        gateway.close()
+        told = {
+            row.raw for batch in client.port.submitted for row in batch if row.id == 0 and not row.quality
+        }
+        assert told == {7}
+        assert client.port.value("sys/drivers/io/timeouts") == 0
+
+    asyncio.run(main())
 
 
 def test_a_refused_write_is_told_once(side, tag, wait):
@@ -181,3 +207,67 @@ def test_a_device_that_restarts_again_and_again_leaves_no_wrong_value(side, tag,
         listener.close()
 
     asyncio.run(main())
+
+
+class Registers:
+    """Registers with 7 in them, and places that are refused with a code."""
+
+    def __init__(self, code, places):
+        self.code, self.places, self.asked = code, places, []
+
+    def __call__(self, unit, message):
+        self.asked.append(message)
+        start, count = int.from_bytes(message[1:3], "big"), int.from_bytes(message[3:5], "big")
+        if self.places & set(range(start, start + count)):
+            return bytes([message[0] | 0x80, self.code])
+        return bytes([message[0], 2 * count]) + b"\0\7" * count
+
+
+def with_registers(side, tag, device, body):
+    async def main():
+        listener = Listener(device, 4, 10**12)
+        port = await listener.open("127.0.0.1", 0)
+        client = side([tag(f"r{at}", DataType.INT, f"3{at + 1:04d}") for at in range(9)], "client", port=port)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            polling = client.start(group)
+            await body(client)
+            polling.cancel()
+        listener.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 7, 9, 200])
+@pytest.mark.parametrize("places", [{5}, {0}, {2, 7}])
+def test_a_refused_place_does_not_take_its_neighbours_along_whatever_the_code(side, tag, wait, code, places):
+    wrong = Quality.BAD_CONFIGURATION_ERROR if code < 4 else Quality.BAD_DEVICE_FAILURE
+
+    async def body(client):
+        await wait(
+            lambda: all(client.port.quality(f"r{at}") == (wrong if at in places else 0) for at in range(9))
+        )
+
+    with_registers(side, tag, Registers(code, places), body)
+
+
+def test_a_table_that_is_refused_as_a_whole_is_not_asked_for_place_by_place(side, tag, wait):
+    device = Registers(1, set(range(9)))
+
+    async def body(client):
+        await wait(lambda: "9 of 9 tags are refused" in client.port.health_text)
+        assert [message[2:5] for message in device.asked] == [b"\0\0\x09", b"\0\0\1", b"\1\0\x08"]
+
+    with_registers(side, tag, device, body)
+
+
+def test_a_device_that_fails_for_a_while_is_read_in_blocks_afterwards(side, tag, wait):
+    device = Registers(4, set(range(9)))
+
+    async def body(client):
+        await wait(lambda: len(device.asked) > 30)
+        assert client.port.quality("r8") == Quality.BAD_DEVICE_FAILURE
+        device.places = set()
+        await wait(lambda: all(client.port.quality(f"r{at}") == Quality.GOOD for at in range(9)))
+        await wait(lambda: client.port.value("sys/drivers/io/scan_requests") == 2)
+
+    with_registers(side, tag, device, body)

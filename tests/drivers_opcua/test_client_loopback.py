@@ -348,3 +348,111 @@ def test_a_method_takes_several_arguments_and_what_it_gives_back_goes_into_tags(
                 assert port.value("sys/drivers/io/reconnects") == 0
 
     asyncio.run(main())
+
+
+def test_times_that_never_come_and_texts_that_are_none_harm_nothing(side, tag, stock, run, wait):
+    """Servers say 9999 for "never" and 1601 for "no time"; 64 bits of ns hold neither."""
+    never, none = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), datetime(1601, 1, 1, tzinfo=UTC)
+
+    async def build(server):
+        space = await server.register_namespace("urn:plc")
+        for name, value, wire in (
+            ("a", 1, ua.VariantType.Int32),
+            ("never", never, ua.VariantType.DateTime),
+            ("none", none, ua.VariantType.DateTime),
+            ("old", datetime(1960, 1, 1, tzinfo=UTC), ua.VariantType.DateTime),
+            ("text", "x\udcff", ua.VariantType.String),
+        ):
+            await server.nodes.objects.add_variable(ua.NodeId(name, space), name, value, wire)
+
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag("a", DataType.DINT, "ns=2;s=a"), tag("text", DataType.STRING, "ns=2;s=text")]
+            tags += [tag(name, DataType.DT, f"ns=2;s={name}") for name in ("never", "none", "old")]
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("a") == 1 and port.value("old") is not None)
+                assert port.value("old") == -315_619_200 * 10**9
+                assert (port.value("never"), port.value("none")) == (2**63 - 1, -(2**63))
+                assert port.value("text") == "x\ufffd"
+                assert {port.quality(name) for name in ("never", "none", "text")} == {
+                    int(Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
+                }
+                value = ua.DataValue(ua.Variant(2, ua.VariantType.Int32), ua.StatusCode(0), never, never)
+                await server.write_attribute_value(server.get_node("ns=2;s=a").nodeid, value)
+                await wait(lambda: port.value("a") == 2)
+                assert abs(int(port.table.source_ns[port.tags["a"].id]) - port.clock.now_ns()) < 10 * 10**9
+                assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_a_variable_that_gets_another_type_is_written_as_that(side, tag, stock, run, wait):
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag("set", DataType.DINT, "ns=2;s=Small", access=RW)]
+            tags.append(tag("out", DataType.DINT, "ns=2;s=sint", source="plc"))
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("set") == 3)
+                assert await port.command("set", 4) is None
+                port.set("out", 5)
+                await wait_for(server, "sint", 5, wait)
+                for name in ("Small", "sint"):
+                    node = server.get_node(f"ns=2;s={name}")
+                    double = ua.Variant(ua.NodeId(ua.ObjectIds.Double), ua.VariantType.NodeId)
+                    await node.write_attribute(ua.AttributeIds.DataType, ua.DataValue(double))
+                    server.iserver.aspace[node.nodeid].attributes[ua.AttributeIds.Value].value = ua.DataValue(
+                        ua.Variant(0.5, ua.VariantType.Double)
+                    )
+                assert await port.command("set", 300) is None
+                port.set("out", 1000)
+                await wait_for(server, "sint", 1000.0, wait)
+                assert await server.get_node("ns=2;s=Small").read_value() == 300.0
+
+    asyncio.run(main())
+
+
+async def wait_for(server, name, value, wait):
+    node = server.iserver.aspace[server.get_node(f"ns=2;s={name}").nodeid]
+    await wait(lambda: node.attributes[ua.AttributeIds.Value].value.Value.Value == value)
+
+
+def test_what_a_program_produces_beyond_the_range_is_written_as_the_limit(side, tag, stock, run, wait):
+    async def main():
+        async with stock(build) as (server, url):
+            plant = side([tag("out", DataType.INT, "ns=2;s=sint", source="plc", low=0.0, high=100.0)], url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("sys/drivers/io/online") is True)
+                for value, written in ((50, 50), (120, 100), (-5, 0), (60, 60)):
+                    port.set("out", value)
+                    await wait_for(server, "sint", written, wait)
+                assert [each.kind for each in port.emitted].count("driver.write_held") == 1
+
+    asyncio.run(main())
+
+
+def test_an_array_that_shrinks_does_not_lend_its_only_element_to_another_place(side, tag, stock, run, wait):
+    """Stock sends the whole array where an element is asked for."""
+
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag(f"a{at}", DataType.DINT, f"ns=2;s=Array#[{at}]") for at in (0, 2)]
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("a2") == 3)
+                node = server.get_node("ns=2;s=Array").nodeid
+                for value in ([9], [7, 8, 6]):
+                    variant = ua.Variant(value, ua.VariantType.Int32)
+                    await server.write_attribute_value(node, ua.DataValue(variant))
+                    await wait(lambda value=value: port.value("a0") == value[0])
+                    await wait(lambda value=value: Quality.is_bad(port.quality("a2")) == (len(value) == 1))
+                    assert port.value("a2") == (value[2] if len(value) > 2 else None)
+                told = [row.raw for batch in port.submitted for row in batch if row.id == port.tags["a2"].id]
+                assert 9 not in told
+
+    asyncio.run(main())

@@ -1,17 +1,21 @@
 """Servers that die, hang, or come back as others: gaps are marked, and everything returns."""
 
 import asyncio
+import struct
 
 import pytest
-from asyncua import ua
+from asyncua import Client, ua
 from asyncua.common.utils import ServiceError
+from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
+from asyncua.ua.ua_binary import struct_from_binary
 
 from drivers.chaos.campaign import KINDS
 from drivers.chaos.relay import Relay
+from drivers.frame.connection import Traffic
 from drivers.opcua.chaos.campaign import campaign
 from drivers.opcua.chaos.process import free_port
-from drivers.opcua.client import gaps, supervisor
+from drivers.opcua.client import connect, gaps, session, supervisor
 from runtime.clock import WallClock
 from runtime.contract import Access, DataType, Quality
 
@@ -308,3 +312,148 @@ def test_a_client_ends_when_it_is_told_even_while_it_is_losing_its_server(side, 
                 assert not left, f"runs on when it is cancelled {turns} turns later"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("mode", ["subscribe", "poll"])
+def test_a_server_that_does_not_tell_its_limits_is_asked_for_fewer(
+    side, tag, stock, run, wait, monkeypatch, mode
+):
+    count, most = 60, 7
+    read, write = InternalSession.read, InternalSession.write
+
+    def limited(carry_out, field):
+        async def some(self, params):
+            if len(getattr(params, field)) > most:
+                raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+            return await carry_out(self, params)
+
+        return some
+
+    async def build(server):
+        await plc(["urn:plc"], [f"a{number}" for number in range(count)])(server)
+        for number in range(count):
+            await server.get_node(f"ns=2;s=a{number}").set_writable()
+
+    async def main():
+        async with stock(build) as (server, url):
+            service = server.iserver.subscription_service
+            create = service.create_monitored_items
+            monkeypatch.setattr(InternalSession, "read", limited(read, "NodesToRead"))
+            monkeypatch.setattr(InternalSession, "write", limited(write, "NodesToWrite"))
+
+            async def create_some(params):
+                if len(params.ItemsToCreate) > most:
+                    raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+                return await create(params)
+
+            service.create_monitored_items = create_some
+            names = [f"a{number}" for number in range(count)]
+            tags = [tag(name, DataType.DINT, f"ns=2;s={name}") for name in names]
+            tags += [tag(f"out_{name}", DataType.DINT, f"ns=2;s={name}", source="plc") for name in names]
+            plant = side(tags, url, mode=mode)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: all(port.quality(name) == GOOD for name in names))
+                for value, name in enumerate(names, 1000):
+                    port.set(f"out_{name}", value)
+                await wait(lambda: all(port.value(name) == value for value, name in enumerate(names, 1000)))
+                assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_a_session_is_used_before_the_server_would_end_it(side, tag, stock, run, wait, monkeypatch):
+    monkeypatch.setattr(connect, "SESSION_MS", 900)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (_, url):
+            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url, keep_alive="1min")
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("sys/drivers/io/online") is True)
+                before = port.value("sys/drivers/io/requests")
+                await wait(lambda: port.value("sys/drivers/io/requests") >= before + 4, 10.0)
+                assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_cannot_be_read_is_a_loss_and_not_a_bug(
+    side, tag, stock, run, wait, monkeypatch, caplog
+):
+    def garble(kind, data):
+        if kind is ua.CreateSubscriptionResponse:
+            raise struct.error("unpack requires a buffer of 4 bytes")
+        return struct_from_binary(kind, data)
+
+    monkeypatch.setattr(session, "struct_from_binary", garble)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (_, url):
+            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url)
+            async with run(plant):
+                await wait(lambda: (plant.port.value("sys/drivers/io/requests") or 0) > 10)
+                assert plant.port.quality("a") == Quality.BAD_NO_COMMUNICATION
+
+    asyncio.run(main())
+    assert "a bug" not in caplog.text
+
+
+def test_a_server_that_refuses_writes_or_items_as_a_whole_is_read_all_the_same(
+    side, tag, stock, run, wait, monkeypatch
+):
+    refused = []
+
+    async def refuse(*_args):
+        refused.append(1)
+        raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
+            monkeypatch.setattr(InternalSession, "write", refuse)
+            server.iserver.subscription_service.create_monitored_items = refuse
+            tags = [tag("a", DataType.DINT, "ns=2;s=a"), tag("out", DataType.DINT, "ns=2;s=b", source="plc")]
+            plant = side([*tags, tag("set", DataType.DINT, "ns=2;s=b", access=Access.READ_WRITE)], url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("a") == GOOD)
+                port.set("out", 5)
+                await wait(lambda: "driver.write_refused" in {each.kind for each in port.emitted})
+                assert await port.command("set", 7) == "the server refuses: BadServiceUnsupported"
+                assert (port.value("sys/drivers/io/reconnects"), port.quality("a")) == (0, GOOD)
+                await wait(lambda: "polls: no items" in port.health_text)
+
+    asyncio.run(main())
+    assert len(refused) >= 3
+
+
+@pytest.mark.parametrize("granted", [0, -1, float("nan"), 1])
+def test_a_server_that_grants_next_to_no_time_is_not_asked_all_the_time(granted):
+    client = Client("opc.tcp://127.0.0.1:4840")
+    client.session_timeout = client.secure_channel_timeout = granted
+    clock = WallClock()
+    made = session.Session(client, "", Traffic(), clock, 1.0, {})
+    assert made.life_s == 1.0
+    assert made._renew_ns - clock.steady_ns() > 500_000_000
+
+
+@pytest.mark.parametrize("revised", [0.0, -5.0, float("inf")])
+def test_an_interval_that_cannot_be_is_a_loss_and_not_a_bug(side, tag, stock, run, wait, caplog, revised):
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (server, url):
+            service = server.iserver.subscription_service
+            create = service.create_subscription
+
+            async def revise(*args, **more):
+                result = await create(*args, **more)
+                result.RevisedPublishingInterval = revised
+                return result
+
+            service.create_subscription = revise
+            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url)
+            async with run(plant):
+                await wait(lambda: (plant.port.value("sys/drivers/io/requests") or 0) > 10)
+                assert plant.port.quality("a") != GOOD
+
+    asyncio.run(main())
+    assert "a bug" not in caplog.text

@@ -158,3 +158,33 @@ def test_what_is_no_broker_is_told_and_tried_again(edge, tag, wait, answer):
         server.close()
 
     asyncio.run(main())
+
+
+def test_a_message_larger_than_any_is_hung_up_on(edge, tag, wait):
+    sent = []
+
+    async def main():
+        async def flood(reader, writer):
+            await reader.read(100)
+            writer.write(b"\x20\x02\x00\x00\x30\xff\xff\xff\x7f")
+            count = 0
+            try:
+                while count < 200:
+                    writer.write(bytes(1 << 20))
+                    await writer.drain()
+                    count += 1
+            except OSError:
+                pass
+            finally:
+                sent.append(count)
+                writer.close()
+
+        server = await asyncio.start_server(flood, "127.0.0.1", 0, family=socket.AF_INET)
+        port = server.sockets[0].getsockname()[1]
+        node = edge([tag("a")], [f"mqtt://127.0.0.1:{port}"], timeout="20s")
+        async with node.running():
+            await wait(lambda: sent)
+        server.close()
+
+    asyncio.run(main())
+    assert sent[0] < 40

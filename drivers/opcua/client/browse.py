@@ -89,7 +89,7 @@ async def _walk(session: Session, start: Any, made: Listing) -> AsyncIterator[Fo
     level: list[tuple[Any, tuple[str, ...], bool]] = [(start, (), False)]
     for _ in range(MAX_DEPTH):
         below: list[tuple[Any, tuple[str, ...], bool]] = []
-        for chunk in chunks(level, min(AT_ONCE, session.limits["browse"])):
+        for chunk in chunks(level, AT_ONCE):
             answers = await _children(session, [node_id for node_id, _, _ in chunk])
             for (node_id, path, is_variable), children in zip(chunk, answers, strict=True):
                 properties = {}
@@ -110,20 +110,24 @@ async def _walk(session: Session, start: Any, made: Listing) -> AsyncIterator[Fo
 
 async def _children(session: Session, node_ids: Sequence[Any]) -> list[list[Any]]:
     """Return what each node refers to downwards: objects and variables."""
-    request = ua.BrowseRequest()
-    request.Parameters.RequestedMaxReferencesPerNode = 0
-    request.Parameters.NodesToBrowse = [
-        ua.BrowseDescription(
-            NodeId=node_id,
-            BrowseDirection=ua.BrowseDirection.Forward,
-            ReferenceTypeId=ua.NodeId(ua.ObjectIds.HierarchicalReferences),
-            IncludeSubtypes=True,
-            NodeClassMask=ua.NodeClass.Object | ua.NodeClass.Variable,
-            ResultMask=ua.BrowseResultMask.All,
-        )
-        for node_id in node_ids
-    ]
-    results = fitting((await session.ask(request, ua.BrowseResponse)).Results, node_ids)
+
+    async def some(chunk: Sequence[Any]) -> Any:
+        request = ua.BrowseRequest()
+        request.Parameters.RequestedMaxReferencesPerNode = 0
+        request.Parameters.NodesToBrowse = [
+            ua.BrowseDescription(
+                NodeId=node_id,
+                BrowseDirection=ua.BrowseDirection.Forward,
+                ReferenceTypeId=ua.NodeId(ua.ObjectIds.HierarchicalReferences),
+                IncludeSubtypes=True,
+                NodeClassMask=ua.NodeClass.Object | ua.NodeClass.Variable,
+                ResultMask=ua.BrowseResultMask.All,
+            )
+            for node_id in chunk
+        ]
+        return (await session.ask(request, ua.BrowseResponse)).Results
+
+    results = await session.in_pieces("browse", node_ids, some)
     found = []
     for result in results:
         references = list(result.References or ())

@@ -10,8 +10,8 @@ import numpy as np
 from drivers.opcua.client.errors import RefusedError
 from drivers.opcua.client.facts import Facts
 from drivers.opcua.client.reading import Reading
-from drivers.opcua.client.session import Session
-from drivers.opcua.client.subscribe import Group, Subscription, add_items, subscribe
+from drivers.opcua.client.session import Session, ends_session
+from drivers.opcua.client.subscribe import Group, Subscription, add_items, subscribe, unsubscribe
 from runtime.contract import Clock
 
 RETEST_S = 30.0
@@ -39,7 +39,15 @@ async def build(
             facts.link.trouble("subscriptions", text)
             polled.append(group)
             continue
-        left = await add_items(session, subscription, group.rows.tolist(), reading)
+        try:
+            left = await add_items(session, subscription, group.rows.tolist(), reading)
+        except RefusedError as exc:
+            if ends_session(exc):
+                raise
+            facts.link.trouble("subscriptions", f"polls: no items for group {group.name}: {exc.text}")
+            polled.append(group)
+            await unsubscribe(session, subscription)
+            continue
         if left:
             text = f"polls {len(left)} tags: the server has no room for more items"
             facts.link.trouble("subscriptions", text)

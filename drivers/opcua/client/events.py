@@ -19,7 +19,7 @@ from drivers.opcua.client.address import Point
 from drivers.opcua.client.errors import RefusedError
 from drivers.opcua.client.session import Session, fitting, status_name
 from drivers.opcua.client.subscribe import Group, Subscription, subscribe
-from drivers.opcua.client.values import moment_ns
+from drivers.opcua.client.values import moment_ns, readable
 from runtime.clock import SECOND_NS
 from runtime.contract import Batch, Event, Port, Quality
 from runtime.errors import ConnectError
@@ -263,4 +263,4 @@ def _item() -> Any:
 
 def _text(value: Any) -> str:
     text = value.Text if isinstance(value, ua.LocalizedText) else value
-    return " ".join(text.split())[:_LONGEST] if isinstance(text, str) else ""
+    return " ".join(readable(text).split())[:_LONGEST] if isinstance(text, str) else ""

@@ -11,7 +11,7 @@ from asyncua import ua
 
 from drivers.opcua.client.errors import RefusedError
 from drivers.opcua.client.items import Items
-from drivers.opcua.client.session import Session, chunks, fitting, status_name
+from drivers.opcua.client.session import Session, chunks, status_name
 from drivers.opcua.client.values import element, moment, moment_ns, said
 from runtime.contract import Batch, Event, Port
 from runtime.errors import ConnectError
@@ -154,17 +154,20 @@ class Gaps:
         return len(batch)
 
     async def _ask(self, session: Session, parts: Sequence[_Part], until_ns: int) -> Any:
-        request = ua.HistoryReadRequest()
-        request.Parameters.HistoryReadDetails = ua.ReadRawModifiedDetails(
-            IsReadModified=False,
-            StartTime=moment(parts[0].begin_ns),
-            EndTime=moment(until_ns),
-            NumValuesPerNode=VALUES,
-            ReturnBounds=False,
-        )
-        request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        request.Parameters.NodesToRead = [self._wanted(session, each.row, each.point) for each in parts]
-        return fitting((await session.ask(request, ua.HistoryReadResponse)).Results, parts)
+        async def some(chunk: Sequence[_Part]) -> Any:
+            request = ua.HistoryReadRequest()
+            request.Parameters.HistoryReadDetails = ua.ReadRawModifiedDetails(
+                IsReadModified=False,
+                StartTime=moment(parts[0].begin_ns),
+                EndTime=moment(until_ns),
+                NumValuesPerNode=VALUES,
+                ReturnBounds=False,
+            )
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            request.Parameters.NodesToRead = [self._wanted(session, each.row, each.point) for each in chunk]
+            return (await session.ask(request, ua.HistoryReadResponse)).Results
+
+        return await session.in_pieces("history", parts, some)
 
     def _tell(self, what: str, why: str) -> None:
         """Tell what is not filled; the same reason once."""

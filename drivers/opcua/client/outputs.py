@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from drivers.frame.ranges import held
 from drivers.opcua.client.address import Point
 from runtime.contract import Batch, Quality, Value
 
@@ -28,6 +29,8 @@ class Outputs:
         self._wanted: dict[int, Value] = {}
         self._pending: dict[int, None] = {}
         self._deferred: set[int] = set()
+        self._held: set[int] = set()
+        self._newly_held: list[Point] = []
 
     @property
     def points(self) -> list[Point]:
@@ -45,11 +48,23 @@ class Outputs:
                 continue
             self._deferred.discard(each.id)
             if Quality.is_good(each.quality):
-                self._wanted[each.id] = point.tag.data_type.decode(each.raw, each.text)
+                value = point.tag.data_type.decode(each.raw, each.text)
+                self._wanted[each.id] = held(point.tag, value)
+                self._note(point, self._wanted[each.id] != value and value == value)
                 self._pending[each.id] = None
             else:
                 self._wanted.pop(each.id, None)
                 self._pending.pop(each.id, None)
+
+    def _note(self, point: Point, is_held: bool) -> None:
+        if is_held and point.tag.id not in self._held:
+            self._newly_held.append(point)
+        (self._held.add if is_held else self._held.discard)(point.tag.id)
+
+    def newly_held(self) -> list[Point]:
+        """Return the points whose values have begun to be held at a limit since it was asked."""
+        found, self._newly_held = self._newly_held, []
+        return found
 
     def next(self, most: int) -> list[Output]:
         """Return what waits, at most so many; it waits no more."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from drivers.opcua.client.errors import RefusedError, SilentError
+from drivers.opcua.client.errors import SilentError
 from drivers.opcua.client.reading import Reading
 from drivers.opcua.client.session import CHUNK, Session, chunks
 from drivers.opcua.client.subscribe import Group
 from runtime.clock import SECOND_NS
 from runtime.contract import Clock
 from runtime.errors import ConnectError
-
-_TOO_MUCH = frozenset(
-    {0x8010_0000, 0x80B8_0000, 0x80B9_0000}
-)  # BadTooManyOperations, BadRequest-, BadResponseTooLarge
 
 
 async def poll(session: Session, group: Group, reading: Reading, clock: Clock) -> None:
@@ -24,11 +20,11 @@ async def poll(session: Session, group: Group, reading: Reading, clock: Clock) -
         ConnectError: the server does not answer.
     """
     at_ns = clock.steady_ns()
-    most, silent = CHUNK, 0
+    silent = 0
     while True:
         refused = set(reading.items.refused)
         rows = [row for row in group.rows.tolist() if row not in refused]
-        for chunk in chunks(reading.wanted(rows), most):
+        for chunk in chunks(reading.wanted(rows), CHUNK):
             try:
                 found = await session.read([each for _, each in chunk])
             except SilentError as exc:
@@ -36,11 +32,6 @@ async def poll(session: Session, group: Group, reading: Reading, clock: Clock) -
                 if silent > 1:
                     raise ConnectError(exc.text) from exc
                 reading.hold(group.rows)
-                break
-            except RefusedError as exc:
-                if exc.code not in _TOO_MUCH or most == 1:
-                    raise
-                most = max(1, most // 2)
                 break
             silent = 0
             reading.take([(row, data) for (row, _), data in zip(chunk, found, strict=True)])

@@ -44,6 +44,7 @@ class Reading:
         self._node_ids: list[Any] = []
         self._layouts: Layouts | None = None
         self._layout: dict[int, Layout | None] = {}
+        self._whole: set[Any] = set()  # nodes of which the whole array comes where an element is asked for
         self._told: set[int] = set()
         self._unfit: set[int] = set()
 
@@ -63,6 +64,7 @@ class Reading:
         """
         self._node_ids = [session.node_id(point.address.node) for point in self.items.points]
         self._layouts, self._layout = Layouts(session, types), {}
+        self._whole.clear()
         rows = [
             row for row, point in enumerate(self.items.points) if point.address.fields and self._node_ids[row]
         ]
@@ -148,7 +150,11 @@ class Reading:
         """Return the part of a value that the tag is."""
         value = data.Value.Value if data.Value is not None else None
         address = self.items.points[row].address
-        value = element(value, address.index)
+        if address.index:
+            node = self._node_ids[row]
+            if isinstance(value, list) and len(value) > 1:
+                self._whole.add(node)
+            value = element(value, address.index, is_whole=node in self._whole)
         if address.fields and value is not None and self._layouts is not None:
             return self._layouts.field(value, address.fields, self._layout.get(row))
         return value

@@ -190,7 +190,7 @@ class Servers:
                 self._note(url, status.level)
                 self._standing[url].reason = ""
                 self._waiting[url], offered = session, True
-                await self._clock.sleep(self._interval_s)
+                await self._clock.sleep(min(self._interval_s, session.life_s / 3))
         finally:
             waits = self._waiting.get(url) is session
             if waits and url != self.active:

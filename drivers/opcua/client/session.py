@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -25,12 +25,34 @@ from runtime.errors import ConnectError
 
 CHUNK = 1000
 GOODBYE_S = 1.0
+LEAST_MS = 1000.0
 _LIMITS = {
     "read": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     "write": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
     "items": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
     "browse": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
+    "history": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
 }
+_TOO_MUCH = frozenset(
+    {
+        ua.StatusCodes.BadTooManyOperations,
+        ua.StatusCodes.BadRequestTooLarge,
+        ua.StatusCodes.BadResponseTooLarge,
+        ua.StatusCodes.BadEncodingLimitsExceeded,
+    }
+)
+
+_ENDS = frozenset(
+    getattr(ua.StatusCodes, name)
+    for name in dir(ua.StatusCodes)
+    if name.startswith(("BadSession", "BadSecureChannel", "BadTcp", "BadConnection"))
+    or name in ("BadServerHalted", "BadShutdown", "BadSecurityChecksFailed", "BadCommunicationError")
+)
+
+
+def ends_session(refusal: RefusedError) -> bool:
+    """Tell whether a refusal is of the session, not only of the one request."""
+    return refusal.code in _ENDS
 
 
 def status_name(code: int) -> str:
@@ -97,6 +119,11 @@ class Session:
         self._namespaces: dict[str, int] = {}
         self._renew_ns = self._next_renewal()
 
+    @property
+    def life_s(self) -> float:
+        """Return how long the server keeps the session without a request, as it granted."""
+        return _sane_ms(self._client.session_timeout) / 1000
+
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Have it told once when the connection is gone."""
         protocol = self._client.uaclient.protocol
@@ -118,7 +145,7 @@ class Session:
             self.traffic.requests += 1
             sent_ns = self._clock.steady_ns()
             wait_s = self._timeout_s if timeout_s is None else timeout_s
-            found = struct_from_binary(answer, await protocol.send_request(request, wait_s))
+            found = _decoded(answer, await protocol.send_request(request, wait_s))
             found.ResponseHeader.ServiceResult.check()
         if wait_s:
             self.traffic.took((self._clock.steady_ns() - sent_ns) / 1e6)
@@ -145,7 +172,7 @@ class Session:
         for name, data in zip(_LIMITS, found[1:], strict=True):
             limit = data.Value.Value if data.Value is not None else None
             if isinstance(limit, int) and limit > 0:
-                self.limits[name] = min(CHUNK, limit)
+                self.limits[name] = min(self.limits[name], limit)
 
     def node_id(self, node: NodeRef) -> ua.NodeId | None:
         """Return the node id as this server counts its namespaces today; None where it has no such one."""
@@ -183,13 +210,14 @@ class Session:
         Raises:
             ConnectError: no answer, or none that fits.
         """
-        found: list[Any] = []
-        for chunk in chunks(wanted, self.limits["read"]):
+
+        async def some(chunk: Sequence[Any]) -> Any:
             request = ua.ReadRequest()
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.NodesToRead = list(chunk)
-            found += fitting((await self.ask(request, ua.ReadResponse, timeout_s)).Results, chunk)
-        return found
+            return (await self.ask(request, ua.ReadResponse, timeout_s)).Results
+
+        return await self.in_pieces("read", wanted, some)
 
     async def write(self, wanted: Sequence[Any]) -> list[int]:
         """Return a status code for each WriteValue.
@@ -197,12 +225,33 @@ class Session:
         Raises:
             ConnectError: no answer, or none that fits.
         """
-        found: list[int] = []
-        for chunk in chunks(wanted, self.limits["write"]):
+
+        async def some(chunk: Sequence[Any]) -> Any:
             request = ua.WriteRequest()
             request.Parameters.NodesToWrite = list(chunk)
-            results = fitting((await self.ask(request, ua.WriteResponse)).Results, chunk)
-            found += [each.value for each in results]
+            return (await self.ask(request, ua.WriteResponse)).Results
+
+        return [each.value for each in await self.in_pieces("write", wanted, some)]
+
+    async def in_pieces(
+        self, service: str, wanted: Sequence[Any], ask: Callable[[Sequence[Any]], Awaitable[Any]]
+    ) -> list[Any]:
+        """Return the result of each operation, asked for as many at once as the server takes.
+
+        One that does not tell its limit is asked for half as many whenever it says that it was too much.
+
+        Raises:
+            ConnectError: no answer, or none that fits.
+        """
+        found: list[Any] = []
+        while len(found) < len(wanted):
+            chunk = wanted[len(found) : len(found) + self.limits[service]]
+            try:
+                found += fitting(await ask(chunk), chunk)
+            except RefusedError as exc:
+                if exc.code not in _TOO_MUCH or len(chunk) == 1:
+                    raise
+                self.limits[service] = len(chunk) // 2
         return found
 
     async def renew_channel(self) -> None:
@@ -228,7 +277,7 @@ class Session:
         self._renew_ns = self._next_renewal()
 
     def _next_renewal(self) -> int:
-        return self._clock.steady_ns() + int(self._client.secure_channel_timeout) * 750_000
+        return self._clock.steady_ns() + round(_sane_ms(self._client.secure_channel_timeout) * 750_000)
 
     async def close(self, politely: bool) -> None:
         """Leave; `politely` ends session and subscriptions on the server, within a second."""
@@ -245,6 +294,20 @@ class Session:
             pass  # it is gone anyway
         finally:
             self._client.disconnect_socket()
+
+
+def _sane_ms(granted: float) -> float:
+    """Return a time that a server grants; one of next to nothing would keep both sides busy."""
+    return float(granted) if granted >= LEAST_MS else LEAST_MS
+
+
+def _decoded(answer: Any, data: Any) -> Any:
+    try:
+        return struct_from_binary(answer, data)
+    except ua.UaError:
+        raise
+    except Exception as exc:  # the library's decoders raise anything on malformed messages
+        raise ua.UaError(f"{type(exc).__name__}: {exc}") from exc
 
 
 def read_id(node_id: Any, attribute: int = ua.AttributeIds.Value, index_range: str | None = None) -> Any:

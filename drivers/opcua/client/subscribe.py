@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from drivers.opcua.client.errors import RefusedError, SilentError
 from drivers.opcua.client.reading import Reading
-from drivers.opcua.client.session import CHUNK, Session, fitting
+from drivers.opcua.client.session import CHUNK, Session, ends_session, fitting
 from runtime.clock import SECOND_NS
 from runtime.contract import Clock
 from runtime.errors import ConnectError
 
 QUEUE = 10
+_LONGEST_MS = 24 * 3_600_000.0
 PUBLISHES = 2  # requests that wait at the server, for each subscription
 PATIENCE, LONGEST_PATIENCE = 3, 48  # intervals without a word
 MAX_ACKNOWLEDGEMENTS = 1000
@@ -95,10 +96,25 @@ async def subscribe(session: Session, group: Group, keep_alive_ns: int, clock: C
     asked.MaxNotificationsPerPublish = 0
     asked.PublishingEnabled = True
     found = (await session.ask(request, ua.CreateSubscriptionResponse)).Parameters
-    interval_ns = round(found.RevisedPublishingInterval * 1e6) * max(1, found.RevisedMaxKeepAliveCount)
-    if interval_ns <= 0:
+    if not 0 < found.RevisedPublishingInterval < _LONGEST_MS:
         raise ConnectError(f"the server revises the interval to {found.RevisedPublishingInterval} ms")
+    interval_ns = round(found.RevisedPublishingInterval * 1e6) * max(1, found.RevisedMaxKeepAliveCount)
     return Subscription(group, found.SubscriptionId, max(interval_ns, group.period_ns), clock.steady_ns())
+
+
+async def unsubscribe(session: Session, subscription: Subscription) -> None:
+    """Delete a subscription; one that is not there any more is no matter.
+
+    Raises:
+        ConnectError: the server does not answer.
+    """
+    request = ua.DeleteSubscriptionsRequest()
+    request.Parameters.SubscriptionIds = [subscription.id]
+    try:
+        await session.ask(request, ua.DeleteSubscriptionsResponse)
+    except RefusedError as exc:
+        if ends_session(exc):
+            raise
 
 
 async def add_items(

@@ -312,7 +312,7 @@ class _Run:
             ConnectError: it does not answer.
         """
         while True:
-            await self.clock.sleep(self.look_s)
+            await self.clock.sleep(min(self.look_s, session.life_s / 3))  # a session without a request ends
             await self.events.acknowledge()
             self.link.trouble("events", self.events.refused)
             self.take_status(await server_status(session))

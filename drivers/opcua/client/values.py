@@ -14,6 +14,7 @@ from runtime.contract import DataType, Quality, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LATEST_NS = 7_258_118_400_000_000_000  # 2200: servers say 9999 for "never", which 64 bits do not hold
 _NO_DATA = 0x809B_0000  # BadNoData: a good status without a value. Source: OPC 10000-6, annex A.2
 _CODE = 0xFFFF_0000  # without the info bits: overflow and limits are not the tag's quality
 _MS = 1_000_000
@@ -26,11 +27,14 @@ class UnfitError(Exception):
 
 
 def moment_ns(at: datetime | None) -> int:
-    """Return a time in ns since 1970; 0 where there is none, or none that can be."""
-    if at is None:
-        return 0
+    """Return a time in ns since 1970; 0 where there is none, or none that can be (1970 to 2199 can)."""
+    ns = 0 if at is None else _since_1970_ns(at)
+    return ns if 0 < ns < _LATEST_NS else 0
+
+
+def _since_1970_ns(at: datetime) -> int:
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0, (aware - _EPOCH) // _MICROSECOND * 1000)
+    return (aware - _EPOCH) // _MICROSECOND * 1000
 
 
 def moment(at_ns: int) -> datetime:
@@ -38,12 +42,16 @@ def moment(at_ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_ns // 1000)
 
 
-def element(value: Any, index: Sequence[int]) -> Any:
-    """Return the element that was asked for; servers that ignore an IndexRange send the whole array."""
+def element(value: Any, index: Sequence[int], *, is_whole: bool = False) -> Any:
+    """Return the element that was asked for; servers that ignore an IndexRange send the whole array.
+
+    One element may be the one that was asked for, or all of a short array: `is_whole` tells that it is the
+    latter.
+    """
     for each in index:
         if not isinstance(value, list) or not value:
             return None
-        at = 0 if len(value) == 1 else each
+        at = 0 if len(value) == 1 and not is_whole else each
         value = value[at] if at < len(value) else None
     return value
 
@@ -78,11 +86,16 @@ def to_raw(data_type: DataType, value: Any) -> tuple[int, bool, str | None]:
         UnfitError: it is of another kind.
     """
     if data_type is DataType.STRING:
-        return 0, True, _text(value)
+        text = _text(value)
+        whole = readable(text)
+        return 0, whole == text, whole
     if data_type is DataType.DT:
         if not isinstance(value, datetime):
             raise UnfitError(f"{_kind(value)} is no time")
-        return data_type.encode(moment_ns(value)), True, None
+        low, high = data_type.limits or (0, 0)
+        ns = _since_1970_ns(value)
+        held = min(max(ns, low), high)
+        return data_type.encode(held), held == ns, None
     if not isinstance(value, int | float):
         raise UnfitError(f"{_kind(value)} is no number")
     if data_type.kind == "f":
@@ -170,6 +183,13 @@ def _plain(data_type: DataType, value: Value, wire: Any) -> Any:
             if low <= whole <= high:
                 return whole
     raise UnfitError(f"{value!r} does not fit {getattr(wire, 'name', wire)} on the server")
+
+
+def readable(text: str) -> str:
+    """Return a text without what is no UTF-8, as some servers send it: nobody could store or show it."""
+    if _is_utf8(text):
+        return text
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _is_utf8(text: str) -> bool:

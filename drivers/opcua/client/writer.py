@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,25 @@ class Writer:
         self._layouts = Layouts(session, types)
 
     async def write(self, outputs: Sequence[Output]) -> list[tuple[int, str]]:
-        """Return status code and reason for each; nothing is sent of what does not fit."""
+        """Return status code and reason for each; nothing is sent of what does not fit.
+
+        What does not fit is written once more where the server has given the variable another type meanwhile.
+        """
+        answers = await self._write(outputs)
+        unfit = [at for at, (code, _) in enumerate(answers) if code == _UNFIT]
+        known = {self._node(outputs[at].point): None for at in unfit}
+        known = {node: self._wires.pop(node) for node in known if node in self._wires}
+        if known:
+            await self._learn([outputs[at].point for at in unfit])
+            again = [at for at in unfit if self._is_other(self._node(outputs[at].point), known)]
+            for at, answer in zip(again, await self._write([outputs[at] for at in again]), strict=True):
+                answers[at] = answer
+        return answers
+
+    def _is_other(self, node: Any, known: Mapping[Any, Any]) -> bool:
+        return node in known and self._wires.get(node) is not known[node]
+
+    async def _write(self, outputs: Sequence[Output]) -> list[tuple[int, str]]:
         await self._learn([each.point for each in outputs])
         answers: list[tuple[int, str]] = []
         sent, wanted = [], []

@@ -14,7 +14,7 @@ from drivers.opcua.client.calls import Calls, Results
 from drivers.opcua.client.errors import RefusedError
 from drivers.opcua.client.outputs import Output, Outputs
 from drivers.opcua.client.reading import PERMANENT
-from drivers.opcua.client.session import Session
+from drivers.opcua.client.session import Session, ends_session, status_name
 from drivers.opcua.client.wiretypes import WireTypes
 from drivers.opcua.client.writer import Writer
 from runtime.contract import Batch, Command, Event, Port
@@ -28,6 +28,7 @@ _FOR_GOOD = PERMANENT | frozenset(
         "BadOutOfRange",
         "BadWriteNotSupported",
         "BadInvalidState",
+        "BadServiceUnsupported",
     )
 )
 
@@ -55,6 +56,9 @@ class Writing:
     async def take_changes(self, changes: AsyncIterator[Batch]) -> None:
         async for batch in changes:
             self.outputs.take(batch)
+            if points := self.outputs.newly_held():
+                text = f"{self._name} is given {_some(points)} beyond its range: the limit is written"
+                self._tell("driver.write_held", text, points)
             self.wake.set()
 
     async def serve(self, session: Session, types: WireTypes) -> None:
@@ -79,10 +83,12 @@ class Writing:
     async def _write(self, writer: Writer, outputs: Sequence[Output]) -> None:
         try:
             codes = await writer.write(outputs)
-        except ConnectError:
-            for each in outputs:
-                self.outputs.defer(each)
-            raise
+        except ConnectError as exc:
+            if not isinstance(exc, RefusedError) or ends_session(exc):
+                for each in outputs:
+                    self.outputs.defer(each)
+                raise
+            codes = [(exc.code, status_name(exc.code))] * len(outputs)
         refused: dict[str, list[Point]] = {}
         for output, (code, why) in zip(outputs, codes, strict=True):
             address = output.point.address
@@ -95,12 +101,12 @@ class Writing:
                 self._refused.add(address)
                 refused.setdefault(why, []).append(output.point)
         for why, points in refused.items():
-            some = ", ".join(point.tag.path for point in points[:3])
-            more = f" and {len(points) - 3} more" if len(points) > 3 else ""
             kind = "driver.write_refused" if why.startswith("Bad") else "driver.write_unfit"
-            text = f"{self._name} does not take a write of {some}{more}: {why}"
-            paths = {"tags": [point.tag.path for point in points]}
-            self._port.emit(Event(kind, self._name, self._port.clock.now_ns(), text, paths))
+            self._tell(kind, f"{self._name} does not take a write of {_some(points)}: {why}", points)
+
+    def _tell(self, kind: str, text: str, points: Sequence[Point]) -> None:
+        paths = {"tags": [point.tag.path for point in points]}
+        self._port.emit(Event(kind, self._name, self._port.clock.now_ns(), text, paths))
 
     async def _carry_out(self, writer: Writer, calls: Calls, command: Command) -> str:
         point = self.commanded.get(command.tag.id)
@@ -108,8 +114,10 @@ class Writing:
             return f"{command.tag.path} cannot be written on {self._name}"
         try:
             return await self._try_to(writer, calls, command, point)
-        except RefusedError as exc:  # this request only: the connection stands
-            return exc.text
+        except RefusedError as exc:
+            if ends_session(exc):
+                raise
+            return exc.text  # this request only: the connection stands
 
     async def _try_to(self, writer: Writer, calls: Calls, command: Command, point: Point) -> str:
         value = command.tag.data_type.decode(command.raw, command.text)
@@ -122,3 +130,8 @@ class Writing:
         if kept is not None:
             self._port.submit(kept)
         return refusal
+
+
+def _some(points: Sequence[Point]) -> str:
+    more = f" and {len(points) - 3} more" if len(points) > 3 else ""
+    return ", ".join(point.tag.path for point in points[:3]) + more

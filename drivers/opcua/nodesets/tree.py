@@ -70,7 +70,8 @@ def read_tree(path: Path) -> Element:
         open_.pop()
 
     def text(data: str) -> None:
-        open_[-1].text += data
+        if not open_[-1].children:  # what lies between children is layout
+            open_[-1].text += data
 
     def doctype(*_about: object) -> None:
         raise bad("a document type is not taken: a NodeSet needs none")
