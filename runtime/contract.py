@@ -517,7 +517,12 @@ class Port(Protocol):
     ) -> Mapping[int, HistoryPoints]:
         """Return a value for each interval of each tag.
 
-        `mode`: `at`, `interpolated` (at its start), `first`, `last`, `min`, `max`, `mean`, `time_weighted`.
+        `mode`: `at`, `interpolated` (at its start), `first`, `last`, `min`, `max`, `mean`, `time_weighted`,
+        `span` (`max` less `min`), `total` (over seconds). Those of OPC UA have its bits in their quality:
+        `held`, `between` (`at`, `interpolated`); `delta_bounds`; of the samples alone `count`, `transitions`,
+        `delta`, `range`, `deviation_sample`, `deviation_population`, `worst_quality` (a status code),
+        `min_at`, `max_at` (with their own times), `duration_good`, `duration_bad` (ms), `percent_good`,
+        `percent_bad`.
 
         Raises:
             PlantError: the plant keeps no history, or it cannot be read.

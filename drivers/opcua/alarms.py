@@ -19,9 +19,9 @@ from drivers.opcua.conditions.filters import EventFilter, check
 from drivers.opcua.conditions.nodes import FOLDER, ConditionNodes, condition_id, place_of
 from drivers.opcua.conditions.queue import EventItem, EventItems, EventSubscription
 from drivers.opcua.conditions.schema import EventTypes
+from drivers.opcua.folders import PLANT
 from drivers.opcua.model import (
     EXTRAS,
-    PLANT,
     TAGS,
     PlantNodes,
     add_forward,

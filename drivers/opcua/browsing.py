@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 from asyncua import ua
@@ -18,6 +19,15 @@ MOST_REFERENCES = 1_000  # of one node in one answer
 MOST_TOGETHER = 10_000  # of all nodes in one answer
 _PLACE = struct.Struct("<II")  # references in a page, and how many came before
 _CODES = ua.StatusCodes
+# Source: OPC 10000-4, 5.9.2.2 resultMask
+_FIELDS: dict[str, tuple[int, Callable[[], Any]]] = {
+    "ReferenceTypeId": (ua.BrowseResultMask.ReferenceTypeId, ua.NodeId),
+    "IsForward": (ua.BrowseResultMask.IsForward, bool),
+    "NodeClass": (ua.BrowseResultMask.NodeClass, lambda: ua.NodeClass.Unspecified),
+    "BrowseName": (ua.BrowseResultMask.BrowseName, ua.QualifiedName),
+    "DisplayName": (ua.BrowseResultMask.DisplayName, ua.LocalizedText),
+    "TypeDefinition": (ua.BrowseResultMask.TypeDefinition, ua.NodeId),
+}
 _DIRECTIONS = (ua.BrowseDirection.Forward, ua.BrowseDirection.Inverse, ua.BrowseDirection.Both)
 
 
@@ -74,10 +84,18 @@ def _page(view: Any, description: Any, most: int, before: int) -> Any:
         return ua.BrowseResult(StatusCode=ua.StatusCode(code))
     result = view._browse(description)
     found = result.References
-    result.References = found[before : before + most]
+    result.References = [_shown(each, description.ResultMask) for each in found[before : before + most]]
     if before + most < len(found):
         result.ContinuationPoint = _PLACE.pack(most, before + most) + struct_to_binary(description)
     return result
+
+
+def _shown(reference: Any, mask: int) -> Any:
+    """Return of a reference what is asked for, the rest null."""
+    if mask & ua.BrowseResultMask.All == ua.BrowseResultMask.All:
+        return reference
+    hidden = {name: null() for name, (bit, null) in _FIELDS.items() if not mask & bit}
+    return replace(reference, **hidden)
 
 
 def _wrong_with(space: Any, wanted: Any) -> int:

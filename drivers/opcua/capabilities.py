@@ -13,6 +13,7 @@ from typing import Any
 from asyncua import ua
 from asyncua.server.address_space import NodeData
 
+from drivers.opcua.aggregates import AGGREGATES
 from drivers.opcua.browsing import MAX_BROWSE
 from drivers.opcua.harden import (
     MAX_MESSAGE,
@@ -20,7 +21,7 @@ from drivers.opcua.harden import (
     SESSIONS_PER_SERVER,
     SUBSCRIPTIONS_PER_SESSION,
 )
-from drivers.opcua.history import AGGREGATES, MAX_NODES, MOST_VALUES
+from drivers.opcua.history import MAX_NODES, MOST_VALUES
 from drivers.opcua.items import MAX_ITEMS
 from drivers.opcua.model import held
 from drivers.opcua.nodesets.records import reference_to

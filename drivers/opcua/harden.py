@@ -75,6 +75,12 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
         self.node_mgt_service = NodeManagementService(self.aspace)
         forget_generators()
 
+    async def get_endpoints(self, params: Any = None, sockname: Any = None) -> list[Any]:
+        """Return the endpoints of the profiles that a client asks for. Source: OPC 10000-4, 5.5.4."""
+        found = await super().get_endpoints(params, sockname)
+        profiles = params.ProfileUris if params else None
+        return [each for each in found if not profiles or each.TransportProfileUri in profiles]
+
     def admits(self, certificate: bytes, address: str) -> bool:
         """Tell whether a client with this certificate may open a channel."""
         return self.admission is None or self.admission.admits(certificate, address)

@@ -16,6 +16,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.ua.ua_binary import struct_to_binary
 from numpy.typing import NDArray
 
+from drivers.opcua.aggregates import AGGREGATES, INTERPOLATED, INTERPOLATIVE, PARTIAL, Aggregate
 from drivers.opcua.model import PlantNodes
 from drivers.opcua.picking import NEITHER, stamps_of
 from drivers.opcua.values import instant, moment
@@ -33,19 +34,6 @@ _CODES = ua.StatusCodes
 _DATA = ua.NodeId(ua.ObjectIds.HistoryData_Encoding_DefaultBinary)
 _COUNT = struct.Struct("<i")
 _POINT = struct.Struct("<qqIB")  # of a reading: where it goes on, its end, values to skip there, backward
-AGGREGATES = {
-    ua.ObjectIds.AggregateFunction_Interpolative: "interpolated",
-    ua.ObjectIds.AggregateFunction_Average: "mean",
-    ua.ObjectIds.AggregateFunction_TimeAverage: "time_weighted",
-    ua.ObjectIds.AggregateFunction_TimeAverage2: "time_weighted",
-    ua.ObjectIds.AggregateFunction_Minimum: "min",
-    ua.ObjectIds.AggregateFunction_Maximum: "max",
-    ua.ObjectIds.AggregateFunction_Start: "first",
-    ua.ObjectIds.AggregateFunction_End: "last",
-}
-_NUMBERS = ("mean", "time_weighted", "interpolated")  # Doubles, whatever the tag's type
-_CALCULATED, _INTERPOLATED = 0x401, 0x402  # historian bits. Source: OPC 10000-4, 7.39.1
-_DOUBLE = Wire([Tag("double", DataType.LREAL)])
 
 
 class _Refused(Exception):  # noqa: N818
@@ -187,9 +175,9 @@ class History:
     # Values made of them.
 
     async def _processed(self, id_: int, details: Any, number: int, point: Any, most: int) -> _Part:
-        wanted = details.AggregateType
-        mode = AGGREGATES.get(wanted[number].Identifier) if wanted[number].NamespaceIndex == 0 else None
-        if mode is None or self._tags[id_].data_type is DataType.STRING:
+        wanted = details.AggregateType[number]
+        known = AGGREGATES.get(wanted.Identifier) if wanted.NamespaceIndex == 0 else None
+        if known is None or not known.fits(self._tags[id_].data_type):
             raise _Refused(_CODES.BadAggregateNotSupported)
         span = _span(details, point)
         if not span.ends or span.start_ns == span.end_ns:
@@ -202,13 +190,34 @@ class History:
         interval_ns = min(interval_ns, long_ns) or long_ns
         reach_ns = min(long_ns, interval_ns * most)
         low_ns = span.start_ns - reach_ns if span.backward else span.start_ns
-        points = await self._figures(id_, max(low_ns, 0), low_ns + reach_ns, interval_ns, mode)
-        found = self._made(id_, points, mode)
+        within = max(low_ns, 0), low_ns + reach_ns
+        points = await self._figures(id_, *within, interval_ns, known.mode(self._tags[id_].data_type))
+        part = self._made(id_, points, known)
+        found = part.batch
+        if known.partial:
+            partial = await self._partial(id_, *within, interval_ns)
+            marked = np.where(partial & (found.quality >> 31 == 0), np.uint32(PARTIAL), np.uint32(0))
+            found = replace(found, quality=found.quality | marked)
         if span.backward:
             found = found.take(np.arange(len(found))[::-1])
         next_ns = span.start_ns - reach_ns if span.backward else span.start_ns + reach_ns
         go_on = None if reach_ns == long_ns else _POINT.pack(next_ns, span.end_ns, 0, span.backward)
-        return _Part(found, _DOUBLE if mode in _NUMBERS else self._wire, point=go_on)
+        return replace(part, batch=found, point=go_on)
+
+    async def _partial(self, id_: int, start_ns: int, end_ns: int, interval_ns: int) -> NDArray[np.bool_]:
+        """Tell which intervals are cut off by their end, by now or by the tag's first sample.
+
+        Source: OPC 10000-13, 5.3.3.2 Partial Information bit.
+        """
+        starts = np.arange(start_ns, end_ns, interval_ns, dtype=np.int64)
+        now_ns = self._port.clock.now_ns()
+        found = starts + interval_ns > min(end_ns, now_ns)
+        if await self._bound(id_, start_ns, before=True) is None:
+            first = await self._forward(id_, start_ns, min(end_ns, now_ns), 1)
+            if len(first):
+                first_ns = int(first.source_ns[0])
+                found |= (starts < first_ns) & (first_ns < starts + interval_ns)
+        return found
 
     async def _at(self, id_: int, details: Any, most: int) -> _Part:
         times = [instant(each) for each in details.ReqTimes or []]
@@ -218,8 +227,8 @@ class History:
             raise _Refused(_CODES.BadTooManyOperations)
         if self._tags[id_].data_type not in (DataType.REAL, DataType.LREAL):
             return await self._held(id_, times)
-        points = [await self._figures(id_, at, at + 1, 1, "interpolated") for at in times]
-        found = Batch.joined([self._made(id_, each, "interpolated") for each in points])
+        points = [await self._figures(id_, at, at + 1, 1, "between") for at in times]
+        found = Batch.joined([self._made(id_, each, INTERPOLATIVE).batch for each in points])
         return _Part(replace(found, ids=_ids(id_).repeat(len(times))), self._wire)
 
     async def _figures(
@@ -239,20 +248,16 @@ class History:
             if bound is None:
                 missing[row] = _absent(at_ns, _CODES.BadNoData)
             pieces.append(bound or _placeholder(id_))
-        found = replace(Batch.joined(pieces), source_ns=np.array(times, np.int64))
-        return _Part(found, self._wire, missing)
+        found, wanted = Batch.joined(pieces), np.array(times, np.int64)
+        apart = (found.source_ns != wanted) & (found.quality >> 31 == 0)
+        quality = found.quality | np.where(apart, np.uint32(INTERPOLATED), np.uint32(0))
+        return _Part(replace(found, source_ns=wanted, quality=quality), self._wire, missing)
 
-    def _made(self, id_: int, points: HistoryPoints, mode: str) -> Batch:
-        """Return calculated values as samples; Doubles have the id 0."""
-        number = mode in _NUMBERS
-        bits = np.uint32(_INTERPOLATED if mode == "interpolated" else _CALCULATED)
-        quality = np.where(points.quality >> 31 != 0, points.quality, points.quality | bits)
-        if number or self._tags[id_].data_type.kind == "f":
-            raw = np.ascontiguousarray(points.value).view(np.uint64)
-        else:
-            raw = np.nan_to_num(points.value).astype(np.int64).view(np.uint64)
-        ids = np.full(len(points.t), 0 if number else id_, np.int32)
-        return Batch(ids, raw, quality.astype(np.uint32), points.t)
+    def _made(self, id_: int, points: HistoryPoints, aggregate: Aggregate) -> _Part:
+        """Return values of an aggregate as samples; those of another type than the tag's have the id 0."""
+        raw, quality = aggregate.encode(self._tags[id_].data_type, points.value, points.quality)
+        ids = np.full(len(points.t), id_ if aggregate.wire is None else 0, np.int32)
+        return _Part(Batch(ids, raw, quality, points.t), aggregate.wire or self._wire)
 
 
 @dataclass(frozen=True, slots=True)

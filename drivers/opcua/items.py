@@ -20,7 +20,8 @@ from drivers.opcua.conditions.facts import ENGLISH
 from drivers.opcua.conditions.filters import FilterError
 from drivers.opcua.conditions.queue import EventItem, EventSubscription
 from drivers.opcua.model import PlantNodes
-from drivers.opcua.picking import picked, stamps_of, unfit_range, wrong_encoding
+from drivers.opcua.picking import picked, span_of, stamps_of, unfit_range, wrong_encoding
+from drivers.opcua.queue import Part
 from drivers.opcua.values import TagValues
 from runtime.contract import Clock, DataType, Tag
 
@@ -91,8 +92,10 @@ class Watch(ABC):
         """Offer the present values of tags to their items."""
 
     @abstractmethod
-    def make_item(self, subscription: Any, item_id: int, tag_id: int, stamps: int) -> TagItem:
-        """Return a new item; `stamps` is TimestampsToReturn."""
+    def make_item(
+        self, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part = None
+    ) -> TagItem:
+        """Return a new item; `stamps` is TimestampsToReturn, `part` which characters of a text are wanted."""
 
     @abstractmethod
     def add(self, item: TagItem, mode: Any) -> None:
@@ -203,13 +206,15 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         try:
             if self._left <= 0:
                 raise ServiceError(ua.StatusCodes.BadTooManyMonitoredItems)
-            if wanted.IndexRange:
+            part = span_of(wanted.IndexRange) if wanted.IndexRange else None
+            is_text = self._watch.values.tags[tag_id].data_type is DataType.STRING
+            if wanted.IndexRange and not (part and is_text):
                 raise ServiceError(unfit_range(wanted.IndexRange))
             if code := wrong_encoding(wanted):
                 raise ServiceError(code)
             self._monitored_item_counter += 1
             item_id = self._monitored_item_counter
-            item = self._watch.make_item(self.isub, item_id, tag_id, self._stamps)
+            item = self._watch.make_item(self.isub, item_id, tag_id, self._stamps, part)
             interval, size = self._configure(item, params.RequestedParameters)
         except ServiceError as exc:
             result.StatusCode = ua.StatusCode(exc.code)

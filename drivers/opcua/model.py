@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
 
+from drivers.opcua.folders import PLANT, Folder, Folders, is_range
 from drivers.opcua.values import TagValues, data_type_id
 from runtime.contract import Access, Tag
 
 TAGS, EXTRAS = 2, 3  # namespaces: tags and their folders; alarms and methods
 DEVICES, PLCOPEN, MACHINERY, MODEL = 4, 5, 6, 7  # companions' types; the plant's controller and machines
-PLANT = "/"
 MOST_WEIGHT = 10_000  # of nodes that are kept, in references of some 0.7 kB
 _NODE_WEIGHT = 6
 _UCUM = "http://unitsofmeasure.org"
@@ -158,16 +157,6 @@ _FASTEST = fixed(0.0, _T.Double)
 _FALSE, _TRUE = fixed(False, _T.Boolean), fixed(True, _T.Boolean)
 
 
-@dataclass(slots=True)
-class _Folder:
-    """One ISA-95 level: names of the folders below, tags in it."""
-
-    name: str
-    parent: str
-    folders: list[str] = field(default_factory=list)
-    tags: list[Tag] = field(default_factory=list)
-
-
 class Part(Protocol):
     """A part of the address space whose nodes are made when a client first looks; has a namespace."""
 
@@ -204,23 +193,20 @@ class PlantNodes(dict[Any, NodeData]):
         self._take(tags)
         objects = self[ua.NodeId(_IDS.ObjectsFolder)]
         self._objects = ua.QualifiedName("Objects", 0)
-        self.plant = self[ua.NodeId(PLANT, TAGS)] = self._make_folder(
-            ua.NodeId(PLANT, TAGS), self._folders[PLANT]
-        )
+        key = ua.NodeId(PLANT, TAGS)
+        self.plant = self[key] = self._make_folder(key, self._folders.plant)
         add_forward(objects, self.plant, _IDS.Organizes, _IDS.FolderType)
 
     def _take(self, tags: Iterable[Tag]) -> None:
         self._tags = {tag.path: tag for tag in tags}
-        self._folders: dict[str, _Folder] = {PLANT: _Folder(self._name, "")}
-        for tag in self._tags.values():
-            self._folder(tag.path.rpartition("/")[0]).tags.append(tag)
+        self._folders = Folders(self._name, self._tags.values())
 
     def renew(self, tags: Iterable[Tag]) -> None:
         """Take other tags; their nodes are made anew when asked for, the plant's own keeps what is beside."""
         self.forget()
         self._take(tags)
         beside = [each for each in self.plant.references if each.NodeId.NamespaceIndex not in (0, TAGS)]
-        made = self._make_folder(self.plant.nodeid, self._folders[PLANT])
+        made = self._make_folder(self.plant.nodeid, self._folders.plant)
         self.plant.references[:] = [*made.references, *beside]
 
     def forget(self) -> None:
@@ -259,10 +245,6 @@ class PlantNodes(dict[Any, NodeData]):
                 _A.Historizing: _TRUE if level & HISTORY else _FALSE,
             }
 
-    def has_folder(self, path: str) -> bool:
-        """Tell whether there is a level with tags below it; its path has no slash at the end."""
-        return f"{path}/" in self._folders
-
     @property
     def tags(self) -> Mapping[str, Tag]:
         """Return the tags by path."""
@@ -280,17 +262,6 @@ class PlantNodes(dict[Any, NodeData]):
 
     def __contains__(self, key: object) -> bool:
         return super().__contains__(key) or self._make(key) is not None
-
-    def _folder(self, path: str) -> _Folder:
-        """Return the folder of a path without the last slash; its parents come with it."""
-        key = f"{path}/"
-        known = self._folders.get(key)
-        if known is None:
-            above, _, name = path.rpartition("/")
-            parent = self._folder(above) if above else self._folders[PLANT]
-            parent.folders.append(key)
-            known = self._folders[key] = _Folder(name, f"{above}/")
-        return known
 
     def _make(self, key: Any) -> NodeData | None:
         if not isinstance(key, ua.NodeId):
@@ -318,8 +289,9 @@ class PlantNodes(dict[Any, NodeData]):
         name = key.Identifier
         if not isinstance(name, str):
             return None
-        if name in self._folders:
-            return self._make_folder(key, self._folders[name])
+        if name.endswith("/"):
+            folder = self._folders.find(name)
+            return self._make_folder(key, folder) if folder else None
         if name in self._tags:
             return self._make_tag(key, self._tags[name])
         path, slashes, which = name.partition("//")
@@ -327,15 +299,16 @@ class PlantNodes(dict[Any, NodeData]):
             return self._make_property(key, self._tags[path], which)
         return None
 
-    def _make_folder(self, key: Any, folder: _Folder) -> NodeData:
+    def _make_folder(self, key: Any, folder: Folder) -> NodeData:
         node = make_node(key, ua.NodeClass.Object, folder.name, _IDS.FolderType)
-        node.attributes[_A.EventNotifier] = NOTIFIES
+        if not is_range(key.Identifier):  # events are told by levels
+            node.attributes[_A.EventNotifier] = NOTIFIES
         for name in folder.folders:
             node.references.append(self.folder_reference(_IDS.Organizes, name))
         node.references += [tag_reference(_IDS.Organizes, tag) for tag in folder.tags]
-        if folder.parent:
-            above = ua.NodeId(folder.parent, TAGS)
-            name_ = ua.QualifiedName(self._folders[folder.parent].name, TAGS)
+        if folder.above:
+            above = ua.NodeId(folder.above, TAGS)
+            name_ = ua.QualifiedName(self._folders[folder.above].name, TAGS)
         else:
             above, name_ = ua.NodeId(_IDS.ObjectsFolder), self._objects
         node.references.append(
@@ -354,10 +327,9 @@ class PlantNodes(dict[Any, NodeData]):
         return Fixed(None, lambda _node, _attribute: values.read(id_))
 
     def _make_tag(self, key: Any, tag: Tag) -> NodeData:
-        above, _, name = tag.path.rpartition("/")
         node = make_variable(
             key,
-            name,
+            tag.path.rpartition("/")[2],
             data_type_id(tag.data_type),
             self.value_of(tag),
             _type_of(tag),
@@ -370,7 +342,7 @@ class PlantNodes(dict[Any, NodeData]):
             node.references.append(
                 reference(_IDS.HasProperty, to, ua.NodeClass.Variable, below, type_, forward=True)
             )
-        folder = f"{above}/"
+        folder = self._folders.holder(tag)
         name_ = ua.QualifiedName(self._folders[folder].name, TAGS)
         node.references.append(
             reference(

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from drivers.opcua.conditions.queue import EventSubscription
 from drivers.opcua.items import TagItem, Watch, data_filter, revised
 from drivers.opcua.model import PlantNodes
-from drivers.opcua.queue import OVERFLOW
+from drivers.opcua.queue import NOTHING_THERE, OVERFLOW, Part, part_of
 from drivers.opcua.values import TagValues
 from runtime.contract import Clock, Quality
 
 _SLICE = 1000
+_STRING = ua.VariantType.String
 
 
 class PlainWatch(Watch):
@@ -30,8 +31,10 @@ class PlainWatch(Watch):
         """Know of so many tags."""
         self._watched = np.concatenate([self._watched, np.zeros(count - len(self._watched), np.bool_)])
 
-    def make_item(self, subscription: Any, item_id: int, tag_id: int, stamps: int) -> PlainItem:
-        return PlainItem(self, subscription, item_id, tag_id, stamps)
+    def make_item(
+        self, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part = None
+    ) -> PlainItem:
+        return PlainItem(self, subscription, item_id, tag_id, stamps, part)
 
     def make_subscription(self, most: int, *about: Any, **more: Any) -> EventSubscription:
         return EventSubscription(most, *about, **more)
@@ -73,6 +76,7 @@ class PlainItem(TagItem):
         "_interval_ns",
         "_last",
         "_mode",
+        "_part",
         "_sampled_ns",
         "_subscription",
         "_trigger",
@@ -83,12 +87,15 @@ class PlainItem(TagItem):
         "stamps",
     )
 
-    def __init__(self, watch: PlainWatch, subscription: Any, item_id: int, tag_id: int, stamps: int) -> None:
+    def __init__(
+        self, watch: PlainWatch, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part
+    ) -> None:
         super().__init__(item_id, tag_id)
         self._watch = watch
         self._subscription = subscription
         self._mode = ua.MonitoringMode.Disabled
         self.stamps = stamps
+        self._part = part
         self._last: tuple[int, int, int, str] | None = None
         self._sampled_ns = 0
         self._deadband = 0.0
@@ -131,16 +138,14 @@ class PlainItem(TagItem):
             return
         image = self._watch.values.image
         id_ = self.tag_id
-        sample = (
-            int(image.quality[id_]),
-            int(image.raw[id_]),
-            int(image.source_ns[id_]),
-            image.text.get(id_, ""),
-        )
+        text, quality = part_of(image.text.get(id_, ""), self._part), int(image.quality[id_])
+        if self._part is not None and not text and not Quality.is_bad(quality):
+            quality = NOTHING_THERE
+        sample = quality, int(image.raw[id_]), int(image.source_ns[id_]), text
         if not force and self._last is not None and not self._passes(self._last, sample):
             return
         self._last = sample
-        self._queue(steady_ns)
+        self._queue(steady_ns, quality, text)
 
     def _passes(self, last: tuple[int, int, int, str], now: tuple[int, int, int, str]) -> bool:
         if now[0] != last[0]:
@@ -157,7 +162,7 @@ class PlainItem(TagItem):
             return not abs(step) <= self._deadband  # NaN passes
         return True
 
-    def _queue(self, steady_ns: int) -> None:
+    def _queue(self, steady_ns: int, quality: int, text: str) -> None:
         values = self._watch.values
         queue: list[Any] = self._subscription._triggered_datachanges.setdefault(self.monitored_item_id, [])
         extra_bits = 0
@@ -175,11 +180,12 @@ class PlainItem(TagItem):
                 extra_bits = OVERFLOW if self.queue_size > 1 else 0
         if not again:
             self._sampled_ns = steady_ns  # an interval begins with its first sample
-        queue.append(
-            ua.MonitoredItemNotification(
-                self.client_handle, values.read(self.tag_id, self.stamps, extra_bits)
-            )
-        )
+        value = values.read(self.tag_id, self.stamps, extra_bits)
+        if self._part is not None:
+            bad = Quality.is_bad(quality)
+            value.Value = ua.Variant(None if bad else text, ua.VariantType.Null if bad else _STRING)
+            value.StatusCode = values.status(quality | extra_bits)
+        queue.append(ua.MonitoredItemNotification(self.client_handle, value))
 
 
 def _mark_overflow(notification: Any) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from drivers.opcua.image import Image
 from drivers.opcua.wire import Samples
 
+Part = tuple[int, int] | None  # first and last character of a text that are wanted; None for all
+NOTHING_THERE = int(ua.StatusCodes.BadIndexRangeNoData)
 OVERFLOW = 0x480  # info type DataValue, overflow bit. Source: OPC 10000-4, 7.39.1
 _FIRST = 64
 _SPARE = 1024
@@ -72,9 +74,13 @@ class ItemQueue:
     _free: list[int] = field(default_factory=list)
     _last_text: dict[int, str] = field(default_factory=dict)
     _texts: dict[int, str] = field(default_factory=dict)
+    _parts: dict[int, Part] = field(default_factory=dict)
 
-    def add(self, tag_id: int, stamps: int) -> int:
-        """Return the row of a new item, which does not report yet; `stamps` is TimestampsToReturn."""
+    def add(self, tag_id: int, stamps: int, part: Part = None) -> int:
+        """Return the row of a new item, which does not report yet.
+
+        `stamps` is TimestampsToReturn, `part` which characters of a text are wanted.
+        """
         if self._free:
             row = self._free.pop()
         else:
@@ -84,6 +90,8 @@ class ItemQueue:
                 self.items = np.concatenate([self.items, np.zeros(row, _ITEM)])
         for name, value in (("tag", tag_id), ("stamps", stamps), ("newest", -1)):
             self.items[name][row] = value
+        if part is not None:
+            self._parts[row] = part
         return row
 
     def configure(self, row: int, **values: float) -> None:
@@ -101,6 +109,7 @@ class ItemQueue:
         self.pause(row)
         self.items[row] = np.zeros((), _ITEM)
         self._last_text.pop(row, None)
+        self._parts.pop(row, None)
         self._free.append(row)
 
     def pause(self, row: int) -> None:
@@ -127,7 +136,7 @@ class ItemQueue:
         self._make_room(len(rows))
         items, image = self.items, self.image
         tags = items["tag"][rows]
-        raw, quality, source = image.raw[tags], image.quality[tags], image.source_ns[tags]
+        raw, quality, source = image.raw[tags], self._quality(rows, tags), image.source_ns[tags]
         items["seen"][rows], items["raw"][rows] = True, raw
         items["quality"][rows], items["source"][rows] = quality, source
         newest = items["newest"][rows]
@@ -148,17 +157,31 @@ class ItemQueue:
             now_ns,
         )
         for at in np.flatnonzero(image.is_text[tags]).tolist():
-            row, text = int(rows[at]), image.text.get(int(tags[at]), "")
-            self._last_text[row] = self._texts[int(places[at])] = text
+            row = int(rows[at])
+            self._last_text[row] = self._texts[int(places[at])] = self._text(row, int(tags[at]))
+
+    def _text(self, row: int, tag: int) -> str:
+        return part_of(self.image.text.get(tag, ""), self._parts.get(row))
+
+    def _quality(self, rows: NDArray[np.intp], tags: NDArray[np.int32]) -> NDArray[np.uint32]:
+        """Return the tags' qualities; bad where a text has nothing of what an item wants of it."""
+        quality = self.image.quality[tags]
+        if self._parts:
+            for at in np.flatnonzero(self.image.is_text[tags]).tolist():
+                row = int(rows[at])
+                if row in self._parts and not quality[at] >> 31 and not self._text(row, int(tags[at])):
+                    quality[at] = NOTHING_THERE
+        return quality
 
     def _passes(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Source: OPC 10000-4, 7.22.2 DataChangeFilter."""
         items, image = self.items[rows], self.image
         tags = items["tag"]
-        raw, quality = image.raw[tags], image.quality[tags]
+        raw, quality = image.raw[tags], self._quality(rows, tags)
         differs = raw != items["raw"]
         for at in np.flatnonzero(image.is_text[tags]).tolist():
-            differs[at] = image.text.get(int(tags[at]), "") != self._last_text.get(int(rows[at]), "")
+            row = int(rows[at])
+            differs[at] = self._text(row, int(tags[at])) != self._last_text.get(row, "")
         banded = np.flatnonzero(differs & (items["deadband"] > 0))
         if len(banded):
             now, before = (
@@ -235,6 +258,11 @@ class ItemQueue:
         newest = self.items["newest"]
         newest[: self._used] = -1
         newest[self.entries["item"][:n]] = np.arange(n)
+
+
+def part_of(text: str, part: Part) -> str:
+    """Return some characters of a text."""
+    return text if part is None else text[part[0] : part[1] + 1]
 
 
 def _overflowed(status: NDArray[np.uint32]) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from drivers.opcua.items import Subscriptions, Watch
 from drivers.opcua.login import HardenedSession
 from drivers.opcua.model import WRITE, PlantNodes, access_level
 from drivers.opcua.modelpart import ModelPart
-from drivers.opcua.picking import is_whole, picked, stamps_of
+from drivers.opcua.picking import is_whole, picked, stamps_of, unfit_range
 from drivers.opcua.reads import MOST_BYTES, Reads
 from drivers.opcua.refused import wrong_node
 from drivers.opcua.requests import Processor
@@ -43,6 +44,11 @@ MAX_DEPTH = 64  # elements of a browse path
 _CODES = ua.StatusCodes
 _A = ua.AttributeIds
 _BROWSE_NEXT = ua.ObjectIds.BrowseNextRequest_Encoding_DefaultBinary
+_REGISTRATIONS = {
+    ua.ObjectIds.RegisterNodesRequest_Encoding_DefaultBinary,
+    ua.ObjectIds.UnregisterNodesRequest_Encoding_DefaultBinary,
+}
+_COUNT = struct.Struct("<i")
 _READ = ua.ObjectIds.ReadRequest_Encoding_DefaultBinary
 _READ_RESPONSE = ua.ObjectIds.ReadResponse_Encoding_DefaultBinary
 
@@ -120,6 +126,10 @@ class TagProcessor(Processor):
             response.Parameters.Results = await session.browse_further(params)
             self.send_response(requesthdr.RequestHandle, seqhdr, response)
             return True
+        if service in _REGISTRATIONS:
+            (count,) = _COUNT.unpack(body.copy().read(_COUNT.size))  # both hold a list of nodes alone
+            if count <= 0:
+                raise ServiceError(_CODES.BadNothingToDo)
         if service != _READ or context.quick is None:
             return False
         now_ns = context.port.clock.now_ns()
@@ -246,6 +256,8 @@ class TagSession(HardenedSession):
                 _CODES.BadAttributeIdInvalid,
             )
             return int(status.value if missing else _CODES.BadNotWritable)
+        if wanted.IndexRange and unfit_range(wanted.IndexRange) == _CODES.BadIndexRangeInvalid:
+            return int(_CODES.BadIndexRangeInvalid)
         status = wanted.Value.StatusCode
         if wanted.IndexRange or (status is not None and status.value):
             return int(_CODES.BadWriteNotSupported)

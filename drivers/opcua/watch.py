@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from drivers.opcua.conditions.queue import EventSubscription
 from drivers.opcua.items import TagItem, Watch, data_filter, revised
 from drivers.opcua.model import PlantNodes
-from drivers.opcua.queue import Due, ItemQueue
+from drivers.opcua.queue import Due, ItemQueue, Part
 from drivers.opcua.values import TagValues
 from drivers.opcua.wire import Wire
 from runtime.contract import Clock
@@ -43,8 +43,10 @@ class ColumnWatch(Watch):
     def widen(self, count: int) -> None:
         self._changed = np.zeros(count, np.bool_)
 
-    def make_item(self, subscription: Any, item_id: int, tag_id: int, stamps: int) -> ColumnItem:
-        return ColumnItem(self, subscription.queue, item_id, tag_id, stamps)
+    def make_item(
+        self, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part = None
+    ) -> ColumnItem:
+        return ColumnItem(self, subscription.queue, item_id, tag_id, stamps, part)
 
     def make_subscription(self, most: int, *about: Any, **more: Any) -> TagSubscription:
         made = TagSubscription(self, most, *about, **more)
@@ -79,15 +81,18 @@ class ColumnWatch(Watch):
 class ColumnItem(TagItem):
     """An item that is a row of its subscription's queue."""
 
-    __slots__ = ("_queue", "_room", "_row", "_stamps", "_watch")
+    __slots__ = ("_part", "_queue", "_room", "_row", "_stamps", "_watch")
 
-    def __init__(self, watch: ColumnWatch, queue: ItemQueue, item_id: int, tag_id: int, stamps: int) -> None:
+    def __init__(
+        self, watch: ColumnWatch, queue: ItemQueue, item_id: int, tag_id: int, stamps: int, part: Part
+    ) -> None:
         super().__init__(item_id, tag_id)
         self._watch = watch
         self._queue = queue
         self._row = -1
         self._room = 0
         self._stamps = stamps
+        self._part = part
 
     def configure(self, parameters: Any, publish_ms: float, cap: int) -> tuple[float, int]:
         watch = self._watch
@@ -98,7 +103,7 @@ class ColumnItem(TagItem):
         watch.room += self._room - size
         self._room = size
         if self._row < 0:
-            self._row = self._queue.add(self.tag_id, self._stamps)
+            self._row = self._queue.add(self.tag_id, self._stamps, self._part)
         self._queue.configure(
             self._row,
             handle=parameters.ClientHandle,

@@ -70,9 +70,10 @@ class Samples:
 class Wire:
     """Knows how each tag's value lies in a message."""
 
-    def __init__(self, tags: Sequence[Tag]) -> None:
+    def __init__(self, tags: Sequence[Tag], types: Sequence[int] = ()) -> None:
+        """`types` are the built-in types of the wire, where they are not those of the tags."""
         self._kind = np.array([_SPECIAL.get(tag.data_type, _PLAIN) for tag in tags], np.uint8)
-        self._type = np.array([WIRE[tag.data_type].value for tag in tags], np.uint8)
+        self._type = np.array(types or [WIRE[tag.data_type].value for tag in tags], np.uint8)
         self._width = np.array([_width(tag.data_type) for tag in tags], np.uint8)
 
     def texts(self, ids: NDArray[np.int32]) -> list[int]:

@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from runtime.contract import NO_TEXT, Batch, DataType, Value
 from runtime.historian.columns import Kinds
-from runtime.historian.intervals import Intervals, Sums, Ticks
+from runtime.historian.intervals import BAD_NO_DATA, UNCERTAIN_SUB_NORMAL, Intervals, Sums, Ticks
 from runtime.historian.reading import PIECE_ROWS, Rows, Snapshot, Wanted, joined
 from runtime.historian.store import NOT_RECORDED
+from runtime.historian.tallies import CALCULATED, RAW, TALLIES, Tallies
 
 Bucket = tuple[int, float | None, float | None, float | None]
 AT, INTERPOLATED = "at", "interpolated"
 FIGURES = ("min", "max", "mean", "first", "last", "time_weighted")
 MODES = (AT, INTERPOLATED, *FIGURES)
+# With the bits of OPC UA in their status codes.
+HELD, BETWEEN, DELTA_BOUNDS = "held", "between", "delta_bounds"
+_INTERPOLATED_BITS = 0x402
+_NS_PER_S = 1e9
 _DAYS_AT_ONCE = 2
 
 
@@ -119,42 +124,90 @@ def read_trend(
 def read_figures(
     snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, mode: str, until_ns: int
 ) -> dict[int, Points]:
-    """Return one point for each interval of each tag of the store, by a mode of `MODES`.
+    """Return one point for each interval of each tag of the store, by a mode.
 
     `at` and `interpolated` give the value at the start of the interval; the others judge all of it: `mean`,
     `first` and `last` its samples, `min`, `max` and `time_weighted` also the value that held when it began.
     Where straight lines join the samples of a tag, the values are on them, and `mean` is that of time.
+    `span` is greatest less least of these, `total` the integral over seconds. `held` and `between` are `at`
+    and `interpolated` whose quality tells which are samples, `delta_bounds` how far `at` moves in each
+    interval; the modes of `TALLIES` look at samples alone.
     """
-    if mode in (AT, INTERPOLATED):
-        return _read_ticks(snapshot, tags, span, width, mode, until_ns)
+    if mode in (AT, INTERPOLATED, HELD, BETWEEN):
+        ticks = np.arange(span[0], span[1], width, dtype=np.int64)
+        return _read_ticks(snapshot, tags, ticks, mode, until_ns)
+    if mode == DELTA_BOUNDS:
+        return _read_deltas(snapshot, tags, span, width, until_ns)
+    if mode in TALLIES:
+        return _read_tallies(snapshot, tags, span, width, mode, until_ns)
     out = {}
     for tag, found in gather(snapshot, tags, span, width, until_ns).items():
         figure = {
             "min": found.least, "max": found.greatest, "mean": found.mean, "first": found.head,
-            "last": found.tail, "time_weighted": found.weighted,
+            "last": found.tail, "time_weighted": found.weighted, "span": found.greatest - found.least,
+            "total": np.where(found.good_ns > 0, found.area / _NS_PER_S, np.nan),
         }[mode]  # fmt: skip
         out[tag] = Points(found.starts, figure, found.quality(figure))
     return out
 
 
 def _read_ticks(
+    snapshot: Snapshot, tags: Sequence[int], ticks: NDArray[np.int64], mode: str, until_ns: int
+) -> dict[int, Points]:
+    wanted = Wanted(tags)
+    begin, end = int(ticks[0]), int(ticks[-1]) + 1
+    found = {tag: Ticks(ticks) for tag in tags}
+    lines = snapshot.lines(wanted)
+    for tag, row in snapshot.before(wanted, begin).items():
+        found[tag].feed(row.t, row.usable, row.quality)
+    for piece in snapshot.pieces(wanted, (begin, end)):
+        for tag, rows in _each(snapshot.rows(wanted, piece)):
+            found[tag].feed(rows.t, rows.usable, rows.quality)
+    sloped = mode in (INTERPOLATED, BETWEEN)
+    straight = list(tags) if sloped else list(lines)
+    for tag, row in snapshot.after(Wanted(straight), end).items() if straight else ():
+        found[tag].feed(row.t, row.usable, row.quality)
+    out = {}
+    for tag, each in found.items():
+        value, quality = each.interpolated(until_ns) if sloped else each.held(until_ns, lines.get(tag, ()))
+        if mode in (HELD, BETWEEN):
+            bits = np.where(each.before_ns == ticks, RAW, _INTERPOLATED_BITS)
+            quality = np.where(quality >> 31 != 0, quality, quality | bits).astype(np.uint32)
+        out[tag] = Points(ticks, value, quality)
+    return out
+
+
+def _read_deltas(
+    snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, until_ns: int
+) -> dict[int, Points]:
+    """Source: OPC 10000-13, 5.4.3.30 DeltaBounds; the end of an interval that is not over is now."""
+    ends = np.append(np.arange(span[0], span[1], width, dtype=np.int64), span[1])
+    starts = ends[:-1]
+    reached = np.minimum(ends, max(span[0], until_ns))
+    ticks, places = np.unique(reached, return_inverse=True)
+    out = {}
+    for tag, found in _read_ticks(snapshot, tags, ticks, AT, until_ns).items():
+        value, quality = found.value[places], found.quality[places]
+        delta = np.where(starts < until_ns, np.diff(value), np.nan)
+        doubt = (quality[1:] | quality[:-1]) >> 30 != 0
+        code = np.where(doubt, UNCERTAIN_SUB_NORMAL, 0) | CALCULATED
+        out[tag] = Points(starts, delta, np.where(np.isnan(delta), BAD_NO_DATA, code).astype(np.uint32))
+    return out
+
+
+def _read_tallies(
     snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, mode: str, until_ns: int
 ) -> dict[int, Points]:
     wanted = Wanted(tags)
-    ticks = np.arange(span[0], span[1], width, dtype=np.int64)
-    found = {tag: Ticks(ticks) for tag in tags}
-    lines = snapshot.lines(wanted)
+    found = {tag: Tallies(*span, width, until_ns) for tag in tags}
     for tag, row in snapshot.before(wanted, span[0]).items():
-        found[tag].feed(row.t, row.usable, row.quality)
+        found[tag].hold(float(row.usable[0]), int(row.quality[0]))
     for piece in snapshot.pieces(wanted, span):
         for tag, rows in _each(snapshot.rows(wanted, piece)):
             found[tag].feed(rows.t, rows.usable, rows.quality)
-    straight = list(tags) if mode == INTERPOLATED else list(lines)
-    for tag, row in snapshot.after(Wanted(straight), span[1]).items() if straight else ():
-        found[tag].feed(row.t, row.usable, row.quality)
-    if mode == INTERPOLATED:
-        return {tag: Points(ticks, *each.interpolated(until_ns)) for tag, each in found.items()}
-    return {tag: Points(ticks, *each.held(until_ns, lines.get(tag, ()))) for tag, each in found.items()}
+    for each in found.values():
+        each.finish()
+    return {tag: Points(*each.figure(mode)) for tag, each in found.items()}
 
 
 def gather(

@@ -69,11 +69,12 @@ class Serve:
         tags: Iterable[Tag] = TAGS,
         clock: Clock | None = None,
         standing: Iterable[Mapping[str, Any]] = (),
+        more: Iterable[Tag] = (),
         **config: Any,
     ) -> AsyncIterator[Served]:
         settings = OpcuaServerConfig(**{"name": "opcua", "port": 0, "security": ["None", *SECURE]} | config)
         declared = plugin.declare(Path(), ROOT, settings).tags
-        port = FakePort([*tags, *declared], "opcua", ROOT, clock or WallClock())
+        port = FakePort([*tags, *more, *declared], "opcua", ROOT, clock or WallClock())
         port.users |= {"olga": ("pump", Role.OPERATOR), "erik": ("valve", Role.ENGINEER)}
         port.users |= {"admin": ("s3cret", Role.ADMIN), "vera": ("look", Role.VIEWER)}
         port.standing += standing

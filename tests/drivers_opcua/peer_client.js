@@ -36,6 +36,15 @@ async function main() {
       .references.map((each) => each.browseName.name);
   found.objects = (await browse("ObjectsFolder")).includes("demo");
   found.line = await browse(`ns=2;s=${root}/`);
+  const inTree = async (nodeId) => {
+    const refs = (await session.browse({ nodeId, browseDirection: ua.BrowseDirection.Forward,
+      referenceTypeId: "Organizes", includeSubtypes: true, nodeClassMask: 0, resultMask: 63 })).references;
+    found.widest = Math.max(found.widest ?? 0, refs.length);
+    let count = 0;
+    for (const each of refs) count += each.nodeClass === ua.NodeClass.Object ? await inTree(each.nodeId) : 1;
+    return count;
+  };
+  found.wide = await inTree(`ns=2;s=${root}/wide/`);
   found.properties = await browse(id("tank/level_pct"));
 
   const level = await session.read({ nodeId: id("tank/level_pct"), attributeId: ua.AttributeIds.Value });

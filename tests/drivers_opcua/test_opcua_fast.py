@@ -112,6 +112,7 @@ ITEMS = st.lists(
     min_size=1,
     max_size=6,
 )
+PARTS = (None, "1", "0:2")  # of a text
 STEPS = st.lists(
     st.one_of(
         samples(),
@@ -141,12 +142,13 @@ class Side:
 
     async def create(self, asked: list[Any]) -> None:
         for handle, (id_, stamps, *rest) in enumerate(asked):
+            part = PARTS[handle % len(PARTS)] if id_ == TEXT else None
             (made,) = await self.items.create_monitored_items(
                 ua.CreateMonitoredItemsParameters(
                     TimestampsToReturn=ua.TimestampsToReturn(stamps),
                     ItemsToCreate=[
                         ua.MonitoredItemCreateRequest(
-                            ua.ReadValueId(ua.NodeId(id_, 2), ua.AttributeIds.Value),
+                            ua.ReadValueId(ua.NodeId(id_, 2), ua.AttributeIds.Value, part),
                             ua.MonitoringMode.Reporting,
                             parameters(handle, rest, id_),
                         )

@@ -11,11 +11,20 @@ import pytest
 from asyncua import Client, Server, ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 
-from drivers.opcua.server import SECURE
+from drivers.opcua.harden import SUBSCRIPTIONS_PER_SESSION
+from drivers.opcua.server import SECURE, OpcuaServerConfig
 
 ALLOWED = (AssertionError, pytest.fail.Exception, TimeoutError)
 STOCK = pytest.mark.xfail(strict=True, raises=ALLOWED, reason="the stock server allows it")
 BOTH = pytest.mark.parametrize("kind", ["ours", pytest.param("stock", marks=STOCK)])
+
+
+ALARMS, ACKNOWLEDGE = ua.NodeId("Alarms", 3), ua.NodeId("Acknowledge", 3)
+
+
+async def take_anything(parent: Any, *arguments: Any) -> list[Any]:
+    """What a method does that leaves its checks to the server."""
+    return []
 
 
 class Serving:
@@ -33,11 +42,15 @@ class Serving:
         await server.init()
         server.set_endpoint("opc.tcp://127.0.0.1:0/")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        await server.register_namespace("urn:stock")
+        await server.register_namespace("urn:stock:tags")
+        await server.register_namespace("urn:stock:alarms")
         speed = await server.nodes.objects.add_variable(
             ua.NodeId("nb/bottling/line1/line/speed", 2), "speed", 1.0
         )
         await speed.set_writable()
+        alarms = await server.nodes.objects.add_object(ALARMS, "3:Alarms")
+        types = [ua.VariantType.String, ua.VariantType.LocalizedText]
+        await alarms.add_method(ACKNOWLEDGE, "3:Acknowledge", take_anything, types, [])
         async with server:
             yield f"opc.tcp://127.0.0.1:{server.bserver.port}/"
 
@@ -47,6 +60,7 @@ def serving(serve: Any, kind: str) -> Serving:
     return Serving(serve, kind)
 
 
+MOST_CONNECTIONS = OpcuaServerConfig(name="opcua").max_connections
 SPEED = "ns=2;s=nb/bottling/line1/line/speed"
 
 
@@ -227,21 +241,109 @@ def test_a_publishing_interval_of_nothing_is_revised(serving: Serving) -> None:
     asyncio.run(main())
 
 
-def test_more_connections_than_allowed_are_closed_and_the_others_served(serve: Any) -> None:
+async def code_of(work: Any) -> str:
+    with pytest.raises(UaStatusCodeError) as caught:
+        await work
+    return str(ua.StatusCode(caught.value.code).name)
+
+
+@BOTH
+def test_more_connections_than_there_may_be_are_closed_and_the_others_served(serving: Serving) -> None:
     async def main() -> None:
-        async with serve(max_connections=3) as served:
-            served.port.set("line/speed", 1.0)
-            port = port_of(served.url)
-            async with Client(served.url, timeout=5) as client:
-                parked = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with serving() as url, Client(url, timeout=20) as client:
+            port = port_of(url)
+            parked = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS - 1)]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
                 async with asyncio.timeout(3):
                     with pytest.raises((ConnectionError, EOFError)):
                         await reader.readexactly(1)
-                writer.close()
                 assert await client.get_node(SPEED).read_value() == 1.0
-                for _, each in parked:
+            finally:
+                for _, each in (*parked, (reader, writer)):
                     each.close()
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_more_sessions_than_there_may_be_are_refused(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr("drivers.opcua.harden.SESSIONS_PER_SERVER", 2)
+        async with serving() as url, Client(url, timeout=20) as one, Client(url, timeout=20):
+            third = await opened(url)
+            assert await code_of(third.create_session()) == "BadTooManySessions"
+            assert await one.get_node(SPEED).read_value() == 1.0
+            await dropped(third)
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_more_subscriptions_than_a_session_may_have_are_refused(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url, Client(url, timeout=20) as client:
+            wanted = ua.CreateSubscriptionParameters(3_600_000, 1000, 10, 0, True, 0)
+            for _ in range(SUBSCRIPTIONS_PER_SESSION):
+                await client.uaclient.create_subscription(wanted, callback=lambda _: None)
+            more = client.uaclient.create_subscription(wanted, callback=lambda _: None)
+            assert await code_of(more) == "BadTooManySubscriptions"
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_password_in_the_clear_is_refused(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            client = await opened(url)
+            await client.create_session()
+            token = ua.UserNameIdentityToken("username", "olga", b"pump", "")
+            params = ua.ActivateSessionParameters(UserIdentityToken=token)
+            assert await code_of(client.uaclient.activate_session(params)) == "BadIdentityTokenRejected"
+            await dropped(client)
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_who_comes_without_security_writes_nothing(serving: Serving) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            client = Client(url, timeout=20)
+            client.set_user("olga")
+            client.set_password("pump")
+            async with client:
+                speed = client.get_node(SPEED)
+                kind = ua.VariantType.Float if serving.kind == "ours" else ua.VariantType.Double
+                assert await code_of(speed.write_value(2.0, kind)) == "BadSecurityModeInsufficient"
+                assert await speed.read_value() == 1.0
+
+    asyncio.run(main())
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["tank.high"], "BadArgumentsMissing"),
+        (["tank.high", ua.LocalizedText("seen"), 1], "BadTooManyArguments"),
+        ([7, ua.LocalizedText("seen")], "BadInvalidArgument"),
+        ([["tank.high"], ua.LocalizedText("seen")], "BadInvalidArgument"),
+    ],
+    ids=["missing", "too many", "type", "array"],
+)
+def test_a_method_gets_the_arguments_that_it_declares(
+    serving: Serving, secure: Any, arguments: list[Any], code: str
+) -> None:
+    async def main() -> None:
+        async with serving() as url:
+            client = secure(url, "olga", "pump") if serving.kind == "ours" else Client(url, timeout=20)
+            async with client:
+                call = client.get_node(ALARMS).call_method(ACKNOWLEDGE, *arguments)
+                assert await code_of(call) == code
 
     asyncio.run(main())
 
@@ -260,20 +362,6 @@ def test_sessions_of_clients_that_are_gone_make_room(serve: Any, monkeypatch: py
                 with pytest.raises(UaStatusCodeError) as caught:
                     await Client(served.url, timeout=5).connect()
                 assert ua.StatusCode(caught.value.code).name == "BadTooManySessions"
-
-    asyncio.run(main())
-
-
-def test_a_password_in_the_clear_is_refused(serve: Any) -> None:
-    async def main() -> None:
-        async with serve() as served:
-            client = await opened(served.url)
-            await client.create_session()
-            token = ua.UserNameIdentityToken("username", "olga", b"pump", "")
-            with pytest.raises(UaStatusCodeError) as caught:
-                await client.uaclient.activate_session(ua.ActivateSessionParameters(UserIdentityToken=token))
-            assert ua.StatusCode(caught.value.code).name == "BadIdentityTokenRejected"
-            await dropped(client)
 
     asyncio.run(main())
 

@@ -29,6 +29,7 @@ TAGS = """path,type,source,retention,access
 tank/level,REAL,maker,standard,
 tank/count,INT,maker,standard,
 tank/name,STRING,maker,standard,
+tank/left,UINT,maker,standard,
 tank/gone,REAL,maker,none,
 """
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -36,10 +37,50 @@ NS = int(BEGIN.timestamp()) * 10**9
 STEP_S = 10
 COUNT = 500
 BAD_AT = 7
+CALCULATED, PARTIAL, RAW, INTERPOLATED, MULTIPLE = 0x401, 0x404, 0x400, 0x402, 0x410
+DOUBTFUL = 0x40A4_0000
+# Of ten samples of the ramp, ten seconds each: value, type on the wire, status.
 FIRST = {
-    "Minimum": 10, "Maximum": 14.5, "Average": 12.25, "Start": 10, "End": 14.5,
-    "Interpolative": 10, "TimeAverage": 12.25,
-}  # fmt: skip
+    "Minimum": (10, "Float", CALCULATED),
+    "Minimum2": (10, "Float", CALCULATED),
+    "Maximum": (14.5, "Float", CALCULATED),
+    "Maximum2": (14.5, "Float", CALCULATED),
+    "MinimumActualTime": (10, "Float", RAW),
+    "MaximumActualTime": (14.5, "Float", RAW),
+    "Range": (4.5, "Float", CALCULATED),
+    "Range2": (4.5, "Float", CALCULATED),
+    "Average": (12.25, "Double", CALCULATED),
+    "TimeAverage": (12.25, "Double", CALCULATED),
+    "TimeAverage2": (12.25, "Double", CALCULATED),
+    "Total": (1225, "Double", CALCULATED),
+    "Total2": (1225, "Double", CALCULATED),
+    "Start": (10, "Float", CALCULATED),
+    "End": (14.5, "Float", CALCULATED),
+    "Delta": (4.5, "Float", CALCULATED),
+    "DeltaBounds": (5, "Float", CALCULATED),
+    "Interpolative": (10, "Float", RAW),
+    "Count": (10, "Int32", CALCULATED),
+    "NumberOfTransitions": (10, "Int32", CALCULATED),
+    "DurationGood": (100_000, "Double", CALCULATED),
+    "DurationBad": (0, "Double", CALCULATED),
+    "PercentGood": (100, "Double", CALCULATED),
+    "PercentBad": (0, "Double", CALCULATED),
+    "WorstQuality": (0, "StatusCode", CALCULATED),
+    "StandardDeviationSample": (1.5138, "Double", CALCULATED),
+    "StandardDeviationPopulation": (1.4361, "Double", CALCULATED),
+}
+# Of the first ten, one of which is bad.
+BAD_ONE = {
+    "Count": (9, DOUBTFUL | CALCULATED),
+    "DurationGood": (90_000, CALCULATED),
+    "DurationBad": (10_000, CALCULATED),
+    "PercentBad": (10, CALCULATED),
+    "WorstQuality": (int(Quality.BAD_NO_COMMUNICATION), CALCULATED),
+    "Range": (4.5, DOUBTFUL | CALCULATED),
+    "Delta": (4.5, CALCULATED),
+    "Total": (190, DOUBTFUL | CALCULATED),
+    "MaximumActualTime": (4.5, DOUBTFUL | RAW),
+}
 
 
 class Maker:
@@ -51,13 +92,16 @@ class Maker:
         self.done = asyncio.Event()
 
     async def run(self, port: Port) -> None:
-        level, count, name = (port.tags.select(f"s/l/tank/{each}")[0] for each in ("level", "count", "name"))
+        level, count, name, left = (
+            port.tags.select(f"s/l/tank/{each}")[0] for each in ("level", "count", "name", "left")
+        )
         rows = np.arange(COUNT)
         times = NS + rows * STEP_S * 10**9
         quality = np.where(rows == BAD_AT, Quality.BAD_NO_COMMUNICATION, Quality.GOOD).astype(np.uint32)
         floats = (rows / 2).view(np.uint64)
         await port.backfill(Batch.of([level] * COUNT, floats, times, quality))
         await port.backfill(Batch.of([count] * COUNT, (rows // 10).astype(np.uint64), times))
+        await port.backfill(Batch.of([left] * 10, np.arange(9, -1, -1).astype(np.uint64), times[:10]))
         await port.backfill(Batch.of([name] * 2, [0, 0], times[:2], text={0: "one", 1: "two"}))
         self.done.set()
         await asyncio.Event().wait()
@@ -187,12 +231,85 @@ async def bounds_are_there_or_told_as_missing(opc: Client) -> None:
     assert steps(rest) == [0, 1]
 
 
+def plain(value: Any) -> Any:
+    """Return a value of a variant, a status code as its number."""
+    return value.value if isinstance(value, ua.StatusCode) else value
+
+
 async def aggregates_have_a_value_for_each_interval(opc: Client) -> None:
-    for name in FIRST:
+    for name, (expected, kind, status) in FIRST.items():
         (result,) = await ask(opc, processed(at(20), at(40), 100, name), "level")
         found = values(result)
-        assert steps(found) == [20, 30]
-        assert found[0].Value.Value == pytest.approx(FIRST[name], abs=0.3)
+        assert steps(found) == ([29, 39] if name == "MaximumActualTime" else [20, 30])
+        told = found[0]
+        assert plain(told.Value.Value) == pytest.approx(expected, abs=1e-3), name
+        assert (told.Value.VariantType.name, told.StatusCode.value) == (kind, status), name
+    for name, bad in BAD_ONE.items():
+        (result,) = await ask(opc, processed(at(0), at(10), 100, name), "level")
+        (told,) = values(result)
+        assert plain(told.Value.Value) == pytest.approx(bad[0], abs=1e-3), name
+        assert told.StatusCode.value == bad[1], name
+
+
+async def an_interval_that_is_not_complete_says_so(opc: Client) -> None:
+    for name, marked in (("TimeAverage", PARTIAL), ("Count", PARTIAL), ("Average", 0), ("Interpolative", 0)):
+        (result,) = await ask(opc, processed(at(20), at(35), 100, name), "level")
+        whole, cut = values(result)
+        assert not whole.StatusCode.value & 0x4
+        assert cut.StatusCode.value & 0x4 == marked & 0x4, name
+    (result,) = await ask(opc, processed(at(-15), at(5), 100, "Maximum"), "level")
+    before, first = values(result)
+    assert before.StatusCode.value == ua.StatusCodes.BadNoData
+    assert (first.Value.Value, first.StatusCode.value) == (2.0, DOUBTFUL | CALCULATED | PARTIAL)
+
+
+async def a_tag_that_moves_in_steps_keeps_its_type(opc: Client) -> None:
+    (result,) = await ask(opc, processed(at(20), at(40), 50, "Interpolative"), "count")
+    found = values(result)
+    assert {each.Value.VariantType for each in found} == {ua.VariantType.Int16}
+    assert [each.Value.Value for each in found] == [2, 2, 3, 3]
+    (result,) = await ask(opc, processed(at(20.5), at(22.5), 10, "Interpolative"), "count")
+    assert [each.StatusCode.value for each in values(result)] == [INTERPOLATED] * 2
+    for name, expected, status in (
+        ("Range", 2, CALCULATED),
+        ("Maximum", 9, CALCULATED),
+        ("Delta", None, ua.StatusCodes.BadAggregateInvalidInputs),  # -2 is no UInt16
+        ("DeltaBounds", None, ua.StatusCodes.BadAggregateInvalidInputs),
+    ):
+        (result,) = await ask(opc, processed(at(0), at(2.5), 25, name), "left")
+        (told,) = values(result)
+        assert (told.Value.Value if told.Value else None, told.StatusCode.value) == (expected, status), name
+
+
+async def texts_have_aggregates_of_their_quality(opc: Client) -> None:
+    (result,) = await ask(opc, processed(at(0), at(10), 100, "PercentGood"), "name")
+    assert [each.Value.Value for each in values(result)] == [100]
+    (result,) = await ask(opc, processed(at(0), at(10), 100, "Delta"), "name")
+    assert result.StatusCode.value == ua.StatusCodes.BadAggregateNotSupported
+
+
+async def aggregates_are_read_in_pages(opc: Client) -> None:
+    names = ["Count"] * 100
+    (first, *_) = await ask(opc, processed(at(0), at(150), 1, *names), *["level"] * 100)
+    found = values(first)
+    assert len(found) == 1000
+    (rest, *_) = await ask(
+        opc, processed(at(0), at(150), 1, "Count"), "level", points={"level": first.ContinuationPoint}
+    )
+    found += values(rest)
+    assert len(found) == 1500
+    assert [each.Value.Value for each in found[::10]] == [int(row != BAD_AT) for row in range(150)]
+    assert not any(each.StatusCode.value & 0x4 for each in found)
+
+
+async def every_aggregate_is_listed(opc: Client) -> None:
+    for folder in ("Server_ServerCapabilities", "HistoryServerCapabilities"):
+        node = opc.get_node(ua.NodeId(getattr(ua.ObjectIds, f"{folder}_AggregateFunctions")))
+        names = {(await each.read_browse_name()).Name for each in await node.get_children()}
+        assert names == set(FIRST)
+
+
+async def maxima_of_a_stair_come_backwards(opc: Client) -> None:
     (result,) = await ask(opc, processed(at(40), at(20), 100, "Maximum"), "count")
     assert [each.Value.Value for each in values(result)] == [3, 2]
     assert values(result)[0].Value.VariantType == ua.VariantType.Int16
@@ -216,7 +333,7 @@ async def what_cannot_be_read_says_why(opc: Client) -> None:
         (raw(None, None), codes.BadHistoryOperationInvalid),
         (raw(at(0), None), codes.BadHistoryOperationInvalid),
         (raw(at(-30), at(-20)), codes.GoodNoData),
-        (processed(at(0), at(1), 1, "PercentBad"), codes.BadAggregateNotSupported),
+        (processed(at(0), at(1), 1, "AnnotationCount"), codes.BadAggregateNotSupported),
         (processed(at(0), at(1), 1), codes.BadAggregateListMismatch),
         (processed(at(0), at(1), -1, "Average"), codes.BadInvalidArgument),
         (processed(at(0), at(1), float("nan"), "Average"), codes.BadInvalidArgument),
@@ -250,6 +367,12 @@ CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
     pages_by_continuation_points_lose_and_double_nothing,
     bounds_are_there_or_told_as_missing,
     aggregates_have_a_value_for_each_interval,
+    an_interval_that_is_not_complete_says_so,
+    a_tag_that_moves_in_steps_keeps_its_type,
+    texts_have_aggregates_of_their_quality,
+    aggregates_are_read_in_pages,
+    every_aggregate_is_listed,
+    maxima_of_a_stair_come_backwards,
     values_at_times,
     what_cannot_be_read_says_why,
     a_tag_says_whether_it_has_history,

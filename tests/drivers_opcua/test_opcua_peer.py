@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from runtime.contract import DataType, Tag
+
 PACKAGE = "node-opcua-client"
 RUN_WITHIN_S = 60
+WIDE = [Tag(f"nb/bottling/line1/wide/x{number}", DataType.REAL) for number in range(1200)]
 SCRIPT = Path(__file__).with_name("peer_client.js")
 
 
@@ -29,7 +32,7 @@ def test_node_opcua_browses_reads_subscribes_writes_and_acknowledges(
     erik = person("erik")
 
     async def main() -> dict[str, Any]:
-        async with serve() as served:
+        async with serve(more=WIDE) as served:
             served.port.certificates[erik.print] = "erik"
             served.port.set("tank/level_pct", 41.5)
             served.port.set("line/speed", 12.0)
@@ -73,7 +76,8 @@ def test_node_opcua_browses_reads_subscribes_writes_and_acknowledges(
     found = asyncio.run(main())
     assert found["wrongPassword"] == "BadUserAccessDenied"
     assert found["objects"]
-    assert found["line"] == ["all", "tank", "line"]
+    assert found["line"] == ["all", "tank", "line", "wide"]
+    assert (found["wide"], found["widest"]) == (len(WIDE), 500)
     assert sorted(found["properties"]) == ["EURange", "EngineeringUnits"]
     read = found["read"]
     assert (read["value"], read["type"], read["status"]) == (41.5, "Float", "Good")

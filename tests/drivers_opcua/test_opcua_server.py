@@ -140,20 +140,21 @@ async def pages(opc: Client, node: Any, most: int) -> list[list[str]]:
         (result,) = await opc.uaclient.browse_next(further)
 
 
-def test_a_large_folder_is_browsed_in_pages(serve: Any) -> None:
+def test_what_is_below_a_node_is_browsed_in_pages(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         many = [Tag(f"nb/bottling/line1/all/x{number}", DataType.REAL) for number in range(2500)]
         async with serve(many) as served, client(served.url) as opc:
-            folder = opc.get_node(served.node("all/"))
-            names = [each.path.rpartition("/")[2] for each in many]
-            for most, sizes in (
-                (0, [1000, 1000, 500]),
-                (700, [700, 700, 700, 400]),
-                (5000, [1000, 1000, 500]),
-            ):
+            folder = opc.get_node(served.node("all//x500 … x999/"))
+            names = [f"x{number}" for number in range(500, 1000)]
+            for most, sizes in ((0, [500]), (200, [200, 200, 100]), (5000, [500])):
                 found = await pages(opc, folder, most)
                 assert [len(each) for each in found] == sizes
                 assert [name for page in found for name in page] == names
+            wanted = ua.BrowseDescription(folder.nodeid, ReferenceTypeId=ua.NodeId(ua.ObjectIds.Organizes))
+            monkeypatch.setattr("drivers.opcua.browsing.MOST_TOGETHER", 300)
+            results = await opc.uaclient.browse(ua.BrowseParameters(NodesToBrowse=[wanted] * 10))
+            assert [len(each.References) for each in results] == [30] * 10, "as many as fit together"
+            assert all(each.ContinuationPoint for each in results)
             codes = ua.StatusCodes
             for point in (b"", b"x", b"\1\0\0\0\0\0\0\0rubbish", bytes(40)):
                 (result,) = await opc.uaclient.browse_next(ua.BrowseNextParameters(False, [point]))

@@ -298,6 +298,8 @@ def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any) -> No
                 ("SetPublishingMode", {}),
                 ("DeleteSubscriptions", {}),
                 ("Call", {}),
+                ("RegisterNodes", {}),
+                ("UnregisterNodes", {}),
             ):
                 assert await ask.code(service, **about) == "BadNothingToDo", service
             objects = ua.NodeId(ua.ObjectIds.ObjectsFolder)
@@ -309,6 +311,15 @@ def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any) -> No
                 (NAMESPACES, ua.AttributeIds.Value, "BadNotWritable"),
             ):
                 written = ua.WriteValue(node, attribute, None, ua.DataValue(ua.Variant(1.0)))
+                (status,) = (await ask("Write", NodesToWrite=[written])).Results
+                assert status.name == code
+            for part, code in (
+                ("x", "BadIndexRangeInvalid"),
+                ("2:1", "BadIndexRangeInvalid"),
+                ("0,y", "BadIndexRangeInvalid"),
+                ("0:1", "BadWriteNotSupported"),
+            ):
+                written = ua.WriteValue(level, ua.AttributeIds.Value, part, ua.DataValue(ua.Variant(1.0)))
                 (status,) = (await ask("Write", NodesToWrite=[written])).Results
                 assert status.name == code
             for change, code in (
@@ -334,6 +345,92 @@ def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any) -> No
                 path = ua.BrowsePath(objects, ua.RelativePath(elements))
                 (result,) = (await ask("TranslateBrowsePathsToNodeIds", BrowsePaths=[path])).Results
                 assert result.StatusCode.name == code
+
+    asyncio.run(main())
+
+
+def test_get_endpoints_gives_those_of_the_profiles_that_are_asked_for(serve: Any) -> None:
+    async def main() -> None:
+        binary = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary"
+        other = "http://opcfoundation.org/UA-Profile/Transport/https-uabinary"
+        async with serve() as served, opened(served) as client:
+            for profiles, count in (([], 7), ([binary], 7), ([other], 0), ([other, binary], 7)):
+                wanted = ua.GetEndpointsParameters(EndpointUrl=served.url, ProfileUris=profiles)
+                endpoints = await client.uaclient.get_endpoints(wanted)
+                assert len(endpoints) == count
+                assert all(each.TransportProfileUri == binary for each in endpoints)
+
+    asyncio.run(main())
+
+
+def test_nodes_are_registered_as_they_are(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask, nodes = Asking(client), [ua.NodeId(LEVEL, 2), ua.NodeId(NAME, 2)]
+            answer = await ask("RegisterNodes", NodesToRegister=nodes)
+            assert answer.Parameters.RegisteredNodeIds == nodes
+            assert await ask.code("UnregisterNodes", NodesToUnregister=nodes) == "Good"
+
+    asyncio.run(main())
+
+
+def test_a_browse_tells_what_its_mask_asks_for(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = Asking(client)
+            organizes, folder = ua.NodeId(ua.ObjectIds.Organizes), ua.NodeId(ua.ObjectIds.FolderType)
+            told = {
+                1: ("ReferenceTypeId", organizes, ua.NodeId()),
+                2: ("IsForward", True, False),
+                4: ("NodeClass", ua.NodeClass.Object, ua.NodeClass.Unspecified),
+                8: ("BrowseName", ua.QualifiedName("tank", 2), ua.QualifiedName()),
+                16: ("DisplayName", "tank", None),
+                32: ("TypeDefinition", folder, ua.NodeId()),
+            }
+            for mask in (0, 1, 2, 4, 8, 16, 32, 0b101010, 63):
+                wanted = ua.BrowseDescription(ua.NodeId("nb/bottling/line1/", 2), ResultMask=mask)
+                wanted.ReferenceTypeId = organizes
+                request = {"NodesToBrowse": [wanted], "RequestedMaxReferencesPerNode": 2}
+                (result,) = (await ask("Browse", **request)).Results
+                tank = result.References[1]
+                assert tank.NodeId == ua.NodeId("nb/bottling/line1/tank/", 2)
+                for bit, (name, shown, hidden) in told.items():
+                    found = getattr(tank, name)
+                    found = found.Text if isinstance(found, ua.LocalizedText) else found
+                    assert found == (shown if mask & bit else hidden), (mask, name)
+                points = {
+                    "ReleaseContinuationPoints": False,
+                    "ContinuationPoints": [result.ContinuationPoint],
+                }
+                further = await ask("BrowseNext", **points)
+                (result,) = further.Parameters.Results
+                assert bool(result.References[0].BrowseName.Name) == bool(mask & 8)
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_a_part_of_a_text_is_watched(serve: Any, fast: bool) -> None:
+    async def main() -> None:
+        async with serve(fast=fast) as served, opened(served) as client:
+            ask, name = Asking(client), ua.NodeId(NAME, 2)
+            served.port.set("all/string", "grün")
+            number = await ask.subscribe(50)
+            results = await ask.watch(number, name, part="1:2")
+            results += await ask.watch(number, name, part="2:1")
+            results += await ask.watch(number, name, part="0,0")
+            told = [each.StatusCode.name for each in results]
+            assert told == ["Good", "BadIndexRangeInvalid", "BadIndexRangeNoData"]
+
+            async def following() -> Any:
+                (value,) = values(await ask.published()) or values(await ask.published())
+                return value.Value.Value if value.StatusCode.is_good() else value.StatusCode.name
+
+            assert await following() == "rü"
+            for text, part in (("drüben", "rü"), ("blau", "la"), ("x", "BadIndexRangeNoData"), ("ab", "b")):
+                served.port.set("all/string", text)
+                if part != "rü":  # a change elsewhere in the text is none
+                    assert await following() == part
 
     asyncio.run(main())
 
