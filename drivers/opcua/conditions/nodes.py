@@ -32,13 +32,13 @@ _METHODS = {
         ("PlaceInService", _IDS.AlarmConditionType_PlaceInService),
         ("PlaceInService2", _IDS.AlarmConditionType_PlaceInService2),
     ),
-    "ShelvingState": (
+    "ShelvingState": (  # those that end in 2 are methods of the state machine's type only
         ("TimedShelve", _IDS.AlarmConditionType_ShelvingState_TimedShelve),
-        ("TimedShelve2", _IDS.AlarmConditionType_ShelvingState_TimedShelve2),
+        ("TimedShelve2", _IDS.ShelvedStateMachineType_TimedShelve2),
         ("Unshelve", _IDS.AlarmConditionType_ShelvingState_Unshelve),
-        ("Unshelve2", _IDS.AlarmConditionType_ShelvingState_Unshelve2),
+        ("Unshelve2", _IDS.ShelvedStateMachineType_Unshelve2),
         ("OneShotShelve", _IDS.AlarmConditionType_ShelvingState_OneShotShelve),
-        ("OneShotShelve2", _IDS.AlarmConditionType_ShelvingState_OneShotShelve2),
+        ("OneShotShelve2", _IDS.ShelvedStateMachineType_OneShotShelve2),
     ),
 }
 
