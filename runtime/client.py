@@ -265,9 +265,13 @@ class PlantClient:
         """Acknowledge an alarm; returns when that is on disk."""
         return await self._command(name, "acknowledge", {"comment": comment})
 
-    async def shelve(self, name: str, for_ns: int, reason: str) -> AlarmView:
-        """Hide an alarm for some time; returns when that is on disk."""
-        return await self._command(name, "shelve", {"for_ns": for_ns, "reason": reason})
+    async def confirm(self, name: str, comment: str = "") -> AlarmView:
+        """Confirm that what an acknowledged alarm asked for was done; returns when that is on disk."""
+        return await self._command(name, "confirm", {"comment": comment})
+
+    async def shelve(self, name: str, for_ns: int, reason: str, *, once: bool = False) -> AlarmView:
+        """Hide an alarm for some time; `once`: no longer than until its episode ends."""
+        return await self._command(name, "shelve", {"for_ns": for_ns, "reason": reason, "once": once})
 
     async def unshelve(self, name: str, reason: str = "") -> AlarmView:
         """End a shelf before its time."""

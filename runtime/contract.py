@@ -546,8 +546,8 @@ class Port(Protocol):
     ) -> None:
         """Do something to an alarm, audited; returns when that is on disk.
 
-        `verb`: `acknowledge`, `comment`, `shelve` (`for_ns`), `unshelve`, `reset`, `out-of-service` or
-        `in-service`.
+        `verb`: `acknowledge`, `confirm`, `comment`, `shelve` (`for_ns`), `shelve-once` (until the alarm's
+        episode ends, at the latest after `for_ns`), `unshelve`, `reset`, `out-of-service` or `in-service`.
 
         Raises:
             WriteRejectedError: no such alarm, nothing to do, no reason, or the role does not allow it.

@@ -176,12 +176,17 @@ class TrendList(Struct, frozen=True):
 
 
 class AlarmNote(Struct, frozen=True):
-    """Who hid an alarm, when, why, and until when (null: until told otherwise)."""
+    """Who hid an alarm, when, why, and until when (null: until told otherwise).
+
+    Attributes:
+        once: it ends with the alarm's episode, and at `until_ns` at the latest.
+    """
 
     at_ns: int
     by: str
     reason: str
     until_ns: int | None = None
+    once: bool = False
 
 
 class AlarmView(Struct, frozen=True):
@@ -191,6 +196,8 @@ class AlarmView(Struct, frozen=True):
         state: `normal`, `unacknowledged`, `acknowledged` or `returned`.
         active: whether the condition holds; a latched alarm stays in its state without it.
         acknowledged_by, comment: empty while it is not acknowledged.
+        confirm: whether it needs confirming once it is acknowledged.
+        confirmed: whether it waits for no confirmation; it can wait for one in any state with `acknowledged`.
         count: how often it was raised.
         first_out: whether it was the first of its group in the group's latest episode.
         hidden: shelved, suppressed by design or out of service: the operator is not asked for anything.
@@ -224,6 +231,15 @@ class AlarmView(Struct, frozen=True):
     suppressed: bool = False
     shelved: AlarmNote | None = None
     out_of_service: AlarmNote | None = None
+    confirm: bool = False
+    confirmed: bool = True
+    confirmed_ns: int | None = None
+    confirmed_by: str = ""
+
+    @property
+    def rests(self) -> bool:
+        """Tell whether nothing holds and nobody is asked for anything."""
+        return self.state == "normal" and self.confirmed
 
 
 class AlarmList(Struct, frozen=True):

@@ -195,6 +195,8 @@ class ConsoleApp(App[None]):
         try:
             client = self.link.client
             match event.verb:
+                case "confirm":
+                    alarm = await client.confirm(name, reason)
                 case "shelve":
                     alarm = await client.shelve(name, event.for_ns, reason)
                 case "unshelve":

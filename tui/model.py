@@ -88,7 +88,7 @@ class View:
         retry_ns: when the next try to connect is due; 0 while one runs.
         trouble: why the plant does not answer.
         values: newest point of each watched tag; a tag that is missing has not been told yet.
-        alarms: those that are not normal, by priority and then newest first.
+        alarms: those that are not at rest, by priority and then newest first.
         hidden_alarms: those that are shelved, suppressed by design or out of service.
         gate: who may write, what waits for a second person, and what goes back by itself.
         updates_per_s: rate of the plant's bus between the last two health reports.
@@ -138,7 +138,7 @@ def _order(alarm: AlarmView) -> tuple[int, int]:
 
 
 def _seen(alarms: Sequence[AlarmView]) -> tuple[AlarmView, ...]:
-    chosen = (alarm for alarm in alarms if alarm.state != "normal" and not alarm.hidden)
+    chosen = (alarm for alarm in alarms if not alarm.rests and not alarm.hidden)
     return tuple(sorted(chosen, key=_order))
 
 

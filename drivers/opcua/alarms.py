@@ -80,7 +80,7 @@ class Alarms:
         """Take what an event says of its alarm, and tell those who want to know."""
         facts = Facts.of(event.data["alarm"])
         known = self.facts(facts.name)
-        if event.kind == "alarm.commented":
+        if event.kind in ("alarm.commented", "alarm.confirmed"):
             facts = replace(facts, by=event.data.get("by", ""))
         else:
             facts = _with_author(facts, known)
@@ -117,6 +117,8 @@ class Alarms:
         known = before.facts if before else None
         if known is None:
             self.shown.list(name, facts.event_type, facts.tag)
+        elif known.confirm != facts.confirm:
+            self._nodes.forget()  # a condition has got or lost ConfirmedState
         calls = self._announced.get(name, 0)
         if known is None or known.raised_ns != facts.raised_ns:
             calls = 0
@@ -315,9 +317,10 @@ class Alarms:
 
 def _with_author(facts: Facts, known: Facts | None) -> Facts:
     """Return an alarm with the author of its comment, whom the plant tells only as the comment is made."""
-    if known is None or (known.comment, known.acknowledged_ns) != (facts.comment, facts.acknowledged_ns):
+    if known is None:
         return facts
-    return replace(facts, by=known.by)
+    said = [(each.comment, each.acknowledged_ns, each.confirmed_ns) for each in (known, facts)]
+    return replace(facts, by=known.by) if said[0] == said[1] else facts
 
 
 def _digest(name: str) -> bytes:

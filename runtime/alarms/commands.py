@@ -27,6 +27,7 @@ class Command:
     pointless: tuple[str, str]
 
 
+SHELVE_ONCE = "shelve-once"  # until the episode ends, and for as long as was said at the most
 COMMANDS = {
     each.verb: each
     for each in (
@@ -38,6 +39,16 @@ COMMANDS = {
             ("has nothing to acknowledge", "only unacknowledged and returned alarms wait for it"),
         ),
         Command(
+            "confirm",
+            Trigger.CONFIRM,
+            Role.OPERATOR,
+            False,
+            (
+                "has nothing to confirm",
+                "an alarm with `confirm: true` waits for it once acknowledged",
+            ),
+        ),
+        Command(
             "reset",
             Trigger.RESET,
             Role.OPERATOR,
@@ -46,6 +57,13 @@ COMMANDS = {
         ),
         Command("comment", Trigger.COMMENT, Role.OPERATOR, True, ("cannot be commented", "")),
         Command("shelve", Trigger.SHELVE, Role.OPERATOR, True, ("cannot be shelved", "")),
+        Command(
+            SHELVE_ONCE,
+            Trigger.SHELVE,
+            Role.OPERATOR,
+            True,
+            ("is shelved already until its episode ends", "`ironworks alarms unshelve` ends that"),
+        ),
         Command(
             "unshelve",
             Trigger.UNSHELVE,

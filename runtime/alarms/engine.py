@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.alarms.commands import COMMANDS, allow, check
+from runtime.alarms.commands import COMMANDS, SHELVE_ONCE, allow, check
 from runtime.alarms.model import Alarm, Note, Transition, notes_of, standing_of
 from runtime.alarms.rates import NEVER
 from runtime.alarms.rules import Rules, in_rounds
@@ -24,6 +24,7 @@ from runtime.journal import AlarmRow
 from runtime.tagtable import TagTable
 
 _CALLING = (Trigger.RAISE, Trigger.RE_ALARM, Trigger.UNSHELVE, Trigger.UNSUPPRESS, Trigger.RETURN)
+_SAYING = (Trigger.ACKNOWLEDGE, Trigger.CONFIRM, Trigger.COMMENT)  # what is said with these is the comment
 
 
 class Counts(NamedTuple):
@@ -100,7 +101,7 @@ class AlarmEngine:
             out += self._moved(self._rules.judge(each.ids, now_ns), now_ns)
             out += self._suppress((rows for rows, holds in verdicts if not holds), Trigger.UNSUPPRESS, now_ns)
         self._plan()
-        return out
+        return out + self.on_time(now_ns)
 
     def on_time(self, now_ns: int) -> list[Transition]:
         """End the delays, windows and shelves that are over, announce again; return what changes."""
@@ -150,7 +151,7 @@ class AlarmEngine:
     def command(
         self, verb: str, name: str, actor: Actor, reason: str, now_ns: int, for_ns: int = 0
     ) -> Transition:
-        """Carry out one of `COMMANDS`; a shelf lasts `for_ns`.
+        """Carry out one of `COMMANDS`; a shelf lasts `for_ns` at the most.
 
         Raises:
             WriteRejectedError: no such alarm, nothing to do, no reason, or the role does not allow it.
@@ -161,18 +162,23 @@ class AlarmEngine:
         check(command, name, reason, for_ns)
         trigger = command.trigger
         changes: dict[str, Any] = {}
+        once = verb == SHELVE_ONCE
         if trigger is Trigger.ACKNOWLEDGE:
-            changes = {"acknowledged_ns": now_ns, "acknowledged_by": actor.name, "comment": reason}
-        elif trigger is Trigger.COMMENT:
-            changes = {"comment": reason}
+            changes = {"acknowledged_ns": now_ns, "acknowledged_by": actor.name}
+        elif trigger is Trigger.CONFIRM:
+            changes = {"confirmed_ns": now_ns, "confirmed_by": actor.name}
         elif trigger is Trigger.SHELVE:
-            changes = {"shelf": Note(now_ns, actor.name, reason, now_ns + for_ns)}
+            changes = {"shelf": Note(now_ns, actor.name, reason, now_ns + for_ns, once)}
         elif trigger is Trigger.REMOVE:
             changes = {"removal": Note(now_ns, actor.name, reason)}
-        moved = self._apply(self._rows[name], trigger, now_ns, actor.name, reason, changes)
+        if reason and trigger in _SAYING:
+            changes["comment"] = reason
+        pointless = once and alarm.shelf is not None and alarm.shelf.once
+        row = self._rows[name]
+        moved = None if pointless else self._apply(row, trigger, now_ns, actor.name, reason, changes)
         if moved is None:
             what, remedy = command.pointless
-            if trigger in (Trigger.ACKNOWLEDGE, Trigger.RESET):
+            if trigger in (Trigger.ACKNOWLEDGE, Trigger.CONFIRM, Trigger.RESET):
                 what += f": it is {alarm.state.value}"
             raise WriteRejectedError(f"alarm {name!r} {what}", remedy)
         self._plan()
@@ -181,7 +187,8 @@ class AlarmEngine:
     def restore(self, rows: Iterable[AlarmRow]) -> list[Alarm]:
         """Put alarms as they stood before; return those that are not normal or hidden.
 
-        Rows of alarms that the plant no longer has are left out; a suppression that it no longer has ends.
+        Rows of alarms that the plant no longer has are left out; a suppression, and the wait for a
+        confirmation, that an alarm no longer has end.
         """
         kept = []
         for row in rows:
@@ -192,6 +199,8 @@ class AlarmEngine:
             standing = standing_of(row)
             if standing.suppressed and not alarm.config.suppressed_when:
                 standing = after(standing, Trigger.UNSUPPRESS) or standing
+            if not alarm.config.confirm:
+                standing = standing._replace(unconfirmed=False)
             shelf, removal = notes_of(row)
             alarm = replace(
                 alarm,
@@ -200,6 +209,8 @@ class AlarmEngine:
                 cleared_ns=row.cleared_ns,
                 acknowledged_ns=row.acknowledged_ns,
                 acknowledged_by=row.acknowledged_by,
+                confirmed_ns=row.confirmed_ns,
+                confirmed_by=row.confirmed_by,
                 comment=row.comment,
                 value=row.value,
                 count=row.count,
@@ -260,13 +271,20 @@ class AlarmEngine:
     ) -> Transition | None:
         """Move one alarm; None where the trigger changes nothing."""
         alarm = self._alarms[row]
-        standing = after(alarm.standing, trigger, alarm.config.latching)
+        standing = after(alarm.standing, trigger, alarm.config.latching, alarm.config.confirm)
         if standing is None:
             return None
         calls = trigger in _CALLING and standing.state is State.UNACKNOWLEDGED
         announced = calls and not standing.hidden
         if calls:
-            alarm = replace(alarm, acknowledged_ns=None, acknowledged_by="", comment="")
+            alarm = replace(
+                alarm,
+                acknowledged_ns=None,
+                acknowledged_by="",
+                confirmed_ns=None,
+                confirmed_by="",
+                comment="",
+            )
         new = replace(
             alarm,
             standing=standing,
@@ -274,6 +292,8 @@ class AlarmEngine:
             removal=alarm.removal if standing.out_of_service else None,
         )
         new = replace(new, **changes) if changes else new
+        if new.shelf and new.shelf.once and alarm.standing.in_alarm and not standing.in_alarm:
+            new = replace(new, shelf=replace(new.shelf, until_ns=now_ns))  # the episode ends, so does this
         if announced and alarm.config.group and trigger is not Trigger.RE_ALARM:
             new = self._first_out(row, new)
         self._put(row, new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from runtime.alarms.states import NORMAL, Standing, State, Trigger
@@ -13,12 +13,17 @@ from runtime.journal import AlarmRow
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Who hid an alarm, when, why, and until when (None: until told otherwise)."""
+    """Who hid an alarm, when, why, and until when (None: until told otherwise).
+
+    Attributes:
+        once: it ends with the alarm's episode, and at `until_ns` at the latest.
+    """
 
     at_ns: int
     by: str
     reason: str
     until_ns: int | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Alarm:
 
     Attributes:
         tag: whole path of the tag it watches.
-        raised_ns, cleared_ns, acknowledged_ns: times of the last such transitions; None before the first.
+        raised_ns, cleared_ns, acknowledged_ns, confirmed_ns: times of the last such transitions; None before
+            the first.
         value: the tag's value at the last time it was raised or cleared.
         count: how often it was raised.
         first_out: whether it was the first of its group in the group's latest episode.
@@ -41,6 +47,8 @@ class Alarm:
     cleared_ns: int | None = None
     acknowledged_ns: int | None = None
     acknowledged_by: str = ""
+    confirmed_ns: int | None = None
+    confirmed_by: str = ""
     comment: str = ""
     value: Value | None = None
     count: int = 0
@@ -68,6 +76,8 @@ class Alarm:
             "state": standing.state.value,
             "active": standing.active,
             "acknowledged": standing.acknowledged,
+            "confirm": config.confirm,
+            "confirmed": not standing.unconfirmed,
             "text": _words(config.text),
             "cause": _words(config.cause),
             "consequence": _words(config.consequence),
@@ -76,6 +86,8 @@ class Alarm:
             "cleared_ns": self.cleared_ns,
             "acknowledged_ns": self.acknowledged_ns,
             "acknowledged_by": self.acknowledged_by,
+            "confirmed_ns": self.confirmed_ns,
+            "confirmed_by": self.confirmed_by,
             "comment": self.comment,
             "value": self.value,
             "count": self.count,
@@ -99,6 +111,7 @@ class Alarm:
             self.standing.latched, self.standing.suppressed, self.first_out,
             shelf.at_ns or None, shelf.until_ns, shelf.by, shelf.reason,
             removal.at_ns or None, removal.by, removal.reason,
+            shelf.once, self.standing.unconfirmed, self.confirmed_ns, self.confirmed_by,
         )  # fmt: skip
 
 
@@ -113,12 +126,15 @@ def standing_of(row: AlarmRow) -> Standing:
         row.shelved_ns is not None,
         row.suppressed,
         row.removed_ns is not None,
+        row.unconfirmed,
     )
 
 
 def notes_of(row: AlarmRow) -> tuple[Note | None, Note | None]:
     """Return the shelf and the removal that the journal kept."""
-    shelf = row.shelved_ns and Note(row.shelved_ns, row.shelved_by, row.shelved_reason, row.shelved_until_ns)
+    shelf = row.shelved_ns and Note(
+        row.shelved_ns, row.shelved_by, row.shelved_reason, row.shelved_until_ns, row.shelved_once
+    )
     removal = row.removed_ns and Note(row.removed_ns, row.removed_by, row.removed_reason)
     return shelf or None, removal or None
 
@@ -130,7 +146,7 @@ def _words(text: Text | None) -> dict[str, str] | None:
 def _note(note: Note | None) -> dict[str, Any] | None:
     if note is None:
         return None
-    return {"at_ns": note.at_ns, "by": note.by, "reason": note.reason, "until_ns": note.until_ns}
+    return asdict(note)
 
 
 @dataclass(frozen=True, slots=True)

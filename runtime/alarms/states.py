@@ -9,11 +9,14 @@
 Beside these four stand flags:
 
 - latched: a latching alarm whose condition is gone keeps its state until it is reset.
+- unconfirmed: an alarm that needs confirming was acknowledged and waits to be confirmed, also when it is
+  normal again. Being raised anew ends that: it is to be acknowledged first.
 - shelved, suppressed by design, out of service: the alarm is hidden. Its condition is followed all the same;
   when the last of the three ends it is new to the operator (unacknowledged) if it is still in alarm, and
   normal otherwise.
 
-Source: ANSI/ISA-18.2-2016, 5.6, alarm state transition diagram; IEC 62682:2022, the same.
+Source: ANSI/ISA-18.2-2016, 5.6, alarm state transition diagram; IEC 62682:2022, the same. Confirming, which
+they do not know: OPC 10000-9, 4.3 Acknowledgeable Conditions.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ class Trigger(Enum):
     RAISE = "raised"
     CLEAR = "cleared"
     ACKNOWLEDGE = "acknowledged"
+    CONFIRM = "confirmed"
     RESET = "reset"
     RE_ALARM = "re_alarmed"
     SHELVE = "shelved"
@@ -56,6 +60,7 @@ class Standing(NamedTuple):
     shelved: bool = False
     suppressed: bool = False
     out_of_service: bool = False
+    unconfirmed: bool = False
 
     @property
     def in_alarm(self) -> bool:
@@ -99,13 +104,25 @@ _FLAGS = {
 }
 
 
-def after(standing: Standing, trigger: Trigger, latching: bool = False) -> Standing | None:
+def after(
+    standing: Standing, trigger: Trigger, latching: bool = False, confirm: bool = False
+) -> Standing | None:
     """Return how an alarm stands next, or None where the trigger changes nothing.
 
     A shelf can be renewed: shelving a shelved alarm is a change. A comment is one that moves nothing.
+    `confirm`: the alarm needs confirming once it is acknowledged.
     """
-    if trigger in _FLAGS:
-        return _hide_or_show(standing, trigger)
+    if trigger is Trigger.CONFIRM:
+        return standing._replace(unconfirmed=False) if standing.unconfirmed else None
+    moves = _hide_or_show if trigger in _FLAGS else _move
+    new = moves(standing, trigger, latching)
+    if new is None:
+        return None
+    waits = confirm if trigger is Trigger.ACKNOWLEDGE else new.unconfirmed and new.acknowledged
+    return new._replace(unconfirmed=waits)
+
+
+def _move(standing: Standing, trigger: Trigger, latching: bool) -> Standing | None:
     state, latched = standing.state, standing.latched
     match trigger:
         case Trigger.RAISE if latched:
@@ -124,7 +141,7 @@ def after(standing: Standing, trigger: Trigger, latching: bool = False) -> Stand
     return None if new is None else standing._replace(state=new)
 
 
-def _hide_or_show(standing: Standing, trigger: Trigger) -> Standing | None:
+def _hide_or_show(standing: Standing, trigger: Trigger, _: bool) -> Standing | None:
     flag, value = _FLAGS[trigger]
     if getattr(standing, flag) == value and trigger is not Trigger.SHELVE:
         return None

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from runtime.alarms.commands import SHELVE_ONCE
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
@@ -41,9 +42,10 @@ class CommandRequest(BaseModel):
 
 
 class ShelveRequest(CommandRequest):
-    """For how long the alarm is hidden, and why."""
+    """For how long the alarm is hidden, and why; `once`: no longer than until its episode ends."""
 
     for_ns: Annotated[StrictInt, Field(ge=1, le=2**62, examples=[600_000_000_000])]
+    once: StrictBool = False
 
 
 def alarm_view(fields: Mapping[str, Any]) -> AlarmView:
@@ -72,7 +74,7 @@ def router(services: Services) -> APIRouter:
         after: After = "",
         limit: Limit = 5000,
     ) -> Json:
-        """List the alarms that the operator is to see (not normal, not hidden), the hidden ones, or all."""
+        """List the alarms that the operator is to see (not at rest, not hidden), the hidden ones, or all."""
         views = services.alarms.views()
         names = [each["name"] for each in views]
         if after and after not in names:
@@ -100,10 +102,16 @@ def router(services: Services) -> APIRouter:
         """Acknowledge an alarm (operator)."""
         return await command("acknowledge", name, actor, body.comment if body else "")
 
+    @routes.post("/alarms/{name}/confirm", **answers(AlarmView, "The alarm, confirmed on disk."))
+    async def confirm(name: AlarmName, actor: Caller, body: AcknowledgeRequest | None = None) -> Json:
+        """Confirm that what an acknowledged alarm asked for was done (operator)."""
+        return await command("confirm", name, actor, body.comment if body else "")
+
     @routes.post("/alarms/{name}/shelve", **answers(AlarmView, "The alarm, shelved on disk."))
     async def shelve(name: AlarmName, actor: Caller, body: ShelveRequest) -> Json:
         """Hide an alarm for some time, up to 24 h (operator); shelving it again sets another time."""
-        return await command("shelve", name, actor, body.reason, body.for_ns)
+        verb = SHELVE_ONCE if body.once else "shelve"
+        return await command(verb, name, actor, body.reason, body.for_ns)
 
     @routes.post("/alarms/{name}/unshelve", **answers(AlarmView, "The alarm, shown again."))
     async def unshelve(name: AlarmName, actor: Caller, body: CommandRequest | None = None) -> Json:
@@ -128,5 +136,10 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
+def rests(alarm: Mapping[str, Any]) -> bool:
+    """Tell whether nothing holds and nobody is asked for anything."""
+    return bool(alarm["state"] == "normal" and alarm["confirmed"])
+
+
 def _seen(alarm: Mapping[str, Any]) -> bool:
-    return alarm["state"] != "normal" and not alarm["hidden"]
+    return not rests(alarm) and not alarm["hidden"]

@@ -61,6 +61,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/alarms/journal"): _LOOK,
     ("GET", "/alarms/figures"): _LOOK,
     ("POST", "/alarms/{name}/acknowledge"): _command(Role.OPERATOR),
+    ("POST", "/alarms/{name}/confirm"): _command(Role.OPERATOR),
     ("POST", "/alarms/{name}/shelve"): _command(Role.OPERATOR),
     ("POST", "/alarms/{name}/unshelve"): _command(Role.OPERATOR),
     ("POST", "/alarms/{name}/reset"): _command(Role.OPERATOR),

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from runtime.api.access import Callers
-from runtime.api.alarms import alarm_view
+from runtime.api.alarms import alarm_view, rests
 from runtime.api.answers import Refused
 from runtime.api.components import component_view
 from runtime.api.every import every_value
@@ -180,7 +180,7 @@ class _Follower:
             self._placed.set()
             for view in self._services.alarms.views():
                 changed = view["name"] in names or not missed.complete
-                if view["state"] != "normal" or view["hidden"] or changed:
+                if not rests(view) or view["hidden"] or changed:
                     await self._send(AlarmChange(alarm_view(view)))
             async for event in _all(events):
                 number: int = event.data.get("seq", 0)

@@ -36,7 +36,7 @@ class DirectClient:
 
     async def alarms(self, all: bool = False) -> list[Any]:  # noqa: A002 - the API's word
         views = [SimpleNamespace(**view) for view in self._kernel.alarms.views()]
-        return [view for view in views if all or view.state != "normal"]
+        return [view for view in views if all or view.state != "normal" or not view.confirmed]
 
     async def acknowledge(self, name: str, comment: str = "") -> None:
         await self._kernel.acknowledge(name, self._actor, comment)

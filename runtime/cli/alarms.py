@@ -35,7 +35,7 @@ def list_alarms(
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the alarms that are neither normal nor hidden."""
+    """List the alarms that ask for something or hold, and are not hidden."""
     alarms: tuple[AlarmView, ...] = ask(plant, lambda client: client.alarms(all_, hidden))
     if json:
         print_json(alarms)
@@ -62,10 +62,28 @@ def ack(
 
 
 @app.command()
+def confirm(
+    name: str,
+    comment: Annotated[str, typer.Option("--comment", "-c", help="Kept in the journal.")] = "",
+    plant: PlantOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Confirm that what an acknowledged alarm asked for was done; returns when that is on disk."""
+    alarm: AlarmView = ask(plant, lambda client: client.confirm(name, comment))
+    if json:
+        print_json(alarm)
+    else:
+        print(f"{alarm.name}: {alarm.state}, confirmed by {alarm.confirmed_by}")
+
+
+@app.command()
 def shelve(
     name: str,
     reason: ReasonOption,
-    duration: Annotated[str, typer.Option("--for", help="How long: 30min, 2h; up to 24h.")] = "30min",
+    duration: Annotated[
+        str, typer.Option("--for", help="How long: 30min, 2h; up to 24h. [default: 30min; with --once 24h]")
+    ] = "",
+    once: Annotated[bool, typer.Option("--once", help="No longer than until its episode ends.")] = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -74,10 +92,10 @@ def shelve(
     from runtime.errors import PlantError
 
     try:
-        for_ns = parse_duration_ns(duration)
+        for_ns = parse_duration_ns(duration or ("24h" if once else "30min"))
     except ValueError as exc:
         raise PlantError(f"--for: {exc}") from exc
-    _command(plant, json, lambda client: client.shelve(name, for_ns, reason))
+    _command(plant, json, lambda client: client.shelve(name, for_ns, reason, once=once))
 
 
 @app.command()
@@ -236,11 +254,14 @@ def _note(alarm: AlarmView) -> str:
     notes = ["first out"] if alarm.first_out and alarm.state != "normal" else []
     if alarm.latched:
         notes.append("latched")
+    if not alarm.confirmed:
+        notes.append("to be confirmed")
     if alarm.suppressed:
         notes.append("suppressed by design")
     if alarm.shelved:
         until = show_time(alarm.shelved.until_ns)
-        notes.append(f"shelved by {alarm.shelved.by} until {until}: {alarm.shelved.reason}")
+        once = "its end, " if alarm.shelved.once else ""
+        notes.append(f"shelved by {alarm.shelved.by} until {once}{until}: {alarm.shelved.reason}")
     if alarm.out_of_service:
         notes.append(f"out of service by {alarm.out_of_service.by}: {alarm.out_of_service.reason}")
     return "; ".join(notes)

@@ -25,6 +25,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "alarms journal": ("GET /alarms/journal",),
     "alarms figures": ("GET /alarms/figures",),
     "alarms ack": ("POST /alarms/{name}/acknowledge",),
+    "alarms confirm": ("POST /alarms/{name}/confirm",),
     "alarms shelve": ("POST /alarms/{name}/shelve",),
     "alarms unshelve": ("POST /alarms/{name}/unshelve",),
     "alarms reset": ("POST /alarms/{name}/reset",),

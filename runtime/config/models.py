@@ -428,6 +428,7 @@ class AlarmConfig(Section):
         class_: alarm class, written `class:`; for lists and rationalization.
         group: alarms of one group tell which of them was the first.
         latching: stays in alarm until it is reset.
+        confirm: once acknowledged, it waits until somebody confirms that what it asked for was done.
         re_alarm: how long after its acknowledgement a standing alarm is announced again; 0 for never.
         suppressed_when: expression over tags that hides the alarm by design while it holds.
     """
@@ -459,6 +460,7 @@ class AlarmConfig(Section):
     class_: Annotated[str, Field(alias="class", max_length=128)] = ""
     group: Annotated[str, Field(max_length=128)] = ""
     latching: bool = False
+    confirm: bool = False
     re_alarm: DurationNs = 0
     suppressed_when: str | None = None
     text: Words

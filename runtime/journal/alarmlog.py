@@ -17,6 +17,8 @@ class AlarmRow:
 
     Attributes:
         shelved_ns, removed_ns: since when it is shelved or out of service; None while it is not.
+        shelved_once: its shelf ends with its episode, and at `shelved_until_ns` at the latest.
+        unconfirmed: it was acknowledged and waits to be confirmed.
     """
 
     name: str
@@ -38,6 +40,10 @@ class AlarmRow:
     removed_ns: int | None = None
     removed_by: str = ""
     removed_reason: str = ""
+    shelved_once: bool = False
+    unconfirmed: bool = False
+    confirmed_ns: int | None = None
+    confirmed_by: str = ""
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes."""
@@ -48,7 +54,9 @@ class AlarmRow:
 
 _NAMES = [field.name for field in fields(AlarmRow)]
 _VALUE = _NAMES.index("value")
-_FLAGS = tuple(_NAMES.index(name) for name in ("latched", "suppressed", "first_out"))
+_FLAGS = tuple(
+    _NAMES.index(name) for name in ("latched", "suppressed", "first_out", "shelved_once", "unconfirmed")
+)
 _COLUMNS = ", ".join(_NAMES)
 _REPLACE = f"INSERT OR REPLACE INTO alarm_state ({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608
 

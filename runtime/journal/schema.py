@@ -102,6 +102,12 @@ CREATE TABLE locks (
 INSERT INTO locks SELECT name, '*', failures, until_ns FROM locks_before;
 DROP TABLE locks_before;
 """,
+    """
+ALTER TABLE alarm_state ADD COLUMN shelved_once INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarm_state ADD COLUMN unconfirmed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarm_state ADD COLUMN confirmed_ns INTEGER;
+ALTER TABLE alarm_state ADD COLUMN confirmed_by TEXT NOT NULL DEFAULT '';
+""",
 )
 VERSION = len(_STEPS)
 

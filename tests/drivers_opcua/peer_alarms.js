@@ -1,11 +1,11 @@
-// A foreign client on a plant's alarms: events, refresh, acknowledge, comment, shelve; history; a thousand items.
+// A foreign client on a plant's alarms: events, refresh, acknowledge, confirm, comment, shelve; history; a thousand items.
 // Arguments: URL, security mode (None | Sign | SignAndEncrypt), folder for its own certificate.
 const ua = require("node-opcua-client");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 const { callConditionRefresh } = require("node-opcua-alarm-condition");
 const [url, mode, pki] = process.argv.slice(2);
 const FIELDS = ["EventId", "EventType", "ConditionName", "Severity", "Message", "ActiveState.Id", "AckedState.Id",
-  "Comment", "Retain", "ShelvingState.CurrentState"];
+  "ConfirmedState.Id", "Comment", "Retain", "ShelvingState.CurrentState"];
 
 async function main() {
   const found = {};
@@ -68,10 +68,16 @@ async function main() {
   const act = async () => {
     const acked = await next((each) => each["AckedState.Id"] === true);
     found.again = (await session.acknowledgeCondition(condition, raised.EventId, "twice")).name;
-    found.confirm = (await session.confirmCondition(condition, raised.EventId, "yes")).name;
+    const states = (each) => [each["AckedState.Id"], each["ConfirmedState.Id"], each.Retain];
+    found.confirm = (await session.confirmCondition(condition, raised.EventId, "valve replaced")).name;
+    const confirmed = await next((each) => each["ConfirmedState.Id"] === true);
+    found.states = [states(acked), states(confirmed)];
+    found.confirmedAgain = (await session.confirmCondition(condition, raised.EventId, "twice")).name;
+    found.unasked = (await session.confirmCondition(
+      ua.coerceNodeId("ns=3;s=Alarms/tank.low"), raised.EventId, "yes")).name;
     found.comment = (await session.addCommentCondition(condition, raised.EventId, "pump 3")).name;
     const commented = await next((each) => each.Comment && each.Comment.text === "pump 3");
-    found.comments = [acked.Comment.text, commented.Comment.text];
+    found.comments = [acked, confirmed, commented].map((each) => each.Comment.text);
 
     const shelving = "ns=3;s=Alarms/tank.high/ShelvingState";
     const call = async (methodId, inputArguments) =>
@@ -89,6 +95,14 @@ async function main() {
       const names = { "ns=0;i=2787": "RefreshStart", "ns=0;i=2788": "RefreshEnd" };
       found.refreshed.push(names[event.EventType.toString()] || event.ConditionName);
     }
+
+    found.once = await call("i=9212", []);
+    await next((each) => unshelved(each) && unshelved(each).text === "One Shot Shelved");
+    found.shelvedAgain = await call("i=9212", []);
+    await session.write({ nodeId: level, attributeId: ua.AttributeIds.Value,
+      value: { value: { dataType: ua.DataType.Float, value: 10 } } });
+    const over = await next((each) => unshelved(each) && unshelved(each).text === "Unshelved");
+    found.over = [over["ActiveState.Id"], unshelved(over).text, over.Retain];
   };
   found.acknowledge = (await session.acknowledgeCondition(condition, raised.EventId, "seen by peer")).name;
   if (acts) await act();
@@ -108,7 +122,7 @@ async function main() {
   found.thousand = seen.size;
 
   const until = Date.now() + 20000;
-  for (found.history = []; found.history.length < (acts ? 2 : 1) && Date.now() < until;) {
+  for (found.history = []; found.history.length < (acts ? 3 : 1) && Date.now() < until;) {
     const read = await session.readHistoryValue(level, new Date(Date.now() - 600000), new Date(Date.now() + 60000));
     const values = read.historyData ? read.historyData.dataValues : [];
     found.history = values.map((each) => each.value.value).filter((each) => each !== null);  // bounds have none

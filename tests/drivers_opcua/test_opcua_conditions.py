@@ -157,6 +157,7 @@ def client(served: Any, name: str = "olga", secret: str = "pump", locale: str = 
 TEXT = ua.VariantType.LocalizedText
 ACKNOWLEDGE, COMMENT, CONFIRM = 9111, 9029, 9113
 SHELVE, UNSHELVE, ONE_SHOT = 2949, 2947, 2948
+ONE_SHOT_2 = ua.ObjectIds.ShelvedStateMachineType_OneShotShelve2
 
 
 def test_a_change_of_an_alarm_is_an_event_in_the_language_of_the_client(serve: Any) -> None:
@@ -230,8 +231,7 @@ def test_a_client_acknowledges_comments_and_shelves_as_its_user(serve: Any, secu
             for ms in (0.0, -1.0, float("nan"), 25 * 3_600_000.0):
                 assert await said(SHELVE, duration(ms), on=shelving) == "BadShelvingTimeOutOfRange"
             assert await said(UNSHELVE, on=shelving) == "BadConditionNotShelved"
-            assert await said(ONE_SHOT, on=shelving) == "BadNotSupported"
-            assert await said(CONFIRM, first, words("yes")) == "BadMethodInvalid"
+            assert await said(CONFIRM, first, words("yes")) == "BadMethodInvalid"  # its definition wants none
             assert (await said(9027), await said(9028)) == ("BadConditionAlreadyEnabled", "BadNotSupported")
             assert (
                 await said(ACKNOWLEDGE, first, words(""), on=ua.NodeId("Alarms/x", 3)) == "BadNodeIdUnknown"
@@ -268,6 +268,163 @@ def test_a_client_acknowledges_comments_and_shelves_as_its_user(serve: Any, secu
             assert await said(UNSHELVE, on=shelving) == "Good"
             served.port.bus.emit(event(alarm(raised_ns=T0 + 9 * NS), "raised", T0 + 9 * NS))
             assert await said(ACKNOWLEDGE, first, words("late")) == "BadEventIdUnknown"  # nobody saw this one
+
+    asyncio.run(main())
+
+
+def test_a_condition_that_needs_it_is_confirmed_after_it_is_acknowledged(serve: Any, secure: Any) -> None:
+    """Source: OPC 10000-9, 5.7.4, and the states of table B.1."""
+
+    async def main() -> None:
+        async with (
+            serve(standing=[alarm(state="normal", confirm=True, raised_ns=None), alarm("plain")]) as served,
+            secure(served.url, "olga", "pump") as opc,
+            secure(served.url, "vera", "look") as viewer,
+        ):
+            condition = ua.NodeId("Alarms/tank.high", 3)
+            listener = await Listener(opc).open()
+            fields = [
+                "EventId",
+                "ActiveState/Id",
+                "AckedState/Id",
+                "ConfirmedState/Id",
+                "Retain",
+                "ConfirmedState",
+                "ConfirmedState/TransitionTime",
+                "Comment",
+                "ClientUserId",
+            ]
+            await listener.watch(fields)
+
+            async def said(event_id: Any, *more: Any, by: Client = opc) -> str:
+                return (await call(by, condition, CONFIRM, event_id, *more)).StatusCode.name
+
+            async def told(state: str, kind: str, at: int, by: str = "", **more: Any) -> Any:
+                stood = alarm(state=state, confirm=True, **more)
+                served.port.bus.emit(event(stood, kind, T0 + at * NS, by))
+                return await listener.next()
+
+            def states(seen: Any) -> list[Any]:
+                return [seen[each] for each in fields[1:5]]
+
+            yes = ua.Variant(ua.LocalizedText("valve replaced", "en"), TEXT)
+            seen = await told("unacknowledged", "raised", 0)
+            assert states(seen) == [True, False, True, True]
+            first = ua.Variant(seen["EventId"], ua.VariantType.ByteString)
+            assert await said(first, yes) == "BadConditionBranchAlreadyConfirmed"  # acknowledge it first
+            acted = {"acknowledged_ns": T0 + NS, "acknowledged_by": "vic", "comment": "seen"}
+            seen = await told("acknowledged", "acknowledged", 1, "vic", confirmed=False, **acted)
+            assert states(seen) == [True, True, False, True]
+            assert seen["ConfirmedState"].Text == "Unconfirmed"
+            acted["cleared_ns"] = T0 + 2 * NS
+            seen = await told("normal", "cleared", 2, confirmed=False, **acted)
+            assert states(seen) == [False, True, False, True]
+            assert await said(first, yes, by=viewer) == "BadUserAccessDenied"
+            assert await said(first) == "BadArgumentsMissing"
+            assert await said(first, yes, yes) == "BadTooManyArguments"
+            assert await said(yes, yes) == "BadInvalidArgument"
+            assert await said(ua.Variant(b"?" * 28, ua.VariantType.ByteString), yes) == "BadEventIdUnknown"
+            assert served.port.commanded == []
+            assert await said(first, yes) == "Good"
+            ((verb, name, actor, reason, for_ns),) = served.port.commanded
+            assert (verb, name, actor.name, reason, for_ns) == (
+                "confirm", "tank.high", "olga", "valve replaced", 0,
+            )  # fmt: skip
+            done = {"confirmed_ns": T0 + 3 * NS, "confirmed_by": "olga", "comment": "valve replaced"}
+            seen = await told("normal", "confirmed", 3, "olga", confirmed=True, **acted | done)
+            assert states(seen) == [False, True, True, False]
+            assert (seen["ConfirmedState"].Text, seen["Comment"].Text, seen["ClientUserId"]) == (
+                "Confirmed", "valve replaced", "olga",
+            )  # fmt: skip
+            assert seen["ConfirmedState/TransitionTime"].timestamp() == T0 // NS + 3
+            assert await said(first, yes) == "BadConditionBranchAlreadyConfirmed"
+            await told("unacknowledged", "raised", 9, raised_ns=T0 + 9 * NS)
+            assert await said(first, yes) == "BadEventIdUnknown"  # that was another episode
+
+            async def children(name: str) -> set[str]:
+                node = opc.get_node(f"ns=3;s=Alarms/{name}")
+                return {(await each.read_browse_name()).Name for each in await node.get_children()}
+
+            both = {"ConfirmedState", "Confirm"}
+            assert both < await children("tank.high")
+            assert both & await children("plain") == set()
+            served.port.standing[:] = [alarm(raised_ns=T0 + 9 * NS), alarm("plain", confirm=True)]
+            served.port.bus.emit(Event("config.applied", "config", T0, "", {"version": 2}))
+            for _ in range(2):  # the definitions changed places
+                await listener.next()
+            assert both < await children("plain")
+            assert both & await children("tank.high") == set()
+
+    asyncio.run(main())
+
+
+def test_a_condition_is_shelved_for_one_episode(serve: Any, secure: Any) -> None:
+    """Source: OPC 10000-9, 5.8.17."""
+
+    async def main() -> None:
+        async with (
+            serve(standing=[alarm()]) as served,
+            secure(served.url, "olga", "pump") as opc,
+            secure(served.url, "vera", "look") as viewer,
+        ):
+            condition = ua.NodeId("Alarms/tank.high", 3)
+            shelving = ua.NodeId("Alarms/tank.high/ShelvingState", 3)
+            listener = await Listener(opc).open()
+            state = [
+                "ShelvingState/CurrentState",
+                "ShelvingState/CurrentState/Id",
+                "ShelvingState/UnshelveTime",
+            ]
+            await listener.watch([*state, "SuppressedOrShelved", "Retain"])
+
+            async def said(method: int, *given: Any, on: Any = shelving, by: Client = opc) -> str:
+                return (await call(by, on, method, *given)).StatusCode.name
+
+            async def told(shelf: Any, kind: str, at: int) -> Any:
+                served.port.bus.emit(event(alarm(shelved=shelf), kind, T0 + at * NS, "olga"))
+                return [*(await listener.next()).values()][:5]
+
+            def shelf(at: int, until: int, *, once: bool) -> dict[str, Any]:
+                times = {"at_ns": T0 + at * NS, "until_ns": T0 + until * NS}
+                return {"by": "olga", "reason": "test run", "once": once, **times}
+
+            why = ua.Variant(ua.LocalizedText("test run"), TEXT)
+            assert await said(UNSHELVE) == "BadConditionNotShelved"
+            assert await said(ONE_SHOT, by=viewer) == "BadUserAccessDenied"
+            assert await said(ONE_SHOT, why) == "BadTooManyArguments"
+            assert await said(ONE_SHOT_2) == "BadArgumentsMissing"
+            assert served.port.commanded == []
+            assert await said(ONE_SHOT, on=condition) == "Good"
+            assert await said(ONE_SHOT_2, why) == "Good"
+            day_ns = 24 * 3600 * NS
+            assert [(verb, reason, ns) for verb, _, _, reason, ns in served.port.commanded] == [
+                ("shelve-once", "OPC UA client", day_ns),
+                ("shelve-once", "test run", day_ns),
+            ]
+            words, id_, left_ms, hidden, retain = await told(shelf(1, 86_401, once=True), "shelved", 1)
+            assert (words.Text, id_) == (
+                "One Shot Shelved", ua.NodeId(ua.ObjectIds.ShelvedStateMachineType_OneShotShelved),
+            )  # fmt: skip
+            assert (left_ms, hidden, retain) == (86_400_000.0, True, True)
+            assert await said(ONE_SHOT) == "BadConditionAlreadyShelved"
+            assert await said(ONE_SHOT_2, why) == "BadConditionAlreadyShelved"
+            too_long = ua.Variant(25 * 3_600_000.0, ua.VariantType.Double)
+            assert await said(SHELVE, too_long) == "BadShelvingTimeOutOfRange"
+            minute = ua.Variant(60_000.0, ua.VariantType.Double)
+            assert await said(SHELVE, minute) == "Good"  # from the one state of the shelf to the other
+            words, id_, left_ms, *_ = await told(shelf(2, 62, once=False), "shelved", 2)
+            assert (words.Text, left_ms) == ("Timed Shelved", 60_000.0)
+            assert id_ == ua.NodeId(ua.ObjectIds.ShelvedStateMachineType_TimedShelved)
+            assert await said(ONE_SHOT) == "Good"
+            await told(shelf(3, 86_403, once=True), "shelved", 3)
+            assert await said(UNSHELVE) == "Good"
+            words, id_, left_ms, hidden, _ = await told(None, "unshelved", 4)
+            assert (words.Text, left_ms, hidden) == ("Unshelved", 0.0, False)
+            assert id_ == ua.NodeId(ua.ObjectIds.ShelvedStateMachineType_Unshelved)
+            assert await said(UNSHELVE) == "BadConditionNotShelved"
+            children = await opc.get_node(shelving).get_children()
+            names = {(await each.read_browse_name()).Name for each in children}
+            assert {"OneShotShelve", "OneShotShelve2", "TimedShelve2", "Unshelve2", "UnshelveTime"} <= names
 
     asyncio.run(main())
 

@@ -30,7 +30,8 @@ drivers:
 TAGS = "path,type,access,low,high,initial\ntank/level,REAL,rw,0,100,INITIAL\n"
 TAGS += "".join(f"many/t{number},INT,rw,,,{number}\n" for number in range(1000))
 ALARMS = """alarms:
-  - {name: tank.high, tag: tank/level, kind: high, limit: 90, priority: critical, text: Level high}
+  - {name: tank.high, tag: tank/level, kind: high, limit: 90, priority: critical, confirm: true,
+     text: Level high}
   - {name: tank.low, tag: tank/level, kind: low, limit: 5, text: Level low}
 """
 CONDITION = ua.NodeId("Alarms/tank.high", 3)
@@ -97,7 +98,7 @@ async def call(opc: Client, method: int, *given: Any, on: Any = CONDITION) -> st
 def test_alarms_are_acted_on_audited_and_right_after_a_restart_of_the_server_alone(
     tmp_path: Path, secure: Callable[..., Client]
 ) -> None:
-    async def main() -> None:
+    async def main() -> Any:
         async with living(tmp_path) as (kernel, url):
             async with secure(url) as opc:
                 seen, _ = await watch(opc)
@@ -121,6 +122,7 @@ def test_alarms_are_acted_on_audited_and_right_after_a_restart_of_the_server_alo
                 assert getattr(await seen.next(), "AckedState/Id") is True
                 assert await call(opc, ua.ObjectIds.ConditionType_AddComment, id_, words[1]) == "Good"
                 commented = await seen.next()
+                assert (getattr(commented, "ConfirmedState/Id"), commented.Retain) == (False, True)
                 assert (commented.Comment.Text, commented.ClientUserId) == ("pump 3", "anonymous")
                 shelve = ua.ObjectIds.ShelvedStateMachineType_TimedShelve
                 hour = ua.Variant(3_600_000.0, ua.VariantType.Double)
@@ -152,8 +154,41 @@ def test_alarms_are_acted_on_audited_and_right_after_a_restart_of_the_server_alo
                 assert (stood.ConditionName, stood.Comment.Text) == ("tank.high", "pump 3")
                 assert (getattr(stood, "AckedState/Id"), getattr(stood, "ActiveState/Id")) == (True, True)
                 assert stood.SuppressedOrShelved
+                await confirm_and_shelve_once(opc, seen, stood)
+                return await kernel.journal.audit(4)
 
-    asyncio.run(main())
+    rows = [(row.action, row.actor, row.reason) for row in asyncio.run(main())]
+    assert rows == [
+        ("write", "anonymous", "OPC UA write"),
+        ("shelve-once", "anonymous", "for 1d: pump test"),
+        ("unshelve", "anonymous", ""),
+        ("confirm", "anonymous", "valve replaced"),
+    ]
+
+
+async def confirm_and_shelve_once(opc: Client, seen: Seen, stood: Any) -> None:
+    """Confirm the alarm that stands shelved; shelve it for its episode, and end that by a write."""
+    confirm = ua.ObjectIds.AcknowledgeableConditionType_Confirm
+    id_ = ua.Variant(stood.EventId, ua.VariantType.ByteString)
+    done, why = [
+        ua.Variant(ua.LocalizedText(each, "en"), ua.VariantType.LocalizedText)
+        for each in ("valve replaced", "pump test")
+    ]
+    assert getattr(stood, "ConfirmedState/Id") is False
+    assert await call(opc, confirm, id_, done) == "Good"
+    confirmed = await seen.next()
+    assert (getattr(confirmed, "ConfirmedState/Id"), confirmed.Comment.Text) == (True, "valve replaced")
+    assert await call(opc, confirm, id_, done) == "BadConditionBranchAlreadyConfirmed"
+    assert await call(opc, ua.ObjectIds.ShelvedStateMachineType_Unshelve) == "Good"
+    assert getattr(await seen.next(), "AckedState/Id") is False  # new to the operator, to be confirmed anew
+    once = ua.ObjectIds.ShelvedStateMachineType_OneShotShelve2
+    assert await call(opc, once, why) == "Good"
+    assert getattr(await seen.next(), "ShelvingState/CurrentState").Text == "One Shot Shelved"
+    assert await call(opc, once, why) == "BadConditionAlreadyShelved"
+    await opc.get_node("ns=2;s=s/l/tank/level").write_value(10.0, ua.VariantType.Float)
+    assert getattr(await seen.next(), "ActiveState/Id") is False
+    over = await seen.next()
+    assert (getattr(over, "ShelvingState/CurrentState").Text, over.Retain) == ("Unshelved", False)
 
 
 @pytest.mark.peer
@@ -201,10 +236,15 @@ def test_node_opcua_follows_alarms_reads_history_and_subscribes_to_a_thousand(
         return
     assert found["acknowledge"] == found["comment"] == found["shelve"] == found["unshelve"] == "Good"
     assert found["again"] == "BadConditionBranchAlreadyAcked"
-    assert found["confirm"] == "BadMethodInvalid"
+    assert found["confirm"] == found["once"] == "Good"
+    assert found["unasked"] == "BadMethodInvalid"
+    assert found["confirmedAgain"] == "BadConditionBranchAlreadyConfirmed"
+    assert found["shelvedAgain"] == "BadConditionAlreadyShelved"
+    assert found["states"] == [[True, False, True], [True, True, True]]
     assert found["refreshed"] == ["RefreshStart", "tank.high", "RefreshEnd"]
-    assert found["comments"] == ["seen by peer", "pump 3"]
-    assert found["history"] == [10, 95]
+    assert found["comments"] == ["seen by peer", "valve replaced", "pump 3"]
+    assert found["over"] == [False, "Unshelved", False]
+    assert found["history"] == [10, 95, 10]
 
 
 def test_a_write_without_security_is_in_the_audit_as_any_other_that_was_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from runtime.alarms import TAGS as SYSTEM_TAGS
-from runtime.alarms import AlarmEngine, AlarmService, State
+from runtime.alarms import AlarmEngine, AlarmService, Standing, State
 from runtime.config import AlarmConfig, TagList
 from runtime.contract import Actor, Batch, DataType, Quality, Role, Tag
 from runtime.errors import WriteRejectedError
@@ -96,6 +96,11 @@ def test_a_shelf_can_be_renewed_and_ended():
         ("shelve", ANN, {"reason": "x", "for_s": 86_401}, "cannot be shelved for"),
         ("shelve", Actor("bob", Role.VIEWER, "http"), {"reason": "x", "for_s": 1}, "bob is viewer"),
         ("unshelve", ANN, {}, "is not shelved"),
+        ("shelve-once", ANN, {"for_s": 60}, "needs a reason"),
+        ("shelve-once", ANN, {"reason": "x", "for_s": 86_401}, "cannot be shelved for"),
+        ("shelve-once", Actor("bob", Role.VIEWER, "http"), {"reason": "x", "for_s": 1}, "bob is viewer"),
+        ("confirm", ANN, {}, "has nothing to confirm: it is normal"),
+        ("confirm", Actor("bob", Role.VIEWER, "http"), {}, "bob is viewer and may not confirm"),
         ("reset", ANN, {}, "is not latched"),
         ("out-of-service", ANN, {"reason": "x"}, "needs engineer"),
         ("in-service", EVE, {}, "is in service already"),
@@ -107,6 +112,125 @@ def test_a_command_that_is_refused_says_why_and_changes_nothing(verb, actor, mor
     with pytest.raises(WriteRejectedError, match=said):
         played.do(verb, actor, **more)
     assert played.alarm() == before
+
+
+def test_a_shelf_for_once_ends_with_the_episode_in_which_it_began():
+    played = Played(config())
+    played.set(90.0)
+    shelf = played.do("shelve-once", reason="known", for_s=3600).alarm.shelf
+    assert (shelf.once, shelf.until_ns) == (True, 3601 * S)
+    assert played.wait(600) == []
+    assert played.set(10.0) == ["cleared", "unshelved"]
+    assert (played.alarm().standing, played.alarm().shelf) == (Standing(), None)
+    assert played.engine.next_due_ns() is None
+    assert played.set(90.0) == ["raised"]
+    assert played.alarm().standing == Standing(State.UNACKNOWLEDGED)
+
+
+def test_a_shelf_for_once_on_a_normal_alarm_hides_its_next_episode():
+    played = Played(config())
+    played.do("shelve-once", reason="test run", for_s=3600)
+    assert played.set(90.0) == ["raised"]
+    assert played.alarm().standing.hidden
+    assert played.set(10.0) == ["cleared", "unshelved"]
+    assert played.alarm().state is State.NORMAL
+
+
+def test_a_shelf_for_once_ends_in_its_time_and_by_hand():
+    played = Played(config())
+    played.set(90.0)
+    played.do("shelve-once", reason="known", for_s=60)
+    (moved,) = played.wait(60)
+    assert (moved.trigger.value, moved.announced, moved.alarm.state) == (
+        "unshelved", True, State.UNACKNOWLEDGED,
+    )  # fmt: skip
+    played.do("shelve-once", reason="known", for_s=60)
+    with pytest.raises(WriteRejectedError, match="already until its episode ends"):
+        played.do("shelve-once", reason="longer", for_s=3600)
+    assert not played.do("shelve", reason="longer", for_s=120).alarm.shelf.once
+    assert played.set(10.0) == ["cleared"]  # a timed one does not end with the episode
+    assert played.do("shelve-once", reason="known", for_s=60).alarm.shelf.once
+    assert played.do("unshelve").actor == "ann"
+    assert played.alarm().state is State.NORMAL
+
+
+def test_a_shelf_for_once_lasts_as_long_as_the_latch():
+    played = Played(config(latching=True))
+    played.set(90.0)
+    played.do("shelve-once", reason="known", for_s=3600)
+    assert played.set(10.0) == ["cleared"]
+    assert played.do("reset").alarm.standing.shelved
+    assert [moved.trigger.value for moved in played.wait(0)] == ["unshelved"]
+    assert played.alarm().standing == Standing()
+
+
+def test_a_shelf_for_once_that_a_delay_ends_is_over_at_once():
+    played = Played(config(off_delay="10s"))
+    played.set(90.0)
+    played.do("shelve-once", reason="known", for_s=3600)
+    assert played.set(10.0) == []
+    assert [moved.trigger.value for moved in played.wait(10)] == ["cleared"]
+    assert played.engine.next_due_ns() == played.now_s * S
+    again = AlarmEngine([config(off_delay="10s")], TAGS)  # a kill came between the two
+    again.restore([played.alarm().as_row()])
+    assert [moved.trigger.value for moved in again.on_time(played.now_s * S)] == ["unshelved"]
+    assert [moved.trigger.value for moved in played.wait(0)] == ["unshelved"]
+
+
+def test_an_alarm_that_needs_it_waits_to_be_confirmed_after_it_is_normal_again():
+    played = Played(config(confirm=True))
+    played.set(90.0)
+    with pytest.raises(WriteRejectedError, match="nothing to confirm: it is unacknowledged"):
+        played.do("confirm")
+    assert not played.do("acknowledge", reason="seen").alarm.as_dict()["confirmed"]
+    assert played.set(10.0) == ["cleared"]
+    assert (played.alarm().state, played.alarm().standing.unconfirmed) == (State.NORMAL, True)
+    played.wait(5)
+    moved = played.do("confirm", EVE, "valve replaced")
+    assert (moved.trigger.value, moved.actor, moved.comment) == ("confirmed", "eve", "valve replaced")
+    alarm = moved.alarm.as_dict()
+    assert (alarm["confirmed"], alarm["confirmed_by"], alarm["confirmed_ns"]) == (True, "eve", 6 * S)
+    assert (alarm["acknowledged_by"], alarm["comment"]) == ("ann", "valve replaced")
+    with pytest.raises(WriteRejectedError, match="nothing to confirm"):
+        played.do("confirm")
+
+
+def test_an_alarm_that_comes_again_is_to_be_acknowledged_before_it_is_confirmed():
+    played = Played(config(confirm=True, re_alarm="10min"))
+    played.set(90.0)
+    played.do("acknowledge")
+    assert [moved.trigger.value for moved in played.wait(600)] == ["re_alarmed"]
+    assert played.alarm().standing == Standing(State.UNACKNOWLEDGED)
+    played.do("acknowledge")
+    played.do("confirm", reason="done")
+    assert (played.alarm().comment, played.alarm().confirmed_by) == ("done", "ann")
+    played.set(10.0)
+    played.set(90.0)
+    alarm = played.alarm()
+    assert (alarm.confirmed_ns, alarm.confirmed_by, alarm.comment) == (None, "", "")
+    played.do("shelve", reason="known", for_s=600)
+    played.do("acknowledge")
+    played.set(10.0)
+    assert [moved.trigger.value for moved in played.wait(600)] == ["unshelved"]
+    assert played.alarm().standing == Standing(unconfirmed=True)  # hiding it confirms nothing
+
+
+def test_what_is_said_without_words_leaves_the_last_words():
+    played = Played(config(confirm=True))
+    played.set(90.0)
+    played.do("comment", reason="pump 3")
+    assert played.do("acknowledge").alarm.comment == "pump 3"
+    assert played.do("confirm").alarm.comment == "pump 3"
+
+
+def test_a_definition_that_needs_no_confirmation_any_more_waits_for_none():
+    played = Played(config(confirm=True))
+    played.set(90.0)
+    played.do("acknowledge")
+    rows = [played.alarm().as_row()]
+    same, without = AlarmEngine([config(confirm=True)], TAGS), AlarmEngine([config()], TAGS)
+    assert [each.standing.unconfirmed for each in same.restore(rows)] == [True]
+    assert [each.standing for each in without.restore(rows)] == [Standing(State.ACKNOWLEDGED)]
 
 
 def test_out_of_service_lasts_until_an_engineer_ends_it():
@@ -134,7 +258,7 @@ def test_a_latched_alarm_stands_until_it_is_reset():
     assert played.set(90.0) == ["raised"]
     played.set(10.0)
     assert played.set(90.0) == ["raised"]
-    assert played.alarm().standing == (State.UNACKNOWLEDGED, False, False, False, False)
+    assert played.alarm().standing == Standing(State.UNACKNOWLEDGED)
 
 
 def test_a_standing_alarm_calls_again():
@@ -180,7 +304,12 @@ LEVEL_ID, OTHER_ID = TAGS["level"].id, TAGS["other"].id
 
 
 def test_everything_comes_back_after_a_restart():
-    configs = [config(latching=True, group="g"), config("b", "other", re_alarm="1min")]
+    configs = [
+        config(latching=True, group="g"),
+        config("b", "other", re_alarm="1min"),
+        config("c", "other", confirm=True),
+        config("d", "other", confirm=True),
+    ]
     first = Played(*configs)
     first.set(90.0)
     first.set(10.0)
@@ -188,17 +317,22 @@ def test_everything_comes_back_after_a_restart():
     first.set(90.0, "other")
     first.do("acknowledge", name="b", reason="seen")
     first.do("out-of-service", EVE, "away", name="b")
+    for name in "cd":
+        first.do("acknowledge", name=name)
+    first.do("confirm", EVE, "done", name="d")
+    first.do("shelve-once", reason="known", for_s=900, name="d")
     again = AlarmEngine(configs, TAGS)
-    assert len(again.restore([alarm.as_row() for alarm in first.engine.alarms()])) == 2
+    assert len(again.restore([alarm.as_row() for alarm in first.engine.alarms()])) == 4
     assert again.alarms() == first.engine.alarms()
     assert again.counts == first.engine.counts
     assert again.next_due_ns() == first.engine.next_due_ns() == 601 * S
 
 
+CONFIGS = [config(), config("b", "other"), config("c", confirm=True), config("d", confirm=True)]
 CHILD = """
     import asyncio, pathlib, sys
     sys.path.insert(0, {here!r})
-    from test_alarm_commands import ANN, EVE, LEVEL, OTHER, SYSTEM_TAGS, config
+    from test_alarm_commands import ANN, CONFIGS, EVE, LEVEL, OTHER, SYSTEM_TAGS
     from runtime.alarms import AlarmService
     from runtime.journal import Journal
     from runtime.testing import FakePort
@@ -207,12 +341,15 @@ CHILD = """
         port = FakePort([LEVEL, OTHER, *SYSTEM_TAGS], name="alarms")
         journal = Journal(pathlib.Path({path!r}), port.clock)
         await journal.open()
-        service = AlarmService([config(), config("b", "other")], port.tags.tags, journal)
+        service = AlarmService(CONFIGS, port.tags.tags, journal)
         task = asyncio.create_task(service.run(port))
         port.set("level", 90.0)
-        while not port.emitted:
+        while len(port.emitted) < 3:
             await asyncio.sleep(0.001)
-        await service.command("acknowledge", "high", ANN, "seen")
+        for name in ("high", "c", "d"):
+            await service.command("acknowledge", name, ANN, "seen")
+        await service.command("confirm", "d", EVE, "done")
+        await service.command("shelve-once", "d", ANN, "test run", 900 * 10**9)
         await service.command("shelve", "high", ANN, "known", 600 * 10**9)
         await service.command("out-of-service", "b", EVE, "away")
         print("confirmed", flush=True)
@@ -240,12 +377,22 @@ def test_confirmed_commands_survive_a_kill_and_the_shelf_still_ends(tmp_path):
         port = FakePort([LEVEL, OTHER, *SYSTEM_TAGS], name="alarms")
         journal = Journal(path, port.clock)
         await journal.open()
-        service = AlarmService([config(), config("b", "other")], port.tags.tags, journal)
+        service = AlarmService(CONFIGS, port.tags.tags, journal)
         task = asyncio.create_task(service.run(port))
-        await until(lambda: port.value("sys/alarms/shelved") == 1)
+        await until(lambda: port.value("sys/alarms/shelved") == 2)
         assert port.value("sys/alarms/out_of_service") == 1
         assert service.view("high")["shelved"]["reason"] == "known"
         assert service.view("high")["acknowledged_by"] == "ann"
+        waits, done = service.view("c"), service.view("d")
+        assert (waits["acknowledged_by"], waits["confirmed"], waits["confirmed_by"]) == ("ann", False, "")
+        assert (done["confirmed"], done["confirmed_by"], done["comment"]) == (True, "eve", "done")
+        assert (done["shelved"]["once"], done["shelved"]["reason"]) == (True, "test run")
+        await service.command("confirm", "c", EVE, "done too")
+        port.set("level", 10.0)
+        await until(lambda: service.view("d")["shelved"] is None)
+        assert [row.transition for row in journal.read_now(alarm_log, 1, None, "d")] == ["unshelved"]
+        port.set("level", 90.0)
+        await until(lambda: service.view("d")["active"])
         await port.clock.advance(601)
         await until(lambda: port.value("sys/alarms/shelved") == 0)
         assert service.view("high")["state"] == "unacknowledged"

@@ -148,16 +148,16 @@ def test_a_plant_without_a_file_of_alarms_says_what_to_do(tmp_path):
 words = st.text(st.characters(categories=["L", "N", "P", "Z"], exclude_characters="\r\n"), max_size=20)
 texts = words.map(str.strip).filter(bool)
 states = st.one_of(st.booleans(), st.integers(-100, 100), st.floats(-1e9, 1e9), texts)
+flags = st.fixed_dictionaries({"latching": st.booleans(), "confirm": st.booleans()})
 
 
 @settings(max_examples=300, deadline=None)
-@given(texts, words.map(str.strip), states, st.integers(1, 10**15), st.floats(-1e9, 1e9), st.booleans())
-def test_every_alarm_reads_back_from_its_row(tmp_path_factory, en, zh, state, delay_ns, limit, latching):
+@given(texts, words.map(str.strip), states, st.integers(1, 10**15), st.floats(-1e9, 1e9), flags)
+def test_every_alarm_reads_back_from_its_row(tmp_path_factory, en, zh, state, delay_ns, limit, flags):
     config = AlarmConfig.model_validate(
         {
             "name": "a.b", "tag": "t", "kind": "discrete", "state": state, "limit": limit, "class": en,
-            "on_delay": f"{delay_ns}ns", "latching": latching, "text": {"en": en, "zh": zh},
-            "cause": zh or None,
+            "on_delay": f"{delay_ns}ns", "text": {"en": en, "zh": zh}, "cause": zh or None, **flags,
         }
     )  # fmt: skip
     cells = cells_of(keys_of(config))

@@ -1,11 +1,13 @@
-"""A journal of the first release is taken along: alarms stand as they stood, its alarms count."""
+"""Journals of earlier releases are taken along: alarms stand as they stood, its alarms count."""
 
 import asyncio
 import contextlib
 import sqlite3
 
+import pytest
+
 from runtime.clock import ManualClock
-from runtime.journal import AlarmMove, AlarmRow, Journal, alarm_log, alarm_moves, alarm_rows
+from runtime.journal import AlarmMove, AlarmRow, Journal, alarm_log, alarm_moves, alarm_rows, chain, schema
 
 FIRST_FORMAT = """
 CREATE TABLE audit (
@@ -53,3 +55,29 @@ def test_the_first_format_is_brought_to_this_one(tmp_path):
     ]
     assert [each.announced for each in journal.read_now(alarm_log, 10)] == [False, True]
     assert journal.read_now(alarm_moves, 5, 6) == [AlarmMove(5, "tank.high", "raised", True)]
+
+
+def test_an_alarm_of_the_format_before_confirmations_waits_for_none_and_its_shelf_is_a_timed_one(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    before = next(n for n, step in enumerate(schema._STEPS) if "unconfirmed" in str(step))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        chain.install(connection)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schema, "_STEPS", schema._STEPS[:before])
+            patch.setattr(schema, "VERSION", before)
+            schema.prepare(connection)
+        connection.execute(
+            "INSERT INTO alarm_state (name, state, acknowledged_ns, acknowledged_by, comment, value, count,"
+            " shelved_ns, shelved_until_ns, shelved_by, shelved_reason)"
+            " VALUES ('tank.high', 'acknowledged', 7, 'ann', 'seen', '91.5', 3, 8, 99, 'ann', 'known')"
+        )
+
+    async def main():
+        journal = Journal(path, ManualClock())
+        await journal.open()
+        await journal.close()
+        return journal
+
+    (row,) = asyncio.run(main()).read_now(alarm_rows)
+    assert (row.shelved_once, row.unconfirmed, row.confirmed_ns, row.confirmed_by) == (False, False, None, "")
+    assert (row.acknowledged_by, row.shelved_until_ns) == ("ann", 99)

@@ -49,6 +49,12 @@ ALARMS = """alarms:
     limit: 90
     priority: high
     text: {en: Tank is full, zh: 罐满}
+  - name: pump.worn
+    tag: pump/count
+    kind: high
+    limit: 1000
+    confirm: true
+    text: {en: Pump started too often, zh: 泵启动过于频繁}
 """
 PLANT = """plant: brewery
 title: {{en: Brewery, zh: 啤酒厂}}

@@ -1,6 +1,7 @@
 """What HTTP clients get: reads, writes through the gate, roles, refusals in one shape."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from runtime.client import PlantClient
 from runtime.contract import Batch, DataType, Quality
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
+from runtime.wire import AlarmChange
 
 
 def test_the_client_sees_the_plant_and_is_admin_on_the_socket_of_its_own_account(desk: Any) -> None:
@@ -255,6 +257,51 @@ def test_alarms_are_shelved_shown_and_taken_out_of_service(desk: Any) -> None:
             assert (figures.announced, figures.standing, figures.top[0].alarm) == (3, 1, "tank.high")
             newest = (await client.alarm_journal(1))[0]
             assert (newest.transition, newest.announced) == ("in_service", True)
+
+    asyncio.run(main())
+
+
+def test_an_alarm_that_needs_it_is_listed_until_it_is_confirmed(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            desk.port.set("pump/count", 2000)
+            await desk.until(lambda: desk.port.value("sys/alarms/active") == 1)
+            with pytest.raises(WriteRejectedError, match="nothing to confirm: it is unacknowledged"):
+                await client.confirm("pump.worn")
+            waits = await client.acknowledge("pump.worn", "on my way")
+            assert (waits.confirm, waits.confirmed, waits.rests) == (True, False, False)
+            desk.port.set("pump/count", 1)
+            await desk.until(lambda: desk.port.value("sys/alarms/active") == 0)
+            (listed,) = await client.alarms()
+            assert (listed.name, listed.state, listed.confirmed) == ("pump.worn", "normal", False)
+            async with asyncio.timeout(10), aclosing(client.stream(alarms=True)) as stream:
+                told = await anext(each async for each in stream if isinstance(each, AlarmChange))
+            assert told.alarm == listed
+            done = await client.confirm("pump.worn", "seal replaced")
+            assert (done.confirmed, done.comment) == (True, "seal replaced")
+            assert done.confirmed_by == (await client.info()).user.name
+            assert await client.alarms() == ()
+            assert (await client.alarm_journal(1))[0].transition == "confirmed"
+            with pytest.raises(WriteRejectedError, match="nothing to confirm"):
+                await client.confirm("pump.worn")
+            with pytest.raises(WriteRejectedError, match="no alarm"):
+                await client.confirm("pump.wron")
+
+    asyncio.run(main())
+
+
+def test_an_alarm_is_shelved_for_one_episode(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            await desk.overflow_the_tank()
+            shelved = await client.shelve("tank.high", 3600 * 10**9, "being emptied", once=True)
+            assert shelved.shelved.once
+            with pytest.raises(WriteRejectedError, match="already until its episode ends"):
+                await client.shelve("tank.high", 3600 * 10**9, "again", once=True)
+            desk.port.set("tank/level", 10.0)
+            await desk.until(lambda: desk.alarm()["shelved"] is None)
+            assert await client.alarms(hidden=True) == ()
+            assert [each.transition for each in await client.alarm_journal(2)] == ["unshelved", "cleared"]
 
     asyncio.run(main())
 

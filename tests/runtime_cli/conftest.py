@@ -65,6 +65,10 @@ def running_plant(tmp_path_factory: pytest.TempPathFactory, runtime_home: Path) 
     folder = lay_out(tmp_path_factory.mktemp("running"))
     with (folder / "tags.csv").open("a") as tags:
         tags.write("safe/sp,REAL,%,%,0,100,Takes two persons,rw,operator,,1\n")
+        tags.write("jacket/temp,REAL,,,0,100,Jacket,rw,operator,,20\n")
+    with (folder / "alarms.yaml").open("a") as alarms:
+        alarms.write("  - {name: jacket.hot, tag: jacket/temp, kind: high, limit: 60, confirm: true, ")
+        alarms.write("text: Jacket too hot}\n")
     with (folder / "plant.yaml").open("a") as plant:
         plant.write("gate: {two_person: [safe/sp]}\n")
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}

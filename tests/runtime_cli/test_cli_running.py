@@ -104,6 +104,36 @@ def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
         assert isinstance(ironworks("alarms", *wrong).exception, PlantError)
 
 
+def test_an_alarm_is_confirmed_and_one_is_shelved_for_an_episode(ironworks: Any) -> None:
+    def until(text: str, *more: str) -> None:
+        assert any(text in ironworks("alarms", "list", *more).stdout for _ in range(50)), text
+
+    ironworks("write", "jacket/temp", "70")
+    until("jacket.hot")
+    assert isinstance(ironworks("alarms", "confirm", "jacket.hot").exception, WriteRejectedError)
+    ironworks("alarms", "ack", "jacket.hot")
+    ironworks("write", "jacket/temp", "20")
+    until("normal")
+    assert "to be confirmed" in ironworks("alarms").stdout
+    done = ironworks("alarms", "confirm", "jacket.hot", "-c", "valve opened").stdout
+    assert done.startswith("jacket.hot: normal, confirmed by ")
+    newest = _json(ironworks("audit", "list", "--json", "--limit", "1"))[0]
+    assert (newest["action"], newest["reason"]) == ("confirm", "valve opened")
+    assert "jacket.hot" not in ironworks("alarms").stdout
+    shelved = ironworks("alarms", "shelve", "jacket.hot", "--once", "--reason", "test run").stdout
+    assert "until its end" in shelved
+    newest = _json(ironworks("audit", "list", "--json", "--limit", "1"))[0]
+    assert (newest["action"], newest["reason"]) == ("shelve-once", "for 1d: test run")
+    for level in ("70", "20"):
+        ironworks("write", "jacket/temp", level)
+        assert any(
+            entry["transition"] == ("raised" if level == "70" else "unshelved")
+            for _ in range(50)
+            for entry in _json(ironworks("alarms", "journal", "--json", "--limit", "1"))
+        )
+    assert "no hidden alarms" in ironworks("alarms", "list", "--hidden").stdout
+
+
 def test_components_are_listed_and_restarted(ironworks: Any) -> None:
     names = {each["name"] for each in _json(ironworks("components", "list", "--json"))}
     assert {"alarms", "api", "historian"} <= names

@@ -27,6 +27,7 @@ SAMPLES = {
     "alarms journal": [],
     "alarms figures": [],
     "alarms ack": ["tank.high"],
+    "alarms confirm": ["tank.high"],
     "alarms shelve": ["tank.high", "--for", "1min", "--reason", "test"],
     "alarms unshelve": ["tank.high"],
     "alarms reset": ["tank.high"],

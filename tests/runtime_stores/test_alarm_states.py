@@ -32,7 +32,7 @@ HIDING = {T.SHELVE: "shelved", T.SUPPRESS: "suppressed", T.REMOVE: "out_of_servi
 SHOWING = {T.UNSHELVE: "shelved", T.UNSUPPRESS: "suppressed", T.RETURN: "out_of_service"}
 
 
-@pytest.mark.parametrize("trigger", Trigger)
+@pytest.mark.parametrize("trigger", [each for each in Trigger if each is not T.CONFIRM])
 @pytest.mark.parametrize("latching", [False, True])
 def test_every_transition_of_every_standing(trigger, latching):
     for place, *flags in product(PLACES, *[[False, True]] * 3):
@@ -47,7 +47,7 @@ def test_every_transition_of_every_standing(trigger, latching):
                 assert result is None
                 continue
             shown = standing._replace(**{SHOWING[trigger]: False})
-            if not any(shown[2:]):  # ISA-18.2: back to normal, or new to the operator
+            if not shown.hidden:  # ISA-18.2: back to normal, or new to the operator
                 shown = shown._replace(state=U if place[0] in (U, A) else N)
             assert result == shown
         elif trigger is T.COMMENT:
@@ -59,26 +59,59 @@ def test_every_transition_of_every_standing(trigger, latching):
             assert result == (expected and Standing(*expected, *flags))
 
 
-@given(st.booleans(), st.lists(st.sampled_from(Trigger), max_size=60))
-def test_the_operator_misses_no_alarm(latching, triggers):
-    """Whatever happens, an active alarm is in alarm, and one that nobody acknowledged asks for it."""
-    standing, active, waits = Standing(), False, False
+WAITING = [place for place in PLACES if place[0] in (N, A)]
+
+
+@pytest.mark.parametrize("latching", [False, True])
+def test_acknowledging_an_alarm_that_needs_it_makes_it_wait_for_a_confirmation(latching):
+    for place, *flags in product(PLACES, *[[False, True]] * 3):
+        standing = Standing(*place, *flags)
+        assert after(standing, T.CONFIRM, latching, confirm=True) is None
+        plain = after(standing, T.ACKNOWLEDGE, latching)
+        asked = after(standing, T.ACKNOWLEDGE, latching, confirm=True)
+        assert asked == (plain and plain._replace(unconfirmed=True))
+
+
+@pytest.mark.parametrize("trigger", Trigger)
+@pytest.mark.parametrize("latching", [False, True])
+def test_only_a_confirmation_or_being_asked_anew_ends_the_wait_for_one(trigger, latching):
+    """Whatever else moves the alarm moves it as if it were confirmed, and it waits on."""
+    for place, *flags in product(WAITING, *[[False, True]] * 3):
+        standing = Standing(*place, *flags, unconfirmed=True)
+        result = after(standing, trigger, latching, confirm=True)
+        if trigger is T.CONFIRM:
+            assert result == standing._replace(unconfirmed=False)
+            continue
+        plain = after(standing._replace(unconfirmed=False), trigger, latching, confirm=True)
+        assert result == (plain and plain._replace(unconfirmed=plain.acknowledged))
+
+
+@given(st.booleans(), st.booleans(), st.lists(st.sampled_from(Trigger), max_size=60))
+def test_the_operator_misses_no_alarm(latching, confirm, triggers):
+    """Whatever happens, an active alarm is in alarm, and one that waits for somebody says so."""
+    standing, active, waits, unconfirmed = Standing(), False, False, False
     for trigger in triggers:
         if (trigger is T.RAISE and active) or (trigger is T.CLEAR and not active):
             continue  # the rules tell changes only
-        moved = after(standing, trigger, latching)
+        moved = after(standing, trigger, latching, confirm)
         if trigger in (T.RAISE, T.CLEAR):
             assert moved is not None
             active = trigger is T.RAISE
             waits |= active
         elif trigger is T.ACKNOWLEDGE:
             assert (moved is not None) == waits
+            unconfirmed = confirm if waits else unconfirmed
             waits = False
+        elif trigger is T.CONFIRM:
+            assert (moved is not None) == unconfirmed
+            unconfirmed = False
         elif trigger is T.RE_ALARM and moved is not None:
             waits = True
         elif trigger in SHOWING and moved is not None and standing.hidden and not moved.hidden:
             waits = moved.in_alarm
         standing = moved or standing
+        unconfirmed = unconfirmed and not waits
+        assert standing.unconfirmed == unconfirmed
         assert standing.active == active
         assert standing.in_alarm >= active
         assert standing.acknowledged == (not waits)

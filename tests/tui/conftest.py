@@ -275,6 +275,9 @@ class FakePlant:
         self._tell(AlarmChange(alarm))
         return alarm
 
+    async def confirm(self, name: str, comment: str = "") -> AlarmView:
+        return self._hide(name, ("confirm", name, comment), confirmed=True, confirmed_by="wang")
+
     async def shelve(self, name: str, for_ns: int, reason: str) -> AlarmView:
         note = AlarmNote(1, "wang", reason, 1 + for_ns)
         return self._hide(name, ("shelve", name, for_ns, reason), shelved=note)

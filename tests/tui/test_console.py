@@ -293,6 +293,28 @@ def test_an_alarm_is_shelved_with_a_reason_and_found_again(plant):
     drive(plant, script)
 
 
+def test_an_alarm_that_is_normal_again_stays_until_it_is_confirmed(plant):
+    alarm = plant.alarm_list["capper.torque_high"]
+    plant.alarm_list[alarm.name] = msgspec.structs.replace(
+        alarm, state="normal", active=False, acknowledged=True, acknowledged_by="li",
+        acknowledged_ns=alarm.raised_ns, confirm=True, confirmed=False,
+    )  # fmt: skip
+
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "to confirm +.*Capper torque high")
+        await pilot.press("c")
+        await appears(pilot, "What it asked for was done")
+        await pilot.press(*"clutch", "enter")
+        await appears(pilot, "capper.torque_high: Confirm alarm")
+        assert ("confirm", "capper.torque_high", "clutch") in plant.calls
+        await goes(pilot, "Capper torque high")
+        await pilot.press("c")
+        await appears(pilot, "does not wait to be confirmed")
+
+    drive(plant, script)
+
+
 def test_out_of_service_refused_says_why(plant):
     async def script(app, pilot):
         plant.refusal = WriteRejectedError("wang is operator", "ask an engineer")

@@ -1,4 +1,4 @@
-"""Shelve an alarm, take it out of service, or undo either: with a reason, and the plant's answer."""
+"""Confirm, shelve or take an alarm out of service, or undo it: with a reason, and the plant's answer."""
 
 from __future__ import annotations
 

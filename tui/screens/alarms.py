@@ -37,6 +37,7 @@ class AlarmsScreen(PlantScreen):
         ("Enter", "key.details", "screen.details"),
         ("a", "key.acknowledge", "screen.acknowledge"),
         ("A", "key.acknowledge_all", "screen.acknowledge_all"),
+        ("c", "key.confirm", "screen.confirm"),
         ("s", "key.shelve", "screen.shelve"),
         ("o", "key.service", "screen.service"),
         ("r", "key.reset", "screen.reset"),
@@ -46,6 +47,7 @@ class AlarmsScreen(PlantScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "acknowledge", show=False),
         Binding("A", "acknowledge_all", show=False),
+        Binding("c", "confirm", show=False),
         Binding("s", "shelve", show=False),
         Binding("o", "service", show=False),
         Binding("r", "reset", show=False),
@@ -145,6 +147,14 @@ class AlarmsScreen(PlantScreen):
         alarms = self.query_one(AlarmList)
         alarms.hidden = not alarms.hidden
         self.call_after_refresh(lambda: self.show(self.view))
+
+    def action_confirm(self) -> None:
+        """Confirm that what the selected alarm asked for was done."""
+        alarm = self._selected()
+        if alarm and not alarm.confirmed:
+            self._ask(alarm, "confirm")
+        elif alarm:
+            self.notify(self.view.words("command.confirmed"))
 
     def action_shelve(self) -> None:
         """Shelve the selected alarm, or end its shelf."""

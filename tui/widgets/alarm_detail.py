@@ -29,15 +29,21 @@ def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
         facts.append(f"{words('alarm.limit')} {format_number(alarm.limit, None)}{unit}")
     if alarm.raised_ns:
         facts.append(words("alarm.raised", time=format_since(alarm.raised_ns, view.now_ns)))
-    if alarm.acknowledged_by and alarm.acknowledged_ns:
-        at = format_since(alarm.acknowledged_ns, view.now_ns)
-        facts.append(
-            f"{words('alarm.acknowledged')} {words('alarm.by', name=alarm.acknowledged_by, time=at)}"
-        )
+    acts = (
+        ("acknowledged", alarm.acknowledged_by, alarm.acknowledged_ns),
+        ("confirmed", alarm.confirmed_by, alarm.confirmed_ns),
+    )
+    for done, by, ns in acts:
+        if by and ns:
+            at = format_since(ns, view.now_ns)
+            facts.append(f"{words(f'alarm.{done}')} {words('alarm.by', name=by, time=at)}")
+    if not alarm.confirmed:
+        facts.append(words("alarm.unconfirmed"))
     for key, note in (("shelved", alarm.shelved), ("out_of_service", alarm.out_of_service)):
         if note:
             until = format_since(note.until_ns, view.now_ns) if note.until_ns else "-"
-            facts.append(words(f"alarm.{key}_by", name=note.by, until=until, reason=note.reason))
+            once = "_once" if note.once else ""
+            facts.append(words(f"alarm.{key}{once}_by", name=note.by, until=until, reason=note.reason))
     lines: list[Line] = [(Cell(f" {head}", alarm.priority), Cell(f"  {alarm.name}", "dim"))]
     lines.append((Cell(" " + " · ".join(facts), "label"),))
     parts = [(name, words.pick(getattr(alarm, name))) for name in ("cause", "consequence", "action")]

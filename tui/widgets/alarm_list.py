@@ -72,7 +72,9 @@ def standing_of(alarm: AlarmView) -> str:
         return "shelved"
     if alarm.suppressed:
         return "suppressed"
-    return "latched" if alarm.latched else alarm.state
+    if alarm.latched:
+        return "latched"
+    return alarm.state if alarm.confirmed else "unconfirmed"
 
 
 def value_of(view: View, alarm: AlarmView) -> str:

@@ -36,27 +36,36 @@ class Method:
         arguments: kinds of its input arguments.
         of: object below the condition that it belongs to.
         pointless: status where there is nothing to do, and how an alarm stands then.
+        has: tells whether a condition has the method at all; None for each one.
     """
 
     verb: str
     arguments: tuple[str, ...] = ()
     of: str = ""
     pointless: tuple[int, Callable[[Facts], bool]] | None = None
+    has: Callable[[Facts], bool] | None = None
 
 
 _ACKED = (_CODES.BadConditionBranchAlreadyAcked, lambda facts: facts.acknowledged)
+_CONFIRMED = (_CODES.BadConditionBranchAlreadyConfirmed, lambda facts: facts.confirmed)
+_ONCE = (_CODES.BadConditionAlreadyShelved, lambda facts: facts.once)
 _UNSHELVED = (_CODES.BadConditionNotShelved, lambda facts: not facts.shelved)
 _UNLATCHED = (_CODES.BadInvalidState, lambda facts: not facts.latched)
 _ENABLED = (_CODES.BadConditionAlreadyEnabled, lambda _: True)
 _REMOVED = (_CODES.BadInvalidState, lambda facts: facts.out_of_service)
 _PLACED = (_CODES.BadInvalidState, lambda facts: not facts.out_of_service)
 _SHELVING = "ShelvingState"
+_SHELVE_ONCE = "shelve-once"
+_WHY = ("shelve", _SHELVE_ONCE, "out-of-service")  # the plant wants a reason; some methods have none
 # Source: OPC 10000-9, 5.5.4 to 5.5.6, 5.7.3, 5.8.10 to 5.8.17
 METHODS: dict[int, Method] = {
     _IDS.ConditionType_Enable: Method(NOT_SUPPORTED, pointless=_ENABLED),
     _IDS.ConditionType_Disable: Method(NOT_SUPPORTED),
     _IDS.ConditionType_AddComment: Method("comment", (_EVENT, _TEXT)),
     _IDS.AcknowledgeableConditionType_Acknowledge: Method("acknowledge", (_EVENT, _TEXT), pointless=_ACKED),
+    _IDS.AcknowledgeableConditionType_Confirm: Method(
+        "confirm", (_EVENT, _TEXT), pointless=_CONFIRMED, has=lambda facts: facts.confirm
+    ),
     _IDS.AlarmConditionType_Reset: Method("reset", pointless=_UNLATCHED),
     _IDS.AlarmConditionType_Reset2: Method("reset", (_TEXT,), pointless=_UNLATCHED),
     _IDS.AlarmConditionType_RemoveFromService: Method("out-of-service", pointless=_REMOVED),
@@ -71,8 +80,8 @@ METHODS: dict[int, Method] = {
         "TimedShelve2": Method("shelve", (_DURATION, _TEXT), _SHELVING),
         "Unshelve": Method("unshelve", (), _SHELVING, _UNSHELVED),
         "Unshelve2": Method("unshelve", (_TEXT,), _SHELVING, _UNSHELVED),
-        "OneShotShelve": Method(NOT_SUPPORTED, (), _SHELVING),
-        "OneShotShelve2": Method(NOT_SUPPORTED, (_TEXT,), _SHELVING),
+        "OneShotShelve": Method(_SHELVE_ONCE, (), _SHELVING, _ONCE),
+        "OneShotShelve2": Method(_SHELVE_ONCE, (_TEXT,), _SHELVING, _ONCE),
     }.items()
 }
 
@@ -101,7 +110,7 @@ async def call(request: Any, actor: Actor, port: Port, alarms: Alarms) -> Any:
     if facts is None:
         known = request.ObjectId.NamespaceIndex == 0
         code: int = _CODES.BadMethodInvalid if known else _CODES.BadNodeIdUnknown
-    elif method is None or path not in ("", method.of):
+    elif method is None or path not in ("", method.of) or not (method.has is None or method.has(facts)):
         code = _CODES.BadMethodInvalid
     else:
         code = _judge_arguments(method, request.InputArguments or [], result)
@@ -143,17 +152,14 @@ async def _carry_out(
         return int(method.pointless[0])
     if method.verb == NOT_SUPPORTED:
         return int(_CODES.BadNotSupported)
-    for_ns = 0
+    for_ns = LONGEST_SHELF_NS if method.verb == _SHELVE_ONCE else 0
     if _DURATION in given:
         wanted = given[_DURATION] * MS_NS
         if not math.isfinite(wanted) or not 0 < wanted <= LONGEST_SHELF_NS:
             return int(_CODES.BadShelvingTimeOutOfRange)
         for_ns = round(wanted)
     reason = _words(given[_TEXT]) if _TEXT in given else ""
-    if not reason and method.verb in (
-        "shelve",
-        "out-of-service",
-    ):  # the plant wants one; some methods have none
+    if not reason and method.verb in _WHY:
         reason = "OPC UA client"
     if not reason and method.verb == "comment":
         return int(_CODES.BadInvalidArgument)

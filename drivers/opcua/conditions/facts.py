@@ -33,8 +33,10 @@ class Facts:
     Attributes:
         tag: whole path of the tag that it watches.
         texts: what it says, by language.
-        raised_ns, cleared_ns, acknowledged_ns: None where it never was.
+        raised_ns, cleared_ns, acknowledged_ns, confirmed_ns: None where it never was.
+        confirm, confirmed: whether it needs confirming, and whether it waits for no confirmation now.
         shelved_ns, until_ns: when its shelf began and ends; None where there is none.
+        once: its shelf ends with its episode, if not before.
         comment, by: the last comment, and whose it is.
     """
 
@@ -46,15 +48,19 @@ class Facts:
     state: str
     active: bool
     acknowledged: bool
+    confirm: bool
+    confirmed: bool
     latched: bool
     suppressed: bool
     shelved: bool
+    once: bool
     out_of_service: bool
     first_out: bool
     texts: tuple[tuple[str, str], ...]
     raised_ns: int | None
     cleared_ns: int | None
     acknowledged_ns: int | None
+    confirmed_ns: int | None
     shelved_ns: int | None
     until_ns: int | None
     comment: str
@@ -74,9 +80,12 @@ class Facts:
             state=alarm["state"],
             active=bool(alarm["active"]),
             acknowledged=bool(alarm["acknowledged"]),
+            confirm=bool(alarm.get("confirm")),
+            confirmed=bool(alarm.get("confirmed", True)),
             latched=bool(alarm.get("latched")),
             suppressed=bool(alarm.get("suppressed")),
             shelved=bool(shelf),
+            once=bool(shelf.get("once")),
             out_of_service=bool(alarm.get("out_of_service")),
             first_out=bool(alarm.get("first_out")),
             texts=tuple(
@@ -85,10 +94,11 @@ class Facts:
             raised_ns=alarm.get("raised_ns"),
             cleared_ns=alarm.get("cleared_ns"),
             acknowledged_ns=alarm.get("acknowledged_ns"),
+            confirmed_ns=alarm.get("confirmed_ns"),
             shelved_ns=shelf.get("at_ns"),
             until_ns=shelf.get("until_ns"),
             comment=alarm.get("comment") or "",
-            by=alarm.get("acknowledged_by") or "",
+            by=alarm.get("confirmed_by") or alarm.get("acknowledged_by") or "",
         )
 
     @property
@@ -103,12 +113,14 @@ class Facts:
     @property
     def retain(self) -> bool:
         """Tell whether a client that comes now must know of it. Source: OPC 10000-9, 5.5.2 ConditionType."""
-        return self.state != "normal" or self.latched or self.shelved or self.out_of_service
+        asks = self.state != "normal" or not self.confirmed
+        return asks or self.latched or self.shelved or self.out_of_service
 
     @property
     def since_ns(self) -> int:
         """When it last moved, as far as it is known; 0 where it never did."""
-        times = (self.raised_ns, self.cleared_ns, self.acknowledged_ns, self.shelved_ns)
+        acts = self.acknowledged_ns, self.confirmed_ns, self.shelved_ns
+        times = (self.raised_ns, self.cleared_ns, *acts)
         return max(each or 0 for each in times)
 
     def text(self, language: str) -> tuple[str, str]:
@@ -125,9 +137,11 @@ class Facts:
             state="normal",
             active=False,
             acknowledged=True,
+            confirmed=True,
             latched=False,
             suppressed=False,
             shelved=False,
+            once=False,
             out_of_service=False,
         )
 

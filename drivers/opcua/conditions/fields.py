@@ -27,6 +27,8 @@ def _encode(variant: Any) -> bytes:
 NULL = _encode(ua.Variant())
 _WORDS = {
     "Enabled": "启用",
+    "Confirmed": "已复核",
+    "Unconfirmed": "未复核",
     "Active": "激活",
     "Inactive": "未激活",
     "Acknowledged": "已确认",
@@ -39,6 +41,7 @@ _WORDS = {
     "Unlatched": "未锁存",
     "Unshelved": "未搁置",
     "Timed Shelved": "定时搁置",
+    "One Shot Shelved": "单次搁置",
     "High": "高",
     "Low": "低",
     "Process": "过程",
@@ -108,6 +111,7 @@ class Field:
         node_type: type definition of its variable in a condition object.
         of_all: events of the server itself have it, too.
         kinds: of which kinds of alarms it is; None for all.
+        confirm: it is of alarms that need confirming.
         space: namespace of the browse name.
     """
 
@@ -117,10 +121,13 @@ class Field:
     data_type: int = 0
     of_all: bool = False
     kinds: frozenset[str] | None = None
+    confirm: bool = False
     space: int = 0
 
     def fits(self, facts: Facts | None) -> bool:
-        return facts is None or self.kinds is None or facts.kind in self.kinds
+        if facts is None:
+            return True
+        return (self.kinds is None or facts.kind in self.kinds) and (facts.confirm or not self.confirm)
 
 
 def _says(word: str, language: str) -> Any:
@@ -139,7 +146,12 @@ def _message(each: Occurrence, language: str) -> Any:
 
 
 def _two_states(
-    name: str, true: str, false: str, holds: Callable[[Any], bool], since: Callable[[Any], int | None] | None
+    name: str,
+    true: str,
+    false: str,
+    holds: Callable[[Any], bool],
+    since: Callable[[Any], int | None] | None,
+    confirm: bool = False,
 ) -> dict[str, Field]:
     """Source: OPC 10000-9, 5.2 TwoStateVariableType."""
     made = {
@@ -147,18 +159,33 @@ def _two_states(
             _T.LocalizedText,
             lambda each, language: _says(true if holds(each.facts) else false, language),
             _IDS.TwoStateVariableType,
+            confirm=confirm,
         ),
-        f"{name}/Id": Field(_T.Boolean, lambda each, _: holds(each.facts)),
+        f"{name}/Id": Field(_T.Boolean, lambda each, _: holds(each.facts), confirm=confirm),
     }
     if since is not None:
         made[f"{name}/TransitionTime"] = Field(
-            _T.DateTime, lambda each, _: _time(since(each.facts)), data_type=_IDS.UtcTime
+            _T.DateTime, lambda each, _: _time(since(each.facts)), data_type=_IDS.UtcTime, confirm=confirm
         )
     return made
 
 
 def _active_since(facts: Facts) -> int | None:
     return facts.raised_ns if facts.active else facts.cleared_ns
+
+
+_SHELVES = {
+    "Unshelved": _IDS.ShelvedStateMachineType_Unshelved,
+    "Timed Shelved": _IDS.ShelvedStateMachineType_TimedShelved,
+    "One Shot Shelved": _IDS.ShelvedStateMachineType_OneShotShelved,
+}
+
+
+def _shelf(facts: Facts) -> str:
+    """Return the state of the ShelvedStateMachine."""
+    if not facts.shelved:
+        return "Unshelved"
+    return "One Shot Shelved" if facts.once else "Timed Shelved"
 
 
 def _left_ms(each: Occurrence) -> float | None:
@@ -240,6 +267,14 @@ FIELDS: dict[str, Field] = {
         lambda facts: facts.acknowledged,
         lambda facts: facts.acknowledged_ns,
     ),
+    **_two_states(
+        "ConfirmedState",
+        "Confirmed",
+        "Unconfirmed",
+        lambda facts: facts.confirmed,
+        lambda facts: facts.confirmed_ns if facts.confirmed else facts.acknowledged_ns,
+        confirm=True,
+    ),
     # Source: OPC 10000-9, 5.8.2 AlarmConditionType
     **_two_states("ActiveState", "Active", "Inactive", lambda facts: facts.active, _active_since),
     "InputNode": Field(_T.NodeId, lambda each, _: each.source),
@@ -250,16 +285,11 @@ FIELDS: dict[str, Field] = {
     **_two_states("LatchedState", "Latched", "Unlatched", lambda facts: facts.latched, None),
     "ShelvingState/CurrentState": Field(
         _T.LocalizedText,
-        lambda each, language: _says("Timed Shelved" if each.facts.shelved else "Unshelved", language),
+        lambda each, language: _says(_shelf(each.facts), language),
         _IDS.FiniteStateVariableType,
     ),
     "ShelvingState/CurrentState/Id": Field(
-        _T.NodeId,
-        lambda each, _: ua.NodeId(
-            _IDS.ShelvedStateMachineType_TimedShelved
-            if each.facts.shelved
-            else _IDS.ShelvedStateMachineType_Unshelved
-        ),
+        _T.NodeId, lambda each, _: ua.NodeId(_SHELVES[_shelf(each.facts)])
     ),
     "ShelvingState/UnshelveTime": Field(_T.Double, lambda each, _: _left_ms(each), data_type=_IDS.Duration),
     "SuppressedOrShelved": Field(

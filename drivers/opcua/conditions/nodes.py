@@ -24,6 +24,7 @@ _METHODS = {
         ("Disable", _IDS.ConditionType_Disable),
         ("AddComment", _IDS.ConditionType_AddComment),
         ("Acknowledge", _IDS.AcknowledgeableConditionType_Acknowledge),
+        ("Confirm", _IDS.AcknowledgeableConditionType_Confirm),
         ("Reset", _IDS.AlarmConditionType_Reset),
         ("Reset2", _IDS.AlarmConditionType_Reset2),
         ("RemoveFromService", _IDS.AlarmConditionType_RemoveFromService),
@@ -31,12 +32,13 @@ _METHODS = {
         ("PlaceInService", _IDS.AlarmConditionType_PlaceInService),
         ("PlaceInService2", _IDS.AlarmConditionType_PlaceInService2),
     ),
-    "ShelvingState": (
+    "ShelvingState": (  # those that end in 2 are methods of the state machine's type only
         ("TimedShelve", _IDS.AlarmConditionType_ShelvingState_TimedShelve),
-        ("TimedShelve2", _IDS.AlarmConditionType_ShelvingState_TimedShelve2),
+        ("TimedShelve2", _IDS.ShelvedStateMachineType_TimedShelve2),
         ("Unshelve", _IDS.AlarmConditionType_ShelvingState_Unshelve),
-        ("Unshelve2", _IDS.AlarmConditionType_ShelvingState_Unshelve2),
+        ("Unshelve2", _IDS.ShelvedStateMachineType_Unshelve2),
         ("OneShotShelve", _IDS.AlarmConditionType_ShelvingState_OneShotShelve),
+        ("OneShotShelve2", _IDS.ShelvedStateMachineType_OneShotShelve2),
     ),
 }
 
@@ -133,6 +135,8 @@ class ConditionNodes:
             node.attributes[_A.BrowseName] = fixed(ua.QualifiedName(path, 0), ua.VariantType.QualifiedName)
         self._add_children(node, name, path, occurrence)
         for method, number in _METHODS.get(path, ()):
+            if method == "Confirm" and not (occurrence.facts and occurrence.facts.confirm):
+                continue
             node.references.append(
                 reference(
                     _IDS.HasComponent,
