@@ -160,6 +160,16 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
     def sessions(self) -> list[HardenedSession]:
         return list(self._external_sessions.values())
 
+    @property
+    def holders(self) -> list[HardenedSession]:
+        """Return the sessions, and what is left of those that are over."""
+        return self.sessions
+
+    @property
+    def strict(self) -> bool:
+        """Tell whether a client's certificate tells which application it is."""
+        return self.admission is not None and self.admission.strict
+
     def create_session(self, name: Any, user: Any = None, external: bool = False) -> HardenedSession:
         if len(self._external_sessions) >= SESSIONS_PER_SERVER:
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
@@ -200,6 +210,7 @@ class HardenedSession(InternalSession):  # type: ignore[misc]
         address: whence its client made it.
         processor: the connection that it is attached to; None when its client is gone.
         protection: what the channel that created it is: policy, mode and the client's certificate.
+        application: the URI of its client.
     """
 
     def __init__(self, server: HardenedServer, subscriptions: Any, name: str) -> None:
@@ -210,7 +221,7 @@ class HardenedSession(InternalSession):  # type: ignore[misc]
         self.actor: Actor | None = None
         self.processor: Processor | None = None
         self.protection: Protection | None = None
-        self.address = ""
+        self.address = self.application = ""
         server.register_external_session(self)
 
     @property
@@ -337,9 +348,13 @@ class Processor(UaProcessor):  # type: ignore[misc]
         try:
             return await self._decode(typeid, requesthdr, seqhdr, body)
         except ServiceError as exc:
-            code = ua.StatusCode(exc.code).name
-            self.iserver.served.refuse(whence(self.name), code, f"{_SERVICES.get(typeid.Identifier)}: {code}")
+            self.count_refusal(typeid.Identifier, exc.code)
             raise
+
+    def count_refusal(self, service: int, code: int) -> None:
+        """Note for the diagnostics that a request was refused."""
+        name = ua.StatusCode(code).name
+        self.iserver.served.refuse(self._address, name, f"{_SERVICES.get(service)}: {name}")
 
     async def _decode(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         if self.session is not None and self.session.is_activated():
@@ -362,17 +377,20 @@ class Processor(UaProcessor):  # type: ignore[misc]
         try:
             await super().forward_publish_response(result, requestdata)
         except ServiceError as exc:
-            self._refuse_publish(requestdata, exc.code)
+            self.send_fault(requestdata.requesthdr, requestdata.seqhdr, exc.code)
 
-    def _refuse_publish(self, waiting: Any, code: int) -> None:
-        fault = ua.ServiceFault()
-        fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
-        self.send_response(waiting.requesthdr.RequestHandle, waiting.seqhdr, fault)
+    def send_fault(self, requesthdr: Any, seqhdr: Any, code: int) -> None:
+        """Answer a request that cannot be served."""
+        if not self._transport.is_closing():
+            fault = ua.ServiceFault()
+            fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
+            self.send_response(requesthdr.RequestHandle, seqhdr, fault)
 
-    def refuse_publishing(self) -> None:
+    def refuse_publishing(self, code: int = ua.StatusCodes.BadNoSubscription) -> None:
         """Answer the Publish requests that wait: no subscription is left. Source: OPC 10000-4, 5.14.5."""
         while self._publish_requests:
-            self._refuse_publish(self._publish_requests.popleft(), ua.StatusCodes.BadNoSubscription)
+            waiting = self._publish_requests.popleft()
+            self.send_fault(waiting.requesthdr, waiting.seqhdr, code)
 
     async def _serve(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         service = typeid.Identifier
@@ -389,12 +407,13 @@ class Processor(UaProcessor):  # type: ignore[misc]
         if service == _CREATE:
             if self.session is not None and self.session.state != SessionState.Closed:
                 raise ServiceError(ua.StatusCodes.BadTooManySessions)
-            self._judge_application(policy.peer_certificate, body)
+            application = self._application(policy.peer_certificate, body)
             await self.iserver.make_room(whence(self.name))
             self._end_watchdog()
             going = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
             if self.session is not None:
                 self.session.processor, self.session.protection = self, self.protection
+                self.session.application = application
             return going
         if service == _ACTIVATE:
             return await self._activate(requesthdr, seqhdr, body)
@@ -406,10 +425,13 @@ class Processor(UaProcessor):  # type: ignore[misc]
             return True
         return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
 
-    def _judge_application(self, certificate: bytes | None, body: Any) -> None:
+    def _application(self, certificate: bytes | None, body: Any) -> str:
+        """Return the URI of the client's application, if its certificate is of that."""
         params = struct_from_binary(ua.CreateSessionParameters, body.copy())
-        if certificate and not self.iserver.names(certificate, params.ClientDescription.ApplicationUri or ""):
+        uri = str(params.ClientDescription.ApplicationUri or "")
+        if certificate and not self.iserver.names(certificate, uri):
             raise ServiceError(ua.StatusCodes.BadCertificateUriInvalid)
+        return uri
 
     async def answer(self, service: int, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         """Answer a request of an active session without asyncua; False where that is not known here."""
@@ -462,15 +484,16 @@ class Processor(UaProcessor):  # type: ignore[misc]
             self._session_watchdog_task.cancel()
 
     async def close(self) -> None:
+        self._publish_requests.clear()  # what subscriptions have is for the client's next connection
         await super().close()
         if self.session is not None:
             self.session.processor = None
 
     def _should_close_session_on_transport_loss(self) -> bool:
         session = self.session
-        return session is not None and not (
-            session.is_activated() and session.subscription_service.subscriptions
-        )
+        if session is None or session.state == SessionState.Closed:
+            return False
+        return not (session.is_activated() and session.subscription_service.subscriptions)
 
 
 class Protocol(OPCUAProtocol):  # type: ignore[misc]
@@ -602,7 +625,7 @@ class Listener(BinaryServer):  # type: ignore[misc]
             self.gone.clear()
             await self.gone.wait()
         await super().stop()
-        for session in self.iserver.sessions:
+        for session in self.iserver.holders:
             await session.close_session(True)
 
 
@@ -644,7 +667,7 @@ class HardenedFace(Server):  # type: ignore[misc]
 
     async def let_go(self, admission: Admission) -> None:
         """End the channels and sessions of clients that are not let in any more."""
-        for session in self.iserver.sessions:
+        for session in self.iserver.holders:
             if session.certificate and not admission.admits(session.certificate):
                 await session.close_session(True)
         for client in list(self.bserver.clients):

@@ -299,8 +299,9 @@ class Service:
 
     def _tell(self, running: bool) -> None:
         sessions = [each for each in self._server.sessions if each.is_activated()] if running else []
+        holders = self._server.holders if running else []
         subscriptions = [
-            made for each in sessions for made in each.subscription_service.subscriptions.values()
+            made for each in holders for made in each.subscription_service.subscriptions.values()
         ]
         facts = {
             "sessions": len(sessions),
