@@ -569,6 +569,7 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         made: EventSubscription | None = self.subscriptions.get(number)
         if made is None:
             raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+        made.revive()
         return made
 
     def publish(self, acks: Iterable[Any]) -> tuple[int, list[Any]]:
@@ -604,7 +605,12 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
             raise ServiceError(ua.StatusCodes.BadMessageNotAvailable)
         return message
 
+    async def create_monitored_items(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
+        return await super().create_monitored_items(params)
+
     def modify_monitored_items(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
         stamps_of(params)
         if not params.ItemsToModify:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
@@ -615,11 +621,13 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         return self._known(params.SubscriptionId).monitored_item_srv.set_triggering(params)
 
     def delete_monitored_items(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
         if not params.MonitoredItemIds:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
         return super().delete_monitored_items(params)
 
     async def set_monitoring_mode(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
         if not params.MonitoredItemIds:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
         return await super().set_monitoring_mode(params)
@@ -627,4 +635,7 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
     async def set_publishing_mode(self, params: Any) -> Any:
         if not params.SubscriptionIds:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        for each in params.SubscriptionIds:
+            if each in self.subscriptions:
+                self.subscriptions[each].revive()
         return await super().set_publishing_mode(params)

@@ -104,14 +104,14 @@ class Published(InternalSubscription):  # type: ignore[misc]
     def modify(self, most: int, other_pace: bool) -> None:
         """Take another MaxNotificationsPerPublish; `other_pace` where `data` has another interval now."""
         self._most = min(most or MOST_AT_ONCE, MOST_AT_ONCE)
-        self.revive()
+        self._keep_alive_count = 0
         if other_pace and self._task is not None:  # it waits for the end of an interval, and of nothing else
             self._task.cancel()
             self._task = asyncio.create_task(self._subscription_loop())
 
     def revive(self) -> None:
-        """Begin the lifetime anew: the client is there."""
-        self._keep_alive_count = self._publish_cycles_count = 0
+        """Begin the lifetime anew: the client is there. Source: OPC 10000-4, 5.14.1.1."""
+        self._publish_cycles_count = 0
 
     def acknowledge(self, number: int) -> bool:
         """Forget a message that arrived; tell whether it was kept until now."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drivers.opcua.session import TagSession
 
 MOST_DEPARTED = 500  # subscriptions without a session
-MAX_TRANSFER = 1_000
+MAX_TRANSFER = 100
 _CODES = ua.StatusCodes
 
 
@@ -76,6 +76,8 @@ async def transfer(to: TagSession, params: Any) -> list[Any]:
     Raises:
         ServiceError: there is nothing to do, or too much.
     """
+    if to.processor is None:
+        raise ServiceError(_CODES.BadSessionClosed)
     if not params.SubscriptionIds:
         raise ServiceError(_CODES.BadNothingToDo)
     if len(params.SubscriptionIds) > MAX_TRANSFER:

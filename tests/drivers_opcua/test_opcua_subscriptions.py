@@ -344,6 +344,12 @@ def test_a_lifetime_goes_on_while_its_client_asks(serve: Any, asking: Any) -> No
             for _ in range(12):
                 page = await ask.published()
                 assert (page.SubscriptionId, changes(page)) == (number, [])
+            loop = asyncio.get_running_loop()
+            begin = loop.time()
+            while loop.time() < begin + 0.6:  # ten intervals without a Publish request
+                await ask("SetPublishingMode", SubscriptionIds=[number], PublishingEnabled=True)
+            page = await ask.published()
+            assert (page.SubscriptionId, changes(page)) == (number, [])
 
     asyncio.run(main())
 
@@ -630,6 +636,26 @@ def test_a_client_finds_its_items_again_and_has_their_values_sent(
 
 
 # Slow writes.
+
+
+def test_a_write_is_of_who_asked_for_it_though_the_session_is_another_s_when_it_begins(
+    serve: Any, asking: Any, secure: Callable[..., Client]
+) -> None:
+    async def main() -> None:
+        async with serve() as served, secure(served.url, "olga", "pump") as client:
+            ask = asking(client)
+            data = ua.DataValue(ua.Variant(2.0, ua.VariantType.Float))
+            values = [ua.WriteValue(SPEED, ua.AttributeIds.Value, None, data)]
+            async with asyncio.TaskGroup() as group:
+                written = group.create_task(ask("Write", NodesToWrite=values))
+                group.create_task(client.activate_session())
+            (status,) = written.result().Results
+            assert status.is_good()
+            assert [each[2].name for each in served.port.writes] == ["olga"]
+            (status,) = (await ask("Write", NodesToWrite=values)).Results
+            assert status.name == "BadUserAccessDenied"
+
+    asyncio.run(main())
 
 
 def test_a_write_that_waits_for_its_device_holds_up_nothing_else(
