@@ -105,6 +105,8 @@ async def _take_over(to: TagSession, number: int) -> int:
     if owner is not to:
         if not same_user(owner, to):
             to.iserver.refusals.add(to.address, "it wants a subscription of another user")
+            if to.processor is not None:
+                to.processor.count_refusal("TransferSubscriptions", _CODES.BadUserAccessDenied)
             return int(_CODES.BadUserAccessDenied)
         code: int = to.subscription_service.no_room_for(made, of_another=owner.address != to.address)
         if code:

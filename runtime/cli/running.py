@@ -98,6 +98,8 @@ async def _set_aside(kernel: Kernel) -> None:
     while True:
         await kernel.clock.sleep(SETTLED_S)
         if kernel.plant is not aside:
+            if aside is not None:  # another configuration has taken its place
+                heap.look_through()
             aside = kernel.plant
             heap.set_aside()
 
