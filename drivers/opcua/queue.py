@@ -186,25 +186,24 @@ class ItemQueue:
 
     def _passes(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Source: OPC 10000-4, 7.22.2 DataChangeFilter."""
-        items, image = self.items[rows], self.image
-        tags = items["tag"]
+        items, image = self.items, self.image
+        tags, last, deadband = items["tag"][rows], items["raw"][rows], items["deadband"][rows]
         raw, quality = image.raw[tags], image.quality[tags]
-        differs = raw != items["raw"]
+        differs = raw != last
         for at in np.flatnonzero(image.is_text[tags]).tolist():
             differs[at] = image.text.get(int(tags[at]), "") != self._last_text.get(int(rows[at]), "")
-        banded = np.flatnonzero(differs & (items["deadband"] > 0))
+        banded = np.flatnonzero(differs & (deadband > 0))
         if len(banded):
-            now, before = (
-                image.numbers(tags[banded], raw[banded]),
-                image.numbers(tags[banded], items["raw"][banded]),
-            )
+            now, before = (image.numbers(tags[banded], each[banded]) for each in (raw, last))
             with np.errstate(invalid="ignore"):
-                differs[banded] = ~(np.abs(now - before) <= items["deadband"][banded])  # NaN passes
-        trigger = items["trigger"]
-        later = (trigger == _STATUS_VALUE_TIME) & (image.source_ns[tags] != items["source"])
-        told = later | (differs & (quality >> 31 == 0))
+                differs[banded] = ~(np.abs(now - before) <= deadband[banded])  # NaN passes
+        trigger = items["trigger"][rows]
+        told = differs & (quality >> 31 == 0)
+        later = trigger == _STATUS_VALUE_TIME
+        if later.any():
+            told |= later & (image.source_ns[tags] != items["source"][rows])
         passes: NDArray[np.bool_] = (
-            ~items["seen"] | (quality != items["quality"]) | (told & (trigger != _STATUS))
+            ~items["seen"][rows] | (quality != items["quality"][rows]) | (told & (trigger != _STATUS))
         )
         return passes
 
@@ -249,23 +248,26 @@ class ItemQueue:
     def take(self, most: int) -> Due | None:
         """Take out the oldest samples that are to be sent, `most` at once; None where there is none."""
         self.cut()
-        places = np.flatnonzero(self._due())[:most] if self.quiet else np.arange(min(self.waiting, most))
-        if not len(places):
+        due = np.flatnonzero(self._due())[:most] if self.quiet else None
+        n = min(self.waiting, most) if due is None else len(due)
+        if not n:
             return None
-        taken = self.entries[places]
+        places = slice(n) if due is None else due
+        taken = self.entries[places].copy()
         texts = {}
         if self._texts:
-            texts = {row: self._texts[old] for row, old in enumerate(places.tolist()) if old in self._texts}
+            order = range(n) if due is None else due.tolist()
+            texts = {row: self._texts[old] for row, old in enumerate(order) if old in self._texts}
         keep = np.ones(self.waiting, np.bool_)
         keep[places] = False
         self._keep(keep)
-        if self.quiet:
+        if due is not None:
             self.items["released"] &= self.items["newest"] >= 0
-        items = self.items[taken["item"]]
+        items, rows = self.items, taken["item"]
         samples = Samples(
-            items["tag"], taken["raw"], taken["quality"], taken["source"], taken["server"], texts
+            items["tag"][rows], taken["raw"], taken["quality"], taken["source"], taken["server"], texts
         )
-        return Due(samples, items["handle"], items["stamps"])
+        return Due(samples, items["handle"][rows], items["stamps"][rows])
 
     def _keep(self, keep: NDArray[np.bool_]) -> None:
         """Let go of all entries but these; the others move up."""

@@ -193,8 +193,11 @@ class Processor(UaProcessor):  # type: ignore[misc]
             return await self._activate(requesthdr, seqhdr, body)
         if self.session is not None and requesthdr.AuthenticationToken != self.session.auth_token:
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
-        if needs is not Needs.CHANNEL and (self.session is None or self.session.actor is None):
-            raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
+        if needs is not Needs.CHANNEL:
+            if self.session is None or self.session.actor is None:
+                raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
+            if not self.session.is_activated():
+                raise ServiceError(ua.StatusCodes.BadSessionClosed)
         if await self.answer(service, requesthdr, seqhdr, body):
             return True
         return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))

@@ -297,6 +297,7 @@ class TagSession(HardenedSession):
         await super().close_session(delete_subs and not silent)
         if self.processor is not None:
             self.processor.refuse_publishing(_CODES.BadSessionClosed)
+            self.processor = None
         if self.subscription_service.subscriptions:
             for each in self.subscription_service.subscriptions.values():
                 each.pub_request_callback = _never

@@ -638,6 +638,23 @@ def test_a_client_finds_its_items_again_and_has_their_values_sent(
 # Slow writes.
 
 
+def test_a_session_that_is_over_serves_nothing_more(serve: Any, asking: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served.url) as client:
+            ask = asking(client)
+            await put(served, 1.0)
+            data = ua.DataValue(ua.Variant(2.0, ua.VariantType.Float))
+            each = ua.ReadValueId(LEVEL, ua.AttributeIds.Value)
+            assert await ask.code("Read", NodesToRead=[each]) == "Good"
+            await ask("CloseSession")
+            assert await ask.code("Read", NodesToRead=[each]) == "BadSessionClosed"
+            values = [ua.WriteValue(SPEED, ua.AttributeIds.Value, None, data)]
+            assert await ask.code("Write", NodesToWrite=values) == "BadSessionClosed"
+            assert await ask.code("Publish") == "BadSessionClosed"
+
+    asyncio.run(main())
+
+
 def test_a_write_is_of_who_asked_for_it_though_the_session_is_another_s_when_it_begins(
     serve: Any, asking: Any, secure: Callable[..., Client]
 ) -> None:
