@@ -36,8 +36,9 @@ class Facts(serving.Serving):
         """Tell what changed; `addresses` has that of each connection."""
         server, self.running = self._server, running
         sessions = [each for each in server.sessions if each.is_activated()] if running else []
+        holders = server.holders if running else []
         subscriptions = [
-            made for each in sessions for made in each.subscription_service.subscriptions.values()
+            made for each in holders for made in each.subscription_service.subscriptions.values()
         ]
         self.sessions, self.subscriptions = len(sessions), len(subscriptions)
         self.items = sum(len(each.monitored_item_srv._monitored_items) for each in subscriptions)

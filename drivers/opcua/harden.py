@@ -98,6 +98,16 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
     def sessions(self) -> list[HardenedSession]:
         return list(self._external_sessions.values())
 
+    @property
+    def holders(self) -> list[HardenedSession]:
+        """Return the sessions, and what is left of those that are over."""
+        return self.sessions
+
+    @property
+    def strict(self) -> bool:
+        """Tell whether a client's certificate tells which application it is."""
+        return self.admission is not None and self.admission.strict
+
     def create_session(self, name: Any, user: Any = None, external: bool = False) -> HardenedSession:
         if len(self._external_sessions) >= SESSIONS_PER_SERVER:
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
@@ -168,7 +178,7 @@ class HardenedFace(Server):  # type: ignore[misc]
 
     async def let_go(self, admission: Admission) -> None:
         """End the channels and sessions of clients that are not let in any more."""
-        for session in self.iserver.sessions:
+        for session in self.iserver.holders:
             if session.certificate and not admission.admits(session.certificate):
                 await session.close_session(True)
         for client in list(self.bserver.clients):

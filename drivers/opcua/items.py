@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
 import numpy as np
 from asyncua import ua
 from asyncua.common.utils import ServiceError
-from asyncua.server.monitored_item_service import MonitoredItemService
+from asyncua.server.monitored_item_service import MonitoredItemService, MonitoredItemValues
 from asyncua.server.subscription_service import SubscriptionService
 from asyncua.ua.uaprotocol_auto import DataChangeFilter  # `ua` has a subclass that is not decoded
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from drivers.opcua.alarms import Alarms
 from drivers.opcua.conditions.facts import ENGLISH
 from drivers.opcua.conditions.filters import FilterError
-from drivers.opcua.conditions.queue import EventItem, EventSubscription
+from drivers.opcua.conditions.queue import MAX_OF_SESSION, EventItem, EventSubscription
 from drivers.opcua.model import PlantNodes
 from drivers.opcua.picking import picked, span_of, stamps_of, unfit_range, wrong_encoding
 from drivers.opcua.queue import Part
@@ -36,6 +37,7 @@ SHARE = 0.8  # of those that one address may have: there are some left for other
 OTHERS_QUEUE = 10
 LIFETIME_PER_KEEP_ALIVE = 3  # Source: OPC 10000-4, 5.14.2.2, requestedLifetimeCount
 LARGEST_OTHER = 16_384  # bytes; asyncua has values of 340 kB
+_CODES = ua.StatusCodes
 
 
 class TagItem(ABC):
@@ -51,9 +53,16 @@ class TagItem(ABC):
         self.monitored_item_id = item_id
         self.tag_id = tag_id
 
+    @property
     @abstractmethod
-    def configure(self, parameters: Any, publish_ms: float, cap: int) -> tuple[float, int]:
+    def client_handle(self) -> int:
+        """How the client calls it."""
+
+    @abstractmethod
+    def configure(self, parameters: Any, stamps: int, publish_ms: float, cap: int) -> tuple[float, int]:
         """Take a client's parameters; return the sampling interval in ms and the queue size in force.
+
+        `stamps` is TimestampsToReturn.
 
         Raises:
             ServiceError: the filter is not one for this tag.
@@ -61,7 +70,19 @@ class TagItem(ABC):
 
     @abstractmethod
     def set_mode(self, mode: Any) -> None:
-        """Take a MonitoringMode; what begins to report begins with the present value, what ends forgets."""
+        """Take a MonitoringMode.
+
+        What was disabled begins with the present value; what is disabled forgets what waits; what only
+        samples keeps it until it reports, or is released. Source: OPC 10000-4, 5.13.1.3.
+        """
+
+    @abstractmethod
+    def triggers(self, others: bool) -> None:
+        """Take whether other items wait for it to have something to tell."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Send what waits, though the item only samples."""
 
 
 class Watch(ABC):
@@ -92,10 +113,8 @@ class Watch(ABC):
         """Offer the present values of tags to their items."""
 
     @abstractmethod
-    def make_item(
-        self, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part = None
-    ) -> TagItem:
-        """Return a new item; `stamps` is TimestampsToReturn, `part` which characters of a text are wanted."""
+    def make_item(self, subscription: Any, item_id: int, tag_id: int, part: Part = None) -> TagItem:
+        """Return a new item; `part` is which characters of a text are wanted."""
 
     @abstractmethod
     def add(self, item: TagItem, mode: Any) -> None:
@@ -168,7 +187,7 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         Raises:
             ServiceError: the subscription was deleted meanwhile.
         """
-        self._stamps = stamps_of(params)
+        stamps = stamps_of(params)
         wanted, results = params.ItemsToCreate, []
         if not wanted:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
@@ -177,28 +196,49 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
                 await self._watch.clock.sleep(0)
                 if not self._alive():
                     raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
-            self._look_for_room()
             params.ItemsToCreate = wanted[at : at + AT_A_TIME]
+            await self._look_for_room(params.ItemsToCreate)
+            self._stamps = stamps
             results += await super().create_monitored_items(params)
         return results
+
+    def belong_to(self, owner: Subscriptions) -> None:
+        """Take who has the subscription now."""
+        self._owner = owner
 
     def _alive(self) -> bool:
         number = self.isub.data.SubscriptionId
         return self._owner is None or self._owner.subscriptions.get(number) is self.isub
 
-    def _look_for_room(self) -> None:
-        """See how many items there are left, for all and for the client's address."""
-        self._left, self._left_others = MAX_ITEMS - self._watch.size, MAX_OTHERS - self._watch.others
-        if self._owner is not None:
-            taken, others = self._owner.taken()
-            self._left = min(self._left, round(MAX_ITEMS * SHARE) - taken)
-            self._left_others = min(self._left_others, round(MAX_OTHERS * SHARE) - others)
+    async def _look_for_room(self, wanted: list[Any]) -> None:
+        """See how many items there are left, for all and for the client's address.
+
+        Where they do not do, subscriptions without a session give way.
+        """
+        tags = sum(self._tag_of(each.ItemToMonitor) >= 0 for each in wanted)
+        others = len(wanted) - tags
+        while True:
+            left, left_others = MAX_ITEMS - self._watch.size, MAX_OTHERS - self._watch.others
+            self._left, self._left_others = left, left_others
+            if self._owner is None:
+                return
+            taken, taken_others = self._owner.taken()
+            self._left = min(left, round(MAX_ITEMS * SHARE) - taken)
+            self._left_others = min(left_others, round(MAX_OTHERS * SHARE) - taken_others)
+            if self._left >= tags and self._left_others >= others:
+                return
+            everywhere = left < tags or left_others < others
+            if not await self._owner.give_way(everywhere):
+                return
+
+    def _tag_of(self, wanted: Any) -> int:
+        """Return the id of the tag whose value is asked for, -1 where it is something else."""
+        is_value = wanted.AttributeId == ua.AttributeIds.Value
+        return self._watch.nodes.tag_id(wanted.NodeId) if is_value else -1
 
     async def _create_data_change_monitored_item(self, params: Any) -> Any:
         wanted = params.ItemToMonitor
-        tag_id = (
-            self._watch.nodes.tag_id(wanted.NodeId) if wanted.AttributeId == ua.AttributeIds.Value else -1
-        )
+        tag_id = self._tag_of(wanted)
         if tag_id < 0:
             self._watch.alarms.shown.keep(wanted.NodeId)
             return await self._watch_other(params)
@@ -214,7 +254,7 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
                 raise ServiceError(code)
             self._monitored_item_counter += 1
             item_id = self._monitored_item_counter
-            item = self._watch.make_item(self.isub, item_id, tag_id, self._stamps, part)
+            item = self._watch.make_item(self.isub, item_id, tag_id, part)
             interval, size = self._configure(item, params.RequestedParameters)
         except ServiceError as exc:
             result.StatusCode = ua.StatusCode(exc.code)
@@ -280,18 +320,29 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
     async def datachange_callback(self, handle: int, value: Any, error: Any = None) -> None:
         """Queue what the item asks for of a value of one of asyncua's own nodes."""
         item = self._monitored_items[self._monitored_datachange[handle]]
-        if item.mode == ua.MonitoringMode.Reporting:
+        if item.mode != ua.MonitoringMode.Disabled:
+            waits = self.isub._triggered_datachanges
+            before = waits.get(item.monitored_item_id, [])[-1:]
             await super().datachange_callback(handle, picked(value, item.read_value_id, item.stamps), error)
+            if waits.get(item.monitored_item_id, [])[-1:] != before:
+                self.isub.links.fire(item.monitored_item_id)
 
     def _commit_monitored_item(self, result: Any, mdata: Any) -> None:
         mdata.stamps = self._stamps
+        if result.StatusCode.is_good():
+            self.isub.set_quiet(result.MonitoredItemId, mdata.mode == ua.MonitoringMode.Sampling)
         super()._commit_monitored_item(result, mdata)
         made = result.MonitoredItemId in self._monitored_items
         self._watch.others += made
         self._left_others -= made
 
     def _configure(self, item: TagItem, parameters: Any) -> tuple[float, int]:
-        return item.configure(parameters, self.isub.data.RevisedPublishingInterval, self.isub.max_queue_size)
+        publish_ms = self.isub.data.RevisedPublishingInterval
+        return item.configure(parameters, self._stamps, publish_ms, self.isub.max_queue_size)
+
+    def modify_monitored_items(self, params: Any) -> Any:
+        self._stamps = stamps_of(params)
+        return super().modify_monitored_items(params)
 
     def _modify_monitored_item(self, params: Any) -> Any:
         result = ua.MonitoredItemModifyResult()
@@ -315,20 +366,25 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
             parameters.QueueSize = min(parameters.QueueSize or 1, OTHERS_QUEUE)
             if not isinstance(parameters.Filter, DataChangeFilter):
                 parameters.Filter = None
+            item.stamps, item.client_handle = self._stamps, parameters.ClientHandle
             return super()._modify_monitored_item(params)
         return result
 
     async def _set_monitoring_mode(self, mode: Any, mid: int) -> Any:
         item = self._monitored_items.get(mid)
         if not isinstance(item, TagItem | EventItem):
-            if item is not None and item.mode != ua.MonitoringMode.Reporting:
-                item.mode = ua.MonitoringMode.Disabled  # so that asyncua begins with the present value
+            if item is not None:
+                self.isub.set_quiet(mid, mode == ua.MonitoringMode.Sampling)
+                if mode == ua.MonitoringMode.Disabled:
+                    self.isub.drop(mid)
+                    item.mvalue = MonitoredItemValues()  # it begins anew
             return await super()._set_monitoring_mode(mode, mid)
         item.set_mode(mode)
         return ua.StatusCode()
 
     def _delete_monitored_items(self, mid: int) -> Any:
         item = self._monitored_items.get(mid)
+        self.isub.links.forget(mid)
         if isinstance(item, EventItem):
             self._watch.alarms.items.remove(item)
             del self.isub.events[mid]
@@ -336,9 +392,70 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
             self._watch.remove(item)
         else:
             self._watch.others -= item is not None
+            self.isub.set_quiet(mid, quiet=False)
+            self.isub.drop(mid)
             return super()._delete_monitored_items(mid)
         del self._monitored_items[mid]
         return ua.StatusCode()
+
+    def set_triggering(self, params: Any) -> Any:
+        """End and make links between items. Source: OPC 10000-4, 5.13.5 SetTriggering.
+
+        Raises:
+            ServiceError: there is nothing to do, or no such triggering item.
+        """
+        if not (params.LinksToAdd or params.LinksToRemove):
+            raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        number, links = params.TriggeringItemId, self.isub.links
+        item = self._monitored_items.get(number)
+        if item is None:
+            raise ServiceError(ua.StatusCodes.BadMonitoredItemIdInvalid)
+        result = ua.SetTriggeringResult()
+        for each in params.LinksToRemove or []:
+            code = _CODES.Good if links.remove(number, each) else _CODES.BadMonitoredItemIdInvalid
+            result.RemoveResults.append(ua.StatusCode(code))
+        for each in params.LinksToAdd or []:
+            code = _CODES.BadMonitoredItemIdInvalid
+            if each in self._monitored_items:
+                code = _CODES.Good if links.add(number, each) else _CODES.BadTooManyMonitoredItems
+            result.AddResults.append(ua.StatusCode(code))
+        others = number in links
+        if isinstance(item, EventItem):
+            item.fires = partial(links.fire, number) if others else None
+        elif isinstance(item, TagItem):
+            item.triggers(others)
+        return result
+
+    def release(self, numbers: Iterable[int]) -> None:
+        """Send what waits for items that only sample."""
+        for each in numbers:
+            item = self._monitored_items[each]
+            if isinstance(item, TagItem | EventItem):
+                item.release()
+            else:
+                self.isub.release(each)
+
+    async def resend(self) -> None:
+        """Send the present values of items that report and for which nothing waits, too.
+
+        Source: OPC 10000-4, 5.14.7.2, sendInitialValues.
+        """
+        self.isub.resend()
+        for handle, mid in list(self._monitored_datachange.items()):
+            item = self._monitored_items[mid]
+            if item.mode == ua.MonitoringMode.Reporting and mid not in self.isub._triggered_datachanges:
+                item.mvalue = MonitoredItemValues()  # so that the value differs from the one before
+                await self.trigger_datachange(
+                    handle, item.read_value_id.NodeId, item.read_value_id.AttributeId
+                )
+
+
+async def _none_gives_way(everywhere: bool) -> bool:
+    return False
+
+
+async def _to_nobody(result: Any) -> None:
+    """Nobody is told: there is no session."""
 
 
 def _refuse(result: Any, error: ServiceError | FilterError) -> None:
@@ -355,6 +472,9 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         language: what its client speaks.
         may_subscribe: tells whether the client's address may have one more.
         taken: gives how many items that address has: on tags and alarms, and on other nodes.
+        give_way: ends the oldest subscriptions of that address that have no session, or those of any;
+            false where there are none.
+        tell: sends a client the last result of a subscription.
     """
 
     def __init__(self, server: Any, watch: Watch) -> None:
@@ -362,12 +482,17 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         self._watch = watch
         self.language = ENGLISH
         self.may_subscribe: Callable[[], bool] = lambda: True
+        self.give_way: Callable[[bool], Awaitable[bool]] = _none_gives_way
         self.taken: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self.tell: Callable[[Any], Awaitable[None]] = _to_nobody
 
     async def create_subscription(
         self, params: Any, callback: Any, session_id: Any, request_callback: Any = None
     ) -> Any:
-        if len(self.subscriptions) >= self.iserver.max_subscriptions or not self.may_subscribe():
+        while not self.may_subscribe():
+            if not await self.give_way(False):
+                raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+        if len(self.subscriptions) >= self.iserver.max_subscriptions:
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
         number = next(self._watch.numbers)
         result = ua.CreateSubscriptionResult(SubscriptionId=number)
@@ -379,17 +504,44 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
             callback,
             session_id,
             request_callback=request_callback,
-            delete_callback=lambda: self.subscriptions.pop(number, None),
             no_acks_limit=self.iserver.max_unacked_messages_per_subscription,
             max_queue_size=self.iserver.max_monitored_item_queue_size,
             publishing_enabled=params.PublishingEnabled,
         )
-        made.language = lambda: self.language
-        made.together = lambda: sum(len(each.events) for each in self.subscriptions.values())
         made.monitored_item_srv = TagItems(made, self.aspace, self._watch, self)
-        self.subscriptions[number] = made
+        self.adopt(made)
         await made.start()
         return result
+
+    def adopt(self, made: EventSubscription) -> None:
+        """Have a subscription, a new one or another session's."""
+        number = made.data.SubscriptionId
+        made.language = lambda: self.language
+        made.together = lambda: sum(len(each.events) for each in self.subscriptions.values())
+        made.delete_callback = lambda: self.subscriptions.pop(number, None)
+        made.ended = self._ended
+        made.monitored_item_srv.belong_to(self)
+        self.subscriptions[number] = made
+
+    async def _ended(self, made: EventSubscription) -> None:
+        """Tell the client of a subscription whose lifetime has ended. Source: OPC 10000-4, 5.14.1.2."""
+        await self.tell(made.farewell(ua.StatusCodes.BadTimeout))
+
+    def no_room_for(self, made: EventSubscription, of_another: bool) -> int:
+        """Return why a subscription cannot come here, Good where it can; `of_another` address."""
+        if len(self.subscriptions) >= self.iserver.max_subscriptions:
+            return int(_CODES.BadTooManySubscriptions)
+        if sum(len(each.events) for each in (*self.subscriptions.values(), made)) > MAX_OF_SESSION:
+            return int(_CODES.BadTooManyMonitoredItems)
+        if not of_another:
+            return int(_CODES.Good)
+        taken, others = self.taken()
+        items = made.monitored_item_srv
+        few = taken + len(items._monitored_items) <= round(MAX_ITEMS * SHARE)
+        few = few and others + len(items._monitored_datachange) <= round(MAX_OTHERS * SHARE)
+        if not (few and self.may_subscribe()):
+            return int(_CODES.BadTooManySubscriptions)
+        return int(_CODES.Good)
 
     def modify_subscription(self, params: Any) -> Any:
         """Take other intervals and counts. Source: OPC 10000-4, 5.14.3; asyncua leaves all as it was.
@@ -420,16 +572,21 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         made: EventSubscription | None = self.subscriptions.get(number)
         if made is None:
             raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
+        made.revive()
         return made
 
     def publish(self, acks: Iterable[Any]) -> tuple[int, list[Any]]:
-        """Take acknowledgements; return how many subscriptions there are, and what became of each.
+        """Take acknowledgements; return how many subscriptions there are, and what became of each."""
+        if not self.subscriptions:
+            raise ServiceError(ua.StatusCodes.BadNoSubscription)
+        return len(self.subscriptions), self.acknowledge(acks)
+
+    def acknowledge(self, acks: Iterable[Any]) -> list[Any]:
+        """Take acknowledgements; return what became of each.
 
         Source: OPC 10000-4, 5.14.5; asyncua takes numbers that it never sent.
         """
-        if not self.subscriptions:
-            raise ServiceError(ua.StatusCodes.BadNoSubscription)
-        return len(self.subscriptions), [ua.StatusCode(self._acknowledge(each)) for each in acks]
+        return [ua.StatusCode(self._acknowledge(each)) for each in acks]
 
     def _acknowledge(self, ack: Any) -> int:
         made = self.subscriptions.get(ack.SubscriptionId)
@@ -451,18 +608,29 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
             raise ServiceError(ua.StatusCodes.BadMessageNotAvailable)
         return message
 
+    async def create_monitored_items(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
+        return await super().create_monitored_items(params)
+
     def modify_monitored_items(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
         stamps_of(params)
         if not params.ItemsToModify:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
         return super().modify_monitored_items(params)
 
+    def set_triggering(self, params: Any) -> Any:
+        """Link items of a subscription, or end links."""
+        return self._known(params.SubscriptionId).monitored_item_srv.set_triggering(params)
+
     def delete_monitored_items(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
         if not params.MonitoredItemIds:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
         return super().delete_monitored_items(params)
 
     async def set_monitoring_mode(self, params: Any) -> Any:
+        self._known(params.SubscriptionId)
         if not params.MonitoredItemIds:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
         return await super().set_monitoring_mode(params)
@@ -470,4 +638,7 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
     async def set_publishing_mode(self, params: Any) -> Any:
         if not params.SubscriptionIds:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        for each in params.SubscriptionIds:
+            if each in self.subscriptions:
+                self.subscriptions[each].revive()
         return await super().set_publishing_mode(params)

@@ -152,5 +152,5 @@ class Listener(BinaryServer):  # type: ignore[misc]
             self.gone.clear()
             await self.gone.wait()
         await super().stop()
-        for session in self.iserver.sessions:
+        for session in self.iserver.holders:
             await session.close_session(True)

@@ -49,6 +49,7 @@ class HardenedSession(InternalSession):  # type: ignore[misc]
         address: whence its client made it.
         processor: the connection that it is attached to; None when its client is gone.
         protection: what the channel that created it is: policy, mode and the client's certificate.
+        application: the URI of its client.
     """
 
     def __init__(self, server: HardenedServer, subscriptions: Any, name: str) -> None:
@@ -59,7 +60,7 @@ class HardenedSession(InternalSession):  # type: ignore[misc]
         self.actor: Actor | None = None
         self.processor: Processor | None = None
         self.protection: Protection | None = None
-        self.address = ""
+        self.address = self.application = ""
         server.register_external_session(self)
 
     @property

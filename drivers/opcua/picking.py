@@ -80,6 +80,11 @@ def picked(value: Any, wanted: Any, stamps: int) -> Any:
         return ua.DataValue(StatusCode=ua.StatusCode(code))
     if wanted.IndexRange and (value.StatusCode is None or not value.StatusCode.is_bad()):
         value = _part(value, wanted.IndexRange)
+    return stamped(value, stamps)
+
+
+def stamped(value: Any, stamps: int) -> Any:
+    """Return a DataValue with the timestamps that TimestampsToReturn names."""
     source = value.SourceTimestamp if stamps in _SOURCE else None
     server = value.ServerTimestamp if stamps in _SERVER else None
     if source is value.SourceTimestamp and server is value.ServerTimestamp:

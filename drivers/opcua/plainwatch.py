@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from drivers.opcua.conditions.queue import EventSubscription
 from drivers.opcua.items import TagItem, Watch, data_filter, revised
 from drivers.opcua.model import PlantNodes
+from drivers.opcua.picking import stamped
 from drivers.opcua.queue import NOTHING_THERE, OVERFLOW, Part, part_of
 from drivers.opcua.values import TagValues
 from runtime.contract import Clock, Quality
 
 _SLICE = 1000
 _STRING = ua.VariantType.String
+_BOTH = 2  # TimestampsToReturn
 
 
 class PlainWatch(Watch):
@@ -31,13 +33,11 @@ class PlainWatch(Watch):
         """Know of so many tags."""
         self._watched = np.concatenate([self._watched, np.zeros(count - len(self._watched), np.bool_)])
 
-    def make_item(
-        self, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part = None
-    ) -> PlainItem:
-        return PlainItem(self, subscription, item_id, tag_id, stamps, part)
+    def make_item(self, subscription: Any, item_id: int, tag_id: int, part: Part = None) -> PlainItem:
+        return PlainItem(self, subscription, item_id, tag_id, part)
 
     def make_subscription(self, most: int, *about: Any, **more: Any) -> EventSubscription:
-        return EventSubscription(most, *about, **more)
+        return PlainSubscription(most, *about, **more)
 
     def add(self, item: TagItem, mode: Any) -> None:
         assert isinstance(item, PlainItem)
@@ -48,7 +48,7 @@ class PlainWatch(Watch):
 
     def remove(self, item: TagItem) -> None:
         assert isinstance(item, PlainItem)
-        item.forget()
+        item.set_mode(ua.MonitoringMode.Disabled)
         items = self._items[item.tag_id]
         del items[item]
         self.size -= 1
@@ -68,11 +68,29 @@ class PlainWatch(Watch):
                 await self.clock.sleep(0)
 
 
+class PlainSubscription(EventSubscription):
+    """A subscription whose notifications have the timestamps that their items ask for as they are sent."""
+
+    def finished(self, item: int, notifications: list[Any]) -> list[Any]:
+        known = self.monitored_item_srv._monitored_items[item]
+        if isinstance(known, PlainItem) and known.stamps != _BOTH:
+            for each in notifications:
+                each.Value = stamped(each.Value, known.stamps)
+        return notifications
+
+    def resend(self) -> None:
+        """Send the present values of tags for whose items nothing waits, too."""
+        for item in self.monitored_item_srv._monitored_items.values():
+            if isinstance(item, PlainItem):
+                item.resend()
+
+
 class PlainItem(TagItem):
     """An item whose queue is asyncua's list of notifications."""
 
     __slots__ = (
         "_deadband",
+        "_handle",
         "_interval_ns",
         "_last",
         "_mode",
@@ -81,31 +99,34 @@ class PlainItem(TagItem):
         "_subscription",
         "_trigger",
         "_watch",
-        "client_handle",
         "discard_oldest",
         "queue_size",
         "stamps",
     )
 
-    def __init__(
-        self, watch: PlainWatch, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part
-    ) -> None:
+    def __init__(self, watch: PlainWatch, subscription: Any, item_id: int, tag_id: int, part: Part) -> None:
         super().__init__(item_id, tag_id)
         self._watch = watch
         self._subscription = subscription
         self._mode = ua.MonitoringMode.Disabled
-        self.stamps = stamps
+        self.stamps = _BOTH
         self._part = part
         self._last: tuple[int, int, int, str] | None = None
         self._sampled_ns = 0
         self._deadband = 0.0
+        self._handle = 0
         self._trigger = ua.DataChangeTrigger.StatusValue
 
-    def configure(self, parameters: Any, publish_ms: float, cap: int) -> tuple[float, int]:
+    @property
+    def client_handle(self) -> int:
+        return self._handle
+
+    def configure(self, parameters: Any, stamps: int, publish_ms: float, cap: int) -> tuple[float, int]:
         self._trigger, self._deadband = data_filter(self._watch.values.tags[self.tag_id], parameters.Filter)
+        self.stamps = stamps
         sampling_ms, self.queue_size = revised(parameters, publish_ms, cap)
         self._interval_ns = round(sampling_ms * 1e6)
-        self.client_handle = parameters.ClientHandle
+        self._handle = parameters.ClientHandle
         self.discard_oldest = parameters.DiscardOldest
         self._cut()
         return sampling_ms, self.queue_size
@@ -123,18 +144,27 @@ class PlainItem(TagItem):
 
     def set_mode(self, mode: Any) -> None:
         before, self._mode = self._mode, mode
-        if mode != ua.MonitoringMode.Reporting:
-            self.forget()
-        elif before != mode:
+        self._subscription.set_quiet(self.monitored_item_id, mode == ua.MonitoringMode.Sampling)
+        if mode == ua.MonitoringMode.Disabled:
+            self._subscription.drop(self.monitored_item_id)
+        elif before == ua.MonitoringMode.Disabled:
             self.offer(self._watch.clock.steady_ns(), force=True)
 
-    def forget(self) -> None:
-        """Drop what waits to be sent."""
-        self._subscription._triggered_datachanges.pop(self.monitored_item_id, None)
+    def triggers(self, others: bool) -> None:
+        """Nothing is kept of it: each notification asks."""
+
+    def release(self) -> None:
+        self._subscription.release(self.monitored_item_id)
+
+    def resend(self) -> None:
+        """Queue the present value if it is reported, and nothing waits."""
+        waits = self.monitored_item_id in self._subscription._triggered_datachanges
+        if self._mode == ua.MonitoringMode.Reporting and not waits:
+            self.offer(self._watch.clock.steady_ns(), force=True)
 
     def offer(self, steady_ns: int, force: bool = False) -> None:
         """Sample the tag; queue a notification if the filter lets it pass."""
-        if self._mode != ua.MonitoringMode.Reporting:
+        if self._mode == ua.MonitoringMode.Disabled:
             return
         image = self._watch.values.image
         id_ = self.tag_id
@@ -180,12 +210,13 @@ class PlainItem(TagItem):
                 extra_bits = OVERFLOW if self.queue_size > 1 else 0
         if not again:
             self._sampled_ns = steady_ns  # an interval begins with its first sample
-        value = values.read(self.tag_id, self.stamps, extra_bits)
+        value = values.read(self.tag_id, _BOTH, extra_bits)
         if self._part is not None:
             bad = Quality.is_bad(quality)
             value.Value = ua.Variant(None if bad else text, ua.VariantType.Null if bad else _STRING)
             value.StatusCode = values.status(quality | extra_bits)
-        queue.append(ua.MonitoredItemNotification(self.client_handle, value))
+        queue.append(ua.MonitoredItemNotification(self._handle, value))
+        self._subscription.links.fire(self.monitored_item_id)
 
 
 def _mark_overflow(notification: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,10 @@ _ITEM = np.dtype(
         ("tag", np.int32),
         ("handle", np.uint32),
         ("stamps", np.uint8),
-        ("reporting", np.bool_),
+        ("sampling", np.bool_),
+        ("reporting", np.bool_),  # what waits is sent
+        ("released", np.bool_),  # what waits is sent this time
+        ("triggers", np.bool_),  # others wait for this one
         ("trigger", np.uint8),
         ("deadband", np.float64),
         ("interval", np.int64),  # ns between samples
@@ -64,23 +68,28 @@ class ItemQueue:
     A tag is sampled when it changes. Within one sampling interval the newest sample replaces the one before,
     so an item never has more than one sample an interval. Queues are cut to their sizes when they are sent,
     or when too much waits.
+
+    Attributes:
+        quiet: items that sample and do not report: theirs stays until they do, or something triggers it.
+        triggering: items that others wait for, by row, as their client knows them.
+        fire: is told of one that has something to tell.
     """
 
     image: Image
     items: NDArray[np.void] = field(default_factory=lambda: np.zeros(_FIRST, _ITEM))
     entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(_FIRST, _ENTRY))
     waiting: int = 0
+    quiet: int = 0
+    triggering: dict[int, int] = field(default_factory=dict)
+    fire: Callable[[int], None] = lambda item: None
     _used: int = 0
     _free: list[int] = field(default_factory=list)
     _last_text: dict[int, str] = field(default_factory=dict)
     _texts: dict[int, str] = field(default_factory=dict)
     _parts: dict[int, Part] = field(default_factory=dict)
 
-    def add(self, tag_id: int, stamps: int, part: Part = None) -> int:
-        """Return the row of a new item, which does not report yet.
-
-        `stamps` is TimestampsToReturn, `part` which characters of a text are wanted.
-        """
+    def add(self, tag_id: int, part: Part = None) -> int:
+        """Return the row of a new item, which does not sample yet; `part`: which characters it wants."""
         if self._free:
             row = self._free.pop()
         else:
@@ -88,14 +97,13 @@ class ItemQueue:
             self._used += 1
             if self._used > len(self.items):
                 self.items = np.concatenate([self.items, np.zeros(row, _ITEM)])
-        for name, value in (("tag", tag_id), ("stamps", stamps), ("newest", -1)):
-            self.items[name][row] = value
+        self.items["tag"][row], self.items["newest"][row] = tag_id, -1
         if part is not None:
             self._parts[row] = part
         return row
 
     def configure(self, row: int, **values: float) -> None:
-        """Set handle, interval (ns), size, oldest, trigger and deadband of an item."""
+        """Set handle, stamps (TimestampsToReturn), interval (ns), size, oldest, trigger and deadband."""
         waits = self.items["newest"][row] >= 0
         if waits:
             self.cut()  # by the size that it had
@@ -114,20 +122,39 @@ class ItemQueue:
 
     def pause(self, row: int) -> None:
         """Sample an item no more, and drop what waits for it."""
-        self.items["reporting"][row] = False
+        self._set(row, sampling=False, reporting=False)
         if self.items["newest"][row] >= 0:
             self._keep(self.entries["item"][: self.waiting] != row)
 
-    def resume(self, row: int, steady_ns: int, now_ns: int) -> None:
-        """Sample an item from now on; one that was not begins with the present value."""
-        if not self.items["reporting"][row]:
-            self.items["reporting"][row], self.items["seen"][row] = True, False
+    def resume(self, row: int, reporting: bool, steady_ns: int, now_ns: int) -> None:
+        """Sample an item from now on, and report it or not; a new one begins with the present value."""
+        begins = not self.items["sampling"][row]
+        self._set(row, sampling=True, reporting=reporting)
+        if begins:
+            self.items["seen"][row] = False
             self._sample(np.array([row]), steady_ns, now_ns)
+
+    def _set(self, row: int, *, sampling: bool, reporting: bool) -> None:
+        items = self.items
+        was_quiet = bool(items["sampling"][row] and not items["reporting"][row])
+        self.quiet += (sampling and not reporting) - was_quiet
+        items["sampling"][row], items["reporting"][row], items["released"][row] = sampling, reporting, False
+
+    def release(self, row: int) -> None:
+        """Send what waits for an item that does not report."""
+        self.items["released"][row] = self.items["newest"][row] >= 0
+
+    def resend(self, steady_ns: int, now_ns: int) -> None:
+        """Queue the present value of each item that reports and for which nothing waits."""
+        items = self.items[: self._used]
+        rows = np.flatnonzero(items["reporting"] & (items["newest"] < 0))
+        items["seen"][rows] = False
+        self._sample(rows, steady_ns, now_ns)
 
     def offer(self, changed: NDArray[np.bool_], steady_ns: int, now_ns: int) -> None:
         """Sample the items whose tags have changed, `changed` by tag; queue what passes the filters."""
         items = self.items[: self._used]
-        self._sample(np.flatnonzero(changed[items["tag"]] & items["reporting"]), steady_ns, now_ns)
+        self._sample(np.flatnonzero(changed[items["tag"]] & items["sampling"]), steady_ns, now_ns)
 
     def _sample(self, rows: NDArray[np.intp], steady_ns: int, now_ns: int) -> None:
         if not len(rows):
@@ -159,6 +186,9 @@ class ItemQueue:
         for at in np.flatnonzero(image.is_text[tags]).tolist():
             row = int(rows[at])
             self._last_text[row] = self._texts[int(places[at])] = self._text(row, int(tags[at]))
+        if self.triggering:
+            for row in rows[items["triggers"][rows]].tolist():
+                self.fire(self.triggering[row])
 
     def _text(self, row: int, tag: int) -> str:
         return part_of(self.image.text.get(tag, ""), self._parts.get(row))
@@ -175,26 +205,25 @@ class ItemQueue:
 
     def _passes(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Source: OPC 10000-4, 7.22.2 DataChangeFilter."""
-        items, image = self.items[rows], self.image
-        tags = items["tag"]
+        items, image = self.items, self.image
+        tags, last, deadband = items["tag"][rows], items["raw"][rows], items["deadband"][rows]
         raw, quality = image.raw[tags], self._quality(rows, tags)
-        differs = raw != items["raw"]
+        differs = raw != last
         for at in np.flatnonzero(image.is_text[tags]).tolist():
             row = int(rows[at])
             differs[at] = self._text(row, int(tags[at])) != self._last_text.get(row, "")
-        banded = np.flatnonzero(differs & (items["deadband"] > 0))
+        banded = np.flatnonzero(differs & (deadband > 0))
         if len(banded):
-            now, before = (
-                image.numbers(tags[banded], raw[banded]),
-                image.numbers(tags[banded], items["raw"][banded]),
-            )
+            now, before = (image.numbers(tags[banded], each[banded]) for each in (raw, last))
             with np.errstate(invalid="ignore"):
-                differs[banded] = ~(np.abs(now - before) <= items["deadband"][banded])  # NaN passes
-        trigger = items["trigger"]
-        later = (trigger == _STATUS_VALUE_TIME) & (image.source_ns[tags] != items["source"])
-        told = later | (differs & (quality >> 31 == 0))
+                differs[banded] = ~(np.abs(now - before) <= deadband[banded])  # NaN passes
+        trigger = items["trigger"][rows]
+        told = differs & (quality >> 31 == 0)
+        later = trigger == _STATUS_VALUE_TIME
+        if later.any():
+            told |= later & (image.source_ns[tags] != items["source"][rows])
         passes: NDArray[np.bool_] = (
-            ~items["seen"] | (quality != items["quality"]) | (told & (trigger != _STATUS))
+            ~items["seen"][rows] | (quality != items["quality"][rows]) | (told & (trigger != _STATUS))
         )
         return passes
 
@@ -227,22 +256,38 @@ class ItemQueue:
         self.entries["quality"][: self.waiting][marked] |= np.uint32(OVERFLOW)
         self._keep(keep)
 
+    def due(self) -> int:
+        """Return how many samples wait to be sent."""
+        return int(np.count_nonzero(self._due())) if self.quiet else self.waiting
+
+    def _due(self) -> NDArray[np.bool_]:
+        sent = self.items["reporting"] | self.items["released"]
+        due: NDArray[np.bool_] = sent[self.entries["item"][: self.waiting]]
+        return due
+
     def take(self, most: int) -> Due | None:
-        """Take out the oldest samples, `most` at once; None where none waits."""
+        """Take out the oldest samples that are to be sent, `most` at once; None where there is none."""
         self.cut()
-        n = min(self.waiting, most)
+        due = np.flatnonzero(self._due())[:most] if self.quiet else None
+        n = min(self.waiting, most) if due is None else len(due)
         if not n:
             return None
-        taken = self.entries[:n].copy()
-        texts = {place: self._texts[place] for place in self._texts if place < n}
+        places = slice(n) if due is None else due
+        taken = self.entries[places].copy()
+        texts = {}
+        if self._texts:
+            order = range(n) if due is None else due.tolist()
+            texts = {row: self._texts[old] for row, old in enumerate(order) if old in self._texts}
         keep = np.ones(self.waiting, np.bool_)
-        keep[:n] = False
+        keep[places] = False
         self._keep(keep)
-        items = self.items[taken["item"]]
+        if due is not None:
+            self.items["released"] &= self.items["newest"] >= 0
+        items, rows = self.items, taken["item"]
         samples = Samples(
-            items["tag"], taken["raw"], taken["quality"], taken["source"], taken["server"], texts
+            items["tag"][rows], taken["raw"], taken["quality"], taken["source"], taken["server"], texts
         )
-        return Due(samples, items["handle"], items["stamps"])
+        return Due(samples, items["handle"][rows], items["stamps"][rows])
 
     def _keep(self, keep: NDArray[np.bool_]) -> None:
         """Let go of all entries but these; the others move up."""

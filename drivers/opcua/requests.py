@@ -151,17 +151,20 @@ class Processor(UaProcessor):  # type: ignore[misc]
         try:
             await super().forward_publish_response(result, requestdata)
         except ServiceError as exc:
-            self._refuse_publish(requestdata, exc.code)
+            self.send_fault(requestdata.requesthdr, requestdata.seqhdr, exc.code)
 
-    def _refuse_publish(self, waiting: Any, code: int) -> None:
-        fault = ua.ServiceFault()
-        fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
-        self.send_response(waiting.requesthdr.RequestHandle, waiting.seqhdr, fault)
+    def send_fault(self, requesthdr: Any, seqhdr: Any, code: int) -> None:
+        """Answer a request that cannot be served."""
+        if not self._transport.is_closing():
+            fault = ua.ServiceFault()
+            fault.ResponseHeader.ServiceResult = ua.StatusCode(code)
+            self.send_response(requesthdr.RequestHandle, seqhdr, fault)
 
-    def refuse_publishing(self) -> None:
+    def refuse_publishing(self, code: int = ua.StatusCodes.BadNoSubscription) -> None:
         """Answer the Publish requests that wait: no subscription is left. Source: OPC 10000-4, 5.14.5."""
         while self._publish_requests:
-            self._refuse_publish(self._publish_requests.popleft(), ua.StatusCodes.BadNoSubscription)
+            waiting = self._publish_requests.popleft()
+            self.send_fault(waiting.requesthdr, waiting.seqhdr, code)
 
     async def _serve(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         service = typeid.Identifier
@@ -178,27 +181,34 @@ class Processor(UaProcessor):  # type: ignore[misc]
         if service == _CREATE:
             if self.session is not None and self.session.state != SessionState.Closed:
                 raise ServiceError(ua.StatusCodes.BadTooManySessions)
-            self._judge_application(policy.peer_certificate, body)
+            application = self._application(policy.peer_certificate, body)
             await self.iserver.make_room(whence(self.name))
             self._end_watchdog()
             going = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
             if self.session is not None:
                 self.session.processor, self.session.protection = self, self.protection
+                self.session.application = application
             return going
         if service == _ACTIVATE:
             return await self._activate(requesthdr, seqhdr, body)
         if self.session is not None and requesthdr.AuthenticationToken != self.session.auth_token:
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
-        if needs is not Needs.CHANNEL and (self.session is None or self.session.actor is None):
-            raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
+        if needs is not Needs.CHANNEL:
+            if self.session is None or self.session.actor is None:
+                raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
+            if not self.session.is_activated():
+                raise ServiceError(ua.StatusCodes.BadSessionClosed)
         if await self.answer(service, requesthdr, seqhdr, body):
             return True
         return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
 
-    def _judge_application(self, certificate: bytes | None, body: Any) -> None:
+    def _application(self, certificate: bytes | None, body: Any) -> str:
+        """Return the URI of the client's application, if its certificate is of that."""
         params = struct_from_binary(ua.CreateSessionParameters, body.copy())
-        if certificate and not self.iserver.names(certificate, params.ClientDescription.ApplicationUri or ""):
+        uri = str(params.ClientDescription.ApplicationUri or "")
+        if certificate and not self.iserver.names(certificate, uri):
             raise ServiceError(ua.StatusCodes.BadCertificateUriInvalid)
+        return uri
 
     async def answer(self, service: int, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         """Answer a request of an active session without asyncua; False where that is not known here."""
@@ -251,12 +261,13 @@ class Processor(UaProcessor):  # type: ignore[misc]
             self._session_watchdog_task.cancel()
 
     async def close(self) -> None:
+        self._publish_requests.clear()  # what subscriptions have is for the client's next connection
         await super().close()
         if self.session is not None:
             self.session.processor = None
 
     def _should_close_session_on_transport_loss(self) -> bool:
         session = self.session
-        return session is not None and not (
-            session.is_activated() and session.subscription_service.subscriptions
-        )
+        if session is None or session.state == SessionState.Closed:
+            return False
+        return not (session.is_activated() and session.subscription_service.subscriptions)

@@ -48,6 +48,7 @@ SERVICES = {
     "ModifyMonitoredItems": Needs.SESSION,
     "DeleteMonitoredItems": Needs.SESSION,
     "SetMonitoringMode": Needs.SESSION,
+    "SetTriggering": Needs.SESSION,
     "Write": Needs.GATE,
     "Call": Needs.GATE,
     "RegisterServer": Needs.NEVER,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 import time
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +14,12 @@ from typing import Any
 from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.address_space import ViewService
+from asyncua.server.internal_session import SessionState
+from asyncua.server.uaprocessor import PublishRequestData
 from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.ua.uaerrors import UaStatusCodeError
 
-from drivers.opcua import methods
+from drivers.opcua import methods, serverobject
 from drivers.opcua.alarms import Alarms
 from drivers.opcua.browsing import MAX_BROWSE, browse, browse_next
 from drivers.opcua.conditions.facts import language_of
@@ -31,16 +36,20 @@ from drivers.opcua.refused import wrong_node
 from drivers.opcua.requests import Processor
 from drivers.opcua.security import BETTER, Refusals
 from drivers.opcua.tokens import Users
+from drivers.opcua.transfer import Departed, transfer
 from drivers.opcua.values import TagValues, from_variant
 from drivers.opcua.wire import response_header
 from runtime.contract import Access, Actor, Port, Tag, Value
 from runtime.errors import ForbiddenError, WriteRejectedError
 
+log = logging.getLogger(__name__)
 MAX_READ = 10_000
 MAX_WRITE = 1_000
 MAX_CALL = 100
 _REASON = "OPC UA write"
 MAX_DEPTH = 64  # elements of a browse path
+MOST_FAREWELLS = 50
+MAX_BESIDE = 8  # of a connection; the next one waits, and what comes behind it
 _CODES = ua.StatusCodes
 _A = ua.AttributeIds
 _BROWSE_NEXT = ua.ObjectIds.BrowseNextRequest_Encoding_DefaultBinary
@@ -49,6 +58,10 @@ _REGISTRATIONS = {
     ua.ObjectIds.UnregisterNodesRequest_Encoding_DefaultBinary,
 }
 _COUNT = struct.Struct("<i")
+_WRITE = ua.ObjectIds.WriteRequest_Encoding_DefaultBinary
+_CALL = ua.ObjectIds.CallRequest_Encoding_DefaultBinary
+_PUBLISH = ua.ObjectIds.PublishRequest_Encoding_DefaultBinary
+_SET_TRIGGERING = ua.ObjectIds.SetTriggeringRequest_Encoding_DefaultBinary
 _READ = ua.ObjectIds.ReadRequest_Encoding_DefaultBinary
 _READ_RESPONSE = ua.ObjectIds.ReadResponse_Encoding_DefaultBinary
 
@@ -101,11 +114,24 @@ class TagServer(HardenedServer):
     def __init__(self, users: Users, anonymous: Actor | None, plain: bool, refusals: Refusals) -> None:
         super().__init__(users, anonymous, plain, refusals)
         self.view_service = View(self.aspace)
+        self.departed = Departed()
+
+    @property
+    def holders(self) -> list[TagSession]:
+        return [*self.sessions, *self.departed.sessions()]
+
+    def owner_of(self, subscription: int) -> TagSession | None:
+        """Return the session that has a subscription, or had it when it ended."""
+        for each in self.holders:
+            if subscription in each.subscription_service.subscriptions:
+                return each
+        return None
 
     def make_session(self, name: str) -> TagSession:
         subscriptions = Subscriptions(self, self.context.watch)
         session = TagSession(self, subscriptions, name)
         subscriptions.may_subscribe, subscriptions.taken = session.may_subscribe, session.items_taken
+        subscriptions.give_way, subscriptions.tell = session.give_way, session.tell
         return session
 
     def make_processor(self, transport: Any, limits: Any) -> TagProcessor:
@@ -113,7 +139,11 @@ class TagServer(HardenedServer):
 
 
 class TagProcessor(Processor):
-    """A connection whose Read requests go past asyncua's objects."""
+    """A connection whose Reads go past asyncua's objects, and whose slow requests hold up no others."""
+
+    def __init__(self, server: TagServer, transport: Any, limits: Any) -> None:
+        super().__init__(server, transport, limits)
+        self._beside = asyncio.Semaphore(MAX_BESIDE)
 
     async def answer(self, service: int, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         context, session = self.iserver.context, self.session
@@ -130,6 +160,29 @@ class TagProcessor(Processor):
             (count,) = _COUNT.unpack(body.copy().read(_COUNT.size))  # both hold a list of nodes alone
             if count <= 0:
                 raise ServiceError(_CODES.BadNothingToDo)
+        if service in (_WRITE, _CALL):
+            writes = service == _WRITE
+            asked = struct_from_binary(ua.WriteParameters if writes else ua.CallParameters, body)
+            await self._beside.acquire()
+            work = (session.answer_write if writes else session.answer_call)(asked, session.actor)
+            context.group.create_task(
+                self._serve_beside(work, "Write" if writes else "Call", requesthdr, seqhdr)
+            )
+            self._touch()
+            return True
+        if service == _SET_TRIGGERING:
+            links = struct_from_binary(ua.SetTriggeringParameters, body)
+            self._touch()
+            linked = ua.SetTriggeringResponse(Parameters=session.subscription_service.set_triggering(links))
+            self.send_response(requesthdr.RequestHandle, seqhdr, linked)
+            return True
+        if service == _PUBLISH and session.farewells:
+            acks = struct_from_binary(ua.PublishParameters, body).SubscriptionAcknowledgements
+            results = session.subscription_service.acknowledge(acks)
+            self._touch()
+            waiting = PublishRequestData(requesthdr=requesthdr, seqhdr=seqhdr, results=results)
+            await self.forward_publish_response(session.farewells.popleft(), waiting)
+            return True
         if service != _READ or context.quick is None:
             return False
         now_ns = context.port.clock.now_ns()
@@ -153,6 +206,23 @@ class TagProcessor(Processor):
         self._transport.write(message)
         return True
 
+    async def _serve_beside(
+        self, work: Coroutine[Any, Any, Any], service: str, requesthdr: Any, seqhdr: Any
+    ) -> None:
+        """Answer a request that waits for the plant, while others of the connection are answered."""
+        try:
+            response = await work
+            if not self._transport.is_closing():
+                self.send_response(requesthdr.RequestHandle, seqhdr, response)
+        except (ServiceError, UaStatusCodeError) as exc:
+            self.count_refusal(service, exc.code)
+            self.send_fault(requesthdr, seqhdr, exc.code)
+        except Exception:
+            log.exception("OPC UA: a request of %s failed", self._address)
+            self.send_fault(requesthdr, seqhdr, _CODES.BadInternalError)
+        finally:
+            self._beside.release()
+
     def _touch(self) -> None:
         self.session_last_activity = time.monotonic()
         if self.session is not None:
@@ -160,22 +230,88 @@ class TagProcessor(Processor):
 
 
 class TagSession(HardenedSession):
-    """A client's session."""
+    """A client's session.
+
+    Attributes:
+        farewells: the last results of subscriptions that ended or went, for the next Publish requests.
+    """
+
+    def __init__(self, server: TagServer, subscriptions: Subscriptions, name: str) -> None:
+        super().__init__(server, subscriptions, name)
+        self.farewells: deque[Any] = deque(maxlen=MOST_FAREWELLS)
+
+    @property
+    def nameless(self) -> bool:
+        """Tell whether it is of a client without a name."""
+        return self.actor is not None and self.actor is self.iserver.anonymous
+
+    def _together(self) -> list[TagSession]:
+        """Return the sessions of the client's address, and what is left of those that are over."""
+        return [each for each in self.iserver.holders if each.address == self.address]
 
     def may_subscribe(self) -> bool:
         """Tell whether the client's address may have one more subscription."""
-        there = self.iserver.sessions_of(self.address)
+        there = self._together()
         taken = sum(len(each.subscription_service.subscriptions) for each in there)
         return bool(taken < self.iserver.per_address.subscriptions)
 
     def items_taken(self) -> tuple[int, int]:
         """Return how many monitored items the client's address has: on tags and alarms, on other nodes."""
         items = others = 0
-        for session in self.iserver.sessions_of(self.address):
+        for session in self._together():
             for each in session.subscription_service.subscriptions.values():
                 items += len(each.monitored_item_srv._monitored_items)
                 others += len(each.monitored_item_srv._monitored_datachange)
         return items - others, others
+
+    async def give_way(self, everywhere: bool) -> bool:
+        """End the oldest subscriptions without a session, of the client's address or of any."""
+        departed: Departed = self.iserver.departed
+        return await departed.give_way(self.address) or (everywhere and await departed.give_way(None))
+
+    def adopt(self, subscription: Any) -> None:
+        """Have a subscription that was another session's."""
+        assert self.processor is not None
+        subscription.session_id = self.session_id
+        subscription.pub_result_callback = self.processor.forward_publish_response
+        subscription.pub_request_callback = self.processor.get_publish_request
+        self.subscription_service.adopt(subscription)
+
+    async def transfer_subscriptions(self, params: Any, callback: Any) -> list[Any]:
+        return await transfer(self, params)
+
+    async def tell(self, farewell: Any) -> None:
+        """Send the last result of a subscription that is not here any more, once a request waits for it."""
+        processor = self.processor
+        if not self.is_activated():
+            return
+        waiting = None if processor is None else processor.get_publish_request(farewell.SubscriptionId)
+        if processor is None or waiting is None:
+            self.farewells.append(farewell)
+            return
+        await processor.forward_publish_response(farewell, waiting)
+        if not self.subscription_service.subscriptions:
+            processor.refuse_publishing()
+
+    async def close_session(self, delete_subs: bool = True) -> None:
+        """End; subscriptions that are not deleted live on for another session to have.
+
+        What outlives a session whose client was silent for too long is theirs too, unless the server needs
+        the room. A session that is over already lets go of what it has left.
+        """
+        if self.state == SessionState.Closed:
+            if delete_subs:
+                await self.delete_subscriptions(list(self.subscription_service.subscriptions))
+            return
+        silent = self._timeout_task is asyncio.current_task()
+        await super().close_session(delete_subs and not silent)
+        if self.processor is not None:
+            self.processor.refuse_publishing(_CODES.BadSessionClosed)
+            self.processor = None
+        if self.subscription_service.subscriptions:
+            for each in self.subscription_service.subscriptions.values():
+                each.pub_request_callback = _never
+            await self.iserver.departed.add(self)
 
     def prefer(self, locales: tuple[str, ...]) -> None:
         self.subscription_service.language = language_of(locales)
@@ -231,6 +367,17 @@ class TagSession(HardenedSession):
         )
 
     async def write(self, params: Any) -> list[Any]:
+        return await self._write_as(params, self.actor)
+
+    async def answer_write(self, params: Any, actor: Actor | None) -> Any:
+        """Return the response to a Write that someone asked for; the session may be another's meanwhile."""
+        return ua.WriteResponse(Results=await self._write_as(params, actor))
+
+    async def answer_call(self, params: Any, actor: Actor | None) -> Any:
+        """Return the response to a Call that someone asked for; the session may be another's meanwhile."""
+        return ua.CallResponse(Results=await self._call_as(params.MethodsToCall, actor))
+
+    async def _write_as(self, params: Any, actor: Actor | None) -> list[Any]:
         wanted = params.NodesToWrite or []
         if not wanted:
             raise ServiceError(_CODES.BadNothingToDo)
@@ -238,7 +385,7 @@ class TagSession(HardenedSession):
             raise ServiceError(_CODES.BadTooManyOperations)
         context = self.iserver.context
         context.writes = (context.writes + len(wanted)) & 0xFFFF_FFFF
-        tasks = [self._outlive(self._write(each)) for each in wanted]
+        tasks = [self._outlive(self._write(each, actor)) for each in wanted]
         return [ua.StatusCode(await asyncio.shield(task)) for task in tasks]
 
     def _outlive(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -246,7 +393,7 @@ class TagSession(HardenedSession):
         task: asyncio.Task[Any] = self.iserver.context.group.create_task(work)
         return task
 
-    async def _write(self, wanted: Any) -> int:
+    async def _write(self, wanted: Any, actor: Actor | None) -> int:
         context = self.iserver.context
         id_ = context.nodes.tag_id(wanted.NodeId)
         if id_ < 0 or wanted.AttributeId != _A.Value:
@@ -261,7 +408,7 @@ class TagSession(HardenedSession):
         status = wanted.Value.StatusCode
         if wanted.IndexRange or (status is not None and status.value):
             return int(_CODES.BadWriteNotSupported)
-        tag, actor = context.values.tags[id_], self.actor
+        tag = context.values.tags[id_]
         if actor is None:
             return int(_CODES.BadUserAccessDenied)
         try:
@@ -341,14 +488,19 @@ class TagSession(HardenedSession):
         return results
 
     async def call(self, params: Any) -> list[Any]:
+        return await self._call_as(params, self.actor)
+
+    async def _call_as(self, params: Any, actor: Actor | None) -> list[Any]:
         if not params:
             raise ServiceError(_CODES.BadNothingToDo)
         if len(params) > MAX_CALL:
             raise ServiceError(_CODES.BadTooManyOperations)
-        return [await self._call(each) for each in params]
+        return [await self._call(each, actor) for each in params]
 
-    async def _call(self, wanted: Any) -> Any:
-        alarms, actor = self.iserver.context.alarms, self.actor
+    async def _call(self, wanted: Any, actor: Actor | None) -> Any:
+        alarms = self.iserver.context.alarms
+        if serverobject.handles(wanted):
+            return await serverobject.call(wanted, self)
         if not (self.secured or alarms.only_tells(wanted)):
             self.iserver.refusals.add(self.address, "it wants to call a method, and has no security")
             return ua.CallMethodResult(StatusCode=ua.StatusCode(_CODES.BadSecurityModeInsufficient))
@@ -362,6 +514,10 @@ class TagSession(HardenedSession):
             return ua.CallMethodResult(StatusCode=ua.StatusCode(code))
         (result,) = await super().call([wanted])
         return result
+
+
+def _never(subscription: int) -> None:
+    """There is no client whose Publish requests a subscription could answer."""
 
 
 def _length(value: Any) -> int:

@@ -43,10 +43,8 @@ class ColumnWatch(Watch):
     def widen(self, count: int) -> None:
         self._changed = np.zeros(count, np.bool_)
 
-    def make_item(
-        self, subscription: Any, item_id: int, tag_id: int, stamps: int, part: Part = None
-    ) -> ColumnItem:
-        return ColumnItem(self, subscription.queue, item_id, tag_id, stamps, part)
+    def make_item(self, subscription: Any, item_id: int, tag_id: int, part: Part = None) -> ColumnItem:
+        return ColumnItem(self, subscription.queue, item_id, tag_id, part)
 
     def make_subscription(self, most: int, *about: Any, **more: Any) -> TagSubscription:
         made = TagSubscription(self, most, *about, **more)
@@ -81,20 +79,21 @@ class ColumnWatch(Watch):
 class ColumnItem(TagItem):
     """An item that is a row of its subscription's queue."""
 
-    __slots__ = ("_part", "_queue", "_room", "_row", "_stamps", "_watch")
+    __slots__ = ("_part", "_queue", "_room", "_row", "_watch")
 
-    def __init__(
-        self, watch: ColumnWatch, queue: ItemQueue, item_id: int, tag_id: int, stamps: int, part: Part
-    ) -> None:
+    def __init__(self, watch: ColumnWatch, queue: ItemQueue, item_id: int, tag_id: int, part: Part) -> None:
         super().__init__(item_id, tag_id)
         self._watch = watch
         self._queue = queue
         self._row = -1
         self._room = 0
-        self._stamps = stamps
         self._part = part
 
-    def configure(self, parameters: Any, publish_ms: float, cap: int) -> tuple[float, int]:
+    @property
+    def client_handle(self) -> int:
+        return int(self._queue.items["handle"][self._row])
+
+    def configure(self, parameters: Any, stamps: int, publish_ms: float, cap: int) -> tuple[float, int]:
         watch = self._watch
         trigger, deadband = data_filter(watch.values.tags[self.tag_id], parameters.Filter)
         sampling_ms, size = revised(parameters, publish_ms, cap)
@@ -103,10 +102,11 @@ class ColumnItem(TagItem):
         watch.room += self._room - size
         self._room = size
         if self._row < 0:
-            self._row = self._queue.add(self.tag_id, self._stamps, self._part)
+            self._row = self._queue.add(self.tag_id, self._part)
         self._queue.configure(
             self._row,
             handle=parameters.ClientHandle,
+            stamps=stamps,
             interval=round(sampling_ms * 1e6),
             size=size,
             oldest=parameters.DiscardOldest,
@@ -117,13 +117,25 @@ class ColumnItem(TagItem):
 
     def set_mode(self, mode: Any) -> None:
         clock = self._watch.clock
-        if mode != ua.MonitoringMode.Reporting:
+        if mode == ua.MonitoringMode.Disabled:
             self._queue.pause(self._row)
         else:
-            self._queue.resume(self._row, clock.steady_ns(), clock.now_ns())
+            reporting = mode == ua.MonitoringMode.Reporting
+            self._queue.resume(self._row, reporting, clock.steady_ns(), clock.now_ns())
+
+    def triggers(self, others: bool) -> None:
+        self._queue.items["triggers"][self._row] = others
+        if others:
+            self._queue.triggering[self._row] = self.monitored_item_id
+        else:
+            self._queue.triggering.pop(self._row, None)
+
+    def release(self) -> None:
+        self._queue.release(self._row)
 
     def end(self) -> None:
         """Give back what it had; it is not used any more."""
+        self.triggers(others=False)
         self._watch.room += self._room
         self._queue.remove(self._row)
 
@@ -133,11 +145,16 @@ class TagSubscription(EventSubscription):
 
     def __init__(self, watch: ColumnWatch, most: int, *about: Any, **more: Any) -> None:
         super().__init__(most, *about, **more)
-        self.queue = ItemQueue(watch.values.image)
+        self.queue = ItemQueue(watch.values.image, fire=self.links.fire)
         self._watch = watch
 
     def waits(self) -> bool:
-        return bool(self.queue.waiting) or super().waits()
+        return self.queue.due() > 0 or super().waits()
+
+    def resend(self) -> None:
+        """Send the present values of tags for whose items nothing waits, too."""
+        clock = self._watch.clock
+        self.queue.resend(clock.steady_ns(), clock.now_ns())
 
     def _pop_publish_result(self) -> Any:
         result = super()._pop_publish_result()

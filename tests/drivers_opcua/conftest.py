@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from asyncua import Client, Server, ua
+from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua.certificate import own_certificate
 from drivers.opcua.chaos.campaign import ROOT as LINE
@@ -135,9 +137,10 @@ class Secure(Client):  # type: ignore[misc]
 
     folder: Path
     policy: str
+    uri = PEER
 
     async def connect(self) -> None:
-        self.application_uri = PEER
+        self.application_uri = self.uri
         certificate, key = self.folder / "certificate.der", self.folder / "key.pem"
         mode = ua.MessageSecurityMode.SignAndEncrypt
         await self.set_security(POLICIES[self.policy], certificate, key, mode=mode)
@@ -186,6 +189,85 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Person]:
         return made[name]
 
     return make
+
+
+class Asking:
+    """Sends requests as they are, one after the other."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def __call__(self, service: str, timeout: float = 20, **parameters: Any) -> Any:
+        request = getattr(ua, f"{service}Request")()
+        for name, value in parameters.items():
+            setattr(request.Parameters, name, value)
+        answer = await self._client.uaclient.protocol.send_request(request, timeout=timeout)
+        return struct_from_binary(getattr(ua, f"{service}Response"), answer)
+
+    async def code(self, service: str, **parameters: Any) -> str:
+        try:
+            answer = await self(service, **parameters)
+        except UaStatusCodeError as exc:
+            return ua.StatusCode(exc.code).name
+        return answer.ResponseHeader.ServiceResult.name
+
+    async def read(self, node: Any, stamps: int = 2, encoding: str = "", **wanted: Any) -> Any:
+        each = ua.ReadValueId(node, wanted.pop("attribute", ua.AttributeIds.Value), wanted.pop("part", None))
+        each.DataEncoding = ua.QualifiedName(encoding or None)
+        answer = await self(
+            "Read", TimestampsToReturn=ua.TimestampsToReturn(stamps), NodesToRead=[each], **wanted
+        )
+        return answer.Results[0]
+
+    async def subscribe(
+        self, interval_ms: float = 100, most: int = 0, keep_alive: int = 1000, lifetime: int = 10_000
+    ) -> int:
+        answer = await self(
+            "CreateSubscription",
+            RequestedPublishingInterval=interval_ms,
+            RequestedLifetimeCount=lifetime,
+            RequestedMaxKeepAliveCount=keep_alive,
+            MaxNotificationsPerPublish=most,
+            PublishingEnabled=True,
+        )
+        return int(answer.Parameters.SubscriptionId)
+
+    async def watch(
+        self, subscription: int, *nodes: Any, part: Any = None, stamps: int = 2, mode: int = 2, **how: Any
+    ) -> Any:
+        parameters = {"SamplingInterval": 0.0, "QueueSize": 100, "DiscardOldest": True} | how
+        answer = await self(
+            "CreateMonitoredItems",
+            SubscriptionId=subscription,
+            TimestampsToReturn=ua.TimestampsToReturn(stamps),
+            ItemsToCreate=[
+                ua.MonitoredItemCreateRequest(
+                    ua.ReadValueId(node, ua.AttributeIds.Value, part),
+                    ua.MonitoringMode(mode),
+                    ua.MonitoringParameters(number, **parameters),
+                )
+                for number, node in enumerate(nodes)
+            ],
+        )
+        return answer.Results
+
+    async def published(self, *acks: Any, timeout: float = 20) -> Any:
+        answer = await self("Publish", timeout, SubscriptionAcknowledgements=list(acks))
+        return answer.Parameters
+
+    @staticmethod
+    def values(published: Any) -> list[Any]:
+        """Return the DataValues of what was published."""
+        return [
+            item.Value
+            for part in published.NotificationMessage.NotificationData or []
+            for item in getattr(part, "MonitoredItems", ())
+        ]
+
+
+@pytest.fixture
+def asking() -> type[Asking]:
+    return Asking
 
 
 # The client's side.

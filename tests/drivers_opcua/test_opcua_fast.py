@@ -116,8 +116,10 @@ PARTS = (None, "1", "0:2")  # of a text
 STEPS = st.lists(
     st.one_of(
         samples(),
-        st.sampled_from(["publish", "tick", "second"]),
-        st.tuples(st.sampled_from(["off", "on", "delete", "modify"]), st.integers(0, 5)),
+        st.sampled_from(["publish", "tick", "second", "resend"]),
+        st.tuples(
+            st.sampled_from(["off", "sample", "on", "delete", "modify", "link", "unlink"]), st.integers(0, 5)
+        ),
     ),
     max_size=25,
 )
@@ -165,6 +167,8 @@ class Side:
             await self.watch.post(np.unique(given_.ids))
         elif step == "publish":
             self.publish()
+        elif step == "resend":
+            await self.items.resend()
         elif isinstance(step, tuple):
             await self.manage(step[0], step[1], step[1] % len(asked))
 
@@ -176,13 +180,22 @@ class Side:
             request = ua.MonitoredItemModifyRequest(
                 item, parameters(index, [1 + number % 3, number % 2 == 0, 0.0, 1, 0.0], 0)
             )
-            self.items.modify_monitored_items(ua.ModifyMonitoredItemsParameters(ItemsToModify=[request]))
+            stamps = ua.TimestampsToReturn(number % 4)
+            self.items.modify_monitored_items(
+                ua.ModifyMonitoredItemsParameters(TimestampsToReturn=stamps, ItemsToModify=[request])
+            )
+        elif what in ("link", "unlink"):
+            other = self.ids[number * 2 % len(self.ids)]
+            links = {"LinksToAdd" if what == "link" else "LinksToRemove": [other]}
+            if item in self.items._monitored_items:
+                self.items.set_triggering(ua.SetTriggeringParameters(TriggeringItemId=item, **links))
         else:
-            mode = ua.MonitoringMode.Reporting if what == "on" else ua.MonitoringMode.Sampling
+            mode = ua.MonitoringMode({"off": 0, "sample": 1, "on": 2}[what])
             if item in self.items._monitored_items:
                 await self.items.set_monitoring_mode(mode, [item])
 
     def publish(self) -> None:
+        self.subscription.trigger()
         while True:
             result = self.subscription._pop_publish_result()
             for each in result.NotificationMessage.NotificationData:
@@ -231,6 +244,10 @@ def test_subscribers_get_the_same(asked: list[Any], steps: list[Any], most: int)
         for side in sides:
             side.items.delete_all_monitored_items()
             assert side.watch.size == 0
-        assert sides[0].subscription.queue.waiting == 0
+        queue = sides[0].subscription.queue
+        assert (queue.waiting, queue.quiet, queue.triggering) == (0, 0, {})
+        for each in (side.subscription for side in sides):
+            assert [*each.quiet, *each.released, *each._triggered_datachanges] == []
+            assert [*each.links._of, *each.links._times, *each.links._fired] == []
 
     asyncio.run(main())

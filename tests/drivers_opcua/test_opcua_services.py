@@ -9,8 +9,7 @@ import pytest
 from asyncua import Client, ua
 from asyncua.client import ua_client
 from asyncua.client.ua_client import UASocketProtocol
-from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
-from asyncua.ua.uaerrors import UaStatusCodeError
+from asyncua.ua.ua_binary import uatcp_to_binary
 
 from drivers.opcua.picking import picked, span_of
 
@@ -20,87 +19,20 @@ LEVEL = "nb/bottling/line1/tank/level_pct"
 BOTH = pytest.mark.parametrize("fast", [True, False])
 
 
-class Asking:
-    """Sends requests as they are, one after the other."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def __call__(self, service: str, timeout: float = 20, **parameters: Any) -> Any:
-        request = getattr(ua, f"{service}Request")()
-        for name, value in parameters.items():
-            setattr(request.Parameters, name, value)
-        answer = await self._client.uaclient.protocol.send_request(request, timeout=timeout)
-        return struct_from_binary(getattr(ua, f"{service}Response"), answer)
-
-    async def code(self, service: str, **parameters: Any) -> str:
-        try:
-            answer = await self(service, **parameters)
-        except UaStatusCodeError as exc:
-            return ua.StatusCode(exc.code).name
-        return answer.ResponseHeader.ServiceResult.name
-
-    async def read(self, node: Any, stamps: int = 2, encoding: str = "", **wanted: Any) -> Any:
-        each = ua.ReadValueId(node, wanted.pop("attribute", ua.AttributeIds.Value), wanted.pop("part", None))
-        each.DataEncoding = ua.QualifiedName(encoding or None)
-        answer = await self(
-            "Read", TimestampsToReturn=ua.TimestampsToReturn(stamps), NodesToRead=[each], **wanted
-        )
-        return answer.Results[0]
-
-    async def subscribe(self, interval_ms: float = 100, most: int = 0, keep_alive: int = 1000) -> int:
-        answer = await self(
-            "CreateSubscription",
-            RequestedPublishingInterval=interval_ms,
-            RequestedLifetimeCount=10_000,
-            RequestedMaxKeepAliveCount=keep_alive,
-            MaxNotificationsPerPublish=most,
-            PublishingEnabled=True,
-        )
-        return int(answer.Parameters.SubscriptionId)
-
-    async def watch(
-        self, subscription: int, *nodes: Any, part: Any = None, stamps: int = 2, **how: Any
-    ) -> Any:
-        parameters = {"SamplingInterval": 0.0, "QueueSize": 100, "DiscardOldest": True} | how
-        answer = await self(
-            "CreateMonitoredItems",
-            SubscriptionId=subscription,
-            TimestampsToReturn=ua.TimestampsToReturn(stamps),
-            ItemsToCreate=[
-                ua.MonitoredItemCreateRequest(
-                    ua.ReadValueId(node, ua.AttributeIds.Value, part),
-                    ua.MonitoringMode.Reporting,
-                    ua.MonitoringParameters(number, **parameters),
-                )
-                for number, node in enumerate(nodes)
-            ],
-        )
-        return answer.Results
-
-    async def published(self, *acks: Any, timeout: float = 20) -> Any:
-        answer = await self("Publish", timeout, SubscriptionAcknowledgements=list(acks))
-        return answer.Parameters
-
-
-def values(published: Any) -> list[Any]:
-    return [
-        item.Value for part in published.NotificationMessage.NotificationData for item in part.MonitoredItems
-    ]
-
-
 def opened(served: Any) -> Client:
     return Client(served.url, timeout=20)
 
 
 @BOTH
-def test_each_publish_request_is_answered_once_and_nothing_is_lost(serve: Any, fast: bool) -> None:
+def test_each_publish_request_is_answered_once_and_nothing_is_lost(
+    serve: Any, asking: Any, fast: bool
+) -> None:
     async def main() -> None:
         async with serve(fast=fast) as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             served.port.set("tank/level_pct", 0.0)
             await ask.watch(await ask.subscribe(100, most=2), ua.NodeId(LEVEL, 2))
-            assert [each.Value.Value for each in values(await ask.published())] == [0.0]
+            assert [each.Value.Value for each in asking.values(await ask.published())] == [0.0]
             for number in range(1, 8):
                 served.port.set("tank/level_pct", float(number))
                 await asyncio.sleep(0)
@@ -108,8 +40,8 @@ def test_each_publish_request_is_answered_once_and_nothing_is_lost(serve: Any, f
             found: list[float] = []
             while len(found) < 7:  # one request after the other: a doubled answer ends asyncua's connection
                 page = await ask.published()
-                assert len(values(page)) <= 2
-                found += [each.Value.Value for each in values(page)]
+                assert len(asking.values(page)) <= 2
+                found += [each.Value.Value for each in asking.values(page)]
                 assert page.MoreNotifications == (len(found) < 7)
             assert found == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
 
@@ -118,18 +50,18 @@ def test_each_publish_request_is_answered_once_and_nothing_is_lost(serve: Any, f
 
 @BOTH
 def test_a_tag_that_changes_faster_than_it_is_sampled_has_a_value_each_interval(
-    serve: Any, fast: bool
+    serve: Any, asking: Any, fast: bool
 ) -> None:
     async def main() -> None:
         async with serve(fast=fast) as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             served.port.set("tank/level_pct", 0.0)
             await ask.watch(await ask.subscribe(2000), ua.NodeId(LEVEL, 2), SamplingInterval=250.0)
             await ask.published()
             for number in range(1, 40):
                 served.port.set("tank/level_pct", float(number))
                 await asyncio.sleep(0.04)
-            found = [each.Value.Value for each in values(await ask.published())]
+            found = [each.Value.Value for each in asking.values(await ask.published())]
             assert 4 <= len(found) <= 8
             assert found == sorted(found)
             assert found[-1] == 39.0
@@ -137,10 +69,10 @@ def test_a_tag_that_changes_faster_than_it_is_sampled_has_a_value_each_interval(
     asyncio.run(main())
 
 
-def test_what_was_not_acknowledged_can_be_had_again_and_what_was_is_gone(serve: Any) -> None:
+def test_what_was_not_acknowledged_can_be_had_again_and_what_was_is_gone(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             served.port.set("tank/level_pct", 3.0)
             number = await ask.subscribe()
             await ask.watch(number, ua.NodeId(LEVEL, 2))
@@ -174,13 +106,13 @@ def test_what_was_not_acknowledged_can_be_had_again_and_what_was_is_gone(serve: 
     asyncio.run(main())
 
 
-def test_a_subscription_takes_another_pace(serve: Any) -> None:
+def test_a_subscription_takes_another_pace(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             served.port.set("tank/level_pct", 0.0)
             number = await ask.subscribe(3_600_000)
-            assert values(await ask.published()) == []  # a subscription begins with a keep-alive
+            assert asking.values(await ask.published()) == []  # a subscription begins with a keep-alive
             await ask.watch(number, ua.NodeId(LEVEL, 2))
             answer = await ask(
                 "ModifySubscription",
@@ -193,19 +125,21 @@ def test_a_subscription_takes_another_pace(serve: Any) -> None:
             revised = answer.Parameters
             assert revised.RevisedPublishingInterval == 60.0
             assert (revised.RevisedLifetimeCount, revised.RevisedMaxKeepAliveCount) == (60, 20)
-            assert [each.Value.Value for each in values(await ask.published())] == [0.0]
+            assert [each.Value.Value for each in asking.values(await ask.published())] == [0.0]
             for number in (1, 2, 3):  # three in one interval of 60 ms would be one of an hour
                 served.port.set("tank/level_pct", float(number))
                 page = await ask.published()
-                assert [each.Value.Value for each in values(page)] == [float(number)]
+                assert [each.Value.Value for each in asking.values(page)] == [float(number)]
 
     asyncio.run(main())
 
 
-def test_publish_requests_that_wait_are_answered_when_the_last_subscription_goes(serve: Any) -> None:
+def test_publish_requests_that_wait_are_answered_when_the_last_subscription_goes(
+    serve: Any, asking: Any
+) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             number = await ask.subscribe()
             await ask.published()
             async with asyncio.TaskGroup() as group:
@@ -219,10 +153,12 @@ def test_publish_requests_that_wait_are_answered_when_the_last_subscription_goes
 
 
 @BOTH
-def test_ranges_encodings_and_timestamps_are_as_they_were_asked_for(serve: Any, fast: bool) -> None:
+def test_ranges_encodings_and_timestamps_are_as_they_were_asked_for(
+    serve: Any, asking: Any, fast: bool
+) -> None:
     async def main() -> None:
         async with serve(fast=fast) as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             served.port.set("all/string", "grün")
             served.port.set("tank/level_pct", 5.0)
             whole = (await ask.read(NAMESPACES)).Value.Value
@@ -261,7 +197,7 @@ def test_ranges_encodings_and_timestamps_are_as_they_were_asked_for(serve: Any, 
                     assert (bool(value.SourceTimestamp), bool(value.ServerTimestamp)) == (source, server)
             number = await ask.subscribe()
             await ask.watch(number, NAMESPACES, part="1:2", stamps=1)
-            (value,) = values(await ask.published()) or values(await ask.published())
+            (value,) = asking.values(await ask.published()) or asking.values(await ask.published())
             assert (value.Value.Value, value.SourceTimestamp) == (whole[1:3], None)
             for node, part, code in (
                 (NAMESPACES, "x", "BadIndexRangeInvalid"),
@@ -273,10 +209,10 @@ def test_ranges_encodings_and_timestamps_are_as_they_were_asked_for(serve: Any, 
     asyncio.run(main())
 
 
-def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any) -> None:
+def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             level, number = ua.NodeId(LEVEL, 2), await ask.subscribe()
             each = [ua.ReadValueId(level, ua.AttributeIds.Value)]
             assert await ask.code("Read", MaxAge=-1.0, NodesToRead=each) == "BadMaxAgeInvalid"
@@ -363,10 +299,10 @@ def test_get_endpoints_gives_those_of_the_profiles_that_are_asked_for(serve: Any
     asyncio.run(main())
 
 
-def test_nodes_are_registered_as_they_are(serve: Any) -> None:
+def test_nodes_are_registered_as_they_are(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
-            ask, nodes = Asking(client), [ua.NodeId(LEVEL, 2), ua.NodeId(NAME, 2)]
+            ask, nodes = asking(client), [ua.NodeId(LEVEL, 2), ua.NodeId(NAME, 2)]
             answer = await ask("RegisterNodes", NodesToRegister=nodes)
             assert answer.Parameters.RegisteredNodeIds == nodes
             assert await ask.code("UnregisterNodes", NodesToUnregister=nodes) == "Good"
@@ -374,10 +310,10 @@ def test_nodes_are_registered_as_they_are(serve: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_browse_tells_what_its_mask_asks_for(serve: Any) -> None:
+def test_a_browse_tells_what_its_mask_asks_for(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             organizes, folder = ua.NodeId(ua.ObjectIds.Organizes), ua.NodeId(ua.ObjectIds.FolderType)
             told = {
                 1: ("ReferenceTypeId", organizes, ua.NodeId()),
@@ -410,10 +346,10 @@ def test_a_browse_tells_what_its_mask_asks_for(serve: Any) -> None:
 
 
 @BOTH
-def test_a_part_of_a_text_is_watched(serve: Any, fast: bool) -> None:
+def test_a_part_of_a_text_is_watched(serve: Any, asking: Any, fast: bool) -> None:
     async def main() -> None:
         async with serve(fast=fast) as served, opened(served) as client:
-            ask, name = Asking(client), ua.NodeId(NAME, 2)
+            ask, name = asking(client), ua.NodeId(NAME, 2)
             served.port.set("all/string", "grün")
             number = await ask.subscribe(50)
             results = await ask.watch(number, name, part="1:2")
@@ -423,7 +359,7 @@ def test_a_part_of_a_text_is_watched(serve: Any, fast: bool) -> None:
             assert told == ["Good", "BadIndexRangeInvalid", "BadIndexRangeNoData"]
 
             async def following() -> Any:
-                (value,) = values(await ask.published()) or values(await ask.published())
+                (value,) = asking.values(await ask.published()) or asking.values(await ask.published())
                 return value.Value.Value if value.StatusCode.is_good() else value.StatusCode.name
 
             assert await following() == "rü"
@@ -452,12 +388,12 @@ def hello(limits: dict[str, int]) -> Any:
     "limits", [{"MaxMessageSize": 20_000}, {"MaxChunkCount": 2, "ReceiveBufferSize": 8_192}]
 )
 def test_what_a_client_cannot_take_is_not_sent_and_what_it_sends_is_taken(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+    serve: Any, asking: Any, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
 ) -> None:
     async def main() -> None:
         monkeypatch.setattr(ua_client, "UASocketProtocol", hello(limits))
         async with serve() as served, opened(served) as client:
-            ask = Asking(client)
+            ask = asking(client)
             served.port.set("tank/level_pct", 0.0)
             each = ua.ReadValueId(ua.NodeId(LEVEL, 2), ua.AttributeIds.Value)
             assert await ask.code("Read", NodesToRead=[each] * 2_000) == "BadResponseTooLarge"

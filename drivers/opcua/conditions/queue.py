@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -10,16 +9,15 @@ from typing import Any
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
-from asyncua.server.internal_subscription import InternalSubscription
 
 from drivers.opcua.conditions.facts import ENGLISH
 from drivers.opcua.conditions.fields import Occurrence
 from drivers.opcua.conditions.filters import EventFilter
+from drivers.opcua.publishing import Published
 
 MAX_ITEMS = 500  # on events, of all sessions
 MAX_OF_SESSION = 50
 QUEUE_LIMIT = 5_000  # events that wait for one item
-MOST_AT_ONCE = 10_000  # notifications in one response
 _CODES = ua.StatusCodes
 _LIST = ua.NodeId(ua.ObjectIds.EventNotificationList_Encoding_DefaultBinary)
 _COUNT = struct.Struct("<i")
@@ -31,6 +29,7 @@ class EventItem:
     Attributes:
         area: where the paths of the tags begin whose alarms it wants.
         filter: what it wants of them.
+        fires: is told that there is one, where other items wait for that.
     """
 
     def __init__(self, item_id: int, area: str, overflow: Callable[[], Occurrence]) -> None:
@@ -40,7 +39,8 @@ class EventItem:
         self._handle = 0
         self._size = 1
         self._oldest = True
-        self._reporting = False
+        self._sampling = self._reporting = self._released = False
+        self.fires: Callable[[], None] | None = None
         self._overflow = overflow
         self._lost: Occurrence | None = None
         self._queue: deque[Occurrence] = deque()
@@ -58,16 +58,18 @@ class EventItem:
         return self._size
 
     def set_mode(self, mode: Any) -> None:
-        """Take a MonitoringMode; what ends to report forgets what waits."""
+        """Take a MonitoringMode; what is disabled forgets what waits, what only samples keeps it."""
         self._reporting = mode == ua.MonitoringMode.Reporting
-        if not self._reporting:
+        self._sampling = mode != ua.MonitoringMode.Disabled
+        self._released = False
+        if not self._sampling:
             self._queue.clear()
             self._ahead.clear()
             self._lost = None
 
     def offer(self, occurrence: Occurrence) -> None:
         """Queue an event if it is wanted."""
-        if self._reporting and self.wants(occurrence):
+        if self._sampling and self.wants(occurrence):
             self.push(occurrence)
 
     def wants(self, occurrence: Occurrence) -> bool:
@@ -80,10 +82,12 @@ class EventItem:
 
         Source: OPC 10000-4, 5.13.1.5; OPC 10000-5, 6.4.33 EventQueueOverflowEventType.
         """
-        if self._reporting:
+        if self._sampling:
             if len(self._queue) >= self._size:
                 self._drop()
             self._queue.append(occurrence)
+            if self.fires is not None:
+                self.fires()
 
     def _drop(self) -> None:
         if self._oldest:
@@ -102,12 +106,28 @@ class EventItem:
         return True
 
     @property
+    def client_handle(self) -> int:
+        return self._handle
+
+    @property
     def waiting(self) -> int:
+        """How many events wait to be sent."""
+        return self._kept() if self._reporting or self._released else 0
+
+    def _kept(self) -> int:
         return len(self._ahead) + len(self._queue) + (self._lost is not None)
+
+    def release(self) -> None:
+        """Send what waits, though the item only samples."""
+        self._released = self._kept() > 0
 
     def take(self, most: int, language: str) -> list[bytes]:
         """Take out the oldest events, `most` at once, as they lie in a notification."""
-        return [self.filter.encode(each, self._handle, language) for each in self._take(most)]
+        if not self.waiting:
+            return []
+        taken = [self.filter.encode(each, self._handle, language) for each in self._take(most)]
+        self._released = self._released and self._kept() > 0
+        return taken
 
     def _take(self, most: int) -> list[Occurrence]:
         taken: list[Occurrence] = []
@@ -157,10 +177,8 @@ class EventItems:
             item.push(occurrence)
 
 
-class EventSubscription(InternalSubscription):  # type: ignore[misc]
+class EventSubscription(Published):
     """A subscription whose events become one part of a publish response.
-
-    `most` is MaxNotificationsPerPublish, 0 where the client does not mind. Source: OPC 10000-4, 5.14.2.
 
     Attributes:
         events: its items on events.
@@ -168,74 +186,22 @@ class EventSubscription(InternalSubscription):  # type: ignore[misc]
         together: how many items on events its session has.
     """
 
-    _task: asyncio.Task[None] | None
-
     def __init__(self, most: int, *about: Any, **more: Any) -> None:
-        super().__init__(*about, **more)
+        super().__init__(most, *about, **more)
         self.events: dict[int, EventItem] = {}
         self.language: Callable[[], str] = lambda: ENGLISH
         self.together: Callable[[], int] = lambda: len(self.events)
-        self._most = min(most or MOST_AT_ONCE, MOST_AT_ONCE)
-
-    def modify(self, most: int, other_pace: bool) -> None:
-        """Take another MaxNotificationsPerPublish; `other_pace` where `data` has another interval now."""
-        self._most = min(most or MOST_AT_ONCE, MOST_AT_ONCE)
-        self._keep_alive_count = self._publish_cycles_count = 0
-        if other_pace and self._task is not None:  # it waits for the end of an interval, and of nothing else
-            self._task.cancel()
-            self._task = asyncio.create_task(self._subscription_loop())
-
-    def acknowledge(self, number: int) -> bool:
-        """Forget a message that arrived; tell whether it was kept until now."""
-        return self._not_acknowledged_results.pop(number, None) is not None
-
-    def kept(self, number: int) -> Any:
-        """Return a message that was not acknowledged, None where it is not kept."""
-        result = self._not_acknowledged_results.get(number)
-        return None if result is None else result.NotificationMessage
 
     def waits(self) -> bool:
-        """Tell whether something waits to be sent."""
-        return bool(self._triggered_datachanges) or any(each.waiting for each in self.events.values())
+        return super().waits() or any(each.waiting for each in self.events.values())
 
     def room(self) -> int:
         """Return how many notifications of values fit beside the events of the next response."""
         events = sum(each.waiting for each in self.events.values()) if self.events else 0
         return self._most - min(events, max(1, self._most // 2))
 
-    def has_published_results(self) -> bool:
-        return bool(self._publishing_enabled and self.waits()) or bool(super().has_published_results())
-
-    async def publish_results(self, requestdata: Any = None) -> bool:
-        """Publish what waits, in as many responses as it takes, while the client has asked for them.
-
-        Tells whether `requestdata` was answered: what was would be answered once more otherwise.
-        """
-        answered = sent = bool(await super().publish_results(requestdata))
-        while sent and self._publishing_enabled and self.waits():
-            sent = bool(await super().publish_results())
-        return answered
-
-    def _pop_publish_result(self) -> Any:
-        result = super()._pop_publish_result()
-        result.MoreNotifications = bool(self._publishing_enabled and self.waits())
-        return result
-
     def _pop_triggered_datachanges(self, result: Any) -> None:
         self._pop_values(result, self.room())
-
-    def _pop_values(self, result: Any, most: int) -> None:
-        """Take out values that are notifications already, `most` at once; asyncua takes all."""
-        taken: list[Any] = []
-        while self._triggered_datachanges and len(taken) < most:
-            number, queue = next(iter(self._triggered_datachanges.items()))
-            part = queue[: most - len(taken)]
-            taken += part
-            del queue[: len(part)]
-            if not queue:
-                del self._triggered_datachanges[number]
-        if taken:
-            result.NotificationMessage.NotificationData.append(ua.DataChangeNotification(taken))
 
     def _pop_triggered_events(self, result: Any) -> None:
         most = max(1, self._most // 2)
