@@ -109,6 +109,10 @@ class KernelPort:
         self._check(actor)
         await self._kernel.gate.write(tag, value, actor, reason)
 
+    async def judge(self, writes: Sequence[tuple[Tag, Value]], actor: Actor, reason: str = "") -> None:
+        self._check(actor)
+        await self._kernel.gate.judge(writes, actor, reason)
+
     async def commands(self) -> AsyncIterator[Command]:
         queue: asyncio.Queue[GateCommand] = asyncio.Queue(COMMAND_LIMIT)
         self._commands = queue

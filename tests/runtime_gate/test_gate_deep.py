@@ -8,10 +8,9 @@ from runtime.bus import Bus
 from runtime.clock import SECOND_NS, ManualClock
 from runtime.config import GateConfig, TagList, UserConfig
 from runtime.contract import Access, Actor, Batch, DataType, Quality, Role, Tag
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import ForbiddenError, RateLimitedError, WriteRejectedError
 from runtime.gate import Gate
 from runtime.gate.identity import Identity
-from runtime.gate.rates import RateLimitedError
 from runtime.gate.scope import TokenActor
 from runtime.journal import Journal, audit_log, operator_values
 from runtime.journal.gatelog import gate_rows, unanswered
