@@ -50,8 +50,8 @@ class Served(Traffic):
 class Serving(Telling):
     """Tells of a server."""
 
-    def __init__(self, name: str, port: Port, served: Served) -> None:
-        super().__init__(name, port, FACTS)
+    def __init__(self, name: str, port: Port, served: Served, table: Table = FACTS) -> None:
+        super().__init__(name, port, table)
         self.served = served
         self.connections, self.clients = 0, ""
         self._count()

@@ -4,29 +4,61 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from drivers.frame.connection import Backoff
 from drivers.frame.facts import facts_of
+from drivers.frame.gated import CommandsConfig, actor_of, check_commands
 from drivers.frame.recorder import Recorder
-from drivers.frame.serving import FACTS, Serving
 from drivers.modbus.address import Point
 from drivers.modbus.client import Order, Period
-from drivers.modbus.device import Device
+from drivers.modbus.commands import Commands
+from drivers.modbus.device import Device, Wish
 from drivers.modbus.identity import Identity
-from drivers.modbus.listener import Listener, RtuFraming, TcpFraming
-from drivers.modbus.points import check_inputs, check_points, points_of
+from drivers.modbus.listener import Later, Listener, RtuFraming, TcpFraming
+from drivers.modbus.points import check_inputs, check_points, parsed, points_of
 from drivers.modbus.serialport import Line
+from drivers.modbus.serving import FACTS, Serving
 from drivers.modbus.ways import SECURE_PORT, Host, SerialConfig, TlsConfig, check_line, check_tls, context_of
 from runtime.clock import SECOND_NS
-from runtime.config import Declared, DriverConfig, Plant, is_loopback
-from runtime.contract import Access, Batch, Command, Component, Event, Port, Stepper, Tag
+from runtime.config import Declared, DriverConfig, Plant, RoleName, is_loopback
+from runtime.contract import Access, Batch, Command, Component, Event, Port, Role, Stepper, Tag
 from runtime.errors import ConnectError, Finding
 
 _MAX_OBJECT = 64
+READ_ONLY = "sys/gate/read_only"
+
+
+def _master_role(role: Role) -> Role:
+    if role not in (Role.OPERATOR, Role.ENGINEER):
+        word = role.name.lower()
+        why = (
+            "a viewer writes nothing: leave `commands` out"
+            if role < Role.OPERATOR
+            else "Modbus knows no login"
+        )
+        raise ValueError(f"masters cannot be {word}: {why}; write `role: operator` or `role: engineer`")
+    return role
+
+
+MasterRole = Annotated[
+    RoleName, AfterValidator(_master_role), WithJsonSchema({"enum": ["operator", "engineer"]})
+]
+
+
+class MasterCommandsConfig(CommandsConfig):
+    """Masters may write tags that they are not the source of, through the gate, as this actor.
+
+    Attributes:
+        actor: name in the audit.
+        role: what masters may do: `operator` or `engineer`.
+        areas: by glob of tags, another role there.
+    """
+
+    role: MasterRole
 
 
 class ServerConfig(DriverConfig):
@@ -40,6 +72,9 @@ class ServerConfig(DriverConfig):
         connections: masters at once.
         idle: silence after which a connection is closed.
         watchdog: silence of all masters after which what they wrote is uncertain; never without it.
+        commands: masters may also write served tags of others whose access is `rw`, through the gate; without
+            it these are exception 2. Tags whose `source` is this server are the masters' own: inputs, like a
+            device's, which the gate does not judge; their range holds, and so does the read-only switch.
     """
 
     kind: Literal["modbus.server"]
@@ -53,6 +88,7 @@ class ServerConfig(DriverConfig):
     connections: int = Field(16, ge=1, le=1000)
     idle: Period = 60_000_000_000
     watchdog: Period | None = None
+    commands: MasterCommandsConfig | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> ServerConfig:
@@ -71,6 +107,8 @@ class ServerConfig(DriverConfig):
 class ModbusServer:
     """Serves the tags of one device: those it is the source of come from the master's writes.
 
+    What masters write of others' tags goes through the gate, as the actor of `commands`.
+
     Attributes:
         listening: set once masters can connect; `port` is then the real one.
     """
@@ -87,6 +125,10 @@ class ModbusServer:
     def _is_input(self, point: Point) -> bool:
         return point.tag.source == self.name
 
+    def _is_commanded(self, point: Point) -> bool:
+        wanted = self._config.commands is not None and not self._is_input(point)
+        return wanted and point.tag.access is Access.READ_WRITE
+
     async def run(self, port: Port) -> None:
         """Serve until cancelled.
 
@@ -101,10 +143,21 @@ class ModbusServer:
             self._is_input,
             _identity(self._plant, self.name),
             on_line=rtu,
+            is_commanded=self._is_commanded,
+            is_read_only=lambda: _is_read_only(port),
+            present=lambda tag: port.tags[tag.id],
         )
+        tasks = asyncio.TaskGroup()
+        actor = actor_of(self._config.commands, "modbus", self._plant.root)
+        commands = None if actor is None else Commands(port, device, actor)
 
-        def answer(unit: int, message: bytes) -> bytes:
-            response, batch = device.answer(unit, message, port.clock.now_ns())
+        def answer(unit: int, message: bytes) -> bytes | Later:
+            answered = device.answer(unit, message, port.clock.now_ns())
+            if isinstance(answered, Wish):
+                assert commands is not None
+                work = commands.carry_out
+                return lambda peer: tasks.create_task(work(answered, peer))
+            response, batch = answered
             if batch is not None:
                 port.submit(batch)
             return response
@@ -126,7 +179,7 @@ class ModbusServer:
                 context = None if tls is None else context_of(self._plant.folder, tls, server=True)
                 self.port = await listener.open(self._config.host, self.port, context)
                 self.listening.set()
-            async with asyncio.TaskGroup() as tasks:
+            async with tasks:
                 if self._config.serial:
                     line = Line(**self._config.serial.model_dump())
                     tasks.create_task(self._keep_open(port, listener, line))
@@ -200,6 +253,11 @@ class ModbusServer:
             await port.clock.sleep(1.0)
 
 
+def _is_read_only(port: Port) -> bool:
+    """Tell whether the gate's emergency switch is on; the gate tells within a quarter of a second."""
+    return READ_ONLY in port.tags and port.tags.value(port.tags[READ_ONLY]) is True
+
+
 def _identity(plant: Plant, name: str) -> Identity:
     """Return what function 43/14 tells."""
     from importlib.metadata import version
@@ -222,6 +280,15 @@ class ServerPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_inputs(plant, config.name, config.unit, config.order)
+        others = (
+            point.tag
+            for point in parsed(plant, config.name, config.unit, config.order)
+            if is_output(point.tag) and point.address.table.writable
+        )
+        which = "is served in a coil or holding register"
+        yield from check_commands(
+            plant, config.commands, others, (*key, "commands"), who="masters", which=which
+        )
         yield from check_tls(plant, config.tls, key)
         yield from check_line(plant, config.serial, config.name, key)
         if config.tls is None and not is_loopback(config.host):

@@ -112,8 +112,8 @@ class EdgePlugin:
                 yield Finding(
                     text, plant.place_of(tag), "leave the column device empty; it is published by path"
                 )
-        tags, place = [each.tag for each in entries], (*key, "commands")
-        yield from check_commands(plant, config.commands, tags, place, who="hosts", which="is published")
+        tags, which = (each.tag for each in entries), "is published"
+        yield from check_commands(plant, config.commands, tags, (*key, "commands"), who="hosts", which=which)
 
     def basis(self, plant: Plant, config: EdgeConfig) -> Mapping[str, Basis]:
         """Births tell what tags are; so a node begins anew when that changes."""
