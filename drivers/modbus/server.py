@@ -111,7 +111,10 @@ class ModbusServer:
 
     Attributes:
         listening: set once masters can connect; `port` is then the real one.
+        listener: who is connected, once it runs.
     """
+
+    listener: Listener
 
     def __init__(self, config: ServerConfig, points: list[Point], plant: Plant) -> None:
         self.name = config.name
@@ -164,7 +167,7 @@ class ModbusServer:
 
         framing = RtuFraming if rtu else TcpFraming
         limit, idle = self._config.connections, self._config.idle
-        listener = Listener(answer, limit, idle, framing)
+        listener = self.listener = Listener(answer, limit, idle, framing)
         self.recorder.follow(listener.served, port.clock)
         shown = np.array([point.tag.id for point in self._points if not self._is_input(point)], np.int32)
         commanded = {
