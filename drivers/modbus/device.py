@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -113,6 +114,13 @@ class Area:
         self._is_commanded = np.array([is_commanded(point) for point in points], np.bool_)
         self._is_commanded &= ~self._is_input & self.table.writable
         self._is_bit = np.array([point.address.is_register_bit for point in points], np.bool_)
+        tags = [point.tag for point in points]
+        self._kind = np.array([tag.data_type.kind for tag in tags])
+        self._low = np.array([_widened(tag, tag.low, -math.inf) for tag in tags])
+        self._high = np.array([_widened(tag, tag.high, math.inf) for tag in tags])
+        self._has_range = (np.isfinite(self._low) | np.isfinite(self._high)) & (self._kind != "s")
+        bits = Counter(self._start[self._is_bit].tolist())
+        self._shares = self._is_bit & np.array([bits[start] > 1 for start in self._start.tolist()], np.bool_)
         self._is_place_of_input = self._places_of(self._is_input & self.table.writable)
         self._writable = self._is_place_of_input | self._places_of(self._is_commanded)
         self._ids = np.array([point.tag.id for point in points], np.int32)
@@ -166,14 +174,14 @@ class Area:
             raise RefusalError(ExceptionCode.ILLEGAL_DATA_ADDRESS)
         inputs, wanted = ours & self._is_input, ours & self._is_commanded
         unfit = any(_NO_CHARACTER in text for row, text in values.text.items() if ours[row])
-        if unfit or values.quality[ours].any() or self._outside(inputs, values):
+        if unfit or values.quality[ours].any() or self._outside(inputs, values.raw):
             raise RefusalError(ExceptionCode.ILLEGAL_DATA_VALUE)
         if mask is not None:
-            wanted &= [not bit or bool(mask & bit_mask(self.points[row].address))
-                       for row, bit in enumerate(self._is_bit.tolist())]  # fmt: skip
+            for row in np.flatnonzero(wanted & self._is_bit).tolist():
+                wanted[row] = bool(mask & bit_mask(self.points[row].address))
         rows = sorted(np.flatnonzero(wanted).tolist(), key=self._order_of)
         whole = mask is None
-        asked = [Wanted(*self._value(row, values), whole and bool(self._is_bit[row])) for row in rows]
+        asked = [Wanted(*self._value(row, values), whole and bool(self._shares[row])) for row in rows]
         return Change(start, data, inputs, values, tuple(asked))
 
     def take(self, change: Change, now_ns: int) -> Batch | None:
@@ -211,18 +219,15 @@ class Area:
             (self._codec.decode(self._bytes, rows).raw != values.raw)[rows].any()
         )
 
-    def _outside(self, rows: NDArray[np.bool_], values: Values) -> bool:
-        for row in np.flatnonzero(rows).tolist():
-            tag, value = self._value(row, values)
-            if isinstance(value, str) or (tag.low is None and tag.high is None):
-                continue
-            low, high = (
-                (-math.inf if tag.low is None else tag.low),
-                (math.inf if tag.high is None else tag.high),
-            )
-            if not low <= value <= high:
-                return True
-        return False
+    def _outside(self, rows: NDArray[np.bool_], raw: NDArray[np.uint64]) -> bool:
+        """Tell whether a number lies outside its tag's range; what is no number does."""
+        at = np.flatnonzero(rows & self._has_range)
+        if not len(at):
+            return False
+        raw, kind = raw[at], self._kind[at]
+        numbers = np.where(kind == "f", raw.view(np.float64), raw.astype(np.float64))
+        numbers = np.where(kind == "i", raw.view(np.int64).astype(np.float64), numbers)
+        return not bool(((self._low[at] <= numbers) & (numbers <= self._high[at])).all())
 
     def doubt(self, now_ns: int, rows: NDArray[np.bool_] | None = None) -> Batch | None:
         """Return what masters wrote, all or these rows, as uncertain, once: nobody confirms it any more."""
@@ -242,6 +247,14 @@ class Area:
         return Batch.of(self._ids, values.raw, now_ns, values.quality, values.text).take(changed)
 
 
+def _widened(tag: Tag, limit: float | None, without: float) -> float:
+    """Return a limit with what the wire may be off; `without` one, that."""
+    if limit is None:
+        return without
+    off = abs(limit) * _CLOSE.get(tag.data_type, 0.0)
+    return limit + off if without > 0 else limit - off
+
+
 def at_limit(tag: Tag, value: Value) -> Value:
     """Return a value as the tag's limit where it is that but for how the wire holds numbers."""
     close = _CLOSE.get(tag.data_type)
@@ -255,8 +268,8 @@ class Device:
     """All units and tables that a server shows.
 
     `is_input` tells which points masters are the source of, `is_commanded` which others they may write
-    through the gate, `is_read_only` whether nothing may be written now. `present` returns a tag as it is now:
-    its range may change while the device is there.
+    through the gate, `is_read_only` whether nothing may be written now. `present` returns a tag of others as
+    it is now: its range may change while the device is there.
 
     Attributes:
         unit: the unit id that 0 and 255 stand for, as many masters on TCP send them.

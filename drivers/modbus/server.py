@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from drivers.modbus.serialport import Line
 from drivers.modbus.serving import FACTS, Serving
 from drivers.modbus.ways import SECURE_PORT, Host, SerialConfig, TlsConfig, check_line, check_tls, context_of
 from runtime.clock import SECOND_NS
-from runtime.config import Declared, DriverConfig, Plant, RoleName, is_loopback
+from runtime.config import Basis, Declared, DriverConfig, Plant, RoleName, is_loopback
 from runtime.contract import Access, Batch, Command, Component, Event, Port, Role, Stepper, Tag
 from runtime.errors import ConnectError, Finding
 
@@ -32,20 +32,25 @@ _MAX_OBJECT = 64
 READ_ONLY = "sys/gate/read_only"
 
 
-def _master_role(role: Role) -> Role:
-    if role not in (Role.OPERATOR, Role.ENGINEER):
-        word = role.name.lower()
-        why = (
-            "a viewer writes nothing: leave `commands` out"
-            if role < Role.OPERATOR
-            else "Modbus knows no login"
-        )
-        raise ValueError(f"masters cannot be {word}: {why}; write `role: operator` or `role: engineer`")
+def _no_admin(role: Role) -> Role:
+    if role > Role.ENGINEER:
+        raise ValueError("masters cannot be admin: Modbus knows no login; write operator or engineer")
     return role
+
+
+def _master_role(role: Role) -> Role:
+    if role < Role.OPERATOR:
+        raise ValueError(
+            "masters cannot be viewer: that is what they are without `commands`; write operator or engineer"
+        )
+    return _no_admin(role)
 
 
 MasterRole = Annotated[
     RoleName, AfterValidator(_master_role), WithJsonSchema({"enum": ["operator", "engineer"]})
+]
+AreaRole = Annotated[
+    RoleName, AfterValidator(_no_admin), WithJsonSchema({"enum": ["viewer", "operator", "engineer"]})
 ]
 
 
@@ -55,10 +60,11 @@ class MasterCommandsConfig(CommandsConfig):
     Attributes:
         actor: name in the audit.
         role: what masters may do: `operator` or `engineer`.
-        areas: by glob of tags, another role there.
+        areas: by glob of tags, another role there, up to engineer.
     """
 
     role: MasterRole
+    areas: dict[str, AreaRole] = {}
 
 
 class ServerConfig(DriverConfig):
@@ -295,9 +301,16 @@ class ServerPlugin:
         yield from check_tls(plant, config.tls, key)
         yield from check_line(plant, config.serial, config.name, key)
         if config.tls is None and not is_loopback(config.host):
-            text = f"whoever reaches port {config.at_port} reads and writes here: Modbus knows no login"
+            name = f" as {config.commands.actor}" if config.commands else ""
+            text = f"whoever reaches port {config.at_port} reads and writes here{name}: Modbus knows no login"
             remedy = "let a firewall pass the master only, or listen on 127.0.0.1"
             yield Finding(text, plant.place(*key, "host"), remedy, "warning")
+
+    def basis(self, plant: Plant, config: ServerConfig) -> Mapping[str, Basis]:
+        """The range of what masters own is held here; so the server begins anew when it changes."""
+        tags = [tag for tag in plant.tags if config.name in (tag.source, tag.device)]
+        ranges = [(tag.path, tag.low, tag.high) for tag in tags if tag.source == config.name]
+        return {config.name: Basis(tags, config=(config.model_dump(mode="json"), ranges))}
 
     def build(self, plant: Plant, config: ServerConfig) -> list[Component]:
         return [ModbusServer(config, points_of(plant, config.name, config.unit, config.order), plant)]

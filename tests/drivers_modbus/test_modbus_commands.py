@@ -15,6 +15,7 @@ from runtime.errors import ConfigError
 from runtime.gate import policy
 from runtime.journal import audit_log
 from runtime.kernel import Kernel
+from runtime.versions.start import choose
 
 ENGINEER = Actor("egon", Role.ENGINEER, "test")
 COMMANDS = "{actor: hall, role: operator, areas: {locked/**: viewer}}"
@@ -97,7 +98,8 @@ class Works:
 
     def __init__(self, folder: Path):
         self.owner = Owner()
-        self.kernel = Kernel(assemble(folder), WallClock(), extra=[self.owner])
+        assembly, begin = choose(folder, WallClock().now_ns())
+        self.kernel = Kernel(assembly, WallClock(), [self.owner], begin)
         (self.server,) = [part.component for part in self.kernel.parts if part.component.name == "scada"]
 
     def value(self, path):
@@ -176,9 +178,9 @@ def works(tmp_path, monkeypatch):
     """A function that runs `body(works)` on a kernel that serves."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
-    def run(body, commands=COMMANDS, more=""):
+    def run(body, commands=COMMANDS, more="", tags=TAGS):
         async def main():
-            made = Works(lay_out(tmp_path, commands, more=more))
+            made = await asyncio.to_thread(Works, lay_out(tmp_path, commands, tags, more))
             stop = asyncio.Event()
             life = asyncio.create_task(made.kernel.run(stop))
             try:
@@ -560,6 +562,23 @@ def test_many_masters_write_at_once_and_each_sees_its_own_answer(works):
     works(body)
 
 
+def test_a_range_that_changes_while_the_plant_runs_holds_at_once(works, tmp_path):
+    tags = "".join(line for line in TAGS.splitlines(True) if not line.startswith("own/"))
+
+    async def body(works, master):
+        versions = works.kernel.versions
+        (tmp_path / "tags.csv").write_text(tags.replace("-10,1000,1", "-10,50,1"))
+        _, plan = await versions.apply(ENGINEER, "less")
+        assert (plan.ended, plan.begun) == ((), ())
+        assert await master.ask("06 0002 0033") == "86 03"
+        assert await master.ask("06 0002 0032") == "06 00 02 00 32"
+        (tmp_path / "tags.csv").write_text(tags.replace("40052,,0,5", "40052,,0,9"))
+        _, plan = await versions.apply(ENGINEER, "more of what masters own")
+        assert (plan.ended, plan.begun) == (("scada",), ("scada",))
+
+    works(body, tags=tags)
+
+
 def test_pymodbus_writes_with_each_function_and_sees_the_codes(works):
     async def body(works, _):
         async with AsyncModbusTcpClient("127.0.0.1", port=works.server.port) as master:
@@ -589,7 +608,8 @@ def test_pymodbus_writes_with_each_function_and_sees_the_codes(works):
 @pytest.mark.parametrize(
     ("commands", "says", "remedy"),
     [
-        ("{actor: hall, role: viewer}", "masters cannot be viewer: a viewer writes nothing", ""),
+        ("{actor: hall, role: viewer}", "masters cannot be viewer: that is what they are without", ""),
+        ("{actor: hall, role: operator, areas: {'**': admin}}", "masters cannot be admin", ""),
         ("{actor: hall, role: admin}", "masters cannot be admin: Modbus knows no login", ""),
         ("{actor: hall, role: king}", "not a role", ""),
         ("{role: operator}", "actor", ""),

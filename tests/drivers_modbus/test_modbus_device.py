@@ -167,6 +167,21 @@ def test_a_broadcast_writes_nothing_that_the_gate_decides_on():
     assert ask(device, "03 0009 0001")[0] == "03 02 00 00"
 
 
+def test_a_bit_that_has_its_register_for_itself_is_wanted_whatever_it_is():
+    rows = [("40001.3", DataType.BOOL), ("40002.0", DataType.BOOL), ("40002.9", DataType.BOOL)]
+    points = [
+        Point(Tag(f"s/t{index}", kind, source="plc", id=index), parse(address, kind))
+        for index, (address, kind) in enumerate(rows)
+    ]
+    device = Device(points, 1, 3, lambda _: False, is_commanded=lambda _: True)
+    wish = device.answer(1, bytes.fromhex("10 0000 0002 04 0008 0200"), 5)
+    assert [(each.tag.id, each.value, each.shares) for each in wish.wanted] == [
+        (0, True, False), (1, False, True), (2, True, True),
+    ]  # fmt: skip
+    masked = device.answer(1, bytes.fromhex("16 0001 fdff 0200"), 5)
+    assert [(each.tag.id, each.value, each.shares) for each in masked.wanted] == [(2, True, False)]
+
+
 def test_a_wish_writes_nothing_before_it_is_taken_and_names_what_it_wants():
     device = commanded()
     wish = device.answer(1, bytes.fromhex("0f 0004 0001 01 01"), 5)
