@@ -467,6 +467,16 @@ class Port(Protocol):
         """
         ...
 
+    async def judge(self, writes: Sequence[tuple[Tag, Value]], actor: Actor, reason: str = "") -> None:
+        """Ask the gate about writes that are to be made one after the other, before the first: none is made.
+
+        Only a refusal is in the audit. Owners are not asked, so a write may be refused all the same.
+
+        Raises:
+            WriteRejectedError: one of them would be refused; says which, and why.
+        """
+        ...
+
     async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str = "") -> None:
         """Have a write audited that the component refused by itself, before the gate was asked.
 

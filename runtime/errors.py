@@ -69,6 +69,14 @@ class ForbiddenError(WriteRejectedError):
     """Refused for who asks."""
 
 
+class UnfitValueError(WriteRejectedError):
+    """Refused for the value: it is none of the tag's type, or out of its range."""
+
+
+class RateLimitedError(WriteRejectedError):
+    """Refused for coming too often."""
+
+
 class ReturnedError(PlantError):
     """A component became what was wanted, did not do well, and is what it was before."""
 

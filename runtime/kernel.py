@@ -109,6 +109,10 @@ class KernelPort:
         self._check(actor)
         await self._kernel.gate.write(tag, value, actor, reason)
 
+    async def judge(self, writes: Sequence[tuple[Tag, Value]], actor: Actor, reason: str = "") -> None:
+        self._check(actor)
+        await self._kernel.gate.judge(writes, actor, reason)
+
     async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str = "") -> None:
         await self._kernel.gate.audit_refusal(tag, value, actor, why, reason)
 

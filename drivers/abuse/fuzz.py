@@ -27,7 +27,7 @@ from drivers.abuse.mutate import mutated
 from drivers.modbus import device as device_module
 from drivers.modbus import mbap
 from drivers.modbus.address import Point, parse
-from drivers.modbus.device import Device
+from drivers.modbus.device import Device, Wish
 from drivers.modbus.mbap import FrameError, frame, split_frames
 from drivers.opcua import decoding
 from drivers.opcua.decoding import Measured
@@ -68,10 +68,18 @@ def _device() -> Device:
         ("00001", DataType.BOOL), ("10001", DataType.BOOL), ("30001", DataType.UDINT),
         ("40001", DataType.REAL),
         ("40003", DataType.INT), ("40010:string[8]", DataType.STRING), ("2!40001.3", DataType.BOOL),
+        ("40005", DataType.DINT), ("00002", DataType.BOOL), ("40004.9", DataType.BOOL),
     ]  # fmt: skip
-    tags = TagList([Tag(f"a/b/c/t{row}", kind, source="io") for row, (_, kind) in enumerate(kinds)], "a/b/c")
+    rows = enumerate(kinds)
+    tags = TagList(
+        [Tag(f"a/b/c/t{row}", kind, source="io" if row < 7 else "plc") for row, (_, kind) in rows], "a/b/c"
+    )
     points = [Point(tag, parse(address, kind)) for tag, (address, kind) in zip(tags, kinds, strict=True)]
-    return Device(points, 1, len(points), lambda _: True)
+
+    def is_input(point: Point) -> bool:
+        return point.tag.source == "io"
+
+    return Device(points, 1, len(points), is_input, is_commanded=lambda point: not is_input(point))
 
 
 def modbus_request(data: bytes) -> None:
@@ -83,7 +91,12 @@ def modbus_request(data: bytes) -> None:
     if not data:
         return
     message = data[:253]
-    answer, batch = _device().answer(1, message, 0)
+    answered = _device().answer(1, message, 0)
+    if isinstance(answered, Wish):
+        assert answered.wanted
+        answer, batch = answered.response(), answered.take(0)
+    else:
+        answer, batch = answered
     if answer[0] & 0x80:
         assert len(answer) == 2
         assert answer[0] == message[0] | 0x80

@@ -7,26 +7,34 @@ import errno
 import ssl
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-from drivers.frame.connection import NOWHERE, ends_of
-from drivers.frame.serving import Served
+from drivers.frame.connection import NOWHERE, Ends, ends_of
 from drivers.modbus import mbap, rtu
 from drivers.modbus.mbap import FrameError
 from drivers.modbus.messages import exception_text
 from drivers.modbus.serialport import Line, SerialPort, open_port
+from drivers.modbus.serving import WRITES, Served
 from runtime.clock import monotonic_ns
 from runtime.errors import ConnectError
 
 AT_ONCE = 64
 KEPT_FOR_OTHERS = 5
 
-Answer = Callable[[int, bytes], bytes]
+Later = Callable[[str], asyncio.Task[bytes]]  # begins what takes time, for a peer
+Answer = Callable[[int, bytes], bytes | Later]
 _TORN_NS = 50_000_000  # a frame is not interrupted for longer; adapters deliver in bursts of up to 16 ms
 
 
 class Framing(Protocol):
-    """What lies around the messages of one connection."""
+    """What lies around the messages of one connection.
+
+    Attributes:
+        numbered: an answer says which request it is of.
+    """
+
+    numbered: bool
 
     def take(self, data: bytes) -> list[tuple[int, int, bytes]]:
         """Return (number, unit, message) of the requests that are complete now.
@@ -42,6 +50,8 @@ class Framing(Protocol):
 class TcpFraming:
     """Modbus TCP."""
 
+    numbered = True
+
     def __init__(self) -> None:
         self._rest = b""
 
@@ -55,6 +65,8 @@ class TcpFraming:
 
 class RtuFraming:
     """Modbus RTU; what is no request is passed over."""
+
+    numbered = False
 
     def __init__(self) -> None:
         self._requests = rtu.Requests()
@@ -72,7 +84,11 @@ class RtuFraming:
 
 
 class _Connection(asyncio.Protocol):
-    """One master. Requests that arrive together are answered together, in their order."""
+    """One master. Requests that arrive together are answered together, in their order.
+
+    While an answer takes time nothing more is read, and what has come waits. A master of RTU has given an
+    answer up when it asks anew: it is not sent any more, since it would pass for another.
+    """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -80,6 +96,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._requests: deque[tuple[int, int, bytes]] = deque()
         self._blocked = False
+        self._under_way: asyncio.Task[bytes] | None = None
+        self._given_up = False
         self._ends = NOWHERE
         self.host = ""
         self.heard_ns = monotonic_ns()
@@ -95,14 +113,27 @@ class _Connection(asyncio.Protocol):
         else:
             self._listener.connections.add(self)
 
+    @property
+    def waits(self) -> bool:
+        """Tell whether a request is under way."""
+        return self._under_way is not None
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._listener.connections.discard(self)
         self.closed.set()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Make room, once the connection is gone and what it asked for has ended."""
+        if self.closed.is_set() and not self.waits:
+            self._listener.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         self._listener.served.received(self._ends, data)
+        if self.waits and not self._framing.numbered:
+            self._given_up = True
+            self._requests.clear()
         try:
             requests = self._framing.take(data)
         except FrameError:
@@ -117,28 +148,55 @@ class _Connection(asyncio.Protocol):
 
     def _serve(self) -> None:
         """Answer some requests; where more came together, others have their turn in between."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or self.waits:
             return
         answers = []
-        count = min(len(self._requests), AT_ONCE)
-        for _ in range(count):
+        for _ in range(min(len(self._requests), AT_ONCE)):
             number, unit, message = self._requests.popleft()
             response = self._listener.answer(unit, message)
-            if response:
-                if response[0] & 0x80:
-                    self._refused(unit, message, response)
-                answers.append(self._framing.frame(number, unit, response))
-        self._listener.served.requests += count
-        if answers:
-            data = b"".join(answers)
-            self._listener.served.sent(self._ends, data)
-            self._transport.write(data)
-        if self._blocked or self._requests:
+            if not isinstance(response, bytes):
+                self._under_way = response(_named(self._ends))
+                self._under_way.add_done_callback(partial(self._done, number, unit, message))
+                break
+            answers.append(self._answered(number, unit, message, response))
+        self._send(b"".join(answers))
+        under_way = self._under_way is not None
+        if self._blocked or self._requests or (under_way and self._framing.numbered):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
-        if self._requests and not self._blocked:
+        if self._requests and not self._blocked and not under_way:
             asyncio.get_running_loop().call_soon(self._serve)
+
+    def _done(self, number: int, unit: int, message: bytes, task: asyncio.Task[bytes]) -> None:
+        """Send an answer that took time, and go on; what failed is told by whose task it is."""
+        self._under_way = None
+        self._leave()
+        if task.cancelled() or task.exception() is not None:
+            return
+        answer = self._answered(number, unit, message, task.result())
+        self.heard_ns = monotonic_ns()
+        if not self._given_up:
+            self._send(answer)
+        self._given_up = False
+        self._serve()
+
+    def _answered(self, number: int, unit: int, message: bytes, response: bytes) -> bytes:
+        """Count a request; return the frame of its answer, nothing where it gets none."""
+        served, writes = self._listener.served, message[0] in WRITES
+        served.requests += 1
+        served.writes += writes
+        if not response:
+            return b""
+        if response[0] & 0x80:
+            served.writes_refused += writes
+            self._refused(unit, message, response)
+        return self._framing.frame(number, unit, response)
+
+    def _send(self, data: bytes) -> None:
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._listener.served.sent(self._ends, data)
+            self._transport.write(data)
 
     def pause_writing(self) -> None:
         """Stop listening to a master that does not take its answers."""
@@ -162,6 +220,14 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport:
             self._transport.abort()
+
+
+def _named(ends: Ends) -> str:
+    """Return who is at the other end, for people."""
+    if ends is NOWHERE:
+        return "the line"
+    host, port = ends.peer
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Listener:
@@ -214,7 +280,8 @@ class Listener:
     def close_idle(self) -> None:
         """Close connections that asked nothing for too long."""
         before_ns = monotonic_ns() - self._idle_ns
-        for connection in [each for each in self.connections if each.heard_ns < before_ns]:
+        silent = [each for each in self.connections if each.heard_ns < before_ns and not each.waits]
+        for connection in silent:
             connection.drop("it asked nothing for too long")
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ def check_points(
 
 def check_writable(plant: Plant, device: str, unit: int, order: str) -> Iterator[Finding]:
     """Yield the tags that a client must write, but that lie in tables that cannot be written."""
-    for tag, address in _parsed(plant, device, unit, order):
+    for tag, address in parsed(plant, device, unit, order):
         if not address.table.writable:
             table = address.table.name.replace("_", " ").lower()
             yield from unwritable(plant, device, tag, f"{table}s", "a coil or a holding register")
@@ -53,7 +53,7 @@ def check_units(plant: Plant, device: str, unit: int, order: str) -> Iterator[Fi
 
     Source: MODBUS over Serial Line V1.02, 2.2 MODBUS Addressing rules.
     """
-    for tag, address in _parsed(plant, device, unit, order):
+    for tag, address in parsed(plant, device, unit, order):
         if not 1 <= address.unit <= 247:
             text = f"tag {tag.path!r}: no device on a serial line is unit {address.unit}"
             yield Finding(
@@ -63,7 +63,7 @@ def check_units(plant: Plant, device: str, unit: int, order: str) -> Iterator[Fi
 
 def check_inputs(plant: Plant, device: str, unit: int, order: str) -> Iterator[Finding]:
     """Yield the tags that masters must write on a server, but that lie in tables that cannot be written."""
-    for tag, address in _parsed(plant, device, unit, order):
+    for tag, address in parsed(plant, device, unit, order):
         if tag.source == device and not address.table.writable:
             table = address.table.name.replace("_", " ").lower()
             text = f"tag {tag.path!r} comes from masters of {device}, but they cannot write {table}s"
@@ -71,7 +71,7 @@ def check_inputs(plant: Plant, device: str, unit: int, order: str) -> Iterator[F
             yield Finding(text, plant.place_of(tag), remedy)
 
 
-def _parsed(plant: Plant, device: str, unit: int, order: str) -> Iterator[Point]:
+def parsed(plant: Plant, device: str, unit: int, order: str) -> Iterator[Point]:
     """Yield the points whose address is right; `check_points` tells of the others."""
     for tag in tags_of(plant.tags, device):
         with suppress(AddressError):

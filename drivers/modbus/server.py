@@ -3,30 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Literal
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from drivers.frame.connection import Backoff
 from drivers.frame.facts import facts_of
+from drivers.frame.gated import CommandsConfig, actor_of, check_commands
 from drivers.frame.recorder import Recorder
-from drivers.frame.serving import FACTS, Serving
 from drivers.modbus.address import Point
 from drivers.modbus.client import Order, Period
-from drivers.modbus.device import Device
+from drivers.modbus.commands import Commands
+from drivers.modbus.device import Device, Wish
 from drivers.modbus.identity import Identity
-from drivers.modbus.listener import Listener, RtuFraming, TcpFraming
-from drivers.modbus.points import check_inputs, check_points, points_of
+from drivers.modbus.listener import Later, Listener, RtuFraming, TcpFraming
+from drivers.modbus.points import check_inputs, check_points, parsed, points_of
 from drivers.modbus.serialport import Line
+from drivers.modbus.serving import FACTS, Serving
 from drivers.modbus.ways import SECURE_PORT, Host, SerialConfig, TlsConfig, check_line, check_tls, context_of
 from runtime.clock import SECOND_NS
-from runtime.config import Declared, DriverConfig, Plant, is_loopback
-from runtime.contract import Access, Batch, Command, Component, Event, Port, Stepper, Tag
+from runtime.config import Basis, Declared, DriverConfig, Plant, RoleName, is_loopback
+from runtime.contract import Access, Batch, Command, Component, Event, Port, Role, Stepper, Tag
 from runtime.errors import ConnectError, Finding
 
 _MAX_OBJECT = 64
+READ_ONLY = "sys/gate/read_only"
+
+
+def _no_admin(role: Role) -> Role:
+    if role > Role.ENGINEER:
+        raise ValueError("masters cannot be admin: Modbus knows no login; write operator or engineer")
+    return role
+
+
+def _master_role(role: Role) -> Role:
+    if role < Role.OPERATOR:
+        raise ValueError(
+            "masters cannot be viewer: that is what they are without `commands`; write operator or engineer"
+        )
+    return _no_admin(role)
+
+
+MasterRole = Annotated[
+    RoleName, AfterValidator(_master_role), WithJsonSchema({"enum": ["operator", "engineer"]})
+]
+AreaRole = Annotated[
+    RoleName, AfterValidator(_no_admin), WithJsonSchema({"enum": ["viewer", "operator", "engineer"]})
+]
+
+
+class MasterCommandsConfig(CommandsConfig):
+    """Masters may write tags that they are not the source of, through the gate, as this actor.
+
+    Attributes:
+        actor: name in the audit.
+        role: what masters may do: `operator` or `engineer`.
+        areas: by glob of tags, another role there, up to engineer.
+    """
+
+    role: MasterRole
+    areas: dict[str, AreaRole] = {}
 
 
 class ServerConfig(DriverConfig):
@@ -40,6 +78,9 @@ class ServerConfig(DriverConfig):
         connections: masters at once.
         idle: silence after which a connection is closed.
         watchdog: silence of all masters after which what they wrote is uncertain; never without it.
+        commands: masters may also write served tags of others whose access is `rw`, through the gate; without
+            it these are exception 2. Tags whose `source` is this server are the masters' own: inputs, like a
+            device's, which the gate does not judge; their range holds, and so does the read-only switch.
     """
 
     kind: Literal["modbus.server"]
@@ -53,6 +94,7 @@ class ServerConfig(DriverConfig):
     connections: int = Field(16, ge=1, le=1000)
     idle: Period = 60_000_000_000
     watchdog: Period | None = None
+    commands: MasterCommandsConfig | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> ServerConfig:
@@ -71,9 +113,14 @@ class ServerConfig(DriverConfig):
 class ModbusServer:
     """Serves the tags of one device: those it is the source of come from the master's writes.
 
+    What masters write of others' tags goes through the gate, as the actor of `commands`.
+
     Attributes:
         listening: set once masters can connect; `port` is then the real one.
+        listener: who is connected, once it runs.
     """
+
+    listener: Listener
 
     def __init__(self, config: ServerConfig, points: list[Point], plant: Plant) -> None:
         self.name = config.name
@@ -86,6 +133,10 @@ class ModbusServer:
 
     def _is_input(self, point: Point) -> bool:
         return point.tag.source == self.name
+
+    def _is_commanded(self, point: Point) -> bool:
+        wanted = self._config.commands is not None and not self._is_input(point)
+        return wanted and point.tag.access is Access.READ_WRITE
 
     async def run(self, port: Port) -> None:
         """Serve until cancelled.
@@ -101,17 +152,28 @@ class ModbusServer:
             self._is_input,
             _identity(self._plant, self.name),
             on_line=rtu,
+            is_commanded=self._is_commanded,
+            is_read_only=lambda: _is_read_only(port),
+            present=lambda tag: port.tags[tag.id],
         )
+        tasks = asyncio.TaskGroup()
+        actor = actor_of(self._config.commands, "modbus", self._plant.root)
+        commands = None if actor is None else Commands(port, device, actor)
 
-        def answer(unit: int, message: bytes) -> bytes:
-            response, batch = device.answer(unit, message, port.clock.now_ns())
+        def answer(unit: int, message: bytes) -> bytes | Later:
+            answered = device.answer(unit, message, port.clock.now_ns())
+            if isinstance(answered, Wish):
+                assert commands is not None
+                work = commands.carry_out
+                return lambda peer: tasks.create_task(work(answered, peer))
+            response, batch = answered
             if batch is not None:
                 port.submit(batch)
             return response
 
         framing = RtuFraming if rtu else TcpFraming
         limit, idle = self._config.connections, self._config.idle
-        listener = Listener(answer, limit, idle, framing)
+        listener = self.listener = Listener(answer, limit, idle, framing)
         self.recorder.follow(listener.served, port.clock)
         shown = np.array([point.tag.id for point in self._points if not self._is_input(point)], np.int32)
         commanded = {
@@ -126,7 +188,7 @@ class ModbusServer:
                 context = None if tls is None else context_of(self._plant.folder, tls, server=True)
                 self.port = await listener.open(self._config.host, self.port, context)
                 self.listening.set()
-            async with asyncio.TaskGroup() as tasks:
+            async with tasks:
                 if self._config.serial:
                     line = Line(**self._config.serial.model_dump())
                     tasks.create_task(self._keep_open(port, listener, line))
@@ -200,6 +262,11 @@ class ModbusServer:
             await port.clock.sleep(1.0)
 
 
+def _is_read_only(port: Port) -> bool:
+    """Tell whether the gate's emergency switch is on; the gate tells within a quarter of a second."""
+    return READ_ONLY in port.tags and port.tags.value(port.tags[READ_ONLY]) is True
+
+
 def _identity(plant: Plant, name: str) -> Identity:
     """Return what function 43/14 tells."""
     from importlib.metadata import version
@@ -222,12 +289,28 @@ class ServerPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_inputs(plant, config.name, config.unit, config.order)
+        others = (
+            point.tag
+            for point in parsed(plant, config.name, config.unit, config.order)
+            if is_output(point.tag) and point.address.table.writable
+        )
+        which = "is served in a coil or holding register"
+        yield from check_commands(
+            plant, config.commands, others, (*key, "commands"), who="masters", which=which
+        )
         yield from check_tls(plant, config.tls, key)
         yield from check_line(plant, config.serial, config.name, key)
         if config.tls is None and not is_loopback(config.host):
-            text = f"whoever reaches port {config.at_port} reads and writes here: Modbus knows no login"
+            name = f" as {config.commands.actor}" if config.commands else ""
+            text = f"whoever reaches port {config.at_port} reads and writes here{name}: Modbus knows no login"
             remedy = "let a firewall pass the master only, or listen on 127.0.0.1"
             yield Finding(text, plant.place(*key, "host"), remedy, "warning")
+
+    def basis(self, plant: Plant, config: ServerConfig) -> Mapping[str, Basis]:
+        """The range of what masters own is held here; so the server begins anew when it changes."""
+        tags = [tag for tag in plant.tags if config.name in (tag.source, tag.device)]
+        ranges = [(tag.path, tag.low, tag.high) for tag in tags if tag.source == config.name]
+        return {config.name: Basis(tags, config=(config.model_dump(mode="json"), ranges))}
 
     def build(self, plant: Plant, config: ServerConfig) -> list[Component]:
         return [ModbusServer(config, points_of(plant, config.name, config.unit, config.order), plant)]

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from drivers.frame.gated import Refusals
 from drivers.sparkplug.catalogue import Catalogue
 from drivers.sparkplug.datatypes import UnfitError, value_of
 from drivers.sparkplug.facts import Facts
@@ -13,12 +14,10 @@ from drivers.sparkplug.payload import Metric, decode
 from drivers.sparkplug.session import REBIRTH
 from drivers.sparkplug.topics import Topic
 from drivers.sparkplug.wire import PayloadError
-from runtime.clock import SECOND_NS
-from runtime.contract import Actor, Event, Port, Tag
+from runtime.contract import Actor, Port, Tag
 from runtime.errors import WriteRejectedError
 
 MOST_WAITING = 1000
-MOST_TOLD = 20  # events of refused writes in a second; all are counted
 _SHOWN = 100
 
 
@@ -45,7 +44,7 @@ class Commands:
         self._tell_again = tell_again
         self._waiting: deque[tuple[str, Metric]] = deque()
         self._wake = asyncio.Event()
-        self._told_ns: deque[int] = deque()
+        self._refusals = Refusals(port)
 
     def take(self, topic: Topic, payload: bytes, retained: bool) -> None:
         """Take in a message; never waits."""
@@ -98,14 +97,7 @@ class Commands:
     def _refuse(self, name: str, why: str, *, counted: bool = False) -> None:
         self._facts.commands += not counted
         self._facts.commands_refused += 1
-        now_ns = self._port.clock.steady_ns()
-        while self._told_ns and now_ns - self._told_ns[0] > SECOND_NS:
-            self._told_ns.popleft()
-        if len(self._told_ns) >= MOST_TOLD:
-            return
-        self._told_ns.append(now_ns)
-        text = f"{self._port.name} does not take a write of {name}: {why}"
-        self._port.emit(Event("driver.command_refused", self._port.name, self._port.clock.now_ns(), text))
+        self._refusals.tell(name, why)
 
 
 def _named(device: str, metric: Metric) -> str:

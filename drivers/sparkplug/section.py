@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from drivers.frame.deadband import Deadband
+from drivers.frame.gated import CommandsConfig, actor_of, check_commands
 from drivers.sparkplug.access import AccessConfig, check_access, client_id, connector
 from drivers.sparkplug.catalogue import Device, Published, online_tag, published
 from drivers.sparkplug.facts import declare
 from drivers.sparkplug.topics import Id
 from runtime.clock import SECOND_NS
-from runtime.config import WIRING, Basis, Declared, DurationNs, Name, Plant, RoleName, Section
-from runtime.contract import Access, Actor, Component, DataType, Stepper
+from runtime.config import WIRING, Basis, Declared, DurationNs, Plant, Section
+from runtime.contract import Component, DataType, Stepper
 from runtime.errors import Finding
 
 if TYPE_CHECKING:
@@ -43,20 +44,6 @@ class DeviceConfig(Section):
 DeviceOrTags = Annotated[
     DeviceConfig, BeforeValidator(_tags, json_schema_input_type=DeviceConfig | list[str])
 ]
-
-
-class CommandsConfig(Section):
-    """Hosts may write, as this actor.
-
-    Attributes:
-        actor: name in the audit.
-        role: what hosts may do.
-        areas: by glob of tags, another role there.
-    """
-
-    actor: Name
-    role: RoleName
-    areas: dict[str, RoleName] = {}
 
 
 class EdgeConfig(AccessConfig):
@@ -125,9 +112,8 @@ class EdgePlugin:
                 yield Finding(
                     text, plant.place_of(tag), "leave the column device empty; it is published by path"
                 )
-        if config.commands is not None and not any(each.tag.access is Access.READ_WRITE for each in entries):
-            text = "hosts may write, but no tag that is published can be written"
-            yield Finding(text, plant.place(*key, "commands"), "set access to rw in the tag table", "warning")
+        tags, which = (each.tag for each in entries), "is published"
+        yield from check_commands(plant, config.commands, tags, (*key, "commands"), who="hosts", which=which)
 
     def basis(self, plant: Plant, config: EdgeConfig) -> Mapping[str, Basis]:
         """Births tell what tags are; so a node begins anew when that changes."""
@@ -162,7 +148,7 @@ class EdgePlugin:
             config.queue_mib * _MIB,
             config.hold,
             config.primary_host or "",
-            _actor(config.commands),
+            actor_of(config.commands, "sparkplug", plant.root),
             config.watch / SECOND_NS,
         )
         file = plant.state / "sparkplug" / f"{config.name}.sqlite"
@@ -170,12 +156,6 @@ class EdgePlugin:
 
     def steppers(self, plant: Plant, config: EdgeConfig) -> Sequence[Stepper]:
         return []
-
-
-def _actor(config: CommandsConfig | None) -> Actor | None:
-    if config is None:
-        return None
-    return Actor(config.actor, config.role, "sparkplug", areas=tuple(config.areas.items()))
 
 
 def _check_device(

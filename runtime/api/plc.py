@@ -16,11 +16,11 @@ from runtime.errors import (
     ConnectError,
     ForbiddenError,
     PlantError,
+    RateLimitedError,
     StoreError,
     UnknownVariableError,
     WriteRejectedError,
 )
-from runtime.gate.rates import RateLimitedError
 from runtime.plcview import (
     FORCED,
     WATCHED,

@@ -15,8 +15,7 @@ from runtime.api.services import Services
 from runtime.api.texts import Comment, TagPath, UnicodeText
 from runtime.api.views import TagViews, chosen, one
 from runtime.contract import Tag, Value
-from runtime.errors import ForbiddenError, WriteRejectedError
-from runtime.gate.rates import RateLimitedError
+from runtime.errors import ForbiddenError, RateLimitedError, WriteRejectedError
 from runtime.wire import TagPage, TagView, Written
 
 Id = Annotated[int, Query(ge=-1, le=2**31 - 1)]

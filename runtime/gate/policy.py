@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
 from runtime.contract import Access, Actor, Batch, Clock, DataType, Quality, Role, Tag, Tags, Value
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import ForbiddenError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
 from runtime.gate.expression import Expression, Undecided, parse_expression
 from runtime.gate.forcing import Forcing
@@ -85,15 +85,15 @@ def judge(
     try:
         raw = tag.data_type.encode(value)
     except (TypeError, ValueError, OverflowError) as exc:
-        raise WriteRejectedError(f"{name}: {exc}") from exc
+        raise UnfitValueError(f"{name}: {exc}") from exc
     if tag.data_type.kind == "f" and value != value:
-        raise WriteRejectedError(f"{name}: not a number")
+        raise UnfitValueError(f"{name}: not a number")
     if not isinstance(value, str):
         unit = f" {tag.unit_text}" if tag.unit_text else ""
         if (tag.low is not None and value < tag.low) or (tag.high is not None and value > tag.high):
             low = "-∞" if tag.low is None else f"{tag.low:g}"
             high = "∞" if tag.high is None else f"{tag.high:g}"
-            raise WriteRejectedError(f"{name}: {value:g} is out of range", f"from {low} to {high}{unit}")
+            raise UnfitValueError(f"{name}: {value:g} is out of range", f"from {low} to {high}{unit}")
     judge_interlock(tag, tags, interlock)
     return raw, value if isinstance(value, str) else None
 
@@ -262,16 +262,45 @@ class Gate:
 
         async def verdict(_: AuditEntry) -> Passed:
             passed = self._pass(tag, value, actor, reason, for_ns)
-            self.check_signature(tag, signature)
-            if tag.id in self.two_person:
-                raise NeedsApprovalError(
-                    f"{tag.path} takes two persons", "request it with `ironworks write`; another one approves"
-                )
+            self._check_alone(tag, signature)
             return passed
 
         with self._traced(attempt):
             await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
         return attempt.old
+
+    async def judge(self, writes: Sequence[tuple[Tag, Value]], actor: Actor, reason: str = "") -> None:
+        """Judge writes that come one after the other, before the first is made; none of them is.
+
+        Only a refusal leaves a row in the audit: that of the write which is refused. The owners of the tags
+        are not asked.
+
+        Raises:
+            WriteRejectedError: says which, and why.
+        """
+        lacking = self._rates.lacking([tag for tag, _ in writes], actor)
+        for tag, value in writes:
+            there = actor.at(tag.path)
+            try:
+                if lacking is not None and lacking[0] is tag:
+                    raise lacking[1]
+                self._pass(tag, value, there, "", 0, take=False)
+                self._check_alone(tag, None)
+            except WriteRejectedError as exc:
+                await self.attempts.refused(self._attempt(tag, value, there, reason, 0), exc)
+                raise
+
+    def _check_alone(self, tag: Tag, signature: Signature | None) -> None:
+        """Refuse a write that takes a signature which it has not, or a second person.
+
+        Raises:
+            WriteRejectedError: it does.
+        """
+        self.check_signature(tag, signature)
+        if tag.id in self.two_person:
+            raise NeedsApprovalError(
+                f"{tag.path} takes two persons", "request it with `ironworks write`; another one approves"
+            )
 
     async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str) -> None:
         """Record a write that was refused before it came here.

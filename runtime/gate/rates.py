@@ -6,13 +6,9 @@ from collections.abc import Sequence
 
 from runtime.config.models import RateLimit, format_duration
 from runtime.contract import Actor, Clock, Tag, Tags
-from runtime.errors import WriteRejectedError
+from runtime.errors import RateLimitedError
 
 _ACTORS = 1000
-
-
-class RateLimitedError(WriteRejectedError):
-    """Refused for coming too often."""
 
 
 class RateLimits:
@@ -34,12 +30,9 @@ class RateLimits:
         for index, (limit, ids) in enumerate(self._limits):
             if tag.id not in ids:
                 continue
-            room, at_ns = self._buckets.get((actor.name, index), (float(limit.writes), now_ns))
-            room = min(limit.writes, room + (now_ns - at_ns) * limit.writes / limit.per)
+            room = self._room(index, actor, now_ns)
             if room < 1:
-                most = f"{limit.writes} in {format_duration(limit.per)}"
-                text = f"{tag.path}: {actor.name} writes too often, more than {most}"
-                raise RateLimitedError(text, "wait, or raise gate.rates in plant.yaml")
+                raise _too_often(tag, actor, limit)
             filled[actor.name, index] = (room - 1, now_ns)
         if not take:
             return
@@ -48,3 +41,27 @@ class RateLimits:
             while len(self._buckets) >= _ACTORS:
                 del self._buckets[next(iter(self._buckets))]  # whoever has been quiet for longest
             self._buckets[key] = bucket
+
+    def lacking(self, tags: Sequence[Tag], actor: Actor) -> tuple[Tag, RateLimitedError] | None:
+        """Return the first of several writes that there is no room for, and why; none is counted."""
+        now_ns = self._clock.steady_ns()
+        left = [self._room(index, actor, now_ns) for index in range(len(self._limits))]
+        for tag in tags:
+            for index, (limit, ids) in enumerate(self._limits):
+                if tag.id not in ids:
+                    continue
+                left[index] -= 1
+                if left[index] < 0:
+                    return tag, _too_often(tag, actor, limit)
+        return None
+
+    def _room(self, index: int, actor: Actor, now_ns: int) -> float:
+        limit, _ = self._limits[index]
+        room, at_ns = self._buckets.get((actor.name, index), (float(limit.writes), now_ns))
+        return min(limit.writes, room + (now_ns - at_ns) * limit.writes / limit.per)
+
+
+def _too_often(tag: Tag, actor: Actor, limit: RateLimit) -> RateLimitedError:
+    most = f"{limit.writes} in {format_duration(limit.per)}"
+    text = f"{tag.path}: {actor.name} writes too often, more than {most}"
+    return RateLimitedError(text, "wait, or raise gate.rates in plant.yaml")

@@ -93,11 +93,18 @@ class FakePort:
 
     async def write(self, tag: Tag, value: Value, actor: Actor, reason: str = "") -> None:
         self.writes.append((tag.path, value, actor, reason))
-        interlock = parse_expression(tag.interlock) if tag.interlock else None
-        raw, text = judge(tag, value, actor, self.tags, interlock)
+        raw, text = self._judge(tag, value, actor)
         self.bus.publish(
             Batch.of([tag.id], [raw], self.clock.now_ns(), text={} if text is None else {0: text})
         )
+
+    async def judge(self, writes: Sequence[tuple[Tag, Value]], actor: Actor, reason: str = "") -> None:
+        for tag, value in writes:
+            self._judge(tag, value, actor)
+
+    def _judge(self, tag: Tag, value: Value, actor: Actor) -> tuple[int, str | None]:
+        interlock = parse_expression(tag.interlock) if tag.interlock else None
+        return judge(tag, value, actor, self.tags, interlock)
 
     async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str = "") -> None:
         self.refusals.append((tag.path, value, actor, why, reason))

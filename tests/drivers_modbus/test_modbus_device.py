@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus.address import Point, parse
-from drivers.modbus.device import Device
+from drivers.modbus.device import Device, Wish
 from drivers.modbus.identity import identify
 from drivers.modbus.identity import parse as parse_identity
 from drivers.modbus.mbap import FrameError, frame, split_frames
@@ -149,6 +149,49 @@ def test_a_device_on_a_serial_line_leaves_other_units_to_others_and_obeys_broadc
     assert ask(device, "08 0001 0000")[0] == "88 01"
     assert ask(device, "08 0000")[0] == "88 03"
     assert ask(make_device(), "08 0000 a537")[0] == "88 01"  # serial line only
+
+
+def commanded():
+    def is_input(point):
+        return point.tag.source == "io"
+
+    return Device(
+        make_points(), 1, 20, is_input, on_line=True, is_commanded=lambda point: not is_input(point)
+    )
+
+
+def test_a_broadcast_writes_nothing_that_the_gate_decides_on():
+    device = commanded()
+    assert isinstance(device.answer(1, bytes.fromhex("0600090001"), 5), Wish)
+    assert ask(device, "06 0009 0001", 0) == ("", None)
+    assert ask(device, "03 0009 0001")[0] == "03 02 00 00"
+
+
+def test_a_bit_that_has_its_register_for_itself_is_wanted_whatever_it_is():
+    rows = [("40001.3", DataType.BOOL), ("40002.0", DataType.BOOL), ("40002.9", DataType.BOOL)]
+    points = [
+        Point(Tag(f"s/t{index}", kind, source="plc", id=index), parse(address, kind))
+        for index, (address, kind) in enumerate(rows)
+    ]
+    device = Device(points, 1, 3, lambda _: False, is_commanded=lambda _: True)
+    wish = device.answer(1, bytes.fromhex("10 0000 0002 04 0008 0200"), 5)
+    assert [(each.tag.id, each.value, each.shares) for each in wish.wanted] == [
+        (0, True, False), (1, False, True), (2, True, True),
+    ]  # fmt: skip
+    masked = device.answer(1, bytes.fromhex("16 0001 fdff 0200"), 5)
+    assert [(each.tag.id, each.value, each.shares) for each in masked.wanted] == [(2, True, False)]
+
+
+def test_a_wish_writes_nothing_before_it_is_taken_and_names_what_it_wants():
+    device = commanded()
+    wish = device.answer(1, bytes.fromhex("0f 0004 0001 01 01"), 5)
+    assert [(each.tag.id, each.value, each.shares) for each in wish.wanted] == [(2, True, False)]
+    assert wish.what == "function 15 at 4 of unit 1"
+    assert ask(device, "01 0004 0001")[0] == "01 01 00"
+    assert wish.take(6) is None
+    assert wish.response().hex(" ") == "0f 00 04 00 01"
+    assert isinstance(device.answer(1, bytes.fromhex("02 0000 0001"), 5), tuple)
+    assert ask(device, "06 0003 0001")[0] == "86 02"  # half of a REAL that masters own
 
 
 def test_unit_ids():

@@ -8,10 +8,9 @@ from runtime.bus import Bus
 from runtime.clock import SECOND_NS, ManualClock
 from runtime.config import GateConfig, TagList, UserConfig
 from runtime.contract import Access, Actor, Batch, DataType, Quality, Role, Tag
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import ForbiddenError, RateLimitedError, UnfitValueError, WriteRejectedError
 from runtime.gate import Gate
 from runtime.gate.identity import Identity
-from runtime.gate.rates import RateLimitedError
 from runtime.gate.scope import TokenActor
 from runtime.journal import Journal, audit_log, operator_values
 from runtime.journal.gatelog import gate_rows, unanswered
@@ -114,6 +113,35 @@ def test_each_actor_has_a_rate_for_each_class_of_tags(bench):
     with pytest.raises(RateLimitedError):
         bench.gate.dry_run(bench.table["tank/sp"], 44, LI)
     assert bench.audit("outcome")[0] == ("refused",)
+
+
+@pytest.mark.parametrize(
+    "bench", [{"rates": [{"tags": ["tank/*"], "writes": 3, "per": "10s"}]}], indirect=True
+)
+def test_several_writes_are_judged_together_and_none_is_made(bench):
+    def judge(*writes):
+        bench.do(bench.gate.judge([(bench.table[path], value) for path, value in writes], LI, "why"))
+
+    judge(("tank/sp", 60), ("tank/lot", "B"), ("tank/sp", 70))  # three: that is the rate
+    judge(("tank/sp", 60), ("tank/lot", "B"), ("tank/sp", 70))  # and none was counted
+    assert (bench.value("tank/sp"), bench.value("tank/lot"), bench.audit("action")) == (50, "A", [])
+    for second, error, why in [
+        (("tank/sp", 91), UnfitValueError, "out of range"),
+        (("tank/sp", float("nan")), UnfitValueError, "not a number"),
+        (("plc/mode", 1.5), UnfitValueError, "whole numbers"),
+        (("tank/valve", True), WriteRejectedError, "interlock"),
+        (("safe/sp", 5), WriteRejectedError, "takes two persons"),
+        (("safe/limit", 5), ForbiddenError, "needs engineer"),
+    ]:
+        with pytest.raises(error, match=why):
+            judge(("tank/sp", 60), second)
+        target, reason, outcome = bench.audit("target", "reason", "outcome")[0]
+        assert (target, reason, outcome) == (f"p/{second[0]}", "why", "refused")
+    assert len(bench.audit("seq")) == 6
+    bench.write("tank/sp", 60)
+    with pytest.raises(RateLimitedError):
+        judge(("tank/sp", 60), ("tank/lot", "B"), ("tank/sp", 70))
+    judge(("tank/sp", 60), ("tank/lot", "B"))
 
 
 def test_read_only_refuses_everyone_says_who_and_why_and_outlives_a_restart(bench):
