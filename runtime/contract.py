@@ -467,6 +467,14 @@ class Port(Protocol):
         """
         ...
 
+    async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str = "") -> None:
+        """Have a write audited that the component refused by itself, before the gate was asked.
+
+        Raises:
+            WriteRejectedError: it cannot be audited.
+        """
+        ...
+
     def commands(self) -> AsyncIterator[Command]:
         """Yield writes for tags that this component is the source of."""
         ...

@@ -109,6 +109,9 @@ class KernelPort:
         self._check(actor)
         await self._kernel.gate.write(tag, value, actor, reason)
 
+    async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str = "") -> None:
+        await self._kernel.gate.audit_refusal(tag, value, actor, why, reason)
+
     async def commands(self) -> AsyncIterator[Command]:
         queue: asyncio.Queue[GateCommand] = asyncio.Queue(COMMAND_LIMIT)
         self._commands = queue

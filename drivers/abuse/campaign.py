@@ -111,6 +111,7 @@ async def _good(folder: Path, plant: Abused) -> AsyncIterator[Ask]:
     target = plant.target
     settings = {
         "opcua": target.opcua, "modbus": target.modbus, "http": target.http,
+        "client": str(target.client),
         "root": ROOT, "seen": target.seen, "kept": KEPT, "value": KEPT_VALUE, "user": USER, "secret": SECRET,
     }  # fmt: skip
     pipe, said = asyncio.subprocess.PIPE, folder / _SAID

@@ -13,7 +13,6 @@ import json
 import logging
 import struct
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 from asyncua import Client, ua
 
-from drivers.abuse.wrong import REFUSED, make_certificate, secured
+from drivers.abuse.wrong import REFUSED, secured
 from drivers.modbus.mbap import frame
 from runtime.client import PlantClient
 from runtime.clock import WallClock, monotonic_ns
@@ -92,9 +91,9 @@ class Good:
         late_s: by how much a mere sleep was too long, at most: no server has a part in that.
     """
 
-    def __init__(self, settings: dict[str, Any], folder: Path) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
         self._about = settings
-        self._folder = folder
+        self._folder = Path(settings["client"])
         self._clock = WallClock()
         self.seen: dict[str, Seen] = {}
         self.late_s = 0.0
@@ -266,14 +265,12 @@ async def main(settings: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    with tempfile.TemporaryDirectory(prefix="ironworks-abuse-") as folder:
-        make_certificate(Path(folder))
-        good = Good(settings, Path(folder))
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(good.run(lambda: print("ready", flush=True)))  # noqa: T201
-            while await lines.readline():
-                print(json.dumps(good.take()), flush=True)  # noqa: T201
-            running.cancel()
+    good = Good(settings)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(good.run(lambda: print("ready", flush=True)))  # noqa: T201
+        while await lines.readline():
+            print(json.dumps(good.take()), flush=True)  # noqa: T201
+        running.cancel()
 
 
 if __name__ == "__main__":

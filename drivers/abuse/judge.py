@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from drivers.abuse.machine import Machine
@@ -12,7 +13,7 @@ from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock, monotonic_ns
 from runtime.errors import PlantError
 from runtime.plcview import PlcFigures
-from runtime.wire import ComponentView
+from runtime.wire import AuditEntry, ComponentView
 
 SETTLE_S, QUIET_S = 5.0, 10.0
 END_S = 75.0  # sessions that lost their connection are kept for a minute
@@ -21,6 +22,7 @@ MOST_MIB = 250.0
 KEPT_MIB = 40.0
 LOG_BYTES = 1_000_000
 SERVED_MS = 5_000.0
+_PAGE = 1_000
 
 Ask = Callable[[], Awaitable[tuple[float, dict[str, dict[str, Any]]]]]
 """Gives how late the good clients were by themselves, in seconds, and what each saw since the last time."""
@@ -40,10 +42,24 @@ class Judge:
         self._log = 0
         self._descriptors = 0
         self._most = 0.0
+        self._audited = 0
 
     async def _state(self) -> tuple[tuple[ComponentView, ...], PlcFigures, Any]:
         async with PlantClient(self._plant.endpoint, timeout_s=30) as client:
             return await client.components(), await client.plc(), (await client.tag(KEPT)).value
+
+    async def _new_rows(self) -> list[AuditEntry]:
+        """Return the rows that the audit has beyond those it had the last time."""
+        found: list[AuditEntry] = []
+        before = None
+        async with PlantClient(self._plant.endpoint, timeout_s=30) as client:
+            while page := await client.audit(_PAGE, before):
+                found += [each for each in page if each.seq > self._audited]
+                before = page[-1].seq
+                if before <= self._audited:
+                    break
+        self._audited = max([self._audited, *(each.seq for each in found)])
+        return found
 
     async def begin(self, pace: float) -> None:
         """See what all is like before the first attack.
@@ -57,6 +73,7 @@ class Judge:
         await self._clock.sleep(QUIET_S * pace)
         await self._take(QUIET)
         components, plc, _ = await self._state()
+        await self._new_rows()
         self._restarts = {each.name: each.restarts for each in components}
         self._scans = (plc.scans, monotonic_ns())
         self._log, self._descriptors = self._plant.log_size, self._plant.descriptors
@@ -88,6 +105,7 @@ class Judge:
             served(report, attack, name, seen, self._whole)
         try:
             components, plc, kept = await self._state()
+            rows = await self._new_rows()
         except PlantError as exc:
             report.found(f"{attack}: the plant does not answer: {exc}")
             return
@@ -97,6 +115,8 @@ class Judge:
             self._restarts[each.name] = each.restarts
         if kept != KEPT_VALUE:
             report.found(f"{attack}: {KEPT} was written without right: {kept}")
+        audited(report, attack, plant.target.refused, rows, self._whole)
+        plant.target.refused.clear()
         self._tell_plc(plc)
         for text in plant.complaints():
             report.found(f"{attack}: {text}")
@@ -139,6 +159,25 @@ class Judge:
             report.found(f"the kernel kept {after - before:.0f} MiB")
         if plant.descriptors > self._descriptors + 10:
             report.found(f"{plant.descriptors} descriptors are open, {self._descriptors} were")
+
+
+def audited(
+    report: Report, attack: str, refused: Counter[str], rows: Iterable[AuditEntry], whole: bool
+) -> None:
+    """Judge the rows of an attack: none was done, and who was told that the gate refused has as many.
+
+    A `whole` attack had the time to be refused.
+    """
+    ours = [each for each in rows if (each.via, each.action, each.target) == ("opcua", "write", KEPT)]
+    done = sum(each.outcome != "refused" for each in ours)
+    if done:
+        report.found(f"{attack}: the audit has {done} writes that were done")
+    there = Counter(each.actor for each in ours)
+    for user, told in refused.items():
+        if there[user] < told:
+            report.found(f"{attack}: {told} writes of {user} were refused, the audit has {there[user]}")
+        if whole and not told:
+            report.found(f"{attack}: the gate was not asked for {user}")
 
 
 def served(report: Report, attack: str, name: str, seen: dict[str, Any], by_time: bool) -> None:

@@ -6,14 +6,15 @@ import asyncio
 import struct
 from random import Random
 
-from asyncua import ua
+from asyncua import Client, ua
 
 from drivers.abuse import evil
 from drivers.abuse.corpus import harmless, public
 from drivers.abuse.mutate import mutated, spoilt_chunk, spoilt_request
+from drivers.abuse.plant import SECRET, USER
 from drivers.abuse.raw import Raw, framed, hello
 from drivers.abuse.target import Attack, Target, over_and_over
-from drivers.abuse.wrong import wrong_passwords
+from drivers.abuse.wrong import REFUSED, secured_foe, wrong_passwords
 
 _BURST = 200
 
@@ -175,9 +176,12 @@ async def unread(target: Target, random: Random) -> None:
 
 
 async def without_right(target: Target, random: Random) -> None:
-    """Write, call and change the server as somebody without a name."""
+    """Write, call and change the server as somebody without a name, in the clear and past its door.
 
-    async def one() -> None:
+    On secured channels the gate is what refuses, nobody and a user alike.
+    """
+
+    async def plain() -> None:
         raw = await _entered(target)
         for value in (1.0, float("nan"), "x", [1.0], None, True):
             write = ua.WriteRequest()
@@ -193,7 +197,41 @@ async def without_right(target: Target, random: Random) -> None:
             await raw.ask(body)
         raw.close()
 
-    await over_and_over(one, target, 0.05)
+    async def secured(user: str = "", secret: str = "") -> None:
+        async with secured_foe(target, user, secret) as client:
+            try:
+                await client.connect()
+                for _ in range(_BURST):
+                    await _refused_by_gate(client, target, random, user or "anonymous")
+            except REFUSED as exc:
+                raise ConnectionError(str(exc)) from exc
+
+    target.refused.update({"anonymous": 0, USER: 0})
+    async with asyncio.TaskGroup() as group:
+        group.create_task(over_and_over(plain, target, 0.05))
+        group.create_task(over_and_over(secured, target, 0.05))
+        group.create_task(over_and_over(lambda: secured(USER, SECRET), target, 0.05))
+
+
+async def _refused_by_gate(client: Client, target: Target, random: Random, user: str) -> None:
+    """Write values that the tag takes, and some that it does not.
+
+    Raises:
+        RuntimeError: the answer is not that the user has no right.
+    """
+    values = [random.choice((0.0, 1.0, 99.0, 1e9, float("nan"))) for _ in range(3)]
+    write = ua.WriteParameters()
+    write.NodesToWrite = [
+        ua.WriteValue(
+            ua.NodeId(target.kept, 2), 13, Value=ua.DataValue(ua.Variant(each, ua.VariantType.Float))
+        )
+        for each in values
+    ]
+    target.count("OPC UA writes without right, secured", len(values))
+    for value, status in zip(values, await client.uaclient.write(write), strict=True):
+        if status.value != ua.StatusCodes.BadUserAccessDenied:
+            raise RuntimeError(f"{value} of {user} was answered by {status.name}")
+        target.refused[user] += 1
 
 
 ATTACKS: dict[str, Attack] = {

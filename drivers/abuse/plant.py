@@ -12,7 +12,9 @@ from argon2 import PasswordHasher
 
 from drivers.abuse.running import SAID, running
 from drivers.abuse.target import Target
+from drivers.abuse.wrong import make_certificate
 from drivers.opcua.chaos.process import free_port
+from drivers.opcua.trust import TrustList
 from runtime.endpoint import Endpoint
 
 ROOT = "abuse/area/line"
@@ -25,7 +27,8 @@ root: {root}
 api: {{port: {http}}}
 drivers:
   - {{kind: simulated, name: device, period: 100ms}}
-  - {{kind: opcua.server, name: opcua, port: {opcua}, per_address: 50, security: [None, Basic256Sha256]}}
+  - {{kind: opcua.server, name: opcua, port: {opcua}, per_address: 50,
+     security: [None, Basic256Sha256], certificates: trusted}}
   - {{kind: modbus.server, name: modbus, port: {modbus}}}
 plc: {{sources: ["*.st"]}}
 users:
@@ -125,8 +128,11 @@ async def abused(folder: Path, pace: float) -> AsyncIterator[Abused]:
     Raises:
         PlantError: it ended, or does not answer in time; with what it said.
     """
-    target = Target(free_port(), free_port(), free_port(), COUNT, KEPT, pace)
+    client = folder.with_name("client")
+    target = Target(free_port(), free_port(), free_port(), COUNT, KEPT, pace, client)
     _write(folder, target)
+    make_certificate(client)
+    TrustList(folder / ".ironworks" / "opcua" / "opcua").add(client / "certificate.der")
     async with running(folder) as (endpoint, child):
         yield Abused(folder, target, endpoint, child)
 

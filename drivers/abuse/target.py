@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 from drivers.abuse.raw import Raw
@@ -26,8 +28,10 @@ class Target:
         opcua, modbus, http: ports.
         seen: path of a tag that anybody may look at.
         kept: path of a tag that nobody here may write.
-        tried: what was done, by name.
         pace: shortens all that an attack itself waits.
+        client: folder of a certificate that the OPC UA server trusts, and its key.
+        tried: what was done, by name.
+        refused: by user, how many writes the gate answered that the user has no right.
     """
 
     opcua: int
@@ -36,8 +40,10 @@ class Target:
     seen: str
     kept: str
     pace: float = 1.0
+    client: Path = Path()
     clock: Clock = field(default_factory=WallClock)
     tried: dict[str, int] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
     _open: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property

@@ -1,10 +1,10 @@
-"""A storm of logins with wrong passwords, over channels that cost the server its private key."""
+"""Attackers on secured channels, which cost the server its private key; a storm of wrong passwords."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
@@ -22,15 +22,12 @@ _AT_ONCE = 6
 
 
 def make_certificate(folder: Path) -> None:
-    """Make the certificate that clients show.
-
-    Not in a thread: one that outlives its folder would fail the campaign.
-    """
+    """Make the certificate that clients show."""
     own_certificate(folder, URI, "abuse")
 
 
 async def secured(url: str, folder: Path, user: str, password: str, timeout_s: float) -> Client:
-    """Return a client that is not connected yet, with the certificate of a folder."""
+    """Return a client that is not connected yet, with the certificate of a folder; nobody without a user."""
     client = Client(url, timeout=timeout_s, watchdog_intervall=timeout_s)
     client.application_uri = URI
     await client.set_security(
@@ -39,8 +36,9 @@ async def secured(url: str, folder: Path, user: str, password: str, timeout_s: f
         folder / "key.pem",
         mode=ua.MessageSecurityMode.SignAndEncrypt,
     )
-    client.set_user(user)
-    client.set_password(password)
+    if user:
+        client.set_user(user)
+        client.set_password(password)
     return client
 
 
@@ -57,26 +55,30 @@ def from_address(client: Client, source: str) -> None:
     uaclient.connect_socket = connect
 
 
+@contextlib.asynccontextmanager
+async def secured_foe(target: Target, user: str = "", password: str = "") -> AsyncIterator[Client]:
+    """Give a client at the attacker's address that is not connected yet, and end it with the block."""
+    url = f"opc.tcp://127.0.0.1:{target.opcua}/"
+    client = await secured(url, target.client, user, password, 5.0)
+    from_address(client, FOE)
+    try:
+        yield client
+    finally:
+        client.disconnect_socket()
+
+
 async def wrong_passwords(target: Target, random: Random) -> None:
     """Log in with wrong passwords, as somebody who is known and as nobody."""
-    with tempfile.TemporaryDirectory(prefix="ironworks-abuse-") as folder:
-        make_certificate(Path(folder))
 
-        async def storm() -> None:
-            while True:
-                name = random.choice(("victor", "nobody", f"nobody{random.randrange(10_000)}"))
-                client = await secured(
-                    f"opc.tcp://127.0.0.1:{target.opcua}/", Path(folder), name, "wrong", 5.0
-                )
-                from_address(client, FOE)
+    async def storm() -> None:
+        while True:
+            name = random.choice(("victor", "nobody", f"nobody{random.randrange(10_000)}"))
+            async with secured_foe(target, name, "wrong") as client:
                 target.count("OPC UA logins with a wrong password")
-                try:
-                    with contextlib.suppress(*REFUSED):
-                        await client.connect()
-                finally:
-                    client.disconnect_socket()
-                await target.wait(0.01)
+                with contextlib.suppress(*REFUSED):
+                    await client.connect()
+            await target.wait(0.01)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
-                group.create_task(storm())
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_AT_ONCE):
+            group.create_task(storm())

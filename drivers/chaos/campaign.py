@@ -105,27 +105,49 @@ class Side:
 Judge = Callable[[Batch], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a campaign of a protocol is about.
+
+    Attributes:
+        name: in the report.
+        victim: the server that is tormented.
+        side: makes the client of a port.
+        judge: says what is wrong with values that came, if anything is.
+    """
+
+    name: str
+    victim: Victim
+    side: Callable[[int], Side]
+    judge: Judge | None = None
+
+
 async def play(
-    report: Recoveries,
-    victim: Victim,
-    make_side: Callable[[int], Side],
+    subject: Callable[..., Subject],
+    folder: Path,
     times: int,
+    seed: int,
     tell: Callable[[Recoveries], None],
     kinds: tuple[str, ...] = KINDS,
+    count: int = 100,
     pace: float = 1.0,
-    judge: Judge | None = None,
+    **config: Any,
 ) -> Recoveries:
     """Play so many rounds; the kinds of trouble take turns, the seed chooses how long each lasts.
 
-    `make_side` is given the port to connect to; `pace` shortens all that the campaign itself waits; `judge`
-    says what is wrong with values that came, if anything is.
+    `subject` is given a folder, how many tags the client reads, and more of its section; `pace` shortens all
+    that the campaign itself waits.
+
+    Raises:
+        PlantError: the victim's program is not installed.
     """
-    clock = WallClock()
+    about = subject(folder, count, **config)
+    report, victim, clock = Recoveries(about.name, seed), about.victim, WallClock()
     await victim.start()
-    relay = Relay(victim.port, clock, report.seed)
+    relay = Relay(victim.port, clock, seed)
     await relay.start()
-    side = make_side(relay.port)
-    torment = _Torment(report, victim, relay, side, clock, pace, judge)
+    side = about.side(relay.port)
+    torment = _Torment(report, victim, relay, side, clock, pace, about.judge)
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(side.run())

@@ -6,6 +6,7 @@ It knows bytes only: what is lost or comes twice is what one end wrote at once, 
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
 from random import Random
 
@@ -24,11 +25,13 @@ class Relay:
         delay_s: how late bytes come, each way.
         loss: chance that what was written at once is lost, each way.
         twice: chance that an answer comes twice.
+        narrow: it takes little of what is sent before it hands that on, as a slow line does.
         late: chance that an answer comes only after `late_s`; what follows it waits, as on a wire.
     """
 
-    def __init__(self, target: int, clock: Clock, seed: int = 1) -> None:
+    def __init__(self, target: int, clock: Clock, seed: int = 1, *, narrow: bool = False) -> None:
         self.port = 0
+        self.narrow = narrow
         self.target = target
         self.delay_s = 0.0
         self.swallows = False
@@ -41,7 +44,10 @@ class Relay:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        listening = socket.create_server(("127.0.0.1", 0))
+        if self.narrow:  # connections have it from here; Linux grows what was not set
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHUNK)
+        self._server = await asyncio.start_server(self._connected, sock=listening)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from drivers.frame.connection import Link
 from runtime.contract import Batch, DataType, Port, Tag, Value
 
 Table = Mapping[str, tuple[DataType, str, str]]
@@ -52,3 +53,16 @@ class Telling:
         raw = [self._tags[fact].data_type.encode(value) for fact, value in news.items()]
         text = {row: value for row, value in enumerate(news.values()) if isinstance(value, str)}
         self._port.submit(Batch.of(ids, raw, self._port.clock.now_ns(), text=text))
+
+
+class LinkTelling(Telling):
+    """The facts of a driver beside those of its link, which are told with them."""
+
+    def __init__(self, name: str, port: Port, table: Table) -> None:
+        super().__init__(name, port, table)
+        self.link = Link(name, port)
+
+    def tell(self) -> None:
+        """Submit what changed."""
+        self.link.publish()
+        super().tell()

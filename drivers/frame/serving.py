@@ -50,8 +50,9 @@ class Served(Traffic):
 class Serving(Telling):
     """Tells of a server."""
 
-    def __init__(self, name: str, port: Port, served: Served) -> None:
-        super().__init__(name, port, FACTS)
+    def __init__(self, name: str, port: Port, served: Served, table: Table = FACTS) -> None:
+        """`table` has what every server tells, and what this one tells beside."""
+        super().__init__(name, port, table)
         self.served = served
         self.connections, self.clients = 0, ""
         self._count()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from drivers.opcua.few import Few
 from drivers.opcua.trust import TrustList, fingerprint, first_of, shown_of
 from runtime.contract import Clock
 from runtime.errors import StoreError
 
 UNTRUSTED = "its certificate is not trusted"
 REMEMBERED = 1_000
-TOLD, TOLD_WITHIN_NS = 10, 60_000_000_000
 AGAIN_NS = 3_600_000_000_000  # so that what an authority issued ends in time
 
 
@@ -48,8 +48,7 @@ class Admission:
         self._clock = clock
         self._refused = refused
         self._verdicts: OrderedDict[bytes, bool] = OrderedDict()
-        self._told_ns: deque[int] = deque(maxlen=TOLD)
-        self._untold = 0
+        self._few = Few(clock)
         self._stamps, self._judged_ns = self._look(), clock.steady_ns()
 
     def admits(self, chain: bytes, address: str = "") -> bool:
@@ -75,13 +74,10 @@ class Admission:
 
     def _tell(self, subject: str, print_: str, why: str) -> None:
         """Tell people of a refusal, so many a minute: a flood of certificates does not drown the log."""
-        now_ns = self._clock.steady_ns()
-        if len(self._told_ns) == TOLD and now_ns - self._told_ns[0] < TOLD_WITHIN_NS:
-            self._untold += 1
+        untold = self._few.take()
+        if untold is None:
             return
-        self._told_ns.append(now_ns)
-        more = f" ({self._untold} more were refused before, and not told)" if self._untold else ""
-        self._untold = 0
+        more = f" ({untold} more were refused before, and not told)" if untold else ""
         self._refused(subject, print_, why + more)
 
     def _judge(self, der: bytes, address: str) -> bool:

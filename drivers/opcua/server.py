@@ -11,11 +11,11 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from drivers.frame.facts import facts_of
 from drivers.frame.recorder import Recorder
-from drivers.frame.serving import FACTS
 from drivers.opcua.expiry import declare_expiry
+from drivers.opcua.facts import FACTS
 from drivers.opcua.machines import MachineConfig, check_machines
 from runtime.config import WIRING, Basis, Declared, DriverConfig, Plant, is_loopback
-from runtime.contract import Component, DataType, Port, Role, Stepper
+from runtime.contract import Component, Port, Role, Stepper
 from runtime.errors import Finding
 
 if TYPE_CHECKING:
@@ -118,14 +118,6 @@ class OpcuaServerConfig(DriverConfig):
 
 
 CERTIFICATES = ("certificate", "client_certificate")
-_FACTS = {
-    "running": (DataType.BOOL, "OPC UA server is listening", "OPC UA 服务器正在监听"),
-    "sessions": (DataType.UDINT, "Sessions open", "打开的会话"),
-    "subscriptions": (DataType.UDINT, "Subscriptions open", "打开的订阅"),
-    "items": (DataType.UDINT, "Monitored items of all subscriptions", "所有订阅的监视项"),
-    "reads": (DataType.UDINT, "Values read by clients", "客户端读取的值"),
-    "writes": (DataType.UDINT, "Values written by clients, refused ones too", "客户端写入的值(含被拒绝的)"),
-}
 
 
 class OpcuaServer:
@@ -196,14 +188,7 @@ class OpcuaServerPlugin:
                 "client_certificate": f"Renew it there, then `ironworks drivers trust {config.name}`",
             },
         )
-        return Declared(
-            [
-                *expiry.tags,
-                *facts_of(config.name, _FACTS),
-                *facts_of(config.name, FACTS),
-            ],
-            expiry.alarms,
-        )
+        return Declared([*expiry.tags, *facts_of(config.name, FACTS)], expiry.alarms)
 
     def check(self, plant: Plant, config: OpcuaServerConfig, key: tuple[str | int, ...]) -> Iterator[Finding]:
         """Yield globs that match nothing, and a network that may write without a name."""

@@ -12,12 +12,14 @@ from typing import Any
 
 from asyncua import ua
 
-from drivers.frame.serving import Served, Serving
+from drivers.frame.serving import Served
 from drivers.opcua.admission import UNTRUSTED, Admission
 from drivers.opcua.alarms import Alarms
 from drivers.opcua.capabilities import built, tell_capabilities
 from drivers.opcua.certificate import own_certificate
 from drivers.opcua.expiry import Expiry
+from drivers.opcua.facts import Facts
+from drivers.opcua.few import Few
 from drivers.opcua.harden import HardenedFace
 from drivers.opcua.history import History
 from drivers.opcua.image import Image
@@ -83,11 +85,7 @@ class Service:
         self._changes: Changes | None = None
         self._stale = False
         self._certificate_ns = 0
-        self._clients = Serving(config.name, port, self._server.served)
-        self._facts = {
-            each: port.tags[f"sys/drivers/{config.name}/{each}"].id
-            for each in ("sessions", "subscriptions", "items", "reads", "writes", "running")
-        }
+        self._facts = Facts(config.name, port, self._server)
 
     @property
     def served(self) -> Served:
@@ -127,7 +125,7 @@ class Service:
             history = History(port, nodes, self._values.tags)
             async with asyncio.TaskGroup() as group:
                 self._server.context = Context(
-                    port, nodes, self._values, watch, alarms, group, quick, history, model
+                    port, nodes, self._values, watch, alarms, group, quick, history, model, Few(port.clock)
                 )
                 self._changes = changes
                 if self._stale:
@@ -141,7 +139,7 @@ class Service:
                     group.create_task(self._hear(events, alarms))
                     await self._tick(state)
                 finally:
-                    self._tell(running=False)
+                    self._facts.take((), running=False)
                     async with asyncio.timeout(STOP_WITHIN_S):
                         await self._face.stop()
 
@@ -267,7 +265,7 @@ class Service:
         status = self._face.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus))
         current = self._face.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime))
         while True:
-            self._tell(running=True)
+            self._facts.take(self._face.addresses, running=True)
             self._server.context.model.refresh()
             await self._look_at_certificates(state)
             now = moment(self._port.clock.now_ns())
@@ -296,23 +294,6 @@ class Service:
             if admission.used:
                 ends["client_certificate"] = min(each.until for each in admission.used.values())
         self._expiry.take(ends)
-
-    def _tell(self, running: bool) -> None:
-        sessions = [each for each in self._server.sessions if each.is_activated()] if running else []
-        subscriptions = [
-            made for each in sessions for made in each.subscription_service.subscriptions.values()
-        ]
-        facts = {
-            "sessions": len(sessions),
-            "subscriptions": len(subscriptions),
-            "items": sum(len(each.monitored_item_srv._monitored_items) for each in subscriptions),
-            "reads": self._server.context.reads,
-            "writes": self._server.context.writes,
-            "running": int(running),
-        }
-        ids = [self._facts[each] for each in facts]
-        self._port.submit(Batch.of(ids, list(facts.values()), self._port.clock.now_ns()))
-        self._clients.look(self._face.addresses if running else ())
 
 
 def _url(bound: socket.socket) -> str:

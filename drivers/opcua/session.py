@@ -17,14 +17,18 @@ from drivers.opcua import methods
 from drivers.opcua.alarms import Alarms
 from drivers.opcua.browsing import MAX_BROWSE, browse, browse_next
 from drivers.opcua.conditions.facts import language_of
-from drivers.opcua.harden import HardenedServer, HardenedSession, Processor
+from drivers.opcua.few import Few
+from drivers.opcua.harden import HardenedServer
 from drivers.opcua.history import MAX_NODES, History
 from drivers.opcua.items import Subscriptions, Watch
+from drivers.opcua.login import HardenedSession
 from drivers.opcua.model import WRITE, PlantNodes, access_level
 from drivers.opcua.modelpart import ModelPart
 from drivers.opcua.picking import is_whole, picked, stamps_of
 from drivers.opcua.reads import MOST_BYTES, Reads
-from drivers.opcua.security import Refusals
+from drivers.opcua.refused import wrong_node
+from drivers.opcua.requests import Processor
+from drivers.opcua.security import BETTER, Refusals
 from drivers.opcua.tokens import Users
 from drivers.opcua.values import TagValues, from_variant
 from drivers.opcua.wire import response_header
@@ -34,6 +38,7 @@ from runtime.errors import ForbiddenError, WriteRejectedError
 MAX_READ = 10_000
 MAX_WRITE = 1_000
 MAX_CALL = 100
+_REASON = "OPC UA write"
 MAX_DEPTH = 64  # elements of a browse path
 _CODES = ua.StatusCodes
 _A = ua.AttributeIds
@@ -42,11 +47,16 @@ _READ = ua.ObjectIds.ReadRequest_Encoding_DefaultBinary
 _READ_RESPONSE = ua.ObjectIds.ReadResponse_Encoding_DefaultBinary
 
 
+class InsecureError(ForbiddenError):
+    """Refused for the channel on which it came."""
+
+
 @dataclass(slots=True)
 class Context:
     """What the sessions of one server share. `reads` and `writes` count values.
 
-    `quick` answers Read requests in bytes; None where asyncua does.
+    `quick` answers Read requests in bytes; None where asyncua does. `insecure` bounds the rows of writes that
+    came without security.
     """
 
     port: Port
@@ -58,6 +68,7 @@ class Context:
     quick: Reads | None
     history: History
     model: ModelPart
+    insecure: Few
     reads: int = 0
     writes: int = 0
 
@@ -112,9 +123,18 @@ class TagProcessor(Processor):
         if service != _READ or context.quick is None:
             return False
         now_ns = context.port.clock.now_ns()
-        found = context.quick.answer(body, MAX_READ, now_ns, session.read_cold)
+        others: list[Any] = []
+
+        def read_cold(wanted: Any, stamps: int) -> Any:
+            value = session.read_cold(wanted, stamps)
+            if context.nodes.tag_id(wanted.NodeId) < 0:
+                others.append(value)
+            return value
+
+        found = context.quick.answer(body, MAX_READ, now_ns, read_cold)
         if found is None:
             return False
+        self.count_refusal("Read", wrong_node(others))
         data, count = found
         context.reads = (context.reads + count) & 0xFFFF_FFFF
         self._touch()
@@ -162,16 +182,20 @@ class TagSession(HardenedSession):
         context.reads = (context.reads + len(wanted)) & 0xFFFF_FFFF
         stamps = stamps_of(params)
         tag_id, read = context.nodes.tag_id, context.values.read
-        results, size = [], 0
+        results, others, size = [], [], 0
         for each in wanted:
             id_ = tag_id(each.NodeId)
             if id_ >= 0 and is_whole(each):
                 results.append(read(id_, stamps))
                 continue
             results.append(self.read_cold(each, stamps))
+            if id_ < 0:
+                others.append(results[-1])
             size += _length(results[-1])
             if size > MOST_BYTES:
                 raise ServiceError(_CODES.BadResponseTooLarge)
+        if self.processor is not None:
+            self.processor.count_refusal("Read", wrong_node(others))
         return results
 
     def read_cold(self, wanted: Any, stamps: int) -> Any:
@@ -228,19 +252,31 @@ class TagSession(HardenedSession):
         tag, actor = context.values.tags[id_], self.actor
         if actor is None:
             return int(_CODES.BadUserAccessDenied)
-        if not self.secured:
-            self.iserver.refusals.add(self.address, "it wants to write, and has no security")
-            writable = tag.access is Access.READ_WRITE
-            return int(_CODES.BadSecurityModeInsufficient if writable else _CODES.BadNotWritable)
         try:
             value = from_variant(tag.data_type, wanted.Value.Value)
         except TypeError:
             return int(_CODES.BadTypeMismatch)
         try:
-            await context.port.write(tag, value, actor, "OPC UA write")
+            if not self.secured:
+                await self._refuse(tag, value, actor)
+            await context.port.write(tag, value, actor, _REASON)
         except WriteRejectedError as exc:
             return refusal(tag, value, exc)
         return int(_CODES.Good)
+
+    async def _refuse(self, tag: Tag, value: Value, actor: Actor) -> None:
+        """Refuse a write that anybody on the network may have made up; a few a minute have a row each.
+
+        Raises:
+            InsecureError: always.
+        """
+        self.iserver.refusals.add(self.address, "it wants to write, and has no security")
+        error = InsecureError(f"{tag.path}: who comes without security may only look", BETTER)
+        held = self.iserver.context.insecure.take()
+        if held is not None:
+            more = f"; {held} more without security were refused before, and have no row" if held else ""
+            await self.iserver.context.port.audit_refusal(tag, value, actor, str(error), _REASON + more)
+        raise error
 
     async def browse(self, params: Any) -> list[Any]:
         self._check_browse(params.NodesToBrowse)
@@ -326,6 +362,8 @@ def refusal(tag: Tag, value: Value, error: WriteRejectedError) -> int:
     """Return the status code that says why the gate refused; its words are in the audit trail."""
     if tag.access is not Access.READ_WRITE:
         return int(_CODES.BadNotWritable)
+    if isinstance(error, InsecureError):
+        return int(_CODES.BadSecurityModeInsufficient)
     if isinstance(error, ForbiddenError):
         return int(_CODES.BadUserAccessDenied)
     if isinstance(value, int | float):

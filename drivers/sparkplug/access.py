@@ -60,9 +60,9 @@ class AccessConfig(LoginConfig):
         certificate, key: files of our own certificate and its key.
         mqtt: version of the protocol.
         client_id: name of the connection at the broker, which has one of each name.
-        keep_alive: how often the broker must hear from us, or take us for dead.
+        keep_alive: how often the broker must hear from us, or take us for dead; some want whole messages.
         watch: how often it is asked whether it is there.
-        timeout: how long to wait for an answer; longer than the largest message takes on the line.
+        timeout: how long to wait for an answer, beside the time that what was sent before takes on the line.
     """
 
     urls: list[Url] = Field(min_length=1, max_length=8)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from drivers.frame import facts as frame
-from drivers.frame.connection import Link, declare_link
-from drivers.frame.facts import facts_of
+from drivers.frame.connection import declare_link
+from drivers.frame.facts import LinkTelling, Table, facts_of
 from runtime.config import AlarmConfig, Declared, Text
 from runtime.contract import DataType, Port
 
-FACTS: frame.Table = {
+FACTS: Table = {
     "broker": (DataType.STRING, "URL that is connected", "已连接的服务器地址"),
     "host_online": (DataType.BOOL, "the primary host application is online", "主站应用在线"),
     "queued": (DataType.UDINT, "values kept: unsent, or sent within `hold`", "队列中的数值个数"),
@@ -47,20 +46,7 @@ def declare(name: str) -> Declared:
     return Declared((*link.tags, *facts_of(name, FACTS)), (*link.alarms, full))
 
 
-class Telling(frame.Telling):
-    """The facts of a driver that connects to a broker."""
-
-    def __init__(self, name: str, port: Port, table: frame.Table) -> None:
-        super().__init__(name, port, table)
-        self.link = Link(name, port)
-
-    def tell(self) -> None:
-        """Submit what changed."""
-        self.link.publish()
-        super().tell()
-
-
-class Facts(Telling):
+class Facts(LinkTelling):
     """The present state of an edge node."""
 
     def __init__(self, name: str, port: Port) -> None:

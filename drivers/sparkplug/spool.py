@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from runtime.contract import Clock
 from runtime.errors import StoreError
+from runtime.sqlitefile import open_file
 
 T = TypeVar("T")
 FORMAT = 1
@@ -234,41 +235,16 @@ class Spool:
     # On the thread.
 
     def _connect(self) -> sqlite3.Connection:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return self._begin()
-        except (OSError, sqlite3.OperationalError) as exc:
-            raise StoreError(
-                f"the queue {self._path} cannot be opened: {exc}",
-                "check that the folder exists, may be written, and its disk has space",
-            ) from exc
-        except sqlite3.DatabaseError as exc:
-            kept = f"{self._path.name}.corrupt-{self._clock.now_ns()}"
-            for suffix in ("", "-wal", "-shm"):
-                file = self._path.with_name(self._path.name + suffix)
-                if file.exists():
-                    file.rename(self._path.with_name(kept + suffix))
-            self.problem = f"the queue was damaged ({exc}); it is kept as {kept} and a new one was begun"
-            return self._begin()
-
-    def _begin(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            (report,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if report != "ok":
-                raise sqlite3.DatabaseError(report)
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > FORMAT:
-                text = f"the queue {self._path} was written by a later Ironworks"
-                raise StoreError(text, "use that version, or move the file away")
-            if version == 0:
-                connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {FORMAT};COMMIT;")
-        except BaseException:
-            connection.close()
-            raise
+        connection, self.problem = open_file(self._path, "queue", self._prepare, self._clock.now_ns())
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > FORMAT:
+            text = f"the queue {self._path} was written by a later Ironworks"
+            raise StoreError(text, "use that version, or move the file away")
+        if version == 0:
+            connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {FORMAT};COMMIT;")
 
     def _counted(self) -> tuple[int, int, int]:
         return self._transact(_count)

@@ -7,15 +7,18 @@ ready, so no thread of its own and no `select`, which fails beyond 1,023 open fi
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import select
 import socket
 import ssl
+import struct
+import termios
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, time_func
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
@@ -66,6 +69,7 @@ class _Client(Client):
 
     Attributes:
         heard: what was read and not told yet: paho reads the head of a packet byte by byte.
+        queued, written: bytes that were to be sent, and those that the socket took.
         tell: is called with what was written. It is handed over in a thread until the socket is open.
     """
 
@@ -75,6 +79,7 @@ class _Client(Client):
             CallbackAPIVersion.VERSION2, login.client_id, clean, protocol=version, reconnect_on_failure=False
         )
         self.heard = bytearray()
+        self.queued = self.written = 0
         self.said: list[bytes] = []
         self.tell: Callable[[bytes], None] = self.said.append
 
@@ -85,8 +90,37 @@ class _Client(Client):
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         count = super()._sock_send(buf)
+        self.written += count
         self.tell(bytes(buf[:count]))
         return count
+
+    def _packet_queue(self, command: int, packet: bytes | bytearray, *more: Any) -> MQTTErrorCode:
+        self.queued += len(packet)
+        return super()._packet_queue(command, packet, *more)
+
+    def seem_alive(self) -> None:
+        """Take the broker for alive now, as if it had said something: it takes what we say."""
+        with self._msgtime_mutex:
+            self._last_bytes_received = time_func()
+
+
+class _Progress:
+    """What is on its way to the broker at one moment, and whether it comes further.
+
+    Only that counts: what is sent later may fill the buffers of a broker that is frozen for hours.
+    """
+
+    def __init__(self, client: _Client, fd: int) -> None:
+        self._client, self._fd = client, fd
+        self._goal, self._gone = client.queued, self._taken()
+
+    def moved(self) -> bool:
+        """Tell whether some of it was taken since the last look."""
+        before, self._gone = self._gone, self._taken()
+        return before < self._goal and self._gone > before
+
+    def _taken(self) -> int:
+        return self._client.written - (_unacknowledged(self._fd) if self._fd >= 0 else 0)
 
 
 class Connection:
@@ -117,10 +151,13 @@ class Connection:
         """
         while len(self._unwritten) >= MOST_WAITING and not self.lost.is_set():
             self._room.clear()
+            progress = self._progress()
             try:
                 async with asyncio.timeout(self._login.timeout_s):
                     await self._room.wait()
             except TimeoutError as exc:
+                if progress.moved():
+                    continue
                 self._traffic.timeouts += 1
                 text = f"the broker does not take what is sent within {self._login.timeout_s:g} s"
                 raise ConnectError(text) from exc
@@ -221,8 +258,14 @@ class Connection:
 
     async def _keep_alive(self) -> None:
         while not self.lost.is_set():
+            progress = self._progress()
             self._guarded(self._client.loop_misc)
             await self._clock.sleep(0.5)
+            if progress.moved():
+                self._client.seem_alive()
+
+    def _progress(self) -> _Progress:
+        return _Progress(self._client, self._fd)
 
     def _read(self) -> None:
         for _ in range(MOST_READ):
@@ -305,15 +348,22 @@ class Connection:
         return answer
 
     async def _answer(self, key: tuple[str, int]) -> Any:
-        """Wait for an answer, longer while something waits to be read: we may have been asleep ourselves."""
+        """Wait for an answer, longer while the question is on its way over a slow line.
+
+        Longer too while something waits to be read: we may have been asleep ourselves.
+        """
         answer = self._answers[key] = self._loop.create_future()
+        progress, patience = self._progress(), MOST_PATIENCE
         try:
-            for _ in range(MOST_PATIENCE):
+            while patience:
                 await asyncio.wait([answer], timeout=self._login.timeout_s)
                 if answer.done():
                     return answer.result()
+                if progress.moved():
+                    continue
                 if not self._is_behind():
                     break
+                patience -= 1
         finally:
             self._answers.pop(key, None)
             if not answer.cancel():
@@ -349,6 +399,18 @@ class Connection:
             self._loop.remove_reader(self._fd)
             self._loop.remove_writer(self._fd)
             self._fd = -1
+
+
+def _unacknowledged(fd: int) -> int:
+    """Return how many bytes of a socket the other end has not acknowledged; 0 where the system does not tell.
+
+    Source: Linux, tcp(7), SIOCOUTQ.
+    """
+    try:
+        (count,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))
+    except OSError:  # then what the socket took is all that shows how a line is
+        return 0
+    return int(count)
 
 
 Connect = Callable[[str, Message, Callable[[Message], None], Traffic, Clock], Awaitable[Connection]]

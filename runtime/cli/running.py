@@ -65,8 +65,9 @@ def _tell_return(begin: Beginning, failure: Failure) -> None:
 async def _until_stopped(kernel: Kernel, notifier: Notifier, attached: bool, seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, stop.set)
     if seconds is not None:
         loop.call_later(seconds, stop.set)
     with contextlib.ExitStack() as stack:
@@ -98,6 +99,8 @@ async def _set_aside(kernel: Kernel) -> None:
     while True:
         await kernel.clock.sleep(SETTLED_S)
         if kernel.plant is not aside:
+            if aside is not None:  # another configuration has taken its place
+                heap.look_through()
             aside = kernel.plant
             heap.set_aside()
 

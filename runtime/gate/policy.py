@@ -273,6 +273,16 @@ class Gate:
             await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
         return attempt.old
 
+    async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str) -> None:
+        """Record a write that was refused before it came here.
+
+        Raises:
+            WriteRejectedError: it cannot be audited.
+        """
+        attempt = self._attempt(tag, value, actor.at(tag.path), reason, 0)
+        with self._traced(attempt):
+            await self.attempts.record(replace(attempt, outcome="refused", detail=why))
+
     def dry_run(self, tag: Tag, value: Value, actor: Actor, for_ns: int = 0) -> Value | None:
         """Judge a write without any effect, not even an audit row; returns the present value.
 

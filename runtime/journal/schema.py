@@ -113,16 +113,12 @@ VERSION = len(_STEPS)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Check the file, make the tables where there are none, and bring older ones to this format.
+    """Make the tables where there are none, and bring older ones to this format.
 
     Raises:
-        sqlite3.DatabaseError: the file is damaged.
         StoreError: a later Ironworks wrote it, or it cannot be brought to this format.
     """
     chain.install(connection)
-    (report,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if report != "ok":
-        raise sqlite3.DatabaseError(report)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StoreError(

@@ -18,6 +18,7 @@ from runtime.journal.alarmlog import AlarmLogEntry, alarm_log
 from runtime.journal.audit import AuditEntry, AuditRow, audit_log
 from runtime.journal.schema import prepare
 from runtime.journal.values import OperatorValue, operator_values, restored
+from runtime.sqlitefile import open_file
 from runtime.tracing import span
 
 T = TypeVar("T")
@@ -164,35 +165,9 @@ class Journal:
             ) from exc
 
     def _connect(self) -> sqlite3.Connection:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            return self._begin()
-        except (OSError, sqlite3.OperationalError) as exc:
-            raise StoreError(
-                f"the journal {self.path} cannot be opened: {exc}",
-                "check that the folder exists, may be written, and its disk has space",
-            ) from exc
-        except sqlite3.DatabaseError as exc:
-            kept = f"{self.path.name}.corrupt-{self.clock.now_ns()}"
-            for suffix in ("", "-wal", "-shm"):
-                file = self.path.with_name(self.path.name + suffix)
-                if file.exists():
-                    file.rename(self.path.with_name(kept + suffix))
-            self.problems.append(
-                f"the journal was damaged ({exc}); it is kept as {kept} and a new one was begun:"
-                " alarm states, audit and operator values start anew"
-            )
-            return self._begin()
-
-    def _begin(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
+        connection, problem = open_file(self.path, "journal", prepare, self.clock.now_ns())
+        if problem:
+            self.problems.append(f"{problem}: alarm states, audit and operator values start anew")
         return connection
 
     async def _call(self, work: Callable[..., T], *args: Any) -> T:

@@ -40,6 +40,7 @@ class FakePort:
         backfilled: every batch of the past that it stored.
         emitted: every event that it emitted.
         writes: (path, value, actor, reason) of every write that it asked for, refused ones too.
+        refusals: (path, value, actor, why, reason) of every write that it refused by itself, and had audited.
         standing: the alarms of the plant, as events have them.
         commanded: (verb, alarm, actor, reason, for_ns) of everything that was done to alarms.
         acknowledged: (alarm, actor, comment) of every acknowledgement.
@@ -65,6 +66,7 @@ class FakePort:
         self.backfilled: list[Batch] = []
         self.emitted: list[Event] = []
         self.writes: list[tuple[str, Value, Actor, str]] = []
+        self.refusals: list[tuple[str, Value, Actor, str, str]] = []
         self.standing: list[Mapping[str, Any]] = []
         self.commanded: list[tuple[str, str, Actor, str, int]] = []
         self.acknowledged: list[tuple[str, Actor, str]] = []
@@ -96,6 +98,9 @@ class FakePort:
         self.bus.publish(
             Batch.of([tag.id], [raw], self.clock.now_ns(), text={} if text is None else {0: text})
         )
+
+    async def audit_refusal(self, tag: Tag, value: Value, actor: Actor, why: str, reason: str = "") -> None:
+        self.refusals.append((tag.path, value, actor, why, reason))
 
     async def commands(self) -> AsyncIterator[Command]:
         while True:

@@ -3,15 +3,18 @@
 import asyncio
 import subprocess
 import sys
+from collections import Counter
 from random import Random
 
 import pytest
 
 from drivers.abuse.campaign import play
-from drivers.abuse.judge import served
+from drivers.abuse.judge import audited, served
 from drivers.abuse.machine import Machine, Spent
+from drivers.abuse.plant import KEPT
 from drivers.abuse.report import Report
 from drivers.abuse.target import Target, over_and_over
+from runtime.wire import AuditEntry
 
 
 @pytest.fixture
@@ -89,6 +92,31 @@ def test_who_is_cut_off_counts_unless_it_stood_still_itself(late_s, findings):
     seen = {"asked": 3, "max_ms": 1.0, "wrong": ["7 after 8"], "cut": ["TimeoutError: "]}
     served(report, "attack", "OPC UA, login", seen, False)
     assert len(report.findings) == findings
+
+
+def row(actor, outcome="refused", target=KEPT):
+    return AuditEntry(1, 1, actor, "viewer", "opcua", "write", target, 42.0, 1.0, "", outcome, "")
+
+
+@pytest.mark.parametrize(
+    ("refused", "rows", "found"),
+    [
+        ({"anonymous": 2, "olga": 1}, [row("anonymous"), row("olga"), row("anonymous")], ""),
+        (
+            {"anonymous": 2},
+            [row("anonymous"), row("anonymous", target="other")],
+            "2 writes of anonymous were",
+        ),
+        ({"olga": 0}, [row("anonymous")], "the gate was not asked for olga"),
+        ({}, [row("olga", "done")], "the audit has 1 writes that were done"),
+        ({}, [row("olga", "done", "other")], ""),
+    ],
+)
+def test_writes_without_right_are_judged_by_the_rows_of_the_gate(refused, rows, found):
+    report = Report(1)
+    audited(report, "attack", Counter(refused), rows, whole=True)
+    assert found in "".join(report.findings)
+    assert len(report.findings) == bool(found)
 
 
 def test_the_time_that_a_kernel_took_is_told():

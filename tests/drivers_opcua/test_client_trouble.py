@@ -7,8 +7,9 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError
 from asyncua.server.uaprocessor import UaProcessor
 
+from drivers.chaos.campaign import KINDS
 from drivers.chaos.relay import Relay
-from drivers.opcua.chaos.campaign import KINDS, campaign
+from drivers.opcua.chaos.campaign import campaign
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import gaps, supervisor
 from runtime.clock import WallClock

@@ -10,6 +10,8 @@ import gc
 import socket
 import struct
 from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,10 +20,16 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary, variant_from_binary, variant_to_binary
 
 from drivers.abuse import evil
+from drivers.abuse.campaign import play
+from drivers.abuse.on_opcua import without_right
+from drivers.abuse.plant import SECRET, USER
 from drivers.abuse.raw import Raw, framed, hello, text
+from drivers.abuse.target import Target
+from drivers.abuse.wrong import make_certificate
 from drivers.opcua import decoding
 from drivers.opcua.pace import PASS_NS, Pace
 from runtime.clock import monotonic_ns
+from runtime.contract import Role
 
 PATH = "nb/bottling/line1/line/speed"
 SPEED = f"ns=2;s={PATH}"
@@ -176,7 +184,7 @@ def test_answers_that_nobody_takes_are_not_made(serve: Any) -> None:
 
 def test_who_does_not_take_answers_is_hung_up_on(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        monkeypatch.setattr("drivers.opcua.harden.TAKEN_WITHIN_S", 0.2)
+        monkeypatch.setattr("drivers.opcua.listener.TAKEN_WITHIN_S", 0.2)
         async with serve() as served, watched(served):
             raw = await Raw.connect(port_of(served), ELSEWHERE)
             assert await raw.enter(session=False)
@@ -370,5 +378,39 @@ def test_one_address_leaves_monitored_items_to_others(serve: Any, monkeypatch: p
             assert (await made(friend, tag, 300), await made(friend, clock, 6)) == (100, 2)
             for each in [*foes, friend]:
                 each.close()
+
+    asyncio.run(main())
+
+
+def test_writes_without_right_come_to_the_gate_on_secured_channels(serve: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        make_certificate(tmp_path)
+        async with serve() as served, watched(served):
+            served.port.users[USER] = (SECRET, Role.VIEWER)
+            target = Target(port_of(served), 0, 0, PATH, PATH, client=tmp_path)
+            attack = asyncio.create_task(play(without_right, target, Random(1), 60))
+            async with asyncio.timeout(50):
+                while min(target.refused.values(), default=0) < 10 and not attack.done():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            attack.cancel()
+            await asyncio.wait([attack])
+            assert attack.cancelled(), attack.result()
+            for user, refused in target.refused.items():
+                asked = [path for path, _, actor, _ in served.port.writes if actor.name == user]
+                assert len(asked) >= refused >= 10
+                assert set(asked) == {PATH}
+            assert set(target.refused) == {"anonymous", USER}
+            assert served.port.value("line/speed") == 1.0
+
+    asyncio.run(main())
+
+
+def test_an_attack_fails_where_the_gate_lets_a_write_through(serve: Any, tmp_path: Path) -> None:
+    async def main() -> None:
+        make_certificate(tmp_path)
+        async with serve(anonymous="operator") as served:
+            target = Target(port_of(served), 0, 0, PATH, PATH, client=tmp_path)
+            failed = await play(without_right, target, Random(1), 60)
+            assert "of anonymous was answered by Good" in failed or "BadOutOfRange" in failed
 
     asyncio.run(main())

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from drivers.abuse.raw import Raw, framed
-from drivers.opcua.admission import TOLD, UNTRUSTED, Admission
+from drivers.opcua.admission import UNTRUSTED, Admission
+from drivers.opcua.few import MOST
 from drivers.opcua.keys import UnfitKeyError, check_key
 from drivers.opcua.trust import MAX_REJECTED, MAX_REJECTED_OF, TrustList, fingerprint
 from runtime.clock import SECOND_NS, ManualClock
@@ -111,13 +112,13 @@ def test_a_flood_of_certificates_does_not_drown_the_log(tmp_path: Path) -> None:
     clock, told = ManualClock(), []
     admission = Admission(tmp_path, True, clock, lambda subject, _print, why: told.append((subject, why)))
     key = rsa_of(2_048)
-    for number in range(TOLD + 5):
+    for number in range(MOST + 5):
         shown = certificate(key, f"foe {number}").public_bytes(Encoding.DER)
         assert not admission.admits(shown, FOE)
         assert not admission.admits(shown, FOE)
-    assert told == [(f"CN=foe {number}", UNTRUSTED) for number in range(TOLD)]
+    assert told == [(f"CN=foe {number}", UNTRUSTED) for number in range(MOST)]
     clock.set_ns(clock.now_ns() + 61 * SECOND_NS)
     admission.admits(certificate(key, "friend").public_bytes(Encoding.DER), FRIEND)
-    ((subject, why),) = told[TOLD:]
+    ((subject, why),) = told[MOST:]
     assert subject == "CN=friend"
     assert why == f"{UNTRUSTED} (5 more were refused before, and not told)"

@@ -245,3 +245,29 @@ def test_node_opcua_follows_alarms_reads_history_and_subscribes_to_a_thousand(
     assert found["comments"] == ["seen by peer", "valve replaced", "pump 3"]
     assert found["over"] == [False, "Unshelved", False]
     assert found["history"] == [10, 95, 10]
+
+
+def test_a_write_without_security_is_in_the_audit_as_any_other_that_was_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with living(tmp_path) as (kernel, url):
+            async with Client(url, timeout=30) as client:
+                for name in ("tank/level", "many/t7"):
+                    node = client.get_node(ua.NodeId(f"s/l/{name}", 2))
+                    kind = await node.read_data_type_as_variant_type()
+                    with pytest.raises(ua.UaStatusCodeError) as caught:
+                        await node.write_value(55, kind)
+                    assert caught.value.code == ua.StatusCodes.BadSecurityModeInsufficient
+            rows = await kernel.journal.audit(10)
+            ours = [each for each in rows if each.via == "opcua"]
+            assert [(each.actor, each.role, each.action, each.target) for each in ours] == [
+                ("anonymous", "operator", "write", "s/l/many/t7"),
+                ("anonymous", "operator", "write", "s/l/tank/level"),
+            ]
+            assert [(each.old, each.new, each.outcome) for each in ours] == [
+                (7, 55, "refused"),
+                (10.0, 55.0, "refused"),
+            ]
+            assert all("without security" in each.detail for each in ours)
+            assert kernel.table.value(kernel.table["s/l/tank/level"]) == 10.0
+
+    asyncio.run(main())

@@ -14,7 +14,9 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua.alarms import ACKNOWLEDGE
 from drivers.opcua.conditions.nodes import FOLDER
+from drivers.opcua.few import MOST, Few
 from drivers.opcua.server import SECURE, OpcuaServerConfig, plugin
+from runtime.clock import SECOND_NS, ManualClock
 from runtime.config import Document, Plant, PlantFile, TagList
 
 SPEED = "ns=2;s=nb/bottling/line1/line/speed"
@@ -96,6 +98,31 @@ def test_a_client_without_security_reads_and_subscribes_and_changes_nothing(serv
                 "it wants to write, and has no security",
                 "it wants to call a method, and has no security",
             ]
+
+    asyncio.run(main())
+
+
+def test_writes_without_security_have_rows_a_few_a_minute_and_the_rest_are_counted(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            clock = ManualClock()
+            served.component._service._server.context.insecure = Few(clock)
+            async with login(Client(served.url), "olga", "pump") as client:
+                speed = client.get_node(SPEED)
+                for value in range(MOST + 3):
+                    assert await code_of(speed.write_value(value, FLOAT)) == "BadSecurityModeInsufficient"
+                rows = served.port.refusals
+                assert [value for _, value, *_ in rows] == list(range(MOST))
+                (path, _, actor, why, reason) = rows[0]
+                assert (path, actor.name, actor.via) == ("nb/bottling/line1/line/speed", "olga", "opcua")
+                assert why.startswith(f"{path}: who comes without security may only look (let it use Basic")
+                assert reason == "OPC UA write"
+                clock.set_ns(clock.now_ns() + 61 * SECOND_NS)
+                assert await code_of(speed.write_value(1.0, FLOAT)) == "BadSecurityModeInsufficient"
+                assert rows[-1][-1] == (
+                    "OPC UA write; 3 more without security were refused before, and have no row"
+                )
+            assert served.port.writes == []
 
     asyncio.run(main())
 

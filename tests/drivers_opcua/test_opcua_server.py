@@ -415,6 +415,54 @@ def test_a_viewer_does_not_acknowledge(serve: Any, secure: Any) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_who_asks_for_a_node_that_is_not_there_counts_as_refused(serve: Any, secure: Any, fast: bool) -> None:
+    nowhere, there = ua.NodeId("nowhere", 2), ua.NodeId(ua.ObjectIds.Server)
+    value = ua.AttributeIds.Value
+
+    async def main() -> None:
+        async with serve(fast=fast) as served, secure(served.url, "olga", "pump") as opc:
+            counted = served.component._service.served
+            speed = opc.get_node(served.node("line/speed"))
+            made = await opc.create_subscription(1000, Changes())
+            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(nowhere, value))
+            item.RequestedParameters.SamplingInterval = 100.0
+            data = ua.DataValue(ua.Variant(1.0, ua.VariantType.Float))
+            write = ua.WriteParameters(NodesToWrite=[ua.WriteValue(nowhere, value, Value=data)])
+            browse = ua.BrowseParameters(NodesToBrowse=[ua.BrowseDescription(nowhere)])
+            read = ua.ReadParameters(
+                NodesToRead=[
+                    ua.ReadValueId(each, value)
+                    for each in (speed.nodeid, nowhere, ua.NodeId("gone", 2), there)
+                ]
+            )
+            call = ua.CallMethodRequest(nowhere, nowhere)
+            asked = {
+                "Read": lambda: opc.uaclient.read(read),
+                "Write": lambda: opc.uaclient.write(write),
+                "Browse": lambda: opc.uaclient.browse(browse),
+                "Call": lambda: opc.uaclient.call([call]),
+                "CreateMonitoredItems": lambda: opc.uaclient.create_monitored_items(
+                    ua.CreateMonitoredItemsParameters(made.subscription_id, ItemsToCreate=[item])
+                ),
+            }
+            for number, (service, ask) in enumerate(asked.items(), start=1):
+                await ask()
+                assert counted.last_refusal == f"127.0.0.1: {service}: BadNodeIdUnknown"
+                assert counted.codes == {"BadNodeIdUnknown": number}
+            assert await code_of(speed.write_value(1000.0, ua.VariantType.Float)) == "BadOutOfRange"
+            assert counted.codes["BadOutOfRange"] == 1
+            before = counted.exceptions
+            served.port.set("line/speed", 1.0, ua.StatusCodes.BadNodeIdUnknown)  # as another server told it
+            for node in (speed, opc.get_node(there)):
+                await node.read_data_value(raise_on_bad_status=False)
+            await opc.get_node(there).read_attribute(ua.AttributeIds.DisplayName)
+            await speed.read_attributes([ua.AttributeIds.EventNotifier])
+            assert counted.exceptions == before
+
+    asyncio.run(main())
+
+
 def test_the_server_tells_of_itself_in_sys_tags(serve: Any) -> None:
     async def main() -> None:
         clock = ManualClock()

@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
+from drivers.chaos.relay import Relay
+from runtime.clock import WallClock
 from runtime.contract import DataType
 
 pytestmark = pytest.mark.peer
@@ -231,5 +234,53 @@ def test_the_next_broker_is_gone_over_to(make_broker, listen, edge, tag, wait):
             await wait(lambda: there.of("NBIRTH"))
             await wait(lambda: node.fact("broker") == second.url)
         assert {m.name: m.int_value for m in there.metrics("NBIRTH")}["n"] == 5
+
+    asyncio.run(main())
+
+
+MANY = 12_000
+
+
+def test_a_birth_that_takes_longer_than_the_timeout_arrives_over_a_slow_line(broker, listen, edge, tag, wait):
+    async def main():
+        relay = Relay(broker.port, WallClock(), narrow=True)
+        await relay.start()
+        try:
+            tags = [tag(f"{'a' * 200}/{number}", DataType.DINT) for number in range(MANY)]
+            config = {"timeout": "1s", "watch": "200ms", "keep_alive": "1s"}
+            node = edge(tags, [f"mqtt://127.0.0.1:{relay.port}"], **config)
+            host = await listen(broker).ready()
+            relay.delay_s = 0.08  # 64 KiB each, so that the birth takes some three seconds
+            async with node.running():
+                begun = time.monotonic()
+                await wait(lambda: node.fact("births") == 1 and node.fact("online"))
+                took_s = time.monotonic() - begun
+                await wait(lambda: host.of("NBIRTH"))
+                return took_s, host, [node.fact(each) for each in ("reconnects", "timeouts", "births")]
+        finally:
+            await relay.stop()
+
+    took_s, host, told = asyncio.run(main())
+    assert took_s > 2, "the line was not slow"
+    assert told == [0, 0, 1]
+    assert len(host.of("NBIRTH")[0].metrics) > MANY
+
+
+def test_a_line_that_stands_still_within_a_birth_is_noticed(broker, edge, tag, wait):
+    async def main():
+        relay = Relay(broker.port, WallClock(), narrow=True)
+        await relay.start()
+        try:
+            tags = [tag(f"{'a' * 200}/{number}", DataType.DINT) for number in range(MANY)]
+            node = edge(tags, [f"mqtt://127.0.0.1:{relay.port}"], timeout="400ms")
+            async with node.running():
+                relay.delay_s = 0.1
+                await wait(lambda: (node.fact("bytes_sent") or 0) > 100_000)
+                assert not node.fact("online")
+                relay.delay_s = 4.0  # ten times the timeout
+                await wait(lambda: node.fact("timeouts"), 10)
+                assert not node.fact("online")
+        finally:
+            await relay.stop()
 
     asyncio.run(main())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from drivers.chaos import campaign as chaos
-from drivers.chaos.campaign import KINDS, ROOT, Recoveries
+from drivers.chaos.campaign import ROOT, Subject
 from drivers.opcua.chaos.process import Victim
 from drivers.opcua.client.section import ClientConfig, plugin
 from runtime.contract import DataType, Tag
 
-__all__ = ["KINDS", "ROOT", "Side", "campaign"]
+__all__ = ["ROOT", "Side", "campaign"]
 
 
 class Side(chaos.Side):
@@ -23,17 +23,8 @@ class Side(chaos.Side):
         super().__init__(folder, tags, plugin, settings)
 
 
-async def campaign(
-    folder: Path,
-    times: int,
-    seed: int,
-    tell: Callable[[Recoveries], None],
-    kinds: tuple[str, ...] = KINDS,
-    count: int = 100,
-    pace: float = 1.0,
-    **config: Any,
-) -> Recoveries:
-    """Play so many rounds with so many tags; see `drivers.chaos.campaign.play`."""
+def subject(folder: Path, count: int, **config: Any) -> Subject:
+    """Return a client of so many counters."""
     tags = [
         Tag(f"{ROOT}/c{number}", DataType.UDINT, source="io", device="io", address=f"ns=2;s=Counter{number}")
         for number in range(count)
@@ -42,4 +33,7 @@ async def campaign(
     def side(port: int) -> Side:
         return Side(folder, tags, urls=[f"opc.tcp://127.0.0.1:{port}"], period="200ms", **config)
 
-    return await chaos.play(Recoveries("opcua", seed), Victim(count=count), side, times, tell, kinds, pace)
+    return Subject("opcua", Victim(count=count), side)
+
+
+campaign = partial(chaos.play, subject)

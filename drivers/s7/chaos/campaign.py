@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drivers.chaos.campaign import KINDS, ROOT, Recoveries, Side, play
+from drivers.chaos.campaign import ROOT, Side, Subject, play
 from drivers.chaos.marked import GROUPS, Marked
 from drivers.chaos.process import Victim
 from drivers.s7.client import ClientConfig, plugin
 from runtime.contract import DataType, Tag
 
 
-async def campaign(
-    folder: Path,
-    times: int,
-    seed: int,
-    tell: Callable[[Recoveries], None],
-    kinds: tuple[str, ...] = KINDS,
-    count: int = 100,
-    pace: float = 1.0,
-    **config: Any,
-) -> Recoveries:
-    """Play so many rounds with so many tags in ten data blocks; see `drivers.chaos.campaign.play`."""
+def subject(folder: Path, count: int, **config: Any) -> Subject:
+    """Return a client whose tags are in ten data blocks."""
     blocks = [1 + number % GROUPS for number in range(count)]
     tags = [
         Tag(
@@ -42,5 +33,7 @@ async def campaign(
         settings = ClientConfig.model_validate(base | {"timeout": "500ms"} | config)
         return marked.side(folder, plugin, settings)
 
-    victim, report = Victim("drivers.s7.chaos.victim"), Recoveries("s7", seed)
-    return await play(report, victim, side, times, tell, kinds, pace, marked.judge)
+    return Subject("s7", Victim("drivers.s7.chaos.victim"), side, marked.judge)
+
+
+campaign = partial(play, subject)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.chaos import campaign as chaos
-from drivers.chaos.campaign import KINDS, ROOT, Recoveries, play
+from drivers.chaos.campaign import ROOT, Subject
 from drivers.sparkplug.chaos.broker import Broker
 from drivers.sparkplug.host.section import plugin as host_plugin
 from drivers.sparkplug.section import plugin as edge_plugin
@@ -143,17 +143,8 @@ class Side(chaos.Side):
         return ""
 
 
-async def campaign(
-    folder: Path,
-    times: int,
-    seed: int,
-    tell: Callable[[Recoveries], None],
-    kinds: tuple[str, ...] = KINDS,
-    count: int = 100,
-    pace: float = 1.0,
-    **config: Any,
-) -> Recoveries:
-    """Play so many rounds with so many counters; see `drivers.chaos.campaign.play`.
+def subject(folder: Path, count: int, **config: Any) -> Subject:
+    """Return a host of so many counters.
 
     Raises:
         PlantError: there is no Mosquitto.
@@ -162,4 +153,7 @@ async def campaign(
     def side(port: int) -> Side:
         return Side(folder, count, port, **config)
 
-    return await play(Recoveries("sparkplug", seed), Broker(folder), side, times, tell, kinds, pace)
+    return Subject("sparkplug", Broker(folder), side)
+
+
+campaign = partial(chaos.play, subject)

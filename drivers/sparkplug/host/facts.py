@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from drivers.frame.connection import declare_link
-from drivers.frame.facts import Table, facts_of
-from drivers.sparkplug.facts import Telling
+from drivers.frame.facts import LinkTelling, Table, facts_of
 from runtime.config import Declared
 from runtime.contract import DataType, Port
 
@@ -24,7 +23,7 @@ def declare(name: str) -> Declared:
     return Declared((*link.tags, *facts_of(name, FACTS)), link.alarms)
 
 
-class Facts(Telling):
+class Facts(LinkTelling):
     """The present state of a host."""
 
     def __init__(self, name: str, port: Port, nodes: int) -> None:
