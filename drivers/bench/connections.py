@@ -105,10 +105,13 @@ async def _measure(
         await subscriber.open()
         await subscriber.watch(tags, 1000.0)
         seen = _Watched()
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(_look(endpoint, subscriber, seen, settle_s, min(_LOOK_S, long_s / 4)))
-            rows = await watch(Family(child.pid), settle_s, long_s)
-            looking.cancel()
+        looking = asyncio.create_task(_look(endpoint, subscriber, seen, settle_s, min(_LOOK_S, long_s / 4)))
+        watching = asyncio.create_task(watch(Family(child.pid), settle_s, long_s))
+        await asyncio.wait({looking, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if looking.done():  # it ends by an error only
+            await looking
+        rows = await watching
+        looking.cancel()
         await _take(endpoint, seen)
         with contextlib.suppress(TimeoutError, ConnectionError):
             await asyncio.wait_for(subscriber.close(), 10)

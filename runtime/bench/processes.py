@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import psutil
 
 
@@ -14,11 +17,17 @@ class Family:
     def _members(self) -> list[psutil.Process]:
         return [self._head, *self._head.children(recursive=True)]
 
+    def _told(self, ask: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for each in self._members():
+            with contextlib.suppress(psutil.NoSuchProcess):  # a child that ended meanwhile
+                total += ask(each)
+        return total
+
     def memory_mib(self) -> float:
         """Return the resident memory in MiB; pages that two processes share count twice."""
-        return float(sum(each.memory_info().rss for each in self._members())) / 2**20
+        return self._told(lambda each: float(each.memory_info().rss)) / 2**20
 
     def cpu_s(self) -> float:
         """Return the CPU time used so far by those that live, in seconds."""
-        times = [each.cpu_times() for each in self._members()]
-        return float(sum(each.user + each.system for each in times))
+        return self._told(lambda each: float(sum(each.cpu_times()[:2])))

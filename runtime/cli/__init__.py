@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -109,6 +110,10 @@ def _tell(*lines: str) -> None:
         print(line, file=sys.stderr)
 
 
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; every error is told in words, never as a traceback."""
     try:
@@ -131,6 +136,9 @@ def _run() -> None:
                 stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it cannot
             else:
                 stream.reconfigure(encoding="utf-8")
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # so that no temporary folder and no child stays
+        if signal.getsignal(ending) == signal.SIG_DFL:
+            signal.signal(ending, _end)
     try:
         build()()
     except ConfigError as exc:

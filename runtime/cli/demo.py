@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +39,6 @@ def demo(
         remedy = f"open one, or print figures instead: ironworks demo --headless --for {seconds:g}"
         raise PlantError("the console needs a terminal", remedy)
     started_ns = monotonic_ns()
-    signal.signal(signal.SIGTERM, _end)  # so that the temporary folder goes, however it is stopped
     source = registry.load("demos", name)
     with tempfile.TemporaryDirectory(prefix="ironworks-demo-") as temporary:
         plant = (folder or Path(temporary) / name).resolve()
@@ -58,10 +56,6 @@ def demo(
     typer.echo(json.dumps(figures))
     if not figures["produced"]:
         raise typer.Exit(1)
-
-
-def _end(number: int, _: object) -> None:
-    sys.exit(128 + number)
 
 
 @contextmanager

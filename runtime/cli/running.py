@@ -65,8 +65,9 @@ def _tell_return(begin: Beginning, failure: Failure) -> None:
 async def _until_stopped(kernel: Kernel, notifier: Notifier, attached: bool, seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, stop.set)
     if seconds is not None:
         loop.call_later(seconds, stop.set)
     with contextlib.ExitStack() as stack:

@@ -7,11 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 GONE_S = 15.0
@@ -108,6 +110,21 @@ def test_the_end_of_the_parent_ends_the_plant(works) -> None:
     process.stdin.close()
     assert process.wait(20) == 0
     works.within(5, works.nothing_left)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_the_end_of_a_long_command_leaves_neither_process_nor_folder(tmp_path: Path, number: int) -> None:
+    command = [sys.executable, "-m", "runtime.cli", "bench", "soak", "--tags", "100", "--for", "1h"]
+    process = psutil.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path)})
+    deadline_s = time.monotonic() + 30
+    while not (started := process.children(recursive=True)):
+        assert process.poll() is None
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    assert psutil.wait_procs(started, 30)[1] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
