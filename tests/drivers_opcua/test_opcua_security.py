@@ -85,11 +85,13 @@ def test_a_client_without_security_reads_and_subscribes_and_changes_nothing(serv
                 for wanted, code in (
                     (ua.CallMethodRequest(FOLDER, ACKNOWLEDGE, words), "BadSecurityModeInsufficient"),
                     (
-                        ua.CallMethodRequest(ua.NodeId(2253), ua.NodeId(11492), [ua.Variant(1)]),
+                        ua.CallMethodRequest(ua.NodeId(2253), ua.NodeId(12886), [ua.Variant(1)]),
                         "BadSecurityModeInsufficient",
                     ),
-                    # changes nothing: who follows alarms begins with it
+                    # these change nothing: they tell a client again what it has
                     (ua.CallMethodRequest(ua.NodeId(2782), ua.NodeId(3875)), "BadArgumentsMissing"),
+                    (ua.CallMethodRequest(ua.NodeId(2253), ua.NodeId(11492)), "BadArgumentsMissing"),
+                    (ua.CallMethodRequest(ua.NodeId(2253), ua.NodeId(12873)), "BadArgumentsMissing"),
                 ):
                     (result,) = await client.uaclient.call([wanted])
                     assert result.StatusCode.name == code
