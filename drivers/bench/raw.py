@@ -34,7 +34,7 @@ class RawClient:
     def __init__(self, url: str, secure: Path | None = None) -> None:
         logging.getLogger("asyncua").setLevel(logging.CRITICAL)
         self.values = 0
-        self._client = Client(url, timeout=30)
+        self._client = Client(url, timeout=30, watchdog_intervall=30)  # a loaded machine is no fault
         self._secure = secure
         self._number = _FIRST
         self._ask: Any = None
