@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -112,19 +113,33 @@ def test_the_end_of_the_parent_ends_the_plant(works) -> None:
     works.within(5, works.nothing_left)
 
 
+def heard() -> None:
+    """Let a hangup be heard also where these tests run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_the_end_of_a_long_command_leaves_neither_process_nor_folder(tmp_path: Path, number: int) -> None:
     command = [sys.executable, "-m", "runtime.cli", "bench", "soak", "--tags", "100", "--for", "1h"]
-    process = psutil.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path)})
-    deadline_s = time.monotonic() + 30
-    while not (started := process.children(recursive=True)):
-        assert process.poll() is None
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
-    process.send_signal(number)
-    assert process.wait(60) == 128 + number
-    assert psutil.wait_procs(started, 30)[1] == []
-    assert list(tmp_path.iterdir()) == []
+    own = {"env": os.environ | {"TMPDIR": str(tmp_path)}, "preexec_fn": heard}
+    process = psutil.Popen(command, **own)
+    started: list[psutil.Process] = []
+    try:
+        deadline_s = time.monotonic() + 30
+        while not started:
+            assert process.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+            started = process.children(recursive=True)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+        assert psutil.wait_procs(started, 30)[1] == []
+        left = [each.relative_to(tmp_path).parts for each in tmp_path.rglob("*")]
+        assert [each for each in left if each != (f"ironworks-{os.getuid()}",)] == []
+    finally:
+        for each in (process, *started):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 @pytest.fixture
