@@ -24,6 +24,13 @@ class Values(NamedTuple):
     quality: NDArray[np.uint32]
     text: Mapping[int, str] = NO_TEXT
 
+    def same(self, other: Values) -> NDArray[np.bool_]:
+        """Tell which rows say the same, with the same quality."""
+        same: NDArray[np.bool_] = (self.raw == other.raw) & (self.quality == other.quality)
+        for row in self.text.keys() | other.text.keys():
+            same[row] &= self.text.get(row) == other.text.get(row)
+        return same
+
 
 class Held:
     """The values of some tags and their quality: an old value is never good.

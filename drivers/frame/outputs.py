@@ -89,6 +89,15 @@ class Image(Generic[P]):
         self._told[:] = self.held
         return [self.points[row] for row in np.flatnonzero(found).tolist()] if found.any() else []
 
+    def judged(self, rows: NDArray[np.intp], same: Mask) -> tuple[list[P], list[P]]:
+        """Return whose values the device keeps, by `same` of all rows, and whose it does not.
+
+        What has no good value, or for which something newer waits, is in neither.
+        """
+        rows = rows[self.wanted[rows] & ~(self.pending[rows] | self.deferred[rows])]
+        kept, lost = rows[same[rows]].tolist(), rows[~same[rows]].tolist()
+        return [self.points[row] for row in kept], [self.points[row] for row in lost]
+
     def encode(self) -> tuple[Mask, list[P]]:
         """Put what is pending into the bytes; return its rows, and the points whose values do not fit."""
         chosen = self.pending.copy()

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from drivers.frame.commands import Commands
 from drivers.frame.connection import Link, Traffic
 from drivers.frame.held import Piece, Values
+from drivers.frame.kept import Kept, some
 from drivers.frame.outputs import Image, Outgoing, Outputs, Tagged
 from drivers.frame.recorder import Recorder
 from drivers.frame.supervisor import Supervisor
@@ -143,6 +144,7 @@ class Life(Generic[C, B, R, P, I]):
         self.ways, self.scans, self.commanded = client.ways, client.scans, client.commanded
         self.outputs = outputs
         self.link = Link(client.name, port)
+        self.kept = Kept(client.name, self.link, port)
         self.supervisor = Supervisor(self.link, self.clock, len(client.ways))
         client.recorder.follow(self.link.traffic, self.clock)
         self.wake = asyncio.Event()
@@ -395,8 +397,3 @@ class Life(Generic[C, B, R, P, I]):
             value = command.tag.data_type.decode(int(found.raw[0]), found.text.get(0))
             return f"the {self.noun} keeps {value}"
         return ""
-
-
-def some(paths: Sequence[str]) -> str:
-    """Return the first paths, for people."""
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

@@ -83,23 +83,16 @@ class Area(Image[Point]):
         return writes + list(self._masked(masked)), unfit
 
     def kept(self, write: Write, data: bytes) -> tuple[list[Point], list[Point]]:
-        """Return whose values the device keeps as written, by what was read back, and whose it does not.
-
-        What something newer waits for is in neither.
-        """
+        """Return whose values the device keeps as written, by what was read back, and whose it does not."""
         place, decode = write.request, self._codec.decode
         size = self.table.place_size
         first = (place.start - self._base) * size
         found = self.bytes.copy()
         read = unpack_bits(data, place.count) if self.table.is_bits else np.frombuffer(data, np.uint8)
         found[first : first + len(read)] = read
-        meant, there = decode(self.bytes), decode(found)
-        same = np.where(self._is_bit, self.raw == there.raw, meant.raw == there.raw)
-        for row in meant.text:
-            same[row] = meant.text[row] == there.text[row]
-        judged = [row for row in write.rows.tolist() if not (self.pending[row] or self.deferred[row])]
-        points = [(self.points[row], same[row]) for row in judged if self.wanted[row]]
-        return [point for point, is_kept in points if is_kept], [p for p, is_kept in points if not is_kept]
+        there = decode(found)
+        same = np.where(self._is_bit, self.raw == there.raw, decode(self.bytes).same(there))
+        return self.judged(write.rows, same)
 
     def _masked(self, chosen: NDArray[np.bool_]) -> Iterator[Write]:
         """Yield a write of each register in which bits are to change."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from drivers.frame import polling
 from drivers.frame.held import Together, Values
-from drivers.frame.polling import some
 from drivers.modbus.address import Point, Table
 from drivers.modbus.codec import Codec, bit_mask, pack_bits, unpack_bits
 from drivers.modbus.messages import SILENT, ExceptionCode, Reply, Request, Transport
@@ -57,7 +56,6 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         self.masks, self.verify = client.masks, client.verify
         self.unverified: dict[Request, Write] = {}  # what is read back soon, by place
         self.unreadable: set[Request] = set()
-        self.differs: set[str] = set()  # paths
         self.unmasked: set[int] = set()
         self.faults: dict[Block, int] = {}  # exceptions in a row that are not for good
         self.dead: set[tuple[int, Table]] = set()  # units and tables of which nothing can be read
@@ -237,15 +235,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
                 self.unreadable.add(place)
         if len(replies) < len(asked):
             self.wake.set()
-        self.differs.difference_update(point.tag.path for point in kept)
-        news = [point.tag.path for point in lost if point.tag.path not in self.differs]
-        if news:
-            self.differs.update(news)
-            self.emit(
-                "driver.write_differs", f"{self.name} does not keep what is written: {some(news)}", news
-            )
-        text = f"{len(self.differs)} outputs are not as written: see the events driver.write_differs"
-        self.link.trouble("differs", text if self.differs else "")
+        if kept or lost:
+            self.kept.take(kept, lost)
 
     def changes_bits(self, unit: int) -> bool:
         """Tell whether a unit is to change bits of registers by itself."""

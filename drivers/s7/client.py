@@ -88,6 +88,7 @@ class ClientConfig(DriverConfig):
         max_gap: unused bytes read along to save an item; 0 for none.
         single_reads: every tag is read by itself, for devices that want that.
         pause: time between an answer and the next request.
+        verify: what programs write is read back; where the CPU does not keep it, that is told.
         encoding: of STRING and CHAR.
         groups: name to period, deadband and tags.
     """
@@ -111,6 +112,7 @@ class ClientConfig(DriverConfig):
     max_gap: int = Field(32, ge=0, le=200)
     single_reads: bool = False
     pause: Annotated[DurationNs, Field(ge=0, le=10 * SECOND_NS)] = 0
+    verify: bool = True
     encoding: Encoding = "latin-1"
     groups: dict[str, GroupConfig] = Field(default_factory=dict)
 
@@ -164,7 +166,9 @@ class ClientPlugin:
         written = [point for point in points if point.tag.source != config.name]
         commanded = [point for point in own.values() if point.tag.access is Access.READ_WRITE]
         ways, encoding = _connectors(config), config.encoding
-        return [S7Client(config.name, ways, scans, written, commanded, rules_of, encoding)]
+        return [
+            S7Client(config.name, ways, scans, written, commanded, rules_of, encoding, verify=config.verify)
+        ]
 
     def steppers(self, plant: Plant, config: ClientConfig) -> list[Stepper]:
         return []

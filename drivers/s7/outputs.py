@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.frame import outputs
-from drivers.frame.outputs import Image, Outgoing
+from drivers.frame.outputs import Image, Mask, Outgoing
 from drivers.frame.plan import Span, coalesce
 from drivers.s7.address import Address, Point
 from drivers.s7.codec import Codec
 from drivers.s7.messages import Item, Write
-from drivers.s7.pdu import max_write
+from drivers.s7.pdu import max_read, max_write
 from runtime.contract import NO_TEXT
 
 
@@ -34,35 +36,68 @@ def writes_of(item: Item, data: bytes, pdu: int) -> Iterator[Write]:
         yield Write(Item(item.area, item.db, item.start + first, len(part)), part)
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What is read back of a memory, and the rows that lie there."""
+
+    memory: Memory
+    item: Item
+    rows: NDArray[np.intp]
+
+
 class Memory(Image[Point]):
-    """The written points of one area or data block."""
+    """The written points of one area or data block.
+
+    Attributes:
+        unverified: rows that were written and are to be read back.
+        unreadable: rows that can be written only.
+    """
 
     def __init__(self, points: Sequence[Point], tag_count: int, encoding: str) -> None:
         ordered = sorted(points, key=lambda point: (point.address.start, point.address.bit or 0))
         self._items = [written(point.address) for point in ordered]
         self._base = ordered[0].address.start
         end = max(point.address.start + point.address.count for point in ordered)
-        super().__init__(ordered, tag_count, Codec(ordered, self._base, encoding), end - self._base)
+        self._codec = Codec(ordered, self._base, encoding)
+        super().__init__(ordered, tag_count, self._codec, end - self._base)
+        self.unverified: Mask = np.zeros(len(ordered), np.bool_)
+        self.unreadable: Mask = np.zeros(len(ordered), np.bool_)
 
     def outgoing(self, pdu: int) -> tuple[list[Outgoing[Write]], list[Point]]:
         """Encode what is pending; return the writes, and the points whose values do not fit."""
         chosen, unfit = self.encode()
         rows = np.flatnonzero(chosen).tolist()
         bits = [row for row in rows if self._items[row].bit is not None]
-        others = [
-            Span(self._items[row].start, self._items[row].count, row)
-            for row in rows
-            if self._items[row].bit is None
-        ]
+        others = [row for row in rows if self._items[row].bit is None]
         out = [self._one(self._items[row], [row], bytes([bool(self.raw[row])]), pdu) for row in bits]
-        first = self._items[0]
-        joined = coalesce([span for span in others if not self.alone[span.index]], max_write(pdu), 0)
-        for run in [*joined, *([span] for span in others if self.alone[span.index])]:
-            start, end = run[0].start, max(span.end for span in run)
-            data = self.bytes[start - self._base : end - self._base].tobytes()
-            item = Item(first.area, first.db, start, end - start)
-            out.append(self._one(item, [span.index for span in run], data, pdu))
+        for item, inside in self._joined(others, max_write(pdu)):
+            first = item.start - self._base
+            data = self.bytes[first : first + item.count].tobytes()
+            out.append(self._one(item, inside, data, pdu))
         return out, unfit
+
+    def checks(self, pdu: int) -> list[Check]:
+        """Return what is to be read back, of bits their bytes."""
+        if not self.unverified.any():
+            return []
+        rows = np.flatnonzero(self.unverified).tolist()
+        return [Check(self, item, np.array(at, np.intp)) for item, at in self._joined(rows, max_read(pdu))]
+
+    def compare(self, item: Item, data: bytes) -> Mask:
+        """Tell which rows of an item that was read back are as they were written."""
+        found = self.bytes.copy()
+        first = item.start - self._base
+        found[first : first + len(data)] = np.frombuffer(data, np.uint8)
+        return self._codec.decode(self.bytes).same(self._codec.decode(found))
+
+    def _joined(self, rows: Sequence[int], most: int) -> Iterator[tuple[Item, list[int]]]:
+        """Yield places, those of neighbours as one of at most `most` bytes, and the rows there."""
+        spans = [Span(self._items[row].start, self._items[row].count, row) for row in rows]
+        joined = coalesce([span for span in spans if not self.alone[span.index]], most, 0)
+        first = self._items[0]
+        for run in [*joined, *([span] for span in spans if self.alone[span.index])]:
+            start, end = run[0].start, max(span.end for span in run)
+            yield Item(first.area, first.db, start, end - start), [span.index for span in run]
 
     def _one(self, item: Item, rows: list[int], data: bytes, pdu: int) -> Outgoing[Write]:
         return Outgoing(item, tuple(writes_of(item, data, pdu)), self, np.array(rows, np.intp))

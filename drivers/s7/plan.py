@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice, takewhile
+from typing import Protocol, TypeVar
 
 from drivers.frame import polling
 from drivers.frame.deadband import bands_of
@@ -109,14 +110,22 @@ def packed(items: Iterable[Item], pdu: int, most: int = MAX_ITEMS) -> Iterator[R
         yield Read(tuple(chosen))
 
 
-def taken(
-    todo: deque[Block], pdu: int, depth: int, most_items: int = MAX_ITEMS
-) -> tuple[list[Block], list[Read]]:
-    """Take from the front what `depth` requests bring; or one block that needs several, alone."""
+class Wanted(Protocol):
+    """What one item brings."""
+
+    @property
+    def item(self) -> Item: ...
+
+
+W = TypeVar("W", bound=Wanted)
+
+
+def taken(todo: deque[W], pdu: int, depth: int, most_items: int = MAX_ITEMS) -> tuple[list[W], list[Read]]:
+    """Take from the front what `depth` requests bring; or one that needs several, alone."""
     most = max_read(pdu)
     if todo[0].item.size > most:
-        block = todo.popleft()
-        return [block], [Read((piece,)) for piece in pieces(block.item, most)]
-    items = (block.item for block in takewhile(lambda block: block.item.size <= most, todo))
+        first = todo.popleft()
+        return [first], [Read((piece,)) for piece in pieces(first.item, most)]
+    items = (each.item for each in takewhile(lambda each: each.item.size <= most, todo))
     requests = list(islice(packed(items, pdu, most_items), depth))
     return [todo.popleft() for request in requests for _ in request.items], requests

@@ -10,7 +10,7 @@ import numpy as np
 
 from drivers.frame import polling
 from drivers.frame.held import Values
-from drivers.frame.polling import some
+from drivers.frame.kept import some
 from drivers.s7.address import Area, Point
 from drivers.s7.codec import Codec
 from drivers.s7.messages import AskState, Code, Item, Read, Reply, Transport
@@ -46,10 +46,12 @@ class S7Client(polling.Client[Transport, Block, Point]):
         commanded: Sequence[Point],
         rules: dict[str, Rules],
         encoding: str,
+        *,
+        verify: bool = True,
     ) -> None:
         super().__init__(name, ways, scans, written, commanded)
         self.rules = rules
-        self.encoding = encoding
+        self.encoding, self.verify = encoding, verify
 
     def life(self, port: Port) -> Life:
         return Life(port, self)
@@ -62,7 +64,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
 
     def __init__(self, port: Port, client: S7Client) -> None:
         super().__init__(port, client, Outputs(client.written, len(port.tags), client.encoding))
-        self.rules, self.encoding = client.rules, client.encoding
+        self.rules, self.encoding, self.verify = client.rules, client.encoding, client.verify
         self.state = CpuState(client.name, port)
         self.told: set[tuple[Area, int]] = set()
         self.heard = Heard()
@@ -77,6 +79,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
         plans = [[block.item for block in scan.blocks] for scan in self.scans]
         self.link.scan_requests = sum(1 for plan in plans for _ in packed(plan, self.pdu, transport.items))
         await super().begin(transport)
+        for image in self.outputs.images:
+            image.unverified[:] = image.unreadable[:] = False
         self.state.begin()
 
     def second(self) -> None:
@@ -92,9 +96,13 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
     # Reading.
 
     async def ask_more(self, transport: Transport) -> None:
+        """Ask for the mode, and read back what programs had written."""
+        if self.state.due:
+            await self.ask_state(transport)
+        await self.verify_some(transport)
+
+    async def ask_state(self, transport: Transport) -> None:
         """Ask for the mode."""
-        if not self.state.due:
-            return
         self.state.due = False
         reply = (await transport.exchange([AskState()]))[0][0]
         if not reply.silent:
@@ -172,7 +180,35 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
         self.tell_unfit(unfit)
         replies = iter(await transport.exchange([write for each in outgoing for write in each.requests]))
         for each in outgoing:
-            self.take_write(each, _joined([next(replies)[0] for _ in each.requests]))
+            reply = _joined([next(replies)[0] for _ in each.requests])
+            self.take_write(each, reply)
+            if reply.ok and self.verify:
+                image.unverified[each.rows] = ~image.unreadable[each.rows]
+
+    async def verify_some(self, transport: Transport) -> None:
+        """Read back as much as goes at once of what was written; polls and writes go before the rest."""
+        todo = deque(check for image in self.outputs.images for check in image.checks(transport.pdu))
+        if not todo:
+            return
+        checks, requests = taken(todo, transport.pdu, transport.depth, transport.items)
+        replies = [reply for each in await transport.exchange(requests) for reply in each]
+        if len(checks) == 1:
+            replies = [_joined(replies)]
+        kept: list[Point] = []
+        lost: list[Point] = []
+        for check, reply in zip(checks, replies, strict=True):
+            image, rows = check.memory, check.rows
+            image.unverified[rows] = False
+            if reply.ok:
+                well, wrong = image.judged(rows, image.compare(check.item, reply.data))
+                kept += well
+                lost += wrong
+            elif reply.permanent:
+                image.unreadable[rows] = True
+        if kept or lost:
+            self.kept.take(kept, lost)
+        if todo:
+            self.wake.set()
 
     async def put(self, transport: Transport, point: Point, command: Command) -> tuple[Values, Values] | str:
         address = point.address

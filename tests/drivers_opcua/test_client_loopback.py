@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from asyncua import ua, uamethod
 from asyncua.common.structures104 import new_struct, new_struct_field
+from asyncua.server.internal_session import InternalSession
 
 from runtime.contract import Access, DataType, Quality
 
@@ -456,3 +457,99 @@ def test_an_array_that_shrinks_does_not_lend_its_only_element_to_another_place(s
                 assert 9 not in told
 
     asyncio.run(main())
+
+
+OUTPUTS = [
+    ("good", DataType.INT, ua.VariantType.Int32, 0, 7),
+    ("rounded", DataType.LREAL, ua.VariantType.Float, 0.0, 0.1),
+    ("text", DataType.STRING, ua.VariantType.String, "", "橙汁"),
+    ("date", DataType.DT, ua.VariantType.DateTime, AT, AT_NS + 123_456_789),
+    ("slow", DataType.INT, ua.VariantType.Int16, 0, 3),
+    ("blind", DataType.INT, ua.VariantType.Int16, 0, 4),
+    ("stuck", DataType.INT, ua.VariantType.Int16, 5, 6),
+]
+
+
+async def build_outputs(server):
+    """`slow` takes a while to show what it took, `blind` cannot be read, `stuck` answers Good and stays 5."""
+    space = await server.register_namespace("urn:plc")
+    made = {}
+    for name, _, wire, value, _ in OUTPUTS:
+        made[name] = await server.nodes.objects.add_variable(ua.NodeId(name, space), name, value, wire)
+        await made[name].set_writable()
+    space, value = server.iserver.aspace, ua.AttributeIds.Value
+    server.blind = []
+    unreadable = ua.DataValue(None, ua.StatusCode(ua.StatusCodes.BadNotReadable))
+    space.set_attribute_value_callback(made["blind"].nodeid, value, lambda *_: unreadable)
+    space.set_attribute_value_setter(
+        made["blind"].nodeid, value, lambda _node, _attribute, data: server.blind.append(data.Value.Value)
+    )
+
+    def later(node, attribute, value):
+        asyncio.get_running_loop().call_later(0.3, setattr, node.attributes[attribute], "value", value)
+
+    space.set_attribute_value_setter(made["slow"].nodeid, value, later)
+    space.set_attribute_value_setter(made["stuck"].nodeid, value, lambda *_: None)
+
+
+def reads_of(monkeypatch, name):
+    """Return a list that grows by each read of a variable's value."""
+    read, asked = InternalSession.read, []
+
+    async def note(self, params):
+        asked.extend(
+            each
+            for each in params.NodesToRead
+            if each.NodeId.Identifier == name and each.AttributeId == ua.AttributeIds.Value
+        )
+        return await read(self, params)
+
+    monkeypatch.setattr(InternalSession, "read", note)
+    return asked
+
+
+def test_what_programs_write_is_read_back_and_what_the_server_does_not_keep_is_told_once(
+    side, tag, stock, run, wait, monkeypatch
+):
+    tags = [tag(name, kind, f"ns=2;s={name}", source="plc") for name, kind, *_ in OUTPUTS]
+    reads = reads_of(monkeypatch, "blind")
+
+    async def main():
+        async with stock(build_outputs) as (server, url):
+            plant = side(tags, url)
+            port = plant.port
+
+            def told():
+                return [each for each in port.emitted if each.kind == "driver.write_differs"]
+
+            async with run(plant):
+                for name, *_, value in OUTPUTS:
+                    port.set(name, value)
+                await wait(lambda: "1 outputs are not as written" in port.health_text)
+                assert port.value("sys/drivers/io/state") == "degraded"
+                for value in (8, 9):
+                    port.set("stuck", value)
+                    port.set("blind", value)
+                    await wait(lambda value=value: server.blind[-1] == value)
+                port.set("stuck", 5)
+                await wait(lambda: not port.health_text)
+                (event,) = told()
+                assert event.text == f"io does not keep what is written: {port.tags['stuck'].path}"
+                assert len(reads) == 1
+
+    asyncio.run(main())
+
+
+def test_outputs_are_not_read_back_where_nobody_wants_it(side, tag, stock, run, wait, monkeypatch):
+    reads = reads_of(monkeypatch, "good")
+
+    async def main():
+        async with stock(build_outputs) as (server, url):
+            plant = side([tag("good", DataType.INT, "ns=2;s=good", source="plc")], url, verify=False)
+            async with run(plant):
+                for value in (1, 2):
+                    plant.port.set("good", value)
+                    await wait_for(server, "good", value, wait)
+
+    asyncio.run(main())
+    assert not reads

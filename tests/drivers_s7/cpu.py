@@ -20,7 +20,14 @@ class Cpu(Server):
     def __init__(self, settings):
         super().__init__(log=False)
         self.host = settings.get("host", "127.0.0.1")
-        self.settings = {"pdu": 240, "jobs": 1, "denied": [], "put_get": True, "mode": True} | settings
+        self.settings = {
+            "pdu": 240,
+            "jobs": 1,
+            "denied": [],
+            "held": {},
+            "put_get": True,
+            "mode": True,
+        } | settings
         for number, size in self.settings["dbs"].items():
             self.register_area(SrvArea.DB, int(number), bytearray(size))
         for area in (SrvArea.PE, SrvArea.PA, SrvArea.MK, SrvArea.TM, SrvArea.CT):
@@ -45,7 +52,9 @@ class Cpu(Server):
     def _write_to_memory_area(self, area, db_number, start, write_data):
         if db_number in self.settings["denied"]:
             return False
-        return super()._write_to_memory_area(area, db_number, start, write_data)
+        held = self.settings["held"]  # places in data blocks that its program sets itself
+        kept = [held.get(f"{db_number}.{start + at}", byte) for at, byte in enumerate(write_data)]
+        return super()._write_to_memory_area(area, db_number, start, bytearray(kept))
 
     def _handle_write_area(self, request, client_address):
         spec = request["raw_parameters"][2:14]

@@ -323,3 +323,71 @@ def test_a_cpu_that_wants_it_is_read_tag_by_tag_with_pauses(side, tag, wait, dev
         assert client.port.value("sys/drivers/io/scan_requests") == 10
 
     play(client, body)
+
+
+HELD = {
+    "1.2": 0,
+    "1.3": 5,
+    "1.10": 0x10,
+    "1.41": 2,
+    "1.42": ord("x"),
+}  # bytes that the CPU's program sets itself
+
+
+def outputs(tag):
+    rows = [
+        ("good", DataType.INT, "DB1.DBW0", 1),
+        ("stuck", DataType.INT, "DB1.DBW2", 2),
+        ("bit", DataType.BOOL, "DB1.DBX10.3", True),
+        ("other", DataType.BOOL, "DB1.DBX11.0", True),
+        ("scaled", DataType.REAL, "DB1.INT20*0.1", 1.27),
+        ("name", DataType.STRING, "DB1.STRING30[4]", "Ada"),
+        ("text", DataType.STRING, "DB1.STRING40[4]", "no"),
+        ("long", DataType.STRING, "DB1.WSTRING100[200]", "é" * 200),
+        ("until", DataType.DT, "DB1.DTL600", NOON_NS),
+    ]
+    return [tag(*row[:3], source="plc") for row in rows], {row[0]: row[3] for row in rows}
+
+
+def test_what_programs_write_is_read_back_and_what_the_cpu_changes_back_is_told_once(
+    side, tag, wait, device, play
+):
+    cpu = device(held=HELD)
+    tags, values = outputs(tag)
+    client = side([*tags, tag("a", DataType.INT, "DB1.DBW900")], port=cpu.port)
+
+    async def body():
+        for name, value in values.items():
+            client.port.set(name, value)
+        await wait(lambda: "3 outputs are not as written" in client.port.health_text)
+        assert client.port.value("sys/drivers/io/state") == "degraded"
+        paths = [path for event in client.kinds("driver.write_differs") for path in event.data["tags"]]
+        assert sorted(paths) == [client.port.tags[name].path for name in ("bit", "stuck", "text")]
+        told = len(client.kinds("driver.write_differs"))
+        client.port.set("stuck", 3)
+        client.port.set("bit", False)  # which is what the CPU has
+        await wait(lambda: "2 outputs are not as written" in client.port.health_text)
+        client.port.set("stuck", 5)
+        client.port.set("text", "xo")
+        await wait(lambda: not client.port.health_text)
+        assert len(client.kinds("driver.write_differs")) == told
+        assert client.port.value("sys/drivers/io/state") == "online"
+
+    play(client, body)
+
+
+def test_outputs_are_not_read_back_where_nobody_wants_it(side, tag, wait, device, play, monkeypatch):
+    monkeypatch.setattr("drivers.s7.polling.STATE_EVERY", 1000)
+    cpu = device(held=HELD)
+    client = side([tag("stuck", DataType.INT, "DB1.DBW2", source="plc")], port=cpu.port, verify=False)
+
+    async def body():
+        await wait(lambda: (client.port.value("sys/drivers/io/requests") or 0) > 0)
+        asked = client.port.value("sys/drivers/io/requests")
+        client.port.set("stuck", 2)
+        await wait(lambda: client.port.value("sys/drivers/io/requests") > asked)
+        assert cpu.get(1, 2, 2) == b"\0\5"
+        assert client.port.value("sys/drivers/io/requests") == asked + 1
+        assert not client.kinds("driver.write_differs")
+
+    play(client, body)

@@ -73,6 +73,10 @@ class Outputs:
             del self._pending[id_]
         return [Output(self._points[id_], self._wanted[id_]) for id_ in ids]
 
+    def is_settled(self, id_: int) -> bool:
+        """Tell whether a tag has a good value, and nothing newer of it waits."""
+        return id_ in self._wanted and id_ not in self._pending and id_ not in self._deferred
+
     def defer(self, output: Output) -> None:
         """Keep it for `retry`, unless something newer comes."""
         id_ = output.point.tag.id

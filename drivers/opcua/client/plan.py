@@ -21,6 +21,7 @@ class Plan:
         fill_gaps: whether history is asked for what was missed.
         conditions: tags that are TRUE while a condition is active.
         events: whether the plant is told what happens on the server.
+        verify: whether outputs are read back.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Plan:
     fill_gaps: bool
     conditions: tuple[Point, ...]
     events: bool
+    verify: bool

@@ -82,6 +82,7 @@ class ClientConfig(LoginConfig):
         keep_alive: how often a server must say that it is there; after three times without a word everything
             is built anew.
         timeout: how long to wait for an answer.
+        verify: what programs write is read back; where the server does not keep it, that is told.
         fill_gaps: ask the server's history for what was missed.
         events: what happens on the server is told as events of the plant, at most 50 a second.
         groups: name to pace and tags.
@@ -100,6 +101,7 @@ class ClientConfig(LoginConfig):
     keep_alive: Annotated[DurationNs, Field(ge=50_000_000, le=600 * SECOND_NS)] = SECOND_NS
     timeout: Annotated[DurationNs, Field(ge=50_000_000, le=60 * SECOND_NS)] = 2 * SECOND_NS
     back_after: DurationNs | None = Field(30 * SECOND_NS, ge=0, le=24 * 3600 * SECOND_NS)
+    verify: bool = True
     fill_gaps: bool = False
     events: bool = False
     groups: dict[str, GroupConfig] = Field(default_factory=dict)
@@ -216,6 +218,7 @@ class ClientPlugin:
             config.fill_gaps,
             tuple(point for point in own if point.address.is_condition),
             config.events,
+            config.verify,
         )
         return [OpcuaClient(plan, to_server, look)]
 

@@ -70,10 +70,12 @@ class _Run:
         self.items = Items(client.plan.read)
         self.reading = Reading(client.name, self.items, port)
         plan = client.plan
-        self.writing = Writing(client.name, plan.written, plan.commanded, plan.results, port)
         self.gaps = Gaps(self.items, port)
         self.facts = Facts(client.name, port)
         self.link = self.facts.link
+        self.writing = Writing(
+            client.name, plan.written, plan.commanded, plan.results, port, self.link, verify=plan.verify
+        )
         self.link.items = len(self.items)
         client.recorder.follow(self.link.traffic, self.clock)
         self.supervisor = Supervisor(self.link, self.clock, len(self.plan.urls))
@@ -131,6 +133,7 @@ class _Run:
                 self.facts.standby = self.servers.standby
                 self.facts.tell()
                 self.expiry.tell()
+                self.writing.look_again()
                 if self.writing.outputs.retry():
                     self.writing.wake.set()
         finally:  # a task group that is just taking in a loss swallows that its own task is cancelled
@@ -240,7 +243,7 @@ class _Run:
             tasks.create_task(self.look_after(session))
             tasks.create_task(self.settle())
             if self.writing.outputs.points or self.writing.commanded:
-                tasks.create_task(self.writing.serve(session, types))
+                self.writing.start(session, types, tasks)
             if built:
                 tasks.create_task(retest(session, built, self.reading, self.clock))
             if self.plan.fill_gaps and self.gaps.is_open:

@@ -9,6 +9,7 @@ import numpy as np
 from asyncua import ua
 
 from drivers.opcua.client.address import Address, Point
+from drivers.opcua.client.items import Said
 from drivers.opcua.client.outputs import Output
 from drivers.opcua.client.session import Session, read_id, status_name
 from drivers.opcua.client.structures import Layouts, changed, leaf
@@ -114,29 +115,47 @@ class Writer:
 
     async def write_one(self, point: Point, value: Value, now_ns: int) -> tuple[str, Batch | None]:
         """Write and read back; return why it did not do well, or nothing, and what the server keeps."""
-        ((code, why),) = await self.write([Output(point, value)])
+        output = Output(point, value)
+        ((code, why),) = await self.write([output])
         if code >> 31:
             return (f"the server refuses: {why}" if why.startswith("Bad") else why), None
-        tag, address = point.tag, point.address
-        (data,) = await self._session.read([read_id(self._node(point), index_range=address.index_range)])
-        kept = element(data.Value.Value if data.Value is not None else None, address.index)
-        wire = self._wires.get(self._node(point))
-        if address.fields and kept is not None:
-            layout = self._layouts.of(kept, None)
-            wire = leaf(layout, kept, address.fields).wire
-            kept = self._layouts.field(kept, address.fields, layout)
-        found = said(0, tag.data_type, kept, data, now_ns)
-        if found.raw is None or Quality.is_bad(found.quality):
+        ((found, same),) = await self.read_back([output], now_ns)
+        if found.raw is None or same is None:
             return f"written, but not read back: {status_name(found.quality)}", None
+        tag = point.tag
         text = {} if found.text is None else {0: found.text}
         batch = Batch.of([tag.id], [found.raw], max(found.source_ns, 1), found.quality, text)
-        is_text = tag.data_type is DataType.STRING
-        same = (
-            found.text == value
-            if is_text
-            else tag.data_type.decode(found.raw) == _as_kept(point, value, wire)
-        )
         return ("" if same else f"the server keeps {tag.data_type.decode(found.raw, found.text)}"), batch
+
+    async def read_back(self, outputs: Sequence[Output], now_ns: int) -> list[tuple[Said, bool | None]]:
+        """Return what the server has of each that was written, and if that is the value; None: not known.
+
+        Raises:
+            ConnectError: it does not answer, or refuses the whole request.
+        """
+        points = [each.point for each in outputs]
+        wanted = [read_id(self._node(each), index_range=each.address.index_range) for each in points]
+        found = await self._session.read(wanted)
+        return [self._compare(each, data, now_ns) for each, data in zip(outputs, found, strict=True)]
+
+    def _compare(self, output: Output, data: Any, now_ns: int) -> tuple[Said, bool | None]:
+        tag, address = output.point.tag, output.point.address
+        kept = element(data.Value.Value if data.Value is not None else None, address.index)
+        wire = self._wires.get(self._node(output.point))
+        try:
+            if address.fields and kept is not None:
+                layout = self._layouts.of(kept, None)
+                wire = leaf(layout, kept, address.fields).wire
+                kept = self._layouts.field(kept, address.fields, layout)
+            found = said(0, tag.data_type, kept, data, now_ns)
+            if found.raw is None or Quality.is_bad(found.quality):
+                return found, None
+            if tag.data_type is DataType.STRING:
+                return found, found.text == output.value
+            is_, meant = tag.data_type.decode(found.raw), _as_kept(output.point, output.value, wire)
+        except UnfitError:  # the server has just given the variable another type
+            return Said(0, None, Quality.BAD_CONFIGURATION_ERROR, now_ns), None
+        return found, is_ == meant or (is_ != is_ and meant != meant)
 
     def _node(self, point: Point) -> Any:
         return self._session.node_id(point.address.node)
