@@ -8,6 +8,7 @@ clock jumps; lives end with a stop or a kill. A seed plays the same way every ti
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import logging
 import multiprocessing
@@ -280,7 +281,7 @@ def play_all(seeds: Sequence[int], tell: Callable[[Report], None], workers: int 
     count = workers or os.cpu_count() or 1
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runtime.chaos.simulate"])
-    with ProcessPoolExecutor(count, context) as pool:
+    with ProcessPoolExecutor(count, context, gc.freeze) as pool:  # what is loaded is not looked through again
         for played in pool.map(play, seeds, chunksize=5):
             report.rounds += 1
             report.done.update(played.done)

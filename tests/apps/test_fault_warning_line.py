@@ -48,17 +48,19 @@ def test_wear_of_the_capper_is_told_minutes_before_its_alarm(tmp_path, seed, spe
     assert str(plant["capper/warning_cause"]).startswith("capper/")
 
 
-@pytest.mark.timeout(600)
-def test_two_normal_hours_have_no_warning(tmp_path):
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+def test_normal_hours_have_no_warning(tmp_path, rounds):
+    """Forty minutes of the line in short; eight hours in the long form."""
     plant = line(tmp_path, 21)
-    for minute in range(0, 120, 10):
+    for minute in range(0, 10 * rounds, 10):
         plant.write("line/speed_sp_bpm", 26.0 + minute % 40 / 4)
         plant.run_for("10min")
     judged = [value for _, value in plant.history("capper/health_t2")]
     print(
         f"{len(judged)} cycles judged, T² at most {max(judged):.1f}, limit {plant['capper/health_limit']:.1f}"
     )
-    assert len(judged) > 2500
+    assert len(judged) > 200 * rounds
     assert alarm(plant, "capper.early_warning")["count"] == 0
 
 
