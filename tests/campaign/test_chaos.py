@@ -33,10 +33,10 @@ def kept_seeds():
 @pytest.mark.campaign
 @pytest.mark.timeout(7200)
 def test_nothing_confirmed_is_lost_or_doubled_by_kills(tmp_path, rounds):
-    report = asyncio.run(kill.campaign(tmp_path / "kill", 4 * rounds, 20261122, lambda _: None))
+    report = asyncio.run(kill.campaign(tmp_path / "kill", 3 * rounds, 20261122, lambda _: None))
     print("\n".join(report.lines()))
     assert report.findings == []
-    assert report.rounds >= 4 * rounds
+    assert report.rounds >= 3 * rounds
     assert report.confirmed["operator writes"] > rounds
     assert report.confirmed["samples"] > rounds
     assert report.confirmed["configurations applied"] > 0
