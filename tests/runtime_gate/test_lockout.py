@@ -9,6 +9,7 @@ from runtime.gate.lockout import EVERYWHERE, FREE, FREE_IN_ALL, Lockout
 from runtime.journal import schema
 from runtime.journal.accounts import DAY_NS, LockEnd, LockRecord, UserEnd, lock_rows
 
+WITHOUT_ADDRESSES = 11  # format of the journal
 FOE, HOME, NEW = "10.0.0.66", "10.0.0.2", "10.0.0.3"
 LONGEST_NS = 300 * SECOND_NS
 
@@ -134,14 +135,13 @@ def test_locks_are_kept_by_address_and_not_for_ever(connection, door):
     assert [each.name for each in lock_rows(connection)] == ["wang"]
 
 
-def test_a_lock_of_the_format_before_holds_everywhere(tmp_path, door):
+def test_a_lock_of_a_format_without_addresses_holds_everywhere(tmp_path, door, monkeypatch):
     file = tmp_path / "journal.sqlite"
-    with sqlite3.connect(file) as before:
+    with monkeypatch.context() as older, sqlite3.connect(file) as before:
+        older.setattr(schema, "_STEPS", schema._STEPS[:WITHOUT_ADDRESSES])
+        older.setattr(schema, "VERSION", WITHOUT_ADDRESSES)
         schema.prepare(before)
-        before.execute("DROP TABLE locks")
-        before.execute("CREATE TABLE locks (name TEXT PRIMARY KEY, failures INTEGER, until_ns INTEGER)")
         before.execute("INSERT INTO locks VALUES ('olga', 9, ?)", (80 * SECOND_NS,))
-        before.execute(f"PRAGMA user_version = {schema.VERSION - 1}")
     before.close()
     after = sqlite3.connect(file)
     schema.prepare(after)
