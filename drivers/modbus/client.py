@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from drivers.frame.connection import declare_link
 from drivers.frame.deadband import Deadband
+from drivers.frame.host import Host
 from drivers.frame.plan import by_group, group_of
 from drivers.frame.points import DEFAULT_GROUP, check_groups
 from drivers.modbus.address import Point
@@ -20,7 +21,6 @@ from drivers.modbus.ways import (
     SECURE_PORT,
     BackupConfig,
     Connect,
-    Host,
     SerialConfig,
     TlsConfig,
     check_line,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from drivers.frame.connection import Backoff
 from drivers.frame.facts import facts_of
 from drivers.frame.gated import CommandsConfig, actor_of, check_commands
+from drivers.frame.host import Host
 from drivers.frame.recorder import Recorder
 from drivers.modbus.address import Point
 from drivers.modbus.client import Order, Period
@@ -22,7 +23,7 @@ from drivers.modbus.listener import Later, Listener, RtuFraming, TcpFraming
 from drivers.modbus.points import check_inputs, check_points, parsed, points_of
 from drivers.modbus.serialport import Line
 from drivers.modbus.serving import FACTS, Serving
-from drivers.modbus.ways import SECURE_PORT, Host, SerialConfig, TlsConfig, check_line, check_tls, context_of
+from drivers.modbus.ways import SECURE_PORT, SerialConfig, TlsConfig, check_line, check_tls, context_of
 from runtime.clock import SECOND_NS
 from runtime.config import Basis, Declared, DriverConfig, Plant, RoleName, is_loopback
 from runtime.contract import Access, Batch, Command, Component, Event, Port, Role, Stepper, Tag

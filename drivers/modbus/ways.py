@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from drivers.frame.host import Host
 from runtime.config import FileName, Plant, Section
 from runtime.errors import ConnectError, Finding
 
@@ -24,23 +23,6 @@ if TYPE_CHECKING:
 
 Connect = Callable[["Traffic", Callable[[], None]], Awaitable["Transport"]]
 SECURE_PORT = 802  # MODBUS/TCP Security Protocol Specification, MB-TCP-Security-v36, 5
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-
-
-def check_host(text: str) -> str:
-    """Return a host name or address.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        labels = text.removesuffix(".").split(".")
-        if not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
-            message = f"{text!r} is no host; write a name or an address such as 192.168.0.10, without a port"
-            raise ValueError(message) from None
-    return text
 
 
 def check_device(text: str) -> str:
@@ -52,9 +34,6 @@ def check_device(text: str) -> str:
     if not text.startswith("/") or "\0" in text:
         raise ValueError(f"{text!r} is no serial port; write its whole path, such as /dev/ttyUSB0")
     return text
-
-
-Host = Annotated[str, AfterValidator(check_host)]
 
 
 class SerialConfig(Section):
