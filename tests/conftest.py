@@ -1,5 +1,6 @@
 """Options and fixtures that every test may use."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -43,6 +44,36 @@ def free_port():
 
 
 INSTALL_WITHIN_S = 180
+
+
+@pytest.fixture(scope="session")
+def debian_package():
+    """A function that installs a package of Debian, as far as this machine lets us; returns why not."""
+
+    def install(package):
+        if os.geteuid() != 0 or not shutil.which("apt-get"):
+            return f"{package} is not installed, and only root on Debian could install it"
+        # Some packages would start a service of the machine's own.
+        env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        with Path(tempfile.gettempdir(), "ironworks-tests-apt.lock").open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # apt serves one at a time, and refuses the others
+            for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package]):
+                try:
+                    done = subprocess.run(
+                        command,
+                        env=env,
+                        capture_output=True,
+                        text=True,
+                        timeout=INSTALL_WITHIN_S,
+                        check=False,
+                    )
+                except subprocess.TimeoutExpired:
+                    return f"{package} cannot be had: {' '.join(command)} took over {INSTALL_WITHIN_S} s"
+                if done.returncode:
+                    return f"{package} cannot be had: {done.stderr.strip().splitlines()[-1:]}"
+        return None
+
+    return install
 
 
 @pytest.fixture(scope="session")

@@ -136,11 +136,12 @@ def _run() -> None:
                 stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it cannot
             else:
                 stream.reconfigure(encoding="utf-8")
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # so that no temporary folder and no child stays
-        if signal.getsignal(ending) == signal.SIG_DFL:
-            signal.signal(ending, _end)
     try:
-        build()()
+        commands = build()
+        for ending in (signal.SIGTERM, signal.SIGHUP):  # so that no temporary folder and no child stays
+            if signal.getsignal(ending) == signal.SIG_DFL:
+                signal.signal(ending, _end)
+        commands()
     except ConfigError as exc:
         _tell(*map(str, exc.findings))
         sys.exit(1)

@@ -44,15 +44,20 @@ def run(
 
 @contextmanager
 def _ending_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process until the plant takes it over.
+    """Let Ctrl-C, a termination and a hangup end the process until the plant takes them over.
 
-    A KeyboardInterrupt that comes up in the midst of an import can be swallowed there.
+    An exception that a signal raises in the midst of an import can be swallowed there.
     """
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = [number for number in numbers if number == signal.SIGINT or before[number] != signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 def check(

@@ -104,6 +104,31 @@ def test_a_signal_at_any_instant_of_a_start_leaves_nothing(works, number: int) -
     works.text()
 
 
+SWALLOWING = """
+import os, signal, sys
+
+class Swallowing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "runtime.kernel":
+            try:
+                os.kill(os.getpid(), signal.{name})
+                for _ in range(1000):
+                    pass
+            except BaseException:
+                pass
+
+sys.meta_path.insert(0, Swallowing())
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_import_that_swallows_exceptions_does_not_swallow_a_signal(works, tmp_path, name: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SWALLOWING.format(name=name))
+    works.environment["PYTHONPATH"] = str(tmp_path)
+    assert works.start().wait(30) == -signal.Signals[name]
+    works.within(10, works.nothing_left)
+
+
 def test_the_end_of_the_parent_ends_the_plant(works) -> None:
     process = works.start("--attached", stdin=subprocess.PIPE)
     works.within(60, lambda: works.component("api"))

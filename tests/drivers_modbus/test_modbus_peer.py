@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -98,20 +97,12 @@ def test_our_client_on_a_device_of_pymodbus(side, tag, wait):
 
 
 @pytest.fixture(scope="module")
-def mbpoll():
+def mbpoll(debian_package):
     """Return the program mbpoll, installed from Debian if this machine lets us."""
     if found := shutil.which("mbpoll"):
         return found
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        pytest.skip("mbpoll is not installed, and only root on Debian could install it")
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "mbpoll"]):
-        try:
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"mbpoll cannot be had: {' '.join(command)} took over 100 s")
-        if done.returncode:
-            pytest.skip(f"mbpoll cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+    if trouble := debian_package("mbpoll"):
+        pytest.skip(trouble)
     return shutil.which("mbpoll") or pytest.skip("mbpoll was installed but is not on the path")
 
 

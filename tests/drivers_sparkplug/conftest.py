@@ -240,22 +240,13 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 @pytest.fixture(scope="session")
-def mosquitto():
+def mosquitto(debian_package):
     """Return the program mosquitto, installed from Debian if this machine lets us."""
     path = f"{os.environ['PATH']}:/usr/sbin"
     if found := shutil.which("mosquitto", path=path):
         return found
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        pytest.skip("mosquitto is not installed, and only root on Debian could install it")
-    # The package would start a broker of the machine's own.
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "mosquitto"]):
-        try:
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"mosquitto cannot be had: {' '.join(command)} took over 100 s")
-        if done.returncode:
-            pytest.skip(f"mosquitto cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+    if trouble := debian_package("mosquitto"):
+        pytest.skip(trouble)
     return shutil.which("mosquitto", path=path) or pytest.skip("mosquitto was installed but is not found")
 
 

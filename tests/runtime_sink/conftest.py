@@ -114,14 +114,11 @@ def programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres():
+def postgres(debian_package):
+    trouble = None if programs() else debian_package("postgresql")
     place = programs()
-    if place is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "postgresql"]):
-            subprocess.run(command, capture_output=True, timeout=280, check=False)
-        place = programs()
     if place is None:
-        pytest.skip("PostgreSQL is not here and cannot be installed")
+        pytest.skip(trouble or "PostgreSQL was installed but is not found")
     server = Server(place)
     try:
         server.start()
@@ -131,13 +128,12 @@ def postgres():
 
 
 @pytest.fixture(scope="session")
-def timescale():
+def timescale(debian_package):
     """A server with TimescaleDB, which is in Debian since 13: unpacked, not installed, in some 15 s."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if os.geteuid() != 0:
         pytest.skip("TimescaleDB can be had by root on a Debian only")
-    if not shutil.which("mmdebstrap"):
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "mmdebstrap"]):
-            subprocess.run(command, capture_output=True, timeout=280, check=False)
+    if not shutil.which("mmdebstrap") and (trouble := debian_package("mmdebstrap")):
+        pytest.skip(trouble)
     with tempfile.TemporaryDirectory(prefix="ironworks-timescale-") as folder:
         root = Path(folder, "root")
         command = [
