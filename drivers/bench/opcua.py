@@ -185,17 +185,14 @@ def _stock(tags: int, changing: int) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def _ended(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    try:
-        with child:
+    with child:  # waits for it at last, and so must know that it ends
+        try:
             yield child
             child.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-    except BaseException:
-        child.kill()
-        raise
+        finally:
+            child.kill()
 
 
 def _exposed() -> list[Figure]:

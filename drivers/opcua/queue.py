@@ -87,6 +87,9 @@ class ItemQueue:
     _last_text: dict[int, str] = field(default_factory=dict)
     _texts: dict[int, str] = field(default_factory=dict)
     _parts: dict[int, Part] = field(default_factory=dict)
+    _dropped: set[int] = field(default_factory=set)
+    _grown: bool = False
+    _resized: bool = False
 
     def add(self, tag_id: int, part: Part = None) -> int:
         """Return the row of a new item, which does not sample yet; `part`: which characters it wants."""
@@ -104,13 +107,12 @@ class ItemQueue:
 
     def configure(self, row: int, **values: float) -> None:
         """Set handle, stamps (TimestampsToReturn), interval (ns), size, oldest, trigger and deadband."""
-        waits = self.items["newest"][row] >= 0
-        if waits:
-            self.cut()  # by the size that it had
+        if self.items["newest"][row] >= 0:
+            if self._grown:
+                self.cut()  # by the size that it had
+            self._resized = True
         for name, value in values.items():
             self.items[name][row] = value
-        if waits:
-            self.cut()
 
     def remove(self, row: int) -> None:
         """Give a row back, and forget what waits for it."""
@@ -124,7 +126,16 @@ class ItemQueue:
         """Sample an item no more, and drop what waits for it."""
         self._set(row, sampling=False, reporting=False)
         if self.items["newest"][row] >= 0:
-            self._keep(self.entries["item"][: self.waiting] != row)
+            self.items["newest"][row] = -1
+            self._dropped.add(row)
+
+    def _clear(self) -> None:
+        """Take out what waits for items that sample no more: for all at once, as clients end many."""
+        if self._dropped:
+            gone = np.zeros(self._used, np.bool_)
+            gone[list(self._dropped)] = True
+            self._dropped.clear()
+            self._keep(~gone[self.entries["item"][: self.waiting]])
 
     def resume(self, row: int, reporting: bool, steady_ns: int, now_ns: int) -> None:
         """Sample an item from now on, and report it or not; a new one begins with the present value."""
@@ -160,6 +171,7 @@ class ItemQueue:
         if not len(rows):
             return
         rows = rows[self._passes(rows)]
+        self._clear()
         self._make_room(len(rows))
         items, image = self.items, self.image
         tags = items["tag"][rows]
@@ -172,6 +184,7 @@ class ItemQueue:
         places, fresh = newest, int(np.count_nonzero(~again))
         places[~again] = np.arange(self.waiting, self.waiting + fresh)
         self.waiting += fresh
+        self._grown |= fresh > 0
         items["newest"][rows] = places
         entries = self.entries
         quality = quality | np.where(again & _overflowed(entries["quality"][places]), OVERFLOW, 0).astype(
@@ -239,6 +252,10 @@ class ItemQueue:
 
     def cut(self) -> None:
         """Take out what is more than the items' queues hold, and mark where something is missing."""
+        self._clear()
+        if not (self._grown or self._resized):
+            return
+        self._grown = self._resized = False
         owner = self.entries["item"][: self.waiting]
         count = np.bincount(owner, minlength=self._used)
         sizes = self.items["size"][: len(count)]
@@ -258,6 +275,7 @@ class ItemQueue:
 
     def due(self) -> int:
         """Return how many samples wait to be sent."""
+        self._clear()
         return int(np.count_nonzero(self._due())) if self.quiet else self.waiting
 
     def _due(self) -> NDArray[np.bool_]:

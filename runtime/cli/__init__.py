@@ -156,6 +156,9 @@ def _run() -> None:
     except ConnectionError as exc:
         _tell(f"error: the connection was lost: {exc}", "  see whether the other side runs, and try again")
         sys.exit(1)
+    except TimeoutError as exc:
+        _tell(f"error: {str(exc) or 'no answer in time'}", "  see whether the other side runs, and try again")
+        sys.exit(1)
     except OSError as exc:
         name = f"{exc.filename}: " if exc.filename else ""
         _tell(f"error: {name}{exc.strerror or exc}", "  check the path, its rights, and the room on its disk")
