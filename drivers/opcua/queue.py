@@ -38,7 +38,8 @@ _ITEM = np.dtype(
         ("quality", np.uint32),
         ("source", np.int64),
         ("sampled", np.int64),  # when, steady ns
-        ("newest", np.int64),  # where in the queue its newest sample is, -1 where none waits
+        ("newest", np.int64),  # where among the entries its newest sample is, -1 where none waits
+        ("count", np.int32),  # how many wait
     ]
 )
 _ENTRY = np.dtype(
@@ -67,7 +68,8 @@ class ItemQueue:
 
     A tag is sampled when it changes. Within one sampling interval the newest sample replaces the one before,
     so an item never has more than one sample an interval. Queues are cut to their sizes when they are sent,
-    or when too much waits.
+    or when too much waits; there is room for twice of what may wait, so that a client that is behind costs no
+    more than one that is not.
 
     Attributes:
         quiet: items that sample and do not report: theirs stays until they do, or something triggers it.
@@ -78,10 +80,11 @@ class ItemQueue:
     image: Image
     items: NDArray[np.void] = field(default_factory=lambda: np.zeros(_FIRST, _ITEM))
     entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(_FIRST, _ENTRY))
-    waiting: int = 0
     quiet: int = 0
     triggering: dict[int, int] = field(default_factory=dict)
     fire: Callable[[int], None] = lambda item: None
+    _begin: int = 0  # what waits are the entries from here
+    _end: int = 0  # to here
     _used: int = 0
     _free: list[int] = field(default_factory=list)
     _last_text: dict[int, str] = field(default_factory=dict)
@@ -90,6 +93,10 @@ class ItemQueue:
     _dropped: set[int] = field(default_factory=set)
     _grown: bool = False
     _resized: bool = False
+
+    @property
+    def _waiting(self) -> NDArray[np.void]:
+        return self.entries[self._begin : self._end]
 
     def add(self, tag_id: int, part: Part = None) -> int:
         """Return the row of a new item, which does not sample yet; `part`: which characters it wants."""
@@ -135,7 +142,7 @@ class ItemQueue:
             gone = np.zeros(self._used, np.bool_)
             gone[list(self._dropped)] = True
             self._dropped.clear()
-            self._keep(~gone[self.entries["item"][: self.waiting]])
+            self._keep(~gone[self._waiting["item"]])
 
     def resume(self, row: int, reporting: bool, steady_ns: int, now_ns: int) -> None:
         """Sample an item from now on, and report it or not; a new one begins with the present value."""
@@ -182,10 +189,11 @@ class ItemQueue:
         again = (newest >= 0) & (steady_ns - items["sampled"][rows] < items["interval"][rows])
         items["sampled"][rows[~again]] = steady_ns  # an interval begins with its first sample
         places, fresh = newest, int(np.count_nonzero(~again))
-        places[~again] = np.arange(self.waiting, self.waiting + fresh)
-        self.waiting += fresh
+        places[~again] = np.arange(self._end, self._end + fresh)
+        self._end += fresh
         self._grown |= fresh > 0
         items["newest"][rows] = places
+        items["count"][rows] += ~again
         entries = self.entries
         quality = quality | np.where(again & _overflowed(entries["quality"][places]), OVERFLOW, 0).astype(
             np.uint32
@@ -241,14 +249,19 @@ class ItemQueue:
         return passes
 
     def _make_room(self, fresh: int) -> None:
-        if self.waiting + fresh <= len(self.entries):
+        if self._end + fresh <= len(self.entries):
             return
         self.cut()
-        most = int(self.items["size"][: self._used].sum()) + self._used + _SPARE
-        needed = self.waiting + fresh
-        if needed > len(self.entries):
-            size = max(needed, min(2 * len(self.entries), most))
-            self.entries = np.concatenate([self.entries, np.zeros(size - len(self.entries), _ENTRY)])
+        waiting = self._waiting
+        needed, most = len(waiting) + fresh, 2 * int(self.items["size"][: self._used].sum()) + _SPARE
+        if 2 * needed > len(self.entries):
+            self.entries = np.zeros(max(needed, min(2 * len(self.entries), most)), _ENTRY)
+        self.entries[: len(waiting)] = waiting
+        if self._texts:
+            self._texts = {place - self._begin: text for place, text in self._texts.items()}
+        newest = self.items["newest"][: self._used]
+        newest[newest >= 0] -= self._begin
+        self._begin, self._end = 0, len(waiting)
 
     def cut(self) -> None:
         """Take out what is more than the items' queues hold, and mark where something is missing."""
@@ -256,71 +269,86 @@ class ItemQueue:
         if not (self._grown or self._resized):
             return
         self._grown = self._resized = False
-        owner = self.entries["item"][: self.waiting]
-        count = np.bincount(owner, minlength=self._used)
-        sizes = self.items["size"][: len(count)]
+        count, sizes = self.items["count"][: self._used], self.items["size"][: self._used]
         if not (count > sizes).any():
             return
+        waiting = self._waiting
+        owner = waiting["item"]
         order = np.argsort(owner, kind="stable")
         begins = np.cumsum(count) - count
-        rank = np.empty(self.waiting, np.int64)
-        rank[order] = np.arange(self.waiting) - begins[owner[order]]
+        rank = np.empty(len(waiting), np.int64)
+        rank[order] = np.arange(len(waiting)) - begins[owner[order]]
         size, behind = sizes[owner], count[owner] - 1 - rank
         full = count[owner] > size
         oldest = self.items["oldest"][owner]
         keep = np.where(oldest, behind < size, (rank < size - 1) | (behind == 0))
         marked = full & (size > 1) & np.where(oldest, behind == size - 1, behind == 0)
-        self.entries["quality"][: self.waiting][marked] |= np.uint32(OVERFLOW)
+        waiting["quality"][marked] |= np.uint32(OVERFLOW)
         self._keep(keep)
 
     def due(self) -> int:
         """Return how many samples wait to be sent."""
         self._clear()
-        return int(np.count_nonzero(self._due())) if self.quiet else self.waiting
+        return int(np.count_nonzero(self._due())) if self.quiet else self._end - self._begin
 
     def _due(self) -> NDArray[np.bool_]:
         sent = self.items["reporting"] | self.items["released"]
-        due: NDArray[np.bool_] = sent[self.entries["item"][: self.waiting]]
+        due: NDArray[np.bool_] = sent[self._waiting["item"]]
         return due
 
     def take(self, most: int) -> Due | None:
         """Take out the oldest samples that are to be sent, `most` at once; None where there is none."""
         self.cut()
-        due = np.flatnonzero(self._due())[:most] if self.quiet else None
-        n = min(self.waiting, most) if due is None else len(due)
-        if not n:
+        taken, texts = self._oldest(most) if not self.quiet else self._oldest_due(most)
+        if not len(taken):
             return None
-        places = slice(n) if due is None else due
-        taken = self.entries[places].copy()
-        texts = {}
-        if self._texts:
-            order = range(n) if due is None else due.tolist()
-            texts = {row: self._texts[old] for row, old in enumerate(order) if old in self._texts}
-        keep = np.ones(self.waiting, np.bool_)
-        keep[places] = False
-        self._keep(keep)
-        if due is not None:
-            self.items["released"] &= self.items["newest"] >= 0
         items, rows = self.items, taken["item"]
         samples = Samples(
             items["tag"][rows], taken["raw"], taken["quality"], taken["source"], taken["server"], texts
         )
         return Due(samples, items["handle"][rows], items["stamps"][rows])
 
+    def _oldest(self, most: int) -> tuple[NDArray[np.void], dict[int, str]]:
+        """Take out the first entries; the others stay where they are."""
+        begin, end = self._begin, min(self._begin + most, self._end)
+        taken = self.entries[begin:end].copy()
+        texts = self._texts
+        if texts:
+            texts = {place - begin: texts.pop(place) for place in range(begin, end) if place in texts}
+        rows, items = taken["item"], self.items
+        last = items["newest"][rows] < end
+        items["newest"][rows[last]] = -1
+        items["count"][: self._used] -= np.bincount(rows, minlength=self._used).astype(np.int32)
+        self._begin = end
+        return taken, texts
+
+    def _oldest_due(self, most: int) -> tuple[NDArray[np.void], dict[int, str]]:
+        due = np.flatnonzero(self._due())[:most]
+        waiting = self._waiting
+        taken = waiting[due]
+        places = enumerate((due + self._begin).tolist())
+        texts = {at: self._texts[place] for at, place in places if place in self._texts}
+        keep = np.ones(len(waiting), np.bool_)
+        keep[due] = False
+        self._keep(keep)
+        self.items["released"] &= self.items["newest"] >= 0
+        return taken, texts
+
     def _keep(self, keep: NDArray[np.bool_]) -> None:
-        """Let go of all entries but these; the others move up."""
-        left = np.flatnonzero(keep)
+        """Let go of all that wait but these; the others move up."""
+        begin, left = self._begin, np.flatnonzero(keep)
         n = len(left)
-        if n == self.waiting:
+        if n == len(keep):
             return
-        self.entries[:n] = self.entries[left]
+        self.entries[begin : begin + n] = self._waiting[left]
         if self._texts:
-            moved = {int(old): new for new, old in enumerate(left.tolist())}
+            moved = {old: new for new, old in enumerate((left + begin).tolist(), begin)}
             self._texts = {moved[old]: text for old, text in self._texts.items() if old in moved}
-        self.waiting = n
-        newest = self.items["newest"]
-        newest[: self._used] = -1
-        newest[self.entries["item"][:n]] = np.arange(n)
+        self._end = begin + n
+        items, rows = self.items[: self._used], self._waiting["item"]
+        items["newest"] = -1
+        items["newest"][rows] = np.arange(begin, self._end)
+        items["count"] = np.bincount(rows, minlength=self._used)
 
 
 def part_of(text: str, part: Part) -> str:
