@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MAX_SWITCH_RANGE = 64
 AT_ONCE = 200_000  # operations between two looks at the watchdog: some 50 us
-MUCH = 3  # members of an element with which a loop has a pointer to it, not only an index
 
 
 class Statements(Texts):
@@ -32,6 +31,7 @@ class Statements(Texts):
         self.calls: list[tuple[str, str]] = []
         self.rooms: list[str] = []  # of frames of copied routines
         self._frames: dict[str, int] = {}
+        self.deciding: set[str] = set()  # pointers to what holds a block that decides, and is copied here
         self.loops: list[tuple[str, str]] = []  # labels to continue at and to leave to, innermost last
 
     def block_of(self, body: list[ir.Stmt]) -> None:
@@ -200,6 +200,8 @@ class Statements(Texts):
     def _copy(self, routine: ir.Routine, instance: ir.Place) -> None:
         """Write a routine where it is called. Its copies follow each other: they share one frame."""
         this = self.spot(instance)
+        if any(isinstance(each, ir.If | ir.Switch | ir.Loop) for each in routine.body):
+            self.deciding.add(this[0])
         if this[0] not in self.anchors:
             self.anchor(this[0])
         kept = (
@@ -359,17 +361,16 @@ class Statements(Texts):
     def _elements(self, node: ir.Count, current: str, before: str, outside: int) -> list[str]:
         """Return what a loop's body begins with: the addresses of elements by its control variable.
 
-        That of a block or structure of which much is read and written moves on from round to round. The
-        optimiser cannot see how far (`launder`, which is no instruction), or it would compute it from a
-        counter again in each access, and that takes longer.
+        That of a block that decides, and is copied here, moves on from round to round. The optimiser cannot
+        see how far (`launder`, which is no instruction), or it would compute it from a counter again in each
+        access, and that takes longer. It may see that of all else, of which it can do several at once.
         """
         came: list[str] = []
         computed: list[str] = []
         for (control, base, low, stride), name in self.elements.items():
             if control != current:
                 continue
-            much = sum(element == name for element, _ in self.members) >= MUCH
-            if much and isinstance(node.step, int) and isinstance(node.first, ir.Const):
+            if name in self.deciding and isinstance(node.step, int) and isinstance(node.first, ir.Const):
                 begin = (int(node.first.value) - low) * stride
                 self.put(outside, f"{name}.first = getelementptr i8, ptr {base}, i64 {begin}")
                 self.do(f"{name}.moved = getelementptr i8, ptr {name}, i64 {node.step * stride}")

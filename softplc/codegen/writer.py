@@ -73,7 +73,7 @@ class Writer:
         self.anchors |= {f"%slot{i}": ENTRY for i in range(len(routine.slots))}
         self.elements: dict[tuple[str, str, int, int], str] = {}
         """Addresses of elements by control variable, begin of the array, its lower bound and stride."""
-        self.members: dict[tuple[str, int], str] = {}
+        self._members: dict[tuple[str, int], str] = {}
         self.renamed: dict[int, str] = {}  # slots whose text is built at another address
         self.capacities: dict[int, int] = {}  # characters that the texts in slots have room for
         self.known: dict[ir.Once, str] = {}
@@ -111,12 +111,12 @@ class Writer:
         """Return the address so many bytes behind a pointer."""
         if not offset:
             return base
-        name = self.members.get((base, offset))
+        name = self._members.get((base, offset))
         if name is None:
             place = self.anchors.get(base)
             if place is None or (place == ENTRY and len(self.head) >= MEMBERS):
                 return self.add(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
-            name = self.members[base, offset] = self.fresh()
+            name = self._members[base, offset] = self.fresh()
             self.put(place, f"{name} = getelementptr inbounds i8, ptr {base}, i64 {offset}")
         return name
 

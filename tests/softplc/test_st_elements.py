@@ -93,7 +93,13 @@ def test_a_grid_in_a_block_is_reached_by_both_indices():
     assert plc.read("Main.all") == sum(add + 10 * i + k + 1000 for add in (1, 2) for i, k in pairs)
 
 
-def test_blocks_have_a_pointer_and_plain_values_an_index():
-    loop = "FOR i := -2 TO 7 DO a[i](on := tick > 1, add := i); sums[i] := tick; times[i] := i; END_FOR;"
-    _, module = lower_application((), {"main.st": STATION + MAIN.format(loop=loop)})
-    assert assembly(module).count("call ptr @llvm.launder.invariant.group") == 1
+def test_blocks_that_decide_have_a_pointer_and_all_else_an_index():
+    def pointers(loop: str, station: str = STATION) -> int:
+        _, module = lower_application((), {"main.st": station + MAIN.format(loop=loop)})
+        return assembly(module).count("call ptr @llvm.launder.invariant.group")
+
+    calls = "FOR i := -2 TO 7 DO a[i](on := tick > 1, add := i); sums[i] := tick; END_FOR;"
+    assert pointers(calls) == 1
+    plain = STATION[: STATION.index("IF")] + "sum := sum + add; was := on; END_FUNCTION_BLOCK"
+    assert pointers(calls, plain) == 0
+    assert pointers("FOR i := -2 TO 7 DO a[i].on := a[i].sum > 1; a[i].add := a[i].times; END_FOR;") == 0
