@@ -367,9 +367,9 @@ class Statements(Texts):
         """
         came: list[str] = []
         computed: list[str] = []
-        for (control, base, low, stride), name in self.elements.items():
-            if control != current:
-                continue
+        for key in [each for each in self.elements if each[0] == current]:
+            _, base, low, stride = key
+            name = self.elements.pop(key)
             if name in self.deciding and isinstance(node.step, int) and isinstance(node.first, ir.Const):
                 begin = (int(node.first.value) - low) * stride
                 self.put(outside, f"{name}.first = getelementptr i8, ptr {base}, i64 {begin}")
