@@ -116,6 +116,7 @@ def _built(sources: Mapping[str, str], cache: Path, profile: str) -> Build:
     compiler = codebase.digest(codebase.stamp())
     target = cache / f"{_key(compiler, sources, profile)}.plc"
     core = _core_name(compiler)
+    bytecode = cache.with_name("bytecode")
     try:
         kept = Build.from_bytes(target.read_bytes())
         with suppress(OSError):  # a folder that may only be read
@@ -126,26 +127,28 @@ def _built(sources: Mapping[str, str], cache: Path, profile: str) -> Build:
         return kept
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _compile_in_child(sources, profile, target, core)
+        _compile_in_child(sources, profile, target, core, bytecode)
         made = Build.from_bytes(target.read_bytes())
         _prune(cache)
     except (OSError, StoreError) as exc:  # a cache is no reason not to run
         log.info("%s cannot be used as a cache: %s", cache, exc)
         with tempfile.TemporaryDirectory(prefix="ironworks-plc-") as spare:
             target = Path(spare) / target.name
-            _compile_in_child(sources, profile, target, core)
+            _compile_in_child(sources, profile, target, core, bytecode)
             made = Build.from_bytes(target.read_bytes())
     return made
 
 
-def _compile_in_child(sources: Mapping[str, str], profile: str, target: Path, core: str) -> None:
+def _compile_in_child(
+    sources: Mapping[str, str], profile: str, target: Path, core: str, bytecode: Path
+) -> None:
     request = json.dumps({"sources": dict(sources), "profile": profile, "target": str(target), "core": core})
-    done = COMPILERS.run(request)
+    done = COMPILERS.run(request, bytecode)
     for _ in range(_AGAIN):
         if done.returncode != -signal.SIGKILL:
             break
         log.warning("the compiler was killed: once more")  # says nothing about the program
-        done = COMPILERS.run(request)
+        done = COMPILERS.run(request, bytecode)
     if done.returncode == -signal.SIGKILL:
         remedy = "free some memory: the system's log says whether it ran out"
         raise PlantError(f"the compiler was killed {1 + _AGAIN} times", remedy)

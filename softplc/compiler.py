@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from runtime.errors import PlantError
@@ -49,20 +50,20 @@ class Compilers:
             if last:
                 self.retire()
 
-    def run(self, request: str) -> subprocess.CompletedProcess[str]:
-        """Compile what a request asks for. Waits.
+    def run(self, request: str, bytecode: Path) -> subprocess.CompletedProcess[str]:
+        """Compile what a request asks for; bytecode that Python keeps nowhere else goes to a folder. Waits.
 
         Raises:
             PlantError: it takes too long.
         """
-        process = self._usable() or _started("at once")
+        process = self._usable() or _started("at once", bytecode)
         try:
             output, errors = process.communicate(request, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired as exc:
             raise PlantError(f"compiling took more than {TIMEOUT_S} s", "make the program smaller") from exc
         finally:
             _end(process)
-        self._prepare()
+        self._prepare(bytecode)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def retire(self) -> None:
@@ -90,29 +91,41 @@ class Compilers:
         _end(process)
         return None
 
-    def _prepare(self) -> None:
+    def _prepare(self, bytecode: Path) -> None:
         with self._lock:
             if not self._users or self._ready is not None:
                 return
             self._stamp = codebase.stamp()
-            self._ready = _started(EARLY)
+            self._ready = _started(EARLY, bytecode)
             self._end = threading.Timer(self._waits_s, self.retire)
             self._end.daemon = True
             self._end.start()
 
 
-def _started(when: str) -> subprocess.Popen[str]:
+def _started(when: str, bytecode: Path) -> subprocess.Popen[str]:
     # It imports what this process imports, and nothing that lies in the working folder.
     home = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-P", "-m", _WHAT, when],
-        env=os.environ | {"PYTHONPATH": path},
+        env=_keeping(os.environ, bytecode) | {"PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
     )
+
+
+def _keeping(environment: Mapping[str, str], bytecode: Path) -> dict[str, str]:
+    """Return an environment in which Python keeps the bytecode of what it imports.
+
+    Where it may not write beside the sources, as in many containers, each start compiles a hundred files.
+    """
+    found = dict(environment)
+    if not Path(cache_from_source(__file__)).exists():
+        found.pop("PYTHONDONTWRITEBYTECODE", None)
+        found["PYTHONPYCACHEPREFIX"] = str(bytecode.absolute())
+    return found
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -280,6 +280,22 @@ class SetText:
 
 
 @dataclass(slots=True, eq=False)
+class Splice:
+    """Put a text (none: nothing) in the place of `count` characters of a string from `start` (from 0).
+
+    Both are clamped to what there is; the text is no part of the string, and as wide. What is beyond the
+    capacity is cut.
+    """
+
+    target: Place
+    source: Text | None
+    start: Expr
+    count: Expr
+    capacity: int
+    wide: bool
+
+
+@dataclass(slots=True, eq=False)
 class StorePointer:
     """Store the address of a place: a VAR_IN_OUT argument."""
 
@@ -370,6 +386,7 @@ Stmt = (
     | Append
     | AppendNumber
     | SetText
+    | Splice
     | StorePointer
     | Call
     | If

@@ -43,9 +43,10 @@ class Expressions(Pointers):
         return base, offset + place.offset
 
     def _element(self, base: str, step: ir.Step) -> str:
-        """Return the address of an element whose index is that of a loop, computed at the begin of its body.
+        """Return the address of an element whose index is that of a loop: it is known where its body begins.
 
-        The optimiser then sees one address for all uses of the element, whatever lies between them.
+        The optimiser then sees one address for all uses of the element, whatever lies between them. Where it
+        comes from is written when the loop is complete.
         """
         index = step.index
         if (
@@ -62,13 +63,7 @@ class Expressions(Pointers):
             return ""
         key = (current, base, step.low, step.stride)
         if key not in self.elements:
-            kind, wide, moved, scaled, name = value_type(index.type), *(self.fresh() for _ in range(4))
-            widen = f"{'sext' if index.type.signed else 'zext'} {kind} {current} to i64"
-            self.put(top, f"{wide} = {widen if index.type.bits < 64 else f'add i64 {current}, 0'}")
-            self.put(top, f"{moved} = sub i64 {wide}, {step.low}")
-            self.put(top, f"{scaled} = mul nuw nsw i64 {moved}, {step.stride}")
-            self.put(top, f"{name} = getelementptr inbounds i8, ptr {base}, i64 {scaled}")
-            self.elements[key] = name
+            self.elements[key] = name = self.fresh()
             self.anchors[name] = top
         return self.elements[key]
 

@@ -117,6 +117,40 @@ define internal void @FAMILY.set(ptr %d, ptr %s, i64 %cap) nounwind {
   ret void
 }
 
+define internal void @FAMILY.splice(ptr %d, i64 %start, i64 %count, ptr %with, i64 %n, i64 %cap) nounwind {
+entry:
+  %len16 = load i16, ptr %d, align 1, LENGTH_TAG
+  %len = zext i16 %len16 to i64
+  %st0 = call i64 @llvm.smax.i64(i64 %start, i64 0)
+  %st = call i64 @llvm.umin.i64(i64 %st0, i64 %len)
+  %left = sub i64 %len, %st
+  %c0 = call i64 @llvm.smax.i64(i64 %count, i64 0)
+  %c = call i64 @llvm.umin.i64(i64 %c0, i64 %left)
+  %behind = sub i64 %left, %c
+  %room = call i64 @llvm.usub.sat.i64(i64 %cap, i64 %st)
+  %new = call i64 @llvm.umin.i64(i64 %n, i64 %room)
+  %rest = sub i64 %room, %new
+  %kept = call i64 @llvm.umin.i64(i64 %behind, i64 %rest)
+  %body = getelementptr i8, ptr %d, i64 4
+  %at = getelementptr UNIT, ptr %body, i64 %st
+  %stays = icmp eq i64 %new, %c
+  br i1 %stays, label %put, label %move
+move:
+  %to = getelementptr UNIT, ptr %at, i64 %new
+  %from = getelementptr UNIT, ptr %at, i64 %c
+  %moved = mul i64 %kept, SIZE
+  call void @llvm.memmove.p0.p0.i64(ptr %to, ptr %from, i64 %moved, i1 false), CHARS_TAG
+  %begun = add i64 %st, %new
+  %end = add i64 %begun, %kept
+  %end16 = trunc i64 %end to i16
+  store i16 %end16, ptr %d, align 1, LENGTH_TAG
+  br label %put
+put:
+  %bytes = mul i64 %new, SIZE
+  call void @iw.copy(ptr %at, ptr %with, i64 %bytes)
+  ret void
+}
+
 define internal UNIT @FAMILY.first(ptr %s) nounwind {
   %sl = load i16, ptr %s, align 1, LENGTH_TAG
   %empty = icmp eq i16 %sl, 0

@@ -31,6 +31,7 @@ class Statements(Texts):
         self.calls: list[tuple[str, str]] = []
         self.rooms: list[str] = []  # of frames of copied routines
         self._frames: dict[str, int] = {}
+        self.deciding: set[str] = set()  # pointers to what holds a block that decides, and is copied here
         self.loops: list[tuple[str, str]] = []  # labels to continue at and to leave to, innermost last
 
     def block_of(self, body: list[ir.Stmt]) -> None:
@@ -199,6 +200,8 @@ class Statements(Texts):
     def _copy(self, routine: ir.Routine, instance: ir.Place) -> None:
         """Write a routine where it is called. Its copies follow each other: they share one frame."""
         this = self.spot(instance)
+        if any(isinstance(each, ir.If | ir.Switch | ir.Loop) for each in routine.body):
+            self.deciding.add(this[0])
         if this[0] not in self.anchors:
             self.anchor(this[0])
         kept = (
@@ -319,6 +322,8 @@ class Statements(Texts):
         key = key_of(node.place)
         kept = node.private and not changes(node.body, node.place, type_.size)
         body, check, end = (self.label(each) for each in ("body", "check", "end"))
+        outside = len(self.lines)
+        self.lines.append("")
         self.branch(self._in_range(type_, first, last, step), body, end)
         before = self.block
         self.start(body)
@@ -347,9 +352,40 @@ class Statements(Texts):
             self.ranges.pop(key, None)
             came = f"  {current} = phi {kind} [ {first}, %{before} ], [ {following}, %{self.block} ]"
             top = self.anchors[current]
-            self.lines[top] = came + self.lines[top]
+            self.lines[top] = (
+                "\n  ".join((came, *self._elements(node, current, before, outside))) + self.lines[top]
+            )
         self.branch(self._in_range(type_, following, last, step), body, end)
         self.start(end)
+
+    def _elements(self, node: ir.Count, current: str, before: str, outside: int) -> list[str]:
+        """Return what a loop's body begins with: the addresses of elements by its control variable.
+
+        That of a block that decides, and is copied here, moves on from round to round. The optimiser cannot
+        see how far (`launder`, which is no instruction), or it would compute it from a counter again in each
+        access, and that takes longer. It may see that of all else, of which it can do several at once.
+        """
+        came: list[str] = []
+        computed: list[str] = []
+        for key in [each for each in self.elements if each[0] == current]:
+            _, base, low, stride = key
+            name = self.elements.pop(key)
+            if name in self.deciding and isinstance(node.step, int) and isinstance(node.first, ir.Const):
+                begin = (int(node.first.value) - low) * stride
+                self.put(outside, f"{name}.first = getelementptr i8, ptr {base}, i64 {begin}")
+                self.do(f"{name}.moved = getelementptr i8, ptr {name}, i64 {node.step * stride}")
+                self.do(f"{name}.next = call ptr @llvm.launder.invariant.group.p0(ptr {name}.moved)")
+                came.append(f"{name} = phi ptr [ {name}.first, %{before} ], [ {name}.next, %{self.block} ]")
+                continue
+            kind = value_type(node.type)
+            widen = f"{'sext' if node.type.signed else 'zext'} {kind} {current} to i64"
+            computed += (
+                f"{name}.wide = {widen if node.type.bits < 64 else f'add i64 {current}, 0'}",
+                f"{name}.at = sub i64 {name}.wide, {low}",
+                f"{name}.scaled = mul nuw nsw i64 {name}.at, {stride}",
+                f"{name} = getelementptr inbounds i8, ptr {base}, i64 {name}.scaled",
+            )
+        return came + computed
 
     def _step(self, type_: Elementary, current: str, step: int | str, end: str) -> str:
         """Return the next value of a control variable; leave the loop where the type ends."""

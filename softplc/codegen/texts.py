@@ -88,7 +88,7 @@ class Texts(Expressions):
 
     # Statements ----------------------------------------------------------------------------------
 
-    def string(self, node: ir.Clear | ir.Append | ir.AppendNumber | ir.SetText) -> None:
+    def string(self, node: ir.Clear | ir.Append | ir.AppendNumber | ir.SetText | ir.Splice) -> None:
         """Write a statement that makes or changes a string."""
         self.emitter.uses_strings = True
         if isinstance(node, ir.Clear):
@@ -102,6 +102,8 @@ class Texts(Expressions):
                 self.do(f"store i16 {node.capacity}, ptr {place}, align 1{tag}")
         elif isinstance(node, ir.SetText):
             self._set(node)
+        elif isinstance(node, ir.Splice):
+            self._splice(node)
         elif isinstance(node, ir.Append):
             self._append(node)
         else:
@@ -119,6 +121,18 @@ class Texts(Expressions):
             self.do(call)
         else:
             self._copied(target, "0", limit, source, len(constant), call)
+
+    def _splice(self, node: ir.Splice) -> None:
+        """Change a part of a text where it lies."""
+        self.emitter.uses_wide |= node.wide
+        start, count = self.value(node.start), self.value(node.count)
+        target = given = self.address(node.target)
+        length = "0"
+        if node.source is not None:
+            given = self.text(node.source)
+            length = self.add(f"zext i16 {self._length(given)} to i64")
+        arguments = f"ptr {target}, i64 {start}, i64 {count}, ptr {self._characters(given)}, i64 {length}"
+        self.do(f"call void @iw.{self.family(node.wide)}.splice({arguments}, i64 {node.capacity})")
 
     def _capacity(self, place: ir.Place, address: str, known: int = -1) -> str:
         """Return how many characters a text has room for."""

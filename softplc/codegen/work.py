@@ -88,7 +88,7 @@ class _Counted:
 
 def _own(node: object) -> int:
     """Return what a node does itself."""
-    if isinstance(node, ir.Append | ir.AppendNumber | ir.SetText | ir.Query):
+    if isinstance(node, ir.Append | ir.AppendNumber | ir.SetText | ir.Splice | ir.Query):
         return _TEXT
     if isinstance(node, ir.Copy):
         return 1 + node.size // _CHUNK

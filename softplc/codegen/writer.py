@@ -71,7 +71,8 @@ class Writer:
         self.anchors: dict[str, int] = dict.fromkeys(("%img", "%self", "%local"), ENTRY)
         """The line behind which more can be computed from a pointer or the control variable of a loop."""
         self.anchors |= {f"%slot{i}": ENTRY for i in range(len(routine.slots))}
-        self.elements: dict[tuple[str, str, int, int], str] = {}  # addresses of elements that were computed
+        self.elements: dict[tuple[str, str, int, int], str] = {}
+        """Addresses of elements by control variable, begin of the array, its lower bound and stride."""
         self._members: dict[tuple[str, int], str] = {}
         self.renamed: dict[int, str] = {}  # slots whose text is built at another address
         self.capacities: dict[int, int] = {}  # characters that the texts in slots have room for

@@ -154,7 +154,8 @@ class Calls(Standard):
             if parameter.by_reference:
                 self._in_out(parameter, argument, frame, before, after)
             else:
-                before += self.assign(_parameter(frame, parameter), parameter.type, argument)
+                given = self.assign(_parameter(frame, parameter), parameter.type, argument)
+                before += map(_decided, given) if pou.kind == "FUNCTION_BLOCK" else given
         routine = self.routine(binding, pou)
         own = self._own_enable_out(pou, frame)
         if own is not None:
@@ -248,6 +249,9 @@ class Calls(Standard):
             raise LoweringError("assignment to nothing")
         if isinstance(type_, String):
             known = type_.capacity if target.base in ("image", "self", "local", "slot") else -1
+            splice = self.splice(target, known, value)
+            if splice is not None:
+                return [splice]
             return [ir.SetText(target, self.text(value), known)]
         if isinstance(type_, Array | Struct):
             body, source = self.aggregate(value)
@@ -309,6 +313,18 @@ def _parameter(frame: ir.Place, parameter: Variable) -> ir.Place:
     """Return where a call puts an argument, with the tag that the unit itself knows it by."""
     known = frame.tag or frame.base == "slot"
     return replace(frame.at(parameter.offset), tag=member_tag(parameter) if known else "")
+
+
+def _decided(statement: ir.Stmt) -> ir.Stmt:
+    """Let AND and OR decide by branches which constant a block's input is.
+
+    Most blocks branch by it at once: the optimiser then joins the two, and needs no value for it. Where one
+    does not, it makes one value again.
+    """
+    if not isinstance(statement, ir.Store) or not isinstance(statement.value, ir.Lazy):
+        return statement
+    true, false = (ir.Store(statement.place, ir.Const(BOOL, value), BOOL) for value in (True, False))
+    return ir.If(statement.value, [true], [false])
 
 
 def owner_of(pou: Pou) -> Pou:

@@ -24,9 +24,11 @@ from softplc.iectypes import (
 from softplc.layout import encode
 from softplc.lower.context import Context, LoweringError, got
 from softplc.lower.conversions import convert
+from softplc.lower.sameness import is_same
 from softplc.syntax import Call, Expr
 
 MAX_COUNT = 1 << 30
+_SPLICED = ("INSERT", "DELETE", "REPLACE")  # change a part of a text
 _JOINED = ("CONCAT", "LEFT", "RIGHT", "MID", "INSERT", "DELETE", "REPLACE")  # by appending alone
 
 
@@ -100,6 +102,36 @@ class Strings(Context):
                 return self._build(result, binding.function.name, binding.values, wide)
         return [ir.Append(result, self.text(node), wide=wide)]
 
+    def splice(self, target: ir.Place, capacity: int, node: Expr) -> ir.Splice | None:
+        """Lower x := REPLACE(x, ...), INSERT(x, ...) or DELETE(x, ...); None where it is anything else.
+
+        Nothing of x that stays is copied then. The text put in lies elsewhere, so that it stays what it is.
+        """
+        binding = node.binding if isinstance(node, Call) and node.rewritten is None else None
+        if binding is None or binding.function is None or binding.conversion is not None or binding.guarded:
+            return None
+        name, values = binding.function.name, binding.values
+        if name not in _SPLICED or isinstance(got(values[0]), Call) or capacity > _capacity(node):
+            return None
+        if self.constant_text(values[0]) is not None or is_wide(values[0]) != is_wide(node):
+            return None
+        place = self.place(values[0])
+        if place is None or capacity < 0 or not is_same(place, target):
+            return None
+        given = None
+        if name != "DELETE":
+            if self.constant_text(values[1]) is None and not isinstance(values[1].type, String):
+                return None
+            if isinstance(got(values[1]), Call) or is_wide(values[1]) != is_wide(node):
+                return None
+            given = self.text(values[1])
+            if given.place is not None and (given.place.steps or given.place.tag in ("", target.tag)):
+                return None
+        numbers = [self.expr(each, LINT) for each in values[1:] if in_class(each.type, "ANY_INT")]
+        if name == "INSERT":
+            return ir.Splice(target, given, numbers[0], ir.Const(LINT, 0), capacity, is_wide(node))
+        return ir.Splice(target, given, _before(numbers[1]), numbers[0], capacity, is_wide(node))
+
     def kept_text(self, node: Expr) -> ir.Text:
         """Lower a string that is read more than once: its body may be run before all reads."""
         text = self.text(node)
@@ -152,7 +184,7 @@ class Strings(Context):
                 ir.Append(result, place, numbers[0], rest, wide),
             ]
         amount, position = numbers
-        after = ir.Op(LINT, "+", (_before(position), ir.Op(LINT, "MAX", (amount, zero))))
+        after = ir.Op(LINT, "+", (_before(position), _clamped(amount, 0)))
         head = ir.Append(result, place, zero, _before(position), wide)
         tail = ir.Append(result, place, after, rest, wide)
         if name == "DELETE":
@@ -216,8 +248,13 @@ class Strings(Context):
 
 def _before(position: ir.Expr) -> ir.Expr:
     """Return the number of characters before a position that counts from 1."""
-    one_less = ir.Op(LINT, "-", (position, ir.Const(LINT, 1)))
-    return ir.Op(LINT, "MAX", (one_less, ir.Const(LINT, 0)))
+    return ir.Op(LINT, "-", (_clamped(position, 1), ir.Const(LINT, 1)))
+
+
+def _clamped(number: ir.Expr, least: int) -> ir.Expr:
+    """Return a number of characters that can be added to another one."""
+    above = ir.Op(LINT, "MAX", (number, ir.Const(LINT, least)))
+    return ir.Op(LINT, "MIN", (above, ir.Const(LINT, MAX_COUNT)))
 
 
 def _constant(text: str) -> ir.Text:
