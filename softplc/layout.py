@@ -241,21 +241,22 @@ class Sizes:
             ):
                 self.write(data, variable.offset, variable.type, variable.init)
 
-    def frame(self, pou: Pou) -> bytes:
+    def frame(self, pou: Pou, resource: str = "") -> bytes:
         data = bytearray(pou.frame_size)
         self.write_frame(data, pou)
         if self.links is not None and pou.kind != "PROGRAM":
-            self.links.frame(data, pou, pou.parameters("VAR_INPUT", "VAR_OUTPUT", "RESULT"))
+            self.links.frame(data, pou, pou.parameters("VAR_INPUT", "VAR_OUTPUT", "RESULT"), resource)
         return bytes(data)
 
-    def local(self, pou: Pou) -> bytes:
+    def local(self, pou: Pou, resource: str = "") -> bytes:
         """Return the initial bytes of a routine's own stack frame."""
         data = bytearray(pou.local_size)
         for variable in pou.variables.values():
             if variable.temporary and variable.type is not None:
                 self.write(data, variable.offset, variable.type, variable.init)
         if self.links is not None:
-            self.links.frame(data, pou, (each for each in pou.variables.values() if each.temporary))
+            own = (each for each in pou.variables.values() if each.temporary)
+            self.links.frame(data, pou, own, resource)
         return bytes(data)
 
     def write(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:

@@ -21,6 +21,7 @@ PROGRAMS = (
     "edge_inputs",
     "strings",
     "linked_references",
+    "resources",
 )
 
 
