@@ -412,9 +412,9 @@ def _set(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance, sett
     elif setting.init is not None:
         sizes.override(data, offset, type_, setting.init)
     if setting.address and setting.path.steps:
-        target, bit = layout.direct(setting.address, type_)
-        if bit >= 0:
-            _write_scalar(data, target, bit, type_, data[offset])
+        target, place = layout.direct(setting.address, type_)
+        if place >= 0:
+            _write_scalar(data, target, place, type_, data[offset] >> max(bit, 0) & 1)
         else:
             data[target : target + type_.size] = data[offset : offset + type_.size]
 

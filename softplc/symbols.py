@@ -255,10 +255,10 @@ class VariablePath:
     address: str = ""
 
     @property
-    def variable(self) -> Variable | None:
-        """Return the variable as it is declared, if the path ends with one."""
+    def declared(self) -> Variable | Field | None:
+        """Return the variable or member as it is declared, if the path ends with one."""
         last = self.steps[-1] if self.steps else self.root
-        return last if isinstance(last, Variable) else None
+        return None if isinstance(last, int) else last
 
 
 @dataclass(slots=True, eq=False)

@@ -39,7 +39,7 @@ from softplc.iectypes import (
 )
 from softplc.library.other_names import OF_BLOCKS
 from softplc.profiles import IEC, Profile
-from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
+from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable, is_partial
 from softplc.syntax import (
     ArraySpec,
     ConfigurationDecl,
@@ -477,6 +477,8 @@ class Declarations:
             if place is not None:
                 member.fixed = True
                 member.offset, member.bit = place
+            elif is_partial(each.address):
+                member.address, member.address_at = each.address, each.address_at
             struct.add(member)
         return struct if good and struct.size <= MAX_IMAGE_BYTES else None
 

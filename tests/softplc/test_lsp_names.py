@@ -29,6 +29,14 @@ def test_a_variable_is_renamed_in_the_paths_that_name_it():
     assert "Cpu.p1.light : BOOL" in text
 
 
+def test_a_member_is_renamed_where_var_config_places_it():
+    analysis = analysed("located_members.st")
+    run = next(each for each in analysis.index.found if each.symbol.name == "run" and each.declares)
+    text = renamed(analysis, rename(analysis, run.symbol, "turn"), "turn")["located_members.st"]
+    assert "r.p.list[2].turn AT %QX0.3" in text
+    assert "run" not in text
+
+
 def test_a_unit_of_a_namespace_is_renamed_where_it_is_named_short_or_full():
     analysis = analysed("namespaces.st")
     twice = next(each for each in analysis.index.found if each.symbol.name == "twice" and each.declares)
