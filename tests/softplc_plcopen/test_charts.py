@@ -150,6 +150,146 @@ def test_written_chart_is_drawn_and_comes_back(draw):
             assert one.read(f"Written.{each}") == two.read(f"Written.{each}")
 
 
+FLAT = """
+PROGRAM Flat
+VAR a, b, c, lamp : BOOL; n, m, k : INT; END_VAR
+INITIAL_STEP Start: END_STEP
+STEP Fill: lamp(N); Count(P1); END_STEP
+STEP Heat: Tick(N); END_STEP
+STEP Stir: Count(P1); END_STEP
+STEP Full: END_STEP
+STEP Beside: END_STEP
+TRANSITION FROM Start TO (Fill, Beside) := a; END_TRANSITION
+TRANSITION FROM Fill TO Heat := b; END_TRANSITION
+TRANSITION FROM Heat TO Stir := c; END_TRANSITION
+TRANSITION FROM Stir TO Fill := NOT c; END_TRANSITION
+TRANSITION FROM Stir TO Full := a; END_TRANSITION
+TRANSITION (PRIORITY := 1) FROM (Full, Beside) TO Start := b; END_TRANSITION
+TRANSITION (PRIORITY := 2) FROM (Full, Beside) TO Fill := c; END_TRANSITION
+ACTION Count: n := n + 1; END_ACTION
+ACTION Tick: m := m + 1; END_ACTION
+k := k + n;
+END_PROGRAM
+"""
+
+
+def in_text(draw, condition):
+    return f"<inline name=''>{draw.text(condition)}</inline>"
+
+
+def macro(body, name, inner, *above, **given):
+    """Draw a macro step with its chart in it."""
+    return body.chart("macroStep", *above, inner=f"<body>{inner}</body>", name=name, **given)
+
+
+def test_a_macro_step_is_the_chart_in_it(draw):
+    """Its numbers may be those of the chart around it, and it may hold another one."""
+    deep = draw.Body("SFC")
+    heat = step(deep, "Heat", initialStep=True)
+    tick = f"<inline>{draw.text('m := m + 1;')}</inline>"
+    act(deep, heat, ("N", "", tick))
+    stir = step(deep, "Stir", transition(deep, heat, in_text(draw, "c")))
+    act(deep, stir, ("P1", "", named("Count")))
+    inner = draw.Body("SFC")
+    again = inner.later()
+    fill = step(inner, "Fill", again, initialStep=True)
+    act(inner, fill, ("N", "", named("lamp")), ("P1", "", named("Count")))
+    cook = macro(inner, "Cook", deep, transition(inner, fill, in_text(draw, "b")))
+    ways = inner.chart("selectionDivergence", cook)
+    transition(inner, ways, in_text(draw, "NOT c"), number=again)
+    step(inner, "Full", transition(inner, ways, in_text(draw, "a")))
+    inner.network()
+    inner.put("k", inner.block("ADD", {"IN1": inner.value("k"), "IN2": inner.value("n")}))
+    body = draw.Body("SFC")
+    start = step(body, "Start", initialStep=True)
+    both = body.chart("simultaneousDivergence", transition(body, start, in_text(draw, "a")))
+    batch = macro(body, "Batch", inner, both)
+    join = body.chart("simultaneousConvergence", batch, step(body, "Beside", both))
+    out = body.chart("selectionDivergence", join)
+    body.chart("jumpStep", transition(body, out, in_text(draw, "b"), priority=1), targetName="Start")
+    body.chart("jumpStep", transition(body, out, in_text(draw, "c"), priority=2), targetName="Batch")
+    count = f'<actions><action name="Count"><body>{draw.text("n := n + 1;")}</body></action></actions>'
+    kinds = {**dict.fromkeys(("a", "b", "c", "lamp"), "BOOL"), **dict.fromkeys(("n", "m", "k"), "INT")}
+    interface = draw.variables("localVars", kinds)
+    xml = draw.project(draw.pou("Drawn", body, interface, more=count))
+    simulator = softplc.compile(sources={"drawn.xml": xml, "flat.st": FLAT}).simulator()
+    chance, entered = random.Random("macro"), set()
+    for scan in range(400):
+        for each in "abc":
+            value = chance.random() < 0.4
+            simulator.write(f"Drawn.{each}", value)
+            simulator.write(f"Flat.{each}", value)
+        simulator.scan(1, 10_000_000)
+        steps = [f"{each}.X" for each in ("Start", "Fill", "Heat", "Stir", "Full", "Beside")]
+        for each in ("lamp", "n", "m", "k", *steps):
+            got, wanted = simulator.read(f"Drawn.{each}"), simulator.read(f"Flat.{each}")
+            assert got == wanted, f"{each} in scan {scan}"
+        entered.update(each for each in steps if simulator.read(f"Drawn.{each}"))
+    assert len(entered) == 6
+    assert simulator.read("Drawn.k") > 100
+
+
+def test_a_chart_may_begin_with_a_macro_step(draw):
+    inner, body = draw.Body("SFC"), draw.Body("SFC")
+    step(inner, "Only", initialStep=True)
+    again = body.later()
+    first = macro(body, "First", inner, again)
+    next_ = step(body, "Next", transition(body, first, in_text(draw, "TRUE")))
+    transition(body, next_, in_text(draw, "TRUE"), number=again)
+    plc = softplc.compile(sources={"p.xml": draw.project(draw.pou("P", body))}).simulator()
+    seen = []
+    for _ in range(4):
+        plc.scan()
+        seen.append(plc.read("P.Only.X"))
+    assert seen == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "message", "remedy"),
+    [
+        (
+            lambda draw, inner: (
+                step(inner, "Two", transition(inner, step(inner, "One"), in_text(draw, "a"))),
+                step(inner, "Three"),
+            ),
+            (
+                "the macro step Many has 2 steps that begin it: One, Three",
+                "the macro step Many has 2 steps that end it: Two, Three",
+            ),
+            "make one of them the initial step of its chart",
+        ),
+        (
+            lambda draw, inner: inner.chart(
+                "jumpStep", transition(inner, step(inner, "One"), in_text(draw, "a")), targetName="One"
+            ),
+            ("the macro step Many has 0 steps that end it",),
+            "lead every way to one step that no transition follows",
+        ),
+        (
+            lambda draw, inner: None,
+            ("the macro step Many has 0 steps that begin it", "the macro step Many has 0 steps that end it"),
+            "make one of them the initial step of its chart",
+        ),
+        (
+            lambda draw, inner: step(inner, "Start", initialStep=True),
+            ("variable Start is already declared",),
+            "rename or remove one of the two",
+        ),
+    ],
+    ids=["several", "endless", "empty", "name"],
+)  # fmt: skip
+def test_macro_steps_that_cannot_be_flattened_are_told(draw, drawn, message, remedy):
+    inner, body = draw.Body("SFC"), draw.Body("SFC")
+    drawn(draw, inner)
+    start = step(body, "Start", initialStep=True)
+    many = macro(body, "Many", inner, transition(body, start, in_text(draw, "a")))
+    body.chart("jumpStep", transition(body, many, in_text(draw, "a")), targetName="Start")
+    findings = chart_findings(draw, body)
+    assert tuple(each.message.partition(" (")[0] for each in findings) == message
+    assert findings[0].remedy == remedy
+    assert findings[0].line > 1
+
+
 def chart_findings(draw, body, more=""):
     interface = draw.variables("localVars", {"a": "BOOL"})
     text = draw.project(draw.pou("P", body, interface, more=more))
@@ -165,9 +305,10 @@ def test_mistakes_in_charts_are_told(draw):
         start = step(body, "Start", initialStep=True)
         body.chart("jumpStep", body.chart("transition", start), targetName="Start")
 
-    def macro(body):
+    def hollow(body):
         start = step(body, "Start", initialStep=True)
-        body.chart("macroStep", start, name="Many")
+        many = body.chart("macroStep", transition(body, start, in_text(draw, "a")), name="Many")
+        body.chart("jumpStep", transition(body, many, in_text(draw, "a")), targetName="Start")
 
     def gone(body):
         step(body, "Start", 77, initialStep=True)
@@ -179,7 +320,7 @@ def test_mistakes_in_charts_are_told(draw):
     wanted = {
         lonely: "the transition has no step behind it",
         bare: "the transition has no condition",
-        macro: "the macro step Many cannot be translated",
+        hollow: "the macro step Many has no chart",
         gone: "localId 77 is no part of the chart",
         doubled: "a step cannot follow a step here",
     }
