@@ -104,9 +104,9 @@ class Context:
 
     def variable(self, variable: Variable) -> ir.Place:
         """Return the place of a variable as seen from this routine."""
-        if variable.end_of_chain.choices is not None:
-            return self._of_resource(variable)
         variable = variable.end_of_chain
+        if variable.choices is not None:
+            return self._of_resource(variable)
         if variable.edge is not None and self.pou is not None:
             own = self.pou.variables.get(variable.name.casefold()) is variable
             variable = variable.edge if own else variable

@@ -70,16 +70,23 @@ def _by_two(project: Project, reads_of: dict[Pou, set[Root]], known: Known) -> I
         return
     writers: dict[Target, str] = {}
     told: set[Target] = set()
-    seen = [{_seen(root, resource) for root in reads(pou, reads_of)} for _, pou, resource in instances]
     for name, pou, resource in instances:
         for target, place in _writes(pou, known, resource).items():
             first = writers.setdefault(target, name)
             if first == name or target in told:
                 continue
             told.add(target)
-            if is_output(target[0]) or not any(target[0] in each for each in seen):
+            if is_output(target[0]) or not _is_read(target[0], instances, reads_of):
                 message = f"{_name(target, place)} is written by {first} and by {name}: the last program wins"
                 yield Diagnostic("ST6004", message, place.at, place.end, "write it in one program", WARNING)
+
+
+def _is_read(root: Root, instances: list[tuple[str, Pou, str]], reads_of: dict[Pou, set[Root]]) -> bool:
+    """Tell whether a program instance reads what others write."""
+    return any(
+        root in reads(pou, reads_of) or any(_seen(each, resource) == root for each in reads(pou, reads_of))
+        for _, pou, resource in instances
+    )
 
 
 def _seen(root: Root, resource: str) -> Root:
