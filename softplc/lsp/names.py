@@ -313,6 +313,8 @@ class _Finder:
         }
         for action in chart.actions:
             self._add(actions[action.name.casefold()], action.at, declares=True)
+            if action.chart is not None:
+                self._chart(action.chart, pou)
         names = [(each.name, each.at) for each in chart.steps]
         names += [name for each in chart.transitions for name in (*each.sources, *each.targets)]
         names += [(each.name, each.at) for step in chart.steps for each in step.associations]

@@ -67,8 +67,8 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
     if kind.name == "IL":
         told_il(origin, notes)
     else:
-        message = "a chart inside a chart's action cannot be translated"
-        notes.error(UNKNOWN, message, origin, "make it a function block, and call that in the action")
+        message = "a chart cannot stand here: only steps have actions that are charts"
+        notes.error(UNKNOWN, message, origin, "make it a function block, and call that here")
     return Code()
 
 
@@ -114,7 +114,9 @@ class _Chart:
         scope: Scope,
         declarations: Declarations,
         outer: _Chart | None = None,
+        within: tuple[str, ...] = (),
     ) -> None:
+        """`outer` is the chart around that of a macro step, `within` the actions around that of an action."""
         self.body = body
         self.pou = pou
         self.where = where
@@ -125,6 +127,7 @@ class _Chart:
         self.charts = self.graph.charts
         self.steps = {key: each for key, each in self.charts.items() if each.name == "step"}
         self.outer = outer
+        self.within: tuple[str, ...] = outer.within if outer is not None else within
         self.actions: dict[str, ActionText] = outer.actions if outer is not None else {}
         self.own = {each.get("name").casefold(): each for each in pou.all("actions", "action")}
         self.used: set[str] = outer.used if outer is not None else set()
@@ -452,18 +455,32 @@ class _Chart:
             if own is not None and name.casefold() not in self.actions:
                 self.used.add(name.casefold())
                 where = f"{self.where}, action {name}"
-                body = statements_of(own.child("body"), where, self.scope, self.notes)
+                body = self._body(own.child("body"), where, name, origin)
                 self.actions[name.casefold()] = ActionText(own.get("name"), body, Origin(own, where))
             return name
         if inline is not None:
             name = self.scope.fresh(f"{step.get('name')}_action")
-            body = statements_of(inline, origin.where, self.scope, self.notes)
+            body = self._body(inline, origin.where, name, origin)
             self.actions[name.casefold()] = ActionText(name, body, origin)
             return name
         self.notes.error(
             NETWORK, "the action has no body and no name", origin, "name an action or a variable"
         )
         return None
+
+    def _body(self, body: Element | None, where: str, name: str, origin: Origin) -> Code:
+        """Return the body of an action, which may be a chart."""
+        chart = body.child("SFC") if body is not None else None
+        if chart is None:
+            return statements_of(body, where, self.scope, self.notes)
+        if name.casefold() in self.within:
+            self.notes.error(UNKNOWN, f"the action {name} is a chart that uses it", origin, "use another one")
+            return Code()
+        within = (*self.within, name.casefold())
+        inner = _Chart(chart, self.pou, f"{where}, SFC", self.scope, self.declarations, None, within)
+        charted = inner.text()
+        self.used |= charted.used
+        return charted.code
 
     # What else is drawn ------------------------------------------------------------------------------
 

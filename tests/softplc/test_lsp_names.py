@@ -37,6 +37,15 @@ def test_a_member_is_renamed_where_var_config_places_it():
     assert "run" not in text
 
 
+def test_steps_and_actions_of_a_chart_in_an_action_are_renamed():
+    analysis = analysed("chart_actions.st")
+    for old, new, places in (("Fill", "Pour", 3), ("Tick", "Beat", 2), ("Deep", "Low", 2)):
+        found = next(each for each in analysis.index.found if each.symbol.name == old)
+        text = renamed(analysis, rename(analysis, found.symbol, new), new)["chart_actions.st"]
+        assert text.count(new) == places
+        assert old not in text
+
+
 def test_a_unit_of_a_namespace_is_renamed_where_it_is_named_short_or_full():
     analysis = analysed("namespaces.st")
     twice = next(each for each in analysis.index.found if each.symbol.name == "twice" and each.declares)

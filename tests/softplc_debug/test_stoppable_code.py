@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parents[1] / "conformance"
 PROGRAMS = (
     "charts",
     "more_charts",
+    "chart_actions",
     "calls",
     "heirs",
     "open_arrays",

@@ -5,6 +5,7 @@ import random
 import pytest
 
 import softplc
+from softplc.plcopen.export import export
 
 DECLARED = {
     **dict.fromkeys(("a", "b", "c", "lamp", "pulse", "stored"), "BOOL"),
@@ -227,6 +228,91 @@ def test_a_macro_step_is_the_chart_in_it(draw):
         entered.update(each for each in steps if simulator.read(f"Drawn.{each}"))
     assert len(entered) == 6
     assert simulator.read("Drawn.k") > 100
+
+
+INSIDE = """
+PROGRAM Written
+VAR a, b, c, lamp : BOOL; n, m : INT; END_VAR
+INITIAL_STEP Idle: END_STEP
+STEP Work: Batch(N); END_STEP
+STEP Again: Work_action(N); END_STEP
+TRANSITION FROM Idle TO Work := a; END_TRANSITION
+TRANSITION FROM Work TO Again := b; END_TRANSITION
+TRANSITION FROM Again TO Idle := c; END_TRANSITION
+ACTION Batch:
+INITIAL_STEP Fill: lamp(N); Count(P1); END_STEP
+STEP Hold: END_STEP
+TRANSITION FROM Fill TO Hold := c; END_TRANSITION
+TRANSITION FROM Hold TO Fill := b; END_TRANSITION
+ACTION Count: n := n + 1; END_ACTION
+END_ACTION
+ACTION Work_action:
+INITIAL_STEP On: Tick(N); END_STEP
+STEP Off: END_STEP
+TRANSITION FROM On TO Off := a; END_TRANSITION
+TRANSITION FROM Off TO On := TRUE; END_TRANSITION
+ACTION Tick: m := m + 1; END_ACTION
+END_ACTION
+END_PROGRAM
+"""
+INSIDE_STEPS = ("Idle", "Work", "Again", "Fill", "Hold", "On", "Off")
+
+
+def ring(draw, names, conditions, actions):
+    """Draw steps one after the other, and back to the first."""
+    body = draw.Body("SFC")
+    again = above = body.later()
+    for number, (name, condition) in enumerate(zip(names, conditions, strict=True)):
+        here = step(body, name, above, initialStep=number == 0)
+        if name in actions:
+            act(body, here, *actions[name])
+        last = number == len(names) - 1
+        above = transition(body, here, in_text(draw, condition), number=again if last else None)
+    return body
+
+
+def assert_the_same(one, other, seed):
+    simulator = softplc.compile(sources={"one.xml": one, "other.st": other}).simulator()
+    chance, entered = random.Random(seed), set()
+    for scan in range(300):
+        for each in "abc":
+            value = chance.random() < 0.3
+            simulator.write(f"Drawn.{each}", value)
+            simulator.write(f"Written.{each}", value)
+        simulator.scan(1, 10_000_000)
+        for each in ("lamp", "n", "m", *(f"{one}.X" for one in INSIDE_STEPS)):
+            got, wanted = simulator.read(f"Drawn.{each}"), simulator.read(f"Written.{each}")
+            assert got == wanted, f"{each} in scan {scan}"
+        entered.update(each for each in INSIDE_STEPS if simulator.read(f"Drawn.{each}.X"))
+    assert entered == set(INSIDE_STEPS)
+
+
+def test_an_action_may_be_a_chart(draw):
+    tick = f"<inline>{draw.text('m := m + 1;')}</inline>"
+    on = ring(draw, ("On", "Off"), ("a", "TRUE"), {"On": [("N", "", tick)]})
+    fill = {"Fill": [("N", "", named("lamp")), ("P1", "", named("Count"))]}
+    batch = ring(draw, ("Fill", "Hold"), ("c", "b"), fill)
+    actions = {"Work": [("N", "", named("Batch"))], "Again": [("N", "", f"<inline>{on}</inline>")]}
+    body = ring(draw, ("Idle", "Work", "Again"), "abc", actions)
+    more = (
+        f'<actions><action name="Count"><body>{draw.text("n := n + 1;")}</body></action>'
+        f'<action name="Batch"><body>{batch}</body></action></actions>'
+    )
+    kinds = {**dict.fromkeys(("a", "b", "c", "lamp"), "BOOL"), "n": "INT", "m": "INT"}
+    xml = draw.project(draw.pou("Drawn", body, draw.variables("localVars", kinds), more=more))
+    assert_the_same(xml, INSIDE, "inside")
+    drawn = export({"drawn.st": INSIDE.replace("Written", "Drawn")})
+    assert drawn.count("<SFC>") == 3
+    assert_the_same(drawn, INSIDE, "exported")
+
+
+def test_an_action_that_is_a_chart_does_not_use_itself(draw):
+    batch = ring(draw, ("Fill", "Hold"), ("a", "a"), {"Fill": [("N", "", named("Batch"))]})
+    body = ring(draw, ("Idle", "Work"), ("a", "a"), {"Work": [("N", "", named("Batch"))]})
+    more = f'<actions><action name="Batch"><body>{batch}</body></action></actions>'
+    findings = chart_findings(draw, body, more)
+    assert findings[0].message.partition(" (")[0] == "the action Batch is a chart that uses it"
+    assert findings[0].remedy == "use another one"
 
 
 def test_a_chart_may_begin_with_a_macro_step(draw):
