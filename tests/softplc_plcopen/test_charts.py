@@ -417,3 +417,13 @@ def test_mistakes_in_charts_are_told(draw):
         assert [each.message.partition(" (")[0] for each in findings] == [message], drawn
         assert "POU P" in findings[0].message
         assert findings[0].remedy
+
+
+def test_a_chart_in_an_action_that_is_called_is_told(draw):
+    batch = ring(draw, ("Fill", "Hold"), ("a", "a"), {})
+    more = f'<actions><action name="Batch"><body>{batch}</body></action></actions>'
+    findings = chart_findings(draw, draw.text("a := NOT a;"), more)
+    assert [each.message.partition(" (")[0] for each in findings] == [
+        "a chart cannot stand here: only steps have actions that are charts"
+    ]
+    assert findings[0].remedy == "make it a function block, and call that here"
