@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from softplc.bind.resources import instances_in_several, path_of, tasks_in_several
 from softplc.bind.scope import Scope
 from softplc.symbols import Instance, Project, Task
 from softplc.syntax import Expr
@@ -24,6 +25,7 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
     found: list[tuple[Task, list[Instance]]] = []
     loose: list[Instance] = []
     scope = Scope(project)
+    several, in_several = tasks_in_several(project), instances_in_several(project)
     for configuration in project.configurations:
         for resource in configuration.resources:
             tasks: dict[str, list[Instance]] = {}
@@ -32,7 +34,8 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
                 interval = _number(decl.interval)
                 last = project.triggers.get(decl)
                 single = decl.single if last is not None else None
-                task = Task(decl.name, interval, _number(decl.priority), decl.at, single, last)
+                name = path_of(decl.name, resource.name, several)
+                task = Task(name, interval, _number(decl.priority), decl.at, single, last)
                 task.resource = resource.name
                 tasks[decl.name.casefold()] = []
                 owners[decl.name.casefold()] = task
@@ -41,7 +44,9 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
                 pou = scope.unit(each.type_name)
                 if pou is None:
                     raise AssertionError(f"no program {each.type_name}")
-                instance = Instance(each.name, pou, each.task, each.at, decl=each)
+                name = path_of(each.name, resource.name, in_several)
+                instance = Instance(name, pou, each.task, each.at, decl=each)
+                instance.resource = resource.name.casefold()
                 instance.settings = project.settings.get(each, [])
                 for block in each.blocks:
                     variable = pou.variables[block.name.casefold()]

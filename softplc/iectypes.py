@@ -257,7 +257,8 @@ class Field:
     """A member of a structure: byte offset and initialiser.
 
     `fixed` tells that the source gives its place; `bit` is the bit in its byte where that is a bit, else -1.
-    `packed` are those of the CODESYS type BIT, which share bytes with their neighbours.
+    `packed` are those of the CODESYS type BIT, which share bytes with their neighbours. `address` is the %I*
+    of a member that has another address in each instance, `address_at` where that is written.
     """
 
     name: str
@@ -267,6 +268,8 @@ class Field:
     fixed: bool = False
     bit: int = -1
     packed: bool = False
+    address: str = ""
+    address_at: int = 0
 
 
 @dataclass(eq=False)

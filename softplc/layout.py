@@ -241,21 +241,22 @@ class Sizes:
             ):
                 self.write(data, variable.offset, variable.type, variable.init)
 
-    def frame(self, pou: Pou) -> bytes:
+    def frame(self, pou: Pou, resource: str = "") -> bytes:
         data = bytearray(pou.frame_size)
         self.write_frame(data, pou)
         if self.links is not None and pou.kind != "PROGRAM":
-            self.links.frame(data, pou, pou.parameters("VAR_INPUT", "VAR_OUTPUT", "RESULT"))
+            self.links.frame(data, pou, pou.parameters("VAR_INPUT", "VAR_OUTPUT", "RESULT"), resource)
         return bytes(data)
 
-    def local(self, pou: Pou) -> bytes:
+    def local(self, pou: Pou, resource: str = "") -> bytes:
         """Return the initial bytes of a routine's own stack frame."""
         data = bytearray(pou.local_size)
         for variable in pou.variables.values():
             if variable.temporary and variable.type is not None:
                 self.write(data, variable.offset, variable.type, variable.init)
         if self.links is not None:
-            self.links.frame(data, pou, (each for each in pou.variables.values() if each.temporary))
+            own = (each for each in pou.variables.values() if each.temporary)
+            self.links.frame(data, pou, own, resource)
         return bytes(data)
 
     def write(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:
@@ -411,9 +412,9 @@ def _set(layout: Layout, data: bytearray, sizes: Sizes, instance: Instance, sett
     elif setting.init is not None:
         sizes.override(data, offset, type_, setting.init)
     if setting.address and setting.path.steps:
-        target, bit = layout.direct(setting.address, type_)
-        if bit >= 0:
-            _write_scalar(data, target, bit, type_, data[offset])
+        target, place = layout.direct(setting.address, type_)
+        if place >= 0:
+            _write_scalar(data, target, place, type_, data[offset] >> max(bit, 0) & 1)
         else:
             data[target : target + type_.size] = data[offset : offset + type_.size]
 

@@ -20,13 +20,19 @@ from softplc.syntax import ArrayInit, Call, Expr, Index, Init, Member, Name, Str
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """Where an initialiser is written: in a program instance, or in a block that lies at `base`."""
+    """Where an initialiser is written: in a program instance, or in a block that lies at `base`.
+
+    `resource` is the key of the resource that it is in.
+    """
 
     instance: Instance | None = None
     base: int = -1
+    resource: str = ""
 
-
-OUTSIDE = Here()
+    @property
+    def outside(self) -> Here:
+        """Return the same without instance: what is written there names globals only."""
+        return Here(resource=self.resource)
 
 
 def referred(init: Init | None) -> Expr | None:
@@ -48,29 +54,31 @@ class Links:
         """Write every reference of globals and program instances, and those that VAR_CONFIG gives."""
         for variable in project.globals.values():
             if variable.type is not None and variable.bit < 0:
-                self.write(data, variable.offset, variable.type, variable.init, OUTSIDE)
+                here = Here(resource=variable.resource)
+                self.write(data, variable.offset, variable.type, variable.init, here)
         for instance, places in self.layout.programs.items():
-            here = Here(instance)
+            here = Here(instance, resource=instance.resource)
             for variable, (offset, bit) in places.items():
                 if variable.type is not None and bit < 0:
                     self.write(data, offset, variable.type, variable.init, here)
             for setting in instance.settings:
                 offset, bit = self.layout.of_path(setting.path, instance)
                 if setting.init is not None and bit < 0:
-                    self._write(data, offset, setting.path.type, setting.init, OUTSIDE)
+                    self._write(data, offset, setting.path.type, setting.init, here.outside)
 
-    def frame(self, data: bytearray, pou: Pou, variables: Iterable[Variable]) -> None:
+    def frame(self, data: bytearray, pou: Pou, variables: Iterable[Variable], resource: str) -> None:
         """Write the references of some variables of a unit that end with its call."""
+        here = Here(resource=resource)
         self.origin = max(pou.kept, 0)
         for each in variables:
             if each.type is not None:
-                self.write(data, each.offset, each.type, None if each.temporary else each.init, OUTSIDE)
+                self.write(data, each.offset, each.type, None if each.temporary else each.init, here)
         self.origin = 0
 
     def write(self, data: bytearray, offset: int, type_: Type, init: Init | None, here: Here) -> None:
         """Write the references of one variable: those of its type, then those of its own initialiser."""
         if self.linked(type_):
-            self._write_own(data, offset, type_)
+            self._write_own(data, offset, type_, here)
         if init is not None:
             self._write(data, offset, type_, init, here)
 
@@ -84,19 +92,19 @@ class Links:
             )
         return known
 
-    def _write_own(self, data: bytearray, offset: int, type_: Type) -> None:
+    def _write_own(self, data: bytearray, offset: int, type_: Type, here: Here) -> None:
         if isinstance(type_, Array):
             for number in range(type_.count):
-                self.write(data, offset + number * type_.stride, type_.element, type_.init, OUTSIDE)
+                self.write(data, offset + number * type_.stride, type_.element, type_.init, here.outside)
         elif isinstance(type_, Struct):
             for field in type_.fields.values():
-                self.write(data, offset + field.offset, field.type, field.init, OUTSIDE)
+                self.write(data, offset + field.offset, field.type, field.init, here.outside)
         elif isinstance(type_, BlockType):
             for each in type_.pou.variables.values():
                 own = not each.elsewhere and each.section != "VAR_TEMP" and not each.by_reference
                 if own and each.type is not None:
-                    here = Here(None, self.origin + offset)
-                    self.write(data, offset + each.offset, each.type, each.init, here)
+                    inside = Here(None, self.origin + offset, here.resource)
+                    self.write(data, offset + each.offset, each.type, each.init, inside)
 
     def _write(self, data: bytearray, offset: int, type_: Type, init: Init, here: Here) -> None:
         if isinstance(init, ArrayInit):
@@ -129,7 +137,9 @@ class Links:
     def _place(self, node: Expr, here: Here) -> int:
         """Return the offset in the image of what is referred to."""
         if isinstance(node, Name) and isinstance(node.ref, Variable):
-            variable = node.ref.end_of_chain
+            variable = node.ref.seen_from(here.resource)
+            if variable is None:
+                raise AssertionError(f"{node.name} has no variable in resource {here.resource}")
             if variable.pou is None:
                 return variable.offset
             if here.instance is not None:

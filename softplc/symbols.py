@@ -33,6 +33,10 @@ class Variable:
         bit: bit of a located BOOL, else -1.
         target: the global that a VAR_EXTERNAL or VAR_STAT means, what a VAR_INST is in the instance.
         edge, last: for inputs with R_EDGE or F_EDGE, what the body reads, and the input's last value.
+        resource: of a global, the key of the resource that declares it.
+        choices: of a name that several resources declare, what it means in each, by the resource's key;
+            "" is what it means everywhere else.
+        common: the variable with the choices, for each of these.
     """
 
     name: str
@@ -55,6 +59,9 @@ class Variable:
     edge: Variable | None = None
     last: Variable | None = None
     space: Space | None = None
+    resource: str = ""
+    choices: dict[str, Variable] | None = None
+    common: Variable | None = None
 
     @property
     def by_reference(self) -> bool:
@@ -77,6 +84,18 @@ class Variable:
     @property
     def end_of_chain(self) -> Variable:
         return self.target or self
+
+    def seen_from(self, resource: str) -> Variable | None:
+        """Return the variable that is meant in what runs in a resource."""
+        final = self.end_of_chain
+        if final.choices is None:
+            return final
+        return final.choices.get(resource) or final.choices.get("")
+
+    def is_seen_from(self, resource: str) -> bool:
+        """Tell whether what runs in a resource may name it; "" tells nothing of where that is."""
+        seen = self.seen_from(resource)
+        return not resource or (seen is not None and seen.resource in ("", resource))
 
 
 @dataclass(slots=True, eq=False)
@@ -204,7 +223,8 @@ class Duplicate:
 class Task:
     """A task of a resource; `interval_ns` 0 means every scan, or at each rising edge of `single`.
 
-    `blocks` are function blocks that it runs by themselves, `resource` the name of its resource.
+    `blocks` are function blocks that it runs by themselves, `resource` the name of its resource. Where
+    several resources have a task of its name, `name` begins with that of the resource.
     """
 
     name: str
@@ -235,10 +255,10 @@ class VariablePath:
     address: str = ""
 
     @property
-    def variable(self) -> Variable | None:
-        """Return the variable as it is declared, if the path ends with one."""
+    def declared(self) -> Variable | Field | None:
+        """Return the variable or member as it is declared, if the path ends with one."""
         last = self.steps[-1] if self.steps else self.root
-        return last if isinstance(last, Variable) else None
+        return None if isinstance(last, int) else last
 
 
 @dataclass(slots=True, eq=False)
@@ -274,6 +294,7 @@ class Instance:
         arguments: what is copied before and after each run.
         settings: what VAR_CONFIG says.
         blocks: its function blocks that run in tasks of their own.
+        resource: the key of its resource; its name begins `name` where several have such an instance.
     """
 
     name: str
@@ -286,6 +307,7 @@ class Instance:
     decl: InstanceDecl | None = None
     settings: list[Setting] = field(default_factory=list)
     blocks: set[Variable] = field(default_factory=set)
+    resource: str = ""
 
     @property
     def retain(self) -> bool:
@@ -316,6 +338,8 @@ class Project:
     the spaces as written, `internal` the keys of what is INTERNAL. `paths` is what is wrong with paths,
     `lists` the names of global variables by the list (file) they are in, where the profile knows lists.
     `named` are programs that other units name, `called` those that they call (profile codesys).
+    `common` are the names of globals that several resources have (`globals` has each variable by its path),
+    `varying` the units that mean another variable by them in each.
     """
 
     profile: Profile = IEC
@@ -344,6 +368,12 @@ class Project:
     internal: set[str] = field(default_factory=set)
     named: set[Pou] = field(default_factory=set)
     called: set[Pou] = field(default_factory=set)
+    common: dict[str, Variable] = field(default_factory=dict)
+    varying: set[Pou] = field(default_factory=set)
+
+    def global_names(self) -> list[Variable]:
+        """Return the globals as units name them: those of one name in several resources once."""
+        return [*(each for each in self.globals.values() if each.common is None), *self.common.values()]
 
 
 def all_pous(project: Project) -> list[Pou]:

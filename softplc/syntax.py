@@ -388,13 +388,16 @@ class TransitionDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class ActionDecl(Node):
+    """An action; `chart` if it is one, with the statements behind it in `body`."""
+
     name: str
     body: list[Statement]
+    chart: Chart | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Chart(Node):
-    """The body of a POU in SFC."""
+    """The body of a POU or action in SFC."""
 
     steps: list[StepDecl] = field(default_factory=list)
     transitions: list[TransitionDecl] = field(default_factory=list)

@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 FOLDER = "sys/plc/tasks"
 _IGNORED = re.compile(r"\(\*.*?\*\)|/\*.*?\*/|//[^\n]*|'(?:\$.|[^'$\n])*'|\"(?:\$.|[^\"$\n])*\"", re.DOTALL)
-_TASK = re.compile(r"\bTASK\s+([A-Za-z_]\w*)\s*\(", re.IGNORECASE)
-_IN_XML = re.compile(r"<(?:\w+:)?task\b[^>]*?\bname=[\"']([A-Za-z_]\w*)[\"']", re.IGNORECASE)
+_TASK = re.compile(
+    r"\b(?:(TASK)\s+([A-Za-z_]\w*)\s*\(|RESOURCE\s+([A-Za-z_]\w*)|(END_RESOURCE)\b)", re.IGNORECASE
+)
+_IN_XML = re.compile(
+    r"<(?:\w+:)?(?:(task)\b[^>]*?\bname=[\"']([A-Za-z_]\w*)[\"']|resource\b[^>]*?\bname=[\"']([A-Za-z_]\w*)[\"'])"
+    r"|(</(?:\w+:)?resource\s*>)",
+    re.IGNORECASE,
+)
 _COUNTERS = (
     ("scans", "Scans", "扫描次数"),
     ("overruns", "Scans that were not done when the next was due", "超时的扫描次数"),
@@ -38,15 +44,27 @@ _MARKS = (
 def task_names(sources: Iterable[str]) -> tuple[str, ...]:
     """Return the tasks that the texts of a program declare; `default` where they declare none.
 
-    It only looks for their names, since nothing is compiled when a plant file is read.
+    Where several resources have a task of one name, it begins with that of the resource. It only
+    looks for their names, since nothing is compiled when a plant file is read.
     """
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     for source in sources:
         is_xml = source.lstrip("\ufeff \t\r\n").startswith("<")
-        names = _IN_XML.findall(source) if is_xml else _TASK.findall(_IGNORED.sub(" ", source))
-        for name in names:
-            found.setdefault(name.casefold(), name)
-    return tuple(found.values()) or ("default",)
+        within = ""
+        for task, name, resource, _ in (
+            _IN_XML.findall(source) if is_xml else _TASK.findall(_IGNORED.sub(" ", source))
+        ):
+            if task:
+                full = f"{within}.{name}" if within else name
+                found.setdefault(name.casefold(), {}).setdefault(within.casefold(), full)
+            else:
+                within = resource
+    names = [
+        name if len(owners) > 1 else name.rpartition(".")[2]
+        for owners in found.values()
+        for name in owners.values()
+    ]
+    return tuple(names) or ("default",)
 
 
 def tags_of(name: str, owner: str) -> Iterator[Tag]:

@@ -9,6 +9,7 @@ from softplc.bind.open_types import settle_open
 from softplc.bind.paths import bind_paths
 from softplc.bind.properties import bind_setter
 from softplc.bind.qualify import without_owner
+from softplc.bind.resources import find_varying
 from softplc.iectypes import BOOL, TIME, Elementary, Type, base_of
 from softplc.symbols import Pou, Project, Variable, is_shared
 from softplc.syntax import (
@@ -51,6 +52,7 @@ def bind(declarations: Declarations) -> Project:
                 bind_unit(declarations, each)
     _configuration(declarations)
     bind_paths(declarations)
+    find_varying(project)
     return project
 
 
@@ -67,10 +69,11 @@ def bind_unit(declarations: Declarations, pou: Pou) -> None:
 
 
 def _configuration(declarations: Declarations) -> None:
-    scope = declarations.scope_of(None)
-    typer = declarations.typer(scope)
     for configuration in declarations.project.configurations:
         for resource in configuration.resources:
+            scope = declarations.scope_of(None)
+            scope.resource = resource.name.casefold()
+            typer = declarations.typer(scope)
             for task in resource.tasks:
                 if task.interval is not None:
                     typer.value(task.interval, TIME)

@@ -2,7 +2,8 @@
 
 Each scan: transitions are judged by the steps as they are, then the steps change, then the actions of the
 steps that are active now run. What stands before a condition (a network that leads to it) runs in every scan,
-first of all. In the first scan the initial step becomes active and no transition is judged.
+first of all. In the first scan the initial step becomes active and no transition is judged. A chart in an
+action does all that in the scans in which the action runs, and stands still in the others.
 Source: IEC 61131-3:2013, 6.7.4 and 6.7.5; actions run without a final scan (figure 23 b).
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.syntax import (
+    ActionDecl,
     Argument,
     Assign,
     Association,
@@ -44,40 +46,52 @@ def expand(decl: PouDecl, problems: list[Diagnostic]) -> None:
 
 
 class _Expansion:
-    def __init__(self, decl: PouDecl, chart: Chart, problems: list[Diagnostic]) -> None:
+    """The expansion of a chart; that of an action has `outer`, the chart of the action."""
+
+    def __init__(
+        self,
+        decl: PouDecl,
+        chart: Chart,
+        problems: list[Diagnostic],
+        outer: _Expansion | None = None,
+        action: str = "",
+    ) -> None:
         self.decl = decl
         self.chart = chart
         self.problems = problems
+        self.outer = outer
+        self.name = action or decl.name
+        self.prefix: str = f"{outer.prefix}{action}$" if outer is not None else ""
         self.block = VarBlock(chart.at, chart.at, "VAR", False, False, [])
         decl.blocks.append(self.block)
         self.steps = {each.name.casefold(): each for each in chart.steps}
         self.by_priority = sorted(chart.transitions, key=lambda each: each.priority)
-        self.flags = {each: f"fires${number}" for number, each in enumerate(chart.transitions)}
+        self.flags = {each: f"{self.prefix}fires${number}" for number, each in enumerate(chart.transitions)}
+        self.started = f"{self.prefix}{STARTED}"
+        self.used = {each.name.casefold() for step in chart.steps for each in step.associations}
 
     def statements(self) -> list[Statement]:
         self._check()
         at = self.chart
-        self._declare(STARTED, "BOOL", at)
+        self._declare(self.started, "BOOL", at)
         body = [each for transition in self.chart.transitions for each in self._prepare(transition)]
         body += [each for transition in self.by_priority for each in self._judge(transition)]
         for step in self.chart.steps:
             self._declare(step.name, "_SFC_STEP", step)
             enters = [self._flag(t, step) for t in self.flags if _among(step.name, t.targets)]
             if step.initial:
-                enters.append(Unary(step.at, step.end, "NOT", _name(STARTED, step)))
+                enters.append(Unary(step.at, step.end, "NOT", _name(self.started, step)))
             leaves = [self._flag(t, step) for t in self.flags if _among(step.name, t.sources)]
             inputs = {"enter": _any(enters, step), "leave": _any(leaves, step)}
             body.append(_call(step.name, inputs, step))
-        body.append(Assign(at.at, at.end, _name(STARTED, at), Literal(at.at, at.end, "bool", True)))
+        body.append(Assign(at.at, at.end, _name(self.started, at), Literal(at.at, at.end, "bool", True)))
         return [*body, *self._actions()]
 
     def _check(self) -> None:
         initial = [each for each in self.chart.steps if each.initial]
         if len(initial) != 1:
             where: Node = initial[1] if initial else self.chart
-            self._problem(
-                f"{self.decl.name} has {len(initial)} initial steps", where, "give it one INITIAL_STEP"
-            )
+            self._problem(f"{self.name} has {len(initial)} initial steps", where, "give it one INITIAL_STEP")
         if self.decl.kind in ("FUNCTION", "METHOD"):
             self._problem("a function has no steps: it keeps nothing", self.chart, "use a function block")
         known = [each.name for each in self.chart.steps]
@@ -101,7 +115,7 @@ class _Expansion:
         """Run what stands before a condition, and keep what the condition then is."""
         if not transition.before:
             return []
-        kept = f"condition${self.chart.transitions.index(transition)}"
+        kept = f"{self.prefix}condition${self.chart.transitions.index(transition)}"
         self._declare(kept, "BOOL", transition)
         condition = transition.condition
         transition.condition = _name(kept, condition)
@@ -112,7 +126,7 @@ class _Expansion:
         """Let a transition fire if it is enabled, its condition holds, and none before it took a step."""
         flag = self.flags[transition]
         self._declare(flag, "BOOL", transition)
-        enabled = _name(STARTED, transition)
+        enabled = _name(self.started, transition)
         for name, _ in transition.sources:
             if name.casefold() in self.steps:
                 enabled = _both(enabled, _member(name, "X", transition), transition)
@@ -140,18 +154,34 @@ class _Expansion:
         effects: list[Statement] = []
         for key, places in used.items():
             first = places[0][1]
-            control = f"{first.name}$control"
+            control = f"{self.prefix}{first.name}$control"
+            if self._is_used_around(key):
+                message = f"{first.name} is an action of the chart around this one too"
+                self._problem(message, first, "use it in one of the two")
+                continue
             self._declare(control, "_SFC_ACTION", first)
             controls += self._control(control, places)
             active = _member(control, "Q", first)
             if key in bodies:
-                effects.append(If(first.at, first.end, [(active, bodies[key].body)], []))
+                effects.append(If(first.at, first.end, [(active, self._body(bodies[key]))], []))
             else:
                 effects.append(Assign(first.at, first.end, _name(first.name, first), active))
         for key, action in bodies.items():
             if key not in used:
                 self._problem(f"no step uses the action {action.name}", action, "name it in a step")
         return [*controls, *effects]
+
+    def _body(self, action: ActionDecl) -> list[Statement]:
+        if action.chart is None:
+            return action.body
+        inner = _Expansion(self.decl, action.chart, self.problems, self, action.name)
+        return [*inner.statements(), *action.body]
+
+    def _is_used_around(self, key: str) -> bool:
+        outer = self.outer
+        while outer is not None and key not in outer.used:
+            outer = outer.outer
+        return outer is not None
 
     def _control(self, control: str, places: list[tuple[str, Association]]) -> list[Statement]:
         statements: list[Statement] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from softplc import library
 from softplc.addresses import parse_relative
-from softplc.bind import charts, heritage
+from softplc.bind import charts, heritage, resources
 from softplc.bind.expressions import Expressions
 from softplc.bind.fold import as_type
 from softplc.bind.initialisers import mark_init
@@ -39,7 +39,7 @@ from softplc.iectypes import (
 )
 from softplc.library.other_names import OF_BLOCKS
 from softplc.profiles import IEC, Profile
-from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable
+from softplc.symbols import Duplicate, EnumValue, Pou, Project, Variable, is_partial
 from softplc.syntax import (
     ArraySpec,
     ConfigurationDecl,
@@ -91,23 +91,32 @@ class Declarations:
         self._qualify(unit)
         pous = [self._register(decl, in_library=False) for decl in unit.pous]
         self.project.configurations = unit.configurations
-        blocks = list(unit.globals)
-        for configuration in unit.configurations:
-            blocks += configuration.blocks
-            for resource in configuration.resources:
-                blocks += resource.blocks
         for decl in self._pending.values():  # enumeration values first: constants may use them
             if isinstance(decl.spec, EnumSpec):
                 self._type_of(decl.key)
-        self._variables(None, blocks, self.project.globals)
+        self._globals(unit)
         for decl in list(self._pending.values()):
             self._type_of(decl.key)
         self._resolve_variables(self.project.globals)
+        for variable in self.project.common.values():
+            resources.agree(variable, self.constant)
         known = [pou for pou in pous if pou is not None]
         heritage.connect(self.project, known, self.load)
         for pou in known:
             self._declare_pou(pou)
         return self.project
+
+    def _globals(self, unit: Unit) -> None:
+        """Declare the globals; a name that several resources have leads to a variable for each of them."""
+        project = self.project
+        blocks: list[tuple[str, list[VarBlock]]] = [("", unit.globals)]
+        for configuration in unit.configurations:
+            blocks.append(("", configuration.blocks))
+            blocks += [(each.name, each.blocks) for each in configuration.resources]
+        common = resources.declared_twice(blocks)
+        for resource, own in blocks:
+            self._variables(None, own, project.globals, resource, common)
+        project.duplicates += resources.name_clashes(project)
 
     def _namespaces(self, unit: Unit) -> None:
         """Take in the namespaces: which there are, what uses them, and what is only theirs."""
@@ -188,16 +197,28 @@ class Declarations:
         for method in pou.methods.values():
             self._declare_pou(method)
 
-    def _variables(self, pou: Pou | None, blocks: list[VarBlock], into: dict[str, Variable]) -> None:
+    def _variables(
+        self,
+        pou: Pou | None,
+        blocks: list[VarBlock],
+        into: dict[str, Variable],
+        resource: str = "",
+        common: Collection[str] = (),
+    ) -> None:
+        """Declare variables; `common` are the names that several resources have."""
         for block in blocks:
             for decl in block.declarations:
-                key = block.space.key(decl.name) if pou is None else decl.name.casefold()
+                name = decl.name if pou is not None else block.space.full(decl.name)
+                plain = name.casefold()
+                if plain in common and resource:
+                    name = f"{resource}.{name}"
+                key = name.casefold()
                 first = into.get(key)
                 if first is not None:
                     self._duplicate(decl.name, "variable", decl.at, decl.end, first.at)
                     continue
                 into[key] = Variable(
-                    decl.name if pou is not None else block.space.full(decl.name),
+                    name,
                     block.section,
                     None,
                     decl.init,
@@ -211,7 +232,10 @@ class Declarations:
                     access=block.access,
                     decl=decl,
                     space=block.space,
+                    resource=resource.casefold(),
                 )
+                if plain in common:
+                    resources.add_choice(self.project, plain, into[key])
                 if block.section == "VAR_EXTERNAL":
                     into[key].target = Scope(self.project, None, block.space).variable(decl.name)
                 if block.section == "VAR_STAT" and pou is not None:
@@ -453,6 +477,8 @@ class Declarations:
             if place is not None:
                 member.fixed = True
                 member.offset, member.bit = place
+            elif is_partial(each.address):
+                member.address, member.address_at = each.address, each.address_at
             struct.add(member)
         return struct if good and struct.size <= MAX_IMAGE_BYTES else None
 
@@ -514,7 +540,8 @@ class Declarations:
         if isinstance(owner, Pou):
             return Scope(self.project, owner)
         if isinstance(owner, Variable):
-            return Scope(self.project, owner.pou, owner.space if owner.pou is None else None)
+            space = owner.space if owner.pou is None else None
+            return Scope(self.project, owner.pou, space, owner.resource)
         return Scope(self.project, None, owner.space if owner is not None else None)
 
     def constant(self, variable: Variable) -> None:
@@ -522,6 +549,10 @@ class Declarations:
         if variable.value is not None or variable in self._evaluating:
             return
         self._evaluating.add(variable)
+        if variable.choices is not None:
+            resources.agree(variable, self.constant)
+            self._evaluating.discard(variable)
+            return
         if variable.type is None and variable.decl is not None:
             variable.type, init = self.resolve(variable.decl.spec, self.scope_of(variable))
             variable.init = variable.init or init

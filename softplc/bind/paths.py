@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from softplc.addresses import parse_address
 from softplc.bind.declare import Declarations
 from softplc.bind.initialisers import mark_init
+from softplc.bind.resources import instances_in_several
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import BOOL, Array, BlockType, Field, Struct, Type, same
 from softplc.symbols import Access, Pou, Setting, Variable, VariablePath
@@ -26,10 +27,11 @@ def bind_paths(declarations: Declarations) -> None:
         paths = _Paths(declarations, configuration)
         names: set[str] = set()
         for access in configuration.access:
-            if access.name.casefold() in names or access.name.casefold() in declarations.project.globals:
+            key = access.name.casefold()
+            if key in names or key in declarations.project.globals or key in declarations.project.common:
                 paths.note(f"{access.name} is already declared", access, "rename one of the two", "ST2002")
                 continue
-            names.add(access.name.casefold())
+            names.add(key)
             paths.access(access)
         for setting in configuration.settings:
             paths.setting(setting)
@@ -87,12 +89,21 @@ class _Paths:
         resources = {each.name.casefold(): each for each in self.configuration.resources}
         first, rest = parts[0], parts[1:]
         resource = resources.get(first.name.casefold())
+        within = resource.name.casefold() if resource is not None and rest else ""
         if resource is not None and rest:
             instances = {each.name.casefold(): each for each in resource.instances}
             first, rest = rest[0], rest[1:]
         else:
-            every = [each for one in resources.values() for each in one.instances]
-            instances = {each.name.casefold(): each for each in every}
+            several = instances_in_several(self.project)
+            instances = {
+                each.name.casefold(): each
+                for one in resources.values()
+                for each in one.instances
+                if not one.name or each.name.casefold() not in several
+            }
+            if first.name.casefold() in several and first.name.casefold() not in instances:
+                self._in_several(first)
+                return None
         if first.name.startswith("%"):
             if globals_too:
                 return self._direct(first, rest)
@@ -101,15 +112,25 @@ class _Paths:
         instance = instances.get(first.name.casefold())
         if instance is None:
             variable = self.scope.variable(first.name)
-            if variable is not None and globals_too:
-                return self._inside(None, variable, first, rest)
+            seen = variable.seen_from(within) if variable is not None else None
+            if variable is not None and seen is None and globals_too and not within:
+                self._in_several(first)
+                return None
+            if variable is not None and within and not variable.is_seen_from(within):
+                seen = None
+            if seen is not None and globals_too:
+                return self._inside(None, seen, first, rest)
             known = [each.name for each in instances.values()]
             if globals_too:
-                known += [each.name for each in self.project.globals.values()]
+                known += [each.name for each in self.project.global_names() if each.is_seen_from(within)]
             known += [each.name for each in resources.values()]
             self._unknown(first, known, "there is no program instance")
             return None
         return self._of_program(instance, first, rest)
+
+    def _in_several(self, part: PathPart) -> None:
+        """Tell that a name leads to several resources."""
+        self.note(f"several resources have {part.name}", part, f"begin with the resource: R.{part.name}")
 
     def _own(self, program: Pou, decl: AccessDecl) -> VariablePath | None:
         """Follow a path that begins with a variable of the program in which it is declared."""

@@ -20,13 +20,16 @@ def qualify(node: Node, scope: Scope, variables: Collection[str]) -> None:
 
 
 def without_owner(node: Expr, owners: Collection[str], scope: Scope) -> Expr:
-    """Return `resource.x` as `x`: globals of configurations and resources have one scope."""
+    """Return `resource.x` as `x`; a global of the resource is not what `configuration.x` means."""
     if isinstance(node, Member | Index):
         node.base = without_owner(node.base, owners, scope)
     if not isinstance(node, Member) or not isinstance(node.base, Name):
         return node
     owned = node.base.name.casefold() in owners and scope.lookup(node.base.name) is None
-    return Name(node.at, node.end, node.name) if owned and scope.variable(node.name) is not None else node
+    variable = scope.variable(node.name) if owned else None
+    if variable is None or variable.resource not in ("", node.base.name.casefold()):
+        return node
+    return Name(node.at, node.end, node.name)
 
 
 class _Qualifier:

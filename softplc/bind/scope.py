@@ -10,9 +10,13 @@ from softplc.symbols import EnumValue, Pou, Project, Ref, Variable
 class Scope:
     """Looks names up: variables of the POU, then, by namespace, globals, enumeration values, POUs."""
 
-    def __init__(self, project: Project, pou: Pou | None = None, space: Space | None = None) -> None:
+    def __init__(
+        self, project: Project, pou: Pou | None = None, space: Space | None = None, resource: str = ""
+    ) -> None:
+        """`resource` is the key of the resource whose own declarations these are."""
         self.project = project
         self.pou = pou
+        self.resource = resource
         self.space = space or (pou.decl.space if pou is not None else Space())
 
     def lookup(self, name: str) -> Ref | None:
@@ -34,7 +38,7 @@ class Scope:
         if len(keys) != 1:
             return None
         key = keys[0]
-        found = project.globals.get(key)
+        found = self._global(key)
         if found is not None:
             return found
         values = project.enum_values.get(key)
@@ -44,7 +48,16 @@ class Scope:
 
     def _has_value(self, key: str) -> bool:
         project = self.project
-        return key in project.globals or key in project.enum_values or key in project.pous
+        return self._is_global(key) or key in project.enum_values or key in project.pous
+
+    def _is_global(self, key: str) -> bool:
+        return key in self.project.globals or key in self.project.common
+
+    def _global(self, key: str) -> Variable | None:
+        common = self.project.common.get(key)
+        if common is None:
+            return self.project.globals.get(key)
+        return common.seen_from(self.resource) if self.resource else common
 
     def unit(self, name: str) -> Pou | None:
         """Return the POU of that name."""
@@ -58,8 +71,8 @@ class Scope:
 
     def variable(self, name: str) -> Variable | None:
         """Return the global variable of that name."""
-        keys = self.space.candidates(name, self.project.globals.__contains__)
-        return self.project.globals[keys[0]] if len(keys) == 1 else None
+        keys = self.space.candidates(name, self._is_global)
+        return self._global(keys[0]) if len(keys) == 1 else None
 
     # Namespaces ----------------------------------------------------------------------------------
 
@@ -90,7 +103,7 @@ class Scope:
 
     def names(self) -> list[str]:
         """Return every name that could have been meant."""
-        names = [each.name for each in self.project.globals.values()]
+        names = [each.name for each in self.project.global_names()]
         names += [values[0].name for values in self.project.enum_values.values()]
         names += [each.name for each in self.project.pous.values()]
         if self.pou is not None:

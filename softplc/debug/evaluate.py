@@ -52,12 +52,14 @@ class Where:
     Attributes:
         instance: of the program, if the routine is one of a program.
         self_address, local: its instance or parameters, and its stack frame; 0 where it has none.
+        resource: the key of the resource whose globals count.
     """
 
     pou: Pou | None = None
     instance: Instance | None = None
     self_address: int = 0
     local: int = 0
+    resource: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class Evaluator:
     def done(self, text: str, where: Where) -> Value | None:
         """Evaluate an expression, or do an assignment or a call, which has no value.
 
-        What begins with the name of a program instance, such as `Main.pump.run`, is of that program.
+        What begins with the name of a program instance, such as `Main.pump.run`, is of that program; what
+        begins with a resource is of that one.
 
         Raises:
             PlantError: it is wrong, or a fault ended it.
@@ -107,7 +110,7 @@ class Evaluator:
         try:
             compiled = self.compiled(text, where)
         except PlantError:
-            inside = self._of_program(text)
+            inside = self._elsewhere(text)
             if inside is None:
                 raise
             rest, where = inside
@@ -176,7 +179,7 @@ class Evaluator:
         text = text.strip().rstrip(";").rstrip()
         if not text or len(text) > LONGEST:
             raise PlantError("there is no expression", f"write one of up to {LONGEST:,} characters")
-        key = (text, where.pou, where.instance)
+        key = (text, where.pou, where.instance, where.resource)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._compile(text, where)
@@ -232,7 +235,9 @@ class Evaluator:
             if token.kind == "direct":
                 self._stoppable.application.symbol(token.text)  # is there such a place?
         known = set(self._project.pous)
-        typer = declarations.typer(declarations.scope_of(where.pou))
+        scope = declarations.scope_of(where.pou)
+        scope.resource = where.resource
+        typer = declarations.typer(scope)
         if isinstance(node, Assign):
             typer.value(node.value, typer.expr(node.target))
         else:
@@ -243,7 +248,7 @@ class Evaluator:
         _refuse_absent(text, node)
         self._take_in([pou for key, pou in self._project.pous.items() if key not in known])
         walk = Walk(declarations)
-        walk.context.pou, walk.context.scope = where.pou, declarations.scope_of(where.pou)
+        walk.context.pou, walk.context.scope = where.pou, scope
         if isinstance(node, Expr):
             walk.expr(node)
         else:
@@ -271,7 +276,7 @@ class Evaluator:
 
         sites = self._stoppable.sites
         program = (self._project, sites.layout, self._stoppable.sizes, self._stoppable.texts)
-        context = Statements(*program, where.pou, where.instance)
+        context = Statements(*program, where.pou, where.instance, where.resource)
         context.slots.append(0)  # what the host hands over
         try:
             if isinstance(node, Expr):
@@ -288,13 +293,16 @@ class Evaluator:
         type_ = node.type if isinstance(node, Expr) else None
         return Compiled(text, type_, place, loaded, _ENTRY(loaded.address(NAME)))
 
-    def _of_program(self, text: str) -> tuple[str, Where] | None:
-        """Return the rest of an expression that begins with a program's name, and the program."""
-        name, dot, rest = text.strip().partition(".")
+    def _elsewhere(self, text: str) -> tuple[str, Where] | None:
+        """Return the rest of an expression that begins with a program or resource, and that."""
+        text = text.strip()
         for instance in self._stoppable.sites.layout.programs:
-            if dot and instance.name.casefold() == name.strip().casefold():
-                return rest, Where(instance.pou, instance, self._address)
-        return None
+            if text.casefold().startswith(f"{instance.name}.".casefold()):
+                where = Where(instance.pou, instance, self._address, resource=instance.resource)
+                return text[len(instance.name) + 1 :], where
+        resource, dot, rest = text.partition(".")
+        known = {each.resource for each in self._project.globals.values() if each.common is not None}
+        return (rest, Where(resource=resource.casefold())) if dot and resource.casefold() in known else None
 
 
 def _result(context: Statements, node: Expr) -> tuple[list[ir.Stmt], bool]:

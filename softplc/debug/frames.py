@@ -32,7 +32,8 @@ class Frame:
 
     @property
     def where(self) -> Where:
-        return Where(self.runs.pou, self.runs.instance, self.self_address, self.local)
+        runs = self.runs
+        return Where(runs.pou, runs.instance, self.self_address, self.local, runs.seen_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Stack:
         """Return the innermost frame, for what is evaluated there."""
         unit, _, self_, local = next(self._raw())
         runs = self._stoppable.sites.runs[unit]
-        return Where(runs.pou, runs.instance, self_, local)
+        return Where(runs.pou, runs.instance, self_, local, runs.seen_from)
 
     def frames(self) -> list[Frame]:
         sites = self._stoppable.sites
@@ -188,9 +189,8 @@ class Stack:
         if type_ is None:
             return None
         if variable.elsewhere:
-            return (
-                _renamed(self._global(variable.end_of_chain), name) if variable.target is not None else None
-            )
+            seen = variable.seen_from(frame.runs.seen_from) if variable.target is not None else None
+            return _renamed(self._global(seen), name) if seen is not None else None
         if variable.temporary:
             kept = self._start + pou.kept if pou.kept >= 0 else frame.local
             return Value(name, type_, kept + variable.offset, -1, name) if kept else None

@@ -147,7 +147,7 @@ class Resolver:
 
     def _where(self, pou: Pou) -> Where:
         runs = next((each for each in self._program.stoppable.sites.runs if each.pou is pou), None)
-        return Where(pou, runs.instance if runs is not None else None)
+        return Where(pou, runs.instance, resource=runs.seen_from) if runs is not None else Where(pou)
 
 
 def locations(places: list[Place], first: int, last: int) -> list[Any]:

@@ -313,7 +313,10 @@ class Reader:
             self._line(indent + 1, self._until())
         elif self.here.is_word("ACTION"):
             self._line(indent, self._head(":"), opens=True, label=True)
-            self._block(indent + 1)
+            chart = self._starts_chart()
+            while not self._ends():
+                if not chart or not self._chart_part(indent + 1):
+                    self._statement(indent + 1)
         else:
             return False
         self._close(indent)

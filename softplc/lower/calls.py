@@ -87,7 +87,7 @@ class Calls(Standard):
         if pou is None:
             raise LoweringError("call of nothing")
         frame = self.slot(pou.frame_size)
-        body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou))]
+        body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou, self.resource))]
         if pou.kind == "METHOD":
             body.append(ir.StorePointer(frame, self.instance_of(binding)))
         own = self._own_enable_out(pou, frame)
@@ -112,7 +112,7 @@ class Calls(Standard):
         body: list[ir.Stmt] = []
         for parameter, value in binding.inputs:
             body += self.assign(self.variable(parameter), parameter.type, value)
-        body.append(ir.Call(program_name(instance), ir.Place("image", 0)))
+        body.append(ir.Call(self.symbol(program_name(instance), pou), ir.Place("image", 0)))
         for parameter, target in binding.inputs:
             if parameter.section == "VAR_IN_OUT":
                 body += self.output(parameter, target, False, self.variable(parameter))
@@ -182,19 +182,22 @@ class Calls(Standard):
         """Return what to call: the routine itself, or one that chooses by the class of the instance."""
         if is_part(pou):
             self.calls.add(pou)
-            return part_name(self.instance_of_program(owner_of(pou)), pou)
+            return self.symbol(part_name(self.instance_of_program(owner_of(pou)), pou), pou)
         if pou.kind == "METHOD" and not binding.direct and binding.through is not None:
             reached = binding.through.implementations(pou.decl.name)
             if len(reached) > 1 or binding.through.kind == "INTERFACE":
                 name = f"dispatch.{binding.through.name}.{pou.decl.name}".casefold()
-                self.dispatches[name] = Dispatch(name, reached)
+                varying = next((each for each in reached if each in self.project.varying), pou)
+                name = self.symbol(name, varying)
+                routines = {self.symbol(routine_name(each), each): reached[each] for each in reached}
+                self.dispatches[name] = Dispatch(name, routines)
                 self.calls.update(reached)
                 return name
             pou = next(iter(reached), pou)
         while pou.kind == "FUNCTION_BLOCK" and not pou.decl.body and pou.base is not None:
             pou = pou.base  # a block without body has that of its base
         self.calls.add(pou)
-        return routine_name(pou)
+        return self.symbol(routine_name(pou), pou)
 
     def _in_out(
         self,

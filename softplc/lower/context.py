@@ -34,10 +34,10 @@ PART_BYTES = {"B": 1, "W": 2, "D": 4}
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """A routine that calls the method of an instance's class: class numbers by method."""
+    """A routine that calls the method of an instance's class: class numbers by the method's routine."""
 
     name: str
-    methods: dict[Pou, list[int]]
+    methods: dict[str, list[int]]
 
 
 class LoweringError(Exception):
@@ -55,13 +55,16 @@ class Context:
         sources: SourceSet,
         pou: Pou | None,
         instance: Instance | None = None,
+        resource: str = "",
     ) -> None:
+        """`resource` is the key of the resource that the routine runs in, as far as it matters."""
         self.project = project
         self.layout = layout
         self.sizes = sizes
         self.sources = sources
         self.pou = pou
         self.instance = instance
+        self.resource = resource
         self.slots: list[int] = []
         self._free: dict[int, list[int]] = {}
         self._taken: list[list[int]] = []
@@ -102,6 +105,8 @@ class Context:
     def variable(self, variable: Variable) -> ir.Place:
         """Return the place of a variable as seen from this routine."""
         variable = variable.end_of_chain
+        if variable.choices is not None:
+            return self._of_resource(variable)
         if variable.edge is not None and self.pou is not None:
             own = self.pou.variables.get(variable.name.casefold()) is variable
             variable = variable.edge if own else variable
@@ -123,6 +128,17 @@ class Context:
         if variable.by_reference:
             return ir.Place("pointer", 0, pointer=place)
         return replace(place, tag=member_tag(variable))
+
+    def _of_resource(self, variable: Variable) -> ir.Place:
+        """Return the place of what a name means in the resource of this routine."""
+        seen = variable.seen_from(self.resource)
+        if seen is None:
+            raise LoweringError(f"{variable.name} has no variable in resource {self.resource}")
+        return self._global(seen.offset, seen.bit)
+
+    def symbol(self, name: str, pou: Pou) -> str:
+        """Return the routine of a unit; each resource has its own where they mean other variables."""
+        return f"{name}${self.resource}" if pou in self.project.varying else name
 
     def instance_of_program(self, program: Pou) -> Instance:
         """Return the instance of a program that is meant here: that which runs, else the only one."""

@@ -14,6 +14,9 @@ from softplc.source import SourceSet
 from softplc.stack import Frames
 from softplc.symbols import Instance, Pou, Project, Task
 
+Reached = tuple[Pou, Instance | None, str]
+"""A unit, the instance if it is a program or a part of one, and the resource where that matters."""
+
 
 def task_symbol(index: int) -> str:
     """Return the exported name of a task's entry."""
@@ -29,22 +32,26 @@ def lower(
 ) -> tuple[ir.Module, Frames]:
     """Lower everything the tasks reach; tell what it takes on the stack."""
     module, frames = ir.Module([]), Frames()
-    waiting: list[tuple[Pou, Instance | None]] = []
+    waiting: list[Reached] = []
     dispatches: dict[str, Dispatch] = {}
     laps = count()
     for index, (task, instances) in enumerate(tasks):
         entry = Statements(project, layout, sizes, sources, None)
         calls: list[ir.Stmt] = []
         for instance in instances:
-            waiting.append((instance.pou, instance))
+            entry.resource = instance.resource
+            varies = instance.pou in project.varying
+            waiting.append((instance.pou, instance, instance.resource if varies else ""))
             before, after = entry.bindings(instance)
             inputs, outputs = entry.located(instance, None)
-            run = ir.Call(program_name(instance), ir.Place("image", 0))
+            run = ir.Call(entry.symbol(program_name(instance), instance.pou), ir.Place("image", 0))
             calls += [*inputs, *before, run, *after, *outputs]
             calls.append(ir.Lap(next(laps)))
+            waiting += reached(entry)
         for instance, variable in task.blocks:
+            entry.resource = instance.resource
             calls += [*entry.run_block(instance, variable), ir.Lap(next(laps))]
-        waiting += reached(entry)
+            waiting += reached(entry)
         if task.single is not None and task.last is not None:
             calls = entry.on_rising_edge(task.single, entry.variable(task.last), calls)
         module.routines.append(ir.Routine(task_symbol(index), calls, 0, entry.slots, exported=True))
@@ -57,34 +64,40 @@ def lower(
 
 def lower_units(
     module: ir.Module,
-    waiting: list[tuple[Pou, Instance | None]],
+    waiting: list[Reached],
     frames: Frames,
     dispatches: dict[str, Dispatch],
     program: tuple[Project, Layout, Sizes, SourceSet],
 ) -> None:
     """Lower units and all that they reach, each once, and what chooses between methods."""
-    done: set[tuple[Pou, Instance | None]] = set()
+    done: set[Reached] = set()
     while waiting:
-        here = pou, owner = waiting.pop()
+        here = pou, owner, resource = waiting.pop()
         if here in done:
             continue
         done.add(here)
-        context = Statements(*program, pou, owner)
-        routines = _unit(_name(pou, owner), context, pou, owner)
+        context = Statements(*program, pou, owner, resource)
+        routines = _unit(context.symbol(_name(pou, owner), pou), context, pou, owner)
         module.routines += routines
         dispatches |= context.dispatches
         following = reached(context)
-        frames.add(pou, routines, [each for each, _ in following])
+        frames.add(pou, routines, [each for each, *_ in following])
         waiting += following
     module.routines += [_dispatch(each) for each in dispatches.values()]
 
 
-def reached(context: Statements) -> list[tuple[Pou, Instance | None]]:
-    """Return what a routine calls; of programs and their parts, also the instance."""
+def reached(context: Statements) -> list[Reached]:
+    """Return what a routine has called by now."""
     called = sorted(context.calls, key=lambda each: each.name)
+    context.calls.clear()
     programs = {each: owner_of(each) for each in called if owner_of(each).kind == "PROGRAM"}
     return [
-        (each, context.instance_of_program(programs[each]) if each in programs else None) for each in called
+        (
+            each,
+            context.instance_of_program(programs[each]) if each in programs else None,
+            context.resource if each in context.project.varying else "",
+        )
+        for each in called
     ]
 
 
@@ -99,8 +112,8 @@ def _dispatch(dispatch: Dispatch) -> ir.Routine:
     frame = ir.Place("self", 0)
     number = ir.Load(UDINT, ir.Place("pointer", 0, pointer=frame))
     branches: list[tuple[list[tuple[int, int]], list[ir.Stmt]]] = [
-        ([(each, each) for each in numbers], [ir.Call(routine_name(method), frame)])
-        for method, numbers in dispatch.methods.items()
+        ([(each, each) for each in numbers], [ir.Call(routine, frame)])
+        for routine, numbers in dispatch.methods.items()
     ]
     return ir.Routine(dispatch.name, [ir.Switch(number, branches, [])], 0, inline=False)
 
@@ -134,12 +147,12 @@ def _routine(name: str, context: Statements, pou: Pou, inline: bool, unit: str) 
     body = [*context.linked(pou), *context.edges(pou), *context.body(pou.decl.body)]
     if sites is not None:
         body += sites.end(pou)
-    local = context.sizes.local(pou)
+    local = context.sizes.local(pou, context.resource)
     if pou.kept >= 0:
         body = [ir.Fill(ir.Place("image", pou.kept), local), *body]
         local = b""
     file = context.sources.at(pou.decl.at).index
-    frame = sites.frame(pou, context.instance) if sites is not None else -1
+    frame = sites.frame(pou, context.instance, context.resource) if sites is not None else -1
     return ir.Routine(name, body, file, context.slots, local, inline=inline, unit=unit, frame=frame)
 
 

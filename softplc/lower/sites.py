@@ -35,10 +35,19 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """A routine: what unit it is, and in which program instance, if it is one of a program."""
+    """A routine: what unit it is, and in which program instance, if it is one of a program.
+
+    `resource` is the key of the resource, where the unit means other variables in each.
+    """
 
     pou: Pou
     instance: Instance | None
+    resource: str = ""
+
+    @property
+    def seen_from(self) -> str:
+        """Return the key of the resource whose globals count here."""
+        return self.resource or (self.instance.resource if self.instance is not None else "")
 
 
 class Sites:
@@ -60,11 +69,11 @@ class Sites:
     def size(self) -> int:
         return TABLE + len(self.all)
 
-    def frame(self, pou: Pou, instance: Instance | None) -> int:
+    def frame(self, pou: Pou, instance: Instance | None, resource: str = "") -> int:
         """Return the number of a routine, -1 for one that is passed over."""
         if not self._is_seen(pou):
             return -1
-        self.runs.append(Runs(pou, instance))
+        self.runs.append(Runs(pou, instance, resource))
         return len(self.runs) - 1
 
     def before(self, statement: Statement, pou: Pou | None) -> list[ir.Stmt]:

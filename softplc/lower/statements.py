@@ -123,7 +123,8 @@ class Statements(Expressions):
             type_ = setting.path.type
             outside, bit = self.layout.direct(setting.address, type_)
             image = ir.Place("image", outside, bit=bit)
-            own = ir.Place("image", self.layout.of_path(setting.path, instance)[0])
+            at, own_bit = self.layout.of_path(setting.path, instance)
+            own = ir.Place("image", at, bit=own_bit)
             region = setting.address[1].upper()
             if region != "Q":
                 before.append(self._copied(own, image, type_))

@@ -162,7 +162,7 @@ def _variables(scope: Scope) -> list[Item]:
     groups: list[tuple[int, Iterable[Variable]]] = [
         (1, pou.variables.values() if pou is not None else ()),
         (2, owner.variables.values() if owner is not None else ()),
-        (3, scope.project.globals.values()),
+        (3, scope.project.global_names()),
     ]
     found: dict[str, Item] = {}
     for rank, variables in groups:

@@ -14,6 +14,7 @@ from runtime.endpoint import find
 from runtime.errors import PlantError
 from runtime.logins import credentials
 from runtime.wire import ConfigChange, TagView, Values
+from softplc.bind.resources import instances_in_several, path_of
 from softplc.lsp.analysis import Analysis
 from softplc.symbols import Project, Variable
 from softplc.texts import shown
@@ -128,11 +129,12 @@ def _longest(way: str, roots: list[str], values: dict[str, Shown]) -> tuple[int,
 def _roots(project: Project, variable: Variable) -> list[str]:
     """Return the paths of a variable in the running program: those of blocks have none of their own."""
     if variable.section == "VAR_GLOBAL":
-        return [variable.name]
+        return [each.name for each in (variable.choices or {"": variable}).values()]
     if variable.pou is None or variable.pou.kind != "PROGRAM":
         return []
+    several = instances_in_several(project)
     instances = [
-        each.name
+        path_of(each.name, resource.name, several)
         for configuration in project.configurations
         for resource in configuration.resources
         for each in resource.instances

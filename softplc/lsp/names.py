@@ -30,6 +30,7 @@ from softplc.syntax import (
     EnumSpec,
     Expr,
     Init,
+    InstanceDecl,
     Member,
     Name,
     NamedSpec,
@@ -156,8 +157,7 @@ class _Finder:
                 self._add(tasks[task.name.casefold()], task.at, declares=True)
                 self._body([task.interval, task.priority, task.single])
             for instance in resource.instances:
-                key = ("instance", instance.name.casefold())
-                self._add(Symbol(key, "instance", instance.name, instance), instance.at, declares=True)
+                self._add(_instance_symbol(instance), instance.at, declares=True)
                 if instance.task.casefold() in tasks:
                     self._add(tasks[instance.task.casefold()], instance.task_at)
                 pou = self._unit_named(instance.type_name)
@@ -174,20 +174,21 @@ class _Finder:
 
     def _paths(self, decl: ConfigurationDecl) -> None:
         """Note the names on the way to a variable: VAR_ACCESS and VAR_CONFIG."""
-        resources = {each.name.casefold() for each in decl.resources}
-        instances = {each.name.casefold(): each for one in decl.resources for each in one.instances}
+        resources = {each.name.casefold(): each for each in decl.resources}
         entries: list[AccessDecl | SettingDecl] = [*decl.access, *decl.settings]
         for entry in entries:
             owner: Type | Pou | None = None
+            within = list(resources.values())
             for part in entry.path:
                 key = part.name.casefold()
                 self._body(part.indices)
-                if owner is None and key in instances:
-                    instance = instances[key]
-                    symbol: Symbol | None = Symbol(("instance", key), "instance", instance.name, instance)
-                    owner = self._unit_named(instance.type_name)
-                elif owner is None and key in resources:
+                instances = {each.name.casefold(): each for one in within for each in one.instances}
+                if owner is None and part is entry.path[0] and key in resources and len(entry.path) > 1:
+                    within = [resources[key]]
                     continue
+                if owner is None and key in instances:
+                    symbol: Symbol | None = _instance_symbol(instances[key])
+                    owner = self._unit_named(instances[key].type_name)
                 else:
                     symbol, owner = self._step(owner, key)
                 if symbol is not None:
@@ -197,7 +198,7 @@ class _Finder:
     def _step(self, owner: Type | Pou | None, key: str) -> tuple[Symbol | None, Type | None]:
         """Return what a name in a path means, and the type it leads to, past indices."""
         if isinstance(owner, Pou | None):
-            scope = owner.variables if owner is not None else self.project.globals
+            scope = owner.variables if owner is not None else {**self.project.globals, **self.project.common}
             variable = scope.get(key)
             symbol = variable_symbol(variable) if variable is not None else None
             type_ = variable.type if variable is not None else None
@@ -312,6 +313,8 @@ class _Finder:
         }
         for action in chart.actions:
             self._add(actions[action.name.casefold()], action.at, declares=True)
+            if action.chart is not None:
+                self._chart(action.chart, pou)
         names = [(each.name, each.at) for each in chart.steps]
         names += [name for each in chart.transitions for name in (*each.sources, *each.targets)]
         names += [(each.name, each.at) for step in chart.steps for each in step.associations]
@@ -372,6 +375,10 @@ def _charts(examination: Examination, texts: SourceSet) -> dict[int, Chart]:
 def _local(name: str) -> str:
     """Return a name without its namespaces, casefolded."""
     return name.rpartition(".")[2].casefold()
+
+
+def _instance_symbol(instance: InstanceDecl) -> Symbol:
+    return Symbol(("instance", instance.at), "instance", instance.name, instance)
 
 
 def _member_type(type_: Type | None, name: str) -> Type | None:

@@ -80,6 +80,7 @@ class Index:
 def variable_symbol(variable: Variable) -> Symbol:
     """Return the symbol of a variable: of what it refers to, for VAR_EXTERNAL and results."""
     final = variable.end_of_chain
+    final = final.common or final  # one name, whatever resource it is in
     if final.section == "RESULT" and final.pou is not None:
         return unit_symbol(final.pou)
     return Symbol(("variable", id(final)), "variable", final.name, final)

@@ -33,7 +33,7 @@ class Charts(Statements):
         return self.token.kind == "id" and self.token.key in ("STEP", "ACTION") and named
 
     def chart(self) -> Chart:
-        """Read steps, transitions and actions up to the end of the POU."""
+        """Read steps, transitions and actions up to the end of the POU or action."""
         chart = Chart(self.token.at, self.token.end)
         while True:
             start = self.position
@@ -139,6 +139,7 @@ class Charts(Statements):
         if not (self.profile.objects and not self.at_op(":")):
             self.expect_op(":")
         self._open = ()
+        chart = self.chart() if self.at_chart() else None
         body = self.body()
         self._close("END_ACTION")
-        return ActionDecl(name.at, name.end, name.text, body)
+        return ActionDecl(name.at, name.end, name.text, body, chart)

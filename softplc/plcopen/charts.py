@@ -1,6 +1,8 @@
 """Sequential function charts become textual ones: steps, transitions and actions.
 
-Connections lead upwards: from a step to the transitions before it, from a transition to its steps.
+Connections lead upwards: from a step to the transitions before it, from a transition to its steps. The chart
+of a macro step becomes a part of the chart around it: what leads to the macro step leads to the step that
+begins it, what follows it follows the step that ends it.
 
 Source: PLCopen TC6 XML 2.01, sfcObjects; IEC 61131-3:2013, 6.7, tables 54 to 57.
 """
@@ -21,6 +23,7 @@ from softplc.plcopen.text import Code, Origin, joined, sliced, stripped
 from softplc.plcopen.values import Value, is_name, negation, true, words
 from softplc.plcopen.xml import Element
 
+PLACES = ("step", "macroStep")
 MERGING = ("selectionDivergence", "selectionConvergence", "simultaneousConvergence", "simultaneousDivergence")
 _FOREIGN = re.compile(r"\{\{.*?\}\}|\{[^{}]*(?:__|;|\()[^{}]*\}", re.DOTALL)
 _ASSIGNED = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)?\s*:=\s*")
@@ -64,8 +67,8 @@ def statements_of(body: Element | None, where: str, scope: Scope, notes: Notes) 
     if kind.name == "IL":
         told_il(origin, notes)
     else:
-        message = "a chart inside a chart's action cannot be translated"
-        notes.error(UNKNOWN, message, origin, "make it a function block, and call that in the action")
+        message = "a chart cannot stand here: only steps have actions that are charts"
+        notes.error(UNKNOWN, message, origin, "make it a function block, and call that here")
     return Code()
 
 
@@ -88,10 +91,32 @@ def told_il(origin: Origin, notes: Notes) -> None:
     notes.error(IL, "Instruction List (IL) is not translated", origin, remedy)
 
 
+@dataclass(slots=True)
+class _Macro:
+    """A macro step: its chart, and the names of the steps that begin and end it.
+
+    One without has its own name for them, and becomes a step: it was told, and shall have no echo.
+    """
+
+    chart: _Chart | None
+    first: str
+    last: str
+
+
 class _Chart:
+    """A chart; that of a macro step is in an outer one, and shares its actions."""
+
     def __init__(
-        self, body: Element, pou: Element, where: str, scope: Scope, declarations: Declarations
+        self,
+        body: Element,
+        pou: Element,
+        where: str,
+        scope: Scope,
+        declarations: Declarations,
+        outer: _Chart | None = None,
+        within: tuple[str, ...] = (),
     ) -> None:
+        """`outer` is the chart around that of a macro step, `within` the actions around that of an action."""
         self.body = body
         self.pou = pou
         self.where = where
@@ -101,39 +126,107 @@ class _Chart:
         self.graph = Graph(body, where, self.notes)
         self.charts = self.graph.charts
         self.steps = {key: each for key, each in self.charts.items() if each.name == "step"}
-        self.actions: dict[str, ActionText] = {}
+        self.outer = outer
+        self.within: tuple[str, ...] = outer.within if outer is not None else within
+        self.actions: dict[str, ActionText] = outer.actions if outer is not None else {}
         self.own = {each.get("name").casefold(): each for each in pou.all("actions", "action")}
-        self.used: set[str] = set()
+        self.used: set[str] = outer.used if outer is not None else set()
+        starts = any(each.flag("initialStep") for each in self.steps.values())
+        self.may_start: bool = outer is None or outer.gives_start
+        self.gives_start: bool = self.may_start and not starts
+        self.macros = {
+            key: self._macro(each) for key, each in self.charts.items() if each.name == "macroStep"
+        }
         self.in_conditions: set[str] = set()
 
     def text(self) -> Charted:
         origin = Origin(self.body, self.where)
-        self._tell_macros()
+        code, rest = self._parts()
+        for action in self.actions.values():
+            code += action.origin.code(f"ACTION {action.name}:\n") + action.body
+            code += action.origin.code("END_ACTION\n\n")
+        return Charted(code + rest + self._rest(origin), self.used)
+
+    def _parts(self) -> tuple[Code, Code]:
+        """Return steps and transitions, and the networks beside the charts of macro steps."""
         targets = self._targets()
         associations = self._associations()
-        code = Code()
+        code, rest = Code(), Code()
         for key, step in self.steps.items():
             here = self.graph.origin(step)
             name = self.declarations.name(here)
             if name is not None:
-                word = "INITIAL_STEP" if step.flag("initialStep") else "STEP"
+                word = "INITIAL_STEP" if step.flag("initialStep") and self.may_start else "STEP"
                 inner = joined(Code(), associations.get(key, []))
                 code += here.code(f"{word} ") + name + here.code(":\n") + inner + here.code("END_STEP\n\n")
         for key, transition in self.charts.items():
             if transition.name == "transition":
                 code += self._transition(key, transition, targets.get(key, []))
-        for action in self.actions.values():
-            code += action.origin.code(f"ACTION {action.name}:\n") + action.body
-            code += action.origin.code("END_ACTION\n\n")
-        return Charted(code + self._rest(origin), self.used)
+        for key, macro in self.macros.items():
+            own = self.charts[key].get("name")
+            if own in (macro.first, macro.last) and is_name(own):
+                code += self.graph.origin(self.charts[key]).code(f"STEP {own}:\nEND_STEP\n\n")
+            if macro.chart is not None:
+                inner, beside = macro.chart._parts()
+                code += inner
+                rest += beside + macro.chart._rest(Origin(macro.chart.body, macro.chart.where))
+        return code, rest
 
-    def _tell_macros(self) -> None:
-        for each in self.charts.values():
-            if each.name == "macroStep":
-                message = f"the macro step {each.get('name')} cannot be translated"
-                self.notes.error(
-                    UNKNOWN, message, self.graph.origin(each), "draw its steps in the chart itself"
-                )
+    # Macro steps -------------------------------------------------------------------------------------
+
+    def _macro(self, element: Element) -> _Macro:
+        """Return a macro step; tell why its chart cannot stand in its place."""
+        origin, name = self.graph.origin(element), element.get("name")
+        body = element.child("body")
+        inside = body.child("SFC") if body is not None else None
+        if inside is None:
+            message = f"the macro step {name} has no chart"
+            self.notes.error(UNKNOWN, message, origin, "draw its steps in it, or in the chart itself")
+            return _Macro(None, name, name)
+        where = f"{origin.where}, macro step {name}"
+        chart = _Chart(inside, self.pou, where, self.scope, self.declarations, self)
+        first, last = chart._beginnings(), chart._ends()
+        for what, found, remedy in (
+            ("begin", first, "make one of them the initial step of its chart"),
+            ("end", last, "lead every way to one step that no transition follows"),
+        ):
+            if len(found) != 1:
+                several = f": {', '.join(found)}" if found else ""
+                message = f"the macro step {name} has {len(found)} steps that {what} it{several}"
+                self.notes.error(UNKNOWN, message, origin, remedy)
+        return _Macro(chart, first[0] if first else name, last[0] if last else name)
+
+    def _beginnings(self) -> list[str]:
+        """Return the initial steps, or the steps with nothing before them."""
+        initial = [each.get("name") for each in self.steps.values() if each.flag("initialStep")]
+        if initial:
+            return initial
+        places = ((key, each) for key, each in self.charts.items() if each.name in PLACES)
+        return [self._name_of(key, first=True) for key, each in places if not any(self._above(each))]
+
+    def _ends(self) -> list[str]:
+        """Return the steps that no transition follows."""
+        transitions = [each for each in self.charts.values() if each.name == "transition"]
+        left = {key for each in transitions for key, _ in self._found(each, PLACES)}
+        places = (key for key, each in self.charts.items() if each.name in PLACES)
+        return [self._name_of(key, first=False) for key in places if key not in left]
+
+    def _name_of(self, key: str, *, first: bool) -> str:
+        """Return the step that a place begins with, or ends with: itself, or one in a macro step."""
+        macro = self.macros.get(key)
+        if macro is None:
+            return self.charts[key].get("name")
+        return macro.first if first else macro.last
+
+    def _target(self, name: str) -> str:
+        """Return the step that a jump means: of a macro step, the first one in it."""
+        chart: _Chart | None = self
+        while chart is not None:
+            for key, macro in chart.macros.items():
+                if chart.charts[key].get("name").casefold() == name.casefold():
+                    return macro.first
+            chart = chart.outer
+        return name
 
     # Ways --------------------------------------------------------------------------------------------
 
@@ -173,17 +266,18 @@ class _Chart:
             if each.name == "simultaneousDivergence" and each.get("name")
         }
         below: dict[str, list[str]] = {}
-        for step in self.steps.values():
-            for key in self._above(step):
-                below.setdefault(key, []).append(step.get("name"))
-        for element in self.charts.values():
-            if element.name not in ("step", "jumpStep"):
+        for place, element in self.charts.items():
+            for key in self._above(element) if element.name in PLACES else ():
+                below.setdefault(key, []).append(self._name_of(place, first=True))
+        for place, element in self.charts.items():
+            if element.name not in (*PLACES, "jumpStep"):
                 continue
             for key, _ in self._found(element, ("transition",)):
-                names = [element.get("name")]
                 if element.name == "jumpStep":
                     target = element.get("targetName").strip()
-                    names = below.get(divergences.get(target.casefold(), ""), [target])
+                    names = below.get(divergences.get(target.casefold(), ""), [self._target(target)])
+                else:
+                    names = [self._name_of(place, first=True)]
                 result.setdefault(key, []).extend((name, element) for name in names)
         return result
 
@@ -191,7 +285,7 @@ class _Chart:
 
     def _transition(self, key: str, element: Element, targets: list[tuple[str, Element]]) -> Code:
         origin = self.graph.origin(element)
-        sources = [each for _, each in self._found(element, ("step",))]
+        sources = list(self._found(element, PLACES))
         if not sources or not targets:
             side = "before" if not sources else "behind"
             message = f"the transition has no step {side} it"
@@ -202,7 +296,7 @@ class _Chart:
             return Code()
         priority = element.get("priority").strip()
         chosen = f" (PRIORITY := {priority})" if priority.isdecimal() else ""
-        from_ = self._names([(each.get("name"), each) for each in sources])
+        from_ = self._names([(self._name_of(place, first=False), each) for place, each in sources])
         to = self._names(targets)
         head = origin.code(f"TRANSITION{chosen} FROM ") + from_ + origin.code(" TO ") + to
         if before:
@@ -361,18 +455,32 @@ class _Chart:
             if own is not None and name.casefold() not in self.actions:
                 self.used.add(name.casefold())
                 where = f"{self.where}, action {name}"
-                body = statements_of(own.child("body"), where, self.scope, self.notes)
+                body = self._body(own.child("body"), where, name, origin)
                 self.actions[name.casefold()] = ActionText(own.get("name"), body, Origin(own, where))
             return name
         if inline is not None:
             name = self.scope.fresh(f"{step.get('name')}_action")
-            body = statements_of(inline, origin.where, self.scope, self.notes)
+            body = self._body(inline, origin.where, name, origin)
             self.actions[name.casefold()] = ActionText(name, body, origin)
             return name
         self.notes.error(
             NETWORK, "the action has no body and no name", origin, "name an action or a variable"
         )
         return None
+
+    def _body(self, body: Element | None, where: str, name: str, origin: Origin) -> Code:
+        """Return the body of an action, which may be a chart."""
+        chart = body.child("SFC") if body is not None else None
+        if chart is None:
+            return statements_of(body, where, self.scope, self.notes)
+        if name.casefold() in self.within:
+            self.notes.error(UNKNOWN, f"the action {name} is a chart that uses it", origin, "use another one")
+            return Code()
+        within = (*self.within, name.casefold())
+        inner = _Chart(chart, self.pou, f"{where}, SFC", self.scope, self.declarations, None, within)
+        charted = inner.text()
+        self.used |= charted.used
+        return charted.code
 
     # What else is drawn ------------------------------------------------------------------------------
 

@@ -17,14 +17,13 @@ NO_PRIORITY = 1 << 16
 def chart_element(chart: Chart, pieces: Pieces) -> tuple[Element, list[Element]]:
     """Return the chart as an SFC body, and the actions of its unit."""
     drawing = _Drawing(chart, pieces)
-    actions = [
-        made(
-            "action",
-            {"name": each.name},
-            made("body", None, formatted("ST", _body(each, pieces))),
-        )
-        for each in chart.actions
-    ]
+    actions: list[Element] = []
+    for each in chart.actions:
+        if each.chart is None:
+            body, inner = formatted("ST", _body(each, pieces)), list[Element]()
+        else:
+            body, inner = chart_element(each.chart, pieces)
+        actions += [made("action", {"name": each.name}, made("body", None, body)), *inner]
     return drawing.element(), actions
 
 

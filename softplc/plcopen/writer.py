@@ -16,6 +16,7 @@ from softplc.plcopen.xml import Element
 from softplc.syntax import (
     ArrayInit,
     ArraySpec,
+    Chart,
     ConfigurationDecl,
     EnumSpec,
     Init,
@@ -215,13 +216,22 @@ class Writer:
             drawn, actions = chart_element(pou.chart, self.pieces)
             if pou.body:
                 self._cannot("statements behind a chart", pou.body[0])
-            if any(each.before for each in pou.chart.transitions):
-                self._cannot("statements before a condition", pou.chart)
+            self._check_chart(pou.chart)
             parts.append(made("actions", None, *actions) if actions else None)
             parts.append(made("body", None, drawn))
         else:
             parts.append(made("body", None, formatted("ST", self._body(pou))))
         return made("pou", {"name": pou.name, "pouType": KINDS[pou.kind]}, *parts)
+
+    def _check_chart(self, chart: Chart) -> None:
+        """Refuse what cannot be drawn of a chart, and of the charts in its actions."""
+        if any(each.before for each in chart.transitions):
+            self._cannot("statements before a condition", chart)
+        for each in chart.actions:
+            if each.chart is not None and each.body:
+                self._cannot("statements behind a chart", each.body[0])
+            if each.chart is not None:
+                self._check_chart(each.chart)
 
     def _body(self, pou: PouDecl) -> str:
         """Return the statements as they stand in the file."""

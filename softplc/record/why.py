@@ -256,3 +256,5 @@ def _programs(program: RecordedProgram, task: str) -> Iterator[str]:
     for each in program.build.application.tasks:
         if each.name == task:
             yield from each.programs
+            if each.resource:
+                yield each.resource  # begins the paths of what other resources have by the same name

@@ -26,10 +26,13 @@ def check(declared: Declared, context: Context) -> Iterator[Diagnostic]:
         message = f"{variable.name} has its value from VAR_GLOBAL"
         yield Diagnostic("ST2012", message, variable.at, variable.end, "write the value there")
     elif target is None:
-        names = [each.name for each in context.project.globals.values()]
+        names = [each.name for each in context.project.global_names()]
         remedy = did_you_mean(variable.name, names) or "declare it in VAR_GLOBAL"
         message = f"there is no global variable {variable.name}"
         yield Diagnostic("ST2012", message, variable.at, variable.end, remedy)
-    elif target.type is not None and not same(target.type, variable.type):
-        message = f"the global {target.name} is {target.type}, not {variable.type}"
-        yield Diagnostic("ST2012", message, variable.at, variable.end, f"declare it as {target.type}")
+    else:
+        meant = [target] if target.choices is None else list(target.choices.values())
+        types = [each.type for each in meant if each.type is not None]
+        if types and len(types) == len(meant) and not any(same(each, variable.type) for each in types):
+            message = f"the global {target.name} is {types[0]}, not {variable.type}"
+            yield Diagnostic("ST2012", message, variable.at, variable.end, f"declare it as {types[0]}")

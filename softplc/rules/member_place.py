@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from softplc.addresses import parse_relative
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BOOL, Struct
+from softplc.rules.address import PARTIAL
 from softplc.rules.context import Context
+from softplc.symbols import is_partial
 from softplc.syntax import StructSpec, VarDecl
 
 ON = (StructSpec,)
@@ -25,14 +27,19 @@ def check(spec: StructSpec, context: Context) -> Iterator[Diagnostic]:
     placed: list[tuple[int, int, VarDecl]] = []
     for each in spec.fields:
         member = members.get(each.name.casefold())
-        if each.address and parse_relative(each.address) is None:
-            yield _wrong(each, f"{each.address} is no place in a structure", "write %B4, %W2, %D1 or %X3.0")
+        if PARTIAL.fullmatch(each.address) is not None:
+            if spec.overlap:
+                yield _wrong(each, f"{each.name} shares its bytes: it has no address of its own", "remove AT")
+        elif each.address and parse_relative(each.address) is None:
+            yield _wrong(
+                each, f"{each.address} is no place in a structure", "write %B4, %W2, %D1 or %X3.0, or %I*"
+            )
         elif member is not None and member.bit >= 0 and member.type is not BOOL:
             yield _wrong(each, f"a bit cannot hold {member.type}", "write %B and its first byte")
         elif member is not None:
             first = member.offset * 8 + max(member.bit, 0)
             placed.append((first, first + (1 if member.bit >= 0 else member.type.size * 8), each))
-    if not spec.overlap and any(each.address for each in spec.fields):
+    if not spec.overlap and any(each.address and not is_partial(each.address) for each in spec.fields):
         yield from _shared(sorted(placed, key=lambda span: span[:2]))
 
 

@@ -32,7 +32,7 @@ def check(node: Binary | Unary, context: Context) -> Iterator[Diagnostic]:
         return
     zero = node.op == "/" and node.right.value == 0 and node.right.value is not None
     if node.operand_type is not None and zero:
-        yield context.error("ST3002", "division by zero", node, "")
+        yield context.error("ST3002", "division by zero", node, "divide by something else")
         return
     message = f"{node.op} cannot be applied to {left} and {right}"
     yield context.error("ST3002", message, node, _remedy(node.op, left, right))

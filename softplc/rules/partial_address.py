@@ -1,4 +1,4 @@
-"""ST2045: a variable AT %I* gets its address from VAR_CONFIG, once in each instance.
+"""ST2045: a variable or member AT %I* gets its address from VAR_CONFIG, once in each instance.
 
 Accepted: PROGRAM P VAR x AT %Q* : INT; END_VAR x := 1; END_PROGRAM CONFIGURATION C RESOURCE R ON PLC PROGRAM
     p1 : P; END_RESOURCE VAR_CONFIG R.p1.x AT %QW4 : INT; END_VAR END_CONFIGURATION
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from softplc.addresses import parse_address
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Array, BlockType, Type
+from softplc.iectypes import Array, BlockType, Field, Struct, Type
 from softplc.rules.address import FORM, PARTIAL, holds_block, misfit
 from softplc.rules.context import Context
 from softplc.symbols import Pou, Project, Setting, Variable, is_partial
@@ -22,6 +22,7 @@ from softplc.syntax import ConfigurationDecl
 
 ON = (Project, ConfigurationDecl)
 Key = tuple[int, ...]
+Holder = Pou | Struct
 
 
 def check(subject: Project | ConfigurationDecl, context: Context) -> Iterator[Diagnostic]:
@@ -54,7 +55,7 @@ def _given(setting: Setting, given: set[Key]) -> Iterator[Diagnostic]:
     path, text = setting.path, setting.address
     at, end = setting.address_at, setting.address_at + len(setting.address)
     key = (id(path.root), *(each if isinstance(each, int) else id(each) for each in path.steps))
-    variable = path.variable
+    variable = path.declared
     wanted = variable.address if variable is not None else ""
     if parse_address(text) is None:
         yield Diagnostic("ST2045", f"{text} is no direct address", at, end, FORM)
@@ -75,7 +76,7 @@ def _given(setting: Setting, given: set[Key]) -> Iterator[Diagnostic]:
 
 
 def _missing(
-    instance: str, variables: Iterable[Variable], given: set[Key], holders: set[Pou]
+    instance: str, variables: Iterable[Variable], given: set[Key], holders: set[Holder]
 ) -> Iterator[Diagnostic]:
     search = _Search(given, holders)
     for variable in variables:
@@ -96,66 +97,105 @@ def _missing(
 
 @dataclass(slots=True)
 class _Search:
-    """Looks for variables that have no address: `given` have one, `holders` are the blocks to look into."""
+    """Looks for what has no address: `given` have one; `holders` are what to look into."""
 
     given: set[Key]
-    holders: set[Pou]
+    holders: set[Holder]
 
-    def inside(self, variable: Variable, key: Key, text: str) -> tuple[Variable, str] | None:
-        """Return the first variable without address, with its path."""
+    def inside(self, variable: Variable, key: Key, text: str) -> tuple[Variable | Field, str] | None:
+        """Return the first variable or member without address, with its path."""
         if variable.elsewhere or variable.by_reference:
             return None
         if _is_open(variable):
             return (variable, text) if key not in self.given else None
+        holder = _holder(variable.type)
+        if isinstance(holder, Struct) and not _keeps_members(variable):
+            return None
         return self._below(variable.type, key, text)
 
-    def _below(self, type_: Type | None, key: Key, text: str) -> tuple[Variable, str] | None:
-        pou = _block(type_)
-        if pou not in self.holders:
+    def _below(self, type_: Type | None, key: Key, text: str) -> tuple[Variable | Field, str] | None:
+        holder = _holder(type_)
+        if holder not in self.holders:
             return None
-        found: tuple[Variable, str] | None = None
+        found: tuple[Variable | Field, str] | None = None
         if isinstance(type_, Array):
             for number in range(type_.count):
                 found = self._below(type_.element, (*key, number), f"{text}[{_index(type_, number)}]")
                 if found is not None:
                     break
-        elif pou is not None:
-            for member in pou.variables.values():
+        elif isinstance(holder, Struct):
+            for field in holder.fields.values():
+                found = self._member(field, (*key, id(field)), f"{text}.{field.name}")
+                if found is not None:
+                    break
+        elif holder is not None:
+            for member in holder.variables.values():
                 found = self.inside(member, (*key, id(member)), f"{text}.{member.name}")
                 if found is not None:
                     break
         return found
 
+    def _member(self, field: Field, key: Key, text: str) -> tuple[Variable | Field, str] | None:
+        if _is_open(field):
+            return (field, text) if key not in self.given else None
+        return self._below(field.type, key, text)
 
-def _block(type_: Type | None) -> Pou | None:
+
+def _holder(type_: Type | None) -> Holder | None:
+    """Return the block or structure that a variable is, or is an array of."""
     while isinstance(type_, Array):
         type_ = type_.element
-    return type_.pou if isinstance(type_, BlockType) else None
+    if isinstance(type_, BlockType):
+        return type_.pou
+    return type_ if isinstance(type_, Struct) else None
 
 
-def _is_open(variable: Variable) -> bool:
-    """Tell whether a variable waits for an address; what cannot have one is told where it is declared."""
-    return PARTIAL.fullmatch(variable.address) is not None and not holds_block(variable.type)
+def _keeps_members(variable: Variable) -> bool:
+    """Tell whether members of a structure have addresses: not in what is handed over or ends with a call."""
+    return not variable.temporary and variable.section in ("VAR", "VAR_OUTPUT", "VAR_GLOBAL")
 
 
-def _holders(project: Project) -> set[Pou]:
-    """Return the blocks that have variables AT %I* somewhere inside, but not those that hold themselves."""
-    inside = {
-        pou: {_block(each.type) for each in pou.variables.values() if not each.elsewhere}
-        for pou in project.pous.values()
-    }
-    found = _grown({pou for pou in inside if any(map(_is_open, pou.variables.values()))}, inside, any)
-    return _grown(set(), {pou: inside[pou] & found for pou in found}, all)
+def _is_open(declared: Variable | Field) -> bool:
+    """Tell whether something waits for an address; what cannot have one is told where it is declared."""
+    return PARTIAL.fullmatch(declared.address) is not None and not holds_block(declared.type)
+
+
+def _holders(project: Project) -> set[Holder]:
+    """Return the blocks and structures with AT %I* somewhere inside, but not those that hold themselves."""
+    inside: dict[Holder, set[Holder]] = {}
+    waiting: list[Holder] = list(project.pous.values())
+    for variable in project.globals.values():
+        holder = _holder(variable.type)
+        if isinstance(holder, Struct):
+            waiting.append(holder)
+    open_: set[Holder] = set()
+    while waiting:
+        each = waiting.pop()
+        if each in inside:
+            continue
+        parts: list[Variable | Field] = (
+            list(each.fields.values())
+            if isinstance(each, Struct)
+            else [one for one in each.variables.values() if not one.elsewhere]
+        )
+        if any(map(_is_open, parts)):
+            open_.add(each)
+        inside[each] = {holder for one in parts if (holder := _holder(one.type)) is not None}
+        waiting += inside[each]
+    if not open_:
+        return open_
+    found = _grown(open_, inside, any)
+    return _grown(set(), {each: inside[each] & found for each in found}, all)
 
 
 def _grown(
-    found: set[Pou], inside: Mapping[Pou, Set[Pou | None]], enough: Callable[[Iterable[bool]], bool]
-) -> set[Pou]:
-    """Return the blocks whose inner blocks, any or all, belong to the result too."""
+    found: set[Holder], inside: Mapping[Holder, Set[Holder]], enough: Callable[[Iterable[bool]], bool]
+) -> set[Holder]:
+    """Return the blocks and structures whose inner ones, any or all, belong to the result too."""
     before = -1
     while len(found) != before:
         before = len(found)
-        found |= {pou for pou, blocks in inside.items() if enough(each in found for each in blocks)}
+        found |= {outer for outer, inner in inside.items() if enough(each in found for each in inner)}
     return found
 
 

@@ -15,7 +15,7 @@ from softplc.addresses import parse_address
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Array, BlockType, Type, is_plain
 from softplc.rules.context import Context, Declared
-from softplc.symbols import Variable
+from softplc.symbols import Variable, is_partial
 from softplc.syntax import StructSpec
 
 ON = (Declared, StructSpec)
@@ -24,8 +24,13 @@ ON = (Declared, StructSpec)
 def check(subject: Declared | StructSpec, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for an address or a member that would let bytes forge a length or a reference."""
     if isinstance(subject, StructSpec):
-        for each in subject.fields if subject.overlap else ():
-            if _is_wrong(each.spec.resolved):
+        for each in subject.fields:
+            if not (subject.overlap or is_partial(each.address)) or not _is_wrong(each.spec.resolved):
+                continue
+            if not subject.overlap:
+                message, end = f"{each.spec.resolved} cannot be located", each.address_at + len(each.address)
+                yield Diagnostic("ST2050", message, each.address_at, end, "remove AT")
+            else:
                 message = f"{each.name} cannot overlap: {each.spec.resolved} is more than its bytes"
                 yield Diagnostic("ST2050", message, each.at, each.end, "use numbers, bits, or arrays of them")
         return

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.resources import instances_in_several, path_of
 from softplc.bind.usage import usage_of
 from softplc.bind.writes import (
     Known,
@@ -69,30 +70,46 @@ def _by_two(project: Project, reads_of: dict[Pou, set[Root]], known: Known) -> I
         return
     writers: dict[Target, str] = {}
     told: set[Target] = set()
-    for name, pou in instances:
-        for target, place in _writes(pou, known).items():
+    for name, pou, resource in instances:
+        for target, place in _writes(pou, known, resource).items():
             first = writers.setdefault(target, name)
             if first == name or target in told:
                 continue
             told.add(target)
-            if is_output(target[0]) or not any(target[0] in reads(each, reads_of) for _, each in instances):
+            if is_output(target[0]) or not _is_read(target[0], instances, reads_of):
                 message = f"{_name(target, place)} is written by {first} and by {name}: the last program wins"
                 yield Diagnostic("ST6004", message, place.at, place.end, "write it in one program", WARNING)
 
 
-def _writes(pou: Pou, known: Known) -> dict[Target, Node]:
+def _is_read(root: Root, instances: list[tuple[str, Pou, str]], reads_of: dict[Pou, set[Root]]) -> bool:
+    """Tell whether a program instance reads what others write."""
+    return any(
+        root in reads(pou, reads_of) or any(_seen(each, resource) == root for each in reads(pou, reads_of))
+        for _, pou, resource in instances
+    )
+
+
+def _seen(root: Root, resource: str) -> Root:
+    """Return what a root is in a resource."""
+    if isinstance(root, str) or root.choices is None:
+        return root
+    seen = root.seen_from(resource)
+    return root_of(seen) if seen is not None else root
+
+
+def _writes(pou: Pou, known: Known, resource: str) -> dict[Target, Node]:
     """Return what a program writes: globals only if that is sure, outputs always."""
     found: dict[Target, Node] = {}
-    for target, place in sure_writes(pou.decl.body, known):
-        found.setdefault(target, place)
+    for (root, way), place in sure_writes(pou.decl.body, known):
+        found.setdefault((_seen(root, resource), way), place)
     for unit in _called(pou, set()):
         for variable, places in usage_of(unit).writes.items():
-            if not is_output(root_of(variable)):
+            if not is_output(_seen(root_of(variable), resource)):
                 continue
             for place in places:
                 written = target_of(place)
                 if written is not None:
-                    found.setdefault(written, place)
+                    found.setdefault((_seen(written[0], resource), written[1]), place)
     return found
 
 
@@ -104,18 +121,19 @@ def _called(pou: Pou, seen: set[Pou]) -> set[Pou]:
     return seen
 
 
-def _instances(project: Project) -> list[tuple[str, Pou]]:
+def _instances(project: Project) -> list[tuple[str, Pou, str]]:
+    """Return the program instances by name, program and key of the resource."""
     if not project.configurations:
         programs = (pou for pou in project.pous.values() if pou.kind == "PROGRAM")
-        return [(pou.name, pou) for pou in programs if pou not in project.called]
+        return [(pou.name, pou, "") for pou in programs if pou not in project.called]
+    several = instances_in_several(project)
     declared = [
-        each
+        (path_of(each.name, resource.name, several), each.type_name.casefold(), resource.name.casefold())
         for configuration in project.configurations
         for resource in configuration.resources
         for each in resource.instances
     ]
-    pous = [(each.name, project.pous.get(each.type_name.casefold())) for each in declared]
-    return [(name, pou) for name, pou in pous if pou is not None]
+    return [(name, project.pous[key], resource) for name, key, resource in declared if key in project.pous]
 
 
 def _name(target: Target, place: Node) -> str:

@@ -29,6 +29,23 @@ def test_a_variable_is_renamed_in_the_paths_that_name_it():
     assert "Cpu.p1.light : BOOL" in text
 
 
+def test_a_member_is_renamed_where_var_config_places_it():
+    analysis = analysed("located_members.st")
+    run = next(each for each in analysis.index.found if each.symbol.name == "run" and each.declares)
+    text = renamed(analysis, rename(analysis, run.symbol, "turn"), "turn")["located_members.st"]
+    assert "r.p.list[2].turn AT %QX0.3" in text
+    assert "run" not in text
+
+
+def test_steps_and_actions_of_a_chart_in_an_action_are_renamed():
+    analysis = analysed("chart_actions.st")
+    for old, new, places in (("Fill", "Pour", 3), ("Tick", "Beat", 2), ("Deep", "Low", 2)):
+        found = next(each for each in analysis.index.found if each.symbol.name == old)
+        text = renamed(analysis, rename(analysis, found.symbol, new), new)["chart_actions.st"]
+        assert text.count(new) == places
+        assert old not in text
+
+
 def test_a_unit_of_a_namespace_is_renamed_where_it_is_named_short_or_full():
     analysis = analysed("namespaces.st")
     twice = next(each for each in analysis.index.found if each.symbol.name == "twice" and each.declares)

@@ -30,6 +30,80 @@ def configuration(settings: str = "", access: str = "", program: str = "PROGRAM 
     VAR_ACCESS {access} END_VAR VAR_CONFIG {settings} END_VAR END_CONFIGURATION"""
 
 
+MEMBERS = """
+TYPE M : STRUCT i AT %I* : INT; q AT %Q* : BOOL := TRUE; n : INT; END_STRUCT; Ms : ARRAY[0..1] OF M; END_TYPE
+FUNCTION Plain : INT VAR_INPUT m : M; END_VAR VAR own : M; END_VAR own.n := m.i; Plain := own.n; END_FUNCTION
+FUNCTION_BLOCK Part VAR_INPUT given : M; END_VAR VAR_OUTPUT m : M; END_VAR m.n := given.i; END_FUNCTION_BLOCK
+PROGRAM D VAR ms : Ms; part : Part; END_VAR part(given := ms[0]); ms[1].n := Plain(part.m); END_PROGRAM
+"""
+ONES = ("ms[0]", "ms[1]", "part.m")
+PARTS = [f"r.p.{one}.i AT %IW{at} : INT; r.p.{one}.q AT %QX1.{at} : BOOL;" for at, one in enumerate(ONES)]
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        (" ".join(PARTS), []),
+        (
+            " ".join(PARTS[:2]),
+            [
+                "ST2045 r.p.part.m.i has no address: %I* is to be completed by VAR_CONFIG; "
+                "add VAR_CONFIG r.p.part.m.i AT %I... : INT; END_VAR"
+            ],
+        ),
+        (
+            " ".join([PARTS[0], PARTS[2], PARTS[1].partition(";")[0], ";"]),
+            [
+                "ST2045 r.p.ms[1].q has no address: %Q* is to be completed by VAR_CONFIG; "
+                "add VAR_CONFIG r.p.ms[1].q AT %Q... : BOOL; END_VAR"
+            ],
+        ),
+        (
+            " ".join([*PARTS, "r.p.ms[1].n AT %MW0 : INT;"]),
+            ["ST2045 n is not declared AT %I*, %Q* or %M*: it cannot be placed here; remove AT"],
+        ),
+        (
+            " ".join(PARTS).replace("%IW2", "%QW2"),
+            ["ST2045 i is declared AT %I*: %QW2 is elsewhere; use %I..."],
+        ),
+        (" ".join(PARTS).replace("%IW2", "%ID2"), ["ST2008 %ID2 has 4 bytes, INT 2; use %IW..."]),
+        (
+            " ".join([*PARTS, "r.p.part.m.i AT %IW9 : INT;"]),
+            ["ST2045 i has its address already; remove one of the two"],
+        ),
+        (
+            " ".join(PARTS) + " END_VAR END_CONFIGURATION VAR_GLOBAL other : M; END_VAR "
+            "TYPE T : STRUCT OVERLAP a AT %I* : INT; b : INT; END_STRUCT; "
+            "U : STRUCT s AT %I* : STRING; END_STRUCT; V : STRUCT x AT %IW* : INT; END_STRUCT; END_TYPE "
+            "CONFIGURATION E VAR_CONFIG",
+            [
+                "ST2045 other.i can have no address: VAR_CONFIG reaches program instances only; "
+                "declare other in a PROGRAM",
+                "ST2051 a shares its bytes: it has no address of its own; remove AT",
+                "ST2050 STRING cannot be located; remove AT",
+                "ST2051 %IW* is no place in a structure; write %B4, %W2, %D1 or %X3.0, or %I*",
+            ],
+        ),
+    ],
+    ids=["whole", "in a block", "in an array", "no place", "elsewhere", "size", "twice", "types"],
+)
+def test_members_of_structures_get_their_addresses(text, findings):
+    configured = configuration(text, program="PROGRAM p WITH t : D;")
+    assert sorted(told(MEMBERS + configured)) == sorted(findings)
+
+
+def test_bits_that_share_a_byte_get_their_addresses():
+    text = """TYPE B : STRUCT a AT %I* : BIT; b AT %Q* : BIT := 1; c AT %Q* : BIT; END_STRUCT; END_TYPE
+    PROGRAM P VAR x : B; END_VAR x.c := x.a; x.b := NOT x.a; END_PROGRAM """
+    settings = "r.p.x.a AT %IX0.3 : BIT; r.p.x.b AT %QX0.1 : BIT; r.p.x.c AT %QX0.2 : BIT;"
+    text += configuration(settings, program="PROGRAM p WITH t : P;")
+    plc = softplc.compile(sources={"x.st": text}, profile="codesys").simulator()
+    assert [plc.read(f"%QX0.{bit}") for bit in range(4)] == [False, True, False, False]
+    plc.inputs["%IX0.3"] = True
+    plc.scan()
+    assert [plc.read(f"%QX0.{bit}") for bit in range(4)] == [False, False, True, False]
+
+
 @pytest.mark.parametrize(
     ("settings", "finding"),
     [

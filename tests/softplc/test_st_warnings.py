@@ -145,3 +145,46 @@ def test_many_calls_of_many_calls_are_looked_at_once():
         text += f"FUNCTION_BLOCK B{level} VAR b : B{level - 1}; END_VAR {'b(); ' * 20}END_FUNCTION_BLOCK\n"
     text += "PROGRAM P VAR b : B11; END_VAR b(); END_PROGRAM"
     assert {each.code for each in softplc.check(sources={"a.st": text})} == {"ST6004"}
+
+
+DIVISIONS = """
+PROGRAM P
+VAR CONSTANT NONE : INT := 0; SWITCH : INT := 0; END_VAR
+VAR i : INT; u : UDINT; x : REAL; l : LREAL; t : TIME; END_VAR
+i := i / 0;  // 10
+i := i / NONE;  // 10: NONE is 0
+i := 3 + DIV(i, 0);  // 17
+i := DIV_INT(i, INT#0);  // 17
+u := u / (2 - 2);  // 11
+t := t / 0;  // 10
+t := DIV_TIME(t, NONE);  // 18: NONE is 0
+WHILE i > 7 / (NONE * 2) DO i := 1; END_WHILE;  // 16
+IF SWITCH > 0 THEN i := i / SWITCH; END_IF;
+x := x / 0; x := x / 0.0; l := INT_TO_LREAL(i) / 0;
+i := i MOD 0 + MOD(i, 0) + 5 / i + i / 1;
+END_PROGRAM
+"""
+
+
+def test_a_division_that_always_faults_is_told_where_its_divisor_stands():
+    wanted = {}
+    for line, text in enumerate(DIVISIONS.splitlines(), 1):
+        column, _, name = text.partition("// ")[2].partition(":")
+        if column:
+            message = f"division by zero{name and ':'}{name}; the task stops with a fault where this runs"
+            wanted[line] = (int(column), "ST6008", message, "warning")
+    found = softplc.check(sources={"a.st": DIVISIONS})
+    assert {each.line: (each.column, each.code, each.message, each.severity) for each in found} == wanted
+    assert {each.remedy for each in found} == {"divide by something else, or leave the division out"}
+    (refused,) = softplc.check(sources={"a.st": "PROGRAM P VAR i : INT; END_VAR i := 1 / 0; END_PROGRAM"})
+    assert (refused.code, refused.message, refused.remedy) == (
+        "ST3002",
+        "division by zero",
+        "divide by something else",
+    )
+
+
+def test_such_a_division_still_stops_the_task():
+    plc = softplc.compile(sources={"a.st": DIVISIONS}).simulator()
+    with pytest.raises(softplc.PlcFaultError, match="division by zero"):
+        plc.scan()

@@ -433,6 +433,30 @@ def test_why_names_line_input_and_what_the_line_reads(line):
             why(replay, "Main.smooth")
 
 
+RESOURCES = """
+PROGRAM P VAR q : BOOL; END_VAR VAR_EXTERNAL n : INT; END_VAR n := n + 1; q := n > 3; END_PROGRAM
+CONFIGURATION c
+RESOURCE a ON PLC VAR_GLOBAL n : INT; END_VAR TASK t (PRIORITY := 1); PROGRAM p WITH t : P; END_RESOURCE
+RESOURCE b ON PLC VAR_GLOBAL n : INT := 1; END_VAR TASK t (PRIORITY := 2); PROGRAM p WITH t : P; END_RESOURCE
+END_CONFIGURATION
+"""
+
+
+def test_why_names_the_variables_of_the_resource(core_object, plant_tags, tmp_path):
+    import softplc
+    from softplc.build import Build
+
+    sources = {"plc/main.st": RESOURCES}
+    plant = Line(Build(softplc.compile(sources=sources), core_object, sources), plant_tags(), tmp_path)
+    plant.scan(8)
+    with Replay(plant.end()) as replay:
+        for resource, value in (("a", 4), ("b", 4)):
+            replay.seek_end()
+            answer = why(replay, f"{resource}.p.q")
+            assert (answer.task, answer.line) == (f"{resource}.t", 2)
+            assert [(read.path, read.value) for read in answer.reads] == [(f"{resource}.n", value)]
+
+
 def test_a_force_table_that_is_full_fits_into_a_record(line):
     plant = line(record_words=20_000)
     lookup = Lookup(plant.build.application)

@@ -106,6 +106,18 @@ END_PROGRAM
 """
 
 
+RESOURCES = """\
+FUNCTION_BLOCK F VAR_OUTPUT q : INT; END_VAR VAR_EXTERNAL g : INT; END_VAR
+g := g + 1; q := g;
+END_FUNCTION_BLOCK PROGRAM P VAR f : F; END_VAR
+f();
+END_PROGRAM CONFIGURATION C
+RESOURCE left ON PLC VAR_GLOBAL g : INT := 1; END_VAR PROGRAM main : P; END_RESOURCE
+RESOURCE right ON PLC VAR_GLOBAL g : INT := 20; END_VAR PROGRAM main : P; END_RESOURCE
+END_CONFIGURATION
+"""
+
+
 def write(client, text, name="main.st"):
     (client.folder / name).write_text(text)
     return {"cwd": str(client.folder)}
@@ -149,6 +161,25 @@ def test_a_value_outside_of_its_type_and_a_reference_to_nothing(session):
     session.launch("main.st", **write(session, text))
     assert session.stopped()["text"] == "a reference that is NULL was followed; r^: r = NULL"
     assert session.go()["text"] == "value outside its subrange; share := n: n = 11, of 0..10"
+
+
+def test_each_resource_shows_its_own_variables(session):
+    session.launch("main.st", [("main.st", line_of(RESOURCES, "g := g + 1"))], **write(session, RESOURCES))
+    session.stopped()
+    assert session.stack()[:2] == [("left.main.f (F)", 2), ("left.main (P)", 4)]
+    assert (session.evaluate("g"), session.evaluate("left.g"), session.evaluate("right.g")) == (
+        "1",
+        "1",
+        "20",
+    )
+    assert session.evaluate("g + 100") == "101"
+    assert session.evaluate("right.main.f.q") == "0"
+    assert session.evaluate("left.g := 5", context="repl") == "done"
+    session.go()
+    assert session.stack()[:2] == [("right.main.f (F)", 2), ("right.main (P)", 4)]
+    assert (session.evaluate("g"), session.evaluate("left.g")) == ("20", "6")
+    with pytest.raises(RefusedError, match="no variable h"):
+        session.evaluate("left.h")
 
 
 def test_charts_stop_at_steps_transitions_and_actions(session):

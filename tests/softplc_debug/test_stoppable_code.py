@@ -15,12 +15,14 @@ FOLDER = Path(__file__).parents[1] / "conformance"
 PROGRAMS = (
     "charts",
     "more_charts",
+    "chart_actions",
     "calls",
     "heirs",
     "open_arrays",
     "edge_inputs",
     "strings",
     "linked_references",
+    "resources",
 )
 
 

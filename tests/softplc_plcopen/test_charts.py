@@ -5,6 +5,7 @@ import random
 import pytest
 
 import softplc
+from softplc.plcopen.export import export
 
 DECLARED = {
     **dict.fromkeys(("a", "b", "c", "lamp", "pulse", "stored"), "BOOL"),
@@ -150,6 +151,231 @@ def test_written_chart_is_drawn_and_comes_back(draw):
             assert one.read(f"Written.{each}") == two.read(f"Written.{each}")
 
 
+FLAT = """
+PROGRAM Flat
+VAR a, b, c, lamp : BOOL; n, m, k : INT; END_VAR
+INITIAL_STEP Start: END_STEP
+STEP Fill: lamp(N); Count(P1); END_STEP
+STEP Heat: Tick(N); END_STEP
+STEP Stir: Count(P1); END_STEP
+STEP Full: END_STEP
+STEP Beside: END_STEP
+TRANSITION FROM Start TO (Fill, Beside) := a; END_TRANSITION
+TRANSITION FROM Fill TO Heat := b; END_TRANSITION
+TRANSITION FROM Heat TO Stir := c; END_TRANSITION
+TRANSITION FROM Stir TO Fill := NOT c; END_TRANSITION
+TRANSITION FROM Stir TO Full := a; END_TRANSITION
+TRANSITION (PRIORITY := 1) FROM (Full, Beside) TO Start := b; END_TRANSITION
+TRANSITION (PRIORITY := 2) FROM (Full, Beside) TO Fill := c; END_TRANSITION
+ACTION Count: n := n + 1; END_ACTION
+ACTION Tick: m := m + 1; END_ACTION
+k := k + n;
+END_PROGRAM
+"""
+
+
+def in_text(draw, condition):
+    return f"<inline name=''>{draw.text(condition)}</inline>"
+
+
+def macro(body, name, inner, *above, **given):
+    """Draw a macro step with its chart in it."""
+    return body.chart("macroStep", *above, inner=f"<body>{inner}</body>", name=name, **given)
+
+
+def test_a_macro_step_is_the_chart_in_it(draw):
+    """Its numbers may be those of the chart around it, and it may hold another one."""
+    deep = draw.Body("SFC")
+    heat = step(deep, "Heat", initialStep=True)
+    tick = f"<inline>{draw.text('m := m + 1;')}</inline>"
+    act(deep, heat, ("N", "", tick))
+    stir = step(deep, "Stir", transition(deep, heat, in_text(draw, "c")))
+    act(deep, stir, ("P1", "", named("Count")))
+    inner = draw.Body("SFC")
+    again = inner.later()
+    fill = step(inner, "Fill", again, initialStep=True)
+    act(inner, fill, ("N", "", named("lamp")), ("P1", "", named("Count")))
+    cook = macro(inner, "Cook", deep, transition(inner, fill, in_text(draw, "b")))
+    ways = inner.chart("selectionDivergence", cook)
+    transition(inner, ways, in_text(draw, "NOT c"), number=again)
+    step(inner, "Full", transition(inner, ways, in_text(draw, "a")))
+    inner.network()
+    inner.put("k", inner.block("ADD", {"IN1": inner.value("k"), "IN2": inner.value("n")}))
+    body = draw.Body("SFC")
+    start = step(body, "Start", initialStep=True)
+    both = body.chart("simultaneousDivergence", transition(body, start, in_text(draw, "a")))
+    batch = macro(body, "Batch", inner, both)
+    join = body.chart("simultaneousConvergence", batch, step(body, "Beside", both))
+    out = body.chart("selectionDivergence", join)
+    body.chart("jumpStep", transition(body, out, in_text(draw, "b"), priority=1), targetName="Start")
+    body.chart("jumpStep", transition(body, out, in_text(draw, "c"), priority=2), targetName="Batch")
+    count = f'<actions><action name="Count"><body>{draw.text("n := n + 1;")}</body></action></actions>'
+    kinds = {**dict.fromkeys(("a", "b", "c", "lamp"), "BOOL"), **dict.fromkeys(("n", "m", "k"), "INT")}
+    interface = draw.variables("localVars", kinds)
+    xml = draw.project(draw.pou("Drawn", body, interface, more=count))
+    simulator = softplc.compile(sources={"drawn.xml": xml, "flat.st": FLAT}).simulator()
+    chance, entered = random.Random("macro"), set()
+    for scan in range(400):
+        for each in "abc":
+            value = chance.random() < 0.4
+            simulator.write(f"Drawn.{each}", value)
+            simulator.write(f"Flat.{each}", value)
+        simulator.scan(1, 10_000_000)
+        steps = [f"{each}.X" for each in ("Start", "Fill", "Heat", "Stir", "Full", "Beside")]
+        for each in ("lamp", "n", "m", "k", *steps):
+            got, wanted = simulator.read(f"Drawn.{each}"), simulator.read(f"Flat.{each}")
+            assert got == wanted, f"{each} in scan {scan}"
+        entered.update(each for each in steps if simulator.read(f"Drawn.{each}"))
+    assert len(entered) == 6
+    assert simulator.read("Drawn.k") > 100
+
+
+INSIDE = """
+PROGRAM Written
+VAR a, b, c, lamp : BOOL; n, m : INT; END_VAR
+INITIAL_STEP Idle: END_STEP
+STEP Work: Batch(N); END_STEP
+STEP Again: Work_action(N); END_STEP
+TRANSITION FROM Idle TO Work := a; END_TRANSITION
+TRANSITION FROM Work TO Again := b; END_TRANSITION
+TRANSITION FROM Again TO Idle := c; END_TRANSITION
+ACTION Batch:
+INITIAL_STEP Fill: lamp(N); Count(P1); END_STEP
+STEP Hold: END_STEP
+TRANSITION FROM Fill TO Hold := c; END_TRANSITION
+TRANSITION FROM Hold TO Fill := b; END_TRANSITION
+ACTION Count: n := n + 1; END_ACTION
+END_ACTION
+ACTION Work_action:
+INITIAL_STEP On: Tick(N); END_STEP
+STEP Off: END_STEP
+TRANSITION FROM On TO Off := a; END_TRANSITION
+TRANSITION FROM Off TO On := TRUE; END_TRANSITION
+ACTION Tick: m := m + 1; END_ACTION
+END_ACTION
+END_PROGRAM
+"""
+INSIDE_STEPS = ("Idle", "Work", "Again", "Fill", "Hold", "On", "Off")
+
+
+def ring(draw, names, conditions, actions):
+    """Draw steps one after the other, and back to the first."""
+    body = draw.Body("SFC")
+    again = above = body.later()
+    for number, (name, condition) in enumerate(zip(names, conditions, strict=True)):
+        here = step(body, name, above, initialStep=number == 0)
+        if name in actions:
+            act(body, here, *actions[name])
+        last = number == len(names) - 1
+        above = transition(body, here, in_text(draw, condition), number=again if last else None)
+    return body
+
+
+def assert_the_same(one, other, seed):
+    simulator = softplc.compile(sources={"one.xml": one, "other.st": other}).simulator()
+    chance, entered = random.Random(seed), set()
+    for scan in range(300):
+        for each in "abc":
+            value = chance.random() < 0.3
+            simulator.write(f"Drawn.{each}", value)
+            simulator.write(f"Written.{each}", value)
+        simulator.scan(1, 10_000_000)
+        for each in ("lamp", "n", "m", *(f"{one}.X" for one in INSIDE_STEPS)):
+            got, wanted = simulator.read(f"Drawn.{each}"), simulator.read(f"Written.{each}")
+            assert got == wanted, f"{each} in scan {scan}"
+        entered.update(each for each in INSIDE_STEPS if simulator.read(f"Drawn.{each}.X"))
+    assert entered == set(INSIDE_STEPS)
+
+
+def test_an_action_may_be_a_chart(draw):
+    tick = f"<inline>{draw.text('m := m + 1;')}</inline>"
+    on = ring(draw, ("On", "Off"), ("a", "TRUE"), {"On": [("N", "", tick)]})
+    fill = {"Fill": [("N", "", named("lamp")), ("P1", "", named("Count"))]}
+    batch = ring(draw, ("Fill", "Hold"), ("c", "b"), fill)
+    actions = {"Work": [("N", "", named("Batch"))], "Again": [("N", "", f"<inline>{on}</inline>")]}
+    body = ring(draw, ("Idle", "Work", "Again"), "abc", actions)
+    more = (
+        f'<actions><action name="Count"><body>{draw.text("n := n + 1;")}</body></action>'
+        f'<action name="Batch"><body>{batch}</body></action></actions>'
+    )
+    kinds = {**dict.fromkeys(("a", "b", "c", "lamp"), "BOOL"), "n": "INT", "m": "INT"}
+    xml = draw.project(draw.pou("Drawn", body, draw.variables("localVars", kinds), more=more))
+    assert_the_same(xml, INSIDE, "inside")
+    drawn = export({"drawn.st": INSIDE.replace("Written", "Drawn")})
+    assert drawn.count("<SFC>") == 3
+    assert_the_same(drawn, INSIDE, "exported")
+
+
+def test_an_action_that_is_a_chart_does_not_use_itself(draw):
+    batch = ring(draw, ("Fill", "Hold"), ("a", "a"), {"Fill": [("N", "", named("Batch"))]})
+    body = ring(draw, ("Idle", "Work"), ("a", "a"), {"Work": [("N", "", named("Batch"))]})
+    more = f'<actions><action name="Batch"><body>{batch}</body></action></actions>'
+    findings = chart_findings(draw, body, more)
+    assert findings[0].message.partition(" (")[0] == "the action Batch is a chart that uses it"
+    assert findings[0].remedy == "use another one"
+
+
+def test_a_chart_may_begin_with_a_macro_step(draw):
+    inner, body = draw.Body("SFC"), draw.Body("SFC")
+    step(inner, "Only", initialStep=True)
+    again = body.later()
+    first = macro(body, "First", inner, again)
+    next_ = step(body, "Next", transition(body, first, in_text(draw, "TRUE")))
+    transition(body, next_, in_text(draw, "TRUE"), number=again)
+    plc = softplc.compile(sources={"p.xml": draw.project(draw.pou("P", body))}).simulator()
+    seen = []
+    for _ in range(4):
+        plc.scan()
+        seen.append(plc.read("P.Only.X"))
+    assert seen == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "message", "remedy"),
+    [
+        (
+            lambda draw, inner: (
+                step(inner, "Two", transition(inner, step(inner, "One"), in_text(draw, "a"))),
+                step(inner, "Three"),
+            ),
+            (
+                "the macro step Many has 2 steps that begin it: One, Three",
+                "the macro step Many has 2 steps that end it: Two, Three",
+            ),
+            "make one of them the initial step of its chart",
+        ),
+        (
+            lambda draw, inner: inner.chart(
+                "jumpStep", transition(inner, step(inner, "One"), in_text(draw, "a")), targetName="One"
+            ),
+            ("the macro step Many has 0 steps that end it",),
+            "lead every way to one step that no transition follows",
+        ),
+        (
+            lambda draw, inner: None,
+            ("the macro step Many has 0 steps that begin it", "the macro step Many has 0 steps that end it"),
+            "make one of them the initial step of its chart",
+        ),
+        (
+            lambda draw, inner: step(inner, "Start", initialStep=True),
+            ("variable Start is already declared",),
+            "rename or remove one of the two",
+        ),
+    ],
+    ids=["several", "endless", "empty", "name"],
+)  # fmt: skip
+def test_macro_steps_that_cannot_be_flattened_are_told(draw, drawn, message, remedy):
+    inner, body = draw.Body("SFC"), draw.Body("SFC")
+    drawn(draw, inner)
+    start = step(body, "Start", initialStep=True)
+    many = macro(body, "Many", inner, transition(body, start, in_text(draw, "a")))
+    body.chart("jumpStep", transition(body, many, in_text(draw, "a")), targetName="Start")
+    findings = chart_findings(draw, body)
+    assert tuple(each.message.partition(" (")[0] for each in findings) == message
+    assert findings[0].remedy == remedy
+    assert findings[0].line > 1
+
+
 def chart_findings(draw, body, more=""):
     interface = draw.variables("localVars", {"a": "BOOL"})
     text = draw.project(draw.pou("P", body, interface, more=more))
@@ -165,9 +391,10 @@ def test_mistakes_in_charts_are_told(draw):
         start = step(body, "Start", initialStep=True)
         body.chart("jumpStep", body.chart("transition", start), targetName="Start")
 
-    def macro(body):
+    def hollow(body):
         start = step(body, "Start", initialStep=True)
-        body.chart("macroStep", start, name="Many")
+        many = body.chart("macroStep", transition(body, start, in_text(draw, "a")), name="Many")
+        body.chart("jumpStep", transition(body, many, in_text(draw, "a")), targetName="Start")
 
     def gone(body):
         step(body, "Start", 77, initialStep=True)
@@ -179,7 +406,7 @@ def test_mistakes_in_charts_are_told(draw):
     wanted = {
         lonely: "the transition has no step behind it",
         bare: "the transition has no condition",
-        macro: "the macro step Many cannot be translated",
+        hollow: "the macro step Many has no chart",
         gone: "localId 77 is no part of the chart",
         doubled: "a step cannot follow a step here",
     }
@@ -190,3 +417,13 @@ def test_mistakes_in_charts_are_told(draw):
         assert [each.message.partition(" (")[0] for each in findings] == [message], drawn
         assert "POU P" in findings[0].message
         assert findings[0].remedy
+
+
+def test_a_chart_in_an_action_that_is_called_is_told(draw):
+    batch = ring(draw, ("Fill", "Hold"), ("a", "a"), {})
+    more = f'<actions><action name="Batch"><body>{batch}</body></action></actions>'
+    findings = chart_findings(draw, draw.text("a := NOT a;"), more)
+    assert [each.message.partition(" (")[0] for each in findings] == [
+        "a chart cannot stand here: only steps have actions that are charts"
+    ]
+    assert findings[0].remedy == "make it a function block, and call that here"

@@ -98,7 +98,9 @@ def test_export_says_the_same(whole):
     assert export({"p.xml": again}) == again
 
 
-@pytest.mark.parametrize("name", ["aggregates", "charts", "calls", "located", "wide_strings"])
+@pytest.mark.parametrize(
+    "name", ["aggregates", "charts", "calls", "located", "located_members", "wide_strings"]
+)
 def test_exported_text_keeps_to_its_trace(name):
     """The traces of the language hold for what was Structured Text, XML, and a program again."""
     xml = export({f"{name}.st": (CONFORMANCE / f"{name}.st").read_text(encoding="utf-8")})
