@@ -91,8 +91,8 @@ class ItemQueue:
     _texts: dict[int, str] = field(default_factory=dict)
     _parts: dict[int, Part] = field(default_factory=dict)
     _dropped: set[int] = field(default_factory=set)
-    _grown: bool = False
-    _resized: bool = False
+    _grown: bool = False  # samples have come since the last cut
+    _resized: set[int] = field(default_factory=set)
 
     @property
     def _waiting(self) -> NDArray[np.void]:
@@ -115,9 +115,9 @@ class ItemQueue:
     def configure(self, row: int, **values: float) -> None:
         """Set handle, stamps (TimestampsToReturn), interval (ns), size, oldest, trigger and deadband."""
         if self.items["newest"][row] >= 0:
-            if self._grown:
+            if self._grown or row in self._resized:
                 self.cut()  # by the size that it had
-            self._resized = True
+            self._resized.add(row)
         for name, value in values.items():
             self.items[name][row] = value
 
@@ -268,7 +268,8 @@ class ItemQueue:
         self._clear()
         if not (self._grown or self._resized):
             return
-        self._grown = self._resized = False
+        self._grown = False
+        self._resized.clear()
         count, sizes = self.items["count"][: self._used], self.items["size"][: self._used]
         if not (count > sizes).any():
             return
@@ -312,9 +313,8 @@ class ItemQueue:
         """Take out the first entries; the others stay where they are."""
         begin, end = self._begin, min(self._begin + most, self._end)
         taken = self.entries[begin:end].copy()
-        texts = self._texts
-        if texts:
-            texts = {place - begin: texts.pop(place) for place in range(begin, end) if place in texts}
+        places = range(begin, end) if self._texts else ()
+        texts = {place - begin: self._texts.pop(place) for place in places if place in self._texts}
         rows, items = taken["item"], self.items
         last = items["newest"][rows] < end
         items["newest"][rows[last]] = -1

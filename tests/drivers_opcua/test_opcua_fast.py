@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
@@ -14,6 +16,7 @@ from asyncua.ua.uaprotocol_auto import DataChangeFilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.opcua import queue as queues
 from drivers.opcua.image import Image
 from drivers.opcua.items import TagItems
 from drivers.opcua.plainwatch import PlainWatch
@@ -123,6 +126,15 @@ STEPS = st.lists(
     ),
     max_size=25,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow() -> Iterator[None]:
+    """Make the columns so short that few samples fill them, grow them and move in them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queues, "_FIRST", 2)
+        patch.setattr(queues, "_SPARE", 1)
+        yield
 
 
 class Side:
