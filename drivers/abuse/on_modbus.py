@@ -21,6 +21,8 @@ async def spoilt(target: Target, random: Random) -> None:
     async def one() -> None:
         reader, writer = await target.connect(target.modbus)
         for _ in range(50):
+            if writer.transport.is_closing():
+                return
             writer.write(spoilt_frame(random, mutated(random, random.choice(valid), valid)))
             target.count("Modbus requests spoilt")
         async with asyncio.timeout(0.2):
@@ -39,7 +41,8 @@ async def flood(target: Target, random: Random) -> None:
         for _ in range(_FLOOD // 500):
             writer.write(read)
             target.count("Modbus requests flooded", 500)
-            await reader.read(65_536)
+            if not await reader.read(65_536):
+                return
         writer.transport.abort()
 
     async with asyncio.TaskGroup() as group:

@@ -58,6 +58,13 @@ class Raw:
         self.writer.transport.abort()
 
     def send(self, data: bytes) -> None:
+        """Send.
+
+        Raises:
+            OSError: the server has hung up.
+        """
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError("the server has hung up")
         self.writer.write(data)
 
     async def receive(self) -> tuple[bytes, bytes] | None:
