@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
@@ -35,6 +36,8 @@ OTHERS_PER_SUBSCRIPTION = 50
 AT_A_TIME = 200
 SHARE = 0.8  # of those that one address may have: there are some left for others
 OTHERS_QUEUE = 10
+KEEP_ALIVE_MS, LIFETIME_MS = 10_000.0, 60_000.0  # where a client leaves them to us
+LONGEST_LIFETIME_MS = 3_600_000.0  # what nobody takes any more is kept no longer
 LIFETIME_PER_KEEP_ALIVE = 3  # Source: OPC 10000-4, 5.14.2.2, requestedLifetimeCount
 LARGEST_OTHER = 16_384  # bytes; asyncua has values of 340 kB
 _CODES = ua.StatusCodes
@@ -458,6 +461,11 @@ async def _to_nobody(result: Any) -> None:
     """Nobody is told: there is no session."""
 
 
+def _intervals(wanted: int, interval_ms: float, usual_ms: float, longest_ms: float) -> int:
+    """Return a count of publishing intervals: as many as are wanted, those of a usual time where none are."""
+    return min(wanted or math.ceil(usual_ms / interval_ms), max(1, int(longest_ms / interval_ms)))
+
+
 def _refuse(result: Any, error: ServiceError | FilterError) -> None:
     """Tell a client why an item is refused, and which parts of its filter are wrong."""
     result.StatusCode = ua.StatusCode(error.code)
@@ -563,8 +571,11 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         result.RevisedPublishingInterval = (
             FASTEST_PUBLISH_MS if not wanted >= FASTEST_PUBLISH_MS else min(wanted, SLOWEST_PUBLISH_MS)
         )
-        keep_alive = self._clamp_keep_alive_count(params.RequestedMaxKeepAliveCount)
-        lifetime = self._clamp_lifetime_count(params.RequestedLifetimeCount)
+        each_ms, longest_ms = result.RevisedPublishingInterval, LONGEST_LIFETIME_MS
+        keep_alive = _intervals(
+            params.RequestedMaxKeepAliveCount, each_ms, KEEP_ALIVE_MS, longest_ms / LIFETIME_PER_KEEP_ALIVE
+        )
+        lifetime = _intervals(params.RequestedLifetimeCount, each_ms, LIFETIME_MS, longest_ms)
         result.RevisedMaxKeepAliveCount = keep_alive
         result.RevisedLifetimeCount = max(lifetime, LIFETIME_PER_KEEP_ALIVE * keep_alive)
 

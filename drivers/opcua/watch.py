@@ -19,7 +19,7 @@ from drivers.opcua.wire import Wire
 from runtime.contract import Clock
 
 MOST_UNACKNOWLEDGED = 1024 * 1024  # bytes, of a subscription
-MOST_WAITING = 2_000_000  # samples, in the queues of all items together
+MOST_WAITING = 1_000_000  # samples, in the queues of all items together
 _PAUSE_AFTER = 50_000  # items
 _NOTIFICATION = ua.NodeId(ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
 _COUNT = struct.Struct("<i")

@@ -134,6 +134,32 @@ def test_a_subscription_takes_another_pace(serve: Any, asking: Any) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("interval_ms", "wanted", "keep_alive", "lifetime"),
+    [
+        (100.0, (0, 0), 100, 600),  # ten seconds, a minute
+        (3_600_000.0, (0, 0), 1, 3),
+        (100.0, (2**32 - 1, 2**32 - 1), 12_000, 36_000),  # an hour
+        (100.0, (700, 10), 700, 2_100),  # a lifetime is three keep-alives at least
+    ],
+)
+def test_what_nobody_takes_is_kept_for_a_minute_unless_asked_and_never_for_ever(
+    serve: Any, asking: Any, interval_ms: float, wanted: tuple[int, int], keep_alive: int, lifetime: int
+) -> None:
+    async def main() -> None:
+        async with serve() as served, Client(served.url, timeout=20) as client:
+            answer = await asking(client)(
+                "CreateSubscription",
+                RequestedPublishingInterval=interval_ms,
+                RequestedMaxKeepAliveCount=wanted[0],
+                RequestedLifetimeCount=wanted[1],
+            )
+            made = answer.Parameters
+            assert (made.RevisedMaxKeepAliveCount, made.RevisedLifetimeCount) == (keep_alive, lifetime)
+
+    asyncio.run(main())
+
+
 def test_publish_requests_that_wait_are_answered_when_the_last_subscription_goes(
     serve: Any, asking: Any
 ) -> None:
