@@ -22,7 +22,7 @@ from runtime.versions.store import Failure
 if TYPE_CHECKING:
     from runtime.kernel import Kernel
 
-SETTLED_S = 60.0
+SETTLED_S = 5.0
 
 
 def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: bool, fallback: bool) -> None:
@@ -94,8 +94,12 @@ async def _tell(kernel: Kernel, notifier: Notifier) -> None:
 
 
 async def _set_aside(kernel: Kernel) -> None:
-    """Spare the garbage collector what a configuration loaded, some time after it came."""
+    """Spare the garbage collector what a configuration loaded, soon after it came.
+
+    What clients have made by then is not collected before the next configuration, so this is not put off.
+    """
     aside = None
+    await kernel.ready.wait()
     while True:
         await kernel.clock.sleep(SETTLED_S)
         if kernel.plant is not aside:
