@@ -10,7 +10,7 @@ demo: .venv/ready
 	@$(BIN)/ironworks demo $(if $(HEADLESS),--headless --for $(FOR)) $(if $(LANGUAGE),--lang $(LANGUAGE))
 
 test: .venv/dev
-	@$(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder $(if $(K),-k "$(K)")
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder $(if $(K),-k "$(K)")
 
 lint: .venv/dev
 	@$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from runtime.versions.store import Failure
 if TYPE_CHECKING:
     from runtime.kernel import Kernel
 
-SETTLED_S = 5.0
+SETTLED_S, TIDY_S = 5.0, 60.0
 
 
 def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: bool, fallback: bool) -> None:
@@ -73,7 +73,7 @@ async def _until_stopped(kernel: Kernel, notifier: Notifier, attached: bool, sec
     with contextlib.ExitStack() as stack:
         if attached:
             stack.callback(loop.remove_reader, _watch_parent(loop, stop))
-        tasks = [asyncio.create_task(_tell(kernel, notifier)), asyncio.create_task(_set_aside(kernel))]
+        tasks = [asyncio.create_task(_tell(kernel, notifier)), asyncio.create_task(_tidy(kernel))]
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda done: None if done.cancelled() else notifier.send("STOPPING=1"))
         try:
@@ -93,20 +93,24 @@ async def _tell(kernel: Kernel, notifier: Notifier) -> None:
         notifier.send("WATCHDOG=1")
 
 
-async def _set_aside(kernel: Kernel) -> None:
-    """Spare the garbage collector what a configuration loaded, soon after it came.
+async def _tidy(kernel: Kernel) -> None:
+    """Spare the garbage collector what a configuration loaded, and collect the rest every minute.
 
-    What clients have made by then is not collected before the next configuration, so this is not put off.
+    What clients have made by the time when something is set aside is not collected before the next
+    configuration, so this is not put off.
     """
     aside = None
     await kernel.ready.wait()
+    await kernel.clock.sleep(SETTLED_S)
     while True:
-        await kernel.clock.sleep(SETTLED_S)
-        if kernel.plant is not aside:
+        if kernel.plant is aside:
+            heap.tidy()
+        else:
             if aside is not None:  # another configuration has taken its place
                 heap.look_through()
             aside = kernel.plant
             heap.set_aside()
+        await kernel.clock.sleep(TIDY_S)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> int:
