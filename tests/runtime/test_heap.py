@@ -1,4 +1,4 @@
-"""What is freed goes back to the system; what was set aside is looked through when asked, the rest each time."""
+"""Freed memory goes back to the system; what is set aside is looked through when asked, the rest each time."""
 
 import json
 import subprocess
