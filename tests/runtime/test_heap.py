@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system; what is set aside is looked through when asked, the rest each time."""
+"""Freed memory goes back to the system; what is set aside is looked through when asked, the rest always."""
 
 import json
 import subprocess
