@@ -30,6 +30,7 @@ from runtime.errors import ConnectError
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 64  # messages handed over, but not yet written to the socket
+LOOKS = 5  # within a timeout, whether what was sent comes further
 MOST_PATIENCE = 6  # times `timeout`
 MOST_MESSAGE = 16 * 1024 * 1024  # bytes; MQTT's own 256 MiB would all be kept until the last has come
 MOST_READ = 100  # packets at once, then others have their turn
@@ -356,17 +357,17 @@ class Connection:
         Longer too while something waits to be read: we may have been asleep ourselves.
         """
         answer = self._answers[key] = self._loop.create_future()
-        progress, patience = self._progress(), MOST_PATIENCE
+        progress, patience, still = self._progress(), MOST_PATIENCE, 0
         try:
             while patience:
-                await asyncio.wait([answer], timeout=self._login.timeout_s)
+                await asyncio.wait([answer], timeout=self._login.timeout_s / LOOKS)
                 if answer.done():
                     return answer.result()
-                if progress.moved():
-                    continue
-                if not self._is_behind():
-                    break
-                patience -= 1
+                still = 0 if progress.moved() else still + 1
+                if still == LOOKS:
+                    if not self._is_behind():
+                        break
+                    patience, still = patience - 1, 0
         finally:
             self._answers.pop(key, None)
             if not answer.cancel():
