@@ -136,7 +136,7 @@ def test_hosts_write_through_the_gate_and_are_told_what_came_of_it(broker, liste
         host.command("NCMD", "speed", retain=True, float_value=5.0)
         await wait(lambda: host.messages)
         async with node.running():
-            await wait(lambda: node.fact("online"))
+            await wait(lambda: host.metrics("DBIRTH"))
             aliases = {m.name: m.alias for m in host.metrics("NBIRTH") + host.metrics("DBIRTH")}
             host.command("NCMD", "speed", datatype=9, float_value=20.0)
             await wait(lambda: [m.float_value for m in host.metrics("NDATA")][-1:] == [20.0])
