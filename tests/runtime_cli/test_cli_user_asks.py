@@ -6,8 +6,10 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runtime.client import PlantClient
@@ -49,6 +51,19 @@ def _at_a_terminal(folder: Path, arguments: list[str], before, answer=b"y\n") ->
     return code, " ".join(text.decode().split())
 
 
+def _waits_for_a_key(pid: int) -> None:
+    """Return once a process rests.
+
+    The question is on the screen some microseconds before Python reads the answer, and a signal that comes
+    within them is seen after the read only. A person is slower than that.
+    """
+    process = psutil.Process(pid)
+    before = None
+    while (now := (process.status(), process.cpu_times())) != before or now[0] != psutil.STATUS_SLEEPING:
+        before = now
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
@@ -88,9 +103,12 @@ def test_one_interrupt_ends_a_command_that_asks(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_home))
     _on(running_plant, lambda client: client.add_user("bob", "operator", HASH))
     arguments = ["role", "bob", "--role", "engineer"]
-    code, text = _at_a_terminal(
-        running_plant, arguments, lambda process: process.send_signal(signal.SIGINT), b""
-    )
+
+    def interrupt(process: subprocess.Popen[bytes]) -> None:
+        _waits_for_a_key(process.pid)
+        process.send_signal(signal.SIGINT)
+
+    code, text = _at_a_terminal(running_plant, arguments, interrupt, b"")
     assert code != 0
     assert "Traceback" not in text
     assert _on(running_plant, lambda client: client.user("bob"))[0].role == "operator"
