@@ -117,7 +117,7 @@ def test_overruns_in_a_row_are_two_events(core, until):
     core = core()
     events = Events(core)
     until(lambda: shown(core, "out") == 700)
-    core.write(core.places["work"], 10_000_000)
+    core.write(core.places["work"], 100_000_000)  # some 40 ms, where 5 are the interval
     until(lambda: core.stats().tasks[1].overruns > 3, 20)
     core.write(core.places["work"], 0)
     seen = []
