@@ -219,7 +219,8 @@ def _standard(typer: Expressions, name: str) -> Function | Conversion | None:
     if key in CODESYS_ONLY and typer.project.profile.pointers:
         return CODESYS_ONLY[key]
     types = {k: t for k, t in typer.project.types.items() if isinstance(t, Type)}
-    return typed(key) or conversion(key, types)
+    plain = key.removeprefix("ANY_") if typer.project.profile.loose else key  # ANY_TO_INT is TO_INT
+    return typed(key) or conversion(plain if plain.startswith("TO_") else key, types)
 
 
 # Functions and blocks with declared parameters ---------------------------------------------------------

@@ -17,6 +17,7 @@ from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import (
     BOOL,
+    BYTE,
     DEFAULT_STRING_LENGTH,
     ELEMENTARY,
     INT,
@@ -332,6 +333,8 @@ class Declarations:
         found: Type | Alias | None = ELEMENTARY.get(name) or self._named_type(spec.name, scope)
         if found is None and self._is_bit(spec):
             found = BOOL
+        if found is None and name == "PVOID" and self.project.profile.pointers:
+            found = Pointer(BYTE)
         if spec.low is not None and spec.high is not None:
             typer = self.typer(scope)
             typer.value(spec.low)

@@ -21,6 +21,7 @@ from softplc.iectypes import (
     Struct,
     Type,
     base_of,
+    is_null,
     is_plain,
 )
 from softplc.symbols import Variable
@@ -189,14 +190,15 @@ def _no_memory(typer: Expressions, node: Call, binding: Binding, expected: Type 
 
 
 def _size(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
-    """SIZEOF(x) or SIZEOF(type): bytes that a pointer may run over; of a string, its text and the end."""
+    """SIZEOF(x) or SIZEOF(type), XSIZEOF: the bytes a pointer may run over; of a string, its text and end."""
     given = node.arguments[0].value if len(node.arguments) == 1 else None
     measured: Type | None = None
     if isinstance(given, Name) and typer.scope.lookup(given.name) is None:
         named = ELEMENTARY.get(given.name.upper()) or typer.scope.type(given.name)
         measured = given.type = named.type if isinstance(named, Alias) else named
     if measured is None:
-        given = _only_argument(typer, node, binding, "SIZEOF")
+        name = node.callee.name.upper() if isinstance(node.callee, Name) else ""
+        given = _only_argument(typer, node, binding, name)
         measured = given.type if given is not None else None
     binding.measured = measured
     if measured is None or isinstance(measured, OpenArray):
@@ -244,7 +246,7 @@ def pointer_result(node: Binary) -> Type | None:
 
 
 def _is_position(node: Expr) -> bool:
-    return isinstance(node.type, Pointer) or _is_number(node.type)
+    return isinstance(node.type, Pointer) or _is_number(node.type) or is_null(node.type)
 
 
 def _is_number(type_: Type | None) -> bool:
@@ -274,6 +276,7 @@ OPERATIONS = {
     "UPPER_BOUND": Operation(_bound),
     "ADR": Operation(_address, pointers=True),
     "SIZEOF": Operation(_size, pointers=True),
+    "XSIZEOF": Operation(_size, pointers=True),
     "__NEW": Operation(_no_memory, pointers=True),
     "__DELETE": Operation(_no_memory, pointers=True),
 }
