@@ -160,4 +160,4 @@ def unit_name(pou: Pou, instance: Instance | None = None) -> str:
     """Return how people know a unit: a program by its instance, a method or an action by its owner too."""
     if instance is not None:
         return instance.name if pou is instance.pou else f"{instance.name}.{pou.decl.name}"
-    return f"{pou.owner.name}.{pou.name}" if pou.owner is not None else pou.name
+    return pou.name
