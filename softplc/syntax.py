@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from softplc.iectypes import Type
     from softplc.symbols import Ref
 
+REF = "__REF"  # REF, whatever a program names so
 Scalar = bool | int | float | str
 
 
@@ -534,5 +535,5 @@ def referring(value: Expr) -> Expr:
     if nothing or (isinstance(value, Name) and value.name.upper() == "NULL"):
         return Name(value.at, value.end, "NULL")
     return Call(
-        value.at, value.end, Name(value.at, value.end, "REF"), [Argument(value.at, value.end, "", value)]
+        value.at, value.end, Name(value.at, value.end, REF), [Argument(value.at, value.end, "", value)]
     )

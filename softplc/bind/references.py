@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 from softplc.iectypes import (
@@ -25,7 +26,7 @@ from softplc.iectypes import (
     is_plain,
 )
 from softplc.symbols import Variable
-from softplc.syntax import Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
+from softplc.syntax import REF, Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
 
 if TYPE_CHECKING:
     from softplc.bind.calls import Binding
@@ -51,6 +52,10 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
     if why:
         binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")
         return None
+    if isinstance(value, Name | Member | Index) and value.followed:  # it may refer to nothing
+        node.rewritten = copy(value)
+        node.rewritten.raw = True
+        typer.expr(node.rewritten)
     return Reference(value.type)
 
 
@@ -271,6 +276,7 @@ class Operation(NamedTuple):
 
 OPERATIONS = {
     "REF": Operation(_reference),
+    REF: Operation(_reference),
     "__ISVALIDREF": Operation(_is_valid),
     "LOWER_BOUND": Operation(_bound),
     "UPPER_BOUND": Operation(_bound),
