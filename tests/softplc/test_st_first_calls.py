@@ -393,6 +393,12 @@ def test_a_fault_in_an_argument_is_told_where_it_is_declared():
     assert stopped(text) == "a.st:12: ST9003 stopped before the first scan: division by zero in Main (5 / 0)"
 
 
+def test_an_instance_that_only_has_its_fb_init_and_a_result_that_nobody_reads_are_no_warnings():
+    text = program("one : Meter(1); list : ARRAY[1..2] OF Meter[(2), (3)];", "list[1]();")
+    text += " FUNCTION F : INT VAR m : Meter(start := 4); END_VAR F := 1; END_FUNCTION"
+    assert softplc.check(sources={"a.st": text}, profile="codesys") == []
+
+
 # Around it ----------------------------------------------------------------------------------------
 
 
