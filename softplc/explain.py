@@ -34,6 +34,7 @@ SYNTAX = {
     "ST6021": "A pragma holds code for another compiler: it does nothing here (a warning).",
     "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",
     "ST9002": "A chain of calls needs more stack than there is, for the variables of functions and methods.",
+    "ST9003": "FB_Init, which runs when the program is compiled, stopped or depends on the time.",
 }
 
 

@@ -480,6 +480,11 @@ def same(left: Type, right: Type) -> bool:
     return False
 
 
+def is_null(type_: Type | None) -> bool:
+    """Tell whether it is the type of NULL."""
+    return isinstance(type_, Reference) and type_.target is None
+
+
 def converts(source: Type, target: Type) -> bool:
     """Tell whether a value of one type may be used for the other without a conversion function."""
     source, target = base_of(source) or source, base_of(target) or target
@@ -487,6 +492,8 @@ def converts(source: Type, target: Type) -> bool:
         return True
     if isinstance(source, Pointer):
         return _points_as(source, target)
+    if isinstance(target, Pointer):
+        return is_null(source)
     if isinstance(target, String):
         return source is target.element or (isinstance(source, String) and source.wide == target.wide)
     if isinstance(source, Reference) and isinstance(target, Reference):

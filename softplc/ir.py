@@ -428,10 +428,18 @@ class Routine:
 
 @dataclass(slots=True, eq=False)
 class Module:
-    """All routines; `debug` is where in the image the debugger's table lies, -1 without one."""
+    """All routines.
+
+    Attributes:
+        debug: where in the image the debugger's table lies, -1 without one.
+        first: the routine that runs once on the initial image, empty without one.
+        places: file and line of the globals and variables of programs by path, where there is that routine.
+    """
 
     routines: list[Routine]
     debug: int = -1
+    first: str = ""
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def units(self) -> tuple[str, ...]:

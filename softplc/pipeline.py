@@ -49,11 +49,9 @@ def compile_application(
     Raises:
         CompileError: with every finding, where the program is wrong.
     """
-    from softplc.codegen.native import object_code
-
     application, module = lower_application(paths, sources, profile)
     with deep_recursion():
-        return _with_code(application, object_code(module))
+        return _with_code(application, module)
 
 
 def compile_marked(sources: Mapping[str, str], profile: Profile = IEC) -> tuple[Application, Marks]:
@@ -85,8 +83,6 @@ def compile_traced(
 def _compile_with(
     sources: Mapping[str, str], profile: Profile, marks: Callable[[Project, SourceSet, int], M]
 ) -> tuple[Application, M]:
-    from softplc.codegen.native import object_code
-
     texts, sizes = SourceSet(), Sizes()
     project = checked((), sources, texts, profile)
     made: list[M] = []
@@ -97,7 +93,7 @@ def _compile_with(
 
     with deep_recursion(), compiling(profile):
         application, module = _lowered(project, texts, sizes, mark)
-        return _with_code(application, object_code(module)), made[0]
+        return _with_code(application, module, made[0].ran), made[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +118,6 @@ def compile_stoppable(
     Raises:
         CompileError: with every finding, where the program is wrong.
     """
-    from softplc.codegen.native import object_code
-
     texts, sizes = SourceSet(), Sizes()
     found = examine(sources.items(), texts, profile)
     if any(each.severity == ERROR for each in found.findings):
@@ -132,7 +126,7 @@ def compile_stoppable(
         application, module = _lowered(found.project, texts, sizes, asking=True, library=library)
         if sizes.sites is None:
             raise AssertionError("nothing was laid out")
-        application = _with_code(application, object_code(module))
+        application = _with_code(application, module)
         return Stoppable(application, found.declarations, texts, sizes, sizes.sites, found.findings)
 
 
@@ -216,8 +210,19 @@ def _lowered(
     return app, module
 
 
-def _with_code(application: Application, code: bytes) -> Application:
-    return replace(application, object_code=code)
+def _with_code(application: Application, module: Module, kept: range = range(0)) -> Application:
+    """Return the application with its code, and with what FB_Init leaves in its initial image.
+
+    Bytes that are `kept` belong to no variable, but stay as well.
+    """
+    from softplc.codegen.native import object_code
+
+    application = replace(application, object_code=object_code(module))
+    if not module.first:
+        return application
+    from softplc.firstvalues import first_values  # not for all others
+
+    return replace(application, initial_image=first_values(application, module, kept))
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ class Profile:
         bits_count: BYTE, WORD, DWORD, LWORD are unsigned numbers too, and whole numbers are bits: they take
             arithmetic, logic and shifts, convert to what is not smaller, and to REAL as the number.
         pointers: POINTER TO, ADR, SIZEOF and their arithmetic.
-        objects: PROPERTY, ACTION, THIS^ and SUPER^.
+        objects: PROPERTY, ACTION, THIS^, SUPER^ and FB_Init.
         loose: names with underscores anywhere, code pages instead of UTF-8, lists without brackets.
     """
 

@@ -78,6 +78,15 @@ class Simulator:
             struct.pack_into("<q", self.image, SCAN_COUNT, count + 1)
             self.now_ns += dt_ns
 
+    def run_first(self, symbol: str) -> None:
+        """Run what gives variables their first values.
+
+        Raises:
+            PlcFaultError: it stopped.
+        """
+        entry = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
+        self._run(symbol, entry(self._loaded.address(symbol)))
+
     def run_task(self, name: str) -> None:
         """Run a task once, due or not, at the time that the last scan had.
 

@@ -21,6 +21,8 @@ from softplc.syntax import (
     VarDecl,
 )
 
+FB_INIT, FIRST_INPUTS = "fb_init", ("binitretains", "bincopycode")
+
 
 @dataclass(slots=True, eq=False)
 class Variable:
@@ -142,6 +144,11 @@ class Pou:
         """Return the type that a program has where its name stands for its only instance."""
         self._face = self._face or BlockType(self)
         return self._face
+
+    @property
+    def made_up(self) -> bool:
+        """Tell whether the compiler made it: the first calls of instances, see softplc.bind.firstcalls."""
+        return self.decl.name.startswith("$")
 
     @property
     def on_stack(self) -> bool:
@@ -338,6 +345,7 @@ class Project:
     the spaces as written, `internal` the keys of what is INTERNAL. `paths` is what is wrong with paths,
     `lists` the names of global variables by the list (file) they are in, where the profile knows lists.
     `named` are programs that other units name, `called` those that they call (profile codesys).
+    `first_calls` are functions, one for each global that FB_Init is called for.
     `common` are the names of globals that several resources have (`globals` has each variable by its path),
     `varying` the units that mean another variable by them in each.
     """
@@ -368,6 +376,7 @@ class Project:
     internal: set[str] = field(default_factory=set)
     named: set[Pou] = field(default_factory=set)
     called: set[Pou] = field(default_factory=set)
+    first_calls: dict[Pou, Variable] = field(default_factory=dict)
     common: dict[str, Variable] = field(default_factory=dict)
     varying: set[Pou] = field(default_factory=set)
 
@@ -378,7 +387,13 @@ class Project:
 
 def all_pous(project: Project) -> list[Pou]:
     """Return every unit, methods included."""
-    return [each for pou in project.pous.values() for each in (pou, *pou.methods.values())]
+    units = [*project.pous.values(), *project.first_calls]
+    return [each for pou in units for each in (pou, *pou.methods.values())]
+
+
+def is_first(project: Project, pou: Pou) -> bool:
+    """Tell whether it is FB_Init, or what calls that: always called as the very method of its block."""
+    return pou.made_up or (project.profile.objects and pou.decl.name.casefold() == FB_INIT)
 
 
 def is_partial(address: str) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from softplc.iectypes import Type
     from softplc.symbols import Ref
 
+REF = "__REF"  # REF, whatever a program names so
 Scalar = bool | int | float | str
 
 
@@ -132,10 +133,14 @@ class Argument(Node):
 
 @dataclass(slots=True, eq=False)
 class Call(Expr):
-    """A call of a function or a function block instance; `rewritten` replaces operator functions."""
+    """A call of a function or a function block instance; `rewritten` replaces operator functions.
+
+    `first` says that a declaration gave it: what FB_Init always takes is not written there.
+    """
 
     callee: Expr
     arguments: list[Argument]
+    first: bool = field(default=False, init=False)
     binding: Binding | None = field(default=None, init=False)
     rewritten: Expr | None = field(default=None, init=False)
 
@@ -173,12 +178,19 @@ class TypeSpec(Node):
 
 @dataclass(slots=True, eq=False)
 class NamedSpec(TypeSpec):
-    """A type name, with a string length or a subrange where given."""
+    """A type name, with a string length or a subrange where given.
+
+    `given` are arguments for FB_Init: one list for all instances, or one for each element of an array
+    (`apiece`); `taken` once they are called with.
+    """
 
     name: str
     length: Expr | None = None
     low: Expr | None = None
     high: Expr | None = None
+    given: list[list[Argument]] = field(default_factory=list)
+    apiece: bool = False
+    taken: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -290,6 +302,14 @@ class Attempt(Node):
 
 
 @dataclass(slots=True, eq=False)
+class Initialise(Node):
+    """What a declaration gives an instance behind FB_Init; only softplc.bind.firstcalls makes it."""
+
+    target: Expr
+    init: Init
+
+
+@dataclass(slots=True, eq=False)
 class CallStatement(Node):
     call: Expr
 
@@ -353,7 +373,20 @@ class Return(Node):
     pass
 
 
-Statement = Assign | Attempt | CallStatement | If | Case | For | While | Repeat | Exit | Continue | Return
+Statement = (
+    Assign
+    | Attempt
+    | Initialise
+    | CallStatement
+    | If
+    | Case
+    | For
+    | While
+    | Repeat
+    | Exit
+    | Continue
+    | Return
+)
 
 
 # Program organisation units and configuration ------------------------------------------------------
@@ -534,5 +567,5 @@ def referring(value: Expr) -> Expr:
     if nothing or (isinstance(value, Name) and value.name.upper() == "NULL"):
         return Name(value.at, value.end, "NULL")
     return Call(
-        value.at, value.end, Name(value.at, value.end, "REF"), [Argument(value.at, value.end, "", value)]
+        value.at, value.end, Name(value.at, value.end, REF), [Argument(value.at, value.end, "", value)]
     )

@@ -20,6 +20,7 @@ from softplc.syntax import (
     Direct,
     For,
     If,
+    Initialise,
     Repeat,
     Statement,
     While,
@@ -50,6 +51,10 @@ def bind(declarations: Declarations) -> Project:
             done.add(key)
             for each in (pou, *pou.methods.values()):
                 bind_unit(declarations, each)
+    for pou in project.first_calls:
+        bind_unit(declarations, pou)
+    for variable in declarations.given_later:
+        variable.init = None
     _configuration(declarations)
     bind_paths(declarations)
     find_varying(project)
@@ -127,6 +132,8 @@ class _Body:
         elif isinstance(node, Attempt):
             typer.expr(node.target)
             typer.expr(node.value)
+        elif isinstance(node, Initialise):
+            typer.expr(node.target)
         elif isinstance(node, CallStatement):
             typer.expr(node.call)
         elif isinstance(node, If):

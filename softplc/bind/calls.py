@@ -46,7 +46,7 @@ from softplc.library.functions import (
     typed,
 )
 from softplc.library.other_names import OF_FUNCTIONS
-from softplc.symbols import Pou, Variable
+from softplc.symbols import FIRST_INPUTS, Pou, Variable, is_first
 from softplc.syntax import Argument, Binary, Call, Expr, Member, Name, Unary, referring
 
 if TYPE_CHECKING:
@@ -201,6 +201,12 @@ def _method_of(typer: Expressions, binding: Binding, callee: Expr) -> Pou | None
         return None
     if method is None:
         binding.through = binding.instance = None
+    elif (
+        binding.through is not None
+        and binding.through.kind != "INTERFACE"
+        and is_first(typer.project, method)
+    ):
+        binding.direct = True  # heirs may take other arguments
     return method
 
 
@@ -219,7 +225,8 @@ def _standard(typer: Expressions, name: str) -> Function | Conversion | None:
     if key in CODESYS_ONLY and typer.project.profile.pointers:
         return CODESYS_ONLY[key]
     types = {k: t for k, t in typer.project.types.items() if isinstance(t, Type)}
-    return typed(key) or conversion(key, types)
+    plain = key.removeprefix("ANY_") if typer.project.profile.loose else key  # ANY_TO_INT is TO_INT
+    return typed(key) or conversion(plain if plain.startswith("TO_") else key, types)
 
 
 # Functions and blocks with declared parameters ---------------------------------------------------------
@@ -241,17 +248,19 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
     next_position = 0
     for argument in node.arguments:
         if argument.name:
-            parameter = _by_name(typer, binding, pou, argument)
+            parameter = _by_name(typer, binding, pou, node, argument)
         elif next_position < len(unnamed):
             parameter = unnamed[next_position]
             next_position += 1
         else:
             mark(typer, argument)
+            names = _names(node, positional)
+            count = len(node.arguments) - len(positional) + len(names)
             binding.problem(
                 "count",
-                f"{pou.name} takes {_arguments(len(positional))}, not {len(node.arguments)}",
+                f"{pou.name} takes {_arguments(len(names))}, not {count}",
                 argument,
-                f"parameters: {', '.join(each.name for each in positional) or 'none'}",
+                f"parameters: {', '.join(names) or 'none'}",
             )
             continue
         if parameter is None:
@@ -262,7 +271,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
             continue
         taken.add(parameter)
         _pass(typer, binding, parameter, argument)
-    _missing(binding, node, pou, parameters, taken)
+    _missing(typer, binding, node, pou, parameters, taken)
     return pou.result.type if pou.result else None
 
 
@@ -279,12 +288,23 @@ def _is_mixed(typer: Expressions, node: Call, binding: Binding) -> bool:
     return True
 
 
+def _names(node: Call, parameters: list[Variable]) -> list[str]:
+    """Return the names of what may be given: not those that FB_Init gets anyway."""
+    given = FIRST_INPUTS if node.first else ()
+    return [each.name for each in parameters if each.name.casefold() not in given]
+
+
 def _arguments(count: int) -> str:
     return f"{count} argument{'s' * (count != 1)}"
 
 
 def _missing(
-    binding: Binding, node: Call, pou: Pou, parameters: list[Variable], taken: set[Variable]
+    typer: Expressions,
+    binding: Binding,
+    node: Call,
+    pou: Pou,
+    parameters: list[Variable],
+    taken: set[Variable],
 ) -> None:
     if binding.problems:
         return
@@ -295,15 +315,19 @@ def _missing(
         required = parameter.by_reference
         if positional_call and parameter.section == "VAR_INPUT" and parameter.init is None:
             required = True
-        if required:
+        first = is_first(typer.project, pou) and pou.owner is not None
+        if required or (first and parameter.section == "VAR_INPUT" and parameter.init is None):
             what = "needs a variable" if parameter.section == "VAR_IN_OUT" else "is missing"
-            binding.problem(
-                "missing", f"{parameter.name} of {pou.name} {what}", node, f"add {parameter.name} := ..."
-            )
+            remedy = f"add {parameter.name} := ..."
+            if first and pou.owner is not None:
+                remedy = f"give it where the instance is declared: {pou.owner.name}({parameter.name} := ...)"
+            binding.problem("missing", f"{parameter.name} of {pou.name} {what}", node, remedy)
             return
 
 
-def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument) -> Variable | None:
+def _by_name(
+    typer: Expressions, binding: Binding, pou: Pou, node: Call, argument: Argument
+) -> Variable | None:
     parameter = pou.find_variable(key := argument.name.casefold())
     if parameter is not None and parameter.section == "ENO":
         parameter = None
@@ -318,7 +342,7 @@ def _by_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument)
         return None
     if parameter is None or parameter.section not in ("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT"):
         mark(typer, argument)
-        names = [each.name for each in pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
+        names = _names(node, pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT"))
         binding.problem(
             "unknown",
             f"{pou.name} has no parameter {argument.name}",

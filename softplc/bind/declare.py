@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from softplc import library
 from softplc.addresses import parse_relative
-from softplc.bind import charts, heritage, resources
+from softplc.bind import charts, firstcalls, heritage, resources
 from softplc.bind.expressions import Expressions
 from softplc.bind.fold import as_type
 from softplc.bind.initialisers import mark_init
@@ -17,6 +17,7 @@ from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import (
     BOOL,
+    BYTE,
     DEFAULT_STRING_LENGTH,
     ELEMENTARY,
     INT,
@@ -75,6 +76,7 @@ class Declarations:
         self.specs: dict[int, tuple[TypeSpec, Scope]] = {}
         self._declared: set[Pou] = set()
         self.cycles: list[TypeDecl] = []
+        self.given_later: list[Variable] = []  # their initial values are written behind FB_Init
 
     def declare(self, unit: Unit) -> Project:
         """Take in the merged unit of the user."""
@@ -104,6 +106,7 @@ class Declarations:
         heritage.connect(self.project, known, self.load)
         for pou in known:
             self._declare_pou(pou)
+        firstcalls.add(self)
         return self.project
 
     def _globals(self, unit: Unit) -> None:
@@ -192,8 +195,7 @@ class Declarations:
                 result.type, result.init = self.resolve(decl.result, Scope(self.project, pou))
             pou.result = result
             pou.variables[name.casefold()] = result
-        self._variables(pou, decl.blocks, pou.variables)
-        self._resolve_variables(pou.variables)
+        self.declare_variables(pou, decl.blocks)
         for method in pou.methods.values():
             self._declare_pou(method)
 
@@ -284,6 +286,11 @@ class Declarations:
             if variable.section in ("VAR_STAT", "VAR_INST") and variable.target is not None:
                 variable.target.type, variable.target.init = variable.type, variable.init
 
+    def declare_variables(self, pou: Pou, blocks: list[VarBlock]) -> None:
+        """Declare further variables of a unit."""
+        self._variables(pou, blocks, pou.variables)
+        self._resolve_variables(pou.variables)
+
     # Types ---------------------------------------------------------------------------------------
 
     def _note(self, spec: TypeSpec, scope: Scope) -> None:
@@ -332,6 +339,8 @@ class Declarations:
         found: Type | Alias | None = ELEMENTARY.get(name) or self._named_type(spec.name, scope)
         if found is None and self._is_bit(spec):
             found = BOOL
+        if found is None and name == "PVOID" and self.project.profile.pointers:
+            found = Pointer(BYTE)
         if spec.low is not None and spec.high is not None:
             typer = self.typer(scope)
             typer.value(spec.low)
@@ -499,12 +508,6 @@ class Declarations:
         return self.project.profile.objects and isinstance(spec, NamedSpec) and spec.name.upper() == "BIT"
 
     def _enum(self, spec: EnumSpec, name: str, scope: Scope) -> Type | None:
-        block = None if spec.base.upper() in ELEMENTARY else self.load(spec.base)
-        if block is not None and block.type is not None:
-            for _, given, _ in spec.values:  # told, as arguments where an instance is declared
-                if given is not None:
-                    self.typer(scope).value(given)
-            return block.type
         base = ELEMENTARY.get(spec.base.upper(), INT) if spec.base else INT
         values: dict[str, tuple[str, int]] = {}
         enum = Enum(name, base, values)

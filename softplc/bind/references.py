@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 from softplc.iectypes import (
@@ -21,10 +22,11 @@ from softplc.iectypes import (
     Struct,
     Type,
     base_of,
+    is_null,
     is_plain,
 )
 from softplc.symbols import Variable
-from softplc.syntax import Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
+from softplc.syntax import REF, Binary, BitAccess, Call, Deref, Direct, Expr, Index, Member, Name
 
 if TYPE_CHECKING:
     from softplc.bind.calls import Binding
@@ -50,6 +52,10 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
     if why:
         binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")
         return None
+    if isinstance(value, Name | Member | Index) and value.followed:  # it may refer to nothing
+        node.rewritten = copy(value)
+        node.rewritten.raw = True
+        typer.expr(node.rewritten)
     return Reference(value.type)
 
 
@@ -189,14 +195,15 @@ def _no_memory(typer: Expressions, node: Call, binding: Binding, expected: Type 
 
 
 def _size(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
-    """SIZEOF(x) or SIZEOF(type): bytes that a pointer may run over; of a string, its text and the end."""
+    """SIZEOF(x) or SIZEOF(type), XSIZEOF: the bytes a pointer may run over; of a string, its text and end."""
     given = node.arguments[0].value if len(node.arguments) == 1 else None
     measured: Type | None = None
     if isinstance(given, Name) and typer.scope.lookup(given.name) is None:
         named = ELEMENTARY.get(given.name.upper()) or typer.scope.type(given.name)
         measured = given.type = named.type if isinstance(named, Alias) else named
     if measured is None:
-        given = _only_argument(typer, node, binding, "SIZEOF")
+        name = node.callee.name.upper() if isinstance(node.callee, Name) else ""
+        given = _only_argument(typer, node, binding, name)
         measured = given.type if given is not None else None
     binding.measured = measured
     if measured is None or isinstance(measured, OpenArray):
@@ -244,7 +251,7 @@ def pointer_result(node: Binary) -> Type | None:
 
 
 def _is_position(node: Expr) -> bool:
-    return isinstance(node.type, Pointer) or _is_number(node.type)
+    return isinstance(node.type, Pointer) or _is_number(node.type) or is_null(node.type)
 
 
 def _is_number(type_: Type | None) -> bool:
@@ -269,11 +276,13 @@ class Operation(NamedTuple):
 
 OPERATIONS = {
     "REF": Operation(_reference),
+    REF: Operation(_reference),
     "__ISVALIDREF": Operation(_is_valid),
     "LOWER_BOUND": Operation(_bound),
     "UPPER_BOUND": Operation(_bound),
     "ADR": Operation(_address, pointers=True),
     "SIZEOF": Operation(_size, pointers=True),
+    "XSIZEOF": Operation(_size, pointers=True),
     "__NEW": Operation(_no_memory, pointers=True),
     "__DELETE": Operation(_no_memory, pointers=True),
 }

@@ -151,8 +151,10 @@ def _table() -> dict[str, Function]:
                 ("SUB_DT_DT", "DT", "-", "DT"),
                 ("SUB_LDT_LDT", "LDT", "-", "LDT"),
                 ("MUL_TIME", "TIME", "*", "ANY_NUM"),
+                ("MULTIME", "TIME", "*", "ANY_NUM"),  # as edition 2 names it
                 ("MUL_LTIME", "LTIME", "*", "ANY_NUM"),
                 ("DIV_TIME", "TIME", "/", "ANY_NUM"),
+                ("DIVTIME", "TIME", "/", "ANY_NUM"),
                 ("DIV_LTIME", "LTIME", "/", "ANY_NUM"),
             )
         ),
@@ -164,7 +166,7 @@ def _table() -> dict[str, Function]:
 
 
 FUNCTIONS = _table()
-CODESYS_ONLY = {"TIME": Function("TIME", (), result="TIME")}  # task time
+CODESYS_ONLY = {name: Function(name, (), result=name) for name in ("TIME", "LTIME")}  # task time
 LIBRARY_ONLY = {
     "_NOW": Function("_NOW", (), result="LTIME"),
     "_MAX": Function("_MAX", (("IN", "T"),), "ANY_INT"),

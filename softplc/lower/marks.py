@@ -8,7 +8,7 @@ from softplc import ir
 from softplc.iectypes import BOOL
 from softplc.lower.branches import Branches, Way
 from softplc.source import SourceSet
-from softplc.symbols import Project, all_pous
+from softplc.symbols import Pou, Project, all_pous
 from softplc.syntax import Case, For, If, Repeat, Statement, While
 
 
@@ -24,7 +24,7 @@ class Marks:
         self._sources = sources
         self.branches = Branches(sources)
         self._numbers: dict[tuple[str, int], int] = {}
-        statements = [each for pou in all_pous(project) for each in inside(pou.decl.body)]
+        statements = [each for pou in written(project) for each in inside(pou.decl.body)]
         for statement in statements:
             self._numbers.setdefault(self._line(statement), len(self._numbers))
         self._ways: dict[Way, int] = {}
@@ -43,6 +43,11 @@ class Marks:
     @property
     def size(self) -> int:
         return len(self._numbers) + len(self._ways)
+
+    @property
+    def ran(self) -> range:
+        """Return the bytes of the image that tell what ran."""
+        return range(self.base, self.base + self.size)
 
     def of(self, statement: Statement) -> list[ir.Stmt]:
         """Return what sets the mark of a statement."""
@@ -64,6 +69,11 @@ class Marks:
     def _line(self, statement: Statement) -> tuple[str, int]:
         source = self._sources.at(statement.at)
         return source.name, source.place(statement.at)[0]
+
+
+def written(project: Project) -> Iterator[Pou]:
+    """Yield the units that somebody wrote."""
+    return (each for each in all_pous(project) if not each.made_up)
 
 
 def inside(body: list[Statement]) -> Iterator[Statement]:

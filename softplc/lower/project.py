@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 from softplc import ir
+from softplc.bind.calls import Binding
+from softplc.bind.firstcalls import INIT
 from softplc.iectypes import UDINT
 from softplc.layout import Layout, Sizes
 from softplc.lower.calls import owner_of, part_name, program_name, routine_name
@@ -13,6 +15,9 @@ from softplc.lower.statements import Statements
 from softplc.source import SourceSet
 from softplc.stack import Frames
 from softplc.symbols import Instance, Pou, Project, Task
+from softplc.syntax import Name
+
+FIRST = "iw_first"
 
 Reached = tuple[Pou, Instance | None, str]
 """A unit, the instance if it is a program or a part of one, and the resource where that matters."""
@@ -56,10 +61,45 @@ def lower(
             calls = entry.on_rising_edge(task.single, entry.variable(task.last), calls)
         module.routines.append(ir.Routine(task_symbol(index), calls, 0, entry.slots, exported=True))
         dispatches |= entry.dispatches
+    first, reached_first = _first_calls(Statements(project, layout, sizes, sources, None))
+    if first is not None:
+        module.routines.append(first)
+        module.first, module.places = FIRST, _places(layout, project, sources)
+        waiting += reached_first
     lower_units(module, waiting, frames, dispatches, (project, layout, sizes, sources))
     if sizes.sites is not None:
         module.debug = sizes.sites.base
     return module, frames
+
+
+def _first_calls(entry: Statements) -> tuple[ir.Routine | None, list[Reached]]:
+    """Return what calls FB_Init of all globals and programs, and then gives what VAR_CONFIG says."""
+    calls: list[ir.Stmt] = []
+    waiting: list[Reached] = []
+    for pou, variable in entry.project.first_calls.items():
+        entry.resource = variable.resource
+        calls += entry.function_call(Binding(pou=pou))[0]
+        waiting += reached(entry)
+    for instance in entry.layout.programs:
+        method = instance.pou.methods.get(INIT)
+        if method is None:
+            continue
+        entry.instance, entry.resource = instance, instance.resource
+        program = Name(instance.pou.at, instance.pou.at, instance.pou.name)
+        program.type = instance.pou.face
+        calls += entry.function_call(Binding(pou=method, instance=program, direct=True))[0]
+        for setting in instance.settings:
+            calls += entry.set_first(instance, setting)
+        waiting += reached(entry)
+    return (ir.Routine(FIRST, calls, 0, entry.slots, exported=True) if calls else None), waiting
+
+
+def _places(layout: Layout, project: Project, sources: SourceSet) -> dict[str, tuple[str, int]]:
+    """Return where globals and variables of programs are declared, by path."""
+    named = {each.name: each for each in project.globals.values()}
+    for instance, places in layout.programs.items():
+        named.update({f"{instance.name}.{each.name}": each for each in places})
+    return {path: (sources.at(each.at).name, sources.line(each.at)) for path, each in named.items()}
 
 
 def lower_units(
@@ -159,5 +199,5 @@ def _routine(name: str, context: Statements, pou: Pou, inline: bool, unit: str) 
 def unit_name(pou: Pou, instance: Instance | None = None) -> str:
     """Return how people know a unit: a program by its instance, a method or an action by its owner too."""
     if instance is not None:
-        return instance.name if pou is instance.pou else f"{instance.name}.{pou.decl.name}"
-    return f"{pou.owner.name}.{pou.name}" if pou.owner is not None else pou.name
+        return instance.name if pou is instance.pou or pou.made_up else f"{instance.name}.{pou.decl.name}"
+    return pou.name.removesuffix(f".{INIT}")

@@ -109,7 +109,8 @@ class Sites:
 
     def _is_seen(self, pou: Pou) -> bool:
         owner = pou.owner or pou
-        return not owner.library or (self._library and not owner.name.startswith("_"))
+        shown = not owner.library or (self._library and not owner.name.startswith("_"))
+        return shown and not pou.made_up
 
 
 def step_of(statement: Statement) -> Expr | None:

@@ -101,8 +101,8 @@ class Standard(Strings):
         return _all([ir.Op(BOOL, operator, pair) for pair in pairwise(once)])
 
     def _intrinsic(self, name: str, binding: Binding) -> ir.Expr:
-        if name in ("_NOW", "TIME"):
-            return ir.Now(LTIME if name == "_NOW" else TIME)
+        if name in ("_NOW", "TIME", "LTIME"):
+            return ir.Now(TIME if name == "TIME" else LTIME)
         if name in ("_MAX", "_MIN"):
             type_ = machine(binding.generic)
             return ir.Const(type_, type_.limits[1 if name == "_MAX" else 0])

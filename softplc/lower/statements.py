@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String, Type
+from softplc.iectypes import (
+    BOOL,
+    DINT,
+    LINT,
+    UDINT,
+    Array,
+    BlockType,
+    Field,
+    Interface,
+    Reference,
+    String,
+    Struct,
+    Type,
+    is_plain,
+)
 from softplc.layout import scalar_of
 from softplc.links import referred
 from softplc.lower.branches import Branches, Way
@@ -15,8 +30,9 @@ from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
 from softplc.lower.expressions import Expressions
 from softplc.lower.sites import Sites, step_of
-from softplc.symbols import Instance, Pou, Variable
+from softplc.symbols import Instance, Pou, Setting, Variable
 from softplc.syntax import (
+    ArrayInit,
     Assign,
     Attempt,
     Call,
@@ -27,11 +43,14 @@ from softplc.syntax import (
     Expr,
     For,
     If,
+    Init,
+    Initialise,
     Name,
     Node,
     Repeat,
     Return,
     Statement,
+    StructInit,
     While,
 )
 
@@ -168,6 +187,11 @@ class Statements(Expressions):
             if target is None:
                 raise LoweringError("assignment to no place")
             return self.assign(target, node.target.type, node.value)
+        if isinstance(node, Initialise):
+            place = self.place(node.target)
+            if place is None or node.target.type is None:
+                raise LoweringError("initial value of no place")
+            return self._first(place, node.target.type, node.init)
         if isinstance(node, CallStatement):
             return self._call(node)
         if isinstance(node, Attempt):
@@ -189,6 +213,37 @@ class Statements(Expressions):
             return [ir.Loop(until, True, body, line, self._next_round(node.condition))]
         kinds = {Exit: "exit", Continue: "continue", Return: "return"}
         return [ir.Jump(kinds[type(node)])]
+
+    def set_first(self, instance: Instance, setting: Setting) -> list[ir.Stmt]:
+        """Return what gives a variable the initial value that VAR_CONFIG says."""
+        if setting.init is None:
+            return []
+        offset, bit = self.layout.of_path(setting.path, instance)
+        return self._first(ir.Place("image", offset, bit=bit), setting.path.type, setting.init)
+
+    def _first(self, place: ir.Place, type_: Type, init: Init) -> list[ir.Stmt]:
+        """Return what writes an initial value, into whatever it belongs to."""
+        place = replace(place, tag="")
+        if isinstance(init, Expr):
+            return self.assign(place, type_, init)
+        if isinstance(init, StructInit):
+            body: list[ir.Stmt] = []
+            for name, value, _ in init.items:
+                member = _member_of(type_, name.casefold())
+                if member is not None and member.type is not None:
+                    body += self._first(place.at(member.offset, bit=member.bit), member.type, value)
+            return body
+        if not isinstance(type_, Array):
+            raise LoweringError("a list of what is no array")
+        if is_plain(type_) or isinstance(type_.element, String):
+            data = bytearray(type_.size)
+            self.sizes.write(data, 0, type_, init)
+            return [ir.Fill(place, bytes(data))]
+        return [
+            each
+            for at, value in _items(type_, init)
+            for each in self._first(place.at(at), type_.element, value)
+        ]
 
     def _call(self, node: CallStatement) -> list[ir.Stmt]:
         call = node.call
@@ -299,6 +354,27 @@ class Statements(Expressions):
             _is_private(node.variable) and not self.project.references and self.sizes.sites is None,
             self._next_round(node),
         )
+
+
+def _member_of(type_: Type, key: str) -> Field | Variable | None:
+    if isinstance(type_, Struct):
+        return type_.fields.get(key)
+    return type_.pou.find_variable(key) if isinstance(type_, BlockType) else None
+
+
+def _items(type_: Array, init: ArrayInit) -> list[tuple[int, Init]]:
+    """Return where in an array each value of a list goes; what has none is left out."""
+    values = _listed(init)[: type_.count]
+    return [(n * type_.stride, each) for n, each in enumerate(values) if each is not None]
+
+
+def _listed(init: ArrayInit) -> list[Init | None]:
+    """Return the values of a list one by one, repeated ones too."""
+    values: list[Init | None] = []
+    for count, value in init.items:
+        times = int(count.value) if count is not None and isinstance(count.value, int) else 1
+        values += (_listed(value) if isinstance(value, ArrayInit) and value.spread else [value]) * times
+    return values
 
 
 def _is_private(node: Expr) -> bool:

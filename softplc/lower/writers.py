@@ -7,9 +7,9 @@ from typing import NamedTuple
 from softplc import ir
 from softplc.iectypes import BOOL, DINT, UDINT, UINT, ULINT, USINT, Elementary
 from softplc.lower.branches import Way
-from softplc.lower.marks import Marks, inside
+from softplc.lower.marks import Marks, inside, written
 from softplc.source import SourceSet
-from softplc.symbols import Project, all_pous
+from softplc.symbols import Project
 from softplc.syntax import Statement
 
 _WIDTHS: tuple[tuple[int, Elementary], ...] = ((8, ULINT), (4, UDINT), (2, UINT), (1, USINT))
@@ -48,7 +48,7 @@ class Writers(Marks):
         self._offset, self._bytes, self._bit = place
         self._number: dict[int, int] = {}
         self.statements: list[Writer] = []
-        for pou in all_pous(project):
+        for pou in written(project):
             for statement in inside(pou.decl.body):
                 file, line = self._line(statement)
                 if not file.casefold().startswith(_LIBRARY):
@@ -62,6 +62,10 @@ class Writers(Marks):
     @property
     def size(self) -> int:
         return self.current + 4 - self.base
+
+    @property
+    def ran(self) -> range:
+        return range(0)  # what FB_Init writes is an initial value
 
     def of(self, statement: Statement) -> list[ir.Stmt]:
         """Return what gives a change to the statement that began last: it handed over to this one."""

@@ -111,7 +111,7 @@ def _members(type_: Type | None, scope: Scope) -> Iterator[Item]:
         while unit is not None:
             for key, method in unit.methods.items():
                 name, _, accessor = method.decl.name.partition("$")
-                if key not in seen and name.casefold() not in seen:
+                if name and key not in seen and name.casefold() not in seen:
                     seen |= {key, name.casefold()}
                     yield Item(name, "field", "property") if accessor else _call_item(name, method, "method")
             unit = unit.base
@@ -191,7 +191,7 @@ def _functions(scope: Scope) -> Iterator[Item]:
         if pou.kind == "FUNCTION" and not pou.name.startswith("_"):
             yield _call_item(pou.name, pou, "function")
     if scope.owner is not None:
-        for method in scope.owner.methods.values():
+        for method in (each for each in scope.owner.methods.values() if not each.made_up):
             yield _call_item(method.decl.name, method, "method")
     for function in FUNCTIONS.values():
         yield Item(

@@ -74,7 +74,7 @@ def unit_lines(analysis: Analysis, pou: Pou) -> list[str]:
     for section in SECTIONS:
         shown = [each for each in pou.parameters(section) if not is_hidden(each.name)]
         lines += [f"    {variable_line(analysis, each)}" for each in shown]
-    lines += [f"    METHOD {each.decl.name}" for each in pou.methods.values()]
+    lines += [f"    METHOD {each.decl.name}" for each in pou.methods.values() if not each.made_up]
     return lines
 
 

@@ -18,7 +18,7 @@ from softplc.lsp.symbols import (
 from softplc.parser import parse
 from softplc.pipeline import Examination
 from softplc.source import SourceSet
-from softplc.symbols import EnumValue, Pou, Variable, all_pous
+from softplc.symbols import FB_INIT, EnumValue, Pou, Variable, all_pous
 from softplc.syntax import (
     AccessDecl,
     Argument,
@@ -30,6 +30,7 @@ from softplc.syntax import (
     EnumSpec,
     Expr,
     Init,
+    Initialise,
     InstanceDecl,
     Member,
     Name,
@@ -212,7 +213,10 @@ class _Finder:
         """Note the types and values that a type specification names."""
         if isinstance(spec, NamedSpec):
             self._type_name(spec.name, spec.at, spec.resolved)
-            self._body([spec.length, spec.low, spec.high])
+            self._body([spec.length, spec.low, spec.high, spec.given])
+            method = _first_method(spec.resolved)
+            if method is not None:
+                self._arguments([each for arguments in spec.given for each in arguments], method)
         elif isinstance(spec, ArraySpec):
             self._body([list(pair) for pair in spec.ranges])
             self._spec(spec.element, "")
@@ -270,6 +274,8 @@ class _Finder:
             each = stack.pop()
             if isinstance(each, list | tuple):
                 stack.extend(each)
+            elif isinstance(each, Initialise) or (isinstance(each, Call) and each.first):
+                continue  # written where the instance is declared
             elif isinstance(each, Node):
                 self._node(each)
                 for kind in type(each).__mro__:
@@ -370,6 +376,13 @@ def _charts(examination: Examination, texts: SourceSet) -> dict[int, Chart]:
                     if each.chart is not None:
                         found[each.name_at] = each.chart
     return found
+
+
+def _first_method(type_: Type | None) -> Pou | None:
+    """Return FB_Init of a type, or of what an array is of."""
+    while isinstance(type_, Array):
+        type_ = type_.element
+    return type_.pou.find_method(FB_INIT) if isinstance(type_, BlockType) else None
 
 
 def _local(name: str) -> str:

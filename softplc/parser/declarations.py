@@ -5,6 +5,8 @@ Source: IEC 61131-3:2013, 6.4 and 6.5.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from softplc.iectypes import ELEMENTARY
 from softplc.lexer import Token
 from softplc.parser.charts import Charts
@@ -135,18 +137,23 @@ class Declarations(Charts):
         name = self.qualified_name("a type name")
         if self.profile.pointers and name.key in AS_WIDE_AS_POINTERS:
             name = name._replace(text=AS_WIDE_AS_POINTERS[name.key])
+        text = name.key in ("STRING", "WSTRING")
+        if self.at_op("[") and self.peek().text == "(" and not text:
+            return self._with_arguments(name)
         if self.at_op("["):
             self.advance()
             length = self.expression()
             end = self.expect_op("]").end
             return NamedSpec(name.at, end, name.text, length)
         if self.at_op("("):
-            if name.key in ("STRING", "WSTRING"):
+            if text:
                 self.advance()
                 length = self.expression()
                 return NamedSpec(name.at, self.expect_op(")").end, name.text, length)
-            if self._at_enum():
+            if name.key in ELEMENTARY and self._at_enum():
                 return self._enum(name.text)
+            if name.key not in ELEMENTARY and not self._at_range():
+                return self._with_arguments(name)
             self.advance()
             low = self.expression()
             self.expect_op("..")
@@ -154,8 +161,28 @@ class Declarations(Charts):
             return NamedSpec(name.at, self.expect_op(")").end, name.text, None, low, high)
         return NamedSpec(name.at, name.end, name.text)
 
+    def _with_arguments(self, name: Token) -> NamedSpec:
+        """Read what FB_Init takes: `F(n := 1)`, or `F[(n := 1), (n := 2)]` of the elements of an array."""
+        apiece = self.take_op("[")
+        given = [self.arguments()]
+        while apiece and self.take_op(","):
+            given.append(self.arguments())
+        if apiece:
+            self.expect_op("]")
+        return NamedSpec(name.at, self.previous_end, name.text, given=given, apiece=apiece)
+
     def _at_enum(self) -> bool:
         return self.peek().kind == "id" and self.peek(2).text in (":=", ",", ")")
+
+    def _at_range(self) -> bool:
+        """Tell whether the bracket here holds the limits of a subrange."""
+        depth = 0
+        for token in islice(self.tokens, self.position, None):
+            if token.kind == "op":
+                depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+            if not depth or token.text in ("..", ";"):
+                return token.text == ".."
+        return False
 
     def _enum(self, base: str) -> TypeSpec:
         at = self.expect_op("(").at

@@ -127,6 +127,8 @@ class Writer:
         raise AssertionError("a type of a file is one of these")
 
     def _named(self, spec: NamedSpec) -> Element:
+        if any(spec.given):
+            self._cannot("arguments for FB_Init", spec)
         name = SHORT.get(spec.name.upper(), spec.name.upper())
         if name in ("STRING", "WSTRING"):
             length = {"length": self.pieces.of(spec.length)} if spec.length is not None else {}

@@ -22,12 +22,6 @@ def check(spec: EnumSpec, context: Context) -> Iterator[Diagnostic]:
     """Yield findings for a base that has no whole numbers, and for values that do not fit it."""
     if spec.base and spec.base.upper() not in BASES:
         remedy = did_you_mean(spec.base, BASES) or "use an integer or bit string type"
-        unit = context.scope.unit(spec.base)
-        if unit is not None and unit.kind in ("FUNCTION_BLOCK", "CLASS"):
-            message = f"{unit.name} takes no arguments where an instance is declared"
-            remedy = f"give inputs behind it: {unit.name} := (input := value)"
-            yield context.error("ST2052", message, spec, remedy)
-            return
         yield context.error("ST2052", f"an enumeration cannot be based on {spec.base}", spec, remedy)
         return
     enum = spec.resolved

@@ -13,7 +13,7 @@ from softplc.bind.usage import usage_of
 from softplc.diagnostics import WARNING, Diagnostic
 from softplc.iectypes import Elementary
 from softplc.rules.context import Context
-from softplc.symbols import Pou, Variable, is_hidden
+from softplc.symbols import Pou, Variable, is_first, is_hidden
 
 ON = (Pou,)
 
@@ -28,6 +28,8 @@ def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
             continue
         if variable.address:
             continue  # the field writes it
+        if variable.section == "RESULT" and is_first(context.project, pou):
+            continue  # nobody asks FB_Init
         if variable.section in ("VAR_OUTPUT", "RESULT"):
             if pou.decl.body and variable.type is not None:  # what is not there yet needs no telling
                 what = "the result" if variable.section == "RESULT" else f"the output {variable.name}"

@@ -15,7 +15,7 @@ from softplc.diagnostics import Diagnostic
 from softplc.iectypes import same
 from softplc.profiles import current
 from softplc.rules.context import Context
-from softplc.symbols import Pou
+from softplc.symbols import Pou, is_first
 
 ON = (Pou,)
 PARAMETERS = ("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")
@@ -36,15 +36,25 @@ def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
         yield Diagnostic("ST2022", f"{replaced.name} is FINAL", at, end, "give the method another name")
     models = [replaced, *(each.methods.get(name.casefold()) for each in owner.all_interfaces())]
     for model in models:
-        if model is not None and not _alike(pou, model):
-            message = f"{pou.name} has other parameters or another result than {model.name}"
-            yield Diagnostic("ST2022", message, at, end, f"declare them as in {model.name}")
+        if model is None:
+            continue
+        more = is_first(context.project, pou)
+        if not _alike(pou, model, more):
+            what = "lacks parameters of" if more else "has other parameters or another result than"
+            message = f"{pou.name} {what} {model.name}"
+            remedy = f"declare them as in {model.name}{', more may follow' * more}"
+            yield Diagnostic("ST2022", message, at, end, remedy)
             return
 
 
-def _alike(one: Pou, other: Pou) -> bool:
-    """Tell whether two methods have the same parameters in the same order, and the same result."""
-    mine, theirs = one.parameters(*PARAMETERS, "RESULT"), other.parameters(*PARAMETERS, "RESULT")
+def _alike(one: Pou, other: Pou, more: bool) -> bool:
+    """Tell whether two methods have the same parameters in the same order, and the same result.
+
+    FB_Init may have `more` of them behind those of its base, and its result means nothing.
+    """
+    sections = PARAMETERS if more else (*PARAMETERS, "RESULT")
+    mine, theirs = one.parameters(*sections), other.parameters(*sections)
+    mine = mine[: len(theirs)] if more else mine
     return len(mine) == len(theirs) and all(
         a.section == b.section
         and (a.section == "RESULT" or a.name.casefold() == b.name.casefold())

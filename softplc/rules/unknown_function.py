@@ -36,7 +36,8 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
     ):
         return
     callee = node.callee
-    if isinstance(callee, Name) and callee.name.upper() == "SIZEOF" and context.project.profile.pointers:
+    sizes = isinstance(callee, Name) and callee.name.upper() in ("SIZEOF", "XSIZEOF")
+    if sizes and context.project.profile.pointers:
         return  # its argument is wrong: told there
     if not isinstance(callee, Name):
         if callee.type is not None:

@@ -42,7 +42,9 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         if node.name.casefold() in base.pou.variables:
             return
         names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
-        names += list(dict.fromkeys(shown(each.decl.name) for each in base.pou.methods.values()))
+        names += list(
+            dict.fromkeys(shown(each.decl.name) for each in base.pou.methods.values() if not each.made_up)
+        )
     else:
         remedy = "give an index first" if isinstance(base, Array) else ""
         if isinstance(base, Reference | Pointer):

@@ -45,6 +45,7 @@ from softplc.syntax import (
     If,
     Index,
     Init,
+    Initialise,
     Literal,
     Member,
     Name,
@@ -252,6 +253,8 @@ class Walk:
             self.expr(node.target)
             self.show(Write(node.target, "assigned"))
             self.expr(node.value)
+        elif isinstance(node, Initialise):
+            return  # shown where it is declared
         elif isinstance(node, CallStatement):
             if isinstance(node.call, Call):
                 self.call(node.call)

@@ -125,7 +125,10 @@ def test_arguments_where_a_block_is_declared_are_told():
     text = "FUNCTION_BLOCK F VAR_INPUT n : INT; END_VAR n := n; END_FUNCTION_BLOCK "
     text += "PROGRAM P VAR a : F(n := 3); END_VAR a(); END_PROGRAM"
     (finding,) = findings(text, "codesys")
-    assert finding[:2] == ("ST2052", "F takes no arguments where an instance is declared")
+    assert finding[:2] == (
+        "ST2053",
+        "F has no FB_Init: it takes no arguments where an instance is declared",
+    )
 
 
 def test_a_property_has_get_or_set():

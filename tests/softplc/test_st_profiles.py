@@ -30,7 +30,7 @@ def program(text: str) -> str:
     PROGRAM Main VAR CONSTANT c : INT := 1; END_VAR
     VAR i : INT; d : DWORD; r : REAL; b AT %MX1.0 : BOOL; s : S;
     pi : POINTER TO INT; pr : POINTER TO REAL; pb : POINTER TO BYTE; ps : POINTER TO S;
-    pt : POINTER TO STRING; rf : REF_TO INT; f : F; END_VAR {text} END_PROGRAM"""
+    pt : POINTER TO STRING; pv : PVOID; t : LTIME; rf : REF_TO INT; f : F; END_VAR {text} END_PROGRAM"""
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,12 @@ def program(text: str) -> str:
         ("pi := ADR(b1);", "ST2003 there is no variable b1; "),
         ("pi := ADR();", "ST4002 ADR takes 1 argument, not 0; "),
         ("i := SIZEOF(nothing);", "ST2003 there is no variable nothing; "),
+        ("i := XSIZEOF(i, d);", "ST4002 XSIZEOF takes 1 argument, not 2; "),
+        ("i := NULL;", "ST3001 NULL does not convert to INT; "),
+        ("pi := NULL + 2;", "ST3002 + cannot be applied to NULL and "),
+        ("pv := ADR(s);", "ST3001 POINTER TO S does not convert to POINTER TO BYTE; keep to what"),
+        ("i := ANY_TO_INT(f);", "ST4005 there is no conversion from F to INT"),
+        ("t := LTIME(i);", "ST4002 LTIME takes 0 arguments, not 1; parameters: none"),
         ("pi := pi * 2;", "ST3002 * cannot be applied to POINTER TO INT and DINT; "),
         ("r := pi + 1.5;", "ST3002 + cannot be applied to POINTER TO INT and LREAL; "),
         ("i := i^;", "ST3008 INT is no reference; remove ^"),

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+import softplc
 from runtime.clock import WallClock
 from runtime.config import TagList
 from runtime.contract import DataType, Tag
@@ -129,6 +130,12 @@ def test_a_fault_tells_scan_unit_line_and_operands(compiled, inputs, says):
     assert fault.scan == core.stats().scans == 3
     assert not any(core.image()[16:28])
     assert not any(core.image()[40:128])
+
+
+def test_a_method_is_known_by_its_block_and_its_name():
+    text = "FUNCTION_BLOCK Tank METHOD PUBLIC fill : INT fill := 1; END_METHOD END_FUNCTION_BLOCK "
+    text += "PROGRAM Main VAR t : Tank; n : INT; END_VAR n := t.fill(); END_PROGRAM"
+    assert set(softplc.compile(sources={"a.st": text}).units) == {"", "Main", "Tank.fill"}
 
 
 def test_unsigned_operands_are_unsigned():
