@@ -389,6 +389,48 @@ def test_times_that_never_come_and_texts_that_are_none_harm_nothing(side, tag, s
     asyncio.run(main())
 
 
+def test_a_null_text_is_an_empty_one_and_no_other_null_is_a_value(side, tag, stock, run, wait):
+    async def build(server):
+        await build_structures(server)
+        space = await server.get_namespace_index("urn:plc")
+        inner = ua.Inner(code=5, text=None)
+        for name, variant in (
+            ("text", ua.Variant(None, ua.VariantType.String)),
+            ("field", ua.Variant(inner, ua.VariantType.ExtensionObject)),
+            ("nothing", ua.Variant(None, ua.VariantType.Null)),
+            ("number", ua.Variant(None, ua.VariantType.Null)),
+            ("several", ua.Variant(["a", "b"], ua.VariantType.String)),
+        ):
+            await server.nodes.objects.add_variable(ua.NodeId(name, space), name, variant)
+        type_id = await server.get_node(ua.NodeId("S", space)).read_data_type()
+        fields = (await server.get_node(type_id).read_data_type_definition()).Fields
+        (inner_id,) = {each.DataType for each in fields if each.Name == "status"}
+        await server.get_node(ua.NodeId("field", space)).write_attribute(
+            ua.AttributeIds.DataType, ua.DataValue(ua.Variant(inner_id, ua.VariantType.NodeId))
+        )
+
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag(each, DataType.STRING, f"ns=2;s={each}") for each in ("text", "nothing")]
+            tags.append(tag("field", DataType.STRING, "ns=2;s=field#.text"))
+            tags.append(tag("element", DataType.STRING, "ns=2;s=several#[3]"))
+            tags.append(tag("number", DataType.DINT, "ns=2;s=number"))
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("text") == port.quality("field") == Quality.GOOD)
+                assert (port.value("text"), port.value("field")) == ("", "")
+                for name in ("nothing", "number", "element"):
+                    await wait(lambda name=name: port.quality(name) == 0x809B_0000)  # BadNoData
+                bad = ua.DataValue(
+                    ua.Variant(None, ua.VariantType.String), ua.StatusCode(ua.StatusCodes.BadSensorFailure)
+                )
+                await server.write_attribute_value(server.get_node("ns=2;s=text").nodeid, bad)
+                await wait(lambda: port.quality("text") == ua.StatusCodes.BadSensorFailure)
+
+    asyncio.run(main())
+
+
 def test_a_variable_that_gets_another_type_is_written_as_that(side, tag, stock, run, wait):
     async def main():
         async with stock(build) as (server, url):
