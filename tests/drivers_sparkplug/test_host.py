@@ -116,6 +116,40 @@ def test_births_data_and_deaths_of_another_make(broker, listen, host, tags, wait
     assert (kinds.count("driver.type_differs"), kinds.count("driver.address_refused")) == (1, 1)
 
 
+def test_a_uint32_is_written_as_wide_as_the_node_has_it(broker, listen, host, tag, wait, payload_class):
+    """Eclipse Tahu and what is made with it carry a UInt32 in 64 bits, the standard in 32."""
+    places = {"narrow": "g/n:narrow", "wide": "g/n:wide"}
+    own = {"source": "spark", "device": "spark", "access": Access.READ_WRITE}
+    us = host([tag(name, DataType.UDINT, address=at, **own) for name, at in places.items()], [broker.url])
+
+    async def main():
+        listener = await listen(broker).ready()
+        node = Node(listener, payload_class)
+
+        asked = []
+        listener.client.message_callback_add("+/+/NCMD/#", lambda *more: asked.append(more[2].payload))
+
+        async with us.running():
+            await wait(lambda: us.fact("state") == "online")
+            node.say(
+                "NBIRTH",
+                {"name": "bdSeq", "datatype": 4, "long_value": 0},
+                {"name": "narrow", "datatype": 7, "int_value": 1},
+                {"name": "wide", "datatype": 7, "long_value": 2},
+            )
+            await wait(lambda: (us.port.value("narrow"), us.port.value("wide")) == (1, 2))
+            for name, field in (("narrow", "int_value"), ("wide", "long_value")):
+                before = len(asked)
+                done = asyncio.create_task(us.port.command(name, 4_000_000_000))
+                await wait(lambda before=before: len(asked) > before)
+                (metric,) = payload_class.FromString(asked[-1]).metrics
+                assert (metric.WhichOneof("value"), getattr(metric, field)) == (field, 4_000_000_000)
+                node.say("NDATA", {"name": name, "datatype": 7, field: 4_000_000_000})
+                assert await done is None
+
+    asyncio.run(main())
+
+
 def test_the_state_of_the_host_is_told_as_the_standard_has_it(broker, listen, host, tags, wait):
     us = host(tags, [broker.url], host="scada")
 

@@ -64,7 +64,12 @@ def said(row: int, data_type: DataType, value: Any, data: Any, now_ns: int) -> S
     """
     source_ns = moment_ns(data.SourceTimestamp) or moment_ns(data.ServerTimestamp) or now_ns
     quality = (data.StatusCode.value if data.StatusCode is not None else 0) & _CODE
-    if value is None and data_type is DataType.STRING and _is_text(data.Value) and not Quality.is_bad(quality):
+    if (
+        value is None
+        and data_type is DataType.STRING
+        and _is_text(data.Value)
+        and not Quality.is_bad(quality)
+    ):
         value = ""  # a null text: servers send it for an empty one
     if value is None:
         return Said(row, None, quality or _NO_DATA, source_ns)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from drivers.sparkplug.payload import Metric, Payload
+from drivers.sparkplug.datatypes import UINT32
+from drivers.sparkplug.payload import LONG, Metric, Payload
 from drivers.sparkplug.topics import Topic
 
 MOST_METRICS = 200_000
@@ -62,6 +63,7 @@ class EdgeNode:
         self._early: dict[int, tuple[Topic, Payload]] = {}
         self._names: dict[int, tuple[str, str]] = {}
         self._types: dict[tuple[str, str], int | None] = {}
+        self._wide: set[tuple[str, str]] = set()
 
     @property
     def late(self) -> bool:
@@ -74,6 +76,10 @@ class EdgeNode:
     def datatype(self, device: str, name: str) -> int | None:
         """Return the data type that the birth told of a metric."""
         return self._types.get((device, name))
+
+    def is_wide(self, device: str, name: str) -> bool:
+        """Tell whether a UInt32 comes as 64 bits: Eclipse Tahu has it so, and reads none of 32."""
+        return (device, name) in self._wide
 
     def take(self, topic: Topic, payload: Payload) -> Iterator[What]:
         """Take in a message and yield what it says, with what waited for it."""
@@ -121,6 +127,7 @@ class EdgeNode:
         self._early.clear()
         self._names.clear()
         self._types.clear()
+        self._wide.clear()
         devices, self._devices = self._devices, set()
         for device in sorted(devices):
             yield Died(device)
@@ -133,6 +140,8 @@ class EdgeNode:
                 continue
             names.add(metric.name)
             self._types[device, metric.name] = metric.datatype
+            if metric.datatype == UINT32 and metric.value is not None and metric.value.kind == LONG:
+                self._wide.add((device, metric.name))
             if metric.alias is not None:
                 self._names[metric.alias] = device, metric.name
         yield Born(device, frozenset(names))
