@@ -48,8 +48,8 @@ class UnfitError(Exception):
 def carried(data_type: DataType, raw: int, text: str | None) -> Carried:
     """Return a value as it is carried.
 
-    The standard does not say how a negative Int8 or Int16 goes into 32 bits without a sign. They are extended to
-    all 32, as the encoder of its compatibility kit does: decoders that look at 32 bits only read no other value.
+    The standard does not say how a negative Int8 or Int16 goes into 32 bits without a sign. They are
+    extended to all 32, as the encoder of its compatibility kit does: some decoders look at 32 bits always.
     """
     match data_type:
         case DataType.BOOL:

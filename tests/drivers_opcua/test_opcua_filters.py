@@ -98,7 +98,7 @@ def test_a_filter_that_asks_itself_twice_over_is_judged_once(plant: Plant) -> No
 
 
 def test_a_type_that_is_left_null_is_any_event(plant: Plant) -> None:
-    """The client of the older python library `opcua` leaves it so, in what it selects and in its condition."""
+    """The client of the older python library `opcua` leaves it so, in its select and where clauses."""
 
     def of(name: str) -> Any:
         return ua.SimpleAttributeOperand(ua.NodeId(), [ua.QualifiedName(name, 0)], ua.AttributeIds.Value)

@@ -64,13 +64,8 @@ def said(row: int, data_type: DataType, value: Any, data: Any, now_ns: int) -> S
     """
     source_ns = moment_ns(data.SourceTimestamp) or moment_ns(data.ServerTimestamp) or now_ns
     quality = (data.StatusCode.value if data.StatusCode is not None else 0) & _CODE
-    if (
-        value is None
-        and data_type is DataType.STRING
-        and _is_text(data.Value)
-        and not Quality.is_bad(quality)
-    ):
-        value = ""  # a null text: servers send it for an empty one
+    if data_type is DataType.STRING and _is_null_text(data.Value) and not Quality.is_bad(quality):
+        value = ""  # servers send it for an empty one
     if value is None:
         return Said(row, None, quality or _NO_DATA, source_ns)
     try:
@@ -121,8 +116,9 @@ def to_raw(data_type: DataType, value: Any) -> tuple[int, bool, str | None]:
     return data_type.encode(round(held)), held == scaled, None
 
 
-def _is_text(variant: Any) -> bool:
-    return variant is not None and variant.VariantType is ua.VariantType.String and not variant.is_array
+def _is_null_text(variant: Any) -> bool:
+    is_text = variant is not None and variant.VariantType is ua.VariantType.String
+    return is_text and variant.Value is None and not variant.is_array
 
 
 def _text(value: Any) -> str:
