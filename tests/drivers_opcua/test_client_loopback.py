@@ -1,6 +1,7 @@
 """The client on real servers: values in and out, refusals, methods, arrays, structures, many tags."""
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 
 from asyncua import ua, uamethod
@@ -12,6 +13,7 @@ from runtime.contract import Access, DataType, Quality
 RW = Access.READ_WRITE
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 AT_NS = (AT - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+GUID = "72962b91-fa75-4ae6-8d28-b404dc7daf63"
 VALUES = [
     ("bool", DataType.BOOL, ua.VariantType.Boolean, True, True),
     ("sint", DataType.SINT, ua.VariantType.SByte, -5, -5),
@@ -21,6 +23,7 @@ VALUES = [
     ("lreal", DataType.LREAL, ua.VariantType.Double, 0.1, 0.1),
     ("text", DataType.STRING, ua.VariantType.String, "橙汁", "橙汁"),
     ("name", DataType.STRING, ua.VariantType.LocalizedText, ua.LocalizedText("Pumpe", "de"), "Pumpe"),
+    ("guid", DataType.STRING, ua.VariantType.Guid, uuid.UUID(GUID), GUID),
     ("time", DataType.TIME, ua.VariantType.Double, 1500.0, 1_500_000_000),
     ("date", DataType.DT, ua.VariantType.DateTime, AT, AT_NS),
     ("whole", DataType.INT, ua.VariantType.Double, 7.0, 7),
@@ -115,6 +118,8 @@ def test_every_kind_of_value_crosses_both_ways_and_refusals_stay_alone(side, tag
                 assert await server.get_node("ns=2;s=whole").read_value() == 12.0
                 assert await port.command("fixed", 4) == "the server refuses: BadUserAccessDenied"
                 assert await port.command("small", 300) == "300 does not fit Byte on the server"
+                for text in ("no guid", GUID.upper()):
+                    assert await port.command("guid", text) == f"{text!r} does not fit Guid on the server"
                 assert "whole array" in (await port.command("second", 9) or "")  # stock ignores ranges
 
                 # methods

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -128,6 +129,8 @@ def _text(value: Any) -> str:
         return value.Text or ""
     if isinstance(value, ua.QualifiedName):
         return value.Name or ""
+    if isinstance(value, uuid.UUID):
+        return str(value)
     raise UnfitError(f"{_kind(value)} is no text")
 
 
@@ -168,6 +171,9 @@ def _plain(data_type: DataType, value: Value, wire: Any) -> Any:
     elif wire in (ua.VariantType.String, ua.VariantType.LocalizedText):
         if isinstance(value, str) and _is_utf8(value):
             return value if wire is ua.VariantType.String else ua.LocalizedText(value)
+    elif wire is ua.VariantType.Guid:
+        if isinstance(value, str) and (guid := _guid(value)) is not None:
+            return guid
     elif wire is ua.VariantType.DateTime:
         if data_type is DataType.DT and not isinstance(value, str):
             return moment(int(value))
@@ -190,6 +196,15 @@ def _plain(data_type: DataType, value: Value, wire: Any) -> Any:
             if low <= whole <= high:
                 return whole
     raise UnfitError(f"{value!r} does not fit {getattr(wire, 'name', wire)} on the server")
+
+
+def _guid(text: str) -> uuid.UUID | None:
+    """Return the Guid that is read as just this text."""
+    try:
+        guid = uuid.UUID(text)
+    except ValueError:
+        return None
+    return guid if str(guid) == text else None
 
 
 def readable(text: str) -> str:
