@@ -52,11 +52,14 @@ class EdgeNode:
         online: it has been born, and not died since.
         late: a message is missing before others that have come.
         lost: no birth is known for what it sends; ask for one.
+        doubted: its last word is a death that does not go with its birth: an old one that came late, or one
+            of a node that counts its sessions wrongly. The standard ignores it; who is there can be asked.
     """
 
     def __init__(self) -> None:
         self.online = False
         self.lost = False
+        self.doubted = False
         self._devices: set[str] = set()
         self._born: tuple[int | None, int | None] = None, None
         self._next = 0
@@ -83,6 +86,7 @@ class EdgeNode:
 
     def take(self, topic: Topic, payload: Payload) -> Iterator[What]:
         """Take in a message and yield what it says, with what waited for it."""
+        self.doubted = self.doubted and topic.verb in ("NDEATH", "DDEATH")
         if topic.verb == "NBIRTH":
             born = _bdseq(payload), payload.timestamp_ms
             if self.lost or not self.online or born != self._born:  # else it comes again, and is old by now
@@ -90,10 +94,9 @@ class EdgeNode:
                 yield from self._node_birth(payload)
         elif topic.verb == "NDEATH":
             if self.online and _bdseq(payload) == self._born[0]:
-                self.online = False
-                self._devices.clear()
-                self._early.clear()
-                yield Died("")
+                yield from self.die()
+            else:
+                self.doubted = self.online
         elif not self.online or payload.seq is None or not 0 <= payload.seq <= 255:
             self.lost = True
         elif payload.seq == self._next:
@@ -104,6 +107,13 @@ class EdgeNode:
         else:
             self._early[payload.seq] = topic, payload
 
+    def die(self) -> Iterator[What]:
+        """Take in that the node is gone."""
+        self.online = self.doubted = False
+        self._devices.clear()
+        self._early.clear()
+        yield Died("")
+
     def give_up(self) -> Iterator[What]:
         """Go on without what is missing; a birth must be asked for, since it may have told anything."""
         self.lost = True
@@ -113,7 +123,7 @@ class EdgeNode:
 
     def forget(self) -> None:
         """Begin anew: what was known came over a connection that is over."""
-        self.online = self.lost = False
+        self.online = self.lost = self.doubted = False
         self._devices.clear()
         self._early.clear()
 
