@@ -21,11 +21,11 @@ class Node:
     def __init__(self, listener, payload_class):
         self.listener, self.payload_class, self.seq = listener, payload_class, 0
 
-    def say(self, verb, *metrics, device="", seq=None, timestamp=1_700_000_000_000):
+    def say(self, verb, *metrics, device="", seq=None, timestamp=1_700_000_000_000, numbered=True):
         payload = self.payload_class(timestamp=timestamp)
         if verb == "NBIRTH":
             self.seq = 0
-        if verb != "NDEATH":
+        if verb != "NDEATH" and numbered:
             payload.seq = self.seq if seq is None else seq
             self.seq = (self.seq + 1) % 256 if seq is None else self.seq
         for metric in metrics:
@@ -146,7 +146,12 @@ def test_a_death_that_goes_with_no_birth_is_asked_about(
             level, bad = port.tags["level"].id, Quality.BAD_NO_COMMUNICATION
             told = [row for batch in port.submitted for row in batch if row.id == level]
             assert [row.quality for row in told[-2:]] == [Quality.GOOD] * 2
-            # One that is not says nothing.
+            # A device with a connection of its own leaves a will without a number.
+            await wait(lambda: port.quality("text") == Quality.GOOD)
+            node.say("DDEATH", old, device="d", timestamp=1, numbered=False)
+            await wait(lambda: port.quality("text") == bad)
+            assert port.quality("level") == Quality.GOOD
+            # One that is not there says nothing.
             node.say("NDEATH", old)
             await wait(lambda: port.quality("level") == port.quality("text") == bad)
             node.birth(bdseq=3, float_value=3.5)
