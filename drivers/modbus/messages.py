@@ -68,17 +68,19 @@ class Request:
 class Reply(NamedTuple):
     """What came back, and when: the data of a read, or an exception code, or nothing in time.
 
-    `came_ns` is of `runtime.clock.monotonic_ns`; 0 where nothing came.
+    `came_ns` is of `runtime.clock.monotonic_ns`; 0 where nothing came. With `is_short` the device answered
+    with fewer places than it was asked for, as some do at the end of a table.
     """
 
     data: bytes = b""
     exception: int = 0
     answered: bool = True
     came_ns: int = 0
+    is_short: bool = False
 
     @property
     def ok(self) -> bool:
-        return self.answered and not self.exception
+        return self.answered and not self.exception and not self.is_short
 
     @property
     def silent(self) -> bool:
@@ -98,6 +100,8 @@ class Reply(NamedTuple):
     @property
     def why(self) -> str:
         """Return what people read."""
+        if self.is_short:
+            return "it answers with fewer places than asked for"
         return exception_text(self.exception) if self.answered else "no answer"
 
 

@@ -166,7 +166,19 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             self.faults[block] = self.faults.get(block, 0) + 1
             if self.faults[block] >= FAULTS and (parts := self.divide(block, reply)):
                 return parts
+        if reply.is_short:
+            self.take_short(block, reply, now_ns)
+            return ()
         return super().take(block, reply, now_ns)
+
+    def take_short(self, block: Block, reply: Reply, now_ns: int) -> None:
+        """Take in that fewer places came: at first as no answer, since it may be one to an older question."""
+        self.hear()
+        if self.faults.get(block, FAULTS) < FAULTS and not block.rejected:
+            self.submit(block.fail(now_ns))
+        else:
+            self.tell_refused(block, reply)
+            self.submit(block.reject(now_ns))
 
     def settle(self, blocks: Sequence[Block]) -> None:
         """Note blocks that were read well."""

@@ -75,6 +75,14 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
         self.node_mgt_service = NodeManagementService(self.aspace)
         forget_generators()
 
+    def _mangle_endpoint_url(
+        self, ep_url: str, params_ep_url: str | None = None, sockname: Any = None
+    ) -> str:
+        """Return a URL of ours as the client wrote it, since some compare: its host, a slash or none."""
+        ours: str = super()._mangle_endpoint_url(ep_url, params_ep_url, sockname)
+        is_bare = bool(params_ep_url) and "/" not in str(params_ep_url).partition("://")[2]
+        return ours.removesuffix("/") if is_bare else ours
+
     async def get_endpoints(self, params: Any = None, sockname: Any = None) -> list[Any]:
         """Return the endpoints of the profiles that a client asks for. Source: OPC 10000-4, 5.5.4."""
         found = await super().get_endpoints(params, sockname)

@@ -40,7 +40,7 @@ from drivers.opcua.transfer import Departed, transfer
 from drivers.opcua.values import TagValues, from_variant
 from drivers.opcua.wire import response_header
 from runtime.contract import Access, Actor, Port, Tag, Value
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import ForbiddenError, UnfitValueError, WriteRejectedError
 
 log = logging.getLogger(__name__)
 MAX_READ = 10_000
@@ -420,7 +420,7 @@ class TagSession(HardenedSession):
                 await self._refuse(tag, value, actor)
             await context.port.write(tag, value, actor, _REASON)
         except WriteRejectedError as exc:
-            return refusal(tag, value, exc)
+            return refusal(tag, exc)
         return int(_CODES.Good)
 
     async def _refuse(self, tag: Tag, value: Value, actor: Actor) -> None:
@@ -526,7 +526,7 @@ def _length(value: Any) -> int:
     return len(inner) if isinstance(inner, bytes | str) else 1
 
 
-def refusal(tag: Tag, value: Value, error: WriteRejectedError) -> int:
+def refusal(tag: Tag, error: WriteRejectedError) -> int:
     """Return the status code that says why the gate refused; its words are in the audit trail."""
     if tag.access is not Access.READ_WRITE:
         return int(_CODES.BadNotWritable)
@@ -534,9 +534,5 @@ def refusal(tag: Tag, value: Value, error: WriteRejectedError) -> int:
         return int(_CODES.BadSecurityModeInsufficient)
     if isinstance(error, ForbiddenError):
         return int(_CODES.BadUserAccessDenied)
-    if isinstance(value, int | float):
-        low = float("-inf") if tag.low is None else tag.low
-        high = float("inf") if tag.high is None else tag.high
-        if not low <= value <= high:
-            return int(_CODES.BadOutOfRange)
-    return int(_CODES.BadInvalidState)
+    unfit = isinstance(error, UnfitValueError)
+    return int(_CODES.BadOutOfRange if unfit else _CODES.BadInvalidState)

@@ -77,12 +77,12 @@ def from_variant(data_type: DataType, variant: ua.Variant | None) -> Value:
         raise TypeError(f"not a scalar {WIRE[data_type].name}")
     value = variant.Value
     if value is None:
+        if data_type is DataType.STRING:  # clients send an empty text as a null one, and mean the same
+            return ""
         raise TypeError("null")
     if data_type is DataType.TIME:
         ns: float = value * 1e6
-        if ns != ns or abs(ns) >= 2**63:
-            raise TypeError("not a duration")
-        return round(ns)
+        return round(ns) if abs(ns) < 2**63 else ns  # which the gate refuses
     if data_type is DataType.DT:
         at = value if value.tzinfo else value.replace(tzinfo=UTC)
         return int((at - _EPOCH) // _MICROSECOND) * 1000

@@ -37,7 +37,7 @@ _SIGNED = {1: 8, 2: 16, 3: 32, 4: 64}
 _UNSIGNED = {5: 8, 6: 16, 7: 32, 8: 64}
 _TEXTS = (STRING_TYPE, 14, 15)
 _MS = 1_000_000
-_U64 = 0xFFFF_FFFF_FFFF_FFFF
+_U32, _U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 GOOD, STALE, BAD = 192, 500, 0
 
 
@@ -46,7 +46,11 @@ class UnfitError(Exception):
 
 
 def carried(data_type: DataType, raw: int, text: str | None) -> Carried:
-    """Return a value as it is carried; signed ones in as many bits as their type has."""
+    """Return a value as it is carried.
+
+    The standard does not say how a negative Int8 or Int16 goes into 32 bits without a sign. They are
+    extended to all 32, as the encoder of its compatibility kit does: some decoders look at 32 bits always.
+    """
     match data_type:
         case DataType.BOOL:
             return Carried(BOOLEAN, raw != 0)
@@ -59,7 +63,7 @@ def carried(data_type: DataType, raw: int, text: str | None) -> Carried:
             return Carried(LONG, int(data_type.decode(raw)) // _MS & _U64)
     if data_type.bits == 64:
         return Carried(LONG, raw)
-    return Carried(INT, raw & ((1 << data_type.bits) - 1))
+    return Carried(INT, raw & _U32)
 
 
 def value_of(data_type: DataType, datatype: int | None, value: Carried) -> Value:

@@ -93,6 +93,48 @@ def test_an_answer_of_another_unit_is_not_taken_and_the_right_one_is_waited_for(
     asyncio.run(main())
 
 
+def test_a_device_that_cuts_a_read_off_at_its_end_keeps_the_places_that_it_has(side, tag, wait):
+    """Servers made with jsmodbus answer so, where the standard wants exception 2."""
+    registers = bytes(range(20))  # 40001 to 40010
+    late = []
+
+    def answer(unit, message):
+        if late:
+            return late.pop()
+        start, count = int.from_bytes(message[1:3], "big"), int.from_bytes(message[3:5], "big")
+        data = registers[2 * start : 2 * (start + count)]
+        return bytes([message[0], len(data)]) + data
+
+    async def main():
+        listener = Listener(answer, 4, 10**12)
+        port = await listener.open("127.0.0.1", 0)
+        there = {"a": 1, "b": 5, "c": 9}
+        tags = [tag(name, DataType.INT, f"{40000 + at}") for name, at in there.items()]
+        tags += [tag("d", DataType.INT, "40012"), tag("e", DataType.REAL, "40010")]
+        client = side(tags, "client", port=port)
+        values = [0x0001, 0x0809, 0x1011]
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            polling = client.start(group)
+            await wait(lambda: [client.port.value(name) for name in there] == values)
+            bad = Quality.BAD_CONFIGURATION_ERROR
+            await wait(lambda: client.port.quality("d") == client.port.quality("e") == bad)
+            assert [client.port.quality(name) for name in there] == [Quality.GOOD] * 3
+            told = [event.text for event in client.port.emitted if event.kind == "driver.address_refused"]
+            assert len(told) == 2
+            assert all("fewer places than asked for" in text for text in told)
+            late.append(b"\x03\x00")  # once, it may be the answer to an older question
+            await wait(lambda: not late)
+            await wait(lambda: [client.port.quality(name) for name in there] == [Quality.GOOD] * 3)
+            assert not any(
+                row.quality == bad and row.id < len(there) for batch in client.port.submitted for row in batch
+            )
+            assert client.port.value("sys/drivers/io/reconnects") == 0
+            polling.cancel()
+        listener.close()
+
+    asyncio.run(main())
+
+
 def test_a_refused_write_is_told_once(side, tag, wait):
     asked = []
 

@@ -13,7 +13,6 @@ async function main() {
   const secure = mode !== "None";
   const client = ua.OPCUAClient.create({
     applicationName: "peer",
-    endpointMustExist: false,
     connectionStrategy: { maxRetry: 1, initialDelay: 100 },
     securityMode: ua.MessageSecurityMode[mode],
     securityPolicy: secure ? ua.SecurityPolicy.Basic256Sha256 : ua.SecurityPolicy.None,

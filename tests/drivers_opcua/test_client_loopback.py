@@ -1,6 +1,7 @@
 """The client on real servers: values in and out, refusals, methods, arrays, structures, many tags."""
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 
 from asyncua import ua, uamethod
@@ -12,6 +13,7 @@ from runtime.contract import Access, DataType, Quality
 RW = Access.READ_WRITE
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 AT_NS = (AT - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+GUID = "72962b91-fa75-4ae6-8d28-b404dc7daf63"
 VALUES = [
     ("bool", DataType.BOOL, ua.VariantType.Boolean, True, True),
     ("sint", DataType.SINT, ua.VariantType.SByte, -5, -5),
@@ -21,6 +23,7 @@ VALUES = [
     ("lreal", DataType.LREAL, ua.VariantType.Double, 0.1, 0.1),
     ("text", DataType.STRING, ua.VariantType.String, "橙汁", "橙汁"),
     ("name", DataType.STRING, ua.VariantType.LocalizedText, ua.LocalizedText("Pumpe", "de"), "Pumpe"),
+    ("guid", DataType.STRING, ua.VariantType.Guid, uuid.UUID(GUID), GUID),
     ("time", DataType.TIME, ua.VariantType.Double, 1500.0, 1_500_000_000),
     ("date", DataType.DT, ua.VariantType.DateTime, AT, AT_NS),
     ("whole", DataType.INT, ua.VariantType.Double, 7.0, 7),
@@ -115,6 +118,8 @@ def test_every_kind_of_value_crosses_both_ways_and_refusals_stay_alone(side, tag
                 assert await server.get_node("ns=2;s=whole").read_value() == 12.0
                 assert await port.command("fixed", 4) == "the server refuses: BadUserAccessDenied"
                 assert await port.command("small", 300) == "300 does not fit Byte on the server"
+                for text in ("no guid", GUID.upper()):
+                    assert await port.command("guid", text) == f"{text!r} does not fit Guid on the server"
                 assert "whole array" in (await port.command("second", 9) or "")  # stock ignores ranges
 
                 # methods
@@ -385,6 +390,48 @@ def test_times_that_never_come_and_texts_that_are_none_harm_nothing(side, tag, s
                 await wait(lambda: port.value("a") == 2)
                 assert abs(int(port.table.source_ns[port.tags["a"].id]) - port.clock.now_ns()) < 10 * 10**9
                 assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_a_null_text_is_an_empty_one_and_no_other_null_is_a_value(side, tag, stock, run, wait):
+    async def build(server):
+        await build_structures(server)
+        space = await server.get_namespace_index("urn:plc")
+        inner = ua.Inner(code=5, text=None)
+        for name, variant in (
+            ("text", ua.Variant(None, ua.VariantType.String)),
+            ("field", ua.Variant(inner, ua.VariantType.ExtensionObject)),
+            ("nothing", ua.Variant(None, ua.VariantType.Null)),
+            ("number", ua.Variant(None, ua.VariantType.Null)),
+            ("several", ua.Variant(["a", "b"], ua.VariantType.String)),
+        ):
+            await server.nodes.objects.add_variable(ua.NodeId(name, space), name, variant)
+        type_id = await server.get_node(ua.NodeId("S", space)).read_data_type()
+        fields = (await server.get_node(type_id).read_data_type_definition()).Fields
+        (inner_id,) = {each.DataType for each in fields if each.Name == "status"}
+        await server.get_node(ua.NodeId("field", space)).write_attribute(
+            ua.AttributeIds.DataType, ua.DataValue(ua.Variant(inner_id, ua.VariantType.NodeId))
+        )
+
+    async def main():
+        async with stock(build) as (server, url):
+            tags = [tag(each, DataType.STRING, f"ns=2;s={each}") for each in ("text", "nothing")]
+            tags.append(tag("field", DataType.STRING, "ns=2;s=field#.text"))
+            tags.append(tag("element", DataType.STRING, "ns=2;s=several#[3]"))
+            tags.append(tag("number", DataType.DINT, "ns=2;s=number"))
+            plant = side(tags, url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("text") == port.quality("field") == Quality.GOOD)
+                assert (port.value("text"), port.value("field")) == ("", "")
+                for name in ("nothing", "number", "element"):
+                    await wait(lambda name=name: port.quality(name) == 0x809B_0000)  # BadNoData
+                bad = ua.DataValue(
+                    ua.Variant(None, ua.VariantType.String), ua.StatusCode(ua.StatusCodes.BadSensorFailure)
+                )
+                await server.write_attribute_value(server.get_node("ns=2;s=text").nodeid, bad)
+                await wait(lambda: port.quality("text") == ua.StatusCodes.BadSensorFailure)
 
     asyncio.run(main())
 

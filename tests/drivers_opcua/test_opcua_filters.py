@@ -97,6 +97,28 @@ def test_a_filter_that_asks_itself_twice_over_is_judged_once(plant: Plant) -> No
     assert plant.filter(*both, last).passes(occurrence())  # 2 ** 59 ways, 60 steps
 
 
+def test_a_type_that_is_left_null_is_any_event(plant: Plant) -> None:
+    """The client of the older python library `opcua` leaves it so, in its select and where clauses."""
+
+    def of(name: str) -> Any:
+        return ua.SimpleAttributeOperand(ua.NodeId(), [ua.QualifiedName(name, 0)], ua.AttributeIds.Value)
+
+    def filter_(type_: int) -> Any:
+        wanted = ua.EventFilter(SelectClauses=[of("ConditionName"), of("SourceName")])
+        listed = ua.LiteralOperand(ua.Variant(ua.NodeId(type_)))
+        wanted.WhereClause.Elements = [
+            ua.ContentFilterElement(ua.FilterOperator.InList, [of("EventType"), listed])
+        ]
+        return check(wanted, plant.types)
+
+    wanted = filter_(ua.ObjectIds.DiscreteAlarmType)
+    assert wanted.passes(occurrence())
+    sent = wanted.encode(occurrence("jam"), 1, "en")
+    assert b"jam" in sent
+    assert b"s/l/a" in sent
+    assert not filter_(ua.ObjectIds.OffNormalAlarmType).passes(occurrence())
+
+
 def test_a_refresh_goes_past_the_queue_and_the_next_waits_for_its_end(plant: Plant) -> None:
     item = EventItem(1, "", lambda: occurrence("overflow"))
     parameters = ua.MonitoringParameters(7, 0.0, None, 2, True)

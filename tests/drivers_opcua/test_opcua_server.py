@@ -302,6 +302,19 @@ def test_a_write_goes_through_the_gate_as_the_user_of_the_session(serve: Any, se
     asyncio.run(main())
 
 
+def test_a_null_text_is_an_empty_one(serve: Any, secure: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, secure(served.url, "olga", "pump") as opc:
+            served.port.set("all/string", "before")
+            node = opc.get_node(served.node("all/string"))
+            await node.write_value(ua.DataValue(ua.Variant(None, ua.VariantType.String)))
+            assert served.port.value("all/string") == ""
+            nothing = ua.DataValue(ua.Variant(None, ua.VariantType.Null))
+            assert await code_of(node.write_value(nothing)) == "BadTypeMismatch"
+
+    asyncio.run(main())
+
+
 def test_a_refused_write_says_why_and_changes_nothing(serve: Any, secure: Any) -> None:
     async def main() -> None:
         async with serve() as served, secure(served.url, "olga", "pump") as opc:
@@ -318,11 +331,15 @@ def test_a_refused_write_says_why_and_changes_nothing(serve: Any, secure: Any) -
             assert await refused("tank/level_pct", 3.0, f) == "BadNotWritable"
             assert await refused("line/nothing", 3.0, f) == "BadNodeIdUnknown"
             assert await refused("line/run", True, b) == "BadInvalidState"
+            never = datetime(9999, 12, 31, tzinfo=UTC)
+            assert await refused("all/dt", never, ua.VariantType.DateTime) == "BadOutOfRange"
+            assert await refused("all/time", 1e300, ua.VariantType.Double) == "BadOutOfRange"
+            assert await refused("all/time", float("nan"), ua.VariantType.Double) == "BadOutOfRange"
             status = opc.get_node(ua.NodeId(ua.ObjectIds.Server_ServiceLevel))
             assert await code_of(status.write_value(1, ua.VariantType.Byte)) == "BadNotWritable"
             assert served.port.value("line/speed") is None
             refusals = {path for path, *_ in served.port.writes}
-            assert len(refusals) == 4, "refused attempts reach the gate, and so the audit trail"
+            assert len(refusals) == 6, "refused attempts reach the gate, and so the audit trail"
 
     asyncio.run(main())
 

@@ -325,6 +325,30 @@ def test_get_endpoints_gives_those_of_the_profiles_that_are_asked_for(serve: Any
     asyncio.run(main())
 
 
+def test_endpoints_are_told_as_the_client_wrote_the_url(serve: Any) -> None:
+    """node-opcua takes only an endpoint of just its URL, and people leave the slash at the end out."""
+
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            port = served.url.rpartition(":")[2].removesuffix("/")
+            for asked, told in (
+                (f"opc.tcp://127.0.0.1:{port}", f"opc.tcp://127.0.0.1:{port}"),
+                (f"opc.tcp://plant.example:{port}/", f"opc.tcp://plant.example:{port}/"),
+                (f"opc.tcp://plant.example:{port}", f"opc.tcp://plant.example:{port}"),
+                (f"opc.tcp://plant.example:{port}/else", f"opc.tcp://plant.example:{port}/"),
+                ("", served.url),
+                ("opc.tcp://[", served.url.removesuffix("/")),
+            ):
+                wanted = ua.GetEndpointsParameters(EndpointUrl=asked)
+                endpoints = await client.uaclient.get_endpoints(wanted)
+                assert {each.EndpointUrl for each in endpoints} == {told}
+                assert {url for each in endpoints for url in each.Server.DiscoveryUrls} == {told}
+                found = await client.uaclient.find_servers(ua.FindServersParameters(EndpointUrl=asked))
+                assert found[0].DiscoveryUrls == [told]
+
+    asyncio.run(main())
+
+
 def test_nodes_are_registered_as_they_are(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:

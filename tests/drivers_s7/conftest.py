@@ -133,6 +133,12 @@ def plant():
 
 
 @pytest.fixture
+def port():
+    """Return a free port of loopback."""
+    return free_port()
+
+
+@pytest.fixture
 def device():
     """Return what makes a CPU; it is killed in the end, frozen or not."""
     made = []

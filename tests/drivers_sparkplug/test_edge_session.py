@@ -55,7 +55,7 @@ def test_a_birth_tells_every_metric_and_data_follows_by_alias(broker, listen, ed
     assert (own["bdSeq"].datatype, len(death.metrics), death.HasField("seq")) == (4, 1, False)
     of_tank = {each.name: each for each in device.metrics}
     level, count = of_tank["level"], of_tank["count"]
-    assert (level.datatype, level.float_value, count.datatype, count.int_value) == (9, 41.5, 2, 65531)
+    assert (level.datatype, level.float_value, count.datatype, count.int_value) == (9, 41.5, 2, 0xFFFF_FFFB)
     told = dict(zip(level.properties.keys, level.properties.values, strict=True))
     assert told["engUnit"].string_value == "%"
     assert (told["engLow"].double_value, told["engHigh"].double_value) == (0.0, 100.0)
@@ -79,8 +79,8 @@ def test_a_birth_tells_every_metric_and_data_follows_by_alias(broker, listen, ed
 def test_every_type_arrives_as_the_standard_names_it(broker, listen, edge, tag, wait):
     values = {
         DataType.BOOL: (True, 11, "boolean_value", True),
-        DataType.SINT: (-5, 1, "int_value", 0xFB),
-        DataType.INT: (-5, 2, "int_value", 0xFFFB),
+        DataType.SINT: (-5, 1, "int_value", 0xFFFF_FFFB),
+        DataType.INT: (-5, 2, "int_value", 0xFFFF_FFFB),
         DataType.DINT: (-5, 3, "int_value", 0xFFFF_FFFB),
         DataType.LINT: (-5, 4, "long_value", (1 << 64) - 5),
         DataType.USINT: (200, 5, "int_value", 200),
@@ -145,7 +145,7 @@ def test_hosts_write_through_the_gate_and_are_told_what_came_of_it(broker, liste
             await wait(lambda: len(host.metrics("NDATA")) > seen)
             assert host.metrics("NDATA")[-1].float_value == 20.0
             host.command("DCMD", "count", device="filler", datatype=2, int_value=0xFFFB)
-            await wait(lambda: [m.int_value for m in host.metrics("DDATA")][-1:] == [0xFFFB])
+            await wait(lambda: [m.int_value for m in host.metrics("DDATA")][-1:] == [0xFFFF_FFFB])
             host.command("NCMD", "level", float_value=3.0)
             host.command("NCMD", "speed", string_value="fast")
             host.command("NCMD", "nothing", float_value=3.0)

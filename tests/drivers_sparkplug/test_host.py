@@ -7,7 +7,9 @@ import signal
 import pytest
 from pydantic import ValidationError
 
+from drivers.sparkplug.host import component
 from drivers.sparkplug.host.section import plugin
+from runtime.clock import SECOND_NS
 from runtime.contract import Access, DataType, Quality
 
 pytestmark = pytest.mark.peer
@@ -19,11 +21,11 @@ class Node:
     def __init__(self, listener, payload_class):
         self.listener, self.payload_class, self.seq = listener, payload_class, 0
 
-    def say(self, verb, *metrics, device="", seq=None, timestamp=1_700_000_000_000):
+    def say(self, verb, *metrics, device="", seq=None, timestamp=1_700_000_000_000, numbered=True):
         payload = self.payload_class(timestamp=timestamp)
         if verb == "NBIRTH":
             self.seq = 0
-        if verb != "NDEATH":
+        if verb != "NDEATH" and numbered:
             payload.seq = self.seq if seq is None else seq
             self.seq = (self.seq + 1) % 256 if seq is None else self.seq
         for metric in metrics:
@@ -35,10 +37,10 @@ class Node:
         topic = "/".join(filter(None, ("spBv1.0", "g", verb, "n", device)))
         self.listener.client.publish(topic, payload.SerializeToString())
 
-    def birth(self, bdseq=0, **more):
+    def birth(self, bdseq=0, at=1_700_000_000_000, **more):
         bd = {"name": "bdSeq", "datatype": 4, "long_value": bdseq}
         level = {"name": "level", "alias": 1, "datatype": 9, "timestamp": 5000, "float_value": 1.5}
-        self.say("NBIRTH", bd, level | more)
+        self.say("NBIRTH", bd, level | more, timestamp=at)
         count = {"name": "a/count", "alias": 2, "datatype": 2, "int_value": 0xFFFB, "timestamp": 6000}
         text = {"name": "text", "alias": 3, "datatype": 12, "string_value": "é"}
         self.say("DBIRTH", count, text, device="d")
@@ -114,6 +116,82 @@ def test_births_data_and_deaths_of_another_make(broker, listen, host, tags, wait
     asyncio.run(main())
     kinds = [event.kind for event in port.emitted]
     assert (kinds.count("driver.type_differs"), kinds.count("driver.address_refused")) == (1, 1)
+
+
+def test_a_death_that_goes_with_no_birth_is_asked_about(
+    broker, listen, host, tags, wait, payload_class, monkeypatch
+):
+    """Edge nodes made with Tahu's python number their births by one more than their wills."""
+    monkeypatch.setattr(component, "ASK_NS", SECOND_NS // 2)
+    monkeypatch.setattr(component, "DOUBT_NS", 3 * SECOND_NS)
+    us = host(tags, [broker.url], host="scada")
+    port = us.port
+
+    async def main():
+        listener = await listen(broker).ready()
+        node = Node(listener, payload_class)
+        old = {"name": "bdSeq", "datatype": 4, "long_value": 0}
+        asked = []
+        listener.client.message_callback_add("+/+/NCMD/#", lambda *_: asked.append(1))
+        async with us.running():
+            await wait(lambda: us.fact("state") == "online")
+            node.birth(bdseq=1)
+            await wait(lambda: port.value("text") == "é")
+            # One that is there tells its births: the death was an old one.
+            asked.clear()
+            node.say("NDEATH", old)
+            await wait(lambda: asked)
+            node.birth(bdseq=1, at=1_700_000_001_000, float_value=2.5)
+            await wait(lambda: port.value("level") == 2.5)
+            level, bad = port.tags["level"].id, Quality.BAD_NO_COMMUNICATION
+            told = [row for batch in port.submitted for row in batch if row.id == level]
+            assert [row.quality for row in told[-2:]] == [Quality.GOOD] * 2
+            # A device with a connection of its own leaves a will without a number.
+            await wait(lambda: port.quality("text") == Quality.GOOD)
+            node.say("DDEATH", old, device="d", timestamp=1, numbered=False)
+            await wait(lambda: port.quality("text") == bad)
+            assert port.quality("level") == Quality.GOOD
+            # One that is not there says nothing.
+            node.say("NDEATH", old)
+            await wait(lambda: port.quality("level") == port.quality("text") == bad)
+            node.birth(bdseq=3, float_value=3.5)
+            await wait(lambda: port.value("level") == 3.5 and port.quality("text") == Quality.GOOD)
+
+    asyncio.run(main())
+
+
+def test_a_uint32_is_written_as_wide_as_the_node_has_it(broker, listen, host, tag, wait, payload_class):
+    """Eclipse Tahu and what is made with it carry a UInt32 in 64 bits, the standard in 32."""
+    places = {"narrow": "g/n:narrow", "wide": "g/n:wide"}
+    own = {"source": "spark", "device": "spark", "access": Access.READ_WRITE}
+    us = host([tag(name, DataType.UDINT, address=at, **own) for name, at in places.items()], [broker.url])
+
+    async def main():
+        listener = await listen(broker).ready()
+        node = Node(listener, payload_class)
+
+        asked = []
+        listener.client.message_callback_add("+/+/NCMD/#", lambda *more: asked.append(more[2].payload))
+
+        async with us.running():
+            await wait(lambda: us.fact("state") == "online")
+            node.say(
+                "NBIRTH",
+                {"name": "bdSeq", "datatype": 4, "long_value": 0},
+                {"name": "narrow", "datatype": 7, "int_value": 1},
+                {"name": "wide", "datatype": 7, "long_value": 2},
+            )
+            await wait(lambda: (us.port.value("narrow"), us.port.value("wide")) == (1, 2))
+            for name, field in (("narrow", "int_value"), ("wide", "long_value")):
+                before = len(asked)
+                done = asyncio.create_task(us.port.command(name, 4_000_000_000))
+                await wait(lambda before=before: len(asked) > before)
+                (metric,) = payload_class.FromString(asked[-1]).metrics
+                assert (metric.WhichOneof("value"), getattr(metric, field)) == (field, 4_000_000_000)
+                node.say("NDATA", {"name": name, "datatype": 7, field: 4_000_000_000})
+                assert await done is None
+
+    asyncio.run(main())
 
 
 def test_the_state_of_the_host_is_told_as_the_standard_has_it(broker, listen, host, tags, wait):

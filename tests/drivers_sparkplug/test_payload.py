@@ -171,6 +171,15 @@ def test_values_of_other_types_are_taken_where_they_fit():
     assert value_of(DataType.DT, 13, Carried(11, 1_700_000_000_123)) == 1_700_000_000_123_000_000
 
 
+@pytest.mark.parametrize(
+    ("data_type", "value"), [(DataType.SINT, -3), (DataType.INT, -300), (DataType.DINT, -70_000)]
+)
+def test_a_negative_number_is_extended_to_32_bits(data_type, value):
+    """sparkplug-payload of npm reads 32 bits whatever the type: of fewer it made 253 of -3."""
+    assert carried(data_type, data_type.encode(value), None) == Carried(10, value & U32)
+    assert carried(DataType.USINT, DataType.USINT.encode(253), None) == Carried(10, 253)
+
+
 def test_qualities():
     assert quality_code(Quality.GOOD_LOCAL_OVERRIDE) == 192
     assert quality_code(Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED) == 500

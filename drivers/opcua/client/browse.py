@@ -36,6 +36,7 @@ TYPES = {
     ua.VariantType.Double: DataType.LREAL,
     ua.VariantType.String: DataType.STRING,
     ua.VariantType.LocalizedText: DataType.STRING,
+    ua.VariantType.Guid: DataType.STRING,
     ua.VariantType.DateTime: DataType.DT,
 }
 

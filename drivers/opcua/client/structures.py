@@ -158,6 +158,8 @@ def _one(field: Field, data: Buffer, spans: Spans | None, way: tuple[str | int, 
         return _decode(field.layout, data, spans, way)
     begin = data.cur_pos
     value = unpack_uatype(BUILTIN[field.wire.value], data)
+    if value is None and field.wire is ua.VariantType.String:
+        value = ""  # a null text
     if spans is not None:
         spans[way] = begin, data.cur_pos, field
     return value

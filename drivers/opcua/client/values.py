@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +65,8 @@ def said(row: int, data_type: DataType, value: Any, data: Any, now_ns: int) -> S
     """
     source_ns = moment_ns(data.SourceTimestamp) or moment_ns(data.ServerTimestamp) or now_ns
     quality = (data.StatusCode.value if data.StatusCode is not None else 0) & _CODE
+    if data_type is DataType.STRING and _is_null_text(data.Value) and not Quality.is_bad(quality):
+        value = ""  # servers send it for an empty one
     if value is None:
         return Said(row, None, quality or _NO_DATA, source_ns)
     try:
@@ -114,6 +117,11 @@ def to_raw(data_type: DataType, value: Any) -> tuple[int, bool, str | None]:
     return data_type.encode(round(held)), held == scaled, None
 
 
+def _is_null_text(variant: Any) -> bool:
+    is_text = variant is not None and variant.VariantType is ua.VariantType.String
+    return is_text and variant.Value is None and not variant.is_array
+
+
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -121,6 +129,8 @@ def _text(value: Any) -> str:
         return value.Text or ""
     if isinstance(value, ua.QualifiedName):
         return value.Name or ""
+    if isinstance(value, uuid.UUID):
+        return str(value)
     raise UnfitError(f"{_kind(value)} is no text")
 
 
@@ -161,6 +171,9 @@ def _plain(data_type: DataType, value: Value, wire: Any) -> Any:
     elif wire in (ua.VariantType.String, ua.VariantType.LocalizedText):
         if isinstance(value, str) and _is_utf8(value):
             return value if wire is ua.VariantType.String else ua.LocalizedText(value)
+    elif wire is ua.VariantType.Guid:
+        if isinstance(value, str) and (guid := _guid(value)) is not None:
+            return guid
     elif wire is ua.VariantType.DateTime:
         if data_type is DataType.DT and not isinstance(value, str):
             return moment(int(value))
@@ -183,6 +196,15 @@ def _plain(data_type: DataType, value: Value, wire: Any) -> Any:
             if low <= whole <= high:
                 return whole
     raise UnfitError(f"{value!r} does not fit {getattr(wire, 'name', wire)} on the server")
+
+
+def _guid(text: str) -> uuid.UUID | None:
+    """Return the Guid that is read as just this text."""
+    try:
+        guid = uuid.UUID(text)
+    except ValueError:
+        return None
+    return guid if str(guid) == text else None
 
 
 def readable(text: str) -> str:

@@ -98,7 +98,7 @@ def check(wanted: Any, types: EventTypes) -> EventFilter:
         result.SelectClauseResults = [ua.StatusCode(code) for code in codes]
         result.WhereClauseResult.ElementResults = [each.result() for each in where]
         raise FilterError(_CODES.BadEventFilterInvalid, result)
-    clauses = [_Clause(_path(each), each.TypeDefinitionId) for each in selected]
+    clauses = [_Clause(_path(each), _type(each)) for each in selected]
     return EventFilter(clauses, [each.compiled() for each in where], types)
 
 
@@ -106,9 +106,14 @@ def _path(clause: Any) -> str:
     return "/".join(each.Name or "" for each in clause.BrowsePath or [])
 
 
+def _type(clause: Any) -> Any:
+    """Return the type that a clause names; older clients leave it null and mean any event."""
+    return BASE if clause.TypeDefinitionId.is_null() else clause.TypeDefinitionId
+
+
 def _clause_code(clause: Any, types: EventTypes) -> int:
     """Source: OPC 10000-4, 7.22.3 EventFilter."""
-    type_, path = clause.TypeDefinitionId, clause.BrowsePath or []
+    type_, path = _type(clause), clause.BrowsePath or []
     if type_ not in types.above:
         return int(_CODES.BadTypeDefinitionInvalid)
     if not path:
@@ -186,7 +191,7 @@ class _Where:
         if isinstance(operand, ua.LiteralOperand):
             literal = _plain(operand.Value.Value)
             return lambda *_: literal
-        path, type_, above = _path(operand), operand.TypeDefinitionId, self._types.above
+        path, type_, above = _path(operand), _type(operand), self._types.above
 
         def read(occurrence: Occurrence, _: Sequence[Any]) -> Any:
             if type_ != BASE and type_ not in above.get(ua.NodeId(occurrence.event_type), ()):

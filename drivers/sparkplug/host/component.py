@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MS_NS = 1_000_000
 TICK_S = 0.25
 ASK_NS = 5 * SECOND_NS  # a node is asked for its births no more often
+DOUBT_NS = 2 * ASK_NS  # long enough for a birth that was asked for twice
 LEAVE_S = 2.0
 MOST_LISTED = 5
 MOST_PAST = 1000  # messages of the past that wait for the history
@@ -69,6 +70,7 @@ class _Run:
         self.nodes = {node: EdgeNode() for node in self.values.nodes}
         self.asked_ns: dict[NodeId, int] = {}
         self.late_ns: dict[NodeId, int] = {}
+        self.doubted_ns: dict[NodeId, int] = {}
         self.facts = Facts(plan.name, port, len(self.nodes))
         self.link = self.facts.link
         self.link.items = len(plan.points)
@@ -176,6 +178,7 @@ class _Run:
         soon_ns = self.clock.steady_ns() - ASK_NS + SECOND_NS  # those that wait for us come by themselves
         self.asked_ns = dict.fromkeys(self.nodes, soon_ns)
         self.late_ns.clear()
+        self.doubted_ns.clear()
         for node in self.nodes.values():
             node.lost = not node.online
         self.facts.broker = url
@@ -202,7 +205,10 @@ class _Run:
             await self.clock.sleep(TICK_S)
 
     async def look_after(self, connection: Connection) -> None:
-        """Ask nodes for births that are not known, and do not wait for ever for what is late."""
+        """Ask nodes for births that are not known, and do not wait for ever for what is late.
+
+        A node whose death does not go with its birth is asked for one, too, and is gone if it stays silent.
+        """
         while True:
             now_ns = self.clock.steady_ns()
             for name, node in self.nodes.items():
@@ -210,7 +216,13 @@ class _Run:
                     self.late_ns.pop(name, None)
                 elif now_ns - self.late_ns.setdefault(name, now_ns) >= self.plan.reorder_ns:
                     self.apply(name, list(node.give_up()))
-                if node.lost and now_ns - self.asked_ns.get(name, now_ns - ASK_NS) >= ASK_NS:
+                if not node.doubted:
+                    self.doubted_ns.pop(name, None)
+                elif now_ns - self.doubted_ns.setdefault(name, now_ns) >= DOUBT_NS:
+                    self.apply(name, list(node.die()))
+                if (node.lost or node.doubted) and now_ns - self.asked_ns.get(
+                    name, now_ns - ASK_NS
+                ) >= ASK_NS:
                     self.asked_ns[name] = now_ns
                     self.facts.rebirths += 1
                     await connection.publish(self.writing.rebirth(name))

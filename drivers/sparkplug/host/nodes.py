@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from drivers.sparkplug.payload import Metric, Payload
+from drivers.sparkplug.datatypes import UINT32
+from drivers.sparkplug.payload import LONG, Metric, Payload
 from drivers.sparkplug.topics import Topic
 
 MOST_METRICS = 200_000
@@ -51,17 +52,21 @@ class EdgeNode:
         online: it has been born, and not died since.
         late: a message is missing before others that have come.
         lost: no birth is known for what it sends; ask for one.
+        doubted: its last word is a death that does not go with its birth: an old one that came late, or one
+            of a node that counts its sessions wrongly. The standard ignores it; who is there can be asked.
     """
 
     def __init__(self) -> None:
         self.online = False
         self.lost = False
+        self.doubted = False
         self._devices: set[str] = set()
         self._born: tuple[int | None, int | None] = None, None
         self._next = 0
         self._early: dict[int, tuple[Topic, Payload]] = {}
         self._names: dict[int, tuple[str, str]] = {}
         self._types: dict[tuple[str, str], int | None] = {}
+        self._wide: set[tuple[str, str]] = set()
 
     @property
     def late(self) -> bool:
@@ -75,8 +80,13 @@ class EdgeNode:
         """Return the data type that the birth told of a metric."""
         return self._types.get((device, name))
 
+    def is_wide(self, device: str, name: str) -> bool:
+        """Tell whether a UInt32 comes as 64 bits: Eclipse Tahu has it so, and reads none of 32."""
+        return (device, name) in self._wide
+
     def take(self, topic: Topic, payload: Payload) -> Iterator[What]:
         """Take in a message and yield what it says, with what waited for it."""
+        self.doubted = self.doubted and topic.verb in ("NDEATH", "DDEATH")
         if topic.verb == "NBIRTH":
             born = _bdseq(payload), payload.timestamp_ms
             if self.lost or not self.online or born != self._born:  # else it comes again, and is old by now
@@ -84,12 +94,16 @@ class EdgeNode:
                 yield from self._node_birth(payload)
         elif topic.verb == "NDEATH":
             if self.online and _bdseq(payload) == self._born[0]:
-                self.online = False
-                self._devices.clear()
-                self._early.clear()
-                yield Died("")
+                yield from self.die()
+            else:
+                self.doubted = self.online
         elif not self.online or payload.seq is None or not 0 <= payload.seq <= 255:
             self.lost = True
+            if (
+                topic.verb == "DDEATH" and topic.device in self._devices
+            ):  # the will of a device, which has no number
+                self._devices.discard(topic.device)
+                yield Died(topic.device)
         elif payload.seq == self._next:
             yield from self._in_order(topic, payload)
             yield from self._drained()
@@ -97,6 +111,13 @@ class EdgeNode:
             self.lost = True
         else:
             self._early[payload.seq] = topic, payload
+
+    def die(self) -> Iterator[What]:
+        """Take in that the node is gone."""
+        self.online = self.doubted = False
+        self._devices.clear()
+        self._early.clear()
+        yield Died("")
 
     def give_up(self) -> Iterator[What]:
         """Go on without what is missing; a birth must be asked for, since it may have told anything."""
@@ -107,7 +128,7 @@ class EdgeNode:
 
     def forget(self) -> None:
         """Begin anew: what was known came over a connection that is over."""
-        self.online = self.lost = False
+        self.online = self.lost = self.doubted = False
         self._devices.clear()
         self._early.clear()
 
@@ -121,6 +142,7 @@ class EdgeNode:
         self._early.clear()
         self._names.clear()
         self._types.clear()
+        self._wide.clear()
         devices, self._devices = self._devices, set()
         for device in sorted(devices):
             yield Died(device)
@@ -133,6 +155,8 @@ class EdgeNode:
                 continue
             names.add(metric.name)
             self._types[device, metric.name] = metric.datatype
+            if metric.datatype == UINT32 and metric.value is not None and metric.value.kind == LONG:
+                self._wide.add((device, metric.name))
             if metric.alias is not None:
                 self._names[metric.alias] = device, metric.name
         yield Born(device, frozenset(names))

@@ -9,7 +9,7 @@ from drivers.frame.commands import Commands
 from drivers.sparkplug.datatypes import BOOLEAN_TYPE, SPARKPLUG, UnfitError, carried, value_of
 from drivers.sparkplug.host.address import Address, NodeId, Point
 from drivers.sparkplug.host.nodes import EdgeNode, Told
-from drivers.sparkplug.payload import BOOLEAN, Carried, Metric, Payload, encode
+from drivers.sparkplug.payload import BOOLEAN, LONG, Carried, Metric, Payload, encode
 from drivers.sparkplug.session import REBIRTH
 from drivers.sparkplug.topics import Topic
 from drivers.sparkplug.transport import Connection, Message
@@ -81,13 +81,11 @@ class Writing:
             return f"{address.node} is offline" if not node.online else "the node has no such metric"
         if datatype != SPARKPLUG[tag.data_type]:
             return "the metric has another type than the tag, and is only read"
-        metric = Metric(
-            "" if alias is not None else address.metric,
-            alias,
-            self._clock.now_ns() // MS_NS,
-            datatype,
-            value=carried(tag.data_type, command.raw, command.text),
-        )
+        value = carried(tag.data_type, command.raw, command.text)
+        if node.is_wide(address.device, address.metric):
+            value = Carried(LONG, value.content)
+        name = "" if alias is not None else address.metric
+        metric = Metric(name, alias, self._clock.now_ns() // MS_NS, datatype, value=value)
         answer: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
         self._heard = address, answer
         try:
