@@ -46,6 +46,7 @@ class Variable:
     at: int
     end: int
     constant: bool = False
+    lent: bool = False
     retain: bool = False
     address: str = ""
     address_at: int = 0

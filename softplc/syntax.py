@@ -132,12 +132,17 @@ class Argument(Node):
 
 @dataclass(slots=True, eq=False)
 class Call(Expr):
-    """A call of a function or a function block instance; `rewritten` replaces operator functions."""
+    """A call of a function or a function block instance; `rewritten` replaces operator functions.
+
+    What yields a REFERENCE TO is `followed`, as a variable is.
+    """
 
     callee: Expr
     arguments: list[Argument]
     binding: Binding | None = field(default=None, init=False)
     rewritten: Expr | None = field(default=None, init=False)
+    followed: bool = field(default=False, init=False)
+    raw: bool = field(default=False, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -217,8 +222,11 @@ class StructSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class EnumSpec(TypeSpec):
+    """`strict` where a pragma of CODESYS says that it is no number."""
+
     values: list[tuple[str, Expr | None, int]]
     base: str = ""
+    strict: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -246,7 +254,10 @@ class VarDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class VarBlock(Node):
-    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ...; `space` is for globals."""
+    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ...; `space` is for globals.
+
+    The inputs of a `lent` one are only read: VAR_IN_OUT CONSTANT of CODESYS.
+    """
 
     section: str
     constant: bool
@@ -254,6 +265,7 @@ class VarBlock(Node):
     declarations: list[VarDecl]
     access: str = "PROTECTED"
     space: Space = field(default_factory=Space)
+    lent: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -91,10 +91,14 @@ class Declarations:
         self._qualify(unit)
         pous = [self._register(decl, in_library=False) for decl in unit.pous]
         self.project.configurations = unit.configurations
-        for decl in self._pending.values():  # enumeration values first: constants may use them
+        self._globals(unit)
+        for pou in pous if self.project.profile.objects else ():
+            clash = self.project.globals.get(pou.name.casefold()) if pou and pou.kind == "PROGRAM" else None
+            if pou is not None and clash is not None:  # the name of a program is a variable there
+                self._duplicate(clash.name, "program or variable", clash.at, clash.end, pou.at)
+        for decl in self._pending.values():  # before constants have values: those may use them
             if isinstance(decl.spec, EnumSpec):
                 self._type_of(decl.key)
-        self._globals(unit)
         for decl in list(self._pending.values()):
             self._type_of(decl.key)
         self._resolve_variables(self.project.globals)
@@ -166,7 +170,8 @@ class Declarations:
             first = pou.methods.get(method.name.casefold())
             if first is not None:
                 end = method.name_at + len(method.name)
-                self._duplicate(method.name, "method", method.name_at, end, first.at)
+                kind = f"the {method.name[-3:].upper()} of property" if "$" in method.name else "method"
+                self._duplicate(shown(method.name), kind, method.name_at, end, first.at)
                 continue
             pou.methods[method.name.casefold()] = inner
         self.project.references |= bool(pou.methods)
@@ -193,9 +198,28 @@ class Declarations:
             pou.result = result
             pou.variables[name.casefold()] = result
         self._variables(pou, decl.blocks, pou.variables)
+        self._against_methods(pou)
         self._resolve_variables(pou.variables)
         for method in pou.methods.values():
             self._declare_pou(method)
+
+    def _against_methods(self, pou: Pou) -> None:
+        """Note names that a variable and a method or property have, also one that is inherited."""
+        told: set[str] = set()
+        unit: Pou | None = pou
+        while unit is not None:
+            for method in unit.methods.values():
+                name = shown(method.decl.name)
+                variable = pou.variables.get(name.casefold())
+                if variable is None or name.casefold() in told or pou not in (unit, variable.pou):
+                    continue
+                told.add(name.casefold())
+                what = "property or variable" if "$" in method.decl.name else "method or variable"
+                if unit is pou:
+                    self._duplicate(name, what, method.at, method.at + len(name), variable.at)
+                else:
+                    self._duplicate(name, what, variable.at, variable.end, method.at)
+            unit = unit.base
 
     def _variables(
         self,
@@ -226,6 +250,7 @@ class Declarations:
                     decl.end,
                     constant=block.constant,
                     retain=block.retain,
+                    lent=block.lent,
                     address=decl.address,
                     address_at=decl.address_at,
                     pou=pou,
@@ -419,7 +444,7 @@ class Declarations:
         if isinstance(init, Expr):
             self.typer(scope).expr(init, enum)
             if isinstance(init.value, int):
-                changed = Enum(enum.name, enum.base, enum.values, init.value)
+                changed = Enum(enum.name, enum.base, enum.values, init.value, enum.strict)
                 for values in self.project.enum_values.values():
                     for value in values:
                         if value.type is enum:
@@ -507,7 +532,7 @@ class Declarations:
             return block.type
         base = ELEMENTARY.get(spec.base.upper(), INT) if spec.base else INT
         values: dict[str, tuple[str, int]] = {}
-        enum = Enum(name, base, values)
+        enum = Enum(name, base, values, strict=spec.strict or not self.project.profile.bits_count)
         number = 0
         typer = self.typer(scope)
         for text, expr, at in spec.values:

@@ -46,6 +46,10 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
     value = binding.referred = values[0]
     if value.type is None:
         return None
+    if isinstance(value, Call) and value.followed:  # what it yields is one already
+        value.raw = True
+        node.rewritten, value.type = value, typer.expr(value)
+        return Reference(value.type.target) if isinstance(value.type, Reference) else None
     why = unreferable(value)
     if why:
         binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")
@@ -89,7 +93,7 @@ def unreferable(node: Expr) -> str:
     if whole is None:
         return "a bit or an address"
     node = whole
-    if isinstance(node, Name) and node.followed:
+    if isinstance(node, Name | Call) and node.followed:
         return ""
     if isinstance(node, Deref):
         return ""
@@ -162,7 +166,7 @@ def unaddressable(node: Expr) -> str:
     if whole is None:
         return "a bit or an address"
     node = whole
-    if isinstance(node, Name) and node.followed:
+    if isinstance(node, Name | Call) and node.followed:
         return ""
     if isinstance(node, Deref) or (isinstance(node, Name) and isinstance(node.type, BlockType)):
         return ""
@@ -173,7 +177,7 @@ def unaddressable(node: Expr) -> str:
         return "a located BOOL"
     if isinstance(variable.type, OpenArray):
         return f"{variable.name}, which is an ARRAY[*]"
-    return "a constant" if variable.constant else ""
+    return "a constant" if variable.constant or variable.lent else ""
 
 
 def _no_memory(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:

@@ -164,10 +164,11 @@ class Statements(Expressions):
         if isinstance(node, Assign) and node.setter is not None and node.setter.binding is not None:
             return self.function_call(node.setter.binding)[0]
         if isinstance(node, Assign):
+            first = self.find_way(node.target)
             target = self.place(node.target)
             if target is None:
                 raise LoweringError("assignment to no place")
-            return self.assign(target, node.target.type, node.value)
+            return [*first, *self.assign(target, node.target.type, node.value)]
         if isinstance(node, CallStatement):
             return self._call(node)
         if isinstance(node, Attempt):
@@ -190,6 +191,18 @@ class Statements(Expressions):
         kinds = {Exit: "exit", Continue: "continue", Return: "return"}
         return [ir.Jump(kinds[type(node)])]
 
+    def _is_private(self, node: Expr) -> bool:
+        """Tell whether nothing outside the routine can reach a variable while it runs."""
+        if not isinstance(node, Name) or not isinstance(node.ref, Variable):
+            return False
+        variable = node.ref
+        if variable.pou is None or variable.address or variable.section not in PRIVATE:
+            return False
+        unit = (self.pou.owner or self.pou) if self.pou is not None and not variable.temporary else None
+        while unit is not None and not unit.methods:
+            unit = unit.base
+        return unit is None
+
     def _call(self, node: CallStatement) -> list[ir.Stmt]:
         call = node.call
         if not isinstance(call, Call) or call.binding is None:
@@ -205,6 +218,7 @@ class Statements(Expressions):
 
     def _attempt(self, node: Attempt) -> list[ir.Stmt]:
         """Lower `?=`: the class of what the value refers to decides."""
+        first = self.find_way(node.target)
         target, wanted = self.place(node.target), node.target.type
         pou = wanted.pou if isinstance(wanted, Interface) else None
         if isinstance(wanted, Reference) and isinstance(wanted.target, BlockType):
@@ -219,6 +233,7 @@ class Statements(Expressions):
         zero = ir.Const(LINT, 0)
         given = self.expr(node.value, wanted if isinstance(node.value.type, BlockType) else None)
         return [
+            *first,
             ir.Store(value, given, LINT),
             ir.Store(result, zero, LINT),
             ir.If(ir.Op(BOOL, "<>", (there, zero)), found, []),
@@ -296,17 +311,9 @@ class Statements(Expressions):
             self.body(node.body),
             self.line(node.at),
             limits_of(type_),
-            _is_private(node.variable) and not self.project.references and self.sizes.sites is None,
+            self._is_private(node.variable) and not self.project.references and self.sizes.sites is None,
             self._next_round(node),
         )
-
-
-def _is_private(node: Expr) -> bool:
-    """Tell whether nothing outside the routine can reach a variable while it runs."""
-    if not isinstance(node, Name) or not isinstance(node.ref, Variable):
-        return False
-    variable = node.ref
-    return variable.pou is not None and not variable.address and variable.section in PRIVATE
 
 
 def _whole(value: object) -> int:

@@ -141,3 +141,130 @@ def test_the_formatter_knows_actions_before_the_body():
         "PROGRAM P\nVAR\n    n : INT;\nEND_VAR\n\n    ACTION Mark:\n        n := n + 1;\n    END_ACTION\n\n"
         "Mark();\nEND_PROGRAM\n\nPROGRAM Q;\nEND_PROGRAM\n"
     )
+
+
+ENUMS = "TYPE E : (Off, On := 5, Fault); {attribute 'strict'} F : (A, B, C); END_TYPE "
+STORE = (
+    "TYPE S : STRUCT n : INT := 4; END_STRUCT; END_TYPE INTERFACE I METHOD next : I END_METHOD "
+    "METHOD get : INT END_METHOD END_INTERFACE "
+    "FUNCTION_BLOCK B IMPLEMENTS I VAR n : INT; s : S; a : ARRAY[0..1] OF INT := [6, 7]; END_VAR "
+    "METHOD next : I n := n + 1; next := THIS^; END_METHOD METHOD get : INT get := n; END_METHOD "
+    "METHOD more : REFERENCE TO B n := n + 10; more REF= THIS^; END_METHOD "
+    "METHOD part : REFERENCE TO S part REF= s; END_METHOD METHOD count : REFERENCE TO INT count REF= n; "
+    "END_METHOD METHOD self : POINTER TO B self := THIS; END_METHOD METHOD where : REF_TO S "
+    "where := REF(s); END_METHOD END_FUNCTION_BLOCK "
+)
+LENT = (
+    "FUNCTION Double : INT VAR_IN_OUT CONSTANT v : INT; END_VAR Double := v * 2; END_FUNCTION "
+    "FUNCTION Length : INT VAR_IN_OUT CONSTANT s : STRING; END_VAR Length := LEN(s); END_FUNCTION "
+    "FUNCTION Fixed : INT VAR_INPUT CONSTANT v : INT := 8; END_VAR Fixed := v; END_FUNCTION "
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "x"),
+    [
+        (ENUMS, "e := 5; IF e = On AND e > 4 THEN x := e + 1; END_IF;", 6),
+        (ENUMS, "x := Fault; e := x; CASE x OF E#Fault: x := 10 + e; END_CASE;", 16),
+        (ENUMS, "e := On; CASE e OF 5: x := 1; 6: x := 2; END_CASE;", 1),
+        (ENUMS, "FOR e := Off TO Fault DO x := x + 1; END_FOR;", 7),
+        (ENUMS, "x := C; IF x = F#C THEN x := t[F#B] + t[f]; END_IF;", 3),
+        (STORE, "b.next().next(); x := b.next().get();", 3),
+        (STORE, "x := b.more().more().get();", 20),
+        (STORE, "b.part().n := b.part().n + 1; x := b.part().n * 10 + b.where()^.n;", 55),
+        (STORE, "b.count() := 3; r REF= b.count(); r := r + b.count(); x := b.count();", 6),
+        (STORE, "b.self()^.next(); x := b.self()^.get();", 1),
+        (STORE, "x := b.s.n + b.a[1];", 11),
+        (LENT, "x := Double(x) + Double(5) + Double(x + 1);", 12),
+        (LENT, "x := Length('abc') + Length(text) * 10;", 23),
+        (LENT, "x := Fixed() * 10 + Fixed(3);", 83),
+        ("", "FOR x := 1 TO 5 DO IF x = 3 THEN x := 8; END_IF; END_FOR;", 9),
+        ("VAR_GLOBAL CONSTANT Base : INT := 3; END_VAR TYPE G : (P := Base + 1, Q); END_TYPE ", "x := Q;", 5),
+    ],
+)
+def test_it_computes_as_codesys_does(head, body, x):
+    variables = (
+        "x : INT; t : ARRAY[0..2] OF INT := [1, 2, 3]; text : STRING[9] := 'ab'; r : REFERENCE TO INT;"
+    )
+    variables += " e : E; f : F;" if head is ENUMS else " b : B;" if head is STORE else ""
+    text = f"{head}PROGRAM Main VAR {variables} END_VAR {body} END_PROGRAM"
+    plc = softplc.compile(sources={"a.st": text}, profile="codesys").simulator()
+    plc.scan()
+    assert plc.read("Main.x") == x
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "finding"),
+    [
+        (ENUMS, "f := x;", ("ST3001", "INT does not convert to F", "assign one of A, B, C")),
+        (ENUMS, "f := 1;", ("ST3004", "1 is no value of F", "")),
+        (ENUMS, "x := f + 1;", ("ST3002", "+ cannot be applied to F and INT", "convert one of the operands")),
+        (ENUMS, "e := 70000;", ("ST3004", "70000 is no value of E", "")),
+        (STORE, "b.n := 1;", ("ST3007", "n is not in the interface of B", "make it VAR_INPUT")),
+        (
+            STORE,
+            "r REF= b.n;",
+            ("ST3007", "n is not in the interface of B", "make it VAR_INPUT or VAR_OUTPUT"),
+        ),
+        (LENT, "", ("ST2018", "v is only read here: it cannot be assigned", "declare it without CONSTANT")),
+        (
+            "FUNCTION G : S G.n := 1; END_FUNCTION TYPE S : STRUCT n : INT; END_STRUCT; END_TYPE ",
+            "x := G().n;",
+            (
+                "ST2004",
+                "a call yields a copy, whose members cannot be named",
+                "assign it to a variable first",
+            ),
+        ),
+        (
+            "FUNCTION G : STRING G := 'a'; END_FUNCTION ",
+            "IF G()[1] = 'a' THEN x := 1; END_IF;",
+            (
+                "ST3005",
+                "a call yields a copy, whose elements cannot be named",
+                "assign it to a variable first",
+            ),
+        ),
+        (
+            "FUNCTION_BLOCK G VAR p : INT; END_VAR PROPERTY p : INT GET p := 1; END_GET END_PROPERTY "
+            "p := 2; END_FUNCTION_BLOCK ",
+            "",
+            ("ST2002", "property or variable p is already declared", "rename or remove one of the two"),
+        ),
+        (
+            "FUNCTION_BLOCK G PROPERTY p : INT GET p := 1; END_GET END_PROPERTY END_FUNCTION_BLOCK "
+            "FUNCTION_BLOCK H EXTENDS G PROPERTY p : DINT SET ; END_SET END_PROPERTY END_FUNCTION_BLOCK ",
+            "",
+            ("ST2022", "H.p is of another type than G.p", "declare it as INT"),
+        ),
+        (
+            "FUNCTION_BLOCK G PROPERTY p : INT GET VAR_INPUT q : INT; END_VAR p := 1; END_GET END_PROPERTY "
+            "END_FUNCTION_BLOCK ",
+            "",
+            ("ST1010", "GET has no VAR_INPUT", "a property has one value: declare VAR, or write a METHOD"),
+        ),
+        (
+            "FUNCTION G : INT PROPERTY p : INT GET p := 1; END_GET END_PROPERTY G := 1; END_FUNCTION ",
+            "",
+            ("ST1010", "a function has no methods", "make it a FUNCTION_BLOCK or a CLASS"),
+        ),
+        (
+            "VAR_GLOBAL Other : INT; END_VAR PROGRAM Other ; END_PROGRAM ",
+            "",
+            ("ST2002", "program or variable Other is already declared", "rename or remove one of the two"),
+        ),
+        ("", "l := 9223372036854775808;", ("ST3004", "9223372036854775808 is no value of LINT", "")),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_remedy(head, body, finding):
+    if head is LENT and not body:
+        head = head.replace("Double := v * 2;", "v := 2;")
+    variables = "x : INT; r : REFERENCE TO INT; l : LINT;"
+    variables += " e : E; f : F;" if head is ENUMS else " b : B;" if head is STORE else ""
+    text = f"{head}PROGRAM Main VAR {variables} END_VAR {body} ; END_PROGRAM"
+    errors = [
+        each for each in softplc.check(sources={"a.st": text}, profile="codesys") if each.severity == "error"
+    ]
+    ((code, message, remedy),) = [(each.code, each.message, each.remedy) for each in errors]
+    assert (code, message) == finding[:2]
+    assert remedy.startswith(finding[2])
