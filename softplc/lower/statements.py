@@ -9,7 +9,6 @@ from softplc import ir
 from softplc.bind.calls import Binding
 from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String, Type
 from softplc.layout import scalar_of
-from softplc.links import referred
 from softplc.lower.branches import Branches, Way
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
@@ -91,11 +90,11 @@ class Statements(Expressions):
         return result
 
     def linked(self, pou: Pou) -> list[ir.Stmt]:
-        """Return what gives the references among temporary variables their first targets."""
+        """Return what gives temporary variables the first values that are only known in the call."""
         return [
             statement
             for each in pou.variables.values()
-            if each.temporary and isinstance(each.init, Expr) and referred(each.init) is not None
+            if each.temporary and isinstance(each.init, Expr) and each.init.value is None
             for statement in self.assign(self.variable(each), each.type, each.init)
         ]
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic, did_you_mean
-from softplc.iectypes import Array, BlockType, Struct
+from softplc.iectypes import Array, BlockType, Struct, converts
+from softplc.profiles import current
 from softplc.rules.context import Context, Initial
 from softplc.syntax import ArrayInit, Expr, StructInit
 
@@ -31,6 +32,9 @@ def check(initial: Initial, context: Context) -> Iterator[Diagnostic]:
     elif isinstance(init, StructInit):
         yield from _members(init, initial, context)
     elif isinstance(init, Expr) and isinstance(target, Array | Struct | BlockType) and init.type is not None:
+        declared = context.declared
+        if declared is not None and current().objects and declared.temporary and converts(init.type, target):
+            return  # a copy, made in each call
         sample = "[1, 2, 3]" if isinstance(target, Array) else "(member := value)"
         yield context.error("ST2007", f"one value cannot initialise {target}", init, f"write {sample}")
 

@@ -179,6 +179,32 @@ LENT = (
         (LENT, "x := Length('abc') + Length(text) * 10;", 23),
         (LENT, "x := Fixed() * 10 + Fixed(3);", 83),
         ("", "FOR x := 1 TO 5 DO IF x = 3 THEN x := 8; END_IF; END_FOR;", 9),
+        (
+            "FUNCTION G : INT VAR_INPUT a : INT; s : STRING; END_VAR VAR n : INT := LEN(s) + a; "
+            "m : INT := n * 2; END_VAR G := n * 100 + m; END_FUNCTION ",
+            "x := G(1, 'ab') + G(2, '');",
+            510,
+        ),
+        (
+            "FUNCTION_BLOCK G VAR n : INT := 3; END_VAR METHOD m : INT VAR k : INT := n; END_VAR n := n + 1; "
+            "m := k; END_METHOD END_FUNCTION_BLOCK FUNCTION H : INT VAR g : G; END_VAR g.m(); H := g.m(); "
+            "END_FUNCTION ",
+            "x := H();",
+            4,
+        ),
+        ("VAR_GLOBAL g : INT := 4; p : POINTER TO INT := ADR(g); END_VAR ", "p^ := p^ + 1; x := g;", 5),
+        (
+            "FUNCTION_BLOCK G VAR a : ARRAY[0..2] OF INT := [4, 5, 6]; p : POINTER TO INT := ADR(a[1]); "
+            "END_VAR METHOD m : INT m := p^ * 10 + p[1]; END_METHOD END_FUNCTION_BLOCK "
+            "FUNCTION H : INT VAR g : G; END_VAR H := g.m(); END_FUNCTION ",
+            "x := H();",
+            56,
+        ),
+        (
+            "VAR_GLOBAL s : STRING[8] := 'abc'; p : POINTER TO BYTE := ADR(s); END_VAR ",
+            "p[3] := 100; x := LEN(s) * 10 + p[4];",
+            40,
+        ),
         ("VAR_GLOBAL CONSTANT Base : INT := 3; END_VAR TYPE G : (P := Base + 1, Q); END_TYPE ", "x := Q;", 5),
     ],
 )
@@ -252,6 +278,12 @@ def test_it_computes_as_codesys_does(head, body, x):
             "VAR_GLOBAL Other : INT; END_VAR PROGRAM Other ; END_PROGRAM ",
             "",
             ("ST2002", "program or variable Other is already declared", "rename or remove one of the two"),
+        ),
+        (
+            "FUNCTION G : INT VAR_INPUT a : INT; END_VAR VAR CONSTANT n : INT := a; END_VAR G := n; "
+            "END_FUNCTION ",
+            "x := G(1);",
+            ("ST2006", "an initial value must be a constant expression", "use literals and VAR CONSTANT"),
         ),
         ("", "l := 9223372036854775808;", ("ST3004", "9223372036854775808 is no value of LINT", "")),
     ],
