@@ -101,7 +101,7 @@ class Links:
         if known is None:
             self._linked[type_] = False  # a block that holds itself was refused
             known = self._linked[type_] = any(
-                _refers(init) or self.linked(inner) for inner, init in _parts(type_)
+                refers(init) or self.linked(inner) for inner, init in _parts(type_)
             )
         return known
 
@@ -206,9 +206,10 @@ def _parts(type_: Type) -> Iterator[tuple[Type, Init | None]]:
                 yield each.type, each.init
 
 
-def _refers(init: Init | None) -> bool:
+def refers(init: Init | None) -> bool:
+    """Tell whether an initialiser refers to variables."""
     if isinstance(init, ArrayInit):
-        return any(_refers(value) for _, value in init.items)
+        return any(refers(value) for _, value in init.items)
     if isinstance(init, StructInit):
-        return any(_refers(value) for _, value, _ in init.items)
+        return any(refers(value) for _, value, _ in init.items)
     return referred(init) is not None

@@ -98,7 +98,7 @@ def fits(expr: Expr, target: Type) -> bool:
     base = base_of(target)
     if isinstance(base, Enum) and not base.strict:
         base = base.base
-    if isinstance(base, Pointer):
+    if isinstance(base, Pointer) or (isinstance(base, Interface) and current().objects):
         return expr.type is INT_LITERAL and value == 0
     if not isinstance(base, Elementary):
         return False
@@ -573,6 +573,8 @@ class Expressions:
     @staticmethod
     def _adapt(literal: Expr, other: Type | None) -> Type | None:
         """Return the type that holds both a literal and the other type."""
+        if isinstance(other, Interface) and fits(literal, other):
+            return other
         if other is None or not isinstance(other, Elementary):
             return None
         if fits(literal, other):

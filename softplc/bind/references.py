@@ -47,9 +47,9 @@ def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type 
     if value.type is None:
         return None
     if isinstance(value, Call) and value.followed:  # what it yields is one already
-        value.raw = True
-        node.rewritten, value.type = value, typer.expr(value)
-        return Reference(value.type.target) if isinstance(value.type, Reference) else None
+        value.raw, value.followed, node.rewritten = True, False, value
+        value.type = Reference(value.type, implicit=True)
+        return Reference(value.type.target)
     why = unreferable(value)
     if why:
         binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")

@@ -115,6 +115,14 @@ class Calls(Standard):
         invoked = self._invoke(binding, binding.pou, place, self._runs(node.callee))
         return [*first, *self.enabled(binding, invoked, own)]
 
+    def action_call(self, node: Call) -> list[ir.Stmt]:
+        """Lower the call of an action: it runs on its block, and takes what the block takes."""
+        binding = node.binding
+        if binding is None or binding.pou is None:
+            raise LoweringError("action call without action")
+        first = self.find_way(node.callee)
+        return [*first, *self.enabled(binding, self._invoke(binding, binding.pou, self.instance_of(binding)))]
+
     def _program_call(self, binding: Binding, pou: Pou) -> list[ir.Stmt]:
         """Lower the call of a program by its name: what it takes is copied there, also for VAR_IN_OUT."""
         instance = self.instance_of_program(pou)

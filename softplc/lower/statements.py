@@ -208,7 +208,7 @@ class Statements(Expressions):
             raise LoweringError("call statement without call")
         pou = call.binding.pou
         if pou is not None and pou.kind == "ACTION":
-            return [ir.Call(self.routine(call.binding, pou), self.instance_of(call.binding))]
+            return self.action_call(call)
         if pou is not None and pou.kind in ("FUNCTION_BLOCK", "PROGRAM"):
             return self.block_call(call)
         if pou is not None:

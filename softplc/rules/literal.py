@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import ELEMENTARY, Elementary, Subrange, Type, base_of, converts
+from softplc.iectypes import ELEMENTARY, Elementary, Interface, Subrange, Type, base_of, converts
+from softplc.profiles import current
 from softplc.rules.context import Context, Use
 from softplc.syntax import Binary, Expr, Literal, Unary
 
@@ -64,6 +65,8 @@ def _shown(number: bool | int | float | str) -> str:
 
 def _remedy(target: Type, number: bool | int | float | str) -> str:
     base = base_of(target)
+    if isinstance(base, Interface) and current().objects:
+        return "assign an instance of a block that implements it, or 0"
     if not isinstance(base, Elementary):
         return ""
     if base.kind == "bool":

@@ -34,9 +34,9 @@ def check(use: Constant, context: Context) -> Iterator[Diagnostic]:
     if value.type is None or value.value is not None or isinstance(value.type, Array | Struct | BlockType):
         return
     declared = context.declared
-    if declared is not None and current().objects and declared.temporary and not declared.constant:
-        if declared.decl is not None and declared.decl.init is value:
-            return
+    anew = declared is not None and declared.temporary and not declared.constant and current().objects
+    if anew and declared is not None and declared.decl is not None and declared.decl.init is value:
+        return
     remedy = "use literals and VAR CONSTANT"
     yield context.error("ST2006", f"{use.what} must be a constant expression", value, remedy)
 

@@ -154,6 +154,22 @@ STORE = (
     "END_METHOD METHOD self : POINTER TO B self := THIS; END_METHOD METHOD where : REF_TO S "
     "where := REF(s); END_METHOD END_FUNCTION_BLOCK "
 )
+ACTED = (
+    "FUNCTION_BLOCK A VAR_INPUT k : INT; END_VAR VAR_IN_OUT io : INT; END_VAR VAR_OUTPUT q : INT; END_VAR "
+    "q := -1; END_FUNCTION_BLOCK ACTION go: q := k * 2; io := io + 1; END_ACTION "
+)
+WHOLE = (
+    "TYPE S : STRUCT n : INT := 1; m : INT := 2; END_STRUCT; T : STRUCT s : S := c; k : INT; END_STRUCT; "
+    "END_TYPE VAR_GLOBAL CONSTANT c : S := (n := 2); d : S := c; END_VAR "
+    "FUNCTION_BLOCK A VAR CONSTANT l : S := (n := 3); END_VAR VAR m : T := (k := 4); END_VAR "
+    "END_FUNCTION_BLOCK FUNCTION H : INT VAR a : ARRAY[0..2] OF S := [c, 2(d)]; END_VAR "
+    "H := a[0].n + a[2].n * 20; END_FUNCTION "
+)
+TWICE = (
+    "FUNCTION One : REFERENCE TO INT VAR_INPUT v : REFERENCE TO INT; END_VAR One REF= v; END_FUNCTION "
+    "FUNCTION Next : REFERENCE TO INT VAR_INPUT v : REFERENCE TO INT; END_VAR v := v + 1; Next REF= v; "
+    "END_FUNCTION "
+)
 LENT = (
     "FUNCTION Double : INT VAR_IN_OUT CONSTANT v : INT; END_VAR Double := v * 2; END_FUNCTION "
     "FUNCTION Length : INT VAR_IN_OUT CONSTANT s : STRING; END_VAR Length := LEN(s); END_FUNCTION "
@@ -175,6 +191,23 @@ LENT = (
         (STORE, "b.count() := 3; r REF= b.count(); r := r + b.count(); x := b.count();", 6),
         (STORE, "b.self()^.next(); x := b.self()^.get();", 1),
         (STORE, "x := b.s.n + b.a[1];", 11),
+        (ACTED, "a.go(k := 5, io := x, q => x); r REF= x; r := r + a.q;", 20),
+        (
+            ACTED,
+            "a.go(3, x); p := ADR(a); p^.go(k := 4, q => x); a.go(EN := x = 9, k := 7); x := x + a.k;",
+            12,
+        ),
+        (WHOLE, "x := a.l.n + a.m.s.n * 10 + H() * 100;", 4223),
+        (
+            TWICE,
+            "x := 1; r REF= Next(Next(One(x))); r := r * 10; IF __ISVALIDREF(r) THEN x := x + 1; END_IF;",
+            31,
+        ),
+        (
+            STORE,
+            "i := b; IF i <> 0 THEN x := 1; END_IF; i := 0; IF i = 0 THEN x := x + 2; END_IF;",
+            3,
+        ),
         (LENT, "x := Double(x) + Double(5) + Double(x + 1);", 12),
         (LENT, "x := Length('abc') + Length(text) * 10;", 23),
         (LENT, "x := Fixed() * 10 + Fixed(3);", 83),
@@ -212,7 +245,8 @@ def test_it_computes_as_codesys_does(head, body, x):
     variables = (
         "x : INT; t : ARRAY[0..2] OF INT := [1, 2, 3]; text : STRING[9] := 'ab'; r : REFERENCE TO INT;"
     )
-    variables += " e : E; f : F;" if head is ENUMS else " b : B;" if head is STORE else ""
+    variables += " e : E; f : F;" if head is ENUMS else " b : B; i : I := 0;" if head is STORE else ""
+    variables += " a : A; p : POINTER TO A;" if head in (ACTED, WHOLE) else ""
     text = f"{head}PROGRAM Main VAR {variables} END_VAR {body} END_PROGRAM"
     plc = softplc.compile(sources={"a.st": text}, profile="codesys").simulator()
     plc.scan()
@@ -226,6 +260,7 @@ def test_it_computes_as_codesys_does(head, body, x):
         (ENUMS, "f := 1;", ("ST3004", "1 is no value of F", "")),
         (ENUMS, "x := f + 1;", ("ST3002", "+ cannot be applied to F and INT", "convert one of the operands")),
         (ENUMS, "e := 70000;", ("ST3004", "70000 is no value of E", "")),
+        (STORE, "i := 1;", ("ST3004", "1 is no value of I", "assign an instance of a block")),
         (STORE, "b.n := 1;", ("ST3007", "n is not in the interface of B", "make it VAR_INPUT")),
         (
             STORE,
@@ -285,6 +320,22 @@ def test_it_computes_as_codesys_does(head, body, x):
             "x := G(1);",
             ("ST2006", "an initial value must be a constant expression", "use literals and VAR CONSTANT"),
         ),
+        (
+            "FUNCTION_BLOCK G VAR_INPUT k : INT; END_VAR ; END_FUNCTION_BLOCK ACTION go: k := 1; END_ACTION "
+            "FUNCTION H : INT VAR g : G; END_VAR g.go(w := 1); H := g.k; END_FUNCTION ",
+            "x := H();",
+            ("ST4003", "G has no parameter w", "it has k"),
+        ),
+        (
+            "TYPE G : STRUCT n : INT; END_STRUCT; END_TYPE VAR_GLOBAL a : G; b : G := a; END_VAR ",
+            "",
+            ("ST2007", "one value cannot initialise G", "write (member := value)"),
+        ),
+        (
+            "TYPE G : STRUCT n : INT; END_STRUCT; END_TYPE VAR_GLOBAL CONSTANT a : G := a; END_VAR ",
+            "",
+            ("ST2007", "one value cannot initialise G", "write (member := value)"),
+        ),
         ("", "l := 9223372036854775808;", ("ST3004", "9223372036854775808 is no value of LINT", "")),
     ],
 )
@@ -292,7 +343,7 @@ def test_what_is_wrong_is_told_with_its_remedy(head, body, finding):
     if head is LENT and not body:
         head = head.replace("Double := v * 2;", "v := 2;")
     variables = "x : INT; r : REFERENCE TO INT; l : LINT;"
-    variables += " e : E; f : F;" if head is ENUMS else " b : B;" if head is STORE else ""
+    variables += " e : E; f : F;" if head is ENUMS else " b : B; i : I := 0;" if head is STORE else ""
     text = f"{head}PROGRAM Main VAR {variables} END_VAR {body} ; END_PROGRAM"
     errors = [
         each for each in softplc.check(sources={"a.st": text}, profile="codesys") if each.severity == "error"
