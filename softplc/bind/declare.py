@@ -261,9 +261,12 @@ class Declarations:
                 )
                 if plain in common:
                     resources.add_choice(self.project, plain, into[key])
+                located = decl.address and not is_partial(decl.address) and self.project.profile.objects
+                if located and pou is not None and (pou.kind, block.section) == ("FUNCTION_BLOCK", "VAR"):
+                    into[key].section = "VAR_STAT"  # all instances have the same place
                 if block.section == "VAR_EXTERNAL":
                     into[key].target = Scope(self.project, None, block.space).variable(decl.name)
-                if block.section == "VAR_STAT" and pou is not None:
+                if into[key].section == "VAR_STAT" and pou is not None:
                     self._static(pou, into[key])
                 if block.section == "VAR_INST" and pou is not None:
                     self._of_instance(pou, into[key])

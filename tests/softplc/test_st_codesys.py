@@ -225,6 +225,14 @@ LENT = (
             "x := H();",
             4,
         ),
+        (
+            "VAR_GLOBAL g AT %MB4 : BYTE; END_VAR FUNCTION_BLOCK G VAR_INPUT k : BYTE; END_VAR "
+            "VAR s AT %MB4 : BYTE; n : BYTE; o AT %MW4 : INT := 7; END_VAR n := s; s := k; o := o + 1; "
+            "END_FUNCTION_BLOCK FUNCTION H : INT VAR a, b : G; END_VAR a(k := 20); b(k := 3); "
+            "H := b.n * 10 + g; END_FUNCTION ",
+            "x := H() + %MW4 * 1000;",
+            9203,
+        ),
         ("VAR_GLOBAL g : INT := 4; p : POINTER TO INT := ADR(g); END_VAR ", "p^ := p^ + 1; x := g;", 5),
         (
             "FUNCTION_BLOCK G VAR a : ARRAY[0..2] OF INT := [4, 5, 6]; p : POINTER TO INT := ADR(a[1]); "
@@ -325,6 +333,11 @@ def test_it_computes_as_codesys_does(head, body, x):
             "FUNCTION H : INT VAR g : G; END_VAR g.go(w := 1); H := g.k; END_FUNCTION ",
             "x := H();",
             ("ST4003", "G has no parameter w", "it has k"),
+        ),
+        (
+            "FUNCTION_BLOCK G VAR_INPUT k AT %MB4 : BYTE; END_VAR ; END_FUNCTION_BLOCK ",
+            "",
+            ("ST2008", "a function block has no located VAR_INPUT", "declare it in VAR, "),
         ),
         (
             "TYPE G : STRUCT n : INT; END_STRUCT; END_TYPE VAR_GLOBAL a : G; b : G := a; END_VAR ",
