@@ -514,6 +514,8 @@ class ResourceDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class ConfigurationDecl(Node):
+    """A configuration; one without a name is VAR_CONFIG outside of all, as profile codesys has it."""
+
     name: str
     blocks: list[VarBlock]
     resources: list[ResourceDecl]

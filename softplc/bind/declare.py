@@ -46,11 +46,13 @@ from softplc.syntax import (
     EnumSpec,
     Expr,
     Init,
+    InstanceDecl,
     Literal,
     NamedSpec,
     PointerSpec,
     PouDecl,
     RefSpec,
+    ResourceDecl,
     StructSpec,
     TypeDecl,
     TypeSpec,
@@ -90,7 +92,7 @@ class Declarations:
         self._namespaces(unit)
         self._qualify(unit)
         pous = [self._register(decl, in_library=False) for decl in unit.pous]
-        self.project.configurations = unit.configurations
+        self.project.configurations = _configurations(unit)
         self._globals(unit)
         for pou in pous if self.project.profile.objects else ():
             clash = self.project.globals.get(pou.name.casefold()) if pou and pou.kind == "PROGRAM" else None
@@ -596,3 +598,22 @@ class Declarations:
 
 def _as_declared(init: Expr, type_: Type | None) -> bool | int | float | str | None:
     return None if init.value is None else as_type(init.value, type_)
+
+
+def _configurations(unit: Unit) -> list[ConfigurationDecl]:
+    """Return the configurations; VAR_CONFIG outside of them is for the first, or for all programs."""
+    named = [each for each in unit.configurations if each.name]
+    outside = [each for each in unit.configurations if not each.name]
+    if not outside:
+        return named
+    if not named:
+        first = outside[0]
+        resource = ResourceDecl(first.at, first.end, "", [], [], [])
+        for each in unit.pous:
+            if each.kind == "PROGRAM":
+                name = each.space.full(each.name)
+                instance = InstanceDecl(each.at, each.end, name, "", 0, name, each.name_at, [])
+                resource.instances.append(instance)
+        named = [ConfigurationDecl(first.at, first.end, "", [], [resource])]
+    settings = [setting for each in outside for setting in each.settings]
+    return [replace(named[0], settings=[*named[0].settings, *settings]), *named[1:]]

@@ -24,7 +24,7 @@ from softplc.iectypes import (
     Subrange,
     Type,
 )
-from softplc.layout import POINTER_SIZE
+from softplc.layout import POINTER_SIZE, scalar_of
 from softplc.library.functions import SWAPS
 from softplc.lower.context import Dispatch, LoweringError, got, machine, member_tag
 from softplc.lower.conversions import convert
@@ -127,16 +127,41 @@ class Calls(Standard):
         """Lower the call of a program by its name: what it takes is copied there, also for VAR_IN_OUT."""
         instance = self.instance_of_program(pou)
         self.calls.add(pou)
-        body: list[ir.Stmt] = []
+        body, after = self.located(instance, None)
         for parameter, value in binding.inputs:
             body += self.assign(self.variable(parameter), parameter.type, value)
         body.append(ir.Call(self.symbol(program_name(instance), pou), ir.Place("image", 0)))
+        body += after
         for parameter, target in binding.inputs:
             if parameter.section == "VAR_IN_OUT":
                 body += self.output(parameter, target, False, self.variable(parameter))
         for parameter, target, negated in binding.outputs:
             body += self.output(parameter, target, negated, self.variable(parameter))
         return body
+
+    def located(self, instance: Instance, block: Variable | None) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
+        """Return what copies the inputs and outputs that VAR_CONFIG gives to variables inside of blocks."""
+        before: list[ir.Stmt] = []
+        after: list[ir.Stmt] = []
+        for setting in instance.copied(block):
+            type_ = setting.path.type
+            outside, bit = self.layout.direct(setting.address, type_)
+            image = ir.Place("image", outside, bit=bit)
+            at, own_bit = self.layout.of_path(setting.path, instance)
+            own = ir.Place("image", at, bit=own_bit)
+            region = setting.address[1].upper()
+            if region != "Q":
+                before.append(self._copied(own, image, type_))
+            if region != "I":
+                after.append(self._copied(image, own, type_))
+        return before, after
+
+    @staticmethod
+    def _copied(target: ir.Place, source: ir.Place, type_: Type) -> ir.Stmt:
+        scalar = scalar_of(type_)
+        if scalar is None:
+            return ir.Copy(target, source, type_.size)
+        return ir.Store(target, ir.Load(scalar, source), scalar)
 
     def _runs(self, callee: Expr) -> bool:
         """Tell whether a call runs the block: one that has a task of its own only takes its inputs."""

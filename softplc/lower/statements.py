@@ -7,8 +7,7 @@ from functools import partial
 
 from softplc import ir
 from softplc.bind.calls import Binding
-from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String, Type
-from softplc.layout import scalar_of
+from softplc.iectypes import BOOL, DINT, LINT, UDINT, BlockType, Interface, Reference, String
 from softplc.lower.branches import Branches, Way
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
@@ -113,30 +112,6 @@ class Statements(Expressions):
             else:
                 before += self.assign(place, variable.type, argument.value)
         return before, after
-
-    def located(self, instance: Instance, block: Variable | None) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
-        """Return what copies the inputs and outputs that VAR_CONFIG gives to variables inside of blocks."""
-        before: list[ir.Stmt] = []
-        after: list[ir.Stmt] = []
-        for setting in instance.copied(block):
-            type_ = setting.path.type
-            outside, bit = self.layout.direct(setting.address, type_)
-            image = ir.Place("image", outside, bit=bit)
-            at, own_bit = self.layout.of_path(setting.path, instance)
-            own = ir.Place("image", at, bit=own_bit)
-            region = setting.address[1].upper()
-            if region != "Q":
-                before.append(self._copied(own, image, type_))
-            if region != "I":
-                after.append(self._copied(image, own, type_))
-        return before, after
-
-    @staticmethod
-    def _copied(target: ir.Place, source: ir.Place, type_: Type) -> ir.Stmt:
-        scalar = scalar_of(type_)
-        if scalar is None:
-            return ir.Copy(target, source, type_.size)
-        return ir.Store(target, ir.Load(scalar, source), scalar)
 
     def run_block(self, instance: Instance, variable: Variable) -> list[ir.Stmt]:
         """Run a function block of a program by itself."""

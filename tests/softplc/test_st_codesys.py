@@ -4,6 +4,10 @@ import pytest
 
 import softplc
 from softplc.formatter import format_text
+from softplc.lsp.analysis import Analysis
+from softplc.lsp.outline import outline
+from softplc.lsp.rename import rename, renamed
+from softplc.plcopen.export import export
 from softplc.profiles import CODESYS
 
 MAIN = "PROGRAM Main VAR x : INT; d : DINT; END_VAR {} END_PROGRAM"
@@ -364,3 +368,63 @@ def test_what_is_wrong_is_told_with_its_remedy(head, body, finding):
     ((code, message, remedy),) = [(each.code, each.message, each.remedy) for each in errors]
     assert (code, message) == finding[:2]
     assert remedy.startswith(finding[2])
+
+
+PLACED = (
+    "FUNCTION_BLOCK F VAR i AT %I* : INT; q AT %Q* : INT; END_VAR VAR_INPUT k : INT; END_VAR "
+    "q := i * k; END_FUNCTION_BLOCK VAR_CONFIG Main.a.i AT %IW4 : INT; Main.a.q AT %QW1 : INT; "
+    "Main.a.k : INT := 3; END_VAR PROGRAM Main VAR a : F; END_VAR a(); END_PROGRAM "
+)
+CALLED = (
+    "FUNCTION_BLOCK G VAR i AT %I* : INT; END_VAR VAR_OUTPUT o : INT; END_VAR o := i; END_FUNCTION_BLOCK "
+    "PROGRAM Other VAR g : G; n : INT; END_VAR VAR_OUTPUT o : INT; END_VAR g(o => o); n := n + 1; "
+    "END_PROGRAM VAR_CONFIG Other.g.i AT %IW4 : INT; END_VAR "
+    "PROGRAM Main VAR a AT %M* : INT; b : INT; END_VAR Other(o => a); END_PROGRAM "
+    "VAR_CONFIG Main.a AT %MW7 : INT; END_VAR "
+)
+
+
+def test_var_config_stands_alone():
+    plc = softplc.compile(sources={"a.st": PLACED}, profile="codesys").simulator()
+    plc.write("%IW4", 5)
+    plc.scan()
+    assert plc.read("%QW1") == 15
+    assert (plc.read("Main.a.k"), plc.read("Main.a.i")) == (3, 5)
+
+
+def test_a_program_that_is_only_called_has_its_places():
+    plc = softplc.compile(sources={"a.st": CALLED}, profile="codesys").simulator()
+    plc.write("%IW4", 5)
+    plc.scan(2)
+    assert (plc.read("%MW7"), plc.read("Other.n")) == (5, 2)
+
+
+def test_var_config_outside_is_for_the_configuration():
+    text = f"{PLACED}CONFIGURATION C PROGRAM Main : Main; END_CONFIGURATION"
+    plc = softplc.compile(sources={"a.st": text}, profile="codesys").simulator()
+    plc.write("%IW4", 2)
+    plc.scan()
+    assert plc.read("%QW1") == 6
+
+
+def test_what_var_config_lacks_is_told():
+    (finding,) = findings(PLACED.replace("Main.a.i AT %IW4 : INT;", ""), "codesys")
+    assert finding[:2] == ("ST2045", "Main.a.i has no address: %I* is to be completed by VAR_CONFIG")
+    missing, finding = findings(PLACED.replace("Main.a.i", "Mian.a.i"), "codesys")
+    assert missing[0] == "ST2045"
+    assert finding == ("ST2044", "there is no program instance Mian", "did you mean Main?")
+    (finding,) = findings(PLACED, "iec")[:1]
+    assert finding[0] == "ST1010"
+    assert finding[2] == "VAR_CONFIG stands in a CONFIGURATION"
+    with pytest.raises(softplc.CompileError, match="VAR_CONFIG outside of a CONFIGURATION cannot be written"):
+        export({"a.st": PLACED}, CODESYS)
+
+
+def test_the_editor_renames_in_var_config_that_stands_alone():
+    analysis = Analysis({"a.st": PLACED}, CODESYS)
+    main = next(each for each in analysis.index.found if each.symbol.name == "Main" and each.declares)
+    text = renamed(analysis, rename(analysis, main.symbol, "Line"), "Line")["a.st"]
+    assert "Line.a.i AT %IW4" in text
+    assert "Main" not in text
+    names = [each.name for each in outline(analysis.units["a.st"])]
+    assert names == ["F", "Main"]
