@@ -349,7 +349,7 @@ class Walk:
         generic = parameter.pou is not None and parameter.pou.library and parameter.pou.kind == "FUNCTION"
         if generic and in_class(parameter.type, "ANY_INT") and in_class(target.type, "ANY_INT"):
             return  # the outputs of SPLIT_DATE and the like are ANY_INT
-        if parameter.type is not None and target.type is not None:
+        if parameter.type is not None and target.type is not None and target.value is None:
             source = Name(target.at, target.end, parameter.name)
             source.type = parameter.type
             self.show(Use(source, target.type))

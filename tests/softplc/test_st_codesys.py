@@ -353,6 +353,14 @@ def test_it_computes_as_codesys_does(head, body, x):
             "",
             ("ST2007", "one value cannot initialise G", "write (member := value)"),
         ),
+        ("", "x := SIZEOF(what := x);", ("ST4003", "SIZEOF has no parameter what", "write the value alone")),
+        ("", "r REF= REF(IN := x);", ("ST4003", "REF has no parameter IN", "write the value alone")),
+        (
+            "FUNCTION_BLOCK G VAR i AT %MW4 : INT; END_VAR ; END_FUNCTION_BLOCK "
+            "PROGRAM H VAR g : G; END_VAR g(); END_PROGRAM VAR_CONFIG H.g.i AT %MW8 : INT; END_VAR ",
+            "",
+            ("ST2044", "i lies at %MW4 in all instances", "declare it AT %M*, or remove this"),
+        ),
         ("", "l := 9223372036854775808;", ("ST3004", "9223372036854775808 is no value of LINT", "")),
     ],
 )
