@@ -47,6 +47,12 @@ def of_copy(node: Expr, parts: str) -> str:
     return f"{what} a copy, whose {parts} cannot be named"
 
 
+def of_method(method: Pou, name: str) -> tuple[str, str]:
+    """Return why a method or an action is no value, and what to write."""
+    what = "an action" if method.kind == "ACTION" else "a method"
+    return f"{name} is {what}, not a variable", f"call it: {name}(...)"
+
+
 @dataclass(slots=True)
 class Use:
     """A value goes where a type is wanted: assignment, argument, limit."""

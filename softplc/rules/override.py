@@ -25,6 +25,8 @@ PARAMETERS = ("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")
 def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
     """Yield findings for methods that do not fit what they replace."""
     owner = pou.owner
+    if pou.kind == "INTERFACE":
+        yield from _interface(pou)
     if pou.kind != "METHOD" or owner is None or owner.kind == "INTERFACE":
         return
     at, end, name = pou.at, pou.at + len(shown(pou.decl.name)), pou.decl.name
@@ -47,6 +49,30 @@ def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
             return
 
 
+def _interface(pou: Pou) -> Iterator[Diagnostic]:
+    """Check that what an interface has and inherits under one name is the same."""
+    found: dict[str, Pou] = {}
+    for method in (each for one in pou.all_interfaces() for each in one.methods.values()):
+        first = found.setdefault(shown(method.decl.name).casefold(), method)
+        of_property = "$" in method.decl.name and "$" in first.decl.name
+        if first is method or (_same_type(first, method) if of_property else _alike(first, method)):
+            continue
+        mine, theirs = shown(first.name), shown(method.name)
+        what = "is of another type than" if of_property else "has other parameters or another result than"
+        at, name = (first.at, first.decl.name) if first.owner is pou else (pou.at, pou.decl.name)
+        remedy = f"declare it as in {theirs}" if first.owner is pou else "extend one of the two"
+        yield Diagnostic("ST2022", f"{mine} {what} {theirs}", at, at + len(shown(name)), remedy)
+        return
+
+
+def _same_type(one: Pou, other: Pou) -> bool:
+    """Tell whether two accessors are of properties of one type."""
+    mine, theirs = ([each.type for each in unit.parameters("VAR_INPUT", "RESULT")] for unit in (one, other))
+    if not mine or not theirs or mine[0] is None or theirs[0] is None:
+        return True
+    return same(mine[0], theirs[0])
+
+
 def _other_type(pou: Pou, owner: Pou) -> Iterator[Diagnostic]:
     """Check a GET beside a SET that is inherited, and the other way round."""
     name = pou.decl.name
@@ -54,11 +80,11 @@ def _other_type(pou: Pou, owner: Pou) -> Iterator[Diagnostic]:
     found = owner.base.find_method(other) if owner.base is not None and "$" in name else None
     if found is None or owner.base is None or owner.base.find_method(name) is not None:
         return
-    mine, theirs = ([each.type for each in unit.parameters("VAR_INPUT", "RESULT")] for unit in (pou, found))
-    if mine and theirs and mine[0] is not None and theirs[0] is not None and not same(mine[0], theirs[0]):
+    if not _same_type(pou, found):
+        theirs = found.parameters("VAR_INPUT", "RESULT")[0].type
         message = f"{shown(pou.name)} is of another type than {shown(found.name)}"
         end = pou.at + len(shown(name))
-        yield Diagnostic("ST2022", message, pou.at, end, f"declare it as {theirs[0]}")
+        yield Diagnostic("ST2022", message, pou.at, end, f"declare it as {theirs}")
 
 
 def _alike(one: Pou, other: Pou) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from softplc.bind.expressions import is_copy
 from softplc.bind.properties import shown
 from softplc.diagnostics import Diagnostic, did_you_mean
-from softplc.iectypes import ELEMENTARY, Array, BlockType, Enum, Pointer, Reference, Struct
-from softplc.rules.context import Context, meant, of_copy
+from softplc.iectypes import ELEMENTARY, Array, BlockType, Enum, Interface, Pointer, Reference, Struct
+from softplc.rules.context import Context, meant, of_copy, of_method
 from softplc.syntax import Member, Name, TypedName
 
 ON = (Member, TypedName)
@@ -41,8 +41,13 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
                 message = of_copy(node.base, "members")
                 yield context.error("ST2004", message, node, "assign it to a variable first")
             return
-    elif isinstance(base, BlockType):
+    elif isinstance(base, BlockType | Interface):
         if node.name.casefold() in base.pou.variables:
+            return
+        method = base.pou.find_method(node.name)
+        if method is not None:
+            message, remedy = of_method(method, node.name)
+            yield Diagnostic("ST2004", message, node.name_at, node.end, remedy)
             return
         names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
         names += list(dict.fromkeys(shown(each.decl.name) for each in base.pou.methods.values()))

@@ -361,6 +361,26 @@ def test_it_computes_as_codesys_does(head, body, x):
             "",
             ("ST2044", "i lies at %MW4 in all instances", "declare it AT %M*, or remove this"),
         ),
+        (STORE, "x := b.get;", ("ST2004", "get is a method, not a variable", "call it: get(...)")),
+        (STORE, "x := i.get;", ("ST2004", "get is a method, not a variable", "call it: get(...)")),
+        (STORE, "x := i.got;", ("ST2004", "I has no member got", "it has next, get")),
+        (
+            "FUNCTION_BLOCK G VAR n : INT; END_VAR n := act; END_FUNCTION_BLOCK ACTION act: ; END_ACTION ",
+            "",
+            ("ST2003", "act is an action, not a variable", "call it: act(...)"),
+        ),
+        (
+            "INTERFACE A METHOD m : INT END_METHOD END_INTERFACE INTERFACE B METHOD m : STRING END_METHOD "
+            "END_INTERFACE INTERFACE C EXTENDS A, B END_INTERFACE ",
+            "",
+            ("ST2022", "A.m has other parameters or another result than B.m", "extend one of the two"),
+        ),
+        (
+            "INTERFACE A PROPERTY p : INT SET END_SET END_PROPERTY END_INTERFACE INTERFACE B EXTENDS A "
+            "PROPERTY p : STRING GET END_GET END_PROPERTY END_INTERFACE ",
+            "",
+            ("ST2022", "B.p is of another type than A.p", "declare it as in A.p"),
+        ),
         ("", "l := 9223372036854775808;", ("ST3004", "9223372036854775808 is no value of LINT", "")),
     ],
 )
