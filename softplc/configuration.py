@@ -13,8 +13,8 @@ LOWEST_PRIORITY = 1 << 16
 def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
     """Return tasks in order of priority, each with its program instances in order of declaration.
 
-    Without a CONFIGURATION every program that no other one calls runs once, under its own name, in every
-    scan.
+    Without a CONFIGURATION, or with VAR_CONFIG alone, every program that no other one calls runs once,
+    under its own name, in every scan.
     """
     if not project.configurations:
         programs = [pou for pou in project.pous.values() if pou.kind == "PROGRAM"]
@@ -44,6 +44,8 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
                 pou = scope.unit(each.type_name)
                 if pou is None:
                     raise AssertionError(f"no program {each.type_name}")
+                if not configuration.name and pou in project.called:
+                    continue
                 name = path_of(each.name, resource.name, in_several)
                 instance = Instance(name, pou, each.task, each.at, decl=each)
                 instance.resource = resource.name.casefold()
@@ -66,8 +68,19 @@ def tasks_of(project: Project) -> list[tuple[Task, list[Instance]]]:
 def only_called(project: Project, tasks: list[tuple[Task, list[Instance]]]) -> list[Instance]:
     """Return the instances of the programs that run in no task, but are named by other units."""
     running = {instance.pou for _, instances in tasks for instance in instances}
+    scope = Scope(project)
+    decls = {
+        scope.unit(each.type_name): each
+        for configuration in project.configurations
+        if not configuration.name
+        for resource in configuration.resources
+        for each in resource.instances
+    }
     named = (pou for pou in project.pous.values() if pou in project.named and pou not in running)
-    return [Instance(pou.name, pou, "", pou.at) for pou in named]
+    found = [Instance(pou.name, pou, "", pou.at, decl=decls.get(pou)) for pou in named]
+    for each in found:
+        each.settings = project.settings.get(each.decl, []) if each.decl is not None else []
+    return found
 
 
 def runs_of(task: Task, instances: list[Instance]) -> tuple[str, ...]:

@@ -101,12 +101,16 @@ class String(Type):
 
 @dataclass(frozen=True, eq=False)
 class Enum(Type):
-    """An enumeration: value names in the declared spelling; keys ignore case."""
+    """An enumeration: value names in the declared spelling; keys ignore case.
+
+    One that is not `strict` takes numbers and counts as one: profile codesys, without {attribute 'strict'}.
+    """
 
     name: str
     base: Elementary
     values: dict[str, tuple[str, int]]
     initial: int = 0
+    strict: bool = True
 
     @property
     def size(self) -> int:  # type: ignore[override]
@@ -505,6 +509,10 @@ def converts(source: Type, target: Type) -> bool:
         if isinstance(source, Reference):
             return source.target is None
         return isinstance(source, BlockType | Interface) and source.pou.offers(target.pou)
+    if isinstance(target, Enum) and not target.strict:
+        return converts(source.base if isinstance(source, Enum) else source, target.base)
+    if isinstance(source, Enum) and isinstance(target, Elementary) and current().bits_count:
+        return converts(source.base, target)
     if isinstance(source, Elementary) and isinstance(target, Elementary):
         return target in WIDENINGS.get(source, ()) or (current().bits_count and _counts_as(source, target))
     return False
@@ -520,6 +528,8 @@ def _counts_as(source: Elementary, target: Elementary) -> bool:
 def common(left: Type, right: Type) -> Type | None:
     """Return the smallest type both convert to, or None."""
     left, right = base_of(left) or left, base_of(right) or right
+    if left is not right and (_is_whole(left) or _is_whole(right) or _is_loose(left)):
+        left, right = number_of(left), number_of(right)
     if current().bits_count and _is_whole(left) and _is_whole(right):
         return _larger(left, right)
     if converts(left, right):
@@ -530,6 +540,20 @@ def common(left: Type, right: Type) -> Type | None:
         return None
     both = WIDENINGS.get(left, frozenset()) & WIDENINGS.get(right, frozenset())
     return min(both, key=_RANK.index, default=None)
+
+
+def _is_loose(type_: Type | None) -> bool:
+    return isinstance(type_, Enum) and not type_.strict
+
+
+def number_of(type_: Type) -> Type:
+    """Return the number that a value of an enumeration counts as; other types are what they are."""
+    return type_.base if isinstance(type_, Enum) and current().bits_count else type_
+
+
+def is_position(type_: Type | None) -> bool:
+    """Tell whether a value can be an index."""
+    return in_class(type_, "ANY_INT") or (isinstance(type_, Enum) and current().bits_count)
 
 
 def _is_whole(type_: Type | None) -> bool:

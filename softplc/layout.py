@@ -32,7 +32,7 @@ from softplc.iectypes import (
     align_up,
     base_of,
 )
-from softplc.symbols import Instance, Pou, Project, Setting, Variable, VariablePath, all_pous
+from softplc.symbols import Instance, Pou, Project, Setting, Variable, VariablePath, all_pous, constant_of
 from softplc.syntax import ArrayInit, Expr, Init, StructInit
 
 if TYPE_CHECKING:
@@ -261,6 +261,10 @@ class Sizes:
 
     def write(self, data: bytearray, offset: int, type_: Type, init: Init | None) -> None:
         """Write the initial value of one variable, its own initialiser over its type's."""
+        constant = constant_of(init)
+        if constant is not None:
+            self.write(data, offset, type_, constant.init)
+            return
         if init is None or not isinstance(init, Expr):
             data[offset : offset + type_.size] = self.initial(type_)[: type_.size]
         if init is None:

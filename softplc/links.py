@@ -1,4 +1,4 @@
-"""Links: references and interfaces that have a target from the start.
+"""Links: references, pointers and interfaces that have a target from the start.
 
 A reference is an offset in the image, so its first value is known once everything is laid out. `REF(x)`
 means the x of where the initialiser is written: a global, or a variable of the same instance.
@@ -12,10 +12,23 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from softplc.iectypes import Array, BlockType, Interface, Reference, Struct, Type
+from softplc.bind.references import object_of
+from softplc.iectypes import (
+    STRING_HEADER,
+    Array,
+    BlockType,
+    Interface,
+    Pointer,
+    Reference,
+    String,
+    Struct,
+    Type,
+)
 from softplc.layout import Layout
 from softplc.symbols import Instance, Pou, Project, Variable
 from softplc.syntax import ArrayInit, Call, Expr, Index, Init, Member, Name, StructInit
+
+TEXT = 1 << 31  # the object of a pointer is the text of a string
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +101,7 @@ class Links:
         if known is None:
             self._linked[type_] = False  # a block that holds itself was refused
             known = self._linked[type_] = any(
-                _refers(init) or self.linked(inner) for inner, init in _parts(type_)
+                refers(init) or self.linked(inner) for inner, init in _parts(type_)
             )
         return known
 
@@ -119,6 +132,20 @@ class Links:
             target = referred(init)
             place = self._place(target, here) if target is not None else 0
             data[offset : offset + type_.size] = struct.pack("<q", place)
+        elif isinstance(type_, Pointer):
+            target = referred(init)
+            if target is not None:
+                data[offset : offset + type_.size] = self._pointer(target, type_, here)
+
+    def _pointer(self, target: Expr, type_: Pointer, here: Here) -> bytes:
+        """Return a pointer in memory: see softplc.codegen.pointers."""
+        whole = object_of(target)
+        at, begin = self._place(target, here), self._place(whole, here)
+        end = begin + (whole.type.size if whole.type is not None else 0)
+        if isinstance(target.type, String) and not isinstance(type_.target, String):
+            at, begin = at + STRING_HEADER, begin + STRING_HEADER
+            end = (begin + target.type.capacity + 1) | TEXT
+        return struct.pack("<QII", at, begin, end)
 
     def _write_array(
         self, data: bytearray, offset: int, type_: Array, init: ArrayInit, index: int, here: Here
@@ -179,9 +206,10 @@ def _parts(type_: Type) -> Iterator[tuple[Type, Init | None]]:
                 yield each.type, each.init
 
 
-def _refers(init: Init | None) -> bool:
+def refers(init: Init | None) -> bool:
+    """Tell whether an initialiser refers to variables."""
     if isinstance(init, ArrayInit):
-        return any(_refers(value) for _, value in init.items)
+        return any(refers(value) for _, value in init.items)
     if isinstance(init, StructInit):
-        return any(_refers(value) for _, value, _ in init.items)
+        return any(refers(value) for _, value, _ in init.items)
     return referred(init) is not None

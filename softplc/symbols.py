@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BOOL, Alias, BlockType, Enum, Field, Interface, OpenArray, Type
+from softplc.iectypes import BOOL, Alias, Array, BlockType, Enum, Field, Interface, OpenArray, Struct, Type
 from softplc.profiles import IEC, Profile
 from softplc.spaces import Space
 from softplc.syntax import (
@@ -14,6 +14,7 @@ from softplc.syntax import (
     Expr,
     Init,
     InstanceDecl,
+    Name,
     PouDecl,
     Scalar,
     TaskDecl,
@@ -48,6 +49,7 @@ class Variable:
     at: int
     end: int
     constant: bool = False
+    lent: bool = False
     retain: bool = False
     address: str = ""
     address_at: int = 0
@@ -399,6 +401,14 @@ def is_first(project: Project, pou: Pou) -> bool:
 def is_partial(address: str) -> bool:
     """Tell whether an address is only partly specified: `%I*`."""
     return address.endswith("*")
+
+
+def constant_of(init: Init | None) -> Variable | None:
+    """Return the constant array or structure whose initial value an initialiser takes, if it names one."""
+    if not isinstance(init, Name) or not isinstance(init.ref, Variable):
+        return None
+    constant = init.ref.end_of_chain
+    return constant if constant.constant and isinstance(constant.type, Array | Struct) else None
 
 
 def is_shared(variable: Variable) -> bool:

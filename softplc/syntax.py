@@ -136,6 +136,7 @@ class Call(Expr):
     """A call of a function or a function block instance; `rewritten` replaces operator functions.
 
     `first` says that a declaration gave it: what FB_Init always takes is not written there.
+    What yields a REFERENCE TO is `followed`, as a variable is.
     """
 
     callee: Expr
@@ -143,6 +144,8 @@ class Call(Expr):
     first: bool = field(default=False, init=False)
     binding: Binding | None = field(default=None, init=False)
     rewritten: Expr | None = field(default=None, init=False)
+    followed: bool = field(default=False, init=False)
+    raw: bool = field(default=False, init=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -229,8 +232,11 @@ class StructSpec(TypeSpec):
 
 @dataclass(slots=True, eq=False)
 class EnumSpec(TypeSpec):
+    """`strict` where a pragma of CODESYS says that it is no number."""
+
     values: list[tuple[str, Expr | None, int]]
     base: str = ""
+    strict: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -258,7 +264,10 @@ class VarDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class VarBlock(Node):
-    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ...; `space` is for globals."""
+    """A VAR ... END_VAR block; `section` is VAR, VAR_INPUT, ...; `space` is for globals.
+
+    The inputs of a `lent` one are only read: VAR_IN_OUT CONSTANT of CODESYS.
+    """
 
     section: str
     constant: bool
@@ -266,6 +275,7 @@ class VarBlock(Node):
     declarations: list[VarDecl]
     access: str = "PROTECTED"
     space: Space = field(default_factory=Space)
+    lent: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -535,6 +545,8 @@ class ResourceDecl(Node):
 
 @dataclass(slots=True, eq=False)
 class ConfigurationDecl(Node):
+    """A configuration; one without a name is VAR_CONFIG outside of all, as profile codesys has it."""
+
     name: str
     blocks: list[VarBlock]
     resources: list[ResourceDecl]

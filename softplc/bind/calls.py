@@ -238,9 +238,12 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
         typer.scope.pou.uses.add(pou)
     if _is_mixed(typer, node, binding):
         return pou.result.type if pou.result else None
-    parameters = pou.parameters("VAR_INPUT", "VAR_IN_OUT", "VAR_OUTPUT")
+    asked, owner = pou, pou.owner if pou.kind == "ACTION" and binding.instance is not None else None
+    if owner is not None and owner.kind == "FUNCTION_BLOCK":
+        asked = owner  # an action of an instance takes what its block takes
+    parameters = asked.parameters("VAR_INPUT", "VAR_IN_OUT", "VAR_OUTPUT")
     positional = [each for each in parameters if each.section != "VAR_OUTPUT"]
-    if pou.on_stack:
+    if asked.on_stack:
         positional = parameters
     taken: set[Variable] = set()
     named = {each.name.casefold() for each in node.arguments if each.name}
@@ -248,7 +251,7 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
     next_position = 0
     for argument in node.arguments:
         if argument.name:
-            parameter = _by_name(typer, binding, pou, node, argument)
+            parameter = _by_name(typer, binding, asked, node, argument)
         elif next_position < len(unnamed):
             parameter = unnamed[next_position]
             next_position += 1
@@ -271,7 +274,8 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
             continue
         taken.add(parameter)
         _pass(typer, binding, parameter, argument)
-    _missing(typer, binding, node, pou, parameters, taken)
+    if asked is pou:
+        _missing(typer, binding, node, pou, parameters, taken)
     return pou.result.type if pou.result else None
 
 

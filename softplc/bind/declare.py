@@ -47,11 +47,13 @@ from softplc.syntax import (
     EnumSpec,
     Expr,
     Init,
+    InstanceDecl,
     Literal,
     NamedSpec,
     PointerSpec,
     PouDecl,
     RefSpec,
+    ResourceDecl,
     StructSpec,
     TypeDecl,
     TypeSpec,
@@ -92,11 +94,15 @@ class Declarations:
         self._namespaces(unit)
         self._qualify(unit)
         pous = [self._register(decl, in_library=False) for decl in unit.pous]
-        self.project.configurations = unit.configurations
-        for decl in self._pending.values():  # enumeration values first: constants may use them
+        self.project.configurations = _configurations(unit)
+        self._globals(unit)
+        for pou in pous if self.project.profile.objects else ():
+            clash = self.project.globals.get(pou.name.casefold()) if pou and pou.kind == "PROGRAM" else None
+            if pou is not None and clash is not None:  # the name of a program is a variable there
+                self._duplicate(clash.name, "program or variable", clash.at, clash.end, pou.at)
+        for decl in self._pending.values():  # before constants have values: those may use them
             if isinstance(decl.spec, EnumSpec):
                 self._type_of(decl.key)
-        self._globals(unit)
         for decl in list(self._pending.values()):
             self._type_of(decl.key)
         self._resolve_variables(self.project.globals)
@@ -169,7 +175,8 @@ class Declarations:
             first = pou.methods.get(method.name.casefold())
             if first is not None:
                 end = method.name_at + len(method.name)
-                self._duplicate(method.name, "method", method.name_at, end, first.at)
+                kind = f"the {method.name[-3:].upper()} of property" if "$" in method.name else "method"
+                self._duplicate(shown(method.name), kind, method.name_at, end, first.at)
                 continue
             pou.methods[method.name.casefold()] = inner
         self.project.references |= bool(pou.methods)
@@ -195,9 +202,29 @@ class Declarations:
                 result.type, result.init = self.resolve(decl.result, Scope(self.project, pou))
             pou.result = result
             pou.variables[name.casefold()] = result
-        self.declare_variables(pou, decl.blocks)
+        self._variables(pou, decl.blocks, pou.variables)
+        self._against_methods(pou)
+        self._resolve_variables(pou.variables)
         for method in pou.methods.values():
             self._declare_pou(method)
+
+    def _against_methods(self, pou: Pou) -> None:
+        """Note names that a variable and a method or property have, also one that is inherited."""
+        told: set[str] = set()
+        unit: Pou | None = pou
+        while unit is not None:
+            for method in unit.methods.values():
+                name = shown(method.decl.name)
+                variable = pou.variables.get(name.casefold())
+                if variable is None or name.casefold() in told or pou not in (unit, variable.pou):
+                    continue
+                told.add(name.casefold())
+                what = "property or variable" if "$" in method.decl.name else "method or variable"
+                if unit is pou:
+                    self._duplicate(name, what, method.at, method.at + len(name), variable.at)
+                else:
+                    self._duplicate(name, what, variable.at, variable.end, method.at)
+            unit = unit.base
 
     def _variables(
         self,
@@ -228,6 +255,7 @@ class Declarations:
                     decl.end,
                     constant=block.constant,
                     retain=block.retain,
+                    lent=block.lent,
                     address=decl.address,
                     address_at=decl.address_at,
                     pou=pou,
@@ -238,9 +266,12 @@ class Declarations:
                 )
                 if plain in common:
                     resources.add_choice(self.project, plain, into[key])
+                located = decl.address and not is_partial(decl.address) and self.project.profile.objects
+                if located and pou is not None and (pou.kind, block.section) == ("FUNCTION_BLOCK", "VAR"):
+                    into[key].section = "VAR_STAT"  # all instances have the same place
                 if block.section == "VAR_EXTERNAL":
                     into[key].target = Scope(self.project, None, block.space).variable(decl.name)
-                if block.section == "VAR_STAT" and pou is not None:
+                if into[key].section == "VAR_STAT" and pou is not None:
                     self._static(pou, into[key])
                 if block.section == "VAR_INST" and pou is not None:
                     self._of_instance(pou, into[key])
@@ -428,7 +459,7 @@ class Declarations:
         if isinstance(init, Expr):
             self.typer(scope).expr(init, enum)
             if isinstance(init.value, int):
-                changed = Enum(enum.name, enum.base, enum.values, init.value)
+                changed = Enum(enum.name, enum.base, enum.values, init.value, enum.strict)
                 for values in self.project.enum_values.values():
                     for value in values:
                         if value.type is enum:
@@ -510,7 +541,7 @@ class Declarations:
     def _enum(self, spec: EnumSpec, name: str, scope: Scope) -> Type | None:
         base = ELEMENTARY.get(spec.base.upper(), INT) if spec.base else INT
         values: dict[str, tuple[str, int]] = {}
-        enum = Enum(name, base, values)
+        enum = Enum(name, base, values, strict=spec.strict or not self.project.profile.bits_count)
         number = 0
         typer = self.typer(scope)
         for text, expr, at in spec.values:
@@ -571,3 +602,22 @@ class Declarations:
 
 def _as_declared(init: Expr, type_: Type | None) -> bool | int | float | str | None:
     return None if init.value is None else as_type(init.value, type_)
+
+
+def _configurations(unit: Unit) -> list[ConfigurationDecl]:
+    """Return the configurations; VAR_CONFIG outside of them is for the first, or for all programs."""
+    named = [each for each in unit.configurations if each.name]
+    outside = [each for each in unit.configurations if not each.name]
+    if not outside:
+        return named
+    if not named:
+        first = outside[0]
+        resource = ResourceDecl(first.at, first.end, "", [], [], [])
+        for each in unit.pous:
+            if each.kind == "PROGRAM":
+                name = each.space.full(each.name)
+                instance = InstanceDecl(each.at, each.end, name, "", 0, name, each.name_at, [])
+                resource.instances.append(instance)
+        named = [ConfigurationDecl(first.at, first.end, "", [], [resource])]
+    settings = [setting for each in outside for setting in each.settings]
+    return [replace(named[0], settings=[*named[0].settings, *settings]), *named[1:]]

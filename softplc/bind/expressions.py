@@ -54,10 +54,12 @@ from softplc.iectypes import (
     has_bits,
     is_literal_type,
     natural,
+    number_of,
 )
 from softplc.profiles import current
 from softplc.symbols import EnumValue, Pou, Variable
 from softplc.syntax import (
+    Argument,
     Binary,
     BitAccess,
     Call,
@@ -94,7 +96,9 @@ def fits(expr: Expr, target: Type) -> bool:
     if value is None or isinstance(value, str):
         return False
     base = base_of(target)
-    if isinstance(base, Pointer):
+    if isinstance(base, Enum) and not base.strict:
+        base = base.base
+    if isinstance(base, Pointer) or (isinstance(base, Interface) and current().objects):
         return expr.type is INT_LITERAL and value == 0
     if not isinstance(base, Elementary):
         return False
@@ -258,6 +262,10 @@ class Expressions:
             return ref.face
         if node.name.upper() == "THIS" and self.scope.owner is not None:
             node.ref = None
+            if isinstance(base_of(expected), Pointer):  # it is a pointer, which THIS^ follows
+                this = Argument(node.at, node.end, "", Name(node.at, node.end, node.name))
+                node.getter = Call(node.at, node.end, Name(node.at, node.end, "ADR"), [this])
+                return self.expr(node.getter)
             return self.scope.owner.type
         if ref is None and node.name.upper() == "SUPER" and self.scope.owner is not None:
             return self.scope.owner.base.type if self.scope.owner.base is not None else None
@@ -274,8 +282,8 @@ class Expressions:
         return self._followed(node, variable.type)
 
     @staticmethod
-    def _followed(node: Name | Member | Index, type_: Type | None) -> Type | None:
-        """Let a variable of REFERENCE TO stand for what it refers to."""
+    def _followed(node: Name | Member | Index | Call, type_: Type | None) -> Type | None:
+        """Let what is a REFERENCE TO stand for what it refers to."""
         node.followed = isinstance(type_, Reference) and type_.implicit and not node.raw
         return type_.target if isinstance(type_, Reference) and node.followed else type_
 
@@ -307,8 +315,8 @@ class Expressions:
                     return enum
                 return None
         base = self.expr(node.base)
-        if isinstance(node.base, Name | Member) and node.base.getter is not None and isinstance(base, Struct):
-            return None  # a copy, of which no part has a place
+        if is_copy(node.base) and isinstance(base, Struct):
+            return None  # no part of it has a place
         key = node.name.casefold()
         if isinstance(base, Struct):
             found = base.fields.get(key)
@@ -346,8 +354,8 @@ class Expressions:
         base = self.expr(node.base)
         for index in node.indices:
             self.value(index)
-        if isinstance(node.base, Name | Member) and node.base.getter is not None:
-            return None  # a copy, of which no part has a place
+        if is_copy(node.base):
+            return None  # no part of it has a place
         if isinstance(base, Pointer):
             return base.target if len(node.indices) == 1 else None
         if isinstance(base, String):
@@ -417,6 +425,9 @@ class Expressions:
             if special is not None:
                 return special
         type_ = self.join([node.left, node.right])
+        if node.op not in COMPARISONS and type_ is not None:
+            firm = any(isinstance(each, Enum) and each.strict for each in (base_of(left), base_of(right)))
+            type_ = None if firm else number_of(type_)
         if node.op in LOGIC and type_ is INT_LITERAL:
             type_ = self._bits_of_literals(node, pushed)
         if node.op == "**":
@@ -551,6 +562,8 @@ class Expressions:
                 result = other if isinstance(other, Reference | Interface) else None
                 continue
             result = common(result, other)
+        if literals and result is not None:
+            result = number_of(result)
         for literal in literals:
             result = self._adapt(literal, result)
         for literal in literals:
@@ -560,6 +573,8 @@ class Expressions:
     @staticmethod
     def _adapt(literal: Expr, other: Type | None) -> Type | None:
         """Return the type that holds both a literal and the other type."""
+        if isinstance(other, Interface) and fits(literal, other):
+            return other
         if other is None or not isinstance(other, Elementary):
             return None
         if fits(literal, other):
@@ -582,7 +597,13 @@ class Expressions:
     def _call(self, node: Call, expected: Type | None) -> Type | None:
         from softplc.bind.calls import bind_call
 
-        return bind_call(self, node, expected)
+        return self._followed(node, bind_call(self, node, expected))
+
+
+def is_copy(node: Expr) -> bool:
+    """Tell whether something is a value of its own, as what a call or a property yields is."""
+    call = node.getter if isinstance(node, Name | Member) else node
+    return isinstance(call, Call) and not call.followed and not isinstance(call.type, Pointer)
 
 
 def next_signed(type_: Elementary) -> Elementary:

@@ -180,6 +180,10 @@ class _Paths:
                 known = [each.name for each in type_.fields.values()]
             elif isinstance(type_, BlockType):
                 step = type_.pou.variables.get(key)
+                if step is not None and step.section == "VAR_STAT" and step.address:
+                    remedy = f"declare it AT {step.address[:2]}*, or remove this"
+                    self.note(f"{step.name} lies at {step.address} in all instances", part, remedy)
+                    return None
                 known = [each.name for each in type_.pou.variables.values()]
                 if step is not None and step.section in (
                     "VAR_TEMP",

@@ -36,18 +36,31 @@ BOUNDS = ("LOWER_BOUND", "UPPER_BOUND")
 POINTER_BYTES = 4  # what SIZEOF says of a pointer: programs count with the 32 bits of older controllers
 
 
+def _given(node: Call, binding: Binding, names: tuple[str, ...] = ()) -> list[Expr]:
+    """Return the arguments in the order of the parameters' names; what has another name is told."""
+    called = node.callee.name.upper() if isinstance(node.callee, Name) else ""
+    found: dict[int, Expr] = {}
+    for number, each in enumerate(node.arguments):
+        known = each.name.upper() in names and not each.output
+        if each.name and not known:
+            remedy = f"it has {', '.join(names)}" if names else "write the value alone"
+            binding.problem("unknown", f"{called} has no parameter {each.name}", each, remedy)
+        place = names.index(each.name.upper()) if known else number
+        if each.value is not None:
+            found[place if place not in found else len(node.arguments) + number] = each.value
+    return [found[number] for number in sorted(found)]
+
+
 def _reference(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
     """REF(x): only of what lives as long as the program."""
     typer.project.references = True
-    values = [each.value for each in node.arguments if each.value is not None]
-    for value in values:
-        typer.expr(value)
-    if len(values) != 1 or len(node.arguments) != 1:
-        binding.problem("count", f"REF takes 1 argument, not {len(node.arguments)}", node)
+    value = binding.referred = _only_argument(typer, node, binding, "REF")
+    if value is None or value.type is None:
         return None
-    value = binding.referred = values[0]
-    if value.type is None:
-        return None
+    if isinstance(value, Call) and value.followed:  # what it yields is one already
+        value.raw, value.followed, node.rewritten = True, False, value
+        value.type = Reference(value.type, implicit=True)
+        return Reference(value.type.target)
     why = unreferable(value)
     if why:
         binding.problem("type", f"there is no reference to {why}", value, "declare it in VAR")
@@ -95,7 +108,7 @@ def unreferable(node: Expr) -> str:
     if whole is None:
         return "a bit or an address"
     node = whole
-    if isinstance(node, Name) and node.followed:
+    if isinstance(node, Name | Call) and node.followed:
         return ""
     if isinstance(node, Deref):
         return ""
@@ -118,9 +131,11 @@ def unreferable(node: Expr) -> str:
 def _bound(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
     """LOWER_BOUND(a, 1) and UPPER_BOUND(a, 1) yield the whole number type that is wanted, else DINT."""
     name = node.callee.name.upper() if isinstance(node.callee, Name) else ""
-    values = [each.value for each in node.arguments if each.value is not None]
+    values = _given(node, binding, ("ARR", "DIM"))
     for value in values:
         typer.value(value)
+    if binding.problems:
+        return None
     if len(values) != 2 or len(node.arguments) != 2:
         binding.problem(
             "count", f"{name} takes 2 arguments, not {len(node.arguments)}", node, "array, dimension"
@@ -135,7 +150,8 @@ def _bound(typer: Expressions, node: Call, binding: Binding, expected: Type | No
         rank = array.type.rank
     number = dimension.value
     if not isinstance(number, int) or not 1 <= number <= rank:
-        message = f"{array.type} has no dimension {number}" if rank else f"{array.type} is no array"
+        what = "such dimension" if number is None else f"dimension {number}"
+        message = f"{array.type} has no {what}" if rank else f"{array.type} is no array"
         binding.problem("type", message, node, "the dimension is a constant from 1")
         return None
     binding.bound = (array, int(number) - 1, BOUNDS.index(name))
@@ -168,7 +184,7 @@ def unaddressable(node: Expr) -> str:
     if whole is None:
         return "a bit or an address"
     node = whole
-    if isinstance(node, Name) and node.followed:
+    if isinstance(node, Name | Call) and node.followed:
         return ""
     if isinstance(node, Deref) or (isinstance(node, Name) and isinstance(node.type, BlockType)):
         return ""
@@ -179,7 +195,7 @@ def unaddressable(node: Expr) -> str:
         return "a located BOOL"
     if isinstance(variable.type, OpenArray):
         return f"{variable.name}, which is an ARRAY[*]"
-    return "a constant" if variable.constant else ""
+    return "a constant" if variable.constant or variable.lent else ""
 
 
 def _no_memory(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
@@ -196,7 +212,7 @@ def _no_memory(typer: Expressions, node: Call, binding: Binding, expected: Type 
 
 def _size(typer: Expressions, node: Call, binding: Binding, expected: Type | None) -> Type | None:
     """SIZEOF(x) or SIZEOF(type), XSIZEOF: the bytes a pointer may run over; of a string, its text and end."""
-    given = node.arguments[0].value if len(node.arguments) == 1 else None
+    given = node.arguments[0].value if len(node.arguments) == 1 and not node.arguments[0].name else None
     measured: Type | None = None
     if isinstance(given, Name) and typer.scope.lookup(given.name) is None:
         named = ELEMENTARY.get(given.name.upper()) or typer.scope.type(given.name)
@@ -228,9 +244,11 @@ def size_of(type_: Type) -> int:
 
 
 def _only_argument(typer: Expressions, node: Call, binding: Binding, name: str) -> Expr | None:
-    values = [each.value for each in node.arguments if each.value is not None]
+    values = _given(node, binding)
     for value in values:
         typer.expr(value)
+    if binding.problems:
+        return None
     if len(values) != 1 or len(node.arguments) != 1:
         binding.problem("count", f"{name} takes 1 argument, not {len(node.arguments)}", node)
         return None

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from softplc import ir
+from softplc.codegen.writes import changes
 
 UNBOUNDED = 1 << 60
 _TEXT, _CHUNK = 64, 16  # operations that a change of a text counts as; bytes that one operation moves
@@ -80,8 +81,11 @@ class _Counted:
 
     def _for(self, node: ir.Count) -> int:
         once = self._all((node.place, node.first, node.last, node.step))
+        called = self.calls.total()
         body = 3 + self.walk(node.body)
-        done = min(once + _rounds(node) * body, UNBOUNDED)
+        reached = not node.private and self.calls.total() > called  # by what is called: it may begin again
+        altered = reached or changes(node.body, node.place, node.type.size)
+        done = UNBOUNDED if altered else min(once + _rounds(node) * body, UNBOUNDED)
         self._work.keep(node, done)
         return done
 

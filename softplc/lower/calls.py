@@ -13,21 +13,24 @@ from softplc.iectypes import (
     LINT,
     Array,
     BlockType,
+    Elementary,
+    Enum,
     Interface,
     OpenArray,
     Pointer,
+    Reference,
     String,
     Struct,
     Subrange,
     Type,
 )
-from softplc.layout import POINTER_SIZE
+from softplc.layout import POINTER_SIZE, scalar_of
 from softplc.library.functions import SWAPS
 from softplc.lower.context import Dispatch, LoweringError, got, machine, member_tag
 from softplc.lower.conversions import convert
 from softplc.lower.standard import Standard
 from softplc.symbols import Instance, Pou, Variable
-from softplc.syntax import Call, Expr, Name
+from softplc.syntax import BitAccess, Call, Deref, Expr, Index, Member, Name
 
 
 class Calls(Standard):
@@ -54,10 +57,11 @@ class Calls(Standard):
         if binding.referred is not None and isinstance(node.type, Pointer):
             return self._pointer_to(binding.referred)
         if binding.referred is not None:
+            first = self.find_way(binding.referred)
             place = self.place(binding.referred)
             if place is None:
                 raise LoweringError("REF of no place")
-            return ir.AddressOf(LINT, place)
+            return ir.After(LINT, first, ir.AddressOf(LINT, place)) if first else ir.AddressOf(LINT, place)
         if binding.bound is not None:
             array, dimension, side = binding.bound
             return convert(self.bounds(array, dimension)[side], machine(node.type))
@@ -69,11 +73,13 @@ class Calls(Standard):
 
     def _pointer_to(self, node: Expr) -> ir.Expr:
         whole = object_of(node)
+        first = self.find_way(node)
         place, there = self.place(node), self.place(whole)
         if place is None or there is None or whole.type is None:
             raise LoweringError("ADR of no place")
         size, line = whole.type.size, self.line(node.at)
-        return ir.PointerTo(ADDRESS, place, there, size, self.layout.size, line)
+        pointer = ir.PointerTo(ADDRESS, place, there, size, self.layout.size, line)
+        return ir.After(ADDRESS, first, pointer) if first else pointer
 
     def effects(self, node: Call, binding: Binding) -> list[ir.Stmt]:
         """Lower the call of a standard function that stands as a statement: only its ENO is seen."""
@@ -89,6 +95,8 @@ class Calls(Standard):
         frame = self.slot(pou.frame_size)
         body: list[ir.Stmt] = [ir.Fill(frame, self.sizes.frame(pou, self.resource))]
         if pou.kind == "METHOD":
+            if binding.instance is not None:
+                body += self.find_way(binding.instance)
             body.append(ir.StorePointer(frame, self.instance_of(binding)))
         own = self._own_enable_out(pou, frame)
         body += self.enabled(binding, self._invoke(binding, pou, frame), own)
@@ -99,26 +107,61 @@ class Calls(Standard):
         binding = node.binding
         if binding is not None and binding.pou is not None and binding.pou.kind == "PROGRAM":
             return self.enabled(binding, self._program_call(binding, binding.pou))
+        first = self.find_way(node.callee)
         place = self.place(node.callee)
         if binding is None or binding.pou is None or place is None:
             raise LoweringError("block call without instance")
         own = self._own_enable_out(binding.pou, place)
-        return self.enabled(binding, self._invoke(binding, binding.pou, place, self._runs(node.callee)), own)
+        invoked = self._invoke(binding, binding.pou, place, self._runs(node.callee))
+        return [*first, *self.enabled(binding, invoked, own)]
+
+    def action_call(self, node: Call) -> list[ir.Stmt]:
+        """Lower the call of an action: it runs on its block, and takes what the block takes."""
+        binding = node.binding
+        if binding is None or binding.pou is None:
+            raise LoweringError("action call without action")
+        first = self.find_way(node.callee)
+        return [*first, *self.enabled(binding, self._invoke(binding, binding.pou, self.instance_of(binding)))]
 
     def _program_call(self, binding: Binding, pou: Pou) -> list[ir.Stmt]:
         """Lower the call of a program by its name: what it takes is copied there, also for VAR_IN_OUT."""
         instance = self.instance_of_program(pou)
         self.calls.add(pou)
-        body: list[ir.Stmt] = []
+        body, after = self.located(instance, None)
         for parameter, value in binding.inputs:
             body += self.assign(self.variable(parameter), parameter.type, value)
         body.append(ir.Call(self.symbol(program_name(instance), pou), ir.Place("image", 0)))
+        body += after
         for parameter, target in binding.inputs:
             if parameter.section == "VAR_IN_OUT":
                 body += self.output(parameter, target, False, self.variable(parameter))
         for parameter, target, negated in binding.outputs:
             body += self.output(parameter, target, negated, self.variable(parameter))
         return body
+
+    def located(self, instance: Instance, block: Variable | None) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
+        """Return what copies the inputs and outputs that VAR_CONFIG gives to variables inside of blocks."""
+        before: list[ir.Stmt] = []
+        after: list[ir.Stmt] = []
+        for setting in instance.copied(block):
+            type_ = setting.path.type
+            outside, bit = self.layout.direct(setting.address, type_)
+            image = ir.Place("image", outside, bit=bit)
+            at, own_bit = self.layout.of_path(setting.path, instance)
+            own = ir.Place("image", at, bit=own_bit)
+            region = setting.address[1].upper()
+            if region != "Q":
+                before.append(self._copied(own, image, type_))
+            if region != "I":
+                after.append(self._copied(image, own, type_))
+        return before, after
+
+    @staticmethod
+    def _copied(target: ir.Place, source: ir.Place, type_: Type) -> ir.Stmt:
+        scalar = scalar_of(type_)
+        if scalar is None:
+            return ir.Copy(target, source, type_.size)
+        return ir.Store(target, ir.Load(scalar, source), scalar)
 
     def _runs(self, callee: Expr) -> bool:
         """Tell whether a call runs the block: one that has a task of its own only takes its inputs."""
@@ -207,7 +250,12 @@ class Calls(Standard):
         before: list[ir.Stmt],
         after: list[ir.Stmt],
     ) -> None:
-        if parameter.section == "VAR_IN_OUT":
+        target: ir.Place | None
+        if parameter.lent and isinstance(parameter.type, Elementary | Enum | Subrange | String):
+            first, target = self._to_read(argument, parameter.type)
+            before += first
+        elif parameter.section == "VAR_IN_OUT" and not parameter.lent:
+            before += self.find_way(argument)
             target = self.place(argument)
         else:  # an ARRAY[*] that is only read: also what a function yields
             first, target = self.aggregate(argument)
@@ -230,21 +278,34 @@ class Calls(Standard):
             target = copy
         before.append(ir.StorePointer(frame.at(parameter.offset), target))
 
+    def _to_read(self, argument: Expr, type_: Type) -> tuple[list[ir.Stmt], ir.Place]:
+        """Return where a value lies that is only read: where the variable is, or a copy of what is none."""
+        first = self.find_way(argument) if argument.value is None else []
+        place = self.place(argument) if argument.value is None else None
+        if place is not None:
+            return first, place
+        if isinstance(type_, String) and isinstance(argument.type, String):
+            type_ = argument.type
+        copy = self.slot(type_.size)
+        empty: list[ir.Stmt] = [ir.Clear(copy, type_.capacity)] if isinstance(type_, String) else []
+        return [*empty, *self.assign(copy, type_, argument)], copy
+
     def output(self, parameter: Variable, argument: Expr, negated: bool, source: ir.Place) -> list[ir.Stmt]:
         """Copy an output to its target."""
+        first = self.find_way(argument)
         target = self.place(argument)
         if target is None or parameter.type is None or argument.type is None:
             raise LoweringError("output without target")
         if isinstance(parameter.type, String):
-            return [ir.SetText(target, ir.Text(source, wide=parameter.type.wide))]
+            return [*first, ir.SetText(target, ir.Text(source, wide=parameter.type.wide))]
         if isinstance(parameter.type, Array | Struct):
-            return [ir.Copy(target, source, parameter.type.size)]
+            return [*first, ir.Copy(target, source, parameter.type.size)]
         value: ir.Expr = ir.Load(machine(parameter.type), source)
         if negated:
             value = ir.Op(value.type, "NOT", (value,))
         type_ = machine(argument.type)
         limits = limits_of(argument.type)
-        return [ir.Store(target, convert(value, type_), type_, limits, self.line(argument.at))]
+        return [*first, ir.Store(target, convert(value, type_), type_, limits, self.line(argument.at))]
 
     def assign(self, target: ir.Place, type_: Type | None, value: Expr) -> list[ir.Stmt]:
         """Lower an assignment of any type."""
@@ -265,15 +326,35 @@ class Calls(Standard):
     def aggregate(self, node: Expr) -> tuple[list[ir.Stmt], ir.Place]:
         """Return where an array or structure lies, after what must run first."""
         node = got(node)
-        if isinstance(node, Call) and node.binding is not None:
+        if isinstance(node, Call) and node.binding is not None and not node.followed:
             if node.binding.pou is not None:
                 return self.function_call(node.binding)
             if node.binding.values:
                 return self._moved(node, node.binding)
+        first = self.find_way(node)
         place = self.place(node)
         if place is None:
             raise LoweringError("aggregate without place")
-        return [], place
+        return first, place
+
+    def find_way(self, node: Expr) -> list[ir.Stmt]:
+        """Run the call that yields the way to an object, and note where that lies."""
+        node = got(node)
+        while isinstance(node, Member | Index | BitAccess | Deref):
+            node = got(node.base)
+        if not isinstance(node, Call) or node.binding is None:
+            return []
+        if not node.followed and not isinstance(node.type, Reference | Interface):
+            return []
+        if node.binding.pou is not None:
+            first, place = self.function_call(node.binding)
+        else:
+            place = self.slot(POINTER_SIZE)
+            first = [ir.Store(place, self.call_value(node), LINT)]
+        if node.followed:
+            place = ir.Place("ref", 0, pointer=place, line=self.line(node.at))
+        self.yielded[id(node)] = place
+        return first
 
     def _moved(self, node: Call, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:
         """Lower MOVE, SEL and MUX of arrays and structures."""

@@ -68,6 +68,7 @@ class Context:
         self.slots: list[int] = []
         self._free: dict[int, list[int]] = {}
         self._taken: list[list[int]] = []
+        self.yielded: dict[int, ir.Place] = {}  # where the references lie that calls yield
         self.calls: set[Pou] = set()
         self.dispatches: dict[str, Dispatch] = {}
         self._located = [layout.regions[each] for each in "IQM" if each in layout.regions]
@@ -194,7 +195,7 @@ class Context:
             if reference is None:
                 return None
             return ir.Place("ref", 0, pointer=reference, line=self.line(node.at))
-        return None
+        return self.yielded.get(id(node))
 
     def _followed(self, node: Name | Member | Index, place: ir.Place | None) -> ir.Place | None:
         """Return what a variable of REFERENCE TO refers to."""

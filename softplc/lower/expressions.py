@@ -59,12 +59,14 @@ class Expressions(Calls):
             return self._binary(node)
         if isinstance(node, Unary):
             return self._unary(node)
-        if isinstance(node, Call):
+        if isinstance(node, Call) and not node.followed:
             return self.call_value(node)
+        first = self.find_way(node)
         place = self.place(node)
         if place is None:
             raise LoweringError(f"no value at {self.line(node.at)}")
-        return ir.Load(machine(node.type), place)
+        value, type_ = ir.Load(machine(node.type), place), machine(node.type)
+        return ir.After(type_, first, value) if first else value
 
     @staticmethod
     def _pointer_as(value: ir.Expr, source: Pointer, target: Type) -> ir.Expr:

@@ -23,8 +23,6 @@ from softplc.iectypes import (
     Type,
     is_plain,
 )
-from softplc.layout import scalar_of
-from softplc.links import referred
 from softplc.lower.branches import Branches, Way
 from softplc.lower.calls import limits_of
 from softplc.lower.context import LoweringError, machine
@@ -110,11 +108,11 @@ class Statements(Expressions):
         return result
 
     def linked(self, pou: Pou) -> list[ir.Stmt]:
-        """Return what gives the references among temporary variables their first targets."""
+        """Return what gives temporary variables the first values that are only known in the call."""
         return [
             statement
             for each in pou.variables.values()
-            if each.temporary and isinstance(each.init, Expr) and referred(each.init) is not None
+            if each.temporary and isinstance(each.init, Expr) and each.init.value is None
             for statement in self.assign(self.variable(each), each.type, each.init)
         ]
 
@@ -133,30 +131,6 @@ class Statements(Expressions):
             else:
                 before += self.assign(place, variable.type, argument.value)
         return before, after
-
-    def located(self, instance: Instance, block: Variable | None) -> tuple[list[ir.Stmt], list[ir.Stmt]]:
-        """Return what copies the inputs and outputs that VAR_CONFIG gives to variables inside of blocks."""
-        before: list[ir.Stmt] = []
-        after: list[ir.Stmt] = []
-        for setting in instance.copied(block):
-            type_ = setting.path.type
-            outside, bit = self.layout.direct(setting.address, type_)
-            image = ir.Place("image", outside, bit=bit)
-            at, own_bit = self.layout.of_path(setting.path, instance)
-            own = ir.Place("image", at, bit=own_bit)
-            region = setting.address[1].upper()
-            if region != "Q":
-                before.append(self._copied(own, image, type_))
-            if region != "I":
-                after.append(self._copied(image, own, type_))
-        return before, after
-
-    @staticmethod
-    def _copied(target: ir.Place, source: ir.Place, type_: Type) -> ir.Stmt:
-        scalar = scalar_of(type_)
-        if scalar is None:
-            return ir.Copy(target, source, type_.size)
-        return ir.Store(target, ir.Load(scalar, source), scalar)
 
     def run_block(self, instance: Instance, variable: Variable) -> list[ir.Stmt]:
         """Run a function block of a program by itself."""
@@ -183,10 +157,11 @@ class Statements(Expressions):
         if isinstance(node, Assign) and node.setter is not None and node.setter.binding is not None:
             return self.function_call(node.setter.binding)[0]
         if isinstance(node, Assign):
+            first = self.find_way(node.target)
             target = self.place(node.target)
             if target is None:
                 raise LoweringError("assignment to no place")
-            return self.assign(target, node.target.type, node.value)
+            return [*first, *self.assign(target, node.target.type, node.value)]
         if isinstance(node, Initialise):
             place = self.place(node.target)
             if place is None or node.target.type is None:
@@ -245,13 +220,25 @@ class Statements(Expressions):
             for each in self._first(place.at(at), type_.element, value)
         ]
 
+    def _is_private(self, node: Expr) -> bool:
+        """Tell whether nothing outside the routine can reach a variable while it runs."""
+        if not isinstance(node, Name) or not isinstance(node.ref, Variable):
+            return False
+        variable = node.ref
+        if variable.pou is None or variable.address or variable.section not in PRIVATE:
+            return False
+        unit = (self.pou.owner or self.pou) if self.pou is not None and not variable.temporary else None
+        while unit is not None and not unit.methods:
+            unit = unit.base
+        return unit is None
+
     def _call(self, node: CallStatement) -> list[ir.Stmt]:
         call = node.call
         if not isinstance(call, Call) or call.binding is None:
             raise LoweringError("call statement without call")
         pou = call.binding.pou
         if pou is not None and pou.kind == "ACTION":
-            return [ir.Call(self.routine(call.binding, pou), self.instance_of(call.binding))]
+            return self.action_call(call)
         if pou is not None and pou.kind in ("FUNCTION_BLOCK", "PROGRAM"):
             return self.block_call(call)
         if pou is not None:
@@ -260,6 +247,7 @@ class Statements(Expressions):
 
     def _attempt(self, node: Attempt) -> list[ir.Stmt]:
         """Lower `?=`: the class of what the value refers to decides."""
+        first = self.find_way(node.target)
         target, wanted = self.place(node.target), node.target.type
         pou = wanted.pou if isinstance(wanted, Interface) else None
         if isinstance(wanted, Reference) and isinstance(wanted.target, BlockType):
@@ -274,6 +262,7 @@ class Statements(Expressions):
         zero = ir.Const(LINT, 0)
         given = self.expr(node.value, wanted if isinstance(node.value.type, BlockType) else None)
         return [
+            *first,
             ir.Store(value, given, LINT),
             ir.Store(result, zero, LINT),
             ir.If(ir.Op(BOOL, "<>", (there, zero)), found, []),
@@ -351,7 +340,7 @@ class Statements(Expressions):
             self.body(node.body),
             self.line(node.at),
             limits_of(type_),
-            _is_private(node.variable) and not self.project.references and self.sizes.sites is None,
+            self._is_private(node.variable) and not self.project.references and self.sizes.sites is None,
             self._next_round(node),
         )
 
@@ -375,14 +364,6 @@ def _listed(init: ArrayInit) -> list[Init | None]:
         times = int(count.value) if count is not None and isinstance(count.value, int) else 1
         values += (_listed(value) if isinstance(value, ArrayInit) and value.spread else [value]) * times
     return values
-
-
-def _is_private(node: Expr) -> bool:
-    """Tell whether nothing outside the routine can reach a variable while it runs."""
-    if not isinstance(node, Name) or not isinstance(node.ref, Variable):
-        return False
-    variable = node.ref
-    return variable.pou is not None and not variable.address and variable.section in PRIVATE
 
 
 def _whole(value: object) -> int:

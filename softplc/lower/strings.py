@@ -44,12 +44,13 @@ class Strings(Context):
             return ir.Text(None, constant, [], _capacity(node), wide)
         if in_class(node.type, "ANY_CHAR"):
             return self._character(node)
-        if isinstance(node, Call):
+        if isinstance(node, Call) and not node.followed:
             return self._text_call(node)
+        first = self.find_way(node)
         place = self.place(node)
         if place is None:
             raise LoweringError("string without place")
-        return ir.Text(place, None, [], _capacity(node), wide)
+        return ir.Text(place, None, first, _capacity(node), wide)
 
     def _character(self, node: Expr) -> ir.Text:
         """Return a string of one character."""
@@ -61,6 +62,10 @@ class Strings(Context):
 
     def constant_text(self, node: Expr) -> bytes | None:
         """Return a constant string as it lies in memory."""
+        raise NotImplementedError
+
+    def find_way(self, node: Expr) -> list[ir.Stmt]:
+        """Run the call that yields the way to an object, and note where that lies."""
         raise NotImplementedError
 
     def function_call(self, binding: Binding) -> tuple[list[ir.Stmt], ir.Place]:

@@ -190,6 +190,8 @@ class _Finder:
                 if owner is None and key in instances:
                     symbol: Symbol | None = _instance_symbol(instances[key])
                     owner = self._unit_named(instances[key].type_name)
+                elif owner is None and not decl.name and (unit := self._unit_named(key)) is not None:
+                    symbol, owner = unit_symbol(unit), unit
                 else:
                     symbol, owner = self._step(owner, key)
                 if symbol is not None:

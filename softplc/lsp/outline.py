@@ -31,7 +31,7 @@ def outline(unit: Unit) -> list[Entry]:
     found = [_type(each) for each in unit.types]
     found += [entry for block in unit.globals for entry in _variables(block)]
     found += [_pou(each) for each in unit.pous]
-    for each in unit.configurations:
+    for each in (one for one in unit.configurations if one.name):
         children = [entry for block in each.blocks for entry in _variables(block)]
         for resource in each.resources:
             parts = [entry for block in resource.blocks for entry in _variables(block)]

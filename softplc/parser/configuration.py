@@ -50,6 +50,13 @@ class Configurations(Pous):
             resources.append(loose)
         return ConfigurationDecl(start.at, end, name.text, blocks, resources, access, settings, self.space)
 
+    def _settings(self) -> ConfigurationDecl:
+        """Read VAR_CONFIG outside of a CONFIGURATION, as profile codesys has it: one without a name."""
+        start = self.token
+        settings: list[SettingDecl] = []
+        self._entries(lambda: settings.append(self._setting()))
+        return ConfigurationDecl(start.at, start.end, "", [], [], [], settings, self.space)
+
     def _setting(self) -> SettingDecl:
         path = self._path()
         address, address_at = "", 0

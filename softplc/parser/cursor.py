@@ -27,6 +27,7 @@ class Cursor:
         self.findings: list[Diagnostic] = []
         self.depth = 0
         self.skipped: set[str] = set()  # names in declarations that could not be read
+        self.strict: list[int] = []  # where the pragma of that name stands
         self._last_error_at = -1
 
     def advance(self) -> Token:
@@ -42,6 +43,11 @@ class Cursor:
     @property
     def previous_end(self) -> int:
         return self.tokens[self.position - 1].end if self.position else self.token.at
+
+    def behind_strict(self) -> bool:
+        """Tell whether the pragma stands right before this token."""
+        before = self.previous_end if self.position else -1
+        return any(before <= each < self.token.at for each in self.strict)
 
     def at_op(self, text: str) -> bool:
         return self.token.kind == "op" and self.token.text == text

@@ -48,6 +48,9 @@ AS_WIDE_AS_POINTERS = {"__XWORD": "LWORD", "__UXINT": "ULINT", "__XINT": "LINT"}
 MISTAKEN = ("BY", "AT", "WITH", "OF", "ON")  # keywords that people take for names
 
 
+CALLED_WITH = ("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")
+
+
 class Declarations(Charts):
     """The part of the parser that reads declarations; `space` is the namespace it is in."""
 
@@ -56,6 +59,7 @@ class Declarations(Charts):
     # Types -------------------------------------------------------------------------------------
 
     def _types(self, unit: Unit) -> None:
+        strict = self.behind_strict()
         self.advance()
         internal = self.token.key == "INTERNAL" and self.peek().kind == "id"
         if internal:
@@ -64,6 +68,7 @@ class Declarations(Charts):
             if self.token.kind == "end" or self.at_keyword(*POU_STARTS):
                 raise self.fail("END_TYPE")
             start = self.position
+            strict = strict or self.behind_strict()
             try:
                 name = self.expect_name("a type name")
                 base = self._base()
@@ -73,6 +78,9 @@ class Declarations(Charts):
                     spec.base = base
                 elif base is not None:
                     raise self.fail_at(name, "only a structure extends another", "remove EXTENDS")
+                if isinstance(spec, EnumSpec):
+                    spec.strict = strict
+                strict = False
                 init = self.initialiser() if self.take_op(":=") else None
                 if self.at_op(";") or not isinstance(spec, StructSpec):  # many write none after END_STRUCT
                     self.semicolon()
@@ -255,6 +263,8 @@ class Declarations(Charts):
             items.append(self._array_item())
             if not self.take_op(","):
                 break
+        if self.at_op(":="):
+            raise self.fail("']'", "an element with members has parentheses: [(a := 1), (a := 2)]")
         return ArrayInit(at, self.expect_op("]").end, items)
 
     def _bare_array_init(self, first: Init) -> ArrayInit:
@@ -296,7 +306,7 @@ class Declarations(Charts):
 
     def _var_block(self) -> VarBlock:
         start = self.advance()
-        constant = retain = False
+        constant = retain = lent = False
         specified = self.token.key in ACCESS and self.peek().kind in ("id", "kw") and self.peek().key != "AT"
         access = self.advance().key if specified else "PROTECTED"
         while self.token.kind == "kw" and self.token.key in (
@@ -305,7 +315,14 @@ class Declarations(Charts):
             "NON_RETAIN",
             "PERSISTENT",
         ):
-            key = self.advance().key
+            word = self.advance()
+            key = word.key
+            if key == "CONSTANT" and start.key in CALLED_WITH:
+                lent = self.profile.objects and start.key != "VAR_OUTPUT"
+                if not lent:
+                    codesys = "" if start.key == "VAR_OUTPUT" else "; it belongs to the profile codesys"
+                    self.fail_at(word, f"{start.key} is not CONSTANT", f"remove CONSTANT{codesys}")
+                continue
             constant |= key == "CONSTANT"
             retain |= key in ("RETAIN", "PERSISTENT")
         declarations: list[VarDecl] = []
@@ -317,7 +334,7 @@ class Declarations(Charts):
         if self.take_keyword("END_VAR"):
             self.take_op(";")
         end = self.previous_end
-        return VarBlock(start.at, end, start.key, constant, retain, declarations, access, self.space)
+        return VarBlock(start.at, end, start.key, constant, retain, declarations, access, self.space, lent)
 
     def _leaves_declarations(self) -> bool:
         """Tell whether what comes is surely no declaration: END_VAR was forgotten."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from softplc.iectypes import ELEMENTARY
 from softplc.lexer import Token
-from softplc.parser.declarations import ACCESS, VAR_KEYWORDS
+from softplc.parser.declarations import ACCESS, CALLED_WITH, VAR_KEYWORDS
 from softplc.parser.hints import is_instruction
 from softplc.parser.paths import Paths
 from softplc.parser.statements import POU_ENDS, POU_STARTS
@@ -15,6 +15,8 @@ from softplc.spaces import Space, Using
 from softplc.syntax import AccessDecl, PouDecl, Statement, TypeSpec, VarBlock, VarDecl
 
 MODIFIERS = ("ABSTRACT", "FINAL", "OVERRIDE")
+OBJECTS = ("FUNCTION_BLOCK", "CLASS")
+Names = list[tuple[str, int]]
 
 
 class Pous(Paths):
@@ -54,6 +56,7 @@ class Pous(Paths):
         self._own_usings(start.at)
         extends = self._names_after("EXTENDS")
         implements = self._names_after("IMPLEMENTS")
+        self._only_objects(start.key, extends, implements)
         result: TypeSpec | None = None
         if start.key in ("FUNCTION", "METHOD") and self._at_result(name):
             result = self.spec()
@@ -70,10 +73,8 @@ class Pous(Paths):
                 self._entries(lambda: paths.append(self._access()))
             elif self._at_action():
                 methods.append(self.action_in(space=self.space))
-            elif self.at_keyword("METHOD") and start.key != "METHOD":
-                methods.append(self._pou())
-            elif self._at_property():
-                self._property(methods)
+            elif (self.at_keyword("METHOD") and start.key != "METHOD") or self._at_property():
+                self._method(start.key, methods)
             elif self.token.key in ("VAR_STAT", "VAR_INST") and self.peek().kind in ("id", "kw"):
                 raise self.fail("VAR or the body", f"{self.token.key} belongs to the profile codesys")
             else:
@@ -85,10 +86,7 @@ class Pous(Paths):
         if start.key not in ("CLASS", "INTERFACE"):
             body = self.body()
         while start.key != "METHOD" and (self.at_keyword("METHOD") or self._at_property()):
-            if self.at_keyword("METHOD"):
-                methods.append(self._pou())
-            else:
-                self._property(methods)
+            self._method(start.key, methods)
         end = f"END_{start.key}"
         if not self.take_keyword(end):
             if self.token.kind == "kw" and self.token.key.startswith("VAR"):
@@ -116,6 +114,18 @@ class Pous(Paths):
             space,
             paths,
         )
+
+    def _only_objects(self, key: str, extends: Names, implements: Names) -> None:
+        """Tell of EXTENDS and IMPLEMENTS where they have no meaning."""
+        kind = key.lower().replace("_", " ")
+        if extends and key not in (*OBJECTS, "INTERFACE"):
+            text, at = extends[0]
+            self.note("ST1010", f"a {kind} extends nothing", at, at + len(text), "make it a FUNCTION_BLOCK")
+        elif implements and key not in OBJECTS:
+            text, at = implements[0]
+            remedy = "write EXTENDS" if key == "INTERFACE" else "make it a FUNCTION_BLOCK"
+            article = "an" if key == "INTERFACE" else "a"
+            self.note("ST1010", f"{article} {kind} implements nothing", at, at + len(text), remedy)
 
     def _skip_instructions(self) -> None:
         """Tell that a body is in Instruction List, and skip it."""
@@ -149,6 +159,15 @@ class Pous(Paths):
                     break
         return names
 
+    def _method(self, key: str, methods: list[PouDecl]) -> None:
+        """Read a method or property of a unit."""
+        if key == "FUNCTION":
+            self.fail_at(self.token, "a function has no methods", "make it a FUNCTION_BLOCK or a CLASS")
+        if self.at_keyword("METHOD"):
+            methods.append(self._pou())
+        else:
+            self._property(methods)
+
     def _property(self, methods: list[PouDecl]) -> None:
         """Read a property: its GET and SET are methods, with a result and an input of its name."""
         if not self.profile.objects:
@@ -171,6 +190,9 @@ class Pous(Paths):
             word = self.advance()
             blocks: list[VarBlock] = []
             while self.at_keyword(*VAR_KEYWORDS):
+                if self.token.key in CALLED_WITH:
+                    remedy = "a property has one value: declare VAR, or write a METHOD"
+                    self.fail_at(self.token, f"{word.key} has no {self.token.key}", remedy)
                 blocks.append(self._var_block())
             self._open = ()
             body = self.body()

@@ -14,6 +14,7 @@ from softplc.syntax import Unit
 MISSPELT = {"FUNCTIONBLOCK": "FUNCTION_BLOCK", "FUNCTION_BLOC": "FUNCTION_BLOCK", "PROGRAMM": "PROGRAM"}
 INSIDE = {
     "VAR": "variables stand in a unit; those for all of them in VAR_GLOBAL",
+    "VAR_CONFIG": "VAR_CONFIG stands in a CONFIGURATION",
     "STRUCT": "types stand in TYPE ... END_TYPE",
     "ARRAY": "types stand in TYPE ... END_TYPE",
     "METHOD": "methods stand in a CLASS or FUNCTION_BLOCK",
@@ -63,6 +64,9 @@ class Units(Configurations):
                 return
             if token.key == "CONFIGURATION":
                 unit.configurations.append(self._configuration())
+                return
+            if token.key == "VAR_CONFIG" and self.profile.objects:
+                unit.configurations.append(self._settings())
                 return
             if token.key == "NAMESPACE":
                 self._namespace(unit)

@@ -87,7 +87,10 @@ class Writer:
 
     def configurations(self, unit: Unit) -> Iterator[Element]:
         for each in unit.configurations:
-            yield self._configuration(each)
+            if each.name:
+                yield self._configuration(each)
+            else:
+                self._cannot("VAR_CONFIG outside of a CONFIGURATION", each)
 
     # Types -------------------------------------------------------------------------------------------
 

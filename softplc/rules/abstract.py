@@ -32,6 +32,10 @@ def check(subject: Declared | Pou, context: Context) -> Iterator[Diagnostic]:
         type_ = type_.element
     if variable.by_reference or not isinstance(type_, BlockType):
         return
+    if variable.constant:
+        message = f"{variable.name} is an instance: it cannot be CONSTANT"
+        yield Diagnostic("ST2023", message, variable.at, variable.end, "declare it without CONSTANT")
+        return
     if "ABSTRACT" in type_.pou.decl.modifiers:
         message = f"{type_} is ABSTRACT: it has no instances"
         yield Diagnostic("ST2023", message, variable.at, variable.end, "use a type that extends it")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from softplc.addresses import parse_address
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BOOL, Array, BlockType, Type
+from softplc.profiles import current
 from softplc.rules.context import Context, Declared
 from softplc.symbols import Variable, is_partial
 from softplc.syntax import Direct
@@ -20,6 +21,7 @@ from softplc.syntax import Direct
 ON = (Declared, Direct)
 FORM = "addresses look like %IX0.0, %IB2, %QW4, %MD8 or %ML16; %QW4 is the bytes 8 and 9"
 PARTIAL = re.compile(r"%[IQM]\*", re.IGNORECASE)
+SHARED = ("FUNCTION_BLOCK", "VAR_STAT")  # in profile codesys also what VAR of a block locates
 SIZES = {1: "B", 2: "W", 4: "D", 8: "L"}
 
 
@@ -41,10 +43,13 @@ def check(subject: Declared | Direct, context: Context) -> Iterator[Diagnostic]:
     if address is None:
         yield Diagnostic("ST2008", f"{variable.address} is no direct address", at, end, FORM)
         return
-    if variable.pou is not None and variable.pou.kind != "PROGRAM":
-        what = variable.pou.kind.lower().replace("_", " ")
+    kind = variable.pou.kind if variable.pou is not None else "PROGRAM"
+    if variable.pou is not None and kind != "PROGRAM" and (kind, variable.section) != SHARED:
+        what, which = variable.pou.kind.lower().replace("_", " "), "variables"
         remedy = "declare it in a PROGRAM or VAR_GLOBAL, or give it AT %I* here and an address in VAR_CONFIG"
-        yield Diagnostic("ST2008", f"a {what} has no located variables", at, end, remedy)
+        if current().objects and variable.pou.kind == "FUNCTION_BLOCK":
+            which, remedy = variable.section, remedy.replace("in a", "in VAR, a", 1)
+        yield Diagnostic("ST2008", f"a {what} has no located {which}", at, end, remedy)
         return
     yield from misfit(variable.type, variable.address, at)
 

@@ -2,6 +2,7 @@
 
 Accepted: VAR t : TON; q : BOOL; END_VAR t.IN := TRUE; q := t.Q;
 Rejected: VAR t : TON; END_VAR t.Q := TRUE;
+In profile codesys local variables may be read.
 Source: IEC 61131-3:2013, 6.6.3.2, table 40.
 """
 
@@ -11,17 +12,24 @@ from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import BlockType
+from softplc.profiles import current
 from softplc.rules.context import Context, Write
 from softplc.spaces import within
 from softplc.symbols import Variable
-from softplc.syntax import Expr, Index, Member, Name
+from softplc.syntax import BitAccess, Call, Expr, Index, Member, Name
 
-ON = (Member, Write)
+ON = (Member, Write, Call)
 
 
-def check(subject: Member | Write, context: Context) -> Iterator[Diagnostic]:
+def check(subject: Member | Write | Call, context: Context) -> Iterator[Diagnostic]:
     """Yield a finding for access past the interface of a function block."""
+    if isinstance(subject, Call):
+        binding = subject.binding
+        used = (binding.referred or binding.instance) if binding is not None else None
+        yield from _only_read(used or subject.callee, context)
+        return
     if isinstance(subject, Write):
+        yield from _only_read(subject.target, context)
         node = subject.target
         while isinstance(node, Index) or (
             isinstance(node, Member) and not isinstance(node.base.type, BlockType)
@@ -33,12 +41,34 @@ def check(subject: Member | Write, context: Context) -> Iterator[Diagnostic]:
             message = f"{node.name} is an output of {node.base.type}: it cannot be {subject.why}"
             yield context.error("ST3007", message, node, "only the block itself sets its outputs")
         return
-    ref = subject.ref
-    if _is_this(subject) or (isinstance(ref, Variable) and _is_open(ref, context)):
-        return
-    if isinstance(ref, Variable) and not _offered(ref) and not _of_program(ref):
-        message = f"{subject.name} is not in the interface of {subject.base.type}"
-        yield Diagnostic("ST3007", message, subject.name_at, subject.end, "make it VAR_INPUT or VAR_OUTPUT")
+    if _is_hidden(subject, context) and not (current().objects and _is_local(subject.ref)):
+        yield _hidden(subject)
+
+
+def _is_hidden(node: Member, context: Context) -> bool:
+    ref = node.ref
+    if _is_this(node) or not isinstance(ref, Variable) or _is_open(ref, context):
+        return False
+    return not _offered(ref) and not _of_program(ref)
+
+
+def _hidden(node: Member) -> Diagnostic:
+    message = f"{node.name} is not in the interface of {node.base.type}"
+    return Diagnostic("ST3007", message, node.name_at, node.end, "make it VAR_INPUT or VAR_OUTPUT")
+
+
+def _is_local(ref: object) -> bool:
+    """Tell whether it is a variable that profile codesys lets be read from outside."""
+    return isinstance(ref, Variable) and ref.section == "VAR" and ref.access == "PROTECTED"
+
+
+def _only_read(node: Expr, context: Context) -> Iterator[Diagnostic]:
+    """Yield a finding for a local variable that is changed from outside, called, or lent."""
+    while isinstance(node, Index | Member | BitAccess) and current().objects:
+        if isinstance(node, Member) and _is_local(node.ref) and _is_hidden(node, context):
+            yield _hidden(node)
+            return
+        node = node.base
 
 
 def _is_open(variable: Variable, context: Context) -> bool:

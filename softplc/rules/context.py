@@ -9,7 +9,7 @@ from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import Type
 from softplc.symbols import Pou, Project, Variable
-from softplc.syntax import Call, Expr, Init, Node
+from softplc.syntax import Call, Expr, Init, Member, Name, Node
 
 
 @dataclass(slots=True)
@@ -39,6 +39,18 @@ def meant(name: str, known: list[str]) -> str:
         if space and own.casefold() == last and each.casefold() != name.casefold():
             return f"did you mean {each}? write it in full, or USING {space};"
     return did_you_mean(name, known)
+
+
+def of_copy(node: Expr, parts: str) -> str:
+    """Return why no part of what a call or a property yields can be named."""
+    what = f"{node.name} is a property: it yields" if isinstance(node, Name | Member) else "a call yields"
+    return f"{what} a copy, whose {parts} cannot be named"
+
+
+def of_method(method: Pou, name: str) -> tuple[str, str]:
+    """Return why a method or an action is no value, and what to write."""
+    what = "an action" if method.kind == "ACTION" else "a method"
+    return f"{name} is {what}, not a variable", f"call it: {name}(...)"
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Elementary, base_of, converts, in_class
+from softplc.iectypes import Elementary, Enum, base_of, converts, in_class
 from softplc.rules.context import Context
 from softplc.syntax import For
 
@@ -22,7 +22,7 @@ def check(node: For, context: Context) -> Iterator[Diagnostic]:
     type_ = node.variable.type
     if type_ is None:
         return
-    if not in_class(type_, "ANY_INT"):
+    if not (in_class(type_, "ANY_INT") or (isinstance(type_, Enum) and not type_.strict)):
         yield context.error("ST5003", f"FOR counts whole numbers, not {type_}", node.variable, "use WHILE")
         return
     step = node.step

@@ -10,10 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.expressions import PARTS, is_copy
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import Array, OpenArray, Pointer, String, in_class
-from softplc.rules.context import Context
-from softplc.syntax import BitAccess, Index, Member, Name
+from softplc.iectypes import (
+    Array,
+    Elementary,
+    OpenArray,
+    Pointer,
+    String,
+    base_of,
+    has_bits,
+    in_class,
+    is_position,
+)
+from softplc.rules.context import Context, of_copy
+from softplc.syntax import BitAccess, Index
 
 ON = (Index, BitAccess)
 
@@ -26,11 +37,13 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
     if isinstance(node, BitAccess):
         if node.type is None:
             message = f"{base} has no part {node.size}{node.number}"
-            yield context.error(
-                "ST3005", message, node, "parts exist of BYTE, WORD, DWORD, LWORD and integers"
-            )
+            whole, bits = base_of(base), PARTS[node.size].bits if node.size != "X" else 1
+            remedy = "parts exist of BYTE, WORD, DWORD, LWORD and integers"
+            if isinstance(whole, Elementary) and has_bits(whole.kind) and whole.bits > bits:
+                remedy = f"{node.size}0 to {node.size}{whole.bits // bits - 1} exist"
+            yield context.error("ST3005", message, node, remedy)
         return
-    if isinstance(base, String):
+    if isinstance(base, String) and not is_copy(node.base):
         yield from _character(node, base, context)
         return
     if isinstance(base, OpenArray):
@@ -43,13 +56,12 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
             yield context.error(
                 "ST3005", f"{base} takes one index", node, "it counts elements from the first"
             )
-        elif node.indices[0].type is not None and not in_class(node.indices[0].type, "ANY_INT"):
+        elif node.indices[0].type is not None and not is_position(node.indices[0].type):
             message = f"an index is a whole number, not {node.indices[0].type}"
             yield context.error("ST3005", message, node.indices[0])
         return
-    if isinstance(node.base, Name | Member) and node.base.getter is not None:
-        message = f"{node.base.name} is a property: it yields a copy, whose elements cannot be named"
-        yield context.error("ST3005", message, node, "assign it to a variable first")
+    if is_copy(node.base):
+        yield context.error("ST3005", of_copy(node.base, "elements"), node, "assign it to a variable first")
         return
     if not isinstance(base, Array):
         yield context.error("ST3005", f"{base} is no array", node, "remove the index")
@@ -59,7 +71,7 @@ def check(node: Index | BitAccess, context: Context) -> Iterator[Diagnostic]:
         yield context.error("ST3005", message, node, f"the type is {base}")
         return
     for index, (low, high) in zip(node.indices, base.ranges, strict=True):
-        if index.type is not None and not in_class(index.type, "ANY_INT"):
+        if index.type is not None and not is_position(index.type):
             yield context.error("ST3005", f"an index is a whole number, not {index.type}", index)
         elif isinstance(index.value, int) and not low <= index.value <= high:
             yield context.error("ST3005", f"index {index.value} is outside {low}..{high}", index)

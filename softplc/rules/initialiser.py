@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic, did_you_mean
-from softplc.iectypes import Array, BlockType, Struct
+from softplc.iectypes import Array, BlockType, Struct, converts
+from softplc.links import refers
+from softplc.profiles import current
 from softplc.rules.context import Context, Initial
+from softplc.symbols import Variable, constant_of
 from softplc.syntax import ArrayInit, Expr, StructInit
 
 ON = (Initial,)
@@ -31,8 +34,25 @@ def check(initial: Initial, context: Context) -> Iterator[Diagnostic]:
     elif isinstance(init, StructInit):
         yield from _members(init, initial, context)
     elif isinstance(init, Expr) and isinstance(target, Array | Struct | BlockType) and init.type is not None:
+        declared = context.declared
+        if current().objects and converts(init.type, target):
+            if declared is not None and declared.temporary and declared.init is init:
+                return  # a copy, made in each call
+            if _is_known(init):
+                return
         sample = "[1, 2, 3]" if isinstance(target, Array) else "(member := value)"
         yield context.error("ST2007", f"one value cannot initialise {target}", init, f"write {sample}")
+
+
+def _is_known(init: Expr) -> bool:
+    """Tell whether an initialiser names a constant whose value is known from the start."""
+    constant, seen = constant_of(init), set[Variable]()
+    while constant is not None and constant not in seen:
+        seen.add(constant)
+        if not isinstance(constant.init, Expr):
+            return not refers(constant.init)
+        constant = constant_of(constant.init)
+    return False
 
 
 def _members(init: StructInit, initial: Initial, context: Context) -> Iterator[Diagnostic]:

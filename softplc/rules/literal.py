@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import ELEMENTARY, Elementary, Subrange, Type, base_of, converts
+from softplc.iectypes import ELEMENTARY, Elementary, Interface, Subrange, Type, base_of, converts
+from softplc.profiles import current
 from softplc.rules.context import Context, Use
 from softplc.syntax import Binary, Expr, Literal, Unary
 
@@ -42,9 +43,20 @@ def check(subject: Use | Literal, context: Context) -> Iterator[Diagnostic]:
             message = f"{number} is outside {target.low}..{target.high}"
             yield context.error("ST3004", message, value, f"choose a value of {target}")
         return
-    if converts(value.type, target) or not is_untyped(value):
+    if (converts(value.type, target) and not _is_too_large(number, target)) or not is_untyped(value):
         return
     yield context.error("ST3004", f"{_shown(number)} is no value of {target}", value, _remedy(target, number))
+
+
+def _is_too_large(number: bool | int | float | str, target: Type) -> bool:
+    """Tell whether a number would turn negative, as profile codesys lets a ULINT be a LINT."""
+    base = base_of(target)
+    return (
+        isinstance(number, int)
+        and isinstance(base, Elementary)
+        and base.kind == "int"
+        and (number > base.limits[1])
+    )
 
 
 def _shown(number: bool | int | float | str) -> str:
@@ -53,6 +65,8 @@ def _shown(number: bool | int | float | str) -> str:
 
 def _remedy(target: Type, number: bool | int | float | str) -> str:
     base = base_of(target)
+    if isinstance(base, Interface) and current().objects:
+        return "assign an instance of a block that implements it, or 0"
     if not isinstance(base, Elementary):
         return ""
     if base.kind == "bool":
@@ -80,7 +94,11 @@ def _typed(node: Literal, context: Context) -> Iterator[Diagnostic]:
     known = ELEMENTARY.get(node.type_name.upper()) or context.scope.type(node.type_name)
     if known is None and len(context.scope.meanings(node.type_name)) > 1:
         return  # ambiguous: told there
-    if known is None:
+    if known is None and node.type_name.upper() in ("STRING", "WSTRING"):
+        quote = "'" if node.type_name.upper() == "STRING" else '"'
+        remedy = f"write {node.type_name}#{quote}..{quote}"
+        yield context.error("ST3004", f"{node.literal} is no text", node, remedy)
+    elif known is None:
         yield context.error("ST3004", f"there is no type {node.type_name}", node)
     else:
         yield context.error("ST3004", f"{node.literal} is no value of {node.type_name}", node)

@@ -3,6 +3,7 @@
 Accepted: VAR CONSTANT n : INT := 3; END_VAR VAR a : ARRAY[1..n] OF INT; x : INT := n * 2; r : REF_TO INT :=
     REF(x); END_VAR
 Rejected: VAR n : INT; x : INT := n + 1; END_VAR
+In profile codesys what is made anew in each call begins with any value.
 Source: IEC 61131-3:2013, 6.5.1.2 and 6.4.4.10.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from softplc.diagnostics import Diagnostic
 from softplc.iectypes import Array, BlockType, Struct
 from softplc.links import referred
+from softplc.profiles import current
 from softplc.rules.context import Constant, Context
 from softplc.symbols import Variable
 from softplc.syntax import Deref, Expr, Index, Member, Name
@@ -30,6 +32,10 @@ def check(use: Constant, context: Context) -> Iterator[Diagnostic]:
             yield context.error("ST2006", f"{use.what} refers to {why}", value, "assign it in the body")
         return
     if value.type is None or value.value is not None or isinstance(value.type, Array | Struct | BlockType):
+        return
+    declared = context.declared
+    anew = declared is not None and declared.temporary and not declared.constant and current().objects
+    if anew and declared is not None and declared.decl is not None and declared.decl.init is value:
         return
     remedy = "use literals and VAR CONSTANT"
     yield context.error("ST2006", f"{use.what} must be a constant expression", value, remedy)

@@ -27,6 +27,9 @@ def check(subject: Call | Write, context: Context) -> Iterator[Diagnostic]:
     while isinstance(place, Index | Member | BitAccess) and isinstance(subject, Write):
         place = place.base
     variable = place.ref if isinstance(place, Name) else None
-    if isinstance(variable, Variable) and variable.section == "VAR_INPUT" and variable.by_reference:
+    if not isinstance(variable, Variable):
+        return
+    if variable.lent or (variable.section == "VAR_INPUT" and variable.by_reference):
         message = f"{variable.name} is only read here: it cannot be {why}"
-        yield context.error("ST2018", message, node, "declare it in VAR_IN_OUT")
+        remedy = "declare it without CONSTANT" if variable.lent else "declare it in VAR_IN_OUT"
+        yield context.error("ST2018", message, node, remedy)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.diagnostics import Diagnostic
+from softplc.iectypes import BlockType
 from softplc.rules.context import Context
 from softplc.symbols import Pou, Project, all_pous
 
@@ -27,10 +28,22 @@ def check(project: Project, context: Context) -> Iterator[Diagnostic]:
             told.update(cycle)
             path = " -> ".join(each.name for each in (*cycle, pou))
             end = pou.at + len(pou.name)
+            if _contains(cycle):
+                message, remedy = f"{pou.name} contains itself: {path}", "declare one of them in VAR_IN_OUT"
+                yield Diagnostic("ST2005", message, pou.at, end, remedy)
+                continue
             remedy = "use a loop instead"
             if any(each.kind == "METHOD" for each in cycle):
                 remedy += "; a call through an interface counts as a call of every class that has it"
             yield Diagnostic("ST2005", f"recursion is not allowed: {path}", pou.at, end, remedy)
+
+
+def _contains(cycle: list[Pou]) -> bool:
+    """Tell whether each has an instance of the next."""
+    return all(
+        any(isinstance(each.type, BlockType) and each.type.pou is inner for each in outer.variables.values())
+        for outer, inner in zip(cycle, [*cycle[1:], cycle[0]], strict=True)
+    )
 
 
 def _cycle(start: Pou) -> list[Pou]:

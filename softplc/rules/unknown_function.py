@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from softplc import library
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import ELEMENTARY, Array
+from softplc.iectypes import ELEMENTARY, Alias, Array, BlockType
 from softplc.library.functions import FUNCTIONS
 from softplc.rules.context import Context, meant
 from softplc.symbols import Pou, Variable
@@ -57,6 +57,11 @@ def check(node: Call, context: Context) -> Iterator[Diagnostic]:
         remedy = PROGRAMS if ref.kind == "PROGRAM" else "declare an instance and call that"
         message = f"{callee.name} is a {what}: it cannot be called itself"
         yield context.error("ST4001", message, callee, remedy)
+        return
+    named = context.scope.type(callee.name)
+    if isinstance(named.type if isinstance(named, Alias) else named, BlockType):
+        message = f"{callee.name} is a function block: it cannot be called itself"
+        yield context.error("ST4001", message, callee, "declare an instance and call that")
         return
     if library.source_of(callee.name) is not None:
         message = f"{callee.name.upper()} is a function block"

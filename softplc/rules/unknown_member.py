@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.bind.expressions import is_copy
 from softplc.bind.properties import shown
 from softplc.diagnostics import Diagnostic, did_you_mean
-from softplc.iectypes import Array, BlockType, Enum, Pointer, Reference, Struct
-from softplc.rules.context import Context, meant
+from softplc.iectypes import ELEMENTARY, Array, BlockType, Enum, Interface, Pointer, Reference, Struct
+from softplc.rules.context import Context, meant, of_copy, of_method
 from softplc.syntax import Member, Name, TypedName
 
 ON = (Member, TypedName)
@@ -36,10 +37,17 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
     if isinstance(base, Struct):
         names = [each.name for each in base.fields.values()]
         if node.name.casefold() in base.fields:
-            yield from _of_property(node, context)
+            if is_copy(node.base):
+                message = of_copy(node.base, "members")
+                yield context.error("ST2004", message, node, "assign it to a variable first")
             return
-    elif isinstance(base, BlockType):
+    elif isinstance(base, BlockType | Interface):
         if node.name.casefold() in base.pou.variables:
+            return
+        method = base.pou.find_method(node.name)
+        if method is not None:
+            message, remedy = of_method(method, node.name)
+            yield Diagnostic("ST2004", message, node.name_at, node.end, remedy)
             return
         names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
         names += list(
@@ -52,13 +60,9 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         yield Diagnostic("ST2004", f"{base} has no members", node.name_at, node.end, remedy)
         return
     remedy = did_you_mean(node.name, names) or (f"it has {', '.join(names)}" if names else "")
+    if node.name.upper() in ("THIS", "SUPER"):
+        remedy = f"{node.name.upper()} stands at the begin only; what is inherited needs no name before it"
     yield Diagnostic("ST2004", f"{base} has no member {node.name}", node.name_at, node.end, remedy)
-
-
-def _of_property(node: Member, context: Context) -> Iterator[Diagnostic]:
-    if isinstance(node.base, Name | Member) and node.base.getter is not None:
-        message = f"{node.base.name} is a property: it yields a copy, whose members cannot be named"
-        yield context.error("ST2004", message, node, "assign it to a variable first")
 
 
 def _value(node: Member | TypedName, type_name: str, name: str, context: Context) -> Iterator[Diagnostic]:
@@ -66,6 +70,9 @@ def _value(node: Member | TypedName, type_name: str, name: str, context: Context
     if not isinstance(type_, Enum):
         if len(context.scope.meanings(type_name)) > 1:
             return  # ambiguous: told there
+        if type_ is not None or type_name.upper() in ELEMENTARY:
+            yield context.error("ST2004", f"{name} is no value of {type_name}", node, "write one that it has")
+            return
         known = [each.space.full(each.name) for each in context.project.type_decls]
         remedy = meant(type_name, known)
         yield context.error("ST2004", f"there is no enumeration {type_name}", node, remedy)

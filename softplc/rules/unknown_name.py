@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
-from softplc.rules.context import Context, meant
+from softplc.iectypes import ELEMENTARY, Enum
+from softplc.rules.context import Context, meant, of_method
 from softplc.symbols import Pou
 from softplc.syntax import Name
 
@@ -53,6 +54,21 @@ def check(node: Name, context: Context) -> Iterator[Diagnostic]:
         if node.name.upper() == "SUPER" and context.scope.owner is not None:
             message = f"{context.scope.owner.name} extends nothing: SUPER means nothing here"
             yield context.error("ST2003", message, node, "use THIS, or extend a unit")
+            return
+        if node.name.upper() in ("THIS", "SUPER"):
+            remedy = "it stands in function blocks and classes, for the instance"
+            yield context.error("ST2003", f"{node.name} means nothing here", node, remedy)
+            return
+        type_ = context.scope.type(node.name) or ELEMENTARY.get(node.name.upper())
+        if type_ is not None or node.name.upper() in ("STRING", "WSTRING"):
+            values = [each[0] for each in type_.values.values()] if isinstance(type_, Enum) else []
+            remedy = f"write {node.name}#{values[0]} or the like" if values else "declare a variable of it"
+            yield context.error("ST2003", f"{node.name} is a type, not a variable", node, remedy)
+            return
+        method = context.scope.owner.find_method(node.name) if context.scope.owner is not None else None
+        if method is not None:
+            message, remedy = of_method(method, node.name)
+            yield context.error("ST2003", message, node, remedy)
             return
         remedy = meant(node.name, context.scope.names())
         if "." in node.name:

@@ -13,7 +13,7 @@ from softplc import rules
 from softplc.bind.declare import Declarations
 from softplc.bind.scope import Scope
 from softplc.diagnostics import Diagnostic
-from softplc.iectypes import BlockType, Struct, Type, converts, in_class
+from softplc.iectypes import Array, BlockType, Struct, Type, converts, in_class
 from softplc.rules.context import (
     CalledAsValue,
     Condition,
@@ -194,7 +194,9 @@ class Walk:
 
     def initial(self, init: Init, type_: Type) -> None:
         self.show(Initial(init, type_))
-        if isinstance(init, Expr):
+        if isinstance(init, Expr) and isinstance(type_, Array | Struct | BlockType):
+            self.expr(init)  # what is wrong with it is told there
+        elif isinstance(init, Expr):
             self.use(init, type_)
             if init.type is None or converts(init.type, type_):
                 self.show(Constant(init, "an initial value"))
@@ -350,7 +352,7 @@ class Walk:
         generic = parameter.pou is not None and parameter.pou.library and parameter.pou.kind == "FUNCTION"
         if generic and in_class(parameter.type, "ANY_INT") and in_class(target.type, "ANY_INT"):
             return  # the outputs of SPLIT_DATE and the like are ANY_INT
-        if parameter.type is not None and target.type is not None:
+        if parameter.type is not None and target.type is not None and target.value is None:
             source = Name(target.at, target.end, parameter.name)
             source.type = parameter.type
             self.show(Use(source, target.type))
@@ -373,7 +375,7 @@ class Walk:
             passed.add(id(argument))
             if parameter.by_reference:
                 self.expr(argument)
-                if parameter.section == "VAR_IN_OUT":
+                if parameter.section == "VAR_IN_OUT" and not parameter.lent:
                     self.show(Write(argument, "passed as VAR_IN_OUT"))
             elif parameter.type is not None:
                 self.use(argument, parameter.type)

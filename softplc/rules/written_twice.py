@@ -132,6 +132,7 @@ def _instances(project: Project) -> list[tuple[str, Pou, str]]:
         for configuration in project.configurations
         for resource in configuration.resources
         for each in resource.instances
+        if configuration.name or project.pous.get(each.type_name.casefold()) not in project.called
     ]
     return [(name, project.pous[key], resource) for name, key, resource in declared if key in project.pous]
 

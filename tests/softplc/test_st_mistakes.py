@@ -34,6 +34,11 @@ STATEMENTS = [
     ("b := i > 1 AND < 5;", "1:16", "say what is compared: AND x < ..."),
     ("a(1) := 2;", "1:1", "indices stand in brackets: a[...]"),
     ("i := n n;", "1:8", ""),
+    ("i := INT;", "1:6", "declare a variable of it"),
+    ("r := REAL#TRUE;", "1:6", "write one that it has"),
+    ("s := STRING#5;", "1:6", "write STRING#'..'"),
+    ("i := THIS.n;", "1:6", "it stands in function blocks and classes, for the instance"),
+    ("b := w.16;", "1:6", "X0 to X15 exist"),
     ("RETURN i;", "1:8", "RETURN takes no value: assign it to the name of the function before"),
     ("IF b THEN i := 1; ENDIF;", "1:19", "did you mean END_IF?"),
     ("IF b THEN i := 1; END IF;", "1:19", "did you mean END_IF?"),
@@ -77,6 +82,30 @@ UNITS = [
     ("VAR x : INT; END_VAR", "1:1", "variables stand in a unit; those for all of them in VAR_GLOBAL"),
     ("STRUCT a : INT; END_STRUCT", "1:1", "types stand in TYPE ... END_TYPE"),
     ("x := 1;", "1:1", "statements stand in a unit"),
+    ("INTERFACE I END_INTERFACE PROGRAM G IMPLEMENTS I ; END_PROGRAM", "1:48", "make it a FUNCTION_BLOCK"),
+    (
+        "FUNCTION G : INT METHOD m END_METHOD G := 1; END_FUNCTION",
+        "1:18",
+        "make it a FUNCTION_BLOCK or a CLASS",
+    ),
+    ("FUNCTION G : INT VAR_IN_OUT CONSTANT a : INT; END_VAR G := a; END_FUNCTION", "1:29", "remove CONSTANT"),
+    (
+        "FUNCTION G : INT VAR CONSTANT t : TON; END_VAR G := 1; END_FUNCTION",
+        "1:31",
+        "declare it without CONST",
+    ),
+    (
+        "FUNCTION_BLOCK G VAR h : H; END_VAR END_FUNCTION_BLOCK FUNCTION_BLOCK H VAR g : G; END_VAR "
+        "END_FUNCTION_BLOCK",
+        "1:16",
+        "declare one of them in VAR_IN_OUT",
+    ),
+    (
+        "TYPE S : STRUCT a : INT; END_STRUCT; T : ARRAY[0..1] OF S := [a := 1]; END_TYPE",
+        "1:65",
+        "an element with",
+    ),
+    ("TYPE S : STRUCT a : ARRAY[0..1] OF INT := 0; END_STRUCT; END_TYPE", "1:43", "write [1, 2, 3]"),
 ]
 CASES = [
     *((HEAD + text + "\nEND_PROGRAM\n", LINES, *rest) for text, *rest in STATEMENTS),

@@ -140,6 +140,20 @@ def test_warnings_do_not_fail():
         ("PROGRAM P VAR r : REF_TO INT; END_VAR r := REF(t); END_PROGRAM", ["ST2003"]),
         ("PROGRAM P VAR t : DINT; r : REF_TO INT; END_VAR r := REF(t); END_PROGRAM", ["ST3001"]),
         (
+            "FUNCTION_BLOCK B ; END_FUNCTION_BLOCK TYPE T : B; END_TYPE PROGRAM P T(); END_PROGRAM",
+            ["ST4001"],
+        ),
+        (
+            "FUNCTION F : INT VAR_OUTPUT q : INT; END_VAR q := 1; F := 2; END_FUNCTION "
+            "PROGRAM P VAR x : INT; END_VAR x := F(q => 3); END_PROGRAM",
+            ["ST3006"],
+        ),
+        (
+            "PROGRAM P VAR a : ARRAY[1..2] OF INT; x : DINT; END_VAR x := UPPER_BOUND(AR := a, DIM := 1); "
+            "END_PROGRAM",
+            ["ST4003"],
+        ),
+        (
             "TYPE s : STRUCT a : s; END_STRUCT; END_TYPE PROGRAM P VAR x : s; END_VAR END_PROGRAM",
             ["ST2005"],
         ),
@@ -147,3 +161,11 @@ def test_warnings_do_not_fail():
 )
 def test_wrong_objects_and_references_give_one_finding(text, expected):
     assert codes(text) == expected
+
+
+def test_limits_of_arrays_take_their_arguments_in_any_order():
+    text = """PROGRAM P VAR a : ARRAY[2..5, 7..9] OF INT; x, y : DINT; END_VAR
+    x := UPPER_BOUND(DIM := 2, ARR := a); y := LOWER_BOUND(arr := a, dim := 1); END_PROGRAM"""
+    plc = softplc.compile(sources={"x.st": text}).simulator()
+    plc.scan()
+    assert (plc.read("P.x"), plc.read("P.y")) == (9, 2)

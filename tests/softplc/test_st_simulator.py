@@ -154,6 +154,19 @@ def test_a_loop_without_end_is_stopped():
     assert caught.value.line == 2
 
 
+@pytest.mark.parametrize("limit", ["3", "n"])
+def test_a_for_loop_that_is_begun_again_by_what_it_calls_is_stopped(limit):
+    text = (
+        "VAR_GLOBAL g : INT; END_VAR FUNCTION Again : INT VAR_EXTERNAL g : INT; END_VAR g := 0; END_FUNCTION "
+    )
+    text += "PROGRAM P VAR_EXTERNAL g : INT; END_VAR VAR n : INT := 3; x : INT; END_VAR\n"
+    text += f"FOR g := 1 TO {limit} DO x := Again(); END_FOR; END_PROGRAM"
+    simulator = softplc.compile(sources={"p.st": text}, profile="codesys").simulator()
+    with pytest.raises(softplc.PlcFaultError, match="watchdog") as caught:
+        simulator.scan()
+    assert caught.value.line == 2
+
+
 def test_two_simulators_do_not_share_state(application):
     one, two = application.simulator(), application.simulator()
     one.scan(5)
