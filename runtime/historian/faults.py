@@ -56,6 +56,8 @@ def told(text: str) -> Iterator[None]:
         if "set lock" in first:
             first = "another process has it open"
             remedy = "the plant runs: ask it through `ironworks history`, or stop it first"
+        elif "memory_limit" in str(exc):
+            remedy = "raise `history: memory_limit_mib` in plant.yaml; 64 carry two million samples a second"
         elif is_damage(exc):
             remedy = "start the plant: it sets the damaged file aside and begins a new one"
         raise StoreError(f"{text}: {first}", remedy) from exc

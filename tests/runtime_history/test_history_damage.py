@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from runtime.contract import Batch
 from runtime.errors import StoreError
 from runtime.historian import ALARMS, cold, compaction, open_readonly
 from runtime.historian.cold import whole
+from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
 from runtime.historian.store import NOT_RECORDED, Store
 
@@ -316,3 +318,14 @@ def test_the_disk_in_use_is_told_before_samples_go(tmp_path, kit):
             assert lost + len(found) - 1 == 13 * 400_000
 
     asyncio.run(main())
+
+
+def test_a_store_that_lacks_memory_says_which_setting_gives_more():
+    small = {"memory_limit": "32MiB", "threads": 1, "temp_directory": ""}
+    with (
+        duckdb.connect(":memory:", config=small) as desk,
+        pytest.raises(StoreError) as error,
+        told("the history cannot be written"),
+    ):
+        desk.execute("CREATE TABLE t AS SELECT range AS a, random() AS b FROM range(30000000)")
+    assert "memory_limit_mib" in error.value.remedy
