@@ -220,9 +220,8 @@ class _Run:
                     self.doubted_ns.pop(name, None)
                 elif now_ns - self.doubted_ns.setdefault(name, now_ns) >= DOUBT_NS:
                     self.apply(name, list(node.die()))
-                if (node.lost or node.doubted) and now_ns - self.asked_ns.get(
-                    name, now_ns - ASK_NS
-                ) >= ASK_NS:
+                since_ns = now_ns - self.asked_ns.get(name, now_ns - ASK_NS)
+                if (node.lost or node.doubted) and since_ns >= ASK_NS:
                     self.asked_ns[name] = now_ns
                     self.facts.rebirths += 1
                     await connection.publish(self.writing.rebirth(name))

@@ -99,9 +99,7 @@ class EdgeNode:
                 self.doubted = self.online
         elif not self.online or payload.seq is None or not 0 <= payload.seq <= 255:
             self.lost = True
-            if (
-                topic.verb == "DDEATH" and topic.device in self._devices
-            ):  # the will of a device, which has no number
+            if topic.verb == "DDEATH" and topic.device in self._devices:  # its will, which has no number
                 self._devices.discard(topic.device)
                 yield Died(topic.device)
         elif payload.seq == self._next:
