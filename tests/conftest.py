@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -84,25 +85,44 @@ def node_package():
         npm = shutil.which("npm")
         if npm is None or shutil.which("node") is None:
             pytest.skip("node and npm are not installed")
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        cache = home / "ironworks-tests" / package
-        done = cache / "installed"
-        if not done.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            options = ["--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(cache)]
-            try:
-                result = subprocess.run(
-                    [npm, "install", *options, package],
-                    capture_output=True,
-                    text=True,
-                    timeout=INSTALL_WITHIN_S,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"npm did not install {package} within {INSTALL_WITHIN_S} s")
-            if result.returncode:
-                pytest.skip(f"npm could not install {package}: {result.stderr.strip()[-200:]}")
-            done.touch()
+        cache = _folder_of(package)
+        options = ["--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(cache)]
+        _install_once(cache, [npm, "install", *options, package])
         return cache / "node_modules"
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def python_package():
+    """A function that returns the folder with a wheel without what it needs, for a process of its own."""
+
+    def folder(package):
+        cache = _folder_of(package)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:"]
+        _install_once(cache, [*pip, "--target", str(cache), package])
+        return cache
+
+    return folder
+
+
+def _folder_of(package):
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "ironworks-tests" / package
+
+
+def _install_once(cache, command):
+    """Run what installs into a folder, where it has not; skip the test with a word where it cannot."""
+    done = cache / "installed"
+    if done.exists():
+        return
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=INSTALL_WITHIN_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"{cache.name} cannot be had: {' '.join(command)} took over {INSTALL_WITHIN_S} s")
+    if result.returncode:
+        pytest.skip(f"{cache.name} cannot be had: {result.stderr.strip()[-200:]}")
+    done.touch()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from drivers.opcua.certificate import own_certificate
 from runtime.contract import Access, DataType, PlcOutline, PlcTask, Tag
 
 HERE = Path(__file__).parent
-INSTALL_WITHIN_S, RUN_WITHIN_S = 180, 60
+RUN_WITHIN_S = 60
 ROOT = "nb/bottling/line1"
 LEVEL = Tag(
     f"{ROOT}/tank/level_pct", DataType.REAL, unit="%", low=0.0, high=100.0, source="io", variable="Main.level"
@@ -33,26 +32,6 @@ MACHINE = {
     "product_instance_uri": "urn:acme:tank:4711",
 }
 O6 = "o6==2.2.0"
-
-
-@pytest.fixture(scope="session")
-def o6_package() -> Path:
-    """Return a folder with o6, which runs in a process of its own; installs it the first time."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = home / "ironworks-tests" / O6
-    done = cache / "installed"
-    if not done.exists():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(cache), O6]
-        try:
-            made = subprocess.run(
-                command, capture_output=True, text=True, timeout=INSTALL_WITHIN_S, check=False
-            )
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"pip did not install {O6} within {INSTALL_WITHIN_S} s")
-        if made.returncode:
-            pytest.skip(f"pip could not install {O6}: {made.stderr.strip()[-200:]}")
-        done.touch()
-    return cache
 
 
 async def told(folder: Path, *command: str, **env: str) -> dict[str, Any]:
@@ -108,7 +87,7 @@ def test_node_opcua_walks_controller_and_machines_and_restarts_a_task(
 
 @pytest.mark.peer
 def test_open62541_browses_reads_writes_subscribes_and_calls(
-    serve: Any, o6_package: Path, tmp_path: Path
+    serve: Any, python_package: Callable[[str], Path], tmp_path: Path
 ) -> None:
     values = {
         "bool": True,
@@ -120,6 +99,8 @@ def test_open62541_browses_reads_writes_subscribes_and_calls(
     }
     kinds = [Tag(f"{ROOT}/all/{each}", DataType[each.upper()]) for each in values]
     speed = Tag(f"{ROOT}/line/speed", DataType.REAL, low=0.0, high=60.0, access=Access.READ_WRITE)
+
+    foreign = python_package(O6)
 
     async def main() -> dict[str, Any]:
         async with serve([*kinds, LEVEL, speed]) as served:
@@ -135,7 +116,7 @@ def test_open62541_browses_reads_writes_subscribes_and_calls(
                 serve.state / "opcua" / "opcua" / "certificate.der",
             )
             command = [sys.executable, str(HERE / "peer_o6.py"), served.url, *map(str, files)]
-            found = await told(tmp_path, *command, PYTHONPATH=str(o6_package))
+            found = await told(tmp_path, *command, PYTHONPATH=str(foreign))
             assert {actor.name for _, _, actor, _ in served.port.writes} == {"erik"}
             restarts = [(name, how, actor.name, why) for name, how, actor, why in served.port.restarts]
             assert restarts == [("plc", "cold", "erik", "peer")]

@@ -11,33 +11,8 @@ import pytest
 from runtime.contract import Access, DataType, Quality
 
 PACKAGE = "python-snap7==1.4.1"  # the last whose wheel is snap7 in C++; later ones are Python
-INSTALL_WITHIN_S = 120
 SCRIPT = Path(__file__).with_name("peer_cpu.py")
 GOOD = int(Quality.GOOD)
-
-
-@pytest.fixture(scope="session")
-def snap7_package():
-    """Return a folder with snap7, which runs in a process of its own; installs it the first time."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = home / "ironworks-tests" / PACKAGE
-    done = cache / "installed"
-    if not done.exists():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:"]
-        try:
-            made = subprocess.run(
-                [*command, "--target", str(cache), PACKAGE],
-                capture_output=True,
-                text=True,
-                timeout=INSTALL_WITHIN_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"pip did not install {PACKAGE} within {INSTALL_WITHIN_S} s")
-        if made.returncode:
-            pytest.skip(f"pip could not install {PACKAGE}: {made.stderr.strip()[-200:]}")
-        done.touch()
-    return cache
 
 
 async def start(folder, port):
@@ -59,7 +34,8 @@ async def kill(process):
 
 
 @pytest.mark.peer
-def test_snap7_is_read_and_written_and_comes_back(side, tag, wait, port, snap7_package):
+def test_snap7_is_read_and_written_and_comes_back(side, tag, wait, port, python_package):
+    snap7 = python_package(PACKAGE)
     own = {"access": Access.READ_WRITE}
     tags = [
         tag("bit", DataType.BOOL, "DB1.DBX0.3", **own),
@@ -80,7 +56,7 @@ def test_snap7_is_read_and_written_and_comes_back(side, tag, wait, port, snap7_p
     ]
 
     async def main():
-        process = await start(snap7_package, port)
+        process = await start(snap7, port)
         try:
             client = side(tags, port=port)
             plant = client.port
@@ -101,7 +77,7 @@ def test_snap7_is_read_and_written_and_comes_back(side, tag, wait, port, snap7_p
                 assert plant.value("sys/drivers/io/cpu") == "run"
                 await kill(process)
                 await wait(lambda: plant.quality("real") == Quality.BAD_NO_COMMUNICATION)
-                process = await start(snap7_package, port)
+                process = await start(snap7, port)
                 await wait(lambda: plant.value("int") == -7 and plant.quality("real") == GOOD)
                 await wait(lambda: (plant.value("lamps"), plant.value("speed_back")) == (0b10, 2.5))
                 polling.cancel()
