@@ -42,7 +42,7 @@ def test_damaged_stores_are_set_aside_and_alarmed(works) -> None:
 def test_a_device_that_dies_is_alarmed_comes_back_and_a_killed_kernel_loses_nothing(works) -> None:
     works.started()
     assert works.command("write", "tank/level_sp", "44").returncode == 0
-    os.kill(works.children()[0], signal.SIGKILL)
+    os.kill(works.device(), signal.SIGKILL)
     works.within(GONE_S, lambda: works.alarm("remote_io.offline"))
     assert helps(works.alarm("remote_io.offline"))
     works.within(30, works.level_is_good)
