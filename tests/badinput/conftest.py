@@ -137,13 +137,13 @@ class Works:
         now_ns = time.time_ns()
         return len(self.ask(lambda plant: plant.history(["tank/level_pct"], 0, now_ns))[0].points)
 
-    def device(self) -> int:
-        """Return the process of the field devices, a plant of its own; the PLC core is another child."""
+    def kill_devices(self) -> None:
+        """Kill the process of the field devices, a plant of its own; the PLC core is another child."""
         assert self.process is not None
         file = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        lines = {int(pid): _command_line(Path(f"/proc/{pid}/cmdline")) for pid in file.read_text().split()}
-        (found,) = (pid for pid, line in lines.items() if "runtime.cli" in line)
-        return found
+        for pid in file.read_text().split():
+            if "runtime.cli" in _command_line(Path(f"/proc/{pid}/cmdline")):
+                os.kill(int(pid), signal.SIGKILL)
 
     def processes(self) -> list[str]:
         """Return the command lines of what runs for this folder."""
