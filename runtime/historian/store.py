@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from runtime.config import TagList
 from runtime.contract import Clock, Quality, Tag
 from runtime.errors import StoreError
-from runtime.historian.checkpoint import Checkpoints, log_of, put_right
+from runtime.historian.checkpoint import Checkpoints, let_go_of_blocks, log_of, put_right
 from runtime.historian.cold import (
     SUFFIX,
     UNFINISHED,
@@ -446,6 +446,8 @@ class Store:
             try:
                 if self._checkpoints is not None:
                     self._checkpoints.run(cursor)
+                    if self._working is None:  # else what is being sorted would go to the disk
+                        let_go_of_blocks(cursor, self._memory_mib)
             except duckdb.TransactionException as exc:  # the log grows a little until the next time
                 log.debug("no checkpoint now: %s", str(exc).splitlines()[0])
 
