@@ -35,8 +35,8 @@ def findings(file, text, read):
         ("tank/level,REAL,,ten,,,", 4, "'ten' is not a number", "point"),
         ("tank/level,REAL,,50,10,,", 5, "high (10) must be above low (50)", ""),
         ("tank/level,REAL,,,,write,", 6, "unknown access 'write'", "r, rw"),
-        ("tank/on,BOOL,,,,,maybe", 7, "'maybe' is not a BOOL", ""),
-        ("tank/n,SINT,,,,,300", 7, "'300' is not a value of SINT", ""),
+        ("tank/on,BOOL,,,,,maybe", 7, "'maybe' is not a value of BOOL", "write true or false"),
+        ("tank/n,SINT,,,,,300", 7, "'300' is not a value of SINT", "from -128 to 127"),
     ],
 )
 def test_a_wrong_cell_is_named_by_line_and_column(tmp_path, row, column, says, remedy):
