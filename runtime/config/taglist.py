@@ -120,7 +120,7 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
     if len(header) == 1 and (other := next((each for each in ";\t|" if each in header[0]), "")):
         remedy = "save it as CSV with commas"
         raise ConfigError([Finding(f"cells are separated by {other!r} here", Place(file, 1, 1), remedy)])
-    if not any(name in COLUMNS for name in header):
+    if any(header) and not any(name in COLUMNS for name in header):
         text = "the first line names no column of a tag table"
         raise ConfigError([Finding(text, Place(file, 1, 1), "begin a CSV with path,type,unit,description")])
     for column, name in enumerate(header, 1):
