@@ -17,7 +17,7 @@ from runtime.errors import PlantError
 if TYPE_CHECKING:
     from runtime.contract import Value
     from runtime.logins import Signing
-    from runtime.wire import TagView
+    from runtime.wire import Series, TagView
 
 PlantOption = Annotated[
     str | None,
@@ -152,7 +152,7 @@ def show(value: Any, unit: str = "") -> str:
     return f"{text} {unit}" if unit else text
 
 
-def show_of(tag: TagView, value: Value | None) -> str:
+def show_of(tag: TagView | Series, value: Value | None) -> str:
     """Write a value of a tag for people, its unit behind it."""
     from runtime.config import value_text
     from runtime.contract import DataType

@@ -72,6 +72,7 @@ def test_times_are_written_and_shown_with_units(ironworks: Any) -> None:
     said = ironworks("write", "jacket/delay", "3s")
     assert said.stdout == "site/area/line/jacket/delay: T#1s500ms -> T#3s\n"
     assert _json(ironworks("read", "jacket/delay", "--json"))[0]["value"] == 3_000_000_000
+    assert "T#3s" in ironworks("history", "query", "jacket/delay").stdout
     late, bare = (ironworks("write", "jacket/delay", each).exception for each in ("1m", "5"))
     assert isinstance(late, PlantError)
     assert isinstance(bare, PlantError)
