@@ -11,7 +11,6 @@ from runtime.contract import DataType, Tag
 from runtime.errors import ConfigError, Finding, Place
 from runtime.gate.expression import parse_expression
 
-
 _MS_NS = 1_000_000
 
 
