@@ -14,10 +14,11 @@ from runtime.alarms.configuration import check_alarms, load_alarms
 from runtime.alarms.tags import TAGS as ALARM_TAGS
 from runtime.backup import service
 from runtime.clock import WallClock
-from runtime.config.models import AlarmConfig, PlantFile, validate
+from runtime.config.models import AlarmConfig, PlantFile
 from runtime.config.plant import PLANT_FILE, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
 from runtime.config.taglist import TagList, read_tags
+from runtime.config.validation import validate
 from runtime.contract import Access, DataType, Tag
 from runtime.errors import ConfigError, Finding, Place, PlantError
 from runtime.gate import keeper

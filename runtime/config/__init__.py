@@ -20,16 +20,14 @@ from runtime.config.models import (
     TlsConfig,
     UserConfig,
     Words,
-    findings_of,
     format_duration,
     is_loopback,
-    load_model,
     parse_duration_ns,
-    validate,
 )
 from runtime.config.plant import WIRING, Basis, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml, read_text
 from runtime.config.taglist import COLUMNS, TagList, read_tags, write_tags
+from runtime.config.validation import findings_of, load_model, validate
 from runtime.config.valuetext import parse_value, value_text, wanted
 
 __all__ = [

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,14 +15,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
-from runtime.config.positions import Document, load_yaml, locate, shortened
 from runtime.contract import Role, Value
-from runtime.errors import ConfigError, Finding
 
 _UNITS_NS = {
     "ns": 1,
@@ -57,6 +51,11 @@ def parse_duration_ns(text: object) -> int:
                 raise ValueError("longer than 100 years")
             return ns
     raise ValueError(f"{text!r} is not a duration; write it like 250ms, 1.5s, 10min or 8h")
+
+
+def is_duration(value: object) -> bool:
+    """Tell whether a value is written as a duration."""
+    return isinstance(value, str) and _DURATION.search(value) is not None
 
 
 def format_duration(ns: int) -> str:
@@ -124,13 +123,13 @@ def _text(value: object) -> object:
 
 
 Words = Annotated[Text, BeforeValidator(_text, json_schema_input_type=str | Text)]
-_FILE = r"^[^\x00-\x1f]+$"
-_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
-_HOST = r"^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9])?$"
-_ALARM = r"^[A-Za-z][A-Za-z0-9_.-]*$"
-_ROOT = r"^[^/\s*?,\x00-\x1f]+(/[^/\s*?,\x00-\x1f]+)*$"
-FileName = Annotated[str, Field(pattern=_FILE, max_length=4096)]
-Name = Annotated[str, Field(pattern=_NAME, max_length=64)]
+FILE = r"^[^\x00-\x1f]+$"
+NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
+HOST = r"^[A-Za-z0-9:]([A-Za-z0-9.:-]*[A-Za-z0-9])?$"
+ALARM = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+ROOT = r"^[^/\s*?,\x00-\x1f]+(/[^/\s*?,\x00-\x1f]+)*$"
+FileName = Annotated[str, Field(pattern=FILE, max_length=4096)]
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 
 
 def _hash(secret: object) -> object:
@@ -254,7 +253,7 @@ class TlsConfig(Section):
         certificate, key: PEM files of a certificate from elsewhere, followed when they change.
     """
 
-    names: list[Annotated[str, Field(pattern=_HOST, max_length=253), AfterValidator(_dns)]] = []
+    names: list[Annotated[str, Field(pattern=HOST, max_length=253), AfterValidator(_dns)]] = []
     certificate: FileName | None = None
     key: FileName | None = None
 
@@ -497,7 +496,7 @@ class PlantFile(BaseModel):
 
     plant: Name
     title: Words | None = None
-    root: Annotated[str, Field(pattern=_ROOT, max_length=200), AfterValidator(_not_system)]
+    root: Annotated[str, Field(pattern=ROOT, max_length=200), AfterValidator(_not_system)]
     tags: FileName = "tags.csv"
     alarms: FileName | None = None
     state: FileName | None = None
@@ -511,101 +510,3 @@ class PlantFile(BaseModel):
     log: LogConfig = LogConfig()
     traces: TracesConfig | None = None
     drivers: list[dict[str, Any]] = []
-
-
-_WANTED = {
-    _FILE: "write the name of a file",
-    _NAME: "use letters, digits, - and _, beginning with a letter",
-    _ALARM: "use letters, digits, - _ and ., beginning with a letter",
-    _HOST: "write a host name such as gw.plant.example, or an address",
-    _ROOT: "write levels joined by /, such as site/area/line, without spaces",
-}
-_FILES = {"tags": "tags.csv", "alarms": "alarms.yaml"}
-M = TypeVar("M", bound=BaseModel)
-
-
-def findings_of(
-    error: ValidationError, document: Document, prefix: tuple[str | int, ...], model: type[BaseModel]
-) -> Iterator[Finding]:
-    """Turn pydantic's errors into findings with places and remedies."""
-    data = document.data
-    for step in prefix:
-        data = data[step]
-    for each in error.errors(include_url=False):
-        location = locate(each["loc"], data)
-        place = document.place(*prefix, *location)
-        name = str(each["loc"][-1]) if each["loc"] else ""
-        what = ".".join(map(str, each["loc"] or prefix[-1:]))
-        match each["type"]:
-            case "extra_forbidden":
-                fields = _model_at(model, each["loc"][:-1]).model_fields
-                known = [field.alias or key for key, field in fields.items()]
-                close = get_close_matches(name, known, 1)
-                remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-                yield Finding(f"unknown key {name!r}", place, remedy)
-            case "missing":
-                yield Finding(f"{name!r} is missing", place, f"add {name}: to this section")
-            case "model_type" | "dict_type":
-                remedy = "write `key: value` lines below it"
-                yield Finding(f"{what or 'this'}: keys and values belong here", place, remedy)
-            case "string_type" if name in _FILES and isinstance(each["input"], list | dict):
-                remedy = f"write them into {_FILES[name]}, and here `{name}: {_FILES[name]}`"
-                yield Finding(f"{name}: the name of a file belongs here", place, remedy)
-            case "string_pattern_mismatch":
-                remedy = _WANTED.get(each["ctx"]["pattern"], f"it must match {each['ctx']['pattern']}")
-                yield Finding(f"{what}: {shortened(each.get('input'))} is not possible here", place, remedy)
-            case "greater_than_equal" | "less_than_equal" if _is_duration(each["input"]):
-                limit = format_duration(int(each["ctx"].get("ge") or each["ctx"]["le"]))
-                bound = "at least" if "ge" in each["ctx"] else "at most"
-                yield Finding(f"{what}: must be {bound} {limit}", place, f"found {each['input']!r}")
-            case _:
-                text = each["msg"].removeprefix("Value error, ")
-                yield Finding(
-                    f"{what}: {text}" if what else text, place, f"found {shortened(each.get('input'))}"
-                )
-
-
-def _is_duration(value: object) -> bool:
-    return isinstance(value, str) and _DURATION.search(value) is not None
-
-
-def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
-    """Return the model that a key of the location belongs to."""
-    for step in location:
-        field = model.model_fields.get(step if isinstance(step, str) else "root")
-        inner = next(_models_in(field.annotation), None) if field else None
-        if inner is not None:
-            model = inner
-    return model
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for each in get_args(annotation):
-        yield from _models_in(each)
-
-
-def validate(model: type[M], document: Document, *prefix: str | int) -> M:
-    """Check one section of a document against its model.
-
-    Raises:
-        ConfigError: with every finding of the section.
-    """
-    data = document.data
-    for step in prefix:
-        data = data[step]
-    try:
-        return model.model_validate(data)
-    except ValidationError as exc:
-        raise ConfigError(list(findings_of(exc, document, prefix, model))) from exc
-
-
-def load_model(model: type[M], file: Path) -> tuple[M, Document]:
-    """Load a YAML file and check it against a model.
-
-    Raises:
-        ConfigError: the file is missing, not YAML, or not of the model.
-    """
-    document = load_yaml(file)
-    return validate(model, document), document

@@ -104,11 +104,11 @@ MISTAKES |= {
         10,
         "already used",
     ),
-    "port that is none": (change(PLANT, "port: 5021", "port: 99999"), PLANT, 13, "less than or equal"),
+    "port that is none": (change(PLANT, "port: 5021", "port: 99999"), PLANT, 13, "99999 is too large"),
     "negative duration": (change(PLANT, "100ms", "-100ms"), PLANT, 14, "not a duration"),
     "duration without unit": (change(PLANT, "100ms", "100"), PLANT, 14, "not a duration"),
     "duration without end": (change(PLANT, "100ms", f"{HUGE}d"), PLANT, 14, "longer than 100 years"),
-    "duration too short": (change(PLANT, "100ms", "1ns"), PLANT, 14, "at least 1ms"),
+    "duration too short": (change(PLANT, "100ms", "1ns"), PLANT, 14, "'1ns' is too small"),
     "host that is none": (change(PLANT, "host: 127.0.0.1", "host: not a host"), PLANT, 12, "no host"),
     "name with spaces": (change(PLANT, "plant: works", "plant: my works"), PLANT, 2, "not possible here"),
     "root of the system": (
