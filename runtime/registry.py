@@ -26,8 +26,10 @@ def load(group: str, name: str) -> Any:
     found = [each for each in _entries(group) if each.name == name]
     if not found:
         known = names(group)
-        close = get_close_matches(name, known, 1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
+        begun = [each for each in known if each.startswith(f"{name}.")]
+        close = begun or get_close_matches(name, known, 1)
+        wanted = " or ".join(map(repr, close))
+        remedy = f"did you mean {wanted}?" if close else f"there are: {', '.join(known) or 'none'}"
         raise PlantError(f"no {group.removesuffix('s')} is named {name!r}", remedy)
     try:
         return found[0].load()

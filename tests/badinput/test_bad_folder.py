@@ -256,6 +256,13 @@ def test_a_mistake_is_told_with_place_and_remedy(folder: Path, name: str) -> Non
     assert all(len(each["text"]) < 500 for each in errors)
 
 
+def test_the_beginning_of_a_kind_is_told_all_kinds_that_begin_so(folder: Path) -> None:
+    change(PLANT, "kind: modbus.client", "kind: modbus")(folder)
+    result = CliRunner().invoke(CLI, ["check", str(folder), "--json"])
+    (found,) = [each for each in json.loads(result.stdout)["findings"] if "'modbus'" in each["text"]]
+    assert found["remedy"] == "did you mean 'modbus.client' or 'modbus.server'?"
+
+
 INNOCENT: dict[str, Edit] = {
     "CRLF": lambda folder: [
         (folder / each).write_bytes((folder / each).read_bytes().replace(b"\n", b"\r\n"))
