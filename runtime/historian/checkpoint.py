@@ -87,16 +87,17 @@ class Checkpoints:
             sync(kept.parent)
 
 
-def let_go_of_blocks(cursor: duckdb.DuckDBPyConnection, limit_mib: int) -> None:
+def let_go_of_blocks(connection: duckdb.DuckDBPyConnection, limit_mib: int) -> None:
     """Have DuckDB give back the memory of blocks that nobody uses, and of its notes of blocks long gone.
 
-    It looks through those notes only where memory is short, and else keeps up to 32,768 of a kind.
+    It looks through those notes only where memory is short, and else keeps up to 32,768 of a kind. Nobody
+    may use the database meanwhile: memory is short for a moment.
     """
     try:
-        cursor.execute("SET memory_limit = '1B'")
+        connection.execute("SET memory_limit = '1B'")
     except duckdb.OutOfMemoryException:
         return  # it gave back all it could; not enough, so the limit stays as it is
-    cursor.execute(f"SET memory_limit = '{limit_mib}MiB'")
+    connection.execute(f"SET memory_limit = '{limit_mib}MiB'")
 
 
 def put_right(path: Path) -> bool:

@@ -86,6 +86,7 @@ class Store:
         self._memory_mib = memory_limit_mib
         self._root: duckdb.DuckDBPyConnection | None = None  # only there to have cursors
         self._asking = threading.Lock()  # a connection that two threads use at a time refuses
+        self._readers = 0
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._checkpoints: Checkpoints | None = None
         self._counter = Counter(path.with_suffix(".count"))
@@ -149,8 +150,9 @@ class Store:
         finally:
             self._let_go()
 
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection for one reader.
+    @contextlib.contextmanager
+    def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for one reader.
 
         Raises:
             StoreError: the store is not open.
@@ -158,7 +160,14 @@ class Store:
         with self._asking, told("the history cannot be read"):
             if self._root is None:
                 raise StoreError("the history is not open", "wait for the historian, or see its state")
-            return self._root.cursor()
+            cursor = self._root.cursor()
+            self._readers += 1
+        try:
+            with cursor:
+                yield cursor
+        finally:
+            with self._asking:
+                self._readers -= 1
 
     # What it knows.
 
@@ -446,10 +455,12 @@ class Store:
             try:
                 if self._checkpoints is not None:
                     self._checkpoints.run(cursor)
-                    if self._working is None:  # else what is being sorted would go to the disk
-                        let_go_of_blocks(cursor, self._memory_mib)
             except duckdb.TransactionException as exc:  # the log grows a little until the next time
                 log.debug("no checkpoint now: %s", str(exc).splitlines()[0])
+                return
+        with self._asking, told("the history cannot give memory back"):
+            if self._connection is not None and not self._readers:  # nobody is to be short of memory
+                let_go_of_blocks(self._connection, self._memory_mib)
 
     def interrupt(self) -> None:
         """Break off what runs beside the writing thread, now and from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,8 +97,10 @@ class Shelf:
     def append(self, *batches, now_ns=0):
         self.store.append(to_columns(batches, self.stored, self.kinds), now_ns)
 
+    @contextmanager
     def view(self):
-        return Snapshot(self.store.cursor(), self.store.folder, set())
+        with self.store.cursor() as cursor, Snapshot(cursor, self.store.folder, set()) as view:
+            yield view
 
     def read(self, span=(0, 2**62), limit=None):
         ids = np.arange(len(self.tags), dtype=np.int32)

@@ -135,7 +135,7 @@ def refuse(checkpoints, cursor):
     raise OSError(28, "No space left on device")
 
 
-def test_memory_of_blocks_goes_back_with_each_checkpoint_but_not_under_work_beside(tmp_path, kit):
+def test_memory_of_blocks_goes_back_with_each_checkpoint_but_not_under_a_reader(tmp_path, kit):
     shelf = kit.Shelf(tmp_path / "history.duckdb")
     rows = np.arange(100_000)
 
@@ -144,7 +144,7 @@ def test_memory_of_blocks_goes_back_with_each_checkpoint_but_not_under_work_besi
             return cursor.execute(query).fetchone()[0]
 
     limit = asked("SELECT current_setting('memory_limit')")
-    with shelf.store.reading():
+    with shelf.store.cursor():
         shelf.append(kit.batch(shelf.tags[0], rows, rows), now_ns=kit.T0)
         shelf.store.sweep()
         much = asked(HELD)

@@ -150,9 +150,9 @@ def test_a_file_that_stays_unreadable_is_set_aside_and_the_rest_served(tmp_path,
 
 def test_a_store_that_fails_under_a_reader_says_so_in_words(tmp_path, kit):
     shelf = filled(kit, tmp_path / "history.duckdb", hours=1)
-    cursor = shelf.store.cursor()
     with (
         pytest.raises(StoreError, match="the history is not open"),
+        shelf.store.cursor() as cursor,
         Snapshot(cursor, shelf.store.folder, set()),
     ):
         cursor.close()
