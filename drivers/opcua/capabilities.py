@@ -25,6 +25,7 @@ from drivers.opcua.history import MAX_NODES, MOST_VALUES
 from drivers.opcua.items import MAX_ITEMS
 from drivers.opcua.model import held
 from drivers.opcua.nodesets.records import reference_to
+from drivers.opcua.points import MOST_POINTS
 from drivers.opcua.session import MAX_CALL, MAX_READ, MAX_WRITE
 
 _IDS = ua.ObjectIds
@@ -34,9 +35,9 @@ _CAPABILITIES: dict[str, tuple[Any, Any]] = {
     "ServerProfileArray": ([_PROFILE], _T.String),
     "LocaleIdArray": (["en", "zh"], _T.String),
     "MinSupportedSampleRate": (0.0, _T.Double),
-    "MaxBrowseContinuationPoints": (0, _T.UInt16),
+    "MaxBrowseContinuationPoints": (MOST_POINTS, _T.UInt16),
     "MaxQueryContinuationPoints": (0, _T.UInt16),
-    "MaxHistoryContinuationPoints": (0, _T.UInt16),
+    "MaxHistoryContinuationPoints": (MOST_POINTS, _T.UInt16),
     "SoftwareCertificates": ([], _T.ExtensionObject),
     "MaxArrayLength": (0, _T.UInt32),
     "MaxStringLength": (MAX_MESSAGE, _T.UInt32),

@@ -31,6 +31,7 @@ from drivers.opcua.login import HardenedSession
 from drivers.opcua.model import WRITE, PlantNodes, access_level
 from drivers.opcua.modelpart import ModelPart
 from drivers.opcua.picking import is_whole, picked, stamps_of, unfit_range
+from drivers.opcua.points import Points
 from drivers.opcua.reads import MOST_BYTES, Reads
 from drivers.opcua.refused import wrong_node
 from drivers.opcua.requests import Processor
@@ -239,6 +240,7 @@ class TagSession(HardenedSession):
     def __init__(self, server: TagServer, subscriptions: Subscriptions, name: str) -> None:
         super().__init__(server, subscriptions, name)
         self.farewells: deque[Any] = deque(maxlen=MOST_FAREWELLS)
+        self._pages, self._readings = Points(), Points()  # of Browse, and of HistoryRead
 
     @property
     def nameless(self) -> bool:
@@ -439,12 +441,14 @@ class TagSession(HardenedSession):
 
     async def browse(self, params: Any) -> list[Any]:
         self._check_browse(params.NodesToBrowse)
-        return await browse(self.iserver.view_service, params, self.iserver.context.port.clock)
+        server = self.iserver
+        return await browse(server.view_service, params, server.context.port.clock, self._pages)
 
     async def browse_further(self, params: Any) -> list[Any]:
         """Do BrowseNext, which asyncua does not know."""
         self._check_browse(params.ContinuationPoints)
-        return await browse_next(self.iserver.view_service, params, self.iserver.context.port.clock)
+        server = self.iserver
+        return await browse_next(server.view_service, params, server.context.port.clock, self._pages)
 
     @staticmethod
     def _check_browse(wanted: list[Any]) -> None:
@@ -475,7 +479,7 @@ class TagSession(HardenedSession):
             raise ServiceError(_CODES.BadNothingToDo)
         if len(wanted) > MAX_NODES:
             raise ServiceError(_CODES.BadTooManyOperations)
-        results: list[Any] = await self.iserver.context.history.read(params)
+        results: list[Any] = await self.iserver.context.history.read(params, self._readings)
         return results
 
     async def delete_subscriptions(self, ids: Any) -> list[Any]:

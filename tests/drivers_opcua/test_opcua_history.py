@@ -222,6 +222,21 @@ async def pages_by_continuation_points_lose_and_double_nothing(opc: Client) -> N
         assert steps(found) == expected
 
 
+async def a_continuation_point_is_used_once_or_released(opc: Client) -> None:
+    used, released = [
+        result.ContinuationPoint for result in await ask(opc, raw(at(0), at(9), 3), "level", "level")
+    ]
+    assert used != released
+    await ask(opc, raw(at(0), at(9), 3), "level", points={"level": used})
+    node = ua.HistoryReadValueId(ua.NodeId("s/l/tank/level", 2), ContinuationPoint=released)
+    release = ua.HistoryReadParameters(raw(at(0), at(9), 3), ua.TimestampsToReturn.Both, True, [node])
+    (result,) = await opc.uaclient.history_read(release)
+    assert result.StatusCode.is_good()
+    for point in (used, released):
+        (result,) = await ask(opc, raw(at(0), at(9), 3), "level", points={"level": point})
+        assert result.StatusCode.value == ua.StatusCodes.BadContinuationPointInvalid
+
+
 async def bounds_are_there_or_told_as_missing(opc: Client) -> None:
     (result,) = await ask(opc, raw(at(4.5), at(6.5), bounds=True), "level")
     assert steps(values(result)) == [4, 5, 6, 7]
@@ -348,7 +363,7 @@ async def what_cannot_be_read_says_why(opc: Client) -> None:
     assert {each.StatusCode.value for each in many} == {codes.BadTooManyOperations}
     for point in (b"x", b"x" * 21):
         (result,) = await ask(opc, raw(at(0), at(1)), "level", points={"level": point})
-        assert result.StatusCode.value in (codes.BadContinuationPointInvalid, codes.GoodNoData)
+        assert result.StatusCode.value == codes.BadContinuationPointInvalid
 
 
 async def a_tag_says_whether_it_has_history(opc: Client) -> None:
@@ -365,6 +380,7 @@ CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
     backwards_when_the_end_is_before_the_start,
     so_many_from_a_start_or_before_an_end,
     pages_by_continuation_points_lose_and_double_nothing,
+    a_continuation_point_is_used_once_or_released,
     bounds_are_there_or_told_as_missing,
     aggregates_have_a_value_for_each_interval,
     an_interval_that_is_not_complete_says_so,

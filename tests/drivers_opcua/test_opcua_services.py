@@ -395,6 +395,37 @@ def test_a_browse_tells_what_its_mask_asks_for(serve: Any, asking: Any) -> None:
     asyncio.run(main())
 
 
+def test_a_continuation_point_is_of_one_session_and_used_once(
+    serve: Any, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client, opened(served) as another:
+            ask, other = asking(client), asking(another)
+            wanted = ua.BrowseDescription(ua.NodeId(ua.ObjectIds.ObjectsFolder), ResultMask=63)
+
+            async def browsed(count: int = 1) -> list[bytes]:
+                answer = await ask("Browse", NodesToBrowse=[wanted] * count, RequestedMaxReferencesPerNode=1)
+                return [each.ContinuationPoint for each in answer.Results]
+
+            async def further(by: Any, *points: bytes, release: bool = False) -> list[str]:
+                request = {"ReleaseContinuationPoints": release, "ContinuationPoints": list(points)}
+                return [
+                    each.StatusCode.name for each in (await by("BrowseNext", **request)).Parameters.Results
+                ]
+
+            points = await browsed(5)
+            assert len(set(points)) == 5, "though all are of one node"
+            assert await further(other, points[0]) == ["BadContinuationPointInvalid"]
+            assert await further(ask, points[0], points[0]) == ["Good", "BadContinuationPointInvalid"]
+            assert await further(ask, points[1], release=True) == ["Good"]
+            assert await further(ask, *points[:3]) == ["BadContinuationPointInvalid"] * 2 + ["Good"]
+            monkeypatch.setattr("drivers.opcua.points.MOST_POINTS", 5)
+            await browsed(2)
+            assert await further(ask, *points[3:]) == ["BadContinuationPointInvalid", "Good"], "the oldest go"
+
+    asyncio.run(main())
+
+
 @BOTH
 def test_a_part_of_a_text_is_watched(serve: Any, asking: Any, fast: bool) -> None:
     async def main() -> None:
