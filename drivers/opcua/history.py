@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from drivers.opcua.aggregates import AGGREGATES, INTERPOLATED, INTERPOLATIVE, PARTIAL, Aggregate
 from drivers.opcua.model import PlantNodes
-from drivers.opcua.picking import NEITHER, stamps_of
+from drivers.opcua.picking import BINARY, NEITHER, stamps_of, unfit_range
 from drivers.opcua.points import Points
 from drivers.opcua.values import instant, moment
 from drivers.opcua.wire import Samples, Wire
@@ -103,8 +103,10 @@ class History:
         if id_ < 0:
             known = wanted.NodeId in self._nodes
             raise _Refused(_CODES.BadHistoryOperationUnsupported if known else _CODES.BadNodeIdUnknown)
+        if wanted.DataEncoding.Name not in (None, "", BINARY):
+            raise _Refused(_CODES.BadDataEncodingInvalid)
         if wanted.IndexRange:
-            raise _Refused(_CODES.BadIndexRangeInvalid)
+            raise _Refused(unfit_range(wanted.IndexRange))
         if self._tags[id_].retention == "none":
             raise _Refused(_CODES.BadHistoryOperationUnsupported)
         place = points.take(wanted.ContinuationPoint)

@@ -465,8 +465,7 @@ class TagSession(HardenedSession):
         results = []
         for each in params:
             elements = each.RelativePath.Elements
-            if not elements or not elements[-1].TargetName.Name:  # asyncua fails, or finds no match
-                code = _CODES.BadBrowseNameInvalid if elements else _CODES.BadNothingToDo
+            if code := _unfit_path(elements, known=each.StartingNode in self.iserver.context.nodes):
                 results.append(ua.BrowsePathResult(StatusCode=ua.StatusCode(code)))
                 continue
             results += await super().translate_browsepaths_to_nodeids([each])
@@ -503,6 +502,8 @@ class TagSession(HardenedSession):
 
     async def _call(self, wanted: Any, actor: Actor | None) -> Any:
         alarms = self.iserver.context.alarms
+        if wanted.ObjectId not in self.iserver.context.nodes:
+            return ua.CallMethodResult(StatusCode=ua.StatusCode(_CODES.BadNodeIdUnknown))
         if serverobject.handles(wanted):
             return await serverobject.call(wanted, self)
         if not (self.secured or alarms.only_tells(wanted)):
@@ -518,6 +519,15 @@ class TagSession(HardenedSession):
             return ua.CallMethodResult(StatusCode=ua.StatusCode(code))
         (result,) = await super().call([wanted])
         return result
+
+
+def _unfit_path(elements: list[Any], known: bool) -> int:
+    """Return why a browse path leads nowhere; Good where it may. Source: OPC 10000-4, 5.9.4.4 StatusCodes."""
+    if not elements:
+        return int(_CODES.BadNothingToDo)
+    if not elements[-1].TargetName.Name:
+        return int(_CODES.BadBrowseNameInvalid)
+    return int(_CODES.Good if known else _CODES.BadNodeIdUnknown)
 
 
 def _never(subscription: int) -> None:

@@ -361,6 +361,17 @@ async def what_cannot_be_read_says_why(opc: Client) -> None:
         assert result.StatusCode.value == code, details
     many = await ask(opc, ua.ReadAtTimeDetails([at(1)] * 11, False), *["level"] * 100)
     assert {each.StatusCode.value for each in many} == {codes.BadTooManyOperations}
+    for part, encoding, code in (
+        ("1:3", "", codes.BadIndexRangeNoData),
+        ("3:1", "", codes.BadIndexRangeInvalid),
+        (None, "no such", codes.BadDataEncodingInvalid),
+        (None, "Default Binary", codes.Good),
+    ):
+        node = ua.HistoryReadValueId(ua.NodeId("s/l/tank/level", 2), part, ua.QualifiedName(encoding))
+        both = ua.TimestampsToReturn.Both
+        request = ua.HistoryReadParameters(raw(at(0), at(1)), both, False, [node])
+        (result,) = await opc.uaclient.history_read(request)
+        assert result.StatusCode.value == code, (part, encoding)
     for point in (b"x", b"x" * 21):
         (result,) = await ask(opc, raw(at(0), at(1)), "level", points={"level": point})
         assert result.StatusCode.value == codes.BadContinuationPointInvalid
