@@ -26,7 +26,7 @@ from drivers.opcua.items import MAX_ITEMS
 from drivers.opcua.model import held
 from drivers.opcua.nodesets.records import reference_to
 from drivers.opcua.points import MOST_POINTS
-from drivers.opcua.session import MAX_CALL, MAX_READ, MAX_WRITE
+from drivers.opcua.session import MAX_CALL, MAX_READ, MAX_REGISTER, MAX_WRITE
 
 _IDS = ua.ObjectIds
 _T = ua.VariantType
@@ -56,6 +56,8 @@ _LIMITS = {
     "MaxNodesPerRead": MAX_READ,
     "MaxNodesPerWrite": MAX_WRITE,
     "MaxNodesPerBrowse": MAX_BROWSE,
+    "MaxNodesPerTranslateBrowsePathsToNodeIds": MAX_BROWSE,
+    "MaxNodesPerRegisterNodes": MAX_REGISTER,
     "MaxNodesPerMethodCall": MAX_CALL,
     "MaxNodesPerHistoryReadData": MAX_NODES,
     "MaxNodesPerHistoryReadEvents": 0,

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 MAX_READ = 10_000
 MAX_WRITE = 1_000
 MAX_CALL = 100
+MAX_REGISTER = 1_000
 _REASON = "OPC UA write"
 MAX_DEPTH = 64  # elements of a browse path
 MOST_FAREWELLS = 50
@@ -161,6 +162,8 @@ class TagProcessor(Processor):
             (count,) = _COUNT.unpack(body.copy().read(_COUNT.size))  # both hold a list of nodes alone
             if count <= 0:
                 raise ServiceError(_CODES.BadNothingToDo)
+            if count > MAX_REGISTER:
+                raise ServiceError(_CODES.BadTooManyOperations)
         if service in (_WRITE, _CALL):
             writes = service == _WRITE
             asked = struct_from_binary(ua.WriteParameters if writes else ua.CallParameters, body)

@@ -471,6 +471,30 @@ def test_nodes_are_registered_as_they_are(serve: Any, asking: Any) -> None:
     asyncio.run(main())
 
 
+def test_the_limits_that_the_server_names_are_its_limits(serve: Any, asking: Any) -> None:
+    start = "Server_ServerCapabilities_OperationLimits_MaxNodesPer"
+    node = ua.NodeId(LEVEL, 2)
+    path = ua.BrowsePath(node, ua.RelativePath([ua.RelativePathElement(TargetName=ua.QualifiedName("x"))]))
+    wanted = {
+        "Read": ("Read", "NodesToRead", ua.ReadValueId(node, ua.AttributeIds.Value)),
+        "Write": ("Write", "NodesToWrite", ua.WriteValue(node, ua.AttributeIds.DisplayName)),
+        "Browse": ("Browse", "NodesToBrowse", ua.BrowseDescription(node)),
+        "RegisterNodes": ("RegisterNodes", "NodesToRegister", node),
+        "TranslateBrowsePathsToNodeIds": ("TranslateBrowsePathsToNodeIds", "BrowsePaths", path),
+        "MethodCall": ("Call", "MethodsToCall", ua.CallMethodRequest(node, node)),
+    }
+
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = asking(client)
+            for name, (service, field, each) in wanted.items():
+                limit = (await ask.read(ua.NodeId(getattr(ua.ObjectIds, f"{start}{name}")))).Value.Value
+                assert await ask.code(service, **{field: [each] * limit}) == "Good", name
+                assert await ask.code(service, **{field: [each] * (limit + 1)}) == "BadTooManyOperations"
+
+    asyncio.run(main())
+
+
 def test_a_browse_tells_what_its_mask_asks_for(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
