@@ -77,6 +77,12 @@ _HISTORY: dict[str, tuple[Any, Any]] = {
     "MaxReturnEventValues": (0, _T.UInt32),
     **dict.fromkeys(_NO_HISTORY, (False, _T.Boolean)),
 }
+_AGGREGATES: dict[str, tuple[Any, Any]] = {  # Source: OPC 10000-13, 4.2.1 AggregateConfigurationType
+    "TreatUncertainAsBad": (False, _T.Boolean),
+    "PercentDataBad": (100, _T.Byte),
+    "PercentDataGood": (100, _T.Byte),
+    "UseSlopedExtrapolation": (False, _T.Boolean),
+}
 _STATUS: dict[str, tuple[Any, Any]] = {
     "Server_Auditing": (False, _T.Boolean),  # no audit events; the audit trail is the plant's
     "Server_ServerDiagnostics_EnabledFlag": (False, _T.Boolean),
@@ -93,6 +99,9 @@ def tell_capabilities(nodes: MutableMapping[Any, NodeData]) -> None:
         for name, value in _LIMITS.items()
     }
     told |= {f"HistoryServerCapabilities_{name}": value for name, value in _HISTORY.items()}
+    told |= {
+        f"DefaultHAConfiguration_AggregateConfiguration_{name}": value for name, value in _AGGREGATES.items()
+    }
     for name, (value, kind) in (told | _STATUS).items():
         node = nodes.get(ua.NodeId(getattr(_IDS, name)))
         if node is not None:

@@ -187,6 +187,10 @@ class History:
         known = AGGREGATES.get(wanted.Identifier) if wanted.NamespaceIndex == 0 else None
         if known is None or not known.fits(self._tags[id_].data_type):
             raise _Refused(_CODES.BadAggregateNotSupported)
+        how = details.AggregateConfiguration
+        other = how.TreatUncertainAsBad or how.UseSlopedExtrapolation
+        if other and not how.UseServerCapabilitiesDefaults:
+            raise _Refused(_CODES.BadAggregateConfigurationRejected)
         span = _span(details, place)
         if not span.ends or span.start_ns == span.end_ns:
             raise _Refused(_CODES.BadInvalidArgument)

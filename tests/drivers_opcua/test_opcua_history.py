@@ -303,6 +303,25 @@ async def texts_have_aggregates_of_their_quality(opc: Client) -> None:
     assert result.StatusCode.value == ua.StatusCodes.BadAggregateNotSupported
 
 
+async def uncertain_values_count_and_who_wants_it_otherwise_is_told(opc: Client) -> None:
+    for how, code in (
+        (ua.AggregateConfiguration(True, True, 0, 0, True), ua.StatusCodes.Good),  # as the server does it
+        (ua.AggregateConfiguration(False, False, 100, 100, False), ua.StatusCodes.Good),
+        (
+            ua.AggregateConfiguration(False, True, 100, 100, False),
+            ua.StatusCodes.BadAggregateConfigurationRejected,
+        ),
+        (
+            ua.AggregateConfiguration(False, False, 100, 100, True),
+            ua.StatusCodes.BadAggregateConfigurationRejected,
+        ),
+    ):
+        details = processed(at(0), at(10), 100, "Average")
+        details.AggregateConfiguration = how
+        (result,) = await ask(opc, details, "level")
+        assert result.StatusCode.value == code, how
+
+
 async def aggregates_are_read_in_pages(opc: Client) -> None:
     names = ["Count"] * 100
     (first, *_) = await ask(opc, processed(at(0), at(150), 1, *names), *["level"] * 100)
@@ -398,6 +417,7 @@ CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
     a_tag_that_moves_in_steps_keeps_its_type,
     texts_have_aggregates_of_their_quality,
     aggregates_are_read_in_pages,
+    uncertain_values_count_and_who_wants_it_otherwise_is_told,
     every_aggregate_is_listed,
     maxima_of_a_stair_come_backwards,
     values_at_times,

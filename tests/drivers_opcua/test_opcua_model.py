@@ -318,6 +318,8 @@ def test_the_server_says_what_it_can_do_and_which_parts_of_the_companions_it_has
         "HistoryServerCapabilities_AccessHistoryDataCapability": True,
         "HistoryServerCapabilities_DeleteRawCapability": False,
         "HistoryServerCapabilities_MaxReturnDataValues": 100_000,
+        "DefaultHAConfiguration_AggregateConfiguration_TreatUncertainAsBad": False,
+        "DefaultHAConfiguration_AggregateConfiguration_PercentDataGood": 100,
     }
 
     async def main() -> None:
