@@ -195,23 +195,33 @@ class Processor(UaProcessor):  # type: ignore[misc]
             return going
         if service == _ACTIVATE:
             return await self._activate(requesthdr, seqhdr, body)
-        session = self.session
         if service != _CLOSE_CHANNEL:
-            if session is None or requesthdr.AuthenticationToken != session.auth_token:
-                raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
-            if service == _CLOSE and session.state == SessionState.Closed:
-                raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
-        if session is not None and needs is not Needs.CHANNEL:
-            if session.actor is None:
-                raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
-            if not session.is_activated():
-                raise ServiceError(ua.StatusCodes.BadSessionClosed)
+            self._check_session(service, needs, requesthdr.AuthenticationToken)
         if service == _CANCEL:
             self._cancel(requesthdr, seqhdr, struct_from_binary(ua.CancelParameters, body))
             return True
         if await self.answer(service, requesthdr, seqhdr, body):
             return True
         return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
+
+    def _check_session(self, service: int, needs: Needs, token: Any) -> None:
+        """See that a request is of the session of this connection, which is there to be used.
+
+        Raises:
+            ServiceError: it is not.
+        """
+        session, codes = self.session, ua.StatusCodes
+        if session is None or token != session.auth_token:
+            elsewhere = self.iserver.lookup_external_session(token) is not None
+            raise ServiceError(codes.BadSecureChannelIdInvalid if elsewhere else codes.BadSessionIdInvalid)
+        if service == _CLOSE and session.state == SessionState.Closed:
+            raise ServiceError(codes.BadSessionIdInvalid)
+        if needs is Needs.CHANNEL:
+            return
+        if session.actor is None:
+            raise ServiceError(codes.BadSessionNotActivated)
+        if not session.is_activated():
+            raise ServiceError(codes.BadSessionClosed)
 
     def _cancel(self, requesthdr: Any, seqhdr: Any, params: Any) -> None:
         """Give up the Publish requests of a handle; what else was asked is under way and is done.

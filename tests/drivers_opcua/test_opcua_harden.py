@@ -474,6 +474,26 @@ def test_a_lost_connection_gets_its_session_and_subscriptions_back(serve: Any) -
     asyncio.run(main())
 
 
+def test_a_session_that_went_to_another_channel_is_used_there_only(serve: Any, asking: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            old, new = await opened(served.url), await opened(served.url)
+            await old.create_session()
+            await old.activate_session()
+            new.uaclient.protocol.authentication_token = old.uaclient.protocol.authentication_token
+            assert await asking(new).code("Read") == "BadSecureChannelIdInvalid", "not yet"
+            params = ua.ActivateSessionParameters(UserIdentityToken=ua.AnonymousIdentityToken())
+            await new.uaclient.activate_session(params)
+            assert await asking(new).code("Read") == "BadNothingToDo"
+            assert await asking(old).code("Read") == "BadSecureChannelIdInvalid"
+            assert await asking(new).code("CloseSession") == "Good"
+            assert await asking(old).code("Read") == "BadSessionIdInvalid"
+            for each in (old, new):
+                await dropped(each)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
 def test_every_policy_serves_reads_and_writes(serve: Any, mode: str, tmp_path: Any) -> None:
     async def main() -> None:
