@@ -29,6 +29,8 @@ _FIELDS: dict[str, tuple[int, Callable[[], Any]]] = {
     "DisplayName": (ua.BrowseResultMask.DisplayName, ua.LocalizedText),
     "TypeDefinition": (ua.BrowseResultMask.TypeDefinition, ua.NodeId),
 }
+_TYPE_OF = ua.NodeId(ua.ObjectIds.HasTypeDefinition)
+_INSTANCES = (ua.NodeClass.Object, ua.NodeClass.Variable)
 _DIRECTIONS = (ua.BrowseDirection.Forward, ua.BrowseDirection.Inverse, ua.BrowseDirection.Both)
 
 
@@ -82,11 +84,22 @@ def _page(view: Any, description: Any, most: int, before: int, points: Points) -
         return ua.BrowseResult(StatusCode=ua.StatusCode(code))
     result = view._browse(description)
     found = result.References
-    result.References = [_shown(each, description.ResultMask) for each in found[before : before + most]]
+    page = [_typed(view._aspace, each) for each in found[before : before + most]]
+    result.References = [_shown(each, description.ResultMask) for each in page]
     if before + most < len(found):
         place = _PLACE.pack(most, before + most) + struct_to_binary(description)
         result.ContinuationPoint = points.keep(place)
     return result
+
+
+def _typed(space: Any, reference: Any) -> Any:
+    """Return a reference with the type of the object or variable that it leads to; those back lack it."""
+    typed = reference.NodeClass not in _INSTANCES or not reference.TypeDefinition.is_null()
+    if typed or reference.NodeId not in space:
+        return reference
+    there = space[reference.NodeId].references
+    types = (each.NodeId for each in there if each.IsForward and each.ReferenceTypeId == _TYPE_OF)
+    return replace(reference, TypeDefinition=next(types, ua.NodeId()))
 
 
 def _shown(reference: Any, mask: int) -> Any:

@@ -530,6 +530,26 @@ def test_a_browse_tells_what_its_mask_asks_for(serve: Any, asking: Any) -> None:
     asyncio.run(main())
 
 
+def test_a_reference_tells_the_type_of_objects_and_variables_both_ways(serve: Any, asking: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask, both = asking(client), ua.BrowseDirection.Both
+            folder, analog = (
+                ua.NodeId(getattr(ua.ObjectIds, f"{name}Type")) for name in ("Folder", "AnalogItem")
+            )
+            tank, organizes = ua.NodeId("nb/bottling/line1/tank/", 2), ua.NodeId(ua.ObjectIds.Organizes)
+            for node, types in (
+                (tank, [analog, folder]),
+                (ua.NodeId(LEVEL, 2), [folder]),
+                (ua.NodeId("Alarms", 3), [folder]),
+            ):
+                wanted = ua.BrowseDescription(node, both, organizes, True, 0, 63)
+                (result,) = (await ask("Browse", NodesToBrowse=[wanted])).Results
+                assert [each.TypeDefinition for each in result.References] == types
+
+    asyncio.run(main())
+
+
 def test_a_continuation_point_is_of_one_session_and_used_once(
     serve: Any, asking: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
