@@ -77,7 +77,11 @@ class HardenedSession(InternalSession):  # type: ignore[misc]
         return self.protection is not None and self.protection.mode != ua.MessageSecurityMode.None_
 
     async def create_session(self, params: Any, sockname: Any = None) -> Any:
-        """Return the CreateSessionResult; asyncua takes NaN for a time-out, and says less than it takes."""
+        """Return the CreateSessionResult.
+
+        asyncua takes NaN for a time-out, and a timer of NaN makes others of the event loop a second late; and
+        it says that it takes less than it does.
+        """
         if not params.RequestedSessionTimeout >= 0:
             params.RequestedSessionTimeout = 0.0
         result = await super().create_session(params, sockname)

@@ -301,7 +301,7 @@ def test_more_subscriptions_than_a_session_may_have_are_refused(serving: Serving
 def test_a_session_has_a_time_out_whatever_its_client_asks_for(
     serve: Any, wanted_ms: float, revised_ms: float
 ) -> None:
-    """NaN made asyncua's watchdog spin, before anybody had logged in."""
+    """NaN became a timer of the event loop, before anybody logged in, and put all others out of order."""
 
     async def main() -> None:
         async with serve() as served:
