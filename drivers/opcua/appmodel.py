@@ -9,12 +9,12 @@ from asyncua import ua
 
 from drivers.opcua.methods import REASON, Method
 from drivers.opcua.model import MODEL
-from drivers.opcua.parts import ORGANIZES, Built, Running
+from drivers.opcua.parts import FOLDER_TYPE, ORGANIZES, Built, Running
 from runtime.contract import Actor, Tag
 
 APPS = ua.NodeId("apps", MODEL)
 _FIGURES = "sys/apps/"
-_OBJECT, _FOLDER = ua.NodeId(ua.ObjectIds.BaseObjectType), ua.NodeId(ua.ObjectIds.FolderType)
+_OBJECT = ua.NodeId(ua.ObjectIds.BaseObjectType)
 
 
 def add_apps(built: Built, tags: Sequence[Tag], plant: Any, port: Running) -> None:
@@ -22,7 +22,7 @@ def add_apps(built: Built, tags: Sequence[Tag], plant: Any, port: Running) -> No
     names = {tag.source for tag in tags if tag.path.startswith(f"{_FIGURES}{tag.source}/")}
     if not names:
         return
-    built.object("apps", "Apps", _FOLDER, plant, MODEL, ORGANIZES)
+    built.object("apps", "Apps", FOLDER_TYPE, plant, MODEL, ORGANIZES)
     owners = {
         name: built.object(f"apps/{name}", name, _OBJECT, APPS, MODEL, ORGANIZES) for name in sorted(names)
     }

@@ -1,16 +1,17 @@
-"""Browse and BrowseNext in pages, whose continuation points hold all that the next page needs."""
+"""Browse and BrowseNext in pages."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from asyncua import ua
-from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
+from asyncua.common.utils import Buffer, ServiceError
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
+from drivers.opcua.points import Points
 from runtime.contract import Clock
 
 MAX_BROWSE = 1_000
@@ -28,10 +29,12 @@ _FIELDS: dict[str, tuple[int, Callable[[], Any]]] = {
     "DisplayName": (ua.BrowseResultMask.DisplayName, ua.LocalizedText),
     "TypeDefinition": (ua.BrowseResultMask.TypeDefinition, ua.NodeId),
 }
+_TYPE_OF = ua.NodeId(ua.ObjectIds.HasTypeDefinition)
+_INSTANCES = (ua.NodeClass.Object, ua.NodeClass.Variable)
 _DIRECTIONS = (ua.BrowseDirection.Forward, ua.BrowseDirection.Inverse, ua.BrowseDirection.Both)
 
 
-async def browse(view: Any, params: Any, clock: Clock) -> list[Any]:
+async def browse(view: Any, params: Any, clock: Clock, points: Points) -> list[Any]:
     """Return a BrowseResult for each node, in order. Source: OPC 10000-4, 5.9.2.
 
     Raises:
@@ -42,19 +45,20 @@ async def browse(view: Any, params: Any, clock: Clock) -> list[Any]:
         raise ServiceError(_CODES.BadViewIdUnknown)
     wanted = params.NodesToBrowse
     most = min(params.RequestedMaxReferencesPerNode or MOST_REFERENCES, _room(wanted))
-    return [_page(view, each, most, 0) async for each in _in_turn(wanted, clock)]
+    return [_page(view, each, most, 0, points) async for each in _in_turn(wanted, clock)]
 
 
-async def browse_next(view: Any, params: Any, clock: Clock) -> list[Any]:
+async def browse_next(view: Any, params: Any, clock: Clock, points: Points) -> list[Any]:
     """Return the next page for each continuation point, in order. Source: OPC 10000-4, 5.9.3."""
-    points = params.ContinuationPoints
+    wanted = params.ContinuationPoints
+    places = [points.take(each) for each in wanted]
     if params.ReleaseContinuationPoints:
-        return [ua.BrowseResult() for _ in points]
-    room = _room(points)
-    return [_next(view, each or b"", room) async for each in _in_turn(points, clock)]
+        return [ua.BrowseResult() for _ in wanted]
+    room = _room(wanted)
+    return [_next(view, each, room, points) async for each in _in_turn(places, clock)]
 
 
-async def _in_turn(wanted: list[Any], clock: Clock) -> AsyncIterator[Any]:
+async def _in_turn(wanted: Sequence[Any], clock: Clock) -> AsyncIterator[Any]:
     """Yield what is wanted; others have their turn in between, since nodes with many references take long."""
     for number, each in enumerate(wanted):
         if number % AT_ONCE == AT_ONCE - 1:
@@ -66,28 +70,36 @@ def _room(wanted: list[Any]) -> int:
     return min(MOST_REFERENCES, max(1, MOST_TOGETHER // len(wanted)))
 
 
-def _next(view: Any, point: bytes, room: int) -> Any:
-    invalid = ua.BrowseResult(StatusCode=ua.StatusCode(_CODES.BadContinuationPointInvalid))
-    if len(point) <= _PLACE.size:
-        return invalid
-    most, before = _PLACE.unpack_from(point)
-    try:
-        description = struct_from_binary(ua.BrowseDescription, Buffer(point[_PLACE.size :]))
-    except (NotEnoughData, ValueError, TypeError, struct.error, ua.UaError):
-        return invalid
-    return _page(view, description, min(most, room), before) if most else invalid
+def _next(view: Any, place: bytes | None, room: int, points: Points) -> Any:
+    if place is None:
+        return ua.BrowseResult(StatusCode=ua.StatusCode(_CODES.BadContinuationPointInvalid))
+    most, before = _PLACE.unpack_from(place)
+    description = struct_from_binary(ua.BrowseDescription, Buffer(place[_PLACE.size :]))
+    return _page(view, description, min(most, room), before, points)
 
 
-def _page(view: Any, description: Any, most: int, before: int) -> Any:
+def _page(view: Any, description: Any, most: int, before: int, points: Points) -> Any:
     code = _wrong_with(view._aspace, description)
     if code:
         return ua.BrowseResult(StatusCode=ua.StatusCode(code))
     result = view._browse(description)
     found = result.References
-    result.References = [_shown(each, description.ResultMask) for each in found[before : before + most]]
+    page = [_typed(view._aspace, each) for each in found[before : before + most]]
+    result.References = [_shown(each, description.ResultMask) for each in page]
     if before + most < len(found):
-        result.ContinuationPoint = _PLACE.pack(most, before + most) + struct_to_binary(description)
+        place = _PLACE.pack(most, before + most) + struct_to_binary(description)
+        result.ContinuationPoint = points.keep(place)
     return result
+
+
+def _typed(space: Any, reference: Any) -> Any:
+    """Return a reference with the type of the object or variable that it leads to; those back lack it."""
+    typed = reference.NodeClass not in _INSTANCES or not reference.TypeDefinition.is_null()
+    if typed or reference.NodeId not in space:
+        return reference
+    there = space[reference.NodeId].references
+    types = (each.NodeId for each in there if each.IsForward and each.ReferenceTypeId == _TYPE_OF)
+    return replace(reference, TypeDefinition=next(types, ua.NodeId()))
 
 
 def _shown(reference: Any, mask: int) -> Any:

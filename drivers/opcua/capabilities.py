@@ -25,7 +25,8 @@ from drivers.opcua.history import MAX_NODES, MOST_VALUES
 from drivers.opcua.items import MAX_ITEMS
 from drivers.opcua.model import held
 from drivers.opcua.nodesets.records import reference_to
-from drivers.opcua.session import MAX_CALL, MAX_READ, MAX_WRITE
+from drivers.opcua.points import MOST_POINTS
+from drivers.opcua.session import MAX_CALL, MAX_READ, MAX_REGISTER, MAX_WRITE
 
 _IDS = ua.ObjectIds
 _T = ua.VariantType
@@ -34,9 +35,9 @@ _CAPABILITIES: dict[str, tuple[Any, Any]] = {
     "ServerProfileArray": ([_PROFILE], _T.String),
     "LocaleIdArray": (["en", "zh"], _T.String),
     "MinSupportedSampleRate": (0.0, _T.Double),
-    "MaxBrowseContinuationPoints": (0, _T.UInt16),
+    "MaxBrowseContinuationPoints": (MOST_POINTS, _T.UInt16),
     "MaxQueryContinuationPoints": (0, _T.UInt16),
-    "MaxHistoryContinuationPoints": (0, _T.UInt16),
+    "MaxHistoryContinuationPoints": (MOST_POINTS, _T.UInt16),
     "SoftwareCertificates": ([], _T.ExtensionObject),
     "MaxArrayLength": (0, _T.UInt32),
     "MaxStringLength": (MAX_MESSAGE, _T.UInt32),
@@ -55,6 +56,8 @@ _LIMITS = {
     "MaxNodesPerRead": MAX_READ,
     "MaxNodesPerWrite": MAX_WRITE,
     "MaxNodesPerBrowse": MAX_BROWSE,
+    "MaxNodesPerTranslateBrowsePathsToNodeIds": MAX_BROWSE,
+    "MaxNodesPerRegisterNodes": MAX_REGISTER,
     "MaxNodesPerMethodCall": MAX_CALL,
     "MaxNodesPerHistoryReadData": MAX_NODES,
     "MaxNodesPerHistoryReadEvents": 0,
@@ -74,6 +77,12 @@ _HISTORY: dict[str, tuple[Any, Any]] = {
     "MaxReturnEventValues": (0, _T.UInt32),
     **dict.fromkeys(_NO_HISTORY, (False, _T.Boolean)),
 }
+_AGGREGATES: dict[str, tuple[Any, Any]] = {  # Source: OPC 10000-13, 4.2.1 AggregateConfigurationType
+    "TreatUncertainAsBad": (False, _T.Boolean),
+    "PercentDataBad": (100, _T.Byte),
+    "PercentDataGood": (100, _T.Byte),
+    "UseSlopedExtrapolation": (False, _T.Boolean),
+}
 _STATUS: dict[str, tuple[Any, Any]] = {
     "Server_Auditing": (False, _T.Boolean),  # no audit events; the audit trail is the plant's
     "Server_ServerDiagnostics_EnabledFlag": (False, _T.Boolean),
@@ -90,6 +99,9 @@ def tell_capabilities(nodes: MutableMapping[Any, NodeData]) -> None:
         for name, value in _LIMITS.items()
     }
     told |= {f"HistoryServerCapabilities_{name}": value for name, value in _HISTORY.items()}
+    told |= {
+        f"DefaultHAConfiguration_AggregateConfiguration_{name}": value for name, value in _AGGREGATES.items()
+    }
     for name, (value, kind) in (told | _STATUS).items():
         node = nodes.get(ua.NodeId(getattr(_IDS, name)))
         if node is not None:

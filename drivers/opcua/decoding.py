@@ -1,4 +1,4 @@
-"""asyncua's decoders, made to believe no count and no length. Importing it does that, for server and client.
+"""asyncua's decoders, made to believe no count, length or enumeration. Importing it does that for both sides.
 
 As they are, a length below zero reads the same bytes again, an array of nulls may be of any size, and a few
 bytes of dimensions ask for a million elements: a message of a hundred bytes, before login, never ends.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from enum import IntFlag
 from typing import Any
 
 from asyncua import ua
@@ -89,11 +90,31 @@ def _exact(shape: Callable[[list[Any], list[int]], Any]) -> Callable[[list[Any],
     return exact
 
 
+def _open(make: Callable[[Any], Decode]) -> Callable[[Any], Decode]:
+    """Let a number that an enumeration does not have stay a number: each service has a code for that."""
+
+    def make_open(kind: Any) -> Decode:
+        if issubclass(kind, IntFlag):
+            return make(kind)
+
+        def decode(data: Any) -> Any:
+            number = ua_binary.Primitives.Int32.unpack(data)
+            try:
+                return kind(number)
+            except ValueError:
+                return number
+
+        return decode
+
+    return make_open
+
+
 def _harden() -> None:
     Buffer.read, Buffer.skip = _forward(Buffer.read), _forward(Buffer.skip)
     for name in ("_create_uatype_array_deserializer", "_create_list_deserializer"):
         setattr(ua_binary, name, _counted(getattr(ua_binary, name)))
     ua_binary._reshape = _exact(ua_binary._reshape)
+    ua_binary.create_enum_deserializer = _open(ua_binary.create_enum_deserializer)
     for made in (ua_binary._create_type_deserializer, ua_binary._create_dataclass_deserializer):
         made.cache_clear()  # they keep decoders that believe
 

@@ -109,8 +109,7 @@ class Folders:
         start = key if is_range(key) else f"{key}/"
         for at in range(0, len(entries), size):
             part = entries[at : at + size]
-            first, last = _name(part[0]), _name(part[-1])
-            name = first if first == last else f"{first} … {last}"
+            name = _ranged(_name(part[0]), _name(part[-1]))
             made = self._all[f"{start}{name}/"] = Folder(name, key, judged=True)
             folder.folders.append(f"{start}{name}/")
             folder.begins.append(_place(part[0]))
@@ -130,16 +129,33 @@ def is_range(key: str) -> bool:
     return "//" in key
 
 
-def _name(entry: str | Tag) -> str:
-    path = entry.path if isinstance(entry, Tag) else entry[:-1]
+def ranges(paths: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Return paths, in the order of their last levels, in ranges of as many as a folder shows, with names."""
+    ordered = sorted(paths, key=lambda path: (_counted(_last(path)), path))
+    parts = [ordered[at : at + MOST_CHILDREN] for at in range(0, len(ordered), MOST_CHILDREN)]
+    return [(_ranged(_last(part[0]), _last(part[-1])), part) for part in parts]
+
+
+def _last(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _ranged(first: str, last: str) -> str:
+    return first if first == last else f"{first} … {last}"
+
+
+def _name(entry: str | Tag) -> str:
+    return _last(entry.path if isinstance(entry, Tag) else entry[:-1])
 
 
 def _place(entry: str | Tag) -> str:
     """Return what puts tags, and keys of folders, in the order of names as people count."""
     name = _name(entry)
-    counted = _DIGITS.sub(_padded, name.casefold())
-    return f"{counted}\0{name}\0{'tag' if isinstance(entry, Tag) else ''}"
+    return f"{_counted(name)}\0{name}\0{'tag' if isinstance(entry, Tag) else ''}"
+
+
+def _counted(name: str) -> str:
+    return _DIGITS.sub(_padded, name.casefold())
 
 
 def _padded(digits: re.Match[str]) -> str:

@@ -48,7 +48,10 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
         per_address: how much one address may have.
         admission: whose certificates are let in; None where nobody's is looked at.
         served: what was done for whom, and who was refused.
+        max_message: what a request may have, in bytes.
     """
+
+    max_message = MAX_MESSAGE
 
     def __init__(self, users: Users, anonymous: Actor | None, plain: bool, refusals: Refusals) -> None:
         super().__init__(NoUsers())
@@ -88,6 +91,13 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
         found = await super().get_endpoints(params, sockname)
         profiles = params.ProfileUris if params else None
         return [each for each in found if not profiles or each.TransportProfileUri in profiles]
+
+    def policies_of(self, token: Any) -> set[str]:
+        """Return the ids of the policies that are offered for a user's name, or for a user's certificate."""
+        named = isinstance(token, ua.UserNameIdentityToken)
+        kind = ua.UserTokenType.UserName if named else ua.UserTokenType.Certificate
+        offered = [each for endpoint in self.endpoints for each in endpoint.UserIdentityTokens]
+        return {each.PolicyId for each in offered if each.TokenType == kind}
 
     def admits(self, certificate: bytes, address: str) -> bool:
         """Tell whether a client with this certificate may open a channel."""

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from drivers.opcua.aggregates import AGGREGATES, INTERPOLATED, INTERPOLATIVE, PARTIAL, Aggregate
 from drivers.opcua.model import PlantNodes
-from drivers.opcua.picking import NEITHER, stamps_of
+from drivers.opcua.picking import BINARY, NEITHER, stamps_of, unfit_range
+from drivers.opcua.points import Points
 from drivers.opcua.values import instant, moment
 from drivers.opcua.wire import Samples, Wire
 from runtime.contract import Batch, DataType, HistoryPoints, Port, Tag
@@ -33,7 +34,7 @@ _FIRST_SPAN_NS = 60 * 10**9
 _CODES = ua.StatusCodes
 _DATA = ua.NodeId(ua.ObjectIds.HistoryData_Encoding_DefaultBinary)
 _COUNT = struct.Struct("<i")
-_POINT = struct.Struct("<qqIB")  # of a reading: where it goes on, its end, values to skip there, backward
+_PLACE = struct.Struct("<qqIB")  # of a reading: where it goes on, its end, values to skip there, backward
 
 
 class _Refused(Exception):  # noqa: N818
@@ -51,11 +52,11 @@ class _Part:
     batch: Batch
     wire: Wire
     missing: Mapping[int, bytes] = field(default_factory=dict)
-    point: bytes | None = None
+    place: bytes | None = None
 
 
 class History:
-    """Answers HistoryRead requests; keeps nothing of them: a continuation point says it all."""
+    """Answers HistoryRead requests."""
 
     def __init__(self, port: Port, nodes: PlantNodes, tags: Sequence[Tag]) -> None:
         self._port = port
@@ -67,8 +68,8 @@ class History:
         self._tags = tags
         self._wire = Wire(tags)
 
-    async def read(self, params: Any) -> list[Any]:
-        """Return a HistoryReadResult for each node, in order.
+    async def read(self, params: Any, points: Points) -> list[Any]:
+        """Return a HistoryReadResult for each node, in order; `points` are the session's.
 
         Raises:
             ServiceError: no timestamps are wanted, or none that there are.
@@ -81,33 +82,40 @@ class History:
             mismatch = ua.HistoryReadResult(StatusCode=ua.StatusCode(_CODES.BadAggregateListMismatch))
             return [mismatch for _ in wanted]
         if params.ReleaseContinuationPoints:
+            for each in wanted:
+                points.take(each.ContinuationPoint)
             return [ua.HistoryReadResult() for _ in wanted]
         results = []
         for number, each in enumerate(wanted):
             try:
-                part = await self._part(each, details, number, MOST_VALUES // len(wanted))
+                part = await self._part(each, details, number, MOST_VALUES // len(wanted), points)
             except _Refused as exc:
                 results.append(ua.HistoryReadResult(StatusCode=ua.StatusCode(exc.code)))
             except PlantError:  # no history in this plant, or it cannot be read: the kernel's alarm tells
                 results.append(ua.HistoryReadResult(StatusCode=ua.StatusCode(_CODES.BadNoCommunication)))
             else:
-                results.append(_result(part, stamps))
+                point = None if part.place is None else points.keep(part.place)
+                results.append(_result(part, stamps, point))
         return results
 
-    async def _part(self, wanted: Any, details: Any, number: int, most: int) -> _Part:
+    async def _part(self, wanted: Any, details: Any, number: int, most: int, points: Points) -> _Part:
         id_ = self._nodes.tag_id(wanted.NodeId)
         if id_ < 0:
             known = wanted.NodeId in self._nodes
             raise _Refused(_CODES.BadHistoryOperationUnsupported if known else _CODES.BadNodeIdUnknown)
+        if wanted.DataEncoding.Name not in (None, "", BINARY):
+            raise _Refused(_CODES.BadDataEncodingInvalid)
         if wanted.IndexRange:
-            raise _Refused(_CODES.BadIndexRangeInvalid)
+            raise _Refused(unfit_range(wanted.IndexRange))
         if self._tags[id_].retention == "none":
             raise _Refused(_CODES.BadHistoryOperationUnsupported)
-        point = wanted.ContinuationPoint
+        place = points.take(wanted.ContinuationPoint)
+        if wanted.ContinuationPoint and place is None:
+            raise _Refused(_CODES.BadContinuationPointInvalid)
         if isinstance(details, ua.ReadRawModifiedDetails) and not details.IsReadModified:
-            return await self._raw(id_, _span(details, point), details, most, first=not point)
+            return await self._raw(id_, _span(details, place), details, most, first=place is None)
         if isinstance(details, ua.ReadProcessedDetails):
-            return await self._processed(id_, details, number, point, most)
+            return await self._processed(id_, details, number, place, most)
         if isinstance(details, ua.ReadAtTimeDetails):
             return await self._at(id_, details, most // MAX_TIMES)
         raise _Refused(_CODES.BadHistoryOperationUnsupported)
@@ -125,11 +133,11 @@ class History:
         found = found.take(np.arange(span.skip, len(found)))
         more = len(found) > most
         found = found.take(np.arange(min(most, len(found))))
-        point = span.behind(found) if more and span.ends else None
+        place = span.behind(found) if more and span.ends else None
         missing: dict[int, bytes] = {}
         if details.ReturnBounds:
             found, missing = await self._bounded(id_, span, found, first, last=not more)
-        return _Part(found, self._wire, missing, point)
+        return _Part(found, self._wire, missing, place)
 
     async def _forward(self, id_: int, start_ns: int, end_ns: int, most: int) -> Batch:
         """Return the oldest samples of a time; the historian gives the newest of a span, so it tries."""
@@ -174,12 +182,16 @@ class History:
 
     # Values made of them.
 
-    async def _processed(self, id_: int, details: Any, number: int, point: Any, most: int) -> _Part:
+    async def _processed(self, id_: int, details: Any, number: int, place: bytes | None, most: int) -> _Part:
         wanted = details.AggregateType[number]
         known = AGGREGATES.get(wanted.Identifier) if wanted.NamespaceIndex == 0 else None
         if known is None or not known.fits(self._tags[id_].data_type):
             raise _Refused(_CODES.BadAggregateNotSupported)
-        span = _span(details, point)
+        how = details.AggregateConfiguration
+        other = how.TreatUncertainAsBad or how.UseSlopedExtrapolation
+        if other and not how.UseServerCapabilitiesDefaults:
+            raise _Refused(_CODES.BadAggregateConfigurationRejected)
+        span = _span(details, place)
         if not span.ends or span.start_ns == span.end_ns:
             raise _Refused(_CODES.BadInvalidArgument)
         interval_ms = details.ProcessingInterval
@@ -201,8 +213,8 @@ class History:
         if span.backward:
             found = found.take(np.arange(len(found))[::-1])
         next_ns = span.start_ns - reach_ns if span.backward else span.start_ns + reach_ns
-        go_on = None if reach_ns == long_ns else _POINT.pack(next_ns, span.end_ns, 0, span.backward)
-        return replace(part, batch=found, point=go_on)
+        go_on = None if reach_ns == long_ns else _PLACE.pack(next_ns, span.end_ns, 0, span.backward)
+        return replace(part, batch=found, place=go_on)
 
     async def _partial(self, id_: int, start_ns: int, end_ns: int, interval_ns: int) -> NDArray[np.bool_]:
         """Tell which intervals are cut off by their end, by now or by the tag's first sample.
@@ -271,26 +283,22 @@ class _Span:
     skip: int = 0
 
     def behind(self, found: Batch) -> bytes:
-        """Return the continuation point behind these samples."""
+        """Return where it goes on behind these samples."""
         last_ns = int(found.source_ns[-1])
         given = int(np.count_nonzero(found.source_ns == last_ns)) + (
             self.skip if last_ns == self.start_ns else 0
         )
-        return _POINT.pack(last_ns, self.end_ns, given, self.backward)
+        return _PLACE.pack(last_ns, self.end_ns, given, self.backward)
 
 
-def _span(details: Any, point: bytes | None) -> _Span:
-    """Return what a client asks for.
+def _span(details: Any, place: bytes | None) -> _Span:
+    """Return what a client asks for, or what is left of it.
 
     Raises:
-        _Refused: it says too little, or the continuation point is none.
+        _Refused: it says too little.
     """
-    if point:
-        if len(point) != _POINT.size:
-            raise _Refused(_CODES.BadContinuationPointInvalid)
-        start_ns, end_ns, skip, backward = _POINT.unpack(point)
-        if start_ns < 0 or skip > MOST_VALUES or backward > 1:
-            raise _Refused(_CODES.BadContinuationPointInvalid)
+    if place is not None:
+        start_ns, end_ns, skip, backward = _PLACE.unpack(place)
         return _Span(start_ns, end_ns, True, bool(backward), skip)
     start_ns, end_ns = instant(details.StartTime), instant(details.EndTime)
     count = getattr(details, "NumValuesPerNode", 0)
@@ -303,13 +311,13 @@ def _span(details: Any, point: bytes | None) -> _Span:
     return _Span(end_ns, 0, False, True)
 
 
-def _result(part: _Part, stamps: int) -> Any:
+def _result(part: _Part, stamps: int, point: bytes | None) -> Any:
     found = part.batch
     samples = Samples(found.ids, found.raw, found.quality, found.source_ns, found.source_ns, found.text)
     body = _COUNT.pack(len(found)) + part.wire.encode(samples, stamps, others=part.missing)
     return ua.HistoryReadResult(
         StatusCode=ua.StatusCode(_CODES.Good if len(found) else _CODES.GoodNoData),
-        ContinuationPoint=part.point,
+        ContinuationPoint=point,
         HistoryData=ua.ExtensionObject(TypeId=_DATA, Body=body),
     )
 

@@ -149,22 +149,39 @@ def data_filter(tag: Tag, wanted: Any) -> tuple[Any, float]:
     if wanted is None or (isinstance(wanted, ua.ExtensionObject) and wanted.TypeId == ua.NodeId()):
         return ua.DataChangeTrigger.StatusValue, 0.0
     if not isinstance(wanted, DataChangeFilter):
-        raise ServiceError(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
-    deadband = wanted.DeadbandValue if wanted.DeadbandType else 0.0
+        raise ServiceError(_CODES.BadMonitoredItemFilterUnsupported)
+    if not isinstance(wanted.Trigger, ua.DataChangeTrigger):
+        raise ServiceError(_CODES.BadMonitoredItemFilterInvalid)
+    if wanted.DeadbandType == ua.DeadbandType.None_:
+        return wanted.Trigger, 0.0
+    deadband = wanted.DeadbandValue
+    if deadband and tag.data_type in (DataType.BOOL, DataType.STRING):
+        raise ServiceError(_CODES.BadFilterNotAllowed)
     if wanted.DeadbandType == ua.DeadbandType.Percent:
-        if tag.low is None or tag.high is None or not 0 <= deadband <= 100:
-            raise ServiceError(ua.StatusCodes.BadDeadbandFilterInvalid)
+        if tag.low is None or tag.high is None:
+            raise ServiceError(_CODES.BadFilterNotAllowed)
+        if deadband > 100:
+            raise ServiceError(_CODES.BadDeadbandFilterInvalid)
         deadband *= (tag.high - tag.low) / 100
-    if deadband and (tag.data_type in (DataType.BOOL, DataType.STRING) or not deadband > 0):
-        raise ServiceError(ua.StatusCodes.BadDeadbandFilterInvalid)
+    elif wanted.DeadbandType != ua.DeadbandType.Absolute:
+        raise ServiceError(_CODES.BadDeadbandFilterInvalid)
+    if not deadband >= 0:  # NaN as well
+        raise ServiceError(_CODES.BadDeadbandFilterInvalid)
     return wanted.Trigger, deadband
 
 
-def _plain(wanted: Any) -> bool:
-    """Tell whether a filter is none, or one that asyncua knows to apply to any value."""
+def _unfit_filter(wanted: Any, attribute: int) -> int:
+    """Return why a filter cannot be one of an attribute that is no tag's value, Good where it can."""
     if wanted is None or (isinstance(wanted, ua.ExtensionObject) and wanted.TypeId == ua.NodeId()):
-        return True
-    return isinstance(wanted, DataChangeFilter) and not wanted.DeadbandType
+        return int(_CODES.Good)
+    if not isinstance(wanted, DataChangeFilter):
+        return int(_CODES.BadMonitoredItemFilterUnsupported)
+    if not isinstance(wanted.Trigger, ua.DataChangeTrigger):
+        return int(_CODES.BadMonitoredItemFilterInvalid)
+    if not wanted.DeadbandType:
+        return int(_CODES.Good)
+    of_value = attribute == ua.AttributeIds.Value
+    return int(_CODES.BadMonitoredItemFilterUnsupported if of_value else _CODES.BadFilterNotAllowed)
 
 
 def _refused(code: int) -> Any:
@@ -241,6 +258,8 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
 
     async def _create_data_change_monitored_item(self, params: Any) -> Any:
         wanted = params.ItemToMonitor
+        if not isinstance(params.MonitoringMode, ua.MonitoringMode):
+            return _refused(_CODES.BadMonitoringModeInvalid)
         tag_id = self._tag_of(wanted)
         if tag_id < 0:
             self._watch.alarms.shown.keep(wanted.NodeId)
@@ -270,6 +289,8 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         return result
 
     def _create_events_monitored_item(self, params: Any) -> Any:
+        if not isinstance(params.MonitoringMode, ua.MonitoringMode):
+            return _refused(_CODES.BadMonitoringModeInvalid)
         result = ua.MonitoredItemCreateResult()
         node_id = params.ItemToMonitor.NodeId
         notifier = self.aspace.read_attribute_value(node_id, ua.AttributeIds.EventNotifier)
@@ -309,8 +330,8 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
             return _refused(ua.StatusCodes.BadTooManyMonitoredItems)
         if isinstance(inner, bytes) and len(inner) > LARGEST_OTHER:
             return _refused(ua.StatusCodes.BadNotSupported)
-        if not _plain(parameters.Filter):
-            return _refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        if code := _unfit_filter(parameters.Filter, wanted.AttributeId):
+            return _refused(code)
         if code := wrong_encoding(wanted):
             return _refused(code)
         if wanted.IndexRange and unfit_range(wanted.IndexRange) == ua.StatusCodes.BadIndexRangeInvalid:
@@ -362,8 +383,8 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
                 result.StatusCode = ua.StatusCode(exc.code)
         elif item.callback_handle is None:
             return super()._modify_monitored_item(params)
-        elif not _plain(params.RequestedParameters.Filter):
-            result.StatusCode = ua.StatusCode(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        elif code := _unfit_filter(params.RequestedParameters.Filter, item.read_value_id.AttributeId):
+            result.StatusCode = ua.StatusCode(code)
         else:
             parameters = params.RequestedParameters
             parameters.QueueSize = min(parameters.QueueSize or 1, OTHERS_QUEUE)
@@ -644,6 +665,8 @@ class Subscriptions(SubscriptionService):  # type: ignore[misc]
         self._known(params.SubscriptionId)
         if not params.MonitoredItemIds:
             raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        if not isinstance(params.MonitoringMode, ua.MonitoringMode):
+            raise ServiceError(ua.StatusCodes.BadMonitoringModeInvalid)
         return await super().set_monitoring_mode(params)
 
     async def set_publishing_mode(self, params: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which keys the certificate of a client may have, looked at before anything is computed with them."""
+"""Which keys the certificate of a client may have, looked at before use; how long those of a channel last."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from drivers.opcua.trust import first_of
+from runtime.clock import monotonic_ns
 
 SMALLEST_BITS, LARGEST_BITS = 2048, 4096
 LARGEST_EXPONENT = 2**32
+SHORTEST_MS, LONGEST_MS = 10_000, 3_600_000  # that keys of a channel last
+GRACE = 1.25  # Source: OPC 10000-4, 5.6.2.1 OpenSecureChannel
 
 
 class UnfitKeyError(ua.UaError):  # type: ignore[misc]
@@ -46,6 +49,27 @@ class Channel(SecureConnection):  # type: ignore[misc]
         """`unfit` is told of certificates that are refused, and why."""
         super().__init__(policy, limits)
         self._unfit = unfit
+        self._ends_ns: dict[int, int] = {}
+
+    def open(self, params: Any, server: Any) -> Any:
+        """Open the channel, or give it other keys; asyncua lets a client say how long they last."""
+        params.RequestedLifetime = min(max(params.RequestedLifetime or LONGEST_MS, SHORTEST_MS), LONGEST_MS)
+        response = super().open(params, server)
+        made, used = response.SecurityToken, self.security_token.TokenId
+        end_ns = monotonic_ns() + round(GRACE * made.RevisedLifetime * 1e6)
+        self._ends_ns = {used: self._ends_ns.get(used, end_ns), made.TokenId: end_ns}
+        return response
+
+    def _check_sym_header(self, header: Any) -> None:
+        """See which keys a message uses.
+
+        Raises:
+            UaError: none of this channel, or such as its client had to renew.
+        """
+        super()._check_sym_header(header)
+        secured = self.security_policy.Mode != ua.MessageSecurityMode.None_
+        if secured and monotonic_ns() > self._ends_ns.get(header.TokenId, 0):
+            raise ua.UaError("its client did not renew the keys of the channel in time")
 
     def select_policy(self, uri: str, peer_certificate: bytes | None, mode: Any = None) -> None:
         """Take the security policy that a client wants.

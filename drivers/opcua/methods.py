@@ -101,8 +101,8 @@ def wrong_with(space: Any, request: Any) -> int:
 
     Source: OPC 10000-4, 5.12.2.4 StatusCodes.
     """
-    if request.ObjectId not in space or request.MethodId not in space:
-        return int(_CODES.BadNodeIdUnknown)
+    if request.MethodId not in space:
+        return int(_CODES.BadMethodInvalid)
     class_, executable = (
         space.read_attribute_value(request.MethodId, each).Value for each in (_A.NodeClass, _A.Executable)
     )

@@ -55,6 +55,7 @@ class ModelPart:
             add_plc(self._built, self._plant, outline, tags, self._port)
         add_apps(self._built, tags, self._nodes.plant.nodeid, self._port)
         add_machines(self._built, self._machines, self._root, tags)
+        self._built.divide()
         self._nodes.forget()
         self._hang()
 

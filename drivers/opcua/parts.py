@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from asyncua import ua
 from asyncua.server.address_space import NodeData
 
+from drivers.opcua.folders import MOST_CHILDREN, ranges
 from drivers.opcua.methods import Method, method_nodes
 from drivers.opcua.model import MODEL
 from drivers.opcua.nodesets.records import TYPE_OF, Record, attributes_of, reference_to
@@ -18,7 +19,7 @@ _C = ua.NodeClass
 _T = ua.VariantType
 _IDS = ua.ObjectIds
 COMPONENT, PROPERTY = ua.NodeId(_IDS.HasComponent), ua.NodeId(_IDS.HasProperty)
-ORGANIZES = ua.NodeId(_IDS.Organizes)
+ORGANIZES, FOLDER_TYPE = ua.NodeId(_IDS.Organizes), ua.NodeId(_IDS.FolderType)
 
 
 class Running(Protocol):
@@ -80,6 +81,20 @@ class Built:
         """Let a node have a tag, whose node is where it is."""
         self.tags.setdefault(owner, []).append((kind, tag))
         self.owners.setdefault(tag.path, []).append((owner, kind))
+
+    def divide(self) -> None:
+        """Put the tags of each group that organises too many into folders of ranges of names."""
+        for owner, had in list(self.tags.items()):
+            tags = {tag.path: tag for kind, tag in had if kind == ORGANIZES}
+            if len(tags) <= MOST_CHILDREN:
+                continue
+            self.tags[owner] = [each for each in had if each[0] != ORGANIZES]
+            for name, paths in ranges(tags):
+                key = f"{owner.Identifier}//{paths[0]} … {paths[-1]}"
+                made = self.object(key, name, FOLDER_TYPE, owner, MODEL, ORGANIZES)
+                for path in paths:
+                    self.owners[path].remove((owner, ORGANIZES))
+                    self.have(made, tags[path])
 
     def reference(self, to: Any, kind: Any, forward: bool) -> Any:
         """Build a reference to a node of the part."""

@@ -16,7 +16,7 @@ from asyncua import ua
 from drivers.opcua.methods import COLD, REASON, Method
 from drivers.opcua.model import DEVICES, MODEL, PLCOPEN
 from drivers.opcua.nodesets.records import Record
-from drivers.opcua.parts import ORGANIZES, Built, Running
+from drivers.opcua.parts import FOLDER_TYPE, ORGANIZES, Built, Running
 from runtime.contract import Actor, PlcOutline, PlcTask, Tag
 
 _IDS = ua.ObjectIds
@@ -26,7 +26,7 @@ _TASK_TAGS = "sys/plc/tasks/"
 DEVICE_SET = ua.NodeId(5001, DEVICES)
 PLC = ua.NodeId("plc", MODEL)
 _GLOBALS, _DIAGNOSTIC = ua.NodeId("plc/GlobalVars", MODEL), ua.NodeId("plc/Diagnostic", MODEL)
-_SUBTYPE, _FOLDER = ua.NodeId(_IDS.HasSubtype), ua.NodeId(_IDS.FolderType)
+_SUBTYPE = ua.NodeId(_IDS.HasSubtype)
 _OBJECT = ua.NodeId(_IDS.BaseObjectType)
 _CONFIGURATION, _RESOURCE, _PROGRAM, _TASK = (ua.NodeId(each, PLCOPEN) for each in (1001, 1002, 1004, 1006))
 _CONFIGURABLE, _GROUP = ua.NodeId(1004, DEVICES), ua.NodeId(1005, DEVICES)
@@ -125,7 +125,7 @@ class _Maker:
     def _configurable(self, key: str, name: str, owner: Any, types: list[Any]) -> Any:
         """Add a ConfigurableObjectType with the types that stand in it."""
         made = self._built.object(key, name, _CONFIGURABLE, owner, PLCOPEN)
-        folder = self._built.object(f"{key}/SupportedTypes", "SupportedTypes", _FOLDER, made, DEVICES)
+        folder = self._built.object(f"{key}/SupportedTypes", "SupportedTypes", FOLDER_TYPE, made, DEVICES)
         for each in types:
             self._built.join(folder, ORGANIZES, each)
         return made

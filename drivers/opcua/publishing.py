@@ -128,7 +128,7 @@ class Published(InternalSubscription):  # type: ignore[misc]
 
     def farewell(self, code: int) -> Any:
         """Return the last result that a session has of this subscription: a StatusChangeNotification."""
-        result = ua.PublishResult(SubscriptionId=self.data.SubscriptionId)
+        result = ua.PublishResult(SubscriptionId=self.data.SubscriptionId, MoreNotifications=False)
         result.NotificationMessage.SequenceNumber = self._notification_seq
         result.NotificationMessage.NotificationData.append(
             ua.StatusChangeNotification(Status=ua.StatusCode(code))

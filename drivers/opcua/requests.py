@@ -29,11 +29,15 @@ MIN_PEER_BUFFER = 8_192  # Source: OPC 10000-6, 7.1.2.3 Hello
 MAX_LOCALES = 10
 READS_BEFORE_LOGIN = 2_000  # what decoding a message may cost: fields, about a microsecond each
 READS = 20_000
+MIN_NONCE = 32  # bytes. Source: OPC 10000-4, 5.7.2.2 CreateSession
 OPEN_COSTS = 5  # as other messages before login: it takes two operations with the private key
 
 _IDS = ua.ObjectIds
 _CREATE = _IDS.CreateSessionRequest_Encoding_DefaultBinary
 _ACTIVATE = _IDS.ActivateSessionRequest_Encoding_DefaultBinary
+_CLOSE = _IDS.CloseSessionRequest_Encoding_DefaultBinary
+_CLOSE_CHANNEL = _IDS.CloseSecureChannelRequest_Encoding_DefaultBinary
+_CANCEL = _IDS.CancelRequest_Encoding_DefaultBinary
 _DISCOVERY = {
     _IDS.FindServersRequest_Encoding_DefaultBinary,
     _IDS.GetEndpointsRequest_Encoding_DefaultBinary,
@@ -177,7 +181,7 @@ class Processor(UaProcessor):  # type: ignore[misc]
         if policy.Mode == ua.MessageSecurityMode.None_ and not self.iserver.plain:
             cause = "it has no security, and `security` of this driver does not name None"
             self.iserver.refusals.add(whence(self.name), cause)
-            raise ServiceError(ua.StatusCodes.BadSecurityModeRejected)
+            raise ServiceError(ua.StatusCodes.BadSecurityPolicyRejected)
         if service == _CREATE:
             if self.session is not None and self.session.state != SessionState.Closed:
                 raise ServiceError(ua.StatusCodes.BadTooManySessions)
@@ -191,20 +195,53 @@ class Processor(UaProcessor):  # type: ignore[misc]
             return going
         if service == _ACTIVATE:
             return await self._activate(requesthdr, seqhdr, body)
-        if self.session is not None and requesthdr.AuthenticationToken != self.session.auth_token:
-            raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
-        if needs is not Needs.CHANNEL:
-            if self.session is None or self.session.actor is None:
-                raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
-            if not self.session.is_activated():
-                raise ServiceError(ua.StatusCodes.BadSessionClosed)
+        if service != _CLOSE_CHANNEL:
+            self._check_session(service, needs, requesthdr.AuthenticationToken)
+        if service == _CANCEL:
+            self._cancel(requesthdr, seqhdr, struct_from_binary(ua.CancelParameters, body))
+            return True
         if await self.answer(service, requesthdr, seqhdr, body):
             return True
         return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
 
+    def _check_session(self, service: int, needs: Needs, token: Any) -> None:
+        """See that a request is of the session of this connection, which is there to be used.
+
+        Raises:
+            ServiceError: it is not.
+        """
+        session, codes = self.session, ua.StatusCodes
+        if session is None or token != session.auth_token:
+            elsewhere = self.iserver.lookup_external_session(token) is not None
+            raise ServiceError(codes.BadSecureChannelIdInvalid if elsewhere else codes.BadSessionIdInvalid)
+        if service == _CLOSE and session.state == SessionState.Closed:
+            raise ServiceError(codes.BadSessionIdInvalid)
+        if needs is Needs.CHANNEL:
+            return
+        if session.actor is None:
+            raise ServiceError(codes.BadSessionNotActivated)
+        if not session.is_activated():
+            raise ServiceError(codes.BadSessionClosed)
+
+    def _cancel(self, requesthdr: Any, seqhdr: Any, params: Any) -> None:
+        """Give up the Publish requests of a handle; what else was asked is under way and is done.
+
+        Source: OPC 10000-4, 5.7.5 Cancel.
+        """
+        handle = params.RequestHandle
+        given_up = [each for each in self._publish_requests if each.requesthdr.RequestHandle == handle]
+        for each in given_up:
+            self._publish_requests.remove(each)
+            self.send_fault(each.requesthdr, each.seqhdr, ua.StatusCodes.BadRequestCancelledByClient)
+        response = ua.CancelResponse()
+        response.Parameters.CancelCount = len(given_up)
+        self.send_response(requesthdr.RequestHandle, seqhdr, response)
+
     def _application(self, certificate: bytes | None, body: Any) -> str:
         """Return the URI of the client's application, if its certificate is of that."""
         params = struct_from_binary(ua.CreateSessionParameters, body.copy())
+        if certificate and len(params.ClientNonce or b"") < MIN_NONCE:
+            raise ServiceError(ua.StatusCodes.BadNonceInvalid)
         uri = str(params.ClientDescription.ApplicationUri or "")
         if certificate and not self.iserver.names(certificate, uri):
             raise ServiceError(ua.StatusCodes.BadCertificateUriInvalid)

@@ -30,6 +30,7 @@ SERVICES = {
     "ActivateSession": Needs.CHANNEL,
     "CloseSession": Needs.CHANNEL,
     "CloseSecureChannel": Needs.CHANNEL,
+    "Cancel": Needs.SESSION,
     "Read": Needs.SESSION,
     "HistoryRead": Needs.SESSION,
     "Browse": Needs.SESSION,

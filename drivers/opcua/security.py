@@ -37,17 +37,20 @@ def mend_tokens(endpoint: Any) -> None:
     """Let an endpoint without security take no user's secret in the clear, and no certificate.
 
     Passwords are encrypted for the server's certificate there; asyncua asks for that only where another
-    endpoint encrypts. Source: OPC 10000-4, 7.42 UserTokenPolicy.
+    endpoint encrypts. Policies that differ have ids that differ. Source: OPC 10000-4, 7.42 UserTokenPolicy.
     """
-    if endpoint.SecurityMode != ua.MessageSecurityMode.None_:
-        return
-    endpoint.UserIdentityTokens = [
-        each for each in endpoint.UserIdentityTokens if each.TokenType != ua.UserTokenType.Certificate
-    ]
+    if endpoint.SecurityMode == ua.MessageSecurityMode.None_:
+        endpoint.UserIdentityTokens = [
+            each for each in endpoint.UserIdentityTokens if each.TokenType != ua.UserTokenType.Certificate
+        ]
+        for each in endpoint.UserIdentityTokens:
+            plain = each.SecurityPolicyUri in (None, SecurityPolicyNone.URI)
+            if each.TokenType == ua.UserTokenType.UserName and plain:
+                each.SecurityPolicyUri = SecurityPolicyBasic256Sha256.URI
     for each in endpoint.UserIdentityTokens:
-        plain = each.SecurityPolicyUri in (None, SecurityPolicyNone.URI)
-        if each.TokenType == ua.UserTokenType.UserName and plain:
-            each.SecurityPolicyUri = SecurityPolicyBasic256Sha256.URI
+        _, _, policy = (each.SecurityPolicyUri or "").rpartition("#")
+        if policy not in ("", NOTHING):
+            each.PolicyId = f"{each.PolicyId}_{policy}"
 
 
 class Refusals:

@@ -31,6 +31,7 @@ from drivers.opcua.login import HardenedSession
 from drivers.opcua.model import WRITE, PlantNodes, access_level
 from drivers.opcua.modelpart import ModelPart
 from drivers.opcua.picking import is_whole, picked, stamps_of, unfit_range
+from drivers.opcua.points import Points
 from drivers.opcua.reads import MOST_BYTES, Reads
 from drivers.opcua.refused import wrong_node
 from drivers.opcua.requests import Processor
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 MAX_READ = 10_000
 MAX_WRITE = 1_000
 MAX_CALL = 100
+MAX_REGISTER = 1_000
 _REASON = "OPC UA write"
 MAX_DEPTH = 64  # elements of a browse path
 MOST_FAREWELLS = 50
@@ -160,6 +162,8 @@ class TagProcessor(Processor):
             (count,) = _COUNT.unpack(body.copy().read(_COUNT.size))  # both hold a list of nodes alone
             if count <= 0:
                 raise ServiceError(_CODES.BadNothingToDo)
+            if count > MAX_REGISTER:
+                raise ServiceError(_CODES.BadTooManyOperations)
         if service in (_WRITE, _CALL):
             writes = service == _WRITE
             asked = struct_from_binary(ua.WriteParameters if writes else ua.CallParameters, body)
@@ -239,6 +243,7 @@ class TagSession(HardenedSession):
     def __init__(self, server: TagServer, subscriptions: Subscriptions, name: str) -> None:
         super().__init__(server, subscriptions, name)
         self.farewells: deque[Any] = deque(maxlen=MOST_FAREWELLS)
+        self._pages, self._readings = Points(), Points()  # of Browse, and of HistoryRead
 
     @property
     def nameless(self) -> bool:
@@ -439,12 +444,14 @@ class TagSession(HardenedSession):
 
     async def browse(self, params: Any) -> list[Any]:
         self._check_browse(params.NodesToBrowse)
-        return await browse(self.iserver.view_service, params, self.iserver.context.port.clock)
+        server = self.iserver
+        return await browse(server.view_service, params, server.context.port.clock, self._pages)
 
     async def browse_further(self, params: Any) -> list[Any]:
         """Do BrowseNext, which asyncua does not know."""
         self._check_browse(params.ContinuationPoints)
-        return await browse_next(self.iserver.view_service, params, self.iserver.context.port.clock)
+        server = self.iserver
+        return await browse_next(server.view_service, params, server.context.port.clock, self._pages)
 
     @staticmethod
     def _check_browse(wanted: list[Any]) -> None:
@@ -461,8 +468,7 @@ class TagSession(HardenedSession):
         results = []
         for each in params:
             elements = each.RelativePath.Elements
-            if not elements or not elements[-1].TargetName.Name:  # asyncua fails, or finds no match
-                code = _CODES.BadBrowseNameInvalid if elements else _CODES.BadNothingToDo
+            if code := _unfit_path(elements, known=each.StartingNode in self.iserver.context.nodes):
                 results.append(ua.BrowsePathResult(StatusCode=ua.StatusCode(code)))
                 continue
             results += await super().translate_browsepaths_to_nodeids([each])
@@ -475,7 +481,7 @@ class TagSession(HardenedSession):
             raise ServiceError(_CODES.BadNothingToDo)
         if len(wanted) > MAX_NODES:
             raise ServiceError(_CODES.BadTooManyOperations)
-        results: list[Any] = await self.iserver.context.history.read(params)
+        results: list[Any] = await self.iserver.context.history.read(params, self._readings)
         return results
 
     async def delete_subscriptions(self, ids: Any) -> list[Any]:
@@ -499,6 +505,8 @@ class TagSession(HardenedSession):
 
     async def _call(self, wanted: Any, actor: Actor | None) -> Any:
         alarms = self.iserver.context.alarms
+        if wanted.ObjectId not in self.iserver.context.nodes:
+            return ua.CallMethodResult(StatusCode=ua.StatusCode(_CODES.BadNodeIdUnknown))
         if serverobject.handles(wanted):
             return await serverobject.call(wanted, self)
         if not (self.secured or alarms.only_tells(wanted)):
@@ -514,6 +522,15 @@ class TagSession(HardenedSession):
             return ua.CallMethodResult(StatusCode=ua.StatusCode(code))
         (result,) = await super().call([wanted])
         return result
+
+
+def _unfit_path(elements: list[Any], known: bool) -> int:
+    """Return why a browse path leads nowhere; Good where it may. Source: OPC 10000-4, 5.9.4.4 StatusCodes."""
+    if not elements:
+        return int(_CODES.BadNothingToDo)
+    if not elements[-1].TargetName.Name:
+        return int(_CODES.BadBrowseNameInvalid)
+    return int(_CODES.Good if known else _CODES.BadNodeIdUnknown)
 
 
 def _never(subscription: int) -> None:

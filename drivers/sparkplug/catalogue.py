@@ -134,10 +134,14 @@ class Catalogue:
         entry = None if row is None else self.entries[row]
         return entry if entry is not None and entry.device == device else None
 
-    def births(self, device: str, present: Batch, writable: bool) -> Iterator[Metric]:
-        """Yield the metrics of a birth, in order of their times; `present` has a row for each entry."""
+    def births(self, device: str, present: Batch, writable: bool, now_ms: int) -> Iterator[Metric]:
+        """Yield the metrics of a birth, in order of their times; `present` has a row for each entry.
+
+        What never had a value is null at the time of the birth.
+        """
         rows = self.rows_of[device]
-        for row in rows[np.argsort(present.source_ns[rows], kind="stable")].tolist():
+        times_ms = np.where(present.source_ns > 0, present.source_ns // MS_NS, now_ms)
+        for row in rows[np.argsort(times_ms[rows], kind="stable")].tolist():
             entry = self.entries[row]
             tag, status = entry.tag, int(present.quality[row])
             value = (
@@ -148,7 +152,7 @@ class Catalogue:
             yield Metric(
                 entry.metric,
                 int(self.alias[row]),
-                max(0, int(present.source_ns[row]) // MS_NS),
+                int(times_ms[row]),
                 SPARKPLUG[tag.data_type],
                 is_null=value is None,
                 value=value,

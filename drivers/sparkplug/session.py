@@ -47,15 +47,15 @@ class Session:
         self._note_qualities("", present)
         control = Metric(REBIRTH, timestamp_ms=now_ms, datatype=BOOLEAN_TYPE, value=Carried(BOOLEAN, False))
         own = [self._bdseq_metric(now_ms), control]
-        metrics = [*self._catalogue.births("", present, writable), *own]
+        metrics = [*self._catalogue.births("", present, writable, now_ms), *own]
         yield self._message("BIRTH", "", [encode_metric(each) for each in metrics], now_ms)
         for device in alive:
             yield self.device_birth(device, present, writable, now_ms)
 
     def device_birth(self, device: str, present: Batch, writable: bool, now_ms: int) -> Sent:
         self._note_qualities(device, present)
-        metrics = [encode_metric(each) for each in self._catalogue.births(device, present, writable)]
-        return self._message("BIRTH", device, metrics, now_ms)
+        metrics = self._catalogue.births(device, present, writable, now_ms)
+        return self._message("BIRTH", device, [encode_metric(each) for each in metrics], now_ms)
 
     def _note_qualities(self, device: str, present: Batch) -> None:
         rows = self._catalogue.rows_of[device]

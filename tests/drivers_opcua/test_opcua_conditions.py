@@ -236,6 +236,7 @@ def test_a_client_acknowledges_comments_and_shelves_as_its_user(serve: Any, secu
             assert (
                 await said(ACKNOWLEDGE, first, words(""), on=ua.NodeId("Alarms/x", 3)) == "BadNodeIdUnknown"
             )
+            assert await said(ACKNOWLEDGE, first, words(""), on=CONDITION) == "BadNodeIdInvalid"
             done = [(verb, actor.name, reason, ns) for verb, _, actor, reason, ns in served.port.commanded]
             assert done == [
                 ("acknowledge", "olga", "seen", 0),

@@ -17,8 +17,8 @@ from drivers.opcua.client.browse import listing
 from drivers.opcua.client.connect import Way, open_session
 from drivers.opcua.client.login import NOBODY
 from drivers.opcua.folders import MOST_CHILDREN, Folders
-from runtime.clock import WallClock
-from runtime.contract import DataType, Tag
+from runtime.clock import ManualClock, WallClock
+from runtime.contract import DataType, Event, PlcOutline, PlcTask, Tag
 
 LINE = "nb/bottling/line1"
 
@@ -136,5 +136,68 @@ def test_our_own_client_finds_every_tag_of_a_large_folder(serve: Any, tmp_path: 
             addresses = [tag.address for tag in made.tags if "x" in tag.address]
             assert len(addresses) == len({tag.path for tag in made.tags}) == 1200
             assert {each.rpartition("/")[2] for each in addresses} == {f"x{each}" for each in range(1200)}
+
+    asyncio.run(main())
+
+
+async def below(client: Client, node: Any) -> dict[str, Any]:
+    """Return what a node leads to, by node id; nothing shows more than 500."""
+    found = await client.get_node(node).get_references(
+        ua.ObjectIds.HierarchicalReferences, ua.BrowseDirection.Forward
+    )
+    assert len(found) <= 500
+    for each in (found[0], found[-1]):
+        back = await client.get_node(each.NodeId).get_references(
+            each.ReferenceTypeId, ua.BrowseDirection.Inverse
+        )
+        assert node in [above.NodeId for above in back]
+    return {str(each.NodeId.Identifier): each for each in found if each.NodeId.NamespaceIndex != 0}
+
+
+def test_a_group_of_the_plc_with_more_than_500_variables_shows_ranges(serve: Any) -> None:
+    many = [
+        Tag(f"{LINE}/tank{each}/level", DataType.REAL, source="plc", variable=f"levels[{each}]")
+        for each in range(1001)
+    ]
+    few = [Tag(f"sys/plc/x{each}", DataType.REAL, source="plc") for each in range(500)]
+    outline = PlcOutline((PlcTask("fast", "Cell", 10_000_000, 1, ()),), {"levels": ("", "VAR_GLOBAL")})
+
+    async def main() -> None:
+        clock = ManualClock()
+        async with serve([*many, *few], clock) as served, Client(served.url, timeout=20) as client:
+            served.port.outline = outline
+            devices = client.get_node(ua.NodeId(5001, 4))
+            async with asyncio.timeout(20):
+                while not await devices.get_children():  # a second may be under way, in a thread
+                    await clock.advance(1)
+            assert set(await below(client, ua.NodeId("plc/Diagnostic", 7))) == {tag.path for tag in few}
+            ranges = await below(client, ua.NodeId("plc/GlobalVars", 7))
+            assert [each.BrowseName for each in ranges.values()] == [ua.QualifiedName("level", 7)] * 3
+            found = [set(await below(client, each.NodeId)) for each in ranges.values()]
+            assert [len(each) for each in found] == [500, 500, 1]
+            assert set.union(*found) == {tag.path for tag in many}
+
+    asyncio.run(main())
+
+
+def test_more_than_500_alarms_are_shown_in_ranges_that_follow_what_there_is(serve: Any) -> None:
+    folder = ua.NodeId("Alarms", 3)
+    same = {"tag": f"{LINE}/x", "priority": "low", "state": "normal", "active": False, "acknowledged": True}
+    standing = [{"name": f"a{each}", **same} for each in range(1000)]
+
+    async def main() -> None:
+        async with serve(standing=standing) as served, Client(served.url, timeout=20) as client:
+            shown = await below(client, folder)
+            assert list(shown) == ["Acknowledge", "Alarms//a0 … a499", "Alarms//a500 … a999"]
+            second = await client.nodes.objects.get_child(["2:demo", "3:Alarms", "3:a500 … a999"])
+            assert list(await below(client, second.nodeid)) == [
+                f"Alarms/a{each}" for each in range(500, 1000)
+            ]
+            served.port.standing[:] = standing[:499]
+            served.port.bus.emit(Event("config.applied", "config", 1, "", {"version": 2}))
+            async with asyncio.timeout(20):
+                while len(shown := await below(client, folder)) != 500:
+                    continue
+            assert list(shown) == ["Acknowledge", *[f"Alarms/a{each}" for each in range(499)]]
 
     asyncio.run(main())

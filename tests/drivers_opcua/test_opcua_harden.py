@@ -294,6 +294,91 @@ def test_more_subscriptions_than_a_session_may_have_are_refused(serving: Serving
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("wanted_ms", "revised_ms"),
+    [(float("nan"), 5_000), (-1.0, 5_000), (0.0, 5_000), (10_000.0, 10_000), (float("inf"), 600_000)],
+)
+def test_a_session_has_a_time_out_whatever_its_client_asks_for(
+    serve: Any, wanted_ms: float, revised_ms: float
+) -> None:
+    """NaN became a timer of the event loop, before anybody logged in, and put all others out of order."""
+
+    async def main() -> None:
+        async with serve() as served:
+            client = await opened(served.url)
+            client.session_timeout = wanted_ms
+            result = await client.create_session()
+            assert result.RevisedSessionTimeout == revised_ms
+            assert result.MaxRequestMessageSize == 4 * 1024 * 1024
+            await dropped(client)
+
+    asyncio.run(main())
+
+
+def test_a_session_is_used_once_it_is_activated_and_until_it_is_closed(serve: Any, asking: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            client = await opened(served.url)
+            ask = asking(client)
+            assert await ask.code("CloseSession") == "BadSessionIdInvalid", "there was none"
+            assert await ask.code("Read") == "BadSessionIdInvalid"
+            await client.create_session()
+            assert await ask.code("Read") == "BadSessionNotActivated"
+            assert await ask.code("CloseSession") == "Good"
+            assert await ask.code("CloseSession") == "BadSessionIdInvalid"
+            await client.create_session()
+            await client.activate_session()
+            assert await ask.code("Read") == "BadNothingToDo"
+            assert await ask.code("CloseSession") == "Good"
+            assert await ask.code("Read") == "BadSessionClosed"
+            await dropped(client)
+
+    asyncio.run(main())
+
+
+def test_a_nonce_that_is_too_short_begins_no_session(
+    serve: Any, secure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            client = secure(served.url)
+            opening = client.open_secure_channel
+
+            async def then_short(*args: Any, **more: Any) -> None:
+                await opening(*args, **more)
+                monkeypatch.setattr("asyncua.client.client.create_nonce", lambda _: bytes(31))
+
+            monkeypatch.setattr(client, "open_secure_channel", then_short)
+            assert await code_of(client.connect()) == "BadNonceInvalid"
+
+    asyncio.run(main())
+
+
+def test_a_user_names_a_policy_that_is_offered(serve: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            client = await opened(served.url)
+            endpoints = await client.connect_and_get_server_endpoints()
+            offered = {}
+            for each in (token for endpoint in endpoints for token in endpoint.UserIdentityTokens):
+                what = each.TokenType, each.SecurityPolicyUri
+                assert offered.setdefault(each.PolicyId, what) == what, "an id is of one policy"
+            client = await opened(served.url)
+            await client.create_session()
+            for policy, name, code in (
+                ("anonymous", "olga", "BadIdentityTokenInvalid"),
+                (None, "olga", "BadIdentityTokenInvalid"),
+                ("username_Basic256Sha256", "", "BadIdentityTokenInvalid"),
+                ("username_Basic256Sha256", "olga", "BadIdentityTokenRejected"),  # it is in the clear
+            ):
+                token = ua.UserNameIdentityToken(policy, name, b"pump", None)
+                params = ua.ActivateSessionParameters(UserIdentityToken=token)
+                assert await code_of(client.uaclient.activate_session(params)) == code
+            await dropped(client)
+
+    asyncio.run(main())
+
+
 @BOTH
 def test_a_password_in_the_clear_is_refused(serving: Serving) -> None:
     async def main() -> None:
@@ -389,6 +474,26 @@ def test_a_lost_connection_gets_its_session_and_subscriptions_back(serve: Any) -
     asyncio.run(main())
 
 
+def test_a_session_that_went_to_another_channel_is_used_there_only(serve: Any, asking: Any) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            old, new = await opened(served.url), await opened(served.url)
+            await old.create_session()
+            await old.activate_session()
+            new.uaclient.protocol.authentication_token = old.uaclient.protocol.authentication_token
+            assert await asking(new).code("Read") == "BadSecureChannelIdInvalid", "not yet"
+            params = ua.ActivateSessionParameters(UserIdentityToken=ua.AnonymousIdentityToken())
+            await new.uaclient.activate_session(params)
+            assert await asking(new).code("Read") == "BadNothingToDo"
+            assert await asking(old).code("Read") == "BadSecureChannelIdInvalid"
+            assert await asking(new).code("CloseSession") == "Good"
+            assert await asking(old).code("Read") == "BadSessionIdInvalid"
+            for each in (old, new):
+                await dropped(each)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
 def test_every_policy_serves_reads_and_writes(serve: Any, mode: str, tmp_path: Any) -> None:
     async def main() -> None:
@@ -425,7 +530,7 @@ def test_from_the_network_there_is_no_session_without_security(serve: Any) -> No
             client = await opened(url)
             with pytest.raises(UaStatusCodeError) as caught:
                 await client.create_session()
-            assert ua.StatusCode(caught.value.code).name == "BadSecurityModeRejected"
+            assert ua.StatusCode(caught.value.code).name == "BadSecurityPolicyRejected"
             await dropped(client)
 
     asyncio.run(main())

@@ -222,6 +222,21 @@ async def pages_by_continuation_points_lose_and_double_nothing(opc: Client) -> N
         assert steps(found) == expected
 
 
+async def a_continuation_point_is_used_once_or_released(opc: Client) -> None:
+    used, released = [
+        result.ContinuationPoint for result in await ask(opc, raw(at(0), at(9), 3), "level", "level")
+    ]
+    assert used != released
+    await ask(opc, raw(at(0), at(9), 3), "level", points={"level": used})
+    node = ua.HistoryReadValueId(ua.NodeId("s/l/tank/level", 2), ContinuationPoint=released)
+    release = ua.HistoryReadParameters(raw(at(0), at(9), 3), ua.TimestampsToReturn.Both, True, [node])
+    (result,) = await opc.uaclient.history_read(release)
+    assert result.StatusCode.is_good()
+    for point in (used, released):
+        (result,) = await ask(opc, raw(at(0), at(9), 3), "level", points={"level": point})
+        assert result.StatusCode.value == ua.StatusCodes.BadContinuationPointInvalid
+
+
 async def bounds_are_there_or_told_as_missing(opc: Client) -> None:
     (result,) = await ask(opc, raw(at(4.5), at(6.5), bounds=True), "level")
     assert steps(values(result)) == [4, 5, 6, 7]
@@ -288,6 +303,25 @@ async def texts_have_aggregates_of_their_quality(opc: Client) -> None:
     assert result.StatusCode.value == ua.StatusCodes.BadAggregateNotSupported
 
 
+async def uncertain_values_count_and_who_wants_it_otherwise_is_told(opc: Client) -> None:
+    for how, code in (
+        (ua.AggregateConfiguration(True, True, 0, 0, True), ua.StatusCodes.Good),  # as the server does it
+        (ua.AggregateConfiguration(False, False, 100, 100, False), ua.StatusCodes.Good),
+        (
+            ua.AggregateConfiguration(False, True, 100, 100, False),
+            ua.StatusCodes.BadAggregateConfigurationRejected,
+        ),
+        (
+            ua.AggregateConfiguration(False, False, 100, 100, True),
+            ua.StatusCodes.BadAggregateConfigurationRejected,
+        ),
+    ):
+        details = processed(at(0), at(10), 100, "Average")
+        details.AggregateConfiguration = how
+        (result,) = await ask(opc, details, "level")
+        assert result.StatusCode.value == code, how
+
+
 async def aggregates_are_read_in_pages(opc: Client) -> None:
     names = ["Count"] * 100
     (first, *_) = await ask(opc, processed(at(0), at(150), 1, *names), *["level"] * 100)
@@ -346,9 +380,20 @@ async def what_cannot_be_read_says_why(opc: Client) -> None:
         assert result.StatusCode.value == code, details
     many = await ask(opc, ua.ReadAtTimeDetails([at(1)] * 11, False), *["level"] * 100)
     assert {each.StatusCode.value for each in many} == {codes.BadTooManyOperations}
+    for part, encoding, code in (
+        ("1:3", "", codes.BadIndexRangeNoData),
+        ("3:1", "", codes.BadIndexRangeInvalid),
+        (None, "no such", codes.BadDataEncodingInvalid),
+        (None, "Default Binary", codes.Good),
+    ):
+        node = ua.HistoryReadValueId(ua.NodeId("s/l/tank/level", 2), part, ua.QualifiedName(encoding))
+        both = ua.TimestampsToReturn.Both
+        request = ua.HistoryReadParameters(raw(at(0), at(1)), both, False, [node])
+        (result,) = await opc.uaclient.history_read(request)
+        assert result.StatusCode.value == code, (part, encoding)
     for point in (b"x", b"x" * 21):
         (result,) = await ask(opc, raw(at(0), at(1)), "level", points={"level": point})
-        assert result.StatusCode.value in (codes.BadContinuationPointInvalid, codes.GoodNoData)
+        assert result.StatusCode.value == codes.BadContinuationPointInvalid
 
 
 async def a_tag_says_whether_it_has_history(opc: Client) -> None:
@@ -365,12 +410,14 @@ CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
     backwards_when_the_end_is_before_the_start,
     so_many_from_a_start_or_before_an_end,
     pages_by_continuation_points_lose_and_double_nothing,
+    a_continuation_point_is_used_once_or_released,
     bounds_are_there_or_told_as_missing,
     aggregates_have_a_value_for_each_interval,
     an_interval_that_is_not_complete_says_so,
     a_tag_that_moves_in_steps_keeps_its_type,
     texts_have_aggregates_of_their_quality,
     aggregates_are_read_in_pages,
+    uncertain_values_count_and_who_wants_it_otherwise_is_told,
     every_aggregate_is_listed,
     maxima_of_a_stair_come_backwards,
     values_at_times,

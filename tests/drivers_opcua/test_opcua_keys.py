@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncua import Client
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -20,7 +21,7 @@ from drivers.opcua.admission import UNTRUSTED, Admission
 from drivers.opcua.few import MOST
 from drivers.opcua.keys import UnfitKeyError, check_key
 from drivers.opcua.trust import MAX_REJECTED, MAX_REJECTED_OF, TrustList, fingerprint
-from runtime.clock import SECOND_NS, ManualClock
+from runtime.clock import SECOND_NS, ManualClock, monotonic_ns
 
 POLICY = b"http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256"
 BAD_SECURITY_CHECKS_FAILED = 0x8013_0000
@@ -122,3 +123,45 @@ def test_a_flood_of_certificates_does_not_drown_the_log(tmp_path: Path) -> None:
     ((subject, why),) = told[MOST:]
     assert subject == "CN=friend"
     assert why == f"{UNTRUSTED} (5 more were refused before, and not told)"
+
+
+@pytest.mark.parametrize(
+    ("wanted_ms", "granted_ms"),
+    [(0, 3_600_000), (1, 10_000), (60_000, 60_000), (2**32 - 1, 3_600_000)],
+)
+def test_keys_of_a_channel_last_neither_too_short_nor_for_ever(
+    serve: Any, wanted_ms: int, granted_ms: int
+) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            client = Client(served.url, timeout=20)
+            client.secure_channel_timeout = wanted_ms
+            async with client:
+                assert client.secure_channel_timeout == granted_ms
+
+    asyncio.run(main())
+
+
+def test_a_client_that_does_not_renew_its_keys_is_hung_up_on(
+    serve: Any, secure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = 0
+
+    async def main() -> None:
+        nonlocal minutes
+        async with serve() as served, secure(served.url) as renews, Client(served.url) as plain:
+            forgets = secure(served.url)
+            await forgets.connect()
+            minutes = 70  # a quarter of an hour of grace
+            for each in (renews, plain, forgets):
+                await each.get_node("i=2259").read_value()
+            await renews.open_secure_channel(renew=True)
+            minutes = 80
+            for each in (renews, plain):
+                await each.get_node("i=2259").read_value()
+            with pytest.raises(ConnectionError):
+                await forgets.get_node("i=2259").read_value()
+
+    now_ns = monotonic_ns
+    monkeypatch.setattr("drivers.opcua.keys.monotonic_ns", lambda: now_ns() + minutes * 60 * SECOND_NS)
+    asyncio.run(main())

@@ -308,7 +308,7 @@ def test_the_server_says_what_it_can_do_and_which_parts_of_the_companions_it_has
         "Server_ServerStatus_SecondsTillShutdown": 0,
         "Server_ServerCapabilities_LocaleIdArray": ["en", "zh"],
         "Server_ServerCapabilities_MinSupportedSampleRate": 0.0,
-        "Server_ServerCapabilities_MaxBrowseContinuationPoints": 0,
+        "Server_ServerCapabilities_MaxBrowseContinuationPoints": 1000,
         "Server_ServerCapabilities_MaxStringLength": 4 * 1024 * 1024,
         "Server_ServerCapabilities_MaxSessions": 100,
         "Server_ServerCapabilities_MaxMonitoredItemsQueueSize": 1000,
@@ -318,6 +318,8 @@ def test_the_server_says_what_it_can_do_and_which_parts_of_the_companions_it_has
         "HistoryServerCapabilities_AccessHistoryDataCapability": True,
         "HistoryServerCapabilities_DeleteRawCapability": False,
         "HistoryServerCapabilities_MaxReturnDataValues": 100_000,
+        "DefaultHAConfiguration_AggregateConfiguration_TreatUncertainAsBad": False,
+        "DefaultHAConfiguration_AggregateConfiguration_PercentDataGood": 100,
     }
 
     async def main() -> None:

@@ -175,7 +175,7 @@ def test_a_vendors_types_and_variables_are_served_and_a_bound_variable_is_its_ta
                     (pump.nodeid, start, "BadNotExecutable"),  # nothing here carries it out
                     (ua.NodeId(ua.ObjectIds.ObjectsFolder), start, "BadMethodInvalid"),
                     (pump.nodeid, speed.nodeid, "BadMethodInvalid"),
-                    (pump.nodeid, ua.NodeId("Pump1.Stop", index), "BadNodeIdUnknown"),
+                    (pump.nodeid, ua.NodeId("Pump1.Stop", index), "BadMethodInvalid"),
                     (ua.NodeId("Pump2", index), start, "BadNodeIdUnknown"),
                     (ua.NodeId(2253), ua.NodeId(12749), "BadNotImplemented"),  # SetSubscriptionDurable
                 ):

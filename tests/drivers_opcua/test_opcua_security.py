@@ -22,6 +22,7 @@ from runtime.config import Document, Plant, PlantFile, TagList
 SPEED = "ns=2;s=nb/bottling/line1/line/speed"
 LEVEL = "ns=2;s=nb/bottling/line1/tank/level_pct"
 FLOAT = ua.VariantType.Float
+BY_CERTIFICATE = "certificate_Basic256Sha256"  # the policy that the server offers
 
 
 async def code_of(work: Any) -> str:
@@ -57,7 +58,7 @@ def test_without_a_word_in_the_plant_file_nobody_comes_in_without_security(
             assert len(endpoints) == 6
             assert {each.SecurityMode.name for each in endpoints} == {"Sign", "SignAndEncrypt"}
             for _ in range(3):
-                assert await code_of(Client(served.url).connect()) == "BadSecurityModeRejected"
+                assert await code_of(Client(served.url).connect()) == "BadSecurityPolicyRejected"
             (text,) = told(served)
             assert text.startswith("opcua refused a client at 127.0.0.1: it has no security, and `security`")
             assert text.endswith("let it use Basic256Sha256 or better")
@@ -217,13 +218,14 @@ def test_a_certificate_that_is_not_the_users_lets_nobody_in(serve: Any, secure: 
                     (olga.certificate.read_bytes(), b"x" * 256, "BadUserSignatureInvalid"),
                 ):
                     params = ua.ActivateSessionParameters(
-                        ClientSignature=signed(client, served), UserIdentityToken=ua.X509IdentityToken()
+                        ClientSignature=signed(client, served),
+                        UserIdentityToken=ua.X509IdentityToken(BY_CERTIFICATE),
                     )
                     params.UserIdentityToken.CertificateData = data
                     params.UserTokenSignature.Signature = signature
                     assert await code_of(client.uaclient.activate_session(params)) == code
             plain = await opened_plain(served.url)
-            params = ua.ActivateSessionParameters(UserIdentityToken=ua.X509IdentityToken())
+            params = ua.ActivateSessionParameters(UserIdentityToken=ua.X509IdentityToken(BY_CERTIFICATE))
             params.UserIdentityToken.CertificateData = olga.certificate.read_bytes()
             assert await code_of(plain.uaclient.activate_session(params)) == "BadIdentityTokenRejected"
             plain.disconnect_socket()

@@ -158,7 +158,7 @@ def test_what_is_below_a_node_is_browsed_in_pages(serve: Any, monkeypatch: pytes
             codes = ua.StatusCodes
             for point in (b"", b"x", b"\1\0\0\0\0\0\0\0rubbish", bytes(40)):
                 (result,) = await opc.uaclient.browse_next(ua.BrowseNextParameters(False, [point]))
-                assert result.StatusCode.value in (codes.BadContinuationPointInvalid, codes.BadNodeIdUnknown)
+                assert result.StatusCode.value == codes.BadContinuationPointInvalid
             (result,) = await opc.uaclient.browse_next(ua.BrowseNextParameters(True, [b"x"]))
             assert result.StatusCode.is_good()
             with pytest.raises(ua.UaStatusCodeError, match="BadNothingToDo"):

@@ -10,6 +10,7 @@ from asyncua import Client, ua
 from asyncua.client import ua_client
 from asyncua.client.ua_client import UASocketProtocol
 from asyncua.ua.ua_binary import uatcp_to_binary
+from asyncua.ua.uaprotocol_auto import DataChangeFilter  # `ua` has a subclass that is not decoded
 
 from drivers.opcua.picking import picked, span_of
 
@@ -299,14 +300,124 @@ def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any, askin
                 assert result.StatusCode.name == code
             view = ua.ViewDescription(ua.NodeId("no such", 2))
             assert await ask.code("Browse", View=view, NodesToBrowse=[wanted]) == "BadViewIdUnknown"
-            for elements, code in (
-                ([], "BadNothingToDo"),
-                ([ua.RelativePathElement(TargetName=ua.QualifiedName(None))], "BadBrowseNameInvalid"),
-                ([ua.RelativePathElement(TargetName=ua.QualifiedName("no such", 2))], "BadNoMatch"),
+            missing = [ua.RelativePathElement(TargetName=ua.QualifiedName("no such", 2))]
+            nameless = [ua.RelativePathElement(TargetName=ua.QualifiedName(None))]
+            for start, elements, code in (
+                (objects, [], "BadNothingToDo"),
+                (objects, nameless, "BadBrowseNameInvalid"),
+                (objects, missing, "BadNoMatch"),
+                (ua.NodeId("no such", 2), missing, "BadNodeIdUnknown"),
             ):
-                path = ua.BrowsePath(objects, ua.RelativePath(elements))
+                path = ua.BrowsePath(start, ua.RelativePath(elements))
                 (result,) = (await ask("TranslateBrowsePathsToNodeIds", BrowsePaths=[path])).Results
                 assert result.StatusCode.name == code
+            get_items, server = ua.NodeId(ua.ObjectIds.Server_GetMonitoredItems), ua.NodeId(2253)
+            for owner, method, code in (
+                (ua.NodeId("no such", 2), get_items, "BadNodeIdUnknown"),
+                (objects, get_items, "BadMethodInvalid"),
+                (server, get_items, "BadArgumentsMissing"),
+            ):
+                call = ua.CallMethodRequest(owner, method)
+                (result,) = (await ask("Call", MethodsToCall=[call])).Results
+                assert result.StatusCode.name == code
+
+    asyncio.run(main())
+
+
+@BOTH
+def test_numbers_that_an_enumeration_lacks_are_told_by_the_code_of_the_service(
+    serve: Any, asking: Any, fast: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serve(fast=fast) as served, opened(served) as client:
+            ask, level = asking(client), ua.NodeId(LEVEL, 2)
+            number, read = await ask.subscribe(), [ua.ReadValueId(level, ua.AttributeIds.Value)]
+            code = "BadTimestampsToReturnInvalid"
+            assert await ask.code("Read", TimestampsToReturn=0x99, NodesToRead=read) == code
+            for service in ("CreateMonitoredItems", "ModifyMonitoredItems"):
+                assert await ask.code(service, SubscriptionId=number, TimestampsToReturn=-1) == code
+            wanted = ua.BrowseDescription(level, 77)
+            (result,) = (await ask("Browse", NodesToBrowse=[wanted])).Results
+            assert result.StatusCode.name == "BadBrowseDirectionInvalid"
+            parameters = ua.MonitoringParameters(1, 0.0, None, 1, True)
+            for node, attribute in ((level, 13), (NAMESPACES, 13), (ua.NodeId(2253), 12)):
+                item = ua.MonitoredItemCreateRequest(ua.ReadValueId(node, attribute), 99, parameters)
+                request = {"SubscriptionId": number, "ItemsToCreate": [item]}
+                (result,) = (await ask("CreateMonitoredItems", **request)).Results
+                assert result.StatusCode.name == "BadMonitoringModeInvalid"
+            (item,) = await ask.watch(number, level)
+            request = {"SubscriptionId": number, "MonitoredItemIds": [item.MonitoredItemId]}
+            assert (
+                await ask.code("SetMonitoringMode", MonitoringMode=99, **request)
+                == "BadMonitoringModeInvalid"
+            )
+
+    asyncio.run(main())
+    assert "Traceback" not in caplog.text
+
+
+@BOTH
+def test_a_filter_that_cannot_be_is_refused_by_what_is_wrong_with_it(
+    serve: Any, asking: Any, fast: bool
+) -> None:
+    status, absolute, percent = ua.DataChangeTrigger.StatusValue, 1, 2
+    level, text = ua.NodeId(LEVEL, 2), ua.NodeId(NAME, 2)
+    without_range, name = ua.NodeId("nb/bottling/line1/all/real", 2), ua.AttributeIds.DisplayName
+    value = ua.AttributeIds.Value
+    cases = (
+        (level, value, DataChangeFilter(status, absolute, 1.0), "Good"),
+        (level, value, DataChangeFilter(status, percent, 100.0), "Good"),
+        (level, value, DataChangeFilter(status, percent, 100.1), "BadDeadbandFilterInvalid"),
+        (level, value, DataChangeFilter(status, absolute, -1.0), "BadDeadbandFilterInvalid"),
+        (level, value, DataChangeFilter(status, absolute, float("nan")), "BadDeadbandFilterInvalid"),
+        (level, value, DataChangeFilter(status, 3, 1.0), "BadDeadbandFilterInvalid"),
+        (level, value, DataChangeFilter(9, 0, 0.0), "BadMonitoredItemFilterInvalid"),
+        (NAMESPACES, value, DataChangeFilter(9, 0, 0.0), "BadMonitoredItemFilterInvalid"),
+        (NAMESPACES, value, DataChangeFilter(status, absolute, 1.0), "BadMonitoredItemFilterUnsupported"),
+        (level, value, ua.AggregateFilter(), "BadMonitoredItemFilterUnsupported"),
+        (text, value, DataChangeFilter(status, absolute, 1.0), "BadFilterNotAllowed"),
+        (text, value, DataChangeFilter(status, absolute, 0.0), "Good"),
+        (without_range, value, DataChangeFilter(status, percent, 1.0), "BadFilterNotAllowed"),
+        (level, name, DataChangeFilter(status, absolute, 1.0), "BadFilterNotAllowed"),
+    )
+
+    async def main() -> None:
+        async with serve(fast=fast) as served, opened(served) as client:
+            ask = asking(client)
+            number = await ask.subscribe()
+            for node, attribute, wanted, code in cases:
+
+                def asked(filter_: Any) -> Any:
+                    return ua.MonitoringParameters(1, 0.0, filter_, 1, True)
+
+                def item(filter_: Any, node: Any = node, attribute: int = attribute) -> Any:
+                    read = ua.ReadValueId(node, attribute)
+                    return ua.MonitoredItemCreateRequest(read, ua.MonitoringMode.Reporting, asked(filter_))
+
+                request = {"SubscriptionId": number, "ItemsToCreate": [item(wanted), item(None)]}
+                refused, made = (await ask("CreateMonitoredItems", **request)).Results
+                assert (refused.StatusCode.name, made.StatusCode.name) == (code, "Good"), (node, wanted)
+                change = ua.MonitoredItemModifyRequest(made.MonitoredItemId, asked(wanted))
+                answer = await ask("ModifyMonitoredItems", SubscriptionId=number, ItemsToModify=[change])
+                assert [each.StatusCode.name for each in answer.Results] == [code], (node, wanted)
+
+    asyncio.run(main())
+
+
+def test_publish_requests_can_be_cancelled_by_their_handle(serve: Any, asking: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = asking(client)
+            await ask.subscribe(interval_ms=60_000)
+            await ask.published()  # the first says at once that there is a subscription
+            waiting = [asyncio.ensure_future(ask.code("Publish")) for _ in range(2)]
+            await ask.read(NAMESPACES)  # both are sent meanwhile
+            handle = client.uaclient.protocol._request_handle
+            handles = handle, handle - 1, handle - 2, 99_999
+            asked = [await ask("Cancel", RequestHandle=each) for each in handles]
+            answers = [each.Parameters for each in asked]
+            assert [each.CancelCount for each in answers] == [1, 1, 0, 0], "the third was done before"
+            assert await asyncio.gather(*waiting) == ["BadRequestCancelledByClient"] * 2
 
     asyncio.run(main())
 
@@ -360,6 +471,30 @@ def test_nodes_are_registered_as_they_are(serve: Any, asking: Any) -> None:
     asyncio.run(main())
 
 
+def test_the_limits_that_the_server_names_are_its_limits(serve: Any, asking: Any) -> None:
+    start = "Server_ServerCapabilities_OperationLimits_MaxNodesPer"
+    node = ua.NodeId(LEVEL, 2)
+    path = ua.BrowsePath(node, ua.RelativePath([ua.RelativePathElement(TargetName=ua.QualifiedName("x"))]))
+    wanted = {
+        "Read": ("Read", "NodesToRead", ua.ReadValueId(node, ua.AttributeIds.Value)),
+        "Write": ("Write", "NodesToWrite", ua.WriteValue(node, ua.AttributeIds.DisplayName)),
+        "Browse": ("Browse", "NodesToBrowse", ua.BrowseDescription(node)),
+        "RegisterNodes": ("RegisterNodes", "NodesToRegister", node),
+        "TranslateBrowsePathsToNodeIds": ("TranslateBrowsePathsToNodeIds", "BrowsePaths", path),
+        "MethodCall": ("Call", "MethodsToCall", ua.CallMethodRequest(node, node)),
+    }
+
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask = asking(client)
+            for name, (service, field, each) in wanted.items():
+                limit = (await ask.read(ua.NodeId(getattr(ua.ObjectIds, f"{start}{name}")))).Value.Value
+                assert await ask.code(service, **{field: [each] * limit}) == "Good", name
+                assert await ask.code(service, **{field: [each] * (limit + 1)}) == "BadTooManyOperations"
+
+    asyncio.run(main())
+
+
 def test_a_browse_tells_what_its_mask_asks_for(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served) as client:
@@ -391,6 +526,57 @@ def test_a_browse_tells_what_its_mask_asks_for(serve: Any, asking: Any) -> None:
                 further = await ask("BrowseNext", **points)
                 (result,) = further.Parameters.Results
                 assert bool(result.References[0].BrowseName.Name) == bool(mask & 8)
+
+    asyncio.run(main())
+
+
+def test_a_reference_tells_the_type_of_objects_and_variables_both_ways(serve: Any, asking: Any) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client:
+            ask, both = asking(client), ua.BrowseDirection.Both
+            folder, analog = (
+                ua.NodeId(getattr(ua.ObjectIds, f"{name}Type")) for name in ("Folder", "AnalogItem")
+            )
+            tank, organizes = ua.NodeId("nb/bottling/line1/tank/", 2), ua.NodeId(ua.ObjectIds.Organizes)
+            for node, types in (
+                (tank, [analog, folder]),
+                (ua.NodeId(LEVEL, 2), [folder]),
+                (ua.NodeId("Alarms", 3), [folder]),
+            ):
+                wanted = ua.BrowseDescription(node, both, organizes, True, 0, 63)
+                (result,) = (await ask("Browse", NodesToBrowse=[wanted])).Results
+                assert [each.TypeDefinition for each in result.References] == types
+
+    asyncio.run(main())
+
+
+def test_a_continuation_point_is_of_one_session_and_used_once(
+    serve: Any, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with serve() as served, opened(served) as client, opened(served) as another:
+            ask, other = asking(client), asking(another)
+            wanted = ua.BrowseDescription(ua.NodeId(ua.ObjectIds.ObjectsFolder), ResultMask=63)
+
+            async def browsed(count: int = 1) -> list[bytes]:
+                answer = await ask("Browse", NodesToBrowse=[wanted] * count, RequestedMaxReferencesPerNode=1)
+                return [each.ContinuationPoint for each in answer.Results]
+
+            async def further(by: Any, *points: bytes, release: bool = False) -> list[str]:
+                request = {"ReleaseContinuationPoints": release, "ContinuationPoints": list(points)}
+                return [
+                    each.StatusCode.name for each in (await by("BrowseNext", **request)).Parameters.Results
+                ]
+
+            points = await browsed(5)
+            assert len(set(points)) == 5, "though all are of one node"
+            assert await further(other, points[0]) == ["BadContinuationPointInvalid"]
+            assert await further(ask, points[0], points[0]) == ["Good", "BadContinuationPointInvalid"]
+            assert await further(ask, points[1], release=True) == ["Good"]
+            assert await further(ask, *points[:3]) == ["BadContinuationPointInvalid"] * 2 + ["Good"]
+            monkeypatch.setattr("drivers.opcua.points.MOST_POINTS", 5)
+            await browsed(2)
+            assert await further(ask, *points[3:]) == ["BadContinuationPointInvalid", "Good"], "the oldest go"
 
     asyncio.run(main())
 

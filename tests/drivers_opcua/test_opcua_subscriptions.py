@@ -330,6 +330,7 @@ def test_a_session_is_told_of_the_end_of_a_lifetime(serve: Any, asking: Any, fas
                     await asyncio.sleep(0.02)
             page = await ask.published()
             assert (page.SubscriptionId, changes(page)) == (number, ["BadTimeout"])
+            assert not page.MoreNotifications
             await ask("DeleteSubscriptions", SubscriptionIds=[stays])
             assert await ask.code("Publish") == "BadNoSubscription"
 

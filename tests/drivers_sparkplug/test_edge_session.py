@@ -50,6 +50,7 @@ def test_a_birth_tells_every_metric_and_data_follows_by_alias(broker, listen, ed
     assert set(own) >= {"name", "unknown", "bdSeq", "Node Control/Rebirth"}
     assert own["name"].string_value == "Düse"
     assert (own["unknown"].is_null, own["unknown"].WhichOneof("value")) == (True, None)
+    assert own["unknown"].timestamp == birth.timestamp > 0
     assert (own["Node Control/Rebirth"].boolean_value, own["Node Control/Rebirth"].alias) == (False, 0)
     assert own["bdSeq"].long_value == death.metrics[0].long_value == 0
     assert (own["bdSeq"].datatype, len(death.metrics), death.HasField("seq")) == (4, 1, False)

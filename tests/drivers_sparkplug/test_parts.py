@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.sparkplug.catalogue import Catalogue
+from drivers.sparkplug.payload import decode
 from drivers.sparkplug.primary import PrimaryHost
 from drivers.sparkplug.reporting import Reporter, deadbands, newest_of_each_ms
+from drivers.sparkplug.session import Session
 from drivers.sparkplug.spool import Piece, Spool
 from drivers.sparkplug.topics import parse
 from runtime.clock import WallClock
@@ -192,6 +195,18 @@ def test_of_values_with_one_timestamp_the_last_stays():
     source_ns = np.array([1_000_000, 1_000_000, 1_999_999, 2_000_000], np.int64)
     assert newest_of_each_ms(rows, source_ns).tolist() == [1, 2, 3]
     assert newest_of_each_ms(rows[:0], source_ns[:0]).tolist() == []
+
+
+def test_messages_are_numbered_from_the_birth_on_and_anew_after_255():
+    session = Session("group", "node", 7, Catalogue([], {}, ["tank"], 0), 1000)
+    nothing = Batch.of([], [], 0)
+    for _ in range(2):  # a rebirth begins anew
+        sent = list(session.births(nothing, False, ["tank"], 1))
+        sent += [session.device_death("tank", 1) for _ in range(300)]
+        assert [decode(payload).seq for _, payload in sent] == [number % 256 for number in range(302)]
+    _, death = session.death(1)
+    assert decode(death).seq is None
+    assert [(each.name, each.value.content) for each in decode(death).metrics] == [("bdSeq", 7)]
 
 
 def test_only_the_newest_word_of_the_primary_host_counts():

@@ -222,4 +222,5 @@ def _denied(exc: RefusedError, way: Way, who: Login) -> ConnectError:
 
 
 def _offer(endpoint: Any) -> str:
-    return f"{endpoint.SecurityPolicyUri.rpartition('#')[2]} ({endpoint.SecurityMode.name})"
+    mode = getattr(endpoint.SecurityMode, "name", endpoint.SecurityMode)  # a number where there is none
+    return f"{endpoint.SecurityPolicyUri.rpartition('#')[2]} ({mode})"

@@ -25,6 +25,7 @@ _TYPES = {
     _DURATION: (_T.Double, _T.Float),
 }
 NOT_SUPPORTED = "not supported"
+_CONDITION_TYPE = ua.NodeId(_IDS.ConditionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +102,17 @@ class Alarms(Protocol):
 async def call(request: Any, actor: Actor, port: Port, alarms: Alarms) -> Any:
     """Carry out a call of a condition's method.
 
-    Source: OPC 10000-4, 5.12.2 Call.
+    Source: OPC 10000-4, 5.12.2 Call; OPC 10000-9, 5.5 to 5.8 for the codes.
     """
     result = ua.CallMethodResult()
     name, path = place_of(request.ObjectId)
     facts = alarms.facts(name) if name else None
     method = method_of(request.MethodId)
-    if facts is None:
+    if request.ObjectId == _CONDITION_TYPE:
+        code: int = _CODES.BadNodeIdInvalid
+    elif facts is None:
         known = request.ObjectId.NamespaceIndex == 0
-        code: int = _CODES.BadMethodInvalid if known else _CODES.BadNodeIdUnknown
+        code = _CODES.BadMethodInvalid if known else _CODES.BadNodeIdUnknown
     elif method is None or path not in ("", method.of) or not (method.has is None or method.has(facts)):
         code = _CODES.BadMethodInvalid
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from asyncua import ua
 from asyncua.server.address_space import AttributeValue, NodeData
 
 from drivers.opcua.conditions.fields import FIELDS, OBJECTS, Field, Occurrence
+from drivers.opcua.folders import MOST_CHILDREN, ranges
 from drivers.opcua.model import EXTRAS, NOTIFIES, PlantNodes, fixed, link, make_node, make_variable, reference
 from drivers.opcua.values import moment
 from runtime.contract import Tag
@@ -70,22 +71,24 @@ class ConditionNodes:
         self._present = present
         self._kept: dict[str, dict[Any, None]] = {}
         self._of_tag: dict[str, dict[str, int]] = {}
+        self._listed: dict[str, int] = {}
+        self._ranges: dict[Any, tuple[str, Sequence[str]]] | None = None
         self.folder = make_node(FOLDER, ua.NodeClass.Object, "Alarms", _IDS.FolderType)
         self.folder.attributes[_A.EventNotifier] = NOTIFIES
         link(plant, self.folder, _IDS.Organizes, _IDS.FolderType)
-        nodes[FOLDER] = self.folder
         nodes.parts[EXTRAS] = self
 
     def list(self, name: str, event_type: int, tag: str) -> None:
         """Show a condition in the folder, and at its tag."""
-        self.folder.references.append(_to_condition(_IDS.HasComponent, name, event_type))
+        self._listed[name] = event_type
         self._of_tag.setdefault(tag, {})[name] = event_type
+        self._ranges = None
         self._nodes.forget()
 
     def unlist(self, name: str) -> None:
         """Take a condition out of the address space."""
-        gone = condition_id(name)
-        self.folder.references[:] = [each for each in self.folder.references if each.NodeId != gone]
+        del self._listed[name]
+        self._ranges = None
         for names in self._of_tag.values():
             names.pop(name, None)
         for each in self._kept.pop(name, ()):
@@ -114,7 +117,9 @@ class ConditionNodes:
                     await call(handle, value)
 
     def make(self, node_id: Any) -> NodeData | None:
-        """Build a node of a condition; None where there is no such."""
+        """Build a node of a condition or what it lies in; None where there is no such."""
+        if node_id == FOLDER or node_id in self._in_ranges:
+            return self._make_folder(node_id)
         name, path = place_of(node_id)
         occurrence = self._present(name) if name else None
         if occurrence is None:
@@ -127,6 +132,37 @@ class ConditionNodes:
         if field is None or not field.fits(occurrence.facts):
             return None
         return self._make_variable(node_id, name, path, field, occurrence)
+
+    @property
+    def _in_ranges(self) -> dict[Any, tuple[str, Sequence[str]]]:
+        """Return the ranges by node, each with its name and its alarms; none where the folder shows all."""
+        if self._ranges is None:
+            fit = len(self._listed) < MOST_CHILDREN  # the method Acknowledge is there too
+            found = [] if fit else ranges(self._listed)
+            self._ranges = {ua.NodeId(f"{_START}/{name}", EXTRAS): (name, part) for name, part in found}
+        return self._ranges
+
+    def _holder(self, name: str) -> tuple[Any, str]:
+        """Return node and name of what shows an alarm: a range, or the folder."""
+        for node_id, (called, part) in self._in_ranges.items():
+            if name in part:
+                return node_id, called
+        return FOLDER, "Alarms"
+
+    def _make_folder(self, node_id: Any) -> NodeData:
+        if node_id == FOLDER:
+            node = NodeData(FOLDER)
+            node.attributes = self.folder.attributes
+            node.references = list(self.folder.references)
+            for below, (name, _) in self._in_ranges.items():
+                node.references.append(_to_folder(below, name, forward=True))
+            shown: Iterable[str] = () if self._in_ranges else self._listed
+        else:
+            name, shown = self._in_ranges[node_id]
+            node = make_node(node_id, ua.NodeClass.Object, name, _IDS.FolderType)
+            node.references.append(_to_folder(FOLDER, "Alarms", forward=False))
+        node.references += [_to_condition(_IDS.HasComponent, each, self._listed[each]) for each in shown]
+        return node
 
     def _make_object(self, node_id: Any, name: str, path: str, occurrence: Occurrence) -> NodeData:
         type_ = OBJECTS.get(path, occurrence.event_type)
@@ -187,7 +223,8 @@ class ConditionNodes:
     def _add_parent(self, node: NodeData, name: str, path: str) -> None:
         above = path.rpartition("/")[0]
         if not path:
-            to, browse = FOLDER, ua.QualifiedName("Alarms", EXTRAS)
+            to, called = self._holder(name)
+            browse = ua.QualifiedName(called, EXTRAS)
             node_class = ua.NodeClass.Object
         else:
             to = ua.NodeId(f"{_START}{name}/{above}" if above else f"{_START}{name}", EXTRAS)
@@ -203,6 +240,12 @@ def _to_condition(kind: int, name: str, event_type: int) -> Any:
     browse = ua.QualifiedName(name, EXTRAS)
     type_ = ua.NodeId(event_type)
     return reference(kind, condition_id(name), ua.NodeClass.Object, browse, type_, forward=True)
+
+
+def _to_folder(node_id: Any, name: str, forward: bool) -> Any:
+    type_ = ua.NodeId(_IDS.FolderType) if forward else None
+    browse = ua.QualifiedName(name, EXTRAS)
+    return reference(_IDS.Organizes, node_id, ua.NodeClass.Object, browse, type_, forward)
 
 
 def _children(path: str, occurrence: Occurrence) -> Iterator[tuple[str, int, bool, int]]:
