@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime import heap
 from runtime.config import TagList
 from runtime.contract import Clock, Quality, Tag
 from runtime.errors import StoreError
@@ -461,6 +462,7 @@ class Store:
         with self._asking, told("the history cannot give memory back"):
             if self._connection is not None and not self._readers:  # nobody is to be short of memory
                 let_go_of_blocks(self._connection, self._memory_mib)
+        heap.trim()  # each time at the same point: else resident memory goes up and down over hours
 
     def interrupt(self) -> None:
         """Break off what runs beside the writing thread, now and from now on."""
