@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from runtime.alarms.commands import SHELVE_ONCE
 from runtime.api.access import Caller
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.services import Services
 from runtime.api.texts import AlarmName, Comment
 from runtime.clock import SECOND_NS
 from runtime.contract import Actor
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.wire import AlarmFigures, AlarmList, AlarmView, JournalEntry, JournalPage
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
@@ -64,8 +64,7 @@ def router(services: Services) -> APIRouter:
         try:
             return Json(alarm_view(await services.command_alarm(verb, name, actor, reason, for_ns)))
         except WriteRejectedError as exc:
-            status = 403 if isinstance(exc, ForbiddenError) else 409
-            raise Refused(status, exc.text, exc.remedy) from exc
+            raise refused(exc) from exc
 
     @routes.get("/alarms", **answers(AlarmList, "Alarms.", 404))
     async def list_alarms(

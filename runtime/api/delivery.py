@@ -27,6 +27,18 @@ _LONG = 256 * 1024  # bytes; above, it belongs in a thread
 _LEVEL = 1
 
 
+class Head:
+    """ASGI middleware that answers HEAD as GET; the server leaves the body away (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
 class Delivery:
     """ASGI middleware around answers that come in one piece."""
 
