@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -447,12 +447,12 @@ class AlarmConfig(Section):
         "communication",
         "expression",
     ]
-    limit: float | None = None
+    limit: float | None = Field(None, allow_inf_nan=False)
     setpoint: str | None = None
     over: DurationNs = Field(10_000_000_000, ge=10_000_000)
     state: Value = True
     expression: str | None = None
-    deadband: float = Field(0.0, ge=0)
+    deadband: float = Field(0.0, ge=0, allow_inf_nan=False)
     on_delay: DurationNs = 0
     off_delay: DurationNs = 0
     priority: Literal["low", "medium", "high", "critical"] = "medium"
@@ -550,15 +550,22 @@ def findings_of(
             case "string_pattern_mismatch":
                 remedy = _WANTED.get(each["ctx"]["pattern"], f"it must match {each['ctx']['pattern']}")
                 yield Finding(f"{what}: {shortened(each.get('input'))} is not possible here", place, remedy)
-            case "greater_than_equal" | "less_than_equal" if _is_duration(each["input"]):
+            case "greater_than_equal" | "less_than_equal" if _is_duration(written := _at(data, location)):
                 limit = format_duration(int(each["ctx"].get("ge") or each["ctx"]["le"]))
                 bound = "at least" if "ge" in each["ctx"] else "at most"
-                yield Finding(f"{what}: must be {bound} {limit}", place, f"found {each['input']!r}")
+                yield Finding(f"{what}: must be {bound} {limit}", place, f"found {written!r}")
             case _:
                 text = each["msg"].removeprefix("Value error, ")
                 yield Finding(
                     f"{what}: {text}" if what else text, place, f"found {shortened(each.get('input'))}"
                 )
+
+
+def _at(data: Any, location: Iterable[str | int]) -> object:
+    """Return what stands in the file there; pydantic's own input may be the number that was made of it."""
+    for step in location:
+        data = data[step]
+    return data
 
 
 def _is_duration(value: object) -> bool:

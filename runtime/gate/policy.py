@@ -84,7 +84,7 @@ def judge(
     judge_role(tag, actor)
     try:
         raw = tag.data_type.encode(value)
-    except (TypeError, ValueError, OverflowError) as exc:
+    except (TypeError, ValueError) as exc:
         raise UnfitValueError(f"{name}: {exc}") from exc
     if tag.data_type.kind == "f" and value != value:
         raise UnfitValueError(f"{name}: not a number")

@@ -112,6 +112,8 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
             "did you mean 'flush'?",
         ),
         ("plant: p\nroot: a/b\nhistory:\n  flush: 1 second\n", 4, "not a duration", "1 second"),
+        ("plant: p\nroot: a/b\nhistory:\n  flush: 1ms\n", 4, "must be at least 10ms", "'1ms'"),
+        ("plant: p\nroot: a/b\nlogin: {idle: 31d}\n", 3, "must be at most 30d", "'31d'"),
         ("plant: p\n", 1, "'root' is missing", "add root:"),
         ("plant: p\nroot: a/b\nusers:\n  - name: li\n    role: boss\n", 5, "'boss' is not a role", "boss"),
         ("plant: p\nroot: a/b\n  x: 1\n", 3, "not valid YAML", "indentation"),
