@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
+from runtime.cli.session import (
+    JsonOption,
+    PlantOption,
+    ask,
+    parse_for,
+    print_json,
+    print_table,
+    show,
+    show_time,
+)
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
@@ -88,13 +97,7 @@ def shelve(
     json: JsonOption = False,
 ) -> None:
     """Hide an alarm for some time; it comes back by itself."""
-    from runtime.config import parse_duration_ns
-    from runtime.errors import PlantError
-
-    try:
-        for_ns = parse_duration_ns(duration or ("24h" if once else "30min"))
-    except ValueError as exc:
-        raise PlantError(f"--for: {exc}") from exc
+    for_ns = parse_for(duration or ("24h" if once else "30min"))
     _command(plant, json, lambda client: client.shelve(name, for_ns, reason, once=once))
 
 

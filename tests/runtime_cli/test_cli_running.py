@@ -102,6 +102,8 @@ def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
     assert "% in flood" in ironworks("alarms", "figures", "--hours", "1").stdout
     for wrong in (("reset", "tank.high"), ("shelve", "tank.high", "-r", "x", "--for", "soon")):
         assert isinstance(ironworks("alarms", *wrong).exception, PlantError)
+    result = ironworks("alarms", "shelve", "tank.high", "-r", "x", "--for", "0s")
+    assert str(result.exception) == "--for: 0 is no time (write it like 30s, 10min or 8h)"
 
 
 def test_an_alarm_is_confirmed_and_one_is_shelved_for_an_episode(ironworks: Any) -> None:
