@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.config import HistoryConfig, TagList
-from runtime.contract import Batch, Changes, Clock, Event, Port, Quality
+from runtime.contract import Batch, Changes, Clock, DataType, Event, Port, Quality
 from runtime.errors import StoreError
 from runtime.historian import compaction, feed
 from runtime.historian.analyst import Answer, answer, library
@@ -223,8 +223,11 @@ class Historian:
         await self._until_open()
         stored = {int(self._stored[id_]): int(id_) for id_ in ids if self._stored[id_] >= 0}
         span = (start_ns, end_ns)
+        steps = {tag for tag, id_ in stored.items() if self._tags[id_].data_type is DataType.BOOL}
         found = await self._read(
-            lambda view: read_figures(view, list(stored), span, interval_ns, mode, self._clock.now_ns())
+            lambda view: read_figures(
+                view, list(stored), span, interval_ns, mode, self._clock.now_ns(), steps
+            )
         )
         return {stored[tag]: points for tag, points in found.items()}
 
