@@ -37,7 +37,7 @@ class Points:
     quality: NDArray[np.uint32]
 
     def listed(self, kind: DataType, mode: str) -> list[tuple[int, Value | None, int]]:
-        """Return (time ns, value, quality); means, and whole numbers interpolated, are numbers of their own."""
+        """Return (time ns, value, quality); means and interpolated numbers are numbers of their own."""
         of_their_own = ("mean", "time_weighted") if kind is DataType.BOOL else _MADE
         whole = kind.kind in "ui" and mode not in of_their_own
         values: list[Value | None] = [None if value != value else value for value in self.value.tolist()]
