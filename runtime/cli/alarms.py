@@ -90,14 +90,15 @@ def shelve(
     name: str,
     reason: ReasonOption,
     duration: Annotated[
-        str, typer.Option("--for", help="How long: 30min, 2h; up to 24h. [default: 30min; with --once 24h]")
-    ] = "",
+        str | None,
+        typer.Option("--for", help="How long: 30min, 2h; up to 24h. [default: 30min; with --once 24h]"),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="No longer than until its episode ends.")] = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Hide an alarm for some time; it comes back by itself."""
-    for_ns = parse_for(duration or ("24h" if once else "30min"))
+    for_ns = parse_for(("24h" if once else "30min") if duration is None else duration)
     _command(plant, json, lambda client: client.shelve(name, for_ns, reason, once=once))
 
 

@@ -62,6 +62,19 @@ def test_write_goes_through_the_gate_and_shows_both_values(ironworks: Any) -> No
     assert "recipe 7" in ironworks("audit", "list").stdout
 
 
+def test_a_time_that_a_script_left_empty_is_no_time_for_ever(ironworks: Any) -> None:
+    ironworks("write", "tank/setpoint", "50")
+    for command, option in (
+        (("write", "tank/setpoint", "60"), "--for"),
+        (("alarms", "shelve", "tank.high", "-r", "x"), "--for"),
+        (("user", "token", "olga", "--scope", "read:**"), "--expires"),
+    ):
+        error = ironworks(*command, option, "").exception
+        assert isinstance(error, PlantError)
+        assert error.text.startswith(f"{option}: '' is not a duration")
+    assert _json(ironworks("read", "tank/setpoint", "--json"))[0]["value"] == 50
+
+
 def test_negative_values_can_be_written(ironworks: Any) -> None:
     assert _json(ironworks("write", "--json", "pump/offset", "--", "-5"))["value"] == -5
 
