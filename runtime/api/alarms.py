@@ -22,6 +22,7 @@ from runtime.wire import AlarmFigures, AlarmList, AlarmView, JournalEntry, Journ
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Hours = Annotated[float, Query(gt=0, le=31 * 24, description="how far back")]
 After = Annotated[str, Query(max_length=128, description="only alarms after this one")]
+Of = Annotated[str | None, Query(max_length=128, description="only entries of this alarm")]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
 
 
@@ -84,9 +85,9 @@ def router(services: Services) -> APIRouter:
         return Json(AlarmList(page, page[-1].name if len(chosen) > limit else None))
 
     @routes.get("/alarms/journal", **answers(JournalPage, "Transitions, newest first."))
-    async def journal(limit: Limit = 100, before: Before = None) -> Json:
-        """Return what happened to the alarms."""
-        rows = await services.journal.alarm_log(limit, before)
+    async def journal(limit: Limit = 100, before: Before = None, alarm: Of = None) -> Json:
+        """Return what happened to the alarms, or to one, which the plant may no longer have."""
+        rows = await services.journal.alarm_log(limit, before, alarm)
         entries = msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True)
         return Json(JournalPage(entries, entries[-1].seq if len(entries) == limit else None))
 

@@ -134,12 +134,13 @@ def reset(name: str, reason: ReasonOption = "", plant: PlantOption = None, json:
 
 @app.command()
 def journal(
+    name: Annotated[str | None, typer.Argument(help="Only of this alarm.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print what happened to the alarms, newest first."""
-    entries = ask(plant, lambda client: client.alarm_journal(limit))
+    """Print what happened to the alarms, or to one, newest first."""
+    entries = ask(plant, lambda client: client.alarm_journal(limit, alarm=name))
     if json:
         print_json(entries)
         return

@@ -96,6 +96,10 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> No
         "raised",
     ]
     assert "seen" in ironworks("alarms", "journal").stdout
+    assert {each["alarm"] for each in _json(ironworks("alarms", "journal", "tank.high", "--json"))} == {
+        "tank.high"
+    }
+    assert _json(ironworks("alarms", "journal", "tank.gone", "--json")) == []
     ironworks("write", "tank/setpoint", "50")
 
 
