@@ -27,6 +27,10 @@ class Compression:
         self._deadband.forget()
         self._door.forget()
 
+    def clock_set(self) -> None:
+        """Take no row for late because the clock was set back."""
+        self._deadband.clock_set()
+
     def keep(self, batch: Batch, steady_ns: int) -> Batch:
         """Return the samples that are kept now."""
         lined = self.lined[batch.ids] if self._any else np.zeros(0, np.bool_)

@@ -16,7 +16,9 @@ class Deadband:
     """Keeps a row where quality or text changed, or the value by at least the tag's deadband.
 
     What is compared with is the last row kept, so a slow drift is kept too. A value holds until the next
-    sample: rows that repeat it carry nothing.
+    sample: rows that repeat it carry nothing. A row that comes late, after a newer one of its tag, is kept
+    and compared with nothing; where the newer one was not, that is kept now, so that the late one holds no
+    longer than until then.
     """
 
     def __init__(self, tags: TagList, kinds: Kinds) -> None:
@@ -29,13 +31,47 @@ class Deadband:
         self._quality = np.zeros(n, np.uint32)
         self._text: dict[int, str] = {}
         self._newest = np.zeros(n, np.intp)
+        # The newest row of each tag, kept or not, and when the newest kept was.
+        self._seen_ns, self._seen_raw = np.zeros(n, np.int64), np.zeros(n, np.uint64)
+        self._kept_ns = np.zeros(n, np.int64)
 
     def forget(self) -> None:
         """Keep the next row of every tag."""
         self._known[:] = False
 
+    def clock_set(self) -> None:
+        """Take no row for late because the clock was set back."""
+        self._seen_ns[:] = self._kept_ns[:] = 0
+
     def keep(self, batch: Batch) -> Batch:
         """Return the rows worth a sample, in order."""
+        late = self._late(batch)
+        if not late.any():
+            return self._in_time(batch)
+        kept = self._in_time(batch.take(~late))
+        return Batch.joined([kept, batch.take(late), self._again(np.unique(batch.ids[late]))])
+
+    def _late(self, batch: Batch) -> NDArray[np.bool_]:
+        """Tell which rows are older than one before them of the same tag."""
+        ids, t = batch.ids, batch.source_ns
+        late: NDArray[np.bool_] = t < self._seen_ns[ids]
+        if not (np.diff(t) < 0).any():
+            return late
+        newest: dict[int, int] = {}
+        for row, (id_, at_ns) in enumerate(zip(ids.tolist(), t.tolist(), strict=True)):
+            before = newest.get(id_, int(self._seen_ns[id_]))
+            late[row] = at_ns < before
+            newest[id_] = max(at_ns, before)
+        return late
+
+    def _again(self, ids: NDArray[np.int32]) -> Batch:
+        """Keep the newest rows of tags that were not kept."""
+        ids = ids[self._seen_ns[ids] > self._kept_ns[ids]]
+        self._raw[ids], self._kept_ns[ids] = self._seen_raw[ids], self._seen_ns[ids]
+        text = {row: self._text[id_] for row, id_ in enumerate(ids.tolist()) if id_ in self._text}
+        return Batch(ids, self._seen_raw[ids], self._quality[ids], self._seen_ns[ids], text)
+
+    def _in_time(self, batch: Batch) -> Batch:
         ids = batch.ids
         rows = np.arange(len(ids))
         self._newest[ids] = rows
@@ -53,6 +89,8 @@ class Deadband:
             id_ = int(ids[row])
             kept[row] |= self._text.get(id_) != batch.text[row]
             self._text[id_] = batch.text[row]
+        self._seen_ns[ids], self._seen_raw[ids] = batch.source_ns, batch.raw
+        self._kept_ns[ids[kept]] = batch.source_ns[kept]
         return batch if kept.all() else batch.take(kept)
 
     def _changed(

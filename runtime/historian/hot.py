@@ -273,6 +273,7 @@ class Historian:
             await self._until_open()
             await self.flush()
             await self._call(self._store.clock_set, self._clock.now_ns())
+            self._compression.clock_set()
 
     def _spare(self, step_ns: int) -> None:
         """Delete nothing for its age for a day: the clock may be wrong, and somebody should see it first."""
