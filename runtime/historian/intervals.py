@@ -150,8 +150,8 @@ class Intervals:
 
     def quality(self, figure: NDArray[np.float64]) -> NDArray[np.uint32]:
         """Return how far a figure stands for its interval: good where there was a value all the time."""
-        ends = np.minimum(self.starts + self.width, self.stop)
-        partly = (self.good_ns < (ends - self.starts) * (1 - 1e-9)) | self.uncertain
+        spans = np.minimum(self.width, self.stop - self.starts)
+        partly = (self.good_ns < spans * (1 - 1e-9)) | self.uncertain
         code = np.where(partly, UNCERTAIN_SUB_NORMAL, GOOD)
         return np.where(np.isnan(figure), BAD_NO_DATA, code).astype(np.uint32)
 

@@ -150,6 +150,19 @@ def test_values_at_times_and_between(tmp_path, kit):
     shelf.store.close()
 
 
+def test_an_interval_may_be_as_long_as_a_number_can_tell(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level = shelf.tags["site/area/line/level"]
+    stored = int(shelf.stored[level.id])
+    shelf.append(kit.batch(level, [0, 20], [1.0, 3.0]))
+    span = (kit.T0, kit.T0 + 40 * kit.S)
+    for width in (40 * kit.S, 2**62, 2**63 - 1):
+        with shelf.view() as view:
+            found = read_figures(view, [stored], span, width, "time_weighted", span[1])[stored]
+        assert (found.value.tolist(), found.quality.tolist()) == ([2.0], [0])
+    shelf.store.close()
+
+
 def test_there_is_nothing_between_on_and_off(tmp_path, kit):
     shelf = kit.Shelf(tmp_path / "history.duckdb")
     level = shelf.tags["site/area/line/level"]
