@@ -129,6 +129,15 @@ def test_long_answers_are_zipped_over_tcp_only(desk: Any) -> None:
                 )
                 assert again.status_code == 304
                 assert "content-encoding" not in (await raw.get(f"{PREFIX}/info")).headers
+                for accepted, takes in (
+                    ("br, GZIP;q=0.5", True),
+                    ("gzip;q=1.0,deflate", True),
+                    ("gzip;q=0", False),
+                    ("identity, gzip ; q=0.000", False),
+                    ("notgzip", False),
+                ):
+                    answer = await raw.get(f"{PREFIX}/openapi.json", headers={"Accept-Encoding": accepted})
+                    assert ("content-encoding" in answer.headers) == takes, accepted
             async with _on_socket(endpoint) as raw:
                 plain = await raw.get(f"{PREFIX}/openapi.json")
                 assert "content-encoding" not in plain.headers
