@@ -292,6 +292,10 @@ class PlantClient:
     async def _command(self, name: str, verb: str, body: dict[str, Any]) -> AlarmView:
         return await self._send("POST", f"/alarms/{quote(name, safe='')}/{verb}", AlarmView, body)
 
+    async def alarm(self, name: str) -> AlarmView:
+        """Return an alarm, whatever its state."""
+        return await self._get(f"/alarms/{quote(name, safe='')}", AlarmView)
+
     async def alarm_journal(
         self, limit: int = 100, before: int | None = None, alarm: str | None = None
     ) -> tuple[JournalEntry, ...]:

@@ -57,11 +57,14 @@ def alarm_view(fields: Mapping[str, Any]) -> AlarmView:
 def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["alarms"])
 
-    async def command(verb: str, name: str, actor: Actor, reason: str, for_ns: int = 0) -> Json:
+    def found(name: str) -> Mapping[str, Any]:
         try:
-            services.alarms.view(name)
+            return services.alarms.view(name)
         except WriteRejectedError as exc:
             raise Refused(404, f"no alarm is named {name!r}", exc.remedy) from exc
+
+    async def command(verb: str, name: str, actor: Actor, reason: str, for_ns: int = 0) -> Json:
+        found(name)
         try:
             return Json(alarm_view(await services.command_alarm(verb, name, actor, reason, for_ns)))
         except WriteRejectedError as exc:
@@ -96,6 +99,11 @@ def router(services: Services) -> APIRouter:
         """Return load, floods, nuisance alarms and the mix of priorities over the last hours."""
         found = await services.alarms.figures(round(hours * 3600 * SECOND_NS))
         return Json(msgspec.convert(found, AlarmFigures))
+
+    @routes.get("/alarms/{name}", **answers(AlarmView, "The alarm."))
+    async def get_alarm(name: AlarmName) -> Json:
+        """Return an alarm, whatever its state."""
+        return Json(alarm_view(found(name)))
 
     @routes.post("/alarms/{name}/acknowledge", **answers(AlarmView, "The alarm, acknowledged on disk."))
     async def acknowledge(name: AlarmName, actor: Caller, body: AcknowledgeRequest | None = None) -> Json:

@@ -55,6 +55,34 @@ def list_alarms(
         print("no hidden alarms" if hidden else "no alarms")
 
 
+@app.command("show")
+def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Tell all of an alarm: what it means, what to do, how it stands."""
+    alarm: AlarmView = ask(plant, lambda client: client.alarm(name))
+    if json:
+        print_json(alarm)
+        return
+    print(f"{alarm.name}: {alarm.text.en}")
+    lines = {
+        "state": "; ".join(filter(None, (alarm.state, _note(alarm)))),
+        "cause": alarm.cause and alarm.cause.en,
+        "consequence": alarm.consequence and alarm.consequence.en,
+        "action": alarm.action and alarm.action.en,
+        "condition": f"{alarm.kind} of {alarm.tag}" + ("" if alarm.limit is None else f", {alarm.limit:g}"),
+        "priority": alarm.priority,
+        "class": alarm.class_,
+        "area": alarm.area,
+        "value": None if alarm.value is None else show(alarm.value),
+        "raised": alarm.raised_ns and f"{show_time(alarm.raised_ns)}, {alarm.count} times in all",
+        "cleared": alarm.cleared_ns and show_time(alarm.cleared_ns),
+        "acknowledged": alarm.acknowledged_ns
+        and f"{show_time(alarm.acknowledged_ns)} by {alarm.acknowledged_by} {alarm.comment}".rstrip(),
+    }
+    for what, told in lines.items():
+        if told:
+            print(f"  {what + ':':<14}{told}")
+
+
 @app.command()
 def ack(
     name: str,

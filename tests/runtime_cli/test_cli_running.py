@@ -90,6 +90,15 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> No
     assert "acknowledged by" in ironworks("alarms", "ack", "tank.high", "-c", "seen").stdout
     error = ironworks("alarms", "ack", "tank.high").exception
     assert isinstance(error, WriteRejectedError)
+    shown = ironworks("alarms", "show", "tank.high").stdout
+    for told in (
+        "tank.high: Tank is full", "state:        acknowledged", "high of site/area/line/tank/setpoint, 90",
+        "seen", "1 times in all",
+    ):  # fmt: skip
+        assert told in shown
+    assert _json(ironworks("alarms", "show", "tank.high", "--json"))["state"] == "acknowledged"
+    error = ironworks("alarms", "show", "tank.hihg").exception
+    assert error.text == "no alarm is named 'tank.hihg'"
     journal = _json(ironworks("alarms", "journal", "--json"))
     assert [each["transition"] for each in journal if each["alarm"] == "tank.high"] == [
         "acknowledged",
