@@ -1,6 +1,7 @@
 """Conditions over two tags, time, links and expressions: played, and against a scalar oracle."""
 
 import math
+import warnings
 
 import numpy as np
 from hypothesis import given, settings
@@ -99,6 +100,17 @@ def test_rate_of_change_sees_ramps_and_steps_and_their_end():
     assert engine.next_due_ns() == 310 * S
     assert moves(engine.on_time(310 * S)) == [("fast", "cleared")]
     assert engine.next_due_ns() is None
+
+
+def test_a_value_that_stays_infinite_has_no_rate_and_gives_no_warning():
+    engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="10s")], TAGS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        told = []
+        for second, value in ((1, 0.0), (100, math.inf), (103, math.inf)):
+            told += moves(engine.on_batch(values(("level", value), at_ns=second * S), second * S))
+        told += moves(engine.on_time(200 * S))
+    assert told == [("fast", "raised"), ("fast", "cleared")]
 
 
 def test_a_ramp_that_stays_fast_stays_an_alarm():
