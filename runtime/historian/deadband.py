@@ -26,7 +26,7 @@ class Deadband:
         self._kinds = kinds
         self._band = np.array([tag.deadband for tag in tags], np.float64)
         self._any_band = bool((self._band > 0).any())
-        self._known = np.zeros(n, np.bool_)
+        self.known = np.zeros(n, np.bool_)
         self._raw = np.zeros(n, np.uint64)
         self._quality = np.zeros(n, np.uint32)
         self._text: dict[int, str] = {}
@@ -37,7 +37,7 @@ class Deadband:
 
     def forget(self) -> None:
         """Keep the next row of every tag."""
-        self._known[:] = False
+        self.known[:] = False
 
     def clock_set(self) -> None:
         """Take no row for late because the clock was set back."""
@@ -76,13 +76,13 @@ class Deadband:
         rows = np.arange(len(ids))
         self._newest[ids] = rows
         if (self._newest[ids] == rows).all():
-            kept = self._changed(batch, self._raw[ids], self._quality[ids], self._known[ids])
+            kept = self._changed(batch, self._raw[ids], self._quality[ids], self.known[ids])
             if self._any_band:
                 self._hold_still(batch, kept)
             taken = ids[kept]
             self._raw[taken] = batch.raw[kept]
             self._quality[taken] = batch.quality[kept]
-            self._known[taken] = True
+            self.known[taken] = True
         else:
             kept = self._keep_repeated(batch)
         for row in sorted(batch.text):
@@ -103,7 +103,7 @@ class Deadband:
         """Take rows out that moved less than the deadband, where no tag occurs twice."""
         ids = batch.ids
         rows = np.flatnonzero(
-            kept & (self._band[ids] > 0) & self._known[ids] & (batch.quality == self._quality[ids])
+            kept & (self._band[ids] > 0) & self.known[ids] & (batch.quality == self._quality[ids])
         )
         at = ids[rows]
         change = np.abs(self._kinds.decode(at, batch.raw[rows]) - self._kinds.decode(at, self._raw[at]))
@@ -120,13 +120,13 @@ class Deadband:
             turned,
             np.where(first, self._raw[ids], np.append(raw[:1], raw[:-1])),
             np.where(first, self._quality[ids], np.append(quality[:1], quality[:-1])),
-            ~first | self._known[ids],
+            ~first | self.known[ids],
         )
         plain = last & (self._band[ids] == 0)
         self._walk(turned, np.flatnonzero(self._band[ids] > 0), kept)
         self._raw[ids[plain]] = raw[plain]
         self._quality[ids[plain]] = quality[plain]
-        self._known[ids[plain]] = True
+        self.known[ids[plain]] = True
         out = np.empty_like(kept)
         out[order] = kept
         return out
@@ -134,7 +134,7 @@ class Deadband:
     def _walk(self, batch: Batch, rows: NDArray[np.intp], kept: NDArray[np.bool_]) -> None:
         """Judge rows one by one: what a deadband is measured from depends on the rows before."""
         ids = batch.ids[rows]
-        known, quality = self._known[ids].tolist(), self._quality[ids].tolist()
+        known, quality = self.known[ids].tolist(), self._quality[ids].tolist()
         held = self._kinds.decode(ids, self._raw[ids]).tolist()
         last = dict(zip(ids.tolist(), zip(known, quality, held, strict=True), strict=True))
         band = self._band[ids].tolist()
@@ -151,4 +151,4 @@ class Deadband:
         at = ids[taken]
         self._raw[at] = batch.raw[rows[taken]]
         self._quality[at] = batch.quality[rows[taken]]
-        self._known[at] = True
+        self.known[at] = True

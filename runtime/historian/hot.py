@@ -97,6 +97,7 @@ class Historian:
         self._rows = 0
         self._since_ns = 0
         self._begun_ns = 0
+        self._unknown_ns = -1  # from when to the beginning nothing was recorded
         self._gap_ns: int | None = None
         self._failing = False
         self._evicting = False
@@ -365,7 +366,19 @@ class Historian:
         self._add(port, self._compression.rest())
 
     def _take(self, port: Port, batch: Batch) -> None:
-        self._add(port, self._compression.keep(batch, self._clock.steady_ns()))
+        self._add(port, self._compression.keep(self._with_present(batch), self._clock.steady_ns()))
+
+    def _with_present(self, batch: Batch) -> Batch:
+        """Say of first values that are older than the last gap that they hold now, too.
+
+        Without that, a value that does not change would stay "not recorded" from the gap on.
+        """
+        old = batch.source_ns <= self._unknown_ns
+        if not old.any() or not (old := old & ~self._compression.knows(batch.ids)).any():
+            return batch
+        known = batch.take(old)
+        now_ns = max(self._clock.now_ns(), self._begun_ns)
+        return Batch.joined([replace(known, source_ns=np.full(len(known), now_ns)), batch])
 
     def _add(self, port: Port, batch: Batch) -> None:
         rows = len(batch)
@@ -410,6 +423,7 @@ class Historian:
                 since_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
                 await self._call(self._store.mark_gap, self._stored[self._recorded[lost]], last_ns, since_ns)
         self._begun_ns = max(now_ns, last_ns + 2)
+        self._unknown_ns = last_ns + 1 if last_ns else -1
         self._gap_ns = None
         self._compression.forget()
         port.health(True)
