@@ -147,6 +147,7 @@ class Series(Struct, frozen=True):
     """Stored samples of one tag: (source time ns, value, quality)."""
 
     path: str
+    type: str
     unit_text: str
     points: tuple[tuple[int, Value | None, int], ...]
 

@@ -13,6 +13,7 @@ from runtime.wire import TagView
 from tui.locale import Words
 from tui.model import SECOND_NS, Point, View
 
+MS_NS = SECOND_NS // 1000
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 60 * MINUTE_NS
 DAY_NS = 24 * HOUR_NS
@@ -98,11 +99,28 @@ def format_value(value: Value | None, tag: TagView, words: Words) -> str:
         return words("value.on" if value else "value.off")
     if isinstance(value, float):
         return format_number(value, span_of(tag))
-    if tag.type == "TIME":
-        return f"{value / SECOND_NS:.3f} s" if isinstance(value, int) else str(value)
+    if tag.type == "TIME" and isinstance(value, int):
+        whole = abs(value) >= SECOND_NS or value % MS_NS == 0
+        return f"{value / SECOND_NS:{'.3f' if whole else 'g'}} s"
     if tag.type == "DT" and isinstance(value, int):
         return format_clock(value, date=True)
     return str(value)
+
+
+def format_range(tag: TagView, words: Words) -> str:
+    """Write within which bounds values are taken; either may be open."""
+    low, high = (None if bound is None else _bound(bound, tag) for bound in (tag.low, tag.high))
+    if low is None or high is None:
+        text = f"≥ {low}" if low else f"≤ {high}" if high else ""
+    else:
+        text = f"{low} … {high}"
+    return f"{text} {unit_of(tag)}".rstrip() if text else words("value.none")
+
+
+def _bound(bound: float, tag: TagView) -> str:
+    if tag.type == "TIME":
+        return f"{bound / SECOND_NS:g} s"
+    return format_clock(int(bound), date=True) if tag.type == "DT" else f"{bound:g}"
 
 
 def span_of(tag: TagView) -> float | None:

@@ -11,6 +11,8 @@ from runtime.contract import DataType, Tag
 from runtime.errors import ConfigError, Finding, Place
 from runtime.gate.expression import parse_expression
 
+_MS_NS = 1_000_000
+
 
 class AlarmFile(Section):
     """A file of alarms: a list under the key `alarms`."""
@@ -92,6 +94,8 @@ def _check(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, 
             yield from _check_link(tag, tags)
         case "expression":
             yield from check_expression("expression", config.expression, tags)
+    if tag.data_type is DataType.TIME and config.limit and abs(config.limit) < _MS_NS:
+        yield f"limit {config.limit:g} is that many ns, the unit of a TIME", "write a second as 1000000000"
     for key, kinds in _KEYS.items():
         if config.kind not in kinds and getattr(config, key) != AlarmConfig.model_fields[key].default:
             yield f"{key} says nothing for kind {config.kind}, only for {', '.join(kinds)}", f"remove {key}:"

@@ -97,6 +97,7 @@ def router(services: Services) -> APIRouter:
         series = (
             Series(
                 each.path,
+                each.data_type.iec,
                 each.unit_text,
                 tuple(found[each.id].listed(each.data_type, mode)) if each.id in found else (),
             )
@@ -141,5 +142,5 @@ def _samples(views: TagViews, wanted: list[Tag], batch: Batch) -> Json:
     for tag in wanted:
         own = batch.take(np.flatnonzero(batch.ids == tag.id))
         columns = (own.source_ns.tolist(), views.values(own), own.quality.tolist())
-        series.append(Series(tag.path, tag.unit_text, tuple(zip(*columns, strict=True))))
+        series.append(Series(tag.path, tag.data_type.iec, tag.unit_text, tuple(zip(*columns, strict=True))))
     return Json(SeriesList(tuple(series)))

@@ -21,6 +21,7 @@ from runtime.cli.session import (
     print_json,
     print_table,
     show,
+    show_of,
     show_time,
 )
 from runtime.errors import ConnectError, PlantError
@@ -114,7 +115,7 @@ def query(
             (
                 show_time(at_ns),
                 each.path,
-                show(value, each.unit_text),
+                show_of(each, value),
                 "" if quality >> 30 == 0 else f"0x{quality:08X}",
             )
             for each in series
@@ -241,7 +242,8 @@ def _figures(
             raise PlantError(f"{tag.path} is text and has no figures", "ask with --mode raw")
     found = archive.figures(np.array([tag.id for tag in chosen], np.int32), *span, interval_ns, mode)
     return [
-        Series(tag.path, tag.unit_text, tuple(found[tag.id].listed(tag.data_type, mode))) for tag in chosen
+        Series(tag.path, tag.data_type.iec, tag.unit_text, tuple(found[tag.id].listed(tag.data_type, mode)))
+        for tag in chosen
     ]
 
 
@@ -323,7 +325,7 @@ def _read(archive: Archive, chosen: list[Tag], span: tuple[int, int], limit: int
         bad = Quality.is_bad(row.quality)
         value = None if bad else archive.tags[row.id].data_type.decode(row.raw, row.text)
         points[row.id].append((row.source_ns, value, row.quality))
-    return [Series(tag.path, tag.unit_text, tuple(points[tag.id])) for tag in chosen]
+    return [Series(tag.path, tag.data_type.iec, tag.unit_text, tuple(points[tag.id])) for tag in chosen]
 
 
 def _csv_rows(series: Sequence[Series]) -> Iterator[tuple[object, ...]]:

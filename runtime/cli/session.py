@@ -15,7 +15,9 @@ import typer
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
+    from runtime.contract import Value
     from runtime.logins import Signing
+    from runtime.wire import Series, TagView
 
 PlantOption = Annotated[
     str | None,
@@ -148,6 +150,18 @@ def show(value: Any, unit: str = "") -> str:
         return str(value).lower()
     text = f"{value:.7g}" if isinstance(value, float) else str(value)
     return f"{text} {unit}" if unit else text
+
+
+def show_of(tag: TagView | Series, value: Value | None) -> str:
+    """Write a value of a tag for people, its unit behind it."""
+    from runtime.config import value_text
+    from runtime.contract import DataType
+
+    if tag.type == "TIME" and value is not None:
+        return value_text(DataType.TIME, value)
+    if tag.type == "DT" and isinstance(value, int):
+        return show_time(value)
+    return show(value, tag.unit_text)
 
 
 def show_time(at_ns: int | None) -> str:

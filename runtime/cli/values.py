@@ -16,7 +16,7 @@ from runtime.cli.session import (
     ask_signature,
     print_json,
     print_table,
-    show,
+    show_of,
     show_time,
 )
 from runtime.errors import PlantError, WriteRejectedError
@@ -62,22 +62,22 @@ def write(
     """
     from runtime.cli.session import parse_for
     from runtime.config import parse_value
+    from runtime.config import wanted as wanted_of
     from runtime.contract import DataType
 
     async def work(client: PlantClient) -> None:
         tag = await client.tag(path)
+        data_type = DataType[tag.type]
         try:
-            wanted = parse_value(DataType[tag.type], value)
+            wanted = parse_value(data_type, value)
         except ValueError as exc:
-            raise WriteRejectedError(str(exc)) from exc
+            raise WriteRejectedError(str(exc), wanted_of(data_type)) from exc
         if dry_run:
             judged = await client.write(tag.path, wanted, reason, for_ns, dry_run=True)
             _tell_verdict(tag, judged, json)
             return
         if sys.stdin.isatty() and not yes:
-            typer.confirm(
-                f"{tag.path}: {show(tag.value, tag.unit_text)} -> {show(wanted, tag.unit_text)}?", abort=True
-            )
+            typer.confirm(f"{tag.path}: {show_of(tag, tag.value)} -> {show_of(tag, wanted)}?", abort=True)
         signature = await ask_signature(client, tag.signature, signer, meaning)
         if tag.two_person:
             request = await client.request_write(tag.path, wanted, reason, for_ns, signature)
@@ -99,7 +99,7 @@ def write(
 
 
 def _change(tag: TagView, written: Written) -> str:
-    return f"{show(written.previous, tag.unit_text)} -> {show(written.value, tag.unit_text)}"
+    return f"{show_of(tag, written.previous)} -> {show_of(tag, written.value)}"
 
 
 def _tell_verdict(tag: TagView, judged: Written, json: bool) -> None:
@@ -159,7 +159,7 @@ async def _lines(
             print_json({"path": tag.path, "value": value, "quality": quality, "source_ns": source_ns})
         else:
             flag = "" if quality >> 30 == 0 else f"  quality 0x{quality:08X}"
-            print(f"{show_time(source_ns)}  {tag.path}  {show(value, tag.unit_text)}{flag}", flush=True)
+            print(f"{show_time(source_ns)}  {tag.path}  {show_of(tag, value)}{flag}", flush=True)
 
 
 async def _table(
@@ -215,4 +215,4 @@ async def _rows(client: PlantClient, patterns: list[str], views: dict[int, TagVi
 
 
 def _row(view: TagView) -> tuple[str, str, str, str]:
-    return view.path, show(view.value, view.unit_text), view.quality_text, show_time(view.source_ns)
+    return view.path, show_of(view, view.value), view.quality_text, show_time(view.source_ns)

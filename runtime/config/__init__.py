@@ -29,7 +29,8 @@ from runtime.config.models import (
 )
 from runtime.config.plant import WIRING, Basis, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml, read_text
-from runtime.config.taglist import COLUMNS, TagList, parse_value, read_tags, write_tags
+from runtime.config.taglist import COLUMNS, TagList, read_tags, write_tags
+from runtime.config.valuetext import parse_value, value_text, wanted
 
 __all__ = [
     "COLUMNS",
@@ -69,5 +70,7 @@ __all__ = [
     "read_tags",
     "read_text",
     "validate",
+    "value_text",
+    "wanted",
     "write_tags",
 ]

@@ -520,6 +520,7 @@ _WANTED = {
     _HOST: "write a host name such as gw.plant.example, or an address",
     _ROOT: "write levels joined by /, such as site/area/line, without spaces",
 }
+_FILES = {"tags": "tags.csv", "alarms": "alarms.yaml"}
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -547,6 +548,9 @@ def findings_of(
             case "model_type" | "dict_type":
                 remedy = "write `key: value` lines below it"
                 yield Finding(f"{what or 'this'}: keys and values belong here", place, remedy)
+            case "string_type" if name in _FILES and isinstance(each["input"], list | dict):
+                remedy = f"write them into {_FILES[name]}, and here `{name}: {_FILES[name]}`"
+                yield Finding(f"{name}: the name of a file belongs here", place, remedy)
             case "string_pattern_mismatch":
                 remedy = _WANTED.get(each["ctx"]["pattern"], f"it must match {each['ctx']['pattern']}")
                 yield Finding(f"{what}: {shortened(each.get('input'))} is not possible here", place, remedy)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.config.positions import read_text, shortened
+from runtime.config.positions import read_text
+from runtime.config.valuetext import TIMES, parse_value, value_text, wanted
 from runtime.contract import Access, DataType, Role, Tag, Value, glob
 from runtime.errors import ConfigError, Finding, Place
 
@@ -119,6 +120,9 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
     if len(header) == 1 and (other := next((each for each in ";\t|" if each in header[0]), "")):
         remedy = "save it as CSV with commas"
         raise ConfigError([Finding(f"cells are separated by {other!r} here", Place(file, 1, 1), remedy)])
+    if any(header) and not any(name in COLUMNS for name in header):
+        text = "the first line names no column of a tag table"
+        raise ConfigError([Finding(text, Place(file, 1, 1), "begin a CSV with path,type,unit,description")])
     for column, name in enumerate(header, 1):
         if name in header[: column - 1]:
             text = f"column {name!r} is there twice"
@@ -195,10 +199,13 @@ def _one_of(row: dict[str, str], column: str, known: Sequence[str], default: str
     return cell
 
 
-def _number(row: dict[str, str], column: str) -> float | None:
+def _number(row: dict[str, str], column: str, data_type: DataType) -> float | None:
+    """Return a number on the scale of a tag: ns where it is a time."""
     cell = row.get(column, "")
     if not cell:
         return None
+    if data_type in TIMES:
+        return float(_value(row, column, DataType.TIME if column == "deadband" else data_type))
     try:
         number = float(cell)
     except ValueError:
@@ -208,27 +215,11 @@ def _number(row: dict[str, str], column: str) -> float | None:
     return number
 
 
-def parse_value(data_type: DataType, text: str) -> Value:
-    """Read a value as people write it.
-
-    Raises:
-        ValueError: the text is no value of the type; says what would be.
-    """
-    if data_type is DataType.STRING:
-        return text
-    if data_type is DataType.BOOL:
-        known = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
-        if text.strip().lower() not in known:
-            raise ValueError(f"{shortened(text)} is not a BOOL; use true or false")
-        return known[text.strip().lower()]
+def _value(row: dict[str, str], column: str, data_type: DataType) -> Value:
     try:
-        value: Value = float(text) if data_type.kind == "f" else int(text.replace("_", ""), 0)
-        data_type.encode(value)
-    except (ValueError, TypeError) as exc:
-        raise ValueError(f"{shortened(text)} is not a value of {data_type.iec}") from exc
-    if isinstance(value, float) and not np.isfinite(value):
-        raise ValueError(f"{shortened(text)} is not a finite number")
-    return value
+        return parse_value(data_type, row[column])
+    except ValueError as exc:
+        raise _CellError(column, str(exc), wanted(data_type)) from exc
 
 
 def _tag(row: dict[str, str], root: str) -> Tag:
@@ -242,20 +233,19 @@ def _tag(row: dict[str, str], root: str) -> Tag:
     if not row["type"]:
         raise _CellError("type", "the tag has no type", f"use one of {', '.join(_TYPES)}")
     data_type = _TYPES[_one_of({"type": row["type"].upper()}, "type", list(_TYPES), "")]
-    low, high = _number(row, "low"), _number(row, "high")
+    low, high = (_number(row, column, data_type) for column in ("low", "high"))
     if low is not None and high is not None and low >= high:
-        raise _CellError("high", f"high ({high:g}) must be above low ({low:g})", "exchange or correct them")
+        text = f"high ({value_text(data_type, high)}) must be above low ({value_text(data_type, low)})"
+        raise _CellError("high", text, "exchange or correct them")
     initial: Value | None = None
     if row.get("initial"):
-        try:
-            initial = parse_value(data_type, row["initial"])
-        except ValueError as exc:
-            raise _CellError("initial", str(exc), f"write a value of {data_type.iec}") from exc
+        initial = _value(row, "initial", data_type)
         if not isinstance(initial, str) and not _within(low, initial, high):
-            raise _CellError("initial", f"{initial:g} is outside low and high", "give a value inside")
-    deadband = _number(row, "deadband") or 0.0
+            text = f"{value_text(data_type, initial)} is outside low and high"
+            raise _CellError("initial", text, "give a value inside")
+    deadband = _number(row, "deadband", data_type) or 0.0
     if deadband < 0:
-        raise _CellError("deadband", f"{deadband:g} is below 0", "write 0 to keep every change")
+        raise _CellError("deadband", f"{row['deadband']} is below 0", "write 0 to keep every change")
     compression = _one_of(row, "compression", COMPRESSION, "deadband")
     if compression == "swinging_door":
         if data_type in (DataType.BOOL, DataType.STRING):
@@ -304,13 +294,12 @@ def write_tags(tags: Iterable[Tag], root: str) -> str:
         cells |= {"type": tag.data_type.iec, "access": tag.access.value, "role": tag.role.name.lower()}
         relative = tag.path.removeprefix(f"{root}/")
         cells["path"] = tag.path if relative.startswith(f"{root}/") else relative
-        writer.writerow(["" if cells[name] is None else _cell(cells[name]) for name in COLUMNS])
+        scale = tag.data_type
+        cells |= {name: _cell(scale, getattr(tag, name)) for name in ("low", "high", "initial")}
+        cells["deadband"] = _cell(DataType.TIME if scale in TIMES else scale, tag.deadband)
+        writer.writerow([cells[name] for name in COLUMNS])
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
-    return value
+def _cell(data_type: DataType, value: Value | None) -> str:
+    return "" if value is None else value_text(data_type, value)

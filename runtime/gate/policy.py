@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
+from runtime.config.valuetext import value_text
 from runtime.contract import Access, Actor, Batch, Clock, DataType, Quality, Role, Tag, Tags, Value
 from runtime.errors import ForbiddenError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
@@ -91,9 +92,10 @@ def judge(
     if not isinstance(value, str):
         unit = f" {tag.unit_text}" if tag.unit_text else ""
         if (tag.low is not None and value < tag.low) or (tag.high is not None and value > tag.high):
-            low = "-∞" if tag.low is None else f"{tag.low:g}"
-            high = "∞" if tag.high is None else f"{tag.high:g}"
-            raise UnfitValueError(f"{name}: {value:g} is out of range", f"from {low} to {high}{unit}")
+            low = "-∞" if tag.low is None else value_text(tag.data_type, tag.low)
+            high = "∞" if tag.high is None else value_text(tag.data_type, tag.high)
+            text = f"{name}: {value_text(tag.data_type, value)} is out of range"
+            raise UnfitValueError(text, f"from {low} to {high}{unit}")
     judge_interlock(tag, tags, interlock)
     return raw, value if isinstance(value, str) else None
 

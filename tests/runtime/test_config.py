@@ -35,8 +35,8 @@ def findings(file, text, read):
         ("tank/level,REAL,,ten,,,", 4, "'ten' is not a number", "point"),
         ("tank/level,REAL,,50,10,,", 5, "high (10) must be above low (50)", ""),
         ("tank/level,REAL,,,,write,", 6, "unknown access 'write'", "r, rw"),
-        ("tank/on,BOOL,,,,,maybe", 7, "'maybe' is not a BOOL", ""),
-        ("tank/n,SINT,,,,,300", 7, "'300' is not a value of SINT", ""),
+        ("tank/on,BOOL,,,,,maybe", 7, "'maybe' is not a value of BOOL", "write true or false"),
+        ("tank/n,SINT,,,,,300", 7, "'300' is not a value of SINT", "from -128 to 127"),
     ],
 )
 def test_a_wrong_cell_is_named_by_line_and_column(tmp_path, row, column, says, remedy):
@@ -137,6 +137,23 @@ def test_a_missing_file_and_a_binary_file_are_told(tmp_path):
     (tmp_path / "bin.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_model(DriverConfig, tmp_path / "bin.yaml")
+    (tmp_path / "tags.csv").write_bytes(b"PK\x03\x04\x14\x00")
+    with pytest.raises(ConfigError, match="workbook"):
+        read_tags(tmp_path / "tags.csv", "s")
+
+
+def test_tags_as_yaml_are_told_where_they_belong(tmp_path):
+    told = findings(tmp_path / "tags.yaml", "- {path: a, type: REAL}\n", lambda f: read_tags(f, "s"))
+    assert told == [
+        (1, 1, "the first line names no column of a tag table", "begin a CSV with path,type,unit,description")
+    ]
+    text = "plant: x\nroot: a\ntags:\n  - {path: a, type: REAL}\nalarms: {a: b}\n"
+    told = findings(tmp_path / "plant.yaml", text, lambda f: load_model(PlantFile, f))
+    assert [(line, text) for line, _, text, _ in told] == [
+        (3, "tags: the name of a file belongs here"),
+        (5, "alarms: the name of a file belongs here"),
+    ]
+    assert "`tags: tags.csv`" in told[0][3]
 
 
 @given(st.integers(0, 10**18))

@@ -65,6 +65,7 @@ def running_plant(tmp_path_factory: pytest.TempPathFactory, runtime_home: Path) 
     folder = lay_out(tmp_path_factory.mktemp("running"))
     with (folder / "tags.csv").open("a") as tags:
         tags.write("safe/sp,REAL,%,%,0,100,Takes two persons,rw,operator,,1\n")
+        tags.write("jacket/delay,TIME,,,100ms,10s,Delay,rw,operator,,1.5s\n")
         tags.write("jacket/temp,REAL,,,0,100,Jacket,rw,operator,,20\n")
     with (folder / "alarms.yaml").open("a") as alarms:
         alarms.write("  - {name: jacket.hot, tag: jacket/temp, kind: high, limit: 60, confirm: true, ")

@@ -52,11 +52,12 @@ def test_write_goes_through_the_gate_and_shows_both_values(ironworks: Any) -> No
     for path, value, why in (
         ("tank/setpoint", "101", "out of range"),
         ("tank/setpoint", "hot", "not a value of REAL"),
-        ("pump/run", "maybe", "true or false"),
+        ("pump/run", "maybe", "not a value of BOOL"),
     ):
         error = ironworks("write", path, value).exception
         assert isinstance(error, WriteRejectedError)
         assert why in error.text
+        assert error.remedy
     newest = _json(ironworks("audit", "list", "--json", "--limit", "3"))
     assert {"refused", "done"} == {each["outcome"] for each in newest}
     assert "recipe 7" in ironworks("audit", "list").stdout
@@ -77,6 +78,20 @@ def test_a_time_that_a_script_left_empty_is_no_time_for_ever(ironworks: Any) -> 
 
 def test_negative_values_can_be_written(ironworks: Any) -> None:
     assert _json(ironworks("write", "--json", "pump/offset", "--", "-5"))["value"] == -5
+
+
+def test_times_are_written_and_shown_with_units(ironworks: Any) -> None:
+    assert "T#1s500ms" in ironworks("read", "jacket/delay").stdout
+    said = ironworks("write", "jacket/delay", "3s")
+    assert said.stdout == "site/area/line/jacket/delay: T#1s500ms -> T#3s\n"
+    assert _json(ironworks("read", "jacket/delay", "--json"))[0]["value"] == 3_000_000_000
+    assert "T#3s" in ironworks("history", "query", "jacket/delay").stdout
+    late, bare = (ironworks("write", "jacket/delay", each).exception for each in ("1m", "5"))
+    assert isinstance(late, PlantError)
+    assert isinstance(bare, PlantError)
+    assert "T#1m is out of range" in late.text
+    assert late.remedy == "from T#100ms to T#10s"
+    assert "with units" in bare.remedy
 
 
 def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> None:

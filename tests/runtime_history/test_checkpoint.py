@@ -11,6 +11,7 @@ from runtime.historian.checkpoint import WAL_BYTES, Checkpoints
 
 PAGE = 4096
 HEADER = 3 * PAGE
+HELD = "SELECT sum(memory_usage_bytes) FROM duckdb_memory()"
 
 
 @pytest.fixture
@@ -132,3 +133,24 @@ def test_a_long_log_goes_into_the_file_without_the_house(tmp_path, kit, monkeypa
 
 def refuse(checkpoints, cursor):
     raise OSError(28, "No space left on device")
+
+
+def test_memory_of_blocks_goes_back_with_each_checkpoint_but_not_under_work_beside(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    rows = np.arange(100_000)
+
+    def asked(query):
+        with shelf.store.cursor() as cursor:
+            return cursor.execute(query).fetchone()[0]
+
+    limit = asked("SELECT current_setting('memory_limit')")
+    with shelf.store.reading():
+        shelf.append(kit.batch(shelf.tags[0], rows, rows), now_ns=kit.T0)
+        shelf.store.sweep()
+        much = asked(HELD)
+    shelf.append(kit.batch(shelf.tags[0], rows + len(rows), rows), now_ns=kit.T0)
+    shelf.store.sweep()
+    assert asked(HELD) < much / 4
+    assert asked("SELECT current_setting('memory_limit')") == limit
+    assert len(shelf.read().ids) == 2 * len(rows)
+    shelf.store.close()

@@ -12,6 +12,7 @@ TAGS = TagList(
         Tag("nb/line/tank/level_pct", DataType.REAL, low=0, high=100, unit_text="%"),
         Tag("nb/line/filler/fault", DataType.BOOL),
         Tag("nb/line/filler/state", DataType.INT),
+        Tag("nb/line/filler/cycle", DataType.TIME),
     ],
     "nb/line",
 )
@@ -56,6 +57,7 @@ alarms:
         ("tag: tank/level_pct\nkind: high\nlimit: 5\ndeadband: 9", "never clear", "smaller"),
         ("tag: filler/fault\nkind: low\nlimit: 5", "BOOL", "kind: discrete"),
         ("tag: filler/state\nkind: high\nlimit: 40000", "outside the range", "correct the limit"),
+        ("tag: filler/cycle\nkind: high\nlimit: 90", "90 is that many ns", "1000000000"),
         ("tag: filler/state\nkind: discrete\nstate: fast", "no value of", "state:"),
         ("tag: filler/state\nkind: discrete\nstate: 70000", "outside INT", "state:"),
         ("tag: filler/state\nkind: discrete\nstate: .inf", "whole numbers", "state:"),

@@ -465,6 +465,26 @@ def test_write_without_reason_or_with_nonsense_goes_nowhere(plant):
     drive(plant, script)
 
 
+@pytest.mark.parametrize(("language", "hint"), [("en", "such as 3s"), ("zh", "例如 3s")])
+def test_a_time_is_written_with_its_unit(plant, make_tag, language, hint):
+    row = ("capper/delay", "TIME", "", 0, 1e10, "Delay", "延时", "rw", 1_500_000_000)
+    plant.tag_list.append(make_tag(30, row, 0))
+
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"capper/delay", "enter", "w")
+        await appears(pilot, hint)
+        assert "0 s … 10 s" in seen(app)
+        await pilot.press("5", "enter", *"x", "enter")
+        await appears(pilot, f"'5'.*TIME.*{hint}")
+        await pilot.press(*"5s", "enter", "enter")
+        await appears(pilot, r"1\.500 s  ->  5\.000 s")
+        await pilot.press("y")
+        await goes(pilot, Words(language)("write.title"))
+        assert plant.calls[-1] == ("write", "nb/bottling/line1/capper/delay", 5_000_000_000, "x")
+
+    drive(plant, script, language=language)
+
+
 def test_a_refused_write_says_why_and_what_to_do_and_can_be_corrected(plant):
     async def script(app, pilot):
         plant.refusal = WriteRejectedError("80 is above 60 bpm", "write 0 to 60 bpm")

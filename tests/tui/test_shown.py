@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from runtime.contract import Quality
 from tui.locale import Words
 from tui.model import Link, Point, View
-from tui.shown import fit, format_age, format_number, plain_name, show
+from tui.shown import fit, format_age, format_number, format_range, format_value, plain_name, show
 from tui.widgets.alarm_detail import wrap
 
 ROW = ("tank/level_pct", "REAL", "%", 0, 100, "Level", "液位", "r", 63.4)
@@ -59,6 +59,28 @@ def test_a_value_that_was_never_told_is_not_made_up(make_tag):
 )
 def test_decimals_follow_the_range(value, span, text):
     assert format_number(value, span) == text
+
+
+@pytest.mark.parametrize(
+    ("data_type", "low", "high", "text"),
+    [
+        ("REAL", 0, 100, "0 … 100 s"),
+        ("REAL", 5, None, "≥ 5 s"),
+        ("REAL", None, 0, "≤ 0 s"),
+        ("REAL", None, None, "---"),
+        ("TIME", 2.5e8, 1e10, "0.25 s … 10 s"),
+    ],
+)
+def test_a_range_may_be_open_and_times_have_their_unit(make_tag, data_type, low, high, text):
+    unit = "" if data_type == "TIME" else "s"
+    tag = make_tag(0, ("tank/t", data_type, unit, low, high, "", "", "rw", 0), 0)
+    assert format_range(tag, Words("en")) == text
+
+
+@pytest.mark.parametrize(("ns", "text"), [(0, "0.000 s"), (2_500_000_000, "2.500 s"), (250_000, "0.00025 s")])
+def test_a_time_is_told_in_seconds(make_tag, ns, text):
+    tag = make_tag(0, ("tank/t", "TIME", "", None, None, "", "", "rw", ns), 0)
+    assert format_value(ns, tag, Words("en")) == text
 
 
 @pytest.mark.parametrize(

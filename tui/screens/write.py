@@ -21,7 +21,7 @@ from runtime.logins import Signing
 from runtime.wire import TagView
 from tui.model import View
 from tui.screens.dialog import Dialog
-from tui.shown import described, format_value, role_word, show, signer_of, unit_of
+from tui.shown import described, format_range, format_value, role_word, show, signer_of, unit_of
 from tui.widgets.signing import SigningFields
 
 _TYPES = {each.iec: each for each in DataType}
@@ -55,8 +55,7 @@ class WriteDialog(Dialog):
     def body(self) -> ComposeResult:
         yield Static("", id="facts", markup=False)
         yield Static(self.words("write.new"), id="value-label", classes="label", markup=False)
-        hint = "write.example.BOOL" if self.tag.type == "BOOL" else "write.value_hint"
-        yield Input(id="value", compact=True, placeholder=self.words(hint, type=self.tag.type))
+        yield Input(id="value", compact=True, placeholder=self._wanted() or self.tag.type)
         yield Static(self.words("write.reason"), id="reason-label", classes="label", markup=False)
         yield Input(id="reason", compact=True, max_length=200)
         yield Static("", id="question", markup=False)
@@ -85,16 +84,13 @@ class WriteDialog(Dialog):
     def _facts(self) -> str:
         words, tag = self.words, self.tag
         shown = show(self.view, tag)
-        span = words("write.no_range")
-        if tag.low is not None and tag.high is not None:
-            span = f"{tag.low:g} … {tag.high:g} {unit_of(tag)}"
         role = role_word(tag.role, words)
         mine = role_word(self.view.info.user.role_at(tag.path), words) if self.view.info else ""
         description = described(tag, words)
         lines = [description] if description else []
         lines += [
             f"{words('write.now')}: {shown.text} {unit_of(tag)}  {shown.mark} {shown.word}",
-            f"{words('tags.range')}: {span}",
+            f"{words('tags.range')}: {format_range(tag, words)}",
             f"{words('tags.role')}: {role} ({words('write.your_role', role=mine)})",
         ]
         if tag.interlock:
@@ -132,8 +128,9 @@ class WriteDialog(Dialog):
             return
         try:
             self._value = parse_value(_TYPES[self.tag.type], text)
-        except ValueError as exc:
-            self.say(str(exc), wrong=True)
+        except ValueError:
+            told = self.words("write.wrong", value=repr(text), type=self.tag.type)
+            self.say(f"{told}: {self._wanted()}", wrong=True)
             self.query_one("#value").focus()
             return
         if not reason:
@@ -154,9 +151,22 @@ class WriteDialog(Dialog):
         else:
             self.query_one("#cancel").focus()
 
+    def _wanted(self) -> str:
+        """Return how a value is typed; nothing where it is text."""
+        data_type = _TYPES[self.tag.type]
+        if data_type is DataType.STRING:
+            return ""
+        if self.words.has(f"write.wanted.{data_type.iec}"):
+            return self.words(f"write.wanted.{data_type.iec}")
+        if data_type.limits is None:
+            return self.words("write.wanted.number")
+        low, high = data_type.limits
+        return self.words("write.wanted.whole", low=low, high=high)
+
     def _told(self) -> str:
-        if isinstance(self._value, bool):
-            return self.words("value.on" if self._value else "value.off")
+        """Return the new value: as it was typed, but for what the console writes in its own way."""
+        if isinstance(self._value, bool) or self.tag.type in ("TIME", "DT"):
+            return format_value(self._value, self.tag, self.words)
         return str(self._value)
 
     @on(Button.Pressed, "#send")

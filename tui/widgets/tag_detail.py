@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.wire import TagView
 from tui.model import View
-from tui.shown import described, role_word, unit_of
+from tui.shown import described, format_range, role_word
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
@@ -20,11 +20,8 @@ class TagDetail(Sheet):
 def _lines(view: View, tag: TagView) -> list[Line]:
     words = view.words
     description = described(tag, words)
-    span = "---"
-    if tag.low is not None and tag.high is not None:
-        span = f"{tag.low:g} … {tag.high:g} {unit_of(tag)}"
     role = role_word(tag.role, words)
-    facts = [("tags.type", tag.type), ("tags.range", span), ("tags.access", tag.access)]
+    facts = [("tags.type", tag.type), ("tags.range", format_range(tag, words)), ("tags.access", tag.access)]
     if tag.access == "rw":
         facts.append(("tags.role", role))
     wired = [each for each in (tag.device, tag.address, tag.variable) if each]
