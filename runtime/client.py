@@ -292,9 +292,16 @@ class PlantClient:
     async def _command(self, name: str, verb: str, body: dict[str, Any]) -> AlarmView:
         return await self._send("POST", f"/alarms/{quote(name, safe='')}/{verb}", AlarmView, body)
 
-    async def alarm_journal(self, limit: int = 100, before: int | None = None) -> tuple[JournalEntry, ...]:
-        """Return transitions of alarms, newest first."""
-        return (await self._get("/alarms/journal", JournalPage, limit=limit, before=before)).entries
+    async def alarm(self, name: str) -> AlarmView:
+        """Return an alarm, whatever its state."""
+        return await self._get(f"/alarms/{quote(name, safe='')}", AlarmView)
+
+    async def alarm_journal(
+        self, limit: int = 100, before: int | None = None, alarm: str | None = None
+    ) -> tuple[JournalEntry, ...]:
+        """Return transitions of alarms, or of one, newest first."""
+        found = await self._get("/alarms/journal", JournalPage, limit=limit, before=before, alarm=alarm)
+        return found.entries
 
     async def alarm_figures(self, hours: float = 8.0) -> AlarmFigures:
         """Return how the alarm system did over the last hours."""

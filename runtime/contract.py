@@ -104,14 +104,21 @@ class DataType(Enum):
         if isinstance(value, str) or (self is DataType.BOOL and value not in (0, 1)):
             raise TypeError(f"{self.iec} cannot be {value!r}")
         if self.kind == "f":
-            number = float(value)
+            try:
+                number = float(value)
+            except OverflowError as exc:
+                raise ValueError(f"{self.iec} cannot hold so large a number") from exc
             if self is DataType.REAL and np.isfinite(number):
                 with np.errstate(over="ignore"):
                     number = float(np.float32(number))
                 if not np.isfinite(number):
                     raise ValueError(f"{value} does not fit REAL")
             return int(struct.unpack("<Q", struct.pack("<d", number))[0])
-        if int(value) != value:
+        try:
+            whole = int(value) == value
+        except (OverflowError, ValueError):  # infinite, or not a number
+            whole = False
+        if not whole:
             raise TypeError(f"{self.iec} takes whole numbers, not {value!r}")
         low, high = self.limits or (0, 0)
         if not low <= value <= high:

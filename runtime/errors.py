@@ -70,11 +70,19 @@ class ForbiddenError(WriteRejectedError):
 
 
 class UnfitValueError(WriteRejectedError):
-    """Refused for the value: it is none of the tag's type, or out of its range."""
+    """Refused for what is asked, whatever the state of the plant: a value out of range, a reason missing."""
+
+
+class AbsentError(WriteRejectedError):
+    """Refused because what it names is not there."""
 
 
 class RateLimitedError(WriteRejectedError):
-    """Refused for coming too often."""
+    """Refused for coming too often; after `wait_s` there is room."""
+
+    def __init__(self, text: str, remedy: str = "", wait_s: int = 1) -> None:
+        super().__init__(text, remedy)
+        self.wait_s = wait_s
 
 
 class ReturnedError(PlantError):

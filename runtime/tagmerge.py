@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from dataclasses import replace as replace_
@@ -185,23 +186,41 @@ def _row(tag: Tag, root: str) -> str:
 
 
 def put_text(file: Path, text: str) -> None:
-    """Write a file so that a kill leaves the old or the new one.
+    """Write a file so that a kill leaves the old or the new one, with the rights and the owner of the old.
+
+    What a link points to is written, and what is no file, such as a device, is written into.
 
     Raises:
         PlantError: it cannot be written.
     """
+    target = Path(os.path.realpath(file))
+    try:
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8", newline="")
+        else:
+            _put(target, text)
+    except OSError as exc:
+        raise PlantError(
+            f"{file} cannot be written: {exc.strerror}", "check the folder's rights and room"
+        ) from exc
+
+
+def _put(file: Path, text: str) -> None:
+    before = file.stat() if file.exists() else None
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as out:
+            if before:
+                os.fchmod(out.fileno(), stat.S_IMODE(before.st_mode))
+                if os.geteuid() == 0:
+                    os.fchown(out.fileno(), before.st_uid, before.st_gid)
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(file)
-    except OSError as exc:
+    except OSError:
         temporary.unlink(missing_ok=True)
-        raise PlantError(
-            f"{file} cannot be written: {exc.strerror}", "check the folder's rights and room"
-        ) from exc
+        raise
 
 
 def as_data(found: Difference, *, replace: bool, dry_run: bool) -> dict[str, Any]:

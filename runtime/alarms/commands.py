@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runtime.alarms.states import Trigger
 from runtime.config import format_duration
 from runtime.contract import LONGEST_SHELF_NS, Actor, Role
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import ForbiddenError, UnfitValueError
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +107,14 @@ def check(command: Command, name: str, reason: str, for_ns: int) -> None:
     """Refuse a command without the reason that it needs, or with a wrong duration.
 
     Raises:
-        WriteRejectedError: says why.
+        UnfitValueError: says why.
     """
     if command.needs_reason and not reason.strip():
-        raise WriteRejectedError(
+        raise UnfitValueError(
             f"alarm {name!r}: {command.verb} needs a reason", "say why; it is kept in the journal"
         )
     if command.trigger is Trigger.SHELVE and not 0 < for_ns <= LONGEST_SHELF_NS:
-        raise WriteRejectedError(
+        raise UnfitValueError(
             f"alarm {name!r} cannot be shelved for {format_duration(for_ns)}",
             f"give a duration up to {format_duration(LONGEST_SHELF_NS)}; beyond, it goes out of service",
         )

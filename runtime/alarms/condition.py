@@ -17,7 +17,6 @@ class Condition:
         self._expression = parse_expression(text)
         self._table = table
         self.ids = np.array([tags[path].id for path in self._expression.paths], np.intp)
-        self._floats = np.array([each for each in self.ids if tags[int(each)].data_type.kind == "f"], np.intp)
 
     @property
     def waits(self) -> bool:
@@ -25,9 +24,7 @@ class Condition:
         return bool((self._table.quality[self.ids] == Quality.BAD_WAITING_FOR_INITIAL_DATA).any())
 
     def holds(self) -> bool | None:
-        """Judge it; None where it cannot be judged, because a value is bad or not a number."""
-        if np.isnan(self._table.raw[self._floats].view(np.float64)).any():
-            return None
+        """Judge it; None where it cannot be judged, because it depends on a value that is not usable."""
         try:
             return self._expression.holds(self._table)
         except Undecided:

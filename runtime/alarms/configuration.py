@@ -96,14 +96,22 @@ def _check(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, 
             yield from check_expression("expression", config.expression, tags)
     if tag.data_type is DataType.TIME and config.limit and abs(config.limit) < _MS_NS:
         yield f"limit {config.limit:g} is that many ns, the unit of a TIME", "write a second as 1000000000"
-    for key, kind in _KEYS.items():
-        if kind != config.kind and getattr(config, key) is not None:
-            yield f"{key} is for kind {kind}", f"remove {key}:"
+    for key, kinds in _KEYS.items():
+        if config.kind not in kinds and getattr(config, key) != AlarmConfig.model_fields[key].default:
+            yield f"{key} says nothing for kind {config.kind}, only for {', '.join(kinds)}", f"remove {key}:"
     if config.suppressed_when is not None:
         yield from check_expression("suppressed_when", config.suppressed_when, tags)
 
 
-_KEYS = {"setpoint": "deviation", "expression": "expression"}
+_LIMITS = ("high", "low", "deviation", "rate_of_change")
+_KEYS = {
+    "limit": _LIMITS,
+    "deadband": _LIMITS,
+    "setpoint": ("deviation",),
+    "over": ("rate_of_change",),
+    "state": ("discrete",),
+    "expression": ("expression",),
+}
 
 
 def _check_distance(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:

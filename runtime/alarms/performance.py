@@ -78,7 +78,7 @@ def performance(
             watches.setdefault(area, FloodWatch(area)).add(move.at_ns, move.alarm)
             chatter.add(move.at_ns, move.alarm)
             counts[move.alarm] += 1
-        if move.transition == "raised":
+        if move.transition == "raised" and move.announced:  # what is hidden is no nuisance
             raised[move.alarm] = move.at_ns
         elif move.transition == "cleared" and move.at_ns - raised.pop(move.alarm, 0) <= FLEETING_NS:
             fleeting[move.alarm] += 1

@@ -75,7 +75,8 @@ class Rates:
     def settle(self, alarms: Rows) -> NDArray[np.float64]:
         """End the windows in which no sample came; return the rates per second."""
         over = self._over_ns[alarms]
-        rate: NDArray[np.float64] = np.abs(self._value[alarms] - self._from[alarms]) * 1e9 / over
+        with np.errstate(invalid="ignore"):  # from infinite to infinite is no rate
+            rate: NDArray[np.float64] = np.abs(self._value[alarms] - self._from[alarms]) * 1e9 / over
         self._from[alarms] = self._value[alarms]
         self._at_ns[alarms] += over
         self._from_ns[alarms] = self._at_ns[alarms]

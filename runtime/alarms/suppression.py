@@ -1,7 +1,7 @@
 """Suppression by design: which alarms an expression over tags hides.
 
-An expression that cannot be judged hides nothing; while one of its tags still waits for a first value,
-what was before a restart stays.
+An expression that cannot be judged hides nothing; while that is because a tag still waits for its first
+value, what was before a restart stays.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ class Suppression:
         """Yield alarms and whether they are suppressed now, for tags that the table has just taken."""
         for row in self.index.rows_of(ids).tolist():
             condition = self._conditions[row]
-            if condition.waits:
+            holds = condition.holds()
+            if holds is None and condition.waits:
                 continue
-            verdict = bool(condition.holds())
+            verdict = bool(holds)
             if verdict != self._verdicts[row]:
                 self._verdicts[row] = verdict
                 yield self._alarms[row], verdict

@@ -11,17 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from runtime.alarms.commands import SHELVE_ONCE
 from runtime.api.access import Caller
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.services import Services
 from runtime.api.texts import AlarmName, Comment
 from runtime.clock import SECOND_NS
 from runtime.contract import Actor
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.wire import AlarmFigures, AlarmList, AlarmView, JournalEntry, JournalPage
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Hours = Annotated[float, Query(gt=0, le=31 * 24, description="how far back")]
 After = Annotated[str, Query(max_length=128, description="only alarms after this one")]
+Of = Annotated[str | None, Query(max_length=128, description="only entries of this alarm")]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
 
 
@@ -56,16 +57,18 @@ def alarm_view(fields: Mapping[str, Any]) -> AlarmView:
 def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["alarms"])
 
-    async def command(verb: str, name: str, actor: Actor, reason: str, for_ns: int = 0) -> Json:
+    def found(name: str) -> Mapping[str, Any]:
         try:
-            services.alarms.view(name)
+            return services.alarms.view(name)
         except WriteRejectedError as exc:
             raise Refused(404, f"no alarm is named {name!r}", exc.remedy) from exc
+
+    async def command(verb: str, name: str, actor: Actor, reason: str, for_ns: int = 0) -> Json:
+        found(name)
         try:
             return Json(alarm_view(await services.command_alarm(verb, name, actor, reason, for_ns)))
         except WriteRejectedError as exc:
-            status = 403 if isinstance(exc, ForbiddenError) else 409
-            raise Refused(status, exc.text, exc.remedy) from exc
+            raise refused(exc) from exc
 
     @routes.get("/alarms", **answers(AlarmList, "Alarms.", 404))
     async def list_alarms(
@@ -85,9 +88,9 @@ def router(services: Services) -> APIRouter:
         return Json(AlarmList(page, page[-1].name if len(chosen) > limit else None))
 
     @routes.get("/alarms/journal", **answers(JournalPage, "Transitions, newest first."))
-    async def journal(limit: Limit = 100, before: Before = None) -> Json:
-        """Return what happened to the alarms."""
-        rows = await services.journal.alarm_log(limit, before)
+    async def journal(limit: Limit = 100, before: Before = None, alarm: Of = None) -> Json:
+        """Return what happened to the alarms, or to one, which the plant may no longer have."""
+        rows = await services.journal.alarm_log(limit, before, alarm)
         entries = msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True)
         return Json(JournalPage(entries, entries[-1].seq if len(entries) == limit else None))
 
@@ -96,6 +99,11 @@ def router(services: Services) -> APIRouter:
         """Return load, floods, nuisance alarms and the mix of priorities over the last hours."""
         found = await services.alarms.figures(round(hours * 3600 * SECOND_NS))
         return Json(msgspec.convert(found, AlarmFigures))
+
+    @routes.get("/alarms/{name}", **answers(AlarmView, "The alarm."))
+    async def get_alarm(name: AlarmName) -> Json:
+        """Return an alarm, whatever its state."""
+        return Json(alarm_view(found(name)))
 
     @routes.post("/alarms/{name}/acknowledge", **answers(AlarmView, "The alarm, acknowledged on disk."))
     async def acknowledge(name: AlarmName, actor: Caller, body: AcknowledgeRequest | None = None) -> Json:

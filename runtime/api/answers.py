@@ -13,7 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from runtime import configview, logins, plcview, wire
-from runtime.errors import PlantError
+from runtime.errors import (
+    AbsentError,
+    ForbiddenError,
+    PlantError,
+    RateLimitedError,
+    UnfitValueError,
+    WriteRejectedError,
+)
 
 _STRUCTS = (
     wire.Info,
@@ -75,6 +82,7 @@ _WHY = {
     429: "Too many requests, or a name that is locked after wrong secrets.",
     503: "A store or the server cannot answer now.",
 }
+_STATUS = ((ForbiddenError, 403), (AbsentError, 404), (UnfitValueError, 422), (RateLimitedError, 429))
 _ALWAYS = (400, 401, 403, 413, 429, 503)
 _EXAMPLES = {
     "Written": wire.Written(42.5, 40.0),
@@ -110,6 +118,13 @@ class Refused(HTTPException):
     def answer(self) -> Json:
         """Return it as an answer, where no handler does."""
         return refusal(self.status_code, self.detail, self.remedy, dict(self.headers or {}))
+
+
+def refused(error: WriteRejectedError) -> Refused:
+    """Tell a refusal for who asks (403), what is asked (404, 422), its pace (429), and the state (409)."""
+    headers = {"Retry-After": str(error.wait_s)} if isinstance(error, RateLimitedError) else None
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 409)
+    return Refused(status, error.text, error.remedy, headers)
 
 
 def answers(struct: type[msgspec.Struct], text: str, *refusals: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from runtime.api import (
     users,
 )
 from runtime.api.access import Callers, authorised
-from runtime.api.delivery import Delivery
+from runtime.api.delivery import Delivery, Head
 from runtime.api.guard import Guard
 from runtime.api.limits import Limits, Pace
 from runtime.api.services import Services
@@ -89,7 +89,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Delivery)
     app.add_middleware(Guard)
     app.add_middleware(Pace, limits=limits)
-    app.add_middleware(metrics.Observer, metrics=measured)  # the outermost
+    app.add_middleware(metrics.Observer, metrics=measured)
+    app.add_middleware(Head)  # the outermost: everything within knows GET only
     answers.install(app)
     for resource in _ROUTERS:
         app.include_router(resource.router(services), prefix=PREFIX, dependencies=[authorised])

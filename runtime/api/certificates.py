@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.api.access import Caller
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, answers, refused
 from runtime.api.pages import PAGE, After, Limit, page
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.gate.certificates import Certificates
 from runtime.journal.certificates import CertificateRecord
 from runtime.wire import CertificateList, CertificateView
@@ -50,7 +50,7 @@ def router(services: Services) -> APIRouter:
         try:
             await certificates.add(body.user, body.certificate, actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return listed()
 
     @routes.delete("/certificates/{id}", **answers(CertificateList, "The certificates that are left."))
@@ -59,7 +59,7 @@ def router(services: Services) -> APIRouter:
         try:
             await certificates.end(id, actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return listed()
 
     return routes
@@ -78,7 +78,3 @@ def _view(record: CertificateRecord) -> CertificateView:
         added_ns=record.added_ns,
         added_by=record.added_by,
     )
-
-
-def _refused(error: WriteRejectedError) -> Refused:
-    return Refused(403 if isinstance(error, ForbiddenError) else 409, error.text, error.remedy)

@@ -10,11 +10,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from runtime.api.access import Caller
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.download import Download, downloads
 from runtime.api.services import Services
 from runtime.api.texts import Comment, ComponentName
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.recording import LARGEST, LONGEST_NS
 from runtime.wire import ComponentList, ComponentView
 
@@ -60,7 +60,7 @@ def router(services: Services) -> APIRouter:
         try:
             await services.restart(name, actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return Json(views()[name])
 
     @routes.post("/components/{name}/record", **downloads(_PCAP, "A capture, until its time is over."))
@@ -73,11 +73,7 @@ def router(services: Services) -> APIRouter:
         try:
             recording = await services.record(name, actor, body.for_ns, body.most, body.reason, body.peer)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return Download(recording.pieces(), recording.close, _PCAP, f"{name}.pcap")
 
     return routes
-
-
-def _refused(error: WriteRejectedError) -> Refused:
-    return Refused(403 if isinstance(error, ForbiddenError) else 409, error.text, error.remedy)

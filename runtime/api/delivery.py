@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import re
 from typing import Annotated
 
 import msgspec
@@ -21,10 +22,24 @@ Match = Annotated[
         alias="If-Match", max_length=1000, description="ETag of what a GET returned: only if it is still so"
     ),
 ]
+# Source: RFC 9110, 12.5.3: a weight of 0 means not that.
+_GZIP = re.compile(r"(^|,)\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*(,|$))[^,]*)?(,|$)", re.IGNORECASE)
 _ZIPPED = "-gzip"
 _WORTH = 4096  # bytes; below, the header costs more than is saved
 _LONG = 256 * 1024  # bytes; above, it belongs in a thread
 _LEVEL = 1
+
+
+class Head:
+    """ASGI middleware that answers HEAD as GET; the server leaves the body away (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
 
 
 class Delivery:
@@ -39,7 +54,7 @@ class Delivery:
             return
         asked = Headers(scope=scope)
         local = scope.get("state", {}).get(PEER) is not None
-        zips = not local and "gzip" in asked.get("accept-encoding", "").lower()
+        zips = not local and _GZIP.search(asked.get("accept-encoding", "")) is not None
         begun: Message | None = None
 
         async def deliver(message: Message) -> None:

@@ -10,13 +10,13 @@ from fastapi import Path as UrlPath
 from pydantic import BaseModel, ConfigDict, StrictBool
 
 from runtime.api.access import Caller, Signed, callers_of
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.delivery import Match, unchanged
 from runtime.api.services import Services
-from runtime.api.tags import WriteFields, refused_write
+from runtime.api.tags import WriteFields
 from runtime.api.texts import Comment, UnicodeText
 from runtime.api.views import one
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.gate.policy import Gate
 from runtime.gate.requests import Request as Waiting
 from runtime.wire import GateView, HoldView, RequestView, Written
@@ -67,7 +67,7 @@ def router(services: Services) -> APIRouter:
             try:
                 await gate.mode.set_mode(body.mode, actor, body.reason)
             except WriteRejectedError as exc:
-                raise _refused(exc) from exc
+                raise refused(exc) from exc
         return Json(_view(gate))
 
     @routes.put("/gate/read-only", **answers(GateView, "The switch is on disk and holds.", 412))
@@ -78,7 +78,7 @@ def router(services: Services) -> APIRouter:
             try:
                 await gate.mode.set_read_only(body.on, actor, body.reason)
             except WriteRejectedError as exc:
-                raise _refused(exc) from exc
+                raise refused(exc) from exc
         return Json(_view(gate))
 
     @routes.post("/gate/requests", **answers(RequestView, "The request, which waits.", 404))
@@ -91,7 +91,7 @@ def router(services: Services) -> APIRouter:
             )
             made = await gate.request(tag, body.value, actor, body.reason, body.for_ns, signature)
         except WriteRejectedError as exc:
-            raise refused_write(tag, body.value, exc) from exc
+            raise refused(exc) from exc
         return Json(_request(gate, made))
 
     @routes.post("/gate/requests/{number}/approve", **answers(Written, "The owner has taken the value."))
@@ -107,7 +107,7 @@ def router(services: Services) -> APIRouter:
             )
             previous = await gate.requests.approve(number, actor, reason, signature)
         except WriteRejectedError as exc:
-            raise refused_write(found.tag, found.value, exc) from exc
+            raise refused(exc) from exc
         return Json(Written(found.value, previous))
 
     @routes.post("/gate/requests/{number}/reject", **answers(GateView, "What waits now."))
@@ -117,7 +117,7 @@ def router(services: Services) -> APIRouter:
         try:
             await gate.requests.reject(number, actor, body.reason if body else "")
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return Json(_view(gate))
 
     def waiting(number: int) -> Waiting:
@@ -127,10 +127,6 @@ def router(services: Services) -> APIRouter:
             raise Refused(404, exc.text, exc.remedy) from exc
 
     return routes
-
-
-def _refused(error: WriteRejectedError) -> Refused:
-    return Refused(403 if isinstance(error, ForbiddenError) else 409, error.text, error.remedy)
 
 
 def _view(gate: Gate) -> GateView:

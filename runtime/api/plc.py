@@ -8,15 +8,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from runtime.api.access import Caller, Signed, callers_of
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.services import Services
 from runtime.api.tags import ForNs
 from runtime.api.texts import Comment, UnicodeText
 from runtime.errors import (
     ConnectError,
-    ForbiddenError,
     PlantError,
-    RateLimitedError,
     StoreError,
     UnknownVariableError,
     WriteRejectedError,
@@ -35,11 +33,8 @@ from runtime.plcview import (
 VariablePath = Annotated[UnicodeText, Field(min_length=1, max_length=1024, examples=["Main.Pump.Timer.ET"])]
 _STATUS: tuple[tuple[type[PlantError], int], ...] = (
     (UnknownVariableError, 404),
-    (ForbiddenError, 403),
-    (RateLimitedError, 429),
     (ConnectError, 503),
     (StoreError, 503),
-    (WriteRejectedError, 409),
 )
 
 
@@ -183,5 +178,7 @@ def router(services: Services) -> APIRouter:
 
 
 def _refused(error: PlantError) -> Refused:
+    if isinstance(error, WriteRejectedError):
+        return refused(error)
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
     return Refused(status, error.text, error.remedy)

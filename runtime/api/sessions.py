@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.api.access import Caller, callers_of
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.pages import PAGE, After, Limit, page
 from runtime.api.services import Services
 from runtime.api.texts import UnicodeText
 from runtime.contract import Actor, Role
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.gate.accounts import Accounts
 from runtime.gate.oidc import OidcActor
 from runtime.gate.sessions import SessionActor
@@ -82,7 +82,7 @@ def router(services: Services) -> APIRouter:
         try:
             made, text = await accounts.open_session(actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return Json(SessionMade(text, view(made, actor)))
 
     @routes.delete("/sessions/{id}", **answers(SessionList, "The sessions that are left."))
@@ -91,7 +91,7 @@ def router(services: Services) -> APIRouter:
         try:
             await accounts.end_session(id, actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return listed(actor)
 
     @routes.post("/password", **answers(UserView, "The user; its sessions have ended."))
@@ -102,11 +102,7 @@ def router(services: Services) -> APIRouter:
             async with services.identity.changing:
                 await accounts.change_password(body.new, actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return Json(UserView(actor.name, actor.role.name.lower(), "journal", 0))
 
     return routes
-
-
-def _refused(error: WriteRejectedError) -> Refused:
-    return Refused(403 if isinstance(error, ForbiddenError) else 409, error.text, error.remedy)

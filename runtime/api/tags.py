@@ -10,12 +10,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from runtime.api.access import Caller, Signed, callers_of
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, answers, refused
 from runtime.api.services import Services
 from runtime.api.texts import Comment, TagPath, UnicodeText
 from runtime.api.views import TagViews, chosen, one
-from runtime.contract import Tag, Value
-from runtime.errors import ForbiddenError, RateLimitedError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.wire import TagPage, TagView, Written
 
 Id = Annotated[int, Query(ge=-1, le=2**31 - 1)]
@@ -83,22 +82,7 @@ def router(services: Services) -> APIRouter:
                 )
                 previous = await gate.write(tag, body.value, actor, body.reason, body.for_ns, signature)
         except WriteRejectedError as exc:
-            raise refused_write(tag, body.value, exc) from exc
+            raise refused(exc) from exc
         return Json(Written(body.value, previous, body.dry_run))
 
     return routes
-
-
-def refused_write(tag: Tag, value: Value, error: WriteRejectedError) -> Refused:
-    """Tell a refusal for who asks (403), what is asked (422), its pace (429) and the plant's state (409)."""
-    status = 409
-    if isinstance(error, ForbiddenError):
-        status = 403
-    elif isinstance(error, RateLimitedError):
-        status = 429
-    else:
-        try:
-            tag.data_type.encode(value)
-        except (TypeError, ValueError, OverflowError):
-            status = 422
-    return Refused(status, error.text, error.remedy)

@@ -17,7 +17,7 @@ def _whole(text: str) -> str:
 
 
 UnicodeText = Annotated[StrictStr, AfterValidator(_whole)]
-Comment = Annotated[UnicodeText, Field(max_length=500)]
+Comment = Annotated[StrictStr, Field(max_length=500), AfterValidator(_whole)]
 TagPath = Annotated[str, Path(max_length=1024, description="whole, or relative to the plant's root")]
 AlarmName = Annotated[str, Path(min_length=1, max_length=128)]
 ComponentName = Annotated[str, Path(min_length=1, max_length=128)]

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from runtime.api.access import Caller
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.delivery import Match, unchanged
 from runtime.api.pages import PAGE, After, Limit, page
 from runtime.api.services import Services
@@ -18,7 +18,7 @@ from runtime.api.texts import UnicodeText
 from runtime.clock import SECOND_NS
 from runtime.config import UserConfig
 from runtime.contract import Actor, Role
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import WriteRejectedError
 from runtime.gate.accounts import Accounts, Areas
 from runtime.gate.identity import Identity
 from runtime.journal.accounts import TokenRecord
@@ -120,7 +120,7 @@ def router(services: Services) -> APIRouter:
             try:
                 yield
             except WriteRejectedError as exc:
-                raise _refused(exc) from exc
+                raise refused(exc) from exc
 
     def current() -> None:
         """Refuse to tell what may be older than the last change."""
@@ -159,7 +159,7 @@ def router(services: Services) -> APIRouter:
         try:
             made, text = await accounts.issue_token(body.user, *scope, body.for_ns, actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return Json(TokenMade(text, token_view(made)))
 
     @routes.delete("/tokens/{id}", **answers(TokenList, "Tokens; `next` where there are more."))
@@ -168,7 +168,7 @@ def router(services: Services) -> APIRouter:
         try:
             await accounts.revoke_token(id, actor)
         except WriteRejectedError as exc:
-            raise _refused(exc) from exc
+            raise refused(exc) from exc
         return tokens()
 
     return routes
@@ -193,7 +193,3 @@ def token_view(token: TokenRecord) -> TokenView:
     """Return a token without its hash."""
     times = (token.created_ns, token.created_by, token.expires_ns, token.revoked_ns)
     return TokenView(token.id, token.user, token.read, token.write, *times)
-
-
-def _refused(error: WriteRejectedError) -> Refused:
-    return Refused(403 if isinstance(error, ForbiddenError) else 409, error.text, error.remedy)

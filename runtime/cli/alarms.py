@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
+from runtime.cli.session import (
+    JsonOption,
+    PlantOption,
+    ask,
+    parse_for,
+    print_json,
+    print_table,
+    show,
+    show_time,
+)
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
@@ -46,6 +55,34 @@ def list_alarms(
         print("no hidden alarms" if hidden else "no alarms")
 
 
+@app.command("show")
+def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -> None:
+    """Tell all of an alarm: what it means, what to do, how it stands."""
+    alarm: AlarmView = ask(plant, lambda client: client.alarm(name))
+    if json:
+        print_json(alarm)
+        return
+    print(f"{alarm.name}: {alarm.text.en}")
+    lines = {
+        "state": "; ".join(filter(None, (alarm.state, _note(alarm)))),
+        "cause": alarm.cause and alarm.cause.en,
+        "consequence": alarm.consequence and alarm.consequence.en,
+        "action": alarm.action and alarm.action.en,
+        "condition": f"{alarm.kind} of {alarm.tag}" + ("" if alarm.limit is None else f", {alarm.limit:g}"),
+        "priority": alarm.priority,
+        "class": alarm.class_,
+        "area": alarm.area,
+        "value": None if alarm.value is None else show(alarm.value),
+        "raised": alarm.raised_ns and f"{show_time(alarm.raised_ns)}, {alarm.count} times in all",
+        "cleared": alarm.cleared_ns and show_time(alarm.cleared_ns),
+        "acknowledged": alarm.acknowledged_ns
+        and f"{show_time(alarm.acknowledged_ns)} by {alarm.acknowledged_by} {alarm.comment}".rstrip(),
+    }
+    for what, told in lines.items():
+        if told:
+            print(f"  {what + ':':<14}{told}")
+
+
 @app.command()
 def ack(
     name: str,
@@ -81,20 +118,15 @@ def shelve(
     name: str,
     reason: ReasonOption,
     duration: Annotated[
-        str, typer.Option("--for", help="How long: 30min, 2h; up to 24h. [default: 30min; with --once 24h]")
-    ] = "",
+        str | None,
+        typer.Option("--for", help="How long: 30min, 2h; up to 24h. [default: 30min; with --once 24h]"),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="No longer than until its episode ends.")] = False,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Hide an alarm for some time; it comes back by itself."""
-    from runtime.config import parse_duration_ns
-    from runtime.errors import PlantError
-
-    try:
-        for_ns = parse_duration_ns(duration or ("24h" if once else "30min"))
-    except ValueError as exc:
-        raise PlantError(f"--for: {exc}") from exc
+    for_ns = parse_for(("24h" if once else "30min") if duration is None else duration)
     _command(plant, json, lambda client: client.shelve(name, for_ns, reason, once=once))
 
 
@@ -130,12 +162,13 @@ def reset(name: str, reason: ReasonOption = "", plant: PlantOption = None, json:
 
 @app.command()
 def journal(
+    name: Annotated[str | None, typer.Argument(help="Only of this alarm.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print what happened to the alarms, newest first."""
-    entries = ask(plant, lambda client: client.alarm_journal(limit))
+    """Print what happened to the alarms, or to one, newest first."""
+    entries = ask(plant, lambda client: client.alarm_journal(limit, alarm=name))
     if json:
         print_json(entries)
         return

@@ -34,7 +34,7 @@ def cert(
             "name the certificate's file, or --make one", "ironworks user cert anna --make anna.pem"
         )
     if make is not None:
-        days = parse_for(expires) // _DAY_NS
+        days = parse_for(expires, "--expires") // _DAY_NS
         if not days:
             raise PlantError(f"--expires: {expires} is less than a day", "write it like 90d")
         pem = _made(name, days, make, rsa)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,6 +97,8 @@ def systemd(
     if not write:
         print(text, end="")
         return
+    if user:
+        _account(user)
     file = UNITS / f"{service}.service"
     file.write_text(text, encoding="utf-8")
     print(file)
@@ -128,8 +131,21 @@ def unit(plant: Plant, service: str, user: str) -> str:
     )
 
 
+def _account(name: str) -> None:
+    """Refuse an account that is not there: its service would not start."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError as exc:
+        remedy = "make it first: see docs/install/README.md"
+        raise PlantError(f"this machine has no account {name!r}", remedy) from exc
+
+
 def _owner(folder: Path) -> str:
-    owner = folder.owner()
+    try:
+        owner = folder.owner()
+    except KeyError as exc:
+        remedy = "chown it to the account that is to run it, or name one with --user"
+        raise PlantError(f"{folder} belongs to an account that this machine does not have", remedy) from exc
     if owner == "root":
         remedy = "make an account and give it the folder: see docs/install/README.md; or name one with --user"
         raise PlantError(f"{folder} belongs to root: a plant should not run as root", remedy)

@@ -82,8 +82,9 @@ def force(
     value: Annotated[str, typer.Argument(help="A literal of its type: TRUE, 42, 2.5, T#5s.")],
     reason: ReasonOption,
     duration: Annotated[
-        str, typer.Option("--for", help="End by itself after this time: 10min, 2h; else it is for ever.")
-    ] = "",
+        str | None,
+        typer.Option("--for", help="End by itself after this time: 10min, 2h; else it is for ever."),
+    ] = None,
     yes: YesOption = False,
     signer: SignerOption = "",
     meaning: MeaningOption = "",

@@ -22,6 +22,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "login": ("POST /sessions",),
     "logout": ("DELETE /sessions/{id}",),
     "alarms list": ("GET /alarms",),
+    "alarms show": ("GET /alarms/{name}",),
     "alarms journal": ("GET /alarms/journal",),
     "alarms figures": ("GET /alarms/figures",),
     "alarms ack": ("POST /alarms/{name}/acknowledge",),

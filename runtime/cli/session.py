@@ -178,22 +178,22 @@ def iso_time(at_ns: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ns % _SECOND_NS:09d}Z"
 
 
-def parse_for(text: str) -> int:
-    """Return the ns of an option `--for`; 0 where it is not given.
+def parse_for(text: str | None, option: str = "--for") -> int:
+    """Return the ns of an option; 0 where it is not given (empty is none, not for ever).
 
     Raises:
         PlantError: it is not a duration, or none.
     """
     from runtime.config import parse_duration_ns
 
-    if not text:
+    if text is None:
         return 0
     try:
         for_ns = parse_duration_ns(text)
     except ValueError as exc:
-        raise PlantError(f"--for: {exc}") from exc
+        raise PlantError(f"{option}: {exc}") from exc
     if not for_ns:
-        raise PlantError("--for: 0 is no time", "write it like 30s, 10min or 8h")
+        raise PlantError(f"{option}: 0 is no time", "write it like 30s, 10min or 8h")
     return for_ns
 
 

@@ -266,7 +266,7 @@ def token(
         if kind not in kinds or not glob:
             raise PlantError(f"{each!r} is not a scope", "write it like read:tank/* or write:line/speed_sp")
         kinds[kind].append(glob)
-    for_ns = 0 if expires == "never" else parse_for(expires)
+    for_ns = 0 if expires == "never" else parse_for(expires, "--expires")
     made: TokenMade = ask(
         plant, lambda client: client.issue_token(name, kinds["read"], kinds["write"], for_ns)
     )

@@ -47,8 +47,8 @@ def write(
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     duration: Annotated[
-        str, typer.Option("--for", help="Go back to the previous value after this time: 10min, 2h.")
-    ] = "",
+        str | None, typer.Option("--for", help="Go back to the previous value after this time: 10min, 2h.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the gate's verdict.")] = False,
     signer: SignerOption = "",
     meaning: MeaningOption = "",

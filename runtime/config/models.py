@@ -446,12 +446,12 @@ class AlarmConfig(Section):
         "communication",
         "expression",
     ]
-    limit: float | None = None
+    limit: float | None = Field(None, allow_inf_nan=False)
     setpoint: str | None = None
     over: DurationNs = Field(10_000_000_000, ge=10_000_000)
     state: Value = True
     expression: str | None = None
-    deadband: float = Field(0.0, ge=0)
+    deadband: float = Field(0.0, ge=0, allow_inf_nan=False)
     on_delay: DurationNs = 0
     off_delay: DurationNs = 0
     priority: Literal["low", "medium", "high", "critical"] = "medium"

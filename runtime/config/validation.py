@@ -111,8 +111,10 @@ def _told(error: Mapping[str, Any], name: str, value: Any) -> tuple[str, str]:
             return f"{found} is not possible here", _WANTED.get(pattern, f"it must match {pattern}")
         case "int_type" | "int_parsing" | "int_from_float":
             return f"{found} is no whole number", "write digits only"
-        case "float_type" | "float_parsing" | "finite_number":
+        case "float_type" | "float_parsing":
             return f"{found} is no number", "write digits, with a point for decimals"
+        case "finite_number":
+            return f"{found} is no finite number", "write digits, or leave it out"
         case "bool_type" | "bool_parsing":
             return f"{found} is neither true nor false", "write true or false"
         case "literal_error":

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runtime.contract import Actor, Clock, Role
-from runtime.errors import WriteRejectedError
+from runtime.errors import AbsentError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
 from runtime.gate.identity import TOKEN_PREFIX, Identity, hash_secret
 from runtime.gate.passwords import check_password
@@ -67,7 +67,7 @@ class Accounts:
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "adding a user")
         if refusal is None and (not _NAME.fullmatch(name) or name in _TAKEN):
             remedy = "use letters, digits, - and _, beginning with a letter"
-            refusal = WriteRejectedError(f"{name!r} cannot be a user's name", remedy)
+            refusal = UnfitValueError(f"{name!r} cannot be a user's name", remedy)
         if refusal is None and self._identity.user(name):
             refusal = WriteRejectedError(f"there is a user {name!r} already", "remove it first")
         refusal = refusal or _no_hash(secret) or _unfit(areas)
@@ -154,7 +154,7 @@ class Accounts:
         entry = self._attempts.entry("logout", id_, actor)
         refusal: WriteRejectedError | None = None
         if found is None:
-            refusal = WriteRejectedError(f"no session {id_!r} is in force", "see `ironworks user sessions`")
+            refusal = AbsentError(f"no session {id_!r} is in force", "see `ironworks user sessions`")
         elif not (isinstance(actor, SessionActor) and actor.name == found.user):
             refusal = lacking(actor, Role.ADMIN, "ending a session of someone else")
         await self._attempts.command(entry, refusal, SessionEnd(id_))
@@ -168,7 +168,7 @@ class Accounts:
         if self._identity.fixed(name):
             return WriteRejectedError(f"user {name!r} stands in the plant file", "change it there")
         if not self._identity.user(name):
-            return WriteRejectedError(f"no user is named {name!r}", "`ironworks user list` lists all")
+            return AbsentError(f"no user is named {name!r}", "`ironworks user list` lists all")
         return None
 
     async def remove_user(self, name: str, actor: Actor) -> None:
@@ -200,11 +200,11 @@ class Accounts:
         entry = replace(self._attempts.entry("token-issue", id_, actor), new=scope, reason=f"for {user}")
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "a token")
         if refusal is None and not self._identity.user(user):
-            refusal = WriteRejectedError(f"no user is named {user!r}", "`ironworks user list` lists all")
+            refusal = UnfitValueError(f"no user is named {user!r}", "`ironworks user list` lists all")
         if refusal is None and not 0 < len(read) + len(write) <= _GLOBS:
-            refusal = WriteRejectedError("a token needs a scope", f"give 1 to {_GLOBS}, such as read:**")
+            refusal = UnfitValueError("a token needs a scope", f"give 1 to {_GLOBS}, such as read:**")
         if refusal is None and not all(0 < len(glob) <= _GLOB_LENGTH for glob in (*read, *write)):
-            refusal = WriteRejectedError("a scope is empty or too long", "write it like read:tank/*")
+            refusal = UnfitValueError("a scope is empty or too long", "write it like read:tank/*")
         await self._attempts.command(entry, refusal, made)
         await self.load()
         return made, f"{TOKEN_PREFIX}{id_}_{secret}"
@@ -219,7 +219,7 @@ class Accounts:
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "ending a token")
         found = self._identity.token(id_)
         if refusal is None and (found is None or found.revoked_ns is not None):
-            refusal = WriteRejectedError(f"no token {id_!r} is in force", "see `ironworks user tokens`")
+            refusal = AbsentError(f"no token {id_!r} is in force", "see `ironworks user tokens`")
         records = (replace(found, revoked_ns=self._clock.now_ns()),) if found else ()
         await self._attempts.command(entry, refusal, *records)
         await self.load()
@@ -233,12 +233,12 @@ def rights(role: Role, areas: Areas) -> str:
 def _no_hash(secret: str) -> WriteRejectedError | None:
     if secret.startswith("$argon2id$"):
         return None
-    return WriteRejectedError("the secret is not an argon2 hash", "`ironworks user` makes it")
+    return UnfitValueError("the secret is not an argon2 hash", "`ironworks user` makes it")
 
 
 def _unfit(areas: Areas) -> WriteRejectedError | None:
     if len(areas) > _GLOBS:
-        return WriteRejectedError("too many areas", f"give up to {_GLOBS}")
+        return UnfitValueError("too many areas", f"give up to {_GLOBS}")
     if not all(0 < len(glob) <= _GLOB_LENGTH for glob, _ in areas):
-        return WriteRejectedError("an area is empty or too long", "write it like line1/**=operator")
+        return UnfitValueError("an area is empty or too long", "write it like line1/**=operator")
     return None

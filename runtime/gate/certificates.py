@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from runtime.contract import Actor, Clock, Role
-from runtime.errors import PlantError, WriteRejectedError
+from runtime.errors import AbsentError, PlantError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
 from runtime.gate.readings import PATIENCE_S
 from runtime.journal.certificates import CertificateEnd, CertificateRecord, certificate_rows
@@ -63,7 +63,7 @@ class Certificates:
         try:
             found = check_client(pem.encode("utf-8", "replace"), now_ns)
         except PlantError as exc:
-            refusal = refusal or WriteRejectedError(exc.text, exc.remedy)
+            refusal = refusal or UnfitValueError(exc.text, exc.remedy)
         else:
             entry = replace(entry, new=found.fingerprint)
             times = (found.until_ns, now_ns)
@@ -73,7 +73,7 @@ class Certificates:
                 remedy = f"`ironworks user revoke {found.fingerprint[:16]}` ends it"
                 refusal = WriteRejectedError(f"this certificate is {whose.user}'s already", remedy)
         if refusal is None and not any(each.name == user for each in self._identity.users()):
-            refusal = WriteRejectedError(f"no user is named {user!r}", "`ironworks user list` lists all")
+            refusal = UnfitValueError(f"no user is named {user!r}", "`ironworks user list` lists all")
         if refusal is None and len(there) >= _MOST:
             refusal = WriteRejectedError(f"there are {_MOST} certificates", "end those not in use")
         await self._attempts.command(entry, refusal, *records)
@@ -89,7 +89,7 @@ class Certificates:
         found = [each for each in self._identity.certificates() if each.fingerprint.startswith(id_)]
         entry = self._attempts.entry("certificate-end", found[0].user if found else id_, actor)
         if refusal is None and (len(found) != 1 or len(id_) < 16):
-            refusal = WriteRejectedError(f"no certificate {id_!r} is in force", "see `ironworks user certs`")
+            refusal = AbsentError(f"no certificate {id_!r} is in force", "see `ironworks user certs`")
         ends = [CertificateEnd(each.fingerprint) for each in found]
         entry = replace(entry, old=found[0].fingerprint if found else None)
         await self._attempts.command(entry, refusal, *ends)

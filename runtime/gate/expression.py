@@ -1,18 +1,20 @@
 """Interlock expressions: comparisons of tags joined by AND, OR and NOT.
 
 `tank/level_pct > 20 AND NOT filler/fault` reads the way it is meant. Paths are relative to
-the plant's root or whole. A tag without a usable value makes the expression undecided: refused.
+the plant's root or whole. A tag without a usable value leaves what depends on it undecided: `AND` with
+something false is false all the same, and `OR` with something true is true. An undecided interlock refuses.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.contract import Tags, Value
 
 _TOKEN = re.compile(r"\s*(?:(<>|<=|>=|[<>=()])|([\w.+-][\w./+-]*)|(\S))")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST = 500
 _COMPARE: dict[str, Callable[[Value, Value], bool]] = {
     "=": lambda a, b: a == b,
@@ -43,7 +45,7 @@ class Expression:
         """Judge it on the present values.
 
         Raises:
-            Undecided: a tag that it reads is of bad quality.
+            Undecided: it depends on a tag that has no usable value.
         """
         return bool(self.test(tags))
 
@@ -87,14 +89,14 @@ class _Parser:
         while self.word.upper() == "OR":
             self.advance()
             parts.append(self.conjunction())
-        return parts[0] if len(parts) == 1 else lambda tags: any(part(tags) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda tags: _joined(parts, tags, decides=True)
 
     def conjunction(self) -> Test:
         parts = [self.negation()]
         while self.word.upper() == "AND":
             self.advance()
             parts.append(self.negation())
-        return parts[0] if len(parts) == 1 else lambda tags: all(part(tags) for part in parts)
+        return parts[0] if len(parts) == 1 else lambda tags: _joined(parts, tags, decides=False)
 
     def negation(self) -> Test:
         if self.word.upper() == "NOT":
@@ -127,12 +129,25 @@ class _Parser:
         if word.upper() in ("TRUE", "FALSE"):
             truth = word.upper() == "TRUE"
             return lambda tags: truth
-        try:
+        if _NUMBER.fullmatch(word):
             number = float(word)
-        except ValueError:
-            self.paths.append(word)
-            return lambda tags: _read(tags, word)
-        return lambda tags: number
+            return lambda tags: number
+        self.paths.append(word)
+        return lambda tags: _read(tags, word)
+
+
+def _joined(parts: Sequence[Test], tags: Tags, *, decides: bool) -> bool:
+    """Judge parts joined by OR (a true one decides) or AND (a false one does), whatever their order."""
+    doubt: Undecided | None = None
+    for part in parts:
+        try:
+            if bool(part(tags)) == decides:
+                return decides
+        except Undecided as exc:
+            doubt = doubt or exc
+    if doubt is not None:
+        raise doubt
+    return not decides
 
 
 def _read(tags: Tags, path: str) -> Value:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.config.models import format_duration
 from runtime.contract import Actor, Role, Tags, Value
-from runtime.errors import PlantError, UnknownVariableError, WriteRejectedError
+from runtime.errors import PlantError, UnfitValueError, UnknownVariableError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
 from runtime.journal.audit import Signature
 from runtime.plcview import Controller, ForceOrder, ForceView
@@ -76,7 +76,7 @@ class Forcing:
         async def work() -> ForceView:
             controller, declared = self._judge(path, actor, signature)
             if not reason.strip():
-                raise WriteRejectedError("a force needs a reason", "say why; it is kept in the audit")
+                raise UnfitValueError("a force needs a reason", "say why; it is kept in the audit")
             return await controller.force(ForceOrder(declared, value, for_ns, actor.name, reason))
 
         return await self._attempts.noted(attempt, work)

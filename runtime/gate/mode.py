@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.contract import Actor, Clock, Role
-from runtime.errors import ForbiddenError, WriteRejectedError
+from runtime.errors import ForbiddenError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
 from runtime.journal.gatelog import ModeRecord
 
@@ -59,8 +59,6 @@ class ModeSwitch:
         entry = self._attempts.entry(action, "gate", actor, reason, self.name, after)
         refusal: WriteRejectedError | None = lacking(actor, Role.ENGINEER, "the mode of the plant")
         if refusal is None and not reason.strip():
-            refusal = WriteRejectedError(
-                "a change of mode needs a reason", "say why; it is kept in the audit"
-            )
+            refusal = UnfitValueError("a change of mode needs a reason", "say why; it is kept in the audit")
         await self._attempts.command(entry, refusal, new)
         self.record = new

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from runtime.errors import WriteRejectedError
+from runtime.errors import UnfitValueError
 
 SHORTEST = 8
 LONGEST = 256
@@ -16,16 +16,16 @@ def check_password(secret: str, name: str = "") -> None:
     """Refuse a secret that anybody would try first.
 
     Raises:
-        WriteRejectedError: says why.
+        UnfitValueError: says why.
     """
     if len(secret) < SHORTEST:
-        raise WriteRejectedError(f"the secret is shorter than {SHORTEST} characters", "take a longer one")
+        raise UnfitValueError(f"the secret is shorter than {SHORTEST} characters", "take a longer one")
     if len(secret) > LONGEST:
-        raise WriteRejectedError(f"the secret is longer than {LONGEST} characters", "take a shorter one")
+        raise UnfitValueError(f"the secret is longer than {LONGEST} characters", "take a shorter one")
     if len(set(secret)) < _DIFFERENT:
-        raise WriteRejectedError("the secret repeats a few characters", "take some words in a row")
+        raise UnfitValueError("the secret repeats a few characters", "take some words in a row")
     if name and _bare(secret) == _bare(name):
-        raise WriteRejectedError("the secret is the name", "take some words in a row")
+        raise UnfitValueError("the secret is the name", "take some words in a row")
 
 
 def _bare(text: str) -> str:

@@ -85,7 +85,7 @@ def judge(
     judge_role(tag, actor)
     try:
         raw = tag.data_type.encode(value)
-    except (TypeError, ValueError, OverflowError) as exc:
+    except (TypeError, ValueError) as exc:
         raise UnfitValueError(f"{name}: {exc}") from exc
     if tag.data_type.kind == "f" and value != value:
         raise UnfitValueError(f"{name}: not a number")
@@ -240,7 +240,7 @@ class Gate:
             raise WriteRejectedError(f"{tag.path} takes no signature", "write it without one")
         if signature and signature.meaning not in meanings:
             text = f"{tag.path}: a signature cannot mean {signature.meaning!r} there"
-            raise WriteRejectedError(text, f"it may mean: {', '.join(meanings)}")
+            raise UnfitValueError(text, f"it may mean: {', '.join(meanings)}")
 
     async def write(
         self,
@@ -450,7 +450,7 @@ class Gate:
         longest = self._config.longest_hold
         if not 0 < for_ns <= longest:
             remedy = f"give a time up to {format_duration(longest)}"
-            raise WriteRejectedError(f"{tag.path} cannot be written for {format_duration(for_ns)}", remedy)
+            raise UnfitValueError(f"{tag.path} cannot be written for {format_duration(for_ns)}", remedy)
         before = self.holds.get(tag.path)
         previous = before.previous if before else self._tags.value(tag)
         if previous is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
+from runtime.clock import SECOND_NS
 from runtime.config.models import RateLimit, format_duration
 from runtime.contract import Actor, Clock, Tag, Tags
 from runtime.errors import RateLimitedError
@@ -32,7 +34,7 @@ class RateLimits:
                 continue
             room = self._room(index, actor, now_ns)
             if room < 1:
-                raise _too_often(tag, actor, limit)
+                raise _too_often(tag, actor, limit, 1 - room)
             filled[actor.name, index] = (room - 1, now_ns)
         if not take:
             return
@@ -52,7 +54,7 @@ class RateLimits:
                     continue
                 left[index] -= 1
                 if left[index] < 0:
-                    return tag, _too_often(tag, actor, limit)
+                    return tag, _too_often(tag, actor, limit, -left[index])
         return None
 
     def _room(self, index: int, actor: Actor, now_ns: int) -> float:
@@ -61,7 +63,8 @@ class RateLimits:
         return min(limit.writes, room + (now_ns - at_ns) * limit.writes / limit.per)
 
 
-def _too_often(tag: Tag, actor: Actor, limit: RateLimit) -> RateLimitedError:
+def _too_often(tag: Tag, actor: Actor, limit: RateLimit, lacking: float) -> RateLimitedError:
     most = f"{limit.writes} in {format_duration(limit.per)}"
     text = f"{tag.path}: {actor.name} writes too often, more than {most}"
-    return RateLimitedError(text, "wait, or raise gate.rates in plant.yaml")
+    wait_s = max(1, ceil(lacking * limit.per / limit.writes / SECOND_NS))
+    return RateLimitedError(text, f"wait {wait_s} s, or raise gate.rates in plant.yaml", wait_s)

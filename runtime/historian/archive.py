@@ -72,8 +72,9 @@ class Archive:
         """Do what `Historian.figures` does; values hold until the plant stopped."""
         stored = {int(self._stored[id_]): int(id_) for id_ in ids}
         span = (start_ns, end_ns)
+        steps = {tag for tag, id_ in stored.items() if self.tags[id_].data_type is DataType.BOOL}
         found = self._read(
-            lambda view: read_figures(view, list(stored), span, interval_ns, mode, self.last_ns)
+            lambda view: read_figures(view, list(stored), span, interval_ns, mode, self.last_ns, steps)
         )
         return {stored[tag]: points for tag, points in found.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.config import TagList
 from runtime.contract import Batch
@@ -26,6 +27,14 @@ class Compression:
         """Keep the next row of every tag, and nothing of what is held back."""
         self._deadband.forget()
         self._door.forget()
+
+    def knows(self, ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Tell of which tags there was a row since the last `forget`."""
+        return np.where(self.lined[ids], self._door.known[ids], self._deadband.known[ids])
+
+    def clock_set(self) -> None:
+        """Take no row for late because the clock was set back."""
+        self._deadband.clock_set()
 
     def keep(self, batch: Batch, steady_ns: int) -> Batch:
         """Return the samples that are kept now."""

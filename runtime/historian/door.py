@@ -33,7 +33,7 @@ class SwingingDoor:
         self.mine = np.array([tag.compression == "swinging_door" for tag in tags], np.bool_)
         self._band = np.array([tag.deadband for tag in tags], np.float64)
         # The newest sample kept: where the line begins. The slopes between which it must run.
-        self._known = np.zeros(n, np.bool_)
+        self.known = np.zeros(n, np.bool_)
         self._t, self._raw = np.zeros(n, np.int64), np.zeros(n, np.uint64)
         self._quality, self._value = np.zeros(n, np.uint32), np.full(n, np.nan)
         self._low, self._high = np.full(n, -np.inf), np.full(n, np.inf)
@@ -44,7 +44,7 @@ class SwingingDoor:
 
     def forget(self) -> None:
         """Keep the next row of every tag."""
-        self._known[:] = False
+        self.known[:] = False
         self._waits[:] = False
 
     def waiting(self) -> Batch:
@@ -83,9 +83,9 @@ class SwingingDoor:
         last_t = np.where(waits, self._next_t[ids], self._t[ids])
         last = np.where(waits, self._next_value[ids], begun)
         usable = (batch.quality >> 31 == 0) & np.isfinite(value)
-        same = self._known[ids] & (batch.quality == self._quality[ids])
+        same = self.known[ids] & (batch.quality == self._quality[ids])
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            goes_on = usable & np.isfinite(last) & self._known[ids] & (t > last_t)
+            goes_on = usable & np.isfinite(last) & self.known[ids] & (t > last_t)
             rested = goes_on & (t - last_t > HOLD_NS) & ~(np.abs(value - last) <= band)
             joins = goes_on & same & ~rested
             slope = (value - begun) / (t - self._t[ids])
@@ -105,9 +105,9 @@ class SwingingDoor:
         self._next_raw[ids[joins]] = batch.raw[joins]
         self._next_value[ids[joins]] = value[joins]
         self._since[ids[starts]] = steady_ns
-        anew = ends & ((t >= last_t) | ~self._known[ids])
+        anew = ends & ((t >= last_t) | ~self.known[ids])
         at = ids[anew]
-        self._known[at] = True
+        self.known[at] = True
         self._t[at], self._raw[at], self._quality[at] = t[anew], batch.raw[anew], batch.quality[anew]
         self._value[at] = np.where(usable[anew], value[anew], np.nan)
         return out
@@ -120,7 +120,7 @@ class SwingingDoor:
             value.tolist(), strict=True,
         )  # fmt: skip
         for id_, t, raw, quality, now in rows:
-            known, waits, band = bool(self._known[id_]), bool(self._waits[id_]), float(self._band[id_])
+            known, waits, band = bool(self.known[id_]), bool(self._waits[id_]), float(self._band[id_])
             begun_t, begun = int(self._t[id_]), float(self._value[id_])
             last_t, last = begun_t, begun
             if waits:
@@ -157,7 +157,7 @@ class SwingingDoor:
                 kept.append((id_, t - 1, last_raw, last_quality))
             kept.append((id_, t, raw, quality))
             if t >= last_t or not known:
-                self._known[id_] = True
+                self.known[id_] = True
                 self._t[id_], self._raw[id_], self._quality[id_] = t, raw, quality
                 self._value[id_] = now if usable else math.nan
         if not kept:

@@ -14,6 +14,8 @@ from runtime.errors import PlantError
 from runtime.historian.cold import quoted
 from runtime.historian.faults import told
 
+_ELSEWHERE = "check the folder and its disk"
+
 
 def write_parquet(file: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Write columns; times (`time_ns`) also as timestamps.
@@ -21,7 +23,7 @@ def write_parquet(file: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    with told(f"{file} cannot be written"), _laid_out(columns) as (desk, query):
+    with told(f"{file} cannot be written", _ELSEWHERE), _laid_out(columns) as (desk, query):
         desk.execute(f"COPY ({query}) TO {quoted(file)} (FORMAT parquet, COMPRESSION zstd)")
 
 
@@ -37,7 +39,7 @@ def write_arrow(file: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     except ImportError as exc:
         remedy = "install it: pip install 'ironworks[arrow]', or write --parquet"
         raise PlantError("Arrow files need pyarrow", remedy) from exc
-    with told(f"{file} cannot be written"), _laid_out(columns) as (desk, query):
+    with told(f"{file} cannot be written", _ELSEWHERE), _laid_out(columns) as (desk, query):
         table = desk.sql(query).to_arrow_table()
         with file.open("wb") as out, ipc.new_file(out, table.schema) as writer:
             writer.write_table(table)

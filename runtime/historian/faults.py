@@ -36,8 +36,8 @@ class ClosedError(StoreError):
 
 
 @contextlib.contextmanager
-def told(text: str) -> Iterator[None]:
-    """Turn the library's errors into errors for people.
+def told(text: str, remedy: str = "") -> Iterator[None]:
+    """Turn the library's errors into errors for people; `remedy` is for what is no file of the store.
 
     Raises:
         StoreError: says what could not be done, why, and what to do.
@@ -45,14 +45,13 @@ def told(text: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise StoreError(
-            f"{text}: {exc.strerror}", "check the state folder, its rights and its disk"
-        ) from exc
+        remedy = remedy or "check the state folder, its rights and its disk"
+        raise StoreError(f"{text}: {exc.strerror}", remedy) from exc
     except duckdb.Error as exc:
         first = str(exc).splitlines()[0]
         if isinstance(exc, duckdb.ConnectionException) and "already closed" in first:
             raise ClosedError from exc
-        remedy = "free space on the disk of the plant's state folder"
+        remedy = remedy or "free space on the disk of the plant's state folder"
         if "set lock" in first:
             first = "another process has it open"
             remedy = "the plant runs: ask it through `ironworks history`, or stop it first"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.config import HistoryConfig, TagList
-from runtime.contract import Batch, Changes, Clock, Event, Port, Quality
+from runtime.contract import Batch, Changes, Clock, DataType, Event, Port, Quality
 from runtime.errors import StoreError
 from runtime.historian import compaction, feed
 from runtime.historian.analyst import Answer, answer, library
@@ -97,6 +97,7 @@ class Historian:
         self._rows = 0
         self._since_ns = 0
         self._begun_ns = 0
+        self._unknown_ns = -1  # from when to the beginning nothing was recorded
         self._gap_ns: int | None = None
         self._failing = False
         self._evicting = False
@@ -223,8 +224,11 @@ class Historian:
         await self._until_open()
         stored = {int(self._stored[id_]): int(id_) for id_ in ids if self._stored[id_] >= 0}
         span = (start_ns, end_ns)
+        steps = {tag for tag, id_ in stored.items() if self._tags[id_].data_type is DataType.BOOL}
         found = await self._read(
-            lambda view: read_figures(view, list(stored), span, interval_ns, mode, self._clock.now_ns())
+            lambda view: read_figures(
+                view, list(stored), span, interval_ns, mode, self._clock.now_ns(), steps
+            )
         )
         return {stored[tag]: points for tag, points in found.items()}
 
@@ -270,6 +274,7 @@ class Historian:
             await self._until_open()
             await self.flush()
             await self._call(self._store.clock_set, self._clock.now_ns())
+            self._compression.clock_set()
 
     def _spare(self, step_ns: int) -> None:
         """Delete nothing for its age for a day: the clock may be wrong, and somebody should see it first."""
@@ -361,7 +366,19 @@ class Historian:
         self._add(port, self._compression.rest())
 
     def _take(self, port: Port, batch: Batch) -> None:
-        self._add(port, self._compression.keep(batch, self._clock.steady_ns()))
+        self._add(port, self._compression.keep(self._with_present(batch), self._clock.steady_ns()))
+
+    def _with_present(self, batch: Batch) -> Batch:
+        """Say of first values that are older than the last gap that they hold now, too.
+
+        Without that, a value that does not change would stay "not recorded" from the gap on.
+        """
+        old = batch.source_ns <= self._unknown_ns
+        if not old.any() or not (old := old & ~self._compression.knows(batch.ids)).any():
+            return batch
+        known = batch.take(old)
+        now_ns = max(self._clock.now_ns(), self._begun_ns)
+        return Batch.joined([replace(known, source_ns=np.full(len(known), now_ns)), batch])
 
     def _add(self, port: Port, batch: Batch) -> None:
         rows = len(batch)
@@ -406,6 +423,7 @@ class Historian:
                 since_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
                 await self._call(self._store.mark_gap, self._stored[self._recorded[lost]], last_ns, since_ns)
         self._begun_ns = max(now_ns, last_ns + 2)
+        self._unknown_ns = last_ns + 1 if last_ns else -1
         self._gap_ns = None
         self._compression.forget()
         port.health(True)

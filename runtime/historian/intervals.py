@@ -150,8 +150,8 @@ class Intervals:
 
     def quality(self, figure: NDArray[np.float64]) -> NDArray[np.uint32]:
         """Return how far a figure stands for its interval: good where there was a value all the time."""
-        ends = np.minimum(self.starts + self.width, self.stop)
-        partly = (self.good_ns < (ends - self.starts) * (1 - 1e-9)) | self.uncertain
+        spans = np.minimum(self.width, self.stop - self.starts)
+        partly = (self.good_ns < spans * (1 - 1e-9)) | self.uncertain
         code = np.where(partly, UNCERTAIN_SUB_NORMAL, GOOD)
         return np.where(np.isnan(figure), BAD_NO_DATA, code).astype(np.uint32)
 
@@ -272,6 +272,7 @@ class Ticks:
         self.before_ns, self.after_ns = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
         self.before, self.after = np.full(n, np.nan), np.full(n, np.nan)
         self.quality = np.full(n, BAD_NO_DATA, np.uint32)
+        self.after_doubt = np.zeros(n, np.bool_)
 
     def feed(self, t: NDArray[np.int64], value: NDArray[np.float64], quality: NDArray[np.uint32]) -> None:
         """Take samples; not-a-number is no value."""
@@ -285,6 +286,7 @@ class Ticks:
         ahead = np.flatnonzero((index + 1 < len(t)) & (self.after_ns < 0))
         self.after_ns[ahead] = t[index[ahead] + 1]
         self.after[ahead] = value[index[ahead] + 1]
+        self.after_doubt[ahead] = quality[index[ahead] + 1] >> 30 == 1
 
     def held(self, until: int, lines: Lines = ()) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
         """Return the value at each time with its quality: held, or on its line; nothing after `until`."""
@@ -299,12 +301,13 @@ class Ticks:
     def interpolated(self, until: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
         """Return values on the straight line between the samples around each time.
 
-        Where no value follows, the value before holds, as uncertain.
+        Where no value follows, the value before holds, as uncertain; so is a line to a value that is.
         """
         value, quality = self.held(until)
-        alone = (self.before_ns != self.ticks) & ~np.isnan(value) & np.isnan(self.after)
+        between = (self.before_ns != self.ticks) & ~np.isnan(value)
+        unsure = between & (np.isnan(self.after) | (self.after_doubt & (quality >> 30 == 0)))
         line = self._between(value, np.ones(len(value), np.bool_))
-        return line, np.where(alone, UNCERTAIN_SUB_NORMAL, quality).astype(np.uint32)
+        return line, np.where(unsure, UNCERTAIN_SUB_NORMAL, quality).astype(np.uint32)
 
     def _between(self, value: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return values on the line from the sample before to the one after, where there are both."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ Bucket = tuple[int, float | None, float | None, float | None]
 AT, INTERPOLATED = "at", "interpolated"
 FIGURES = ("min", "max", "mean", "first", "last", "time_weighted")
 MODES = (AT, INTERPOLATED, *FIGURES)
+_MADE = ("mean", "time_weighted", INTERPOLATED)
 # With the bits of OPC UA in their status codes.
 HELD, BETWEEN, DELTA_BOUNDS = "held", "between", "delta_bounds"
 _INTERPOLATED_BITS = 0x402
@@ -36,8 +37,9 @@ class Points:
     quality: NDArray[np.uint32]
 
     def listed(self, kind: DataType, mode: str) -> list[tuple[int, Value | None, int]]:
-        """Return (time ns, value, quality); means and interpolated values are numbers of their own."""
-        whole = kind.kind in "ui" and mode not in ("mean", "time_weighted", INTERPOLATED)
+        """Return (time ns, value, quality); means and interpolated numbers are numbers of their own."""
+        of_their_own = ("mean", "time_weighted") if kind is DataType.BOOL else _MADE
+        whole = kind.kind in "ui" and mode not in of_their_own
         values: list[Value | None] = [None if value != value else value for value in self.value.tolist()]
         if whole:
             make = bool if kind is DataType.BOOL else int
@@ -122,11 +124,18 @@ def read_trend(
 
 
 def read_figures(
-    snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, mode: str, until_ns: int
+    snapshot: Snapshot,
+    tags: Sequence[int],
+    span: tuple[int, int],
+    width: int,
+    mode: str,
+    until_ns: int,
+    stepped: Container[int] = (),
 ) -> dict[int, Points]:
     """Return one point for each interval of each tag of the store, by a mode.
 
-    `at` and `interpolated` give the value at the start of the interval; the others judge all of it: `mean`,
+    `at` and `interpolated` give the value at the start of the interval, of `stepped` tags both the value that
+    held there, as there is nothing between on and off; the others judge all of it: `mean`,
     `first` and `last` its samples, `min`, `max` and `time_weighted` also the value that held when it began.
     Where straight lines join the samples of a tag, the values are on them, and `mean` is that of time.
     `span` is greatest less least of these, `total` the integral over seconds. `held` and `between` are `at`
@@ -135,7 +144,7 @@ def read_figures(
     """
     if mode in (AT, INTERPOLATED, HELD, BETWEEN):
         ticks = np.arange(span[0], span[1], width, dtype=np.int64)
-        return _read_ticks(snapshot, tags, ticks, mode, until_ns)
+        return _read_ticks(snapshot, tags, ticks, mode, until_ns, stepped)
     if mode == DELTA_BOUNDS:
         return _read_deltas(snapshot, tags, span, width, until_ns)
     if mode in TALLIES:
@@ -152,7 +161,12 @@ def read_figures(
 
 
 def _read_ticks(
-    snapshot: Snapshot, tags: Sequence[int], ticks: NDArray[np.int64], mode: str, until_ns: int
+    snapshot: Snapshot,
+    tags: Sequence[int],
+    ticks: NDArray[np.int64],
+    mode: str,
+    until_ns: int,
+    stepped: Container[int] = (),
 ) -> dict[int, Points]:
     wanted = Wanted(tags)
     begin, end = int(ticks[0]), int(ticks[-1]) + 1
@@ -163,13 +177,14 @@ def _read_ticks(
     for piece in snapshot.pieces(wanted, (begin, end)):
         for tag, rows in _each(snapshot.rows(wanted, piece)):
             found[tag].feed(rows.t, rows.usable, rows.quality)
-    sloped = mode in (INTERPOLATED, BETWEEN)
-    straight = list(tags) if sloped else list(lines)
+    sloped = {tag for tag in tags if tag not in stepped} if mode in (INTERPOLATED, BETWEEN) else set()
+    straight = sorted(sloped | set(lines))
     for tag, row in snapshot.after(Wanted(straight), end).items() if straight else ():
         found[tag].feed(row.t, row.usable, row.quality)
     out = {}
     for tag, each in found.items():
-        value, quality = each.interpolated(until_ns) if sloped else each.held(until_ns, lines.get(tag, ()))
+        between = lines.get(tag, ())
+        value, quality = each.interpolated(until_ns) if tag in sloped else each.held(until_ns, between)
         if mode in (HELD, BETWEEN):
             bits = np.where(each.before_ns == ticks, RAW, _INTERPOLATED_BITS)
             quality = np.where(quality >> 31 != 0, quality, quality | bits).astype(np.uint32)

@@ -133,9 +133,11 @@ class Journal:
         """Return the newest audit entries, newest first; those before a sequence number if given."""
         return await self.read(audit_log, limit, before)
 
-    async def alarm_log(self, limit: int, before: int | None = None) -> list[AlarmLogEntry]:
-        """Return the newest transitions of alarms, newest first; those before a sequence number if given."""
-        return await self.read(alarm_log, limit, before)
+    async def alarm_log(
+        self, limit: int, before: int | None = None, alarm: str | None = None
+    ) -> list[AlarmLogEntry]:
+        """Return the newest transitions first; of one alarm, or before a sequence number, if given."""
+        return await self.read(alarm_log, limit, before, alarm)
 
     async def operator_values(self, tags: Tags) -> Batch:
         """Return the kept values of the plant's operator tags."""

@@ -217,7 +217,7 @@ MISTAKES |= {
         put(ALARMS, "alarms:\n - {name: a, tag: tank/level_pct, kind: high, limit: .nan, text: a}\n"),
         ALARMS,
         2,
-        "nan",
+        "limit: nan is no finite number",
     ),
     "equipment of no kind": (change(TWIN, "kind: tank", "kind: tonk"), TWIN, 6, "unknown kind 'tonk'"),
     "equipment into nothing": (change(TWIN, "into: tank", "into: tonk"), TWIN, 19, "no equipment 'tonk'"),

@@ -112,6 +112,7 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
             "did you mean 'flush'?",
         ),
         ("plant: p\nroot: a/b\nhistory:\n  flush: 1 second\n", 4, "not a duration", "write it like 250ms"),
+        ("plant: p\nroot: a/b\nlogin: {idle: 31d}\n", 3, "'31d' is too large", "write 30d or less"),
         ("plant: p\n", 1, "'root' is missing", "add root:"),
         (
             "plant: p\nroot: a/b\nusers:\n  - name: li\n    role: boss\n",

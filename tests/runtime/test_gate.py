@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from runtime.config import TagList, UserConfig
 from runtime.contract import Access, Actor, Batch, DataType, Quality, Role, Tag
 from runtime.errors import StoreError, WriteRejectedError
 from runtime.gate import Gate, Identity, parse_expression
+from runtime.gate.expression import Undecided
 from runtime.gate.identity import hash_secret
 from runtime.journal import Journal, audit_log, operator_values, verify_audit
 from runtime.journal.gatelog import gate_rows, unanswered
@@ -227,6 +229,34 @@ def test_expression_follows_precedence():
     assert parse_expression("a AND b OR c").holds(tags)
     assert not parse_expression("a AND (b OR c)").holds(tags)
     assert parse_expression("NOT a AND c = TRUE").holds(tags)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("bad OR on", True),
+        ("on OR bad", True),
+        ("bad OR off", None),
+        ("off AND bad", False),
+        ("bad AND off", False),
+        ("bad AND on", None),
+        ("NOT bad", None),
+        ("NOT (bad AND off)", True),
+        ("(bad OR on) AND NOT (nan > 1 AND off)", True),
+        ("nan > 1 OR on", True),
+        ("nan > 1 OR off", None),
+    ],
+)
+def test_what_is_not_known_matters_only_where_the_rest_leaves_it_open(text, verdict):
+    tags = TagTable(TagList([Tag(f"p/{name}", DataType.REAL) for name in ("bad", "nan", "on", "off")], "p"))
+    raws = [DataType.REAL.encode(value) for value in (1.0, float("nan"), 1.0, 0.0)]
+    quality = np.array([Quality.BAD, Quality.GOOD, Quality.GOOD, Quality.GOOD], np.uint32)
+    tags.apply(Batch.of([tags[name].id for name in ("bad", "nan", "on", "off")], raws, 1, quality))
+    if verdict is None:
+        with pytest.raises(Undecided):
+            parse_expression(text).holds(tags)
+    else:
+        assert parse_expression(text).holds(tags) is verdict
 
 
 def test_an_interlock_on_a_value_that_is_no_number_is_undecided(bench):

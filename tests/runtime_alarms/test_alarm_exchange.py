@@ -1,5 +1,8 @@
 """Alarms as CSV: in the plant folder, out of it, and merged back; what is wrong has line and column."""
 
+import os
+import stat
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,6 +138,29 @@ def test_the_command_line_exports_and_imports(tmp_path):
     assert (tmp_path / "alarms.yaml").read_text(encoding="utf-8") == YAML
     assert "1 changed" in run(app, ["import", str(out), str(tmp_path)]).stdout
     assert "limit: 80  # agreed in the HAZOP" in (tmp_path / "alarms.yaml").read_text(encoding="utf-8")
+
+
+def test_what_is_written_keeps_its_place_its_rights_and_its_kind(tmp_path):
+    plant(tmp_path, YAML)
+    run = CliRunner().invoke
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    assert run(app, ["export", str(tmp_path), "-o", str(link)]).exit_code == 0
+    assert (link.is_symlink(), stat.S_IMODE(real.stat().st_mode)) == (True, 0o640)
+    assert real.read_text().startswith("name,")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    assert run(app, ["export", str(tmp_path), "-o", str(pipe)]).exit_code == 0
+    assert (pipe.is_fifo(), os.read(held, 5)) == (True, b"name,")
+    os.close(held)
+    for wrong in ("/", str(tmp_path), str(tmp_path / "none" / "x.csv")):
+        error = run(app, ["export", str(tmp_path), "-o", wrong]).exception
+        assert isinstance(error, PlantError)
+        assert error.text.startswith(f"{wrong} cannot be written: ")
+    assert sorted(each.name for each in tmp_path.glob(".*.tmp")) == []
 
 
 def test_a_plant_without_a_file_of_alarms_says_what_to_do(tmp_path):

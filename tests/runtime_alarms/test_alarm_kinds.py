@@ -1,6 +1,7 @@
 """Conditions over two tags, time, links and expressions: played, and against a scalar oracle."""
 
 import math
+import warnings
 
 import numpy as np
 from hypothesis import given, settings
@@ -77,6 +78,14 @@ def test_expression_holds_what_it_was_while_it_cannot_be_judged():
     assert moves(engine.on_batch(values(("run", False), ("level", 5.0)), 4)) == [("dry", "cleared")]
 
 
+def test_a_source_that_is_silent_hides_no_alarm_that_another_decides():
+    """Of two faults joined by OR the one that is known is told, in whichever order they stand."""
+    for text in ("far > 90 OR run", "run OR far > 90"):
+        engine = AlarmEngine([config("fault", "run", "expression", expression=text)], TAGS)
+        engine.on_batch(values(("far", 0.0, Quality.BAD_NO_COMMUNICATION), ("run", False)), 1)
+        assert moves(engine.on_batch(values(("run", True)), 2)) == [("fault", "raised")]
+
+
 def test_rate_of_change_sees_ramps_and_steps_and_their_end():
     engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="10s")], TAGS)
 
@@ -91,6 +100,17 @@ def test_rate_of_change_sees_ramps_and_steps_and_their_end():
     assert engine.next_due_ns() == 310 * S
     assert moves(engine.on_time(310 * S)) == [("fast", "cleared")]
     assert engine.next_due_ns() is None
+
+
+def test_a_value_that_stays_infinite_has_no_rate_and_gives_no_warning():
+    engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="10s")], TAGS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        told = []
+        for second, value in ((1, 0.0), (100, math.inf), (103, math.inf)):
+            told += moves(engine.on_batch(values(("level", value), at_ns=second * S), second * S))
+        told += moves(engine.on_time(200 * S))
+    assert told == [("fast", "raised"), ("fast", "cleared")]
 
 
 def test_a_ramp_that_stays_fast_stays_an_alarm():
@@ -120,6 +140,17 @@ def test_suppression_hides_what_it_causes_and_shows_what_stays():
     assert moves(started) == [("flow", "cleared"), ("flow", "unsuppressed"), ("hot", "unsuppressed")]
     assert [each.alarm.state.value for each in started[1:]] == ["normal", "unacknowledged"]
     assert [each.announced for each in started] == [False, False, True]
+
+
+def test_what_decides_a_suppression_does_not_wait_for_the_rest():
+    alarms = [config("hot", "other", "high", limit=80, suppressed_when="NOT run OR far > 5")]
+    engine = AlarmEngine(alarms, TAGS)
+    engine.on_batch(values(("far", 0.0, Quality.BAD_WAITING_FOR_INITIAL_DATA), ("run", False)), 1)
+    assert engine.alarm("hot").standing.suppressed
+    engine.on_batch(values(("run", True)), 2)
+    assert engine.alarm("hot").standing.suppressed  # not known: as before until `far` has a first value
+    engine.on_batch(values(("far", 1.0)), 3)
+    assert not engine.alarm("hot").standing.suppressed
 
 
 def test_an_interlock_that_is_not_known_hides_nothing():

@@ -91,6 +91,7 @@ def test_nuisance_alarms_are_named():
     moves = [raised(n * 20 * S, "chatters") for n in range(4)]
     moves += [raised(HOUR, "flees"), AlarmMove(HOUR + 9 * S, "flees", "cleared", False)]
     moves += [raised(2 * HOUR, "slow"), AlarmMove(2 * HOUR + 11 * S, "slow", "cleared", False)]
+    moves += [raised(3 * HOUR, "hides", announced=False), AlarmMove(3 * HOUR + S, "hides", "cleared", False)]
     figures = performance(moves, alarms, 0, day + 2)
     assert figures["chattering"] == [{"alarm": "chatters", "count": 3}]
     assert figures["fleeting"] == [{"alarm": "flees", "count": 1}]

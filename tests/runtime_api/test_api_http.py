@@ -11,7 +11,7 @@ import pytest
 from runtime.client import PlantClient
 from runtime.contract import Batch, DataType, Quality
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
-from runtime.wire import AlarmChange
+from runtime.wire import PREFIX, AlarmChange
 
 
 def test_the_client_sees_the_plant_and_is_admin_on_the_socket_of_its_own_account(desk: Any) -> None:
@@ -139,6 +139,40 @@ def test_a_refused_write_says_why_and_changes_nothing(desk: Any, path: str, valu
             if path != "tank/level":
                 assert desk.port.value(path) is None
             assert (await client.audit(1))[0].outcome == "refused"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "/tags/tank/setpoint", {"value": 101}, 422),
+        ("PUT", "/tags/tank/setpoint", {"value": "hot"}, 422),
+        ("PUT", "/tags/tank/setpoint", {"value": 5, "for_ns": 2**61}, 422),
+        ("PUT", "/tags/tank/setpoint", {"value": 5, "reason": "x" * 501}, 422),
+        ("PUT", "/tags/tank/level", {"value": 5}, 409),
+        ("POST", "/alarms/tank.high/shelve", {"for_ns": 10**9, "reason": " "}, 422),
+        ("POST", "/alarms/tank.high/shelve", {"for_ns": 2**61, "reason": "x"}, 422),
+        ("POST", "/alarms/tank.high/acknowledge", {}, 409),
+        ("PUT", "/gate/mode", {"mode": "maintenance"}, 422),
+        ("POST", "/users", {"name": "gate", "role": "viewer", "secret": "$argon2id$x"}, 422),
+        ("POST", "/users", {"name": "ann", "role": "viewer", "secret": "plain"}, 422),
+        ("DELETE", "/users/nobody", None, 404),
+        ("POST", "/tokens", {"user": "nobody", "read": ["**"]}, 422),
+        ("DELETE", "/tokens/0000", None, 404),
+        ("DELETE", "/sessions/0000", None, 404),
+        ("DELETE", "/certificates/0000", None, 404),
+    ],
+)
+def test_a_refusal_tells_what_is_asked_from_what_the_plant_does_not_allow_now(
+    desk: Any, method: str, path: str, body: object, status: int
+) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            transport = httpx.AsyncHTTPTransport(uds=endpoint.socket)
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://x{PREFIX}") as raw:
+                answer = await raw.request(method, path, json=body)
+                assert (answer.status_code, "items" in answer.text) == (status, False), answer.text
 
     asyncio.run(main())
 

@@ -9,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import unix_connect
 from websockets.exceptions import InvalidStatus
 
-from runtime.api import limits
+from runtime.api import answers, limits
 from runtime.contract import Actor, Role
+from runtime.errors import RateLimitedError
 from runtime.wire import PREFIX
 
 
@@ -37,6 +38,22 @@ def test_probes_need_no_login_and_ready_names_what_is_not_up(desk: Any) -> None:
             late = await raw.get("/readyz")
             assert (late.status_code, late.json()["waits"]) == (503, ["journal"])
             assert (await raw.get("/healthz")).status_code == 200
+
+    asyncio.run(main())
+
+
+def test_head_is_answered_as_get_without_a_body(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http) as raw:
+            for path in ("/healthz", "/readyz", f"{PREFIX}/tags"):
+                asked, headed = await raw.get(path), await raw.head(path)
+                assert (headed.status_code, headed.content) == (200, b"")
+                assert headed.headers["etag"] == asked.headers["etag"]
+            desk.journal.failing = True
+            assert (await raw.head("/readyz")).status_code == 503
+            assert (await raw.head(f"{PREFIX}/tags/tank/none")).status_code == 404
+            assert (await raw.head(f"{PREFIX}/users")).status_code == 403  # the rule of GET holds
+            assert (await raw.head(f"{PREFIX}/history/sql")).headers["allow"] == "POST"
 
     asyncio.run(main())
 
@@ -112,6 +129,15 @@ def test_long_answers_are_zipped_over_tcp_only(desk: Any) -> None:
                 )
                 assert again.status_code == 304
                 assert "content-encoding" not in (await raw.get(f"{PREFIX}/info")).headers
+                for accepted, takes in (
+                    ("br, GZIP;q=0.5", True),
+                    ("gzip;q=1.0,deflate", True),
+                    ("gzip;q=0", False),
+                    ("identity, gzip ; q=0.000", False),
+                    ("notgzip", False),
+                ):
+                    answer = await raw.get(f"{PREFIX}/openapi.json", headers={"Accept-Encoding": accepted})
+                    assert ("content-encoding" in answer.headers) == takes, accepted
             async with _on_socket(endpoint) as raw:
                 plain = await raw.get(f"{PREFIX}/openapi.json")
                 assert "content-encoding" not in plain.headers
@@ -143,6 +169,11 @@ def test_who_asks_too_often_is_told_to_wait_and_others_are_served(
                 assert codes == [200, 200, 429]
 
     asyncio.run(main())
+
+
+def test_a_write_that_comes_too_often_is_told_when_there_is_room() -> None:
+    answer = answers.refused(RateLimitedError("olga writes too often", "wait 7 s", 7)).answer()
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
 
 
 def test_one_user_from_many_addresses_has_one_bucket_and_memory_is_bounded() -> None:

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from runtime.cli import install
 from runtime.cli.notify import Notifier
 from runtime.errors import PlantError
 from softplc.core.thread import HIGHEST_PRIORITY
@@ -84,6 +86,22 @@ def test_a_plant_of_root_needs_an_account(ironworks, folder):
     if folder.owner() != "root":
         pytest.skip("not root here")
     assert isinstance(ironworks("install", "systemd", folder).exception, PlantError)
+
+
+def test_an_account_that_is_not_there_is_told(ironworks, folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(install, "UNITS", tmp_path)
+    error = ironworks("install", "systemd", folder, "--user", "nobody-of-that-name", "--write").exception
+    assert isinstance(error, PlantError)
+    assert "no account 'nobody-of-that-name'" in error.text
+    assert not list(tmp_path.glob("*.service"))
+
+    def owner(path):
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(Path, "owner", owner)
+    error = ironworks("install", "systemd", folder).exception
+    assert isinstance(error, PlantError)
+    assert "an account that this machine does not have" in error.text
 
 
 def test_the_service_tells_that_it_is_ready_alive_and_stopping(folder, tmp_path_factory, runtime_home):

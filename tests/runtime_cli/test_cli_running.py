@@ -63,6 +63,19 @@ def test_write_goes_through_the_gate_and_shows_both_values(ironworks: Any) -> No
     assert "recipe 7" in ironworks("audit", "list").stdout
 
 
+def test_a_time_that_a_script_left_empty_is_no_time_for_ever(ironworks: Any) -> None:
+    ironworks("write", "tank/setpoint", "50")
+    for command, option in (
+        (("write", "tank/setpoint", "60"), "--for"),
+        (("alarms", "shelve", "tank.high", "-r", "x"), "--for"),
+        (("user", "token", "olga", "--scope", "read:**"), "--expires"),
+    ):
+        error = ironworks(*command, option, "").exception
+        assert isinstance(error, PlantError)
+        assert error.text.startswith(f"{option}: '' is not a duration")
+    assert _json(ironworks("read", "tank/setpoint", "--json"))[0]["value"] == 50
+
+
 def test_negative_values_can_be_written(ironworks: Any) -> None:
     assert _json(ironworks("write", "--json", "pump/offset", "--", "-5"))["value"] == -5
 
@@ -92,12 +105,25 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> No
     assert "acknowledged by" in ironworks("alarms", "ack", "tank.high", "-c", "seen").stdout
     error = ironworks("alarms", "ack", "tank.high").exception
     assert isinstance(error, WriteRejectedError)
+    shown = ironworks("alarms", "show", "tank.high").stdout
+    for told in (
+        "tank.high: Tank is full", "state:        acknowledged", "high of site/area/line/tank/setpoint, 90",
+        "seen", "1 times in all",
+    ):  # fmt: skip
+        assert told in shown
+    assert _json(ironworks("alarms", "show", "tank.high", "--json"))["state"] == "acknowledged"
+    error = ironworks("alarms", "show", "tank.hihg").exception
+    assert error.text == "no alarm is named 'tank.hihg'"
     journal = _json(ironworks("alarms", "journal", "--json"))
     assert [each["transition"] for each in journal if each["alarm"] == "tank.high"] == [
         "acknowledged",
         "raised",
     ]
     assert "seen" in ironworks("alarms", "journal").stdout
+    assert {each["alarm"] for each in _json(ironworks("alarms", "journal", "tank.high", "--json"))} == {
+        "tank.high"
+    }
+    assert _json(ironworks("alarms", "journal", "tank.gone", "--json")) == []
     ironworks("write", "tank/setpoint", "50")
 
 
@@ -117,6 +143,8 @@ def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
     assert "% in flood" in ironworks("alarms", "figures", "--hours", "1").stdout
     for wrong in (("reset", "tank.high"), ("shelve", "tank.high", "-r", "x", "--for", "soon")):
         assert isinstance(ironworks("alarms", *wrong).exception, PlantError)
+    result = ironworks("alarms", "shelve", "tank.high", "-r", "x", "--for", "0s")
+    assert str(result.exception) == "--for: 0 is no time (write it like 30s, 10min or 8h)"
 
 
 def test_an_alarm_is_confirmed_and_one_is_shelved_for_an_episode(ironworks: Any) -> None:

@@ -24,6 +24,7 @@ SAMPLES = {
     "read": ["tank/*"],
     "write": ["tank/setpoint", "50", "--yes"],
     "alarms list": [],
+    "alarms show": ["tank.high"],
     "alarms journal": [],
     "alarms figures": [],
     "alarms ack": ["tank.high"],

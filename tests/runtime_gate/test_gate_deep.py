@@ -103,11 +103,13 @@ def test_each_actor_has_a_rate_for_each_class_of_tags(bench):
     refused = bench.refusal("tank/sp", 41)
     assert isinstance(refused, RateLimitedError)
     assert "li writes too often" in str(refused)
+    assert refused.wait_s == 4  # three in ten seconds: one in 3.3
+    assert refused.remedy.startswith("wait 4 s")
     bench.write("plc/mode", 1)
     bench.write("plc/mode", 1)
     assert isinstance(bench.refusal("plc/mode", 1), RateLimitedError)
     bench.write("tank/sp", 42, MEI)
-    bench.later(4)
+    bench.later(refused.wait_s)
     bench.write("tank/sp", 43)
     assert isinstance(bench.refusal("tank/sp", 44), RateLimitedError)
     with pytest.raises(RateLimitedError):

@@ -132,8 +132,10 @@ def ask(ironworks, folder):
     assert set(feather.read_table(file)["x"].to_pylist()) == {1.5}
     result = ironworks("history", "query", "level", "--arrow", file, "--csv", "-", *plant)
     assert "one form of output" in str(result.exception)
-    result = ironworks("history", "query", "level", *SPAN, "--arrow", folder / "no" / "x", *plant)
-    assert "cannot be written" in str(result.exception)
+    for form in ("--csv", "--parquet", "--arrow"):
+        result = ironworks("history", "query", "level", *SPAN, form, folder / "no" / "x", *plant)
+        assert "cannot be written" in str(result.exception)
+        assert result.exception.remedy == "check the folder and its disk"
     result = ironworks(
         "history", "query", "level", *SPAN, "--mode", "max", "--interval", "3h", "--csv", "-", *plant
     )

@@ -148,3 +148,45 @@ def test_values_at_times_and_between(tmp_path, kit):
     unsure = (40.0, 0x40A4_0000)
     assert values("interpolated") == [nothing, *((value, 0) for value in between), unsure, bad, bad]
     shelf.store.close()
+
+
+def test_an_interval_may_be_as_long_as_a_number_can_tell(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level = shelf.tags["site/area/line/level"]
+    stored = int(shelf.stored[level.id])
+    shelf.append(kit.batch(level, [0, 20], [1.0, 3.0]))
+    span = (kit.T0, kit.T0 + 40 * kit.S)
+    for width in (40 * kit.S, 2**62, 2**63 - 1):
+        with shelf.view() as view:
+            found = read_figures(view, [stored], span, width, "time_weighted", span[1])[stored]
+        assert (found.value.tolist(), found.quality.tolist()) == ([2.0], [0])
+    shelf.store.close()
+
+
+def test_there_is_nothing_between_on_and_off(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level = shelf.tags["site/area/line/level"]
+    stored = int(shelf.stored[level.id])
+    shelf.append(kit.batch(level, [0, 20], [0.0, 1.0]))
+    span = (kit.T0, kit.T0 + 30 * kit.S)
+    with shelf.view() as view:
+        found = read_figures(view, [stored], span, 10 * kit.S, "interpolated", span[1], {stored})[stored]
+    assert [value for _, value, _ in found.listed(DataType.BOOL, "interpolated")] == [False, False, True]
+    assert found.quality.tolist() == [0, 0, 0]
+    shelf.store.close()
+
+
+def test_a_line_is_no_better_than_the_values_at_its_ends(tmp_path, kit):
+    """Source: OPC 10000-13, 5.4.3: a value that is made of an uncertain one is uncertain."""
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level = shelf.tags["site/area/line/level"]
+    doubtful = 0x4090_0000
+    shelf.append(kit.batch(level, [0, 20, 40, 60], [0.0, 20.0, 40.0, 60.0], [0, doubtful, 0, 0]))
+    span = (kit.T0, kit.T0 + 60 * kit.S)
+    with shelf.view() as view:
+        found = read_figures(
+            view, [int(shelf.stored[level.id])], span, 10 * kit.S, "interpolated", kit.T0 + 3600 * kit.S
+        )[int(shelf.stored[level.id])]
+    assert found.value.tolist() == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
+    assert found.quality.tolist() == [0, 0x40A4_0000, doubtful, doubtful, 0, 0]
+    shelf.store.close()

@@ -60,6 +60,13 @@ alarms:
         ("tag: filler/cycle\nkind: high\nlimit: 90", "90 is that many ns", "1000000000"),
         ("tag: filler/state\nkind: discrete\nstate: fast", "no value of", "state:"),
         ("tag: filler/state\nkind: discrete\nstate: 70000", "outside INT", "state:"),
+        ("tag: filler/state\nkind: discrete\nstate: .inf", "whole numbers", "state:"),
+        ("tag: filler/state\nkind: discrete\nstate: .nan", "whole numbers", "state:"),
+        ("tag: tank/level_pct\nkind: discrete\nstate: 1" + "0" * 400, "so large", "state:"),
+        ("tag: filler/state\nkind: discrete\nlimit: 5", "limit says nothing", "remove limit:"),
+        ("tag: filler/fault\nkind: bad_quality\nstate: false", "state says nothing", "remove state:"),
+        ("tag: filler/fault\nkind: discrete\ndeadband: 1", "deadband says nothing", "remove deadband:"),
+        ("tag: tank/level_pct\nkind: high\nlimit: 9\nover: 5s", "over says nothing", "rate_of_change"),
     ],
 )
 def test_what_does_not_fit_the_tag(tmp_path, lines, text, remedy):
@@ -67,7 +74,7 @@ def test_what_does_not_fit_the_tag(tmp_path, lines, text, remedy):
     file = written(tmp_path, f"# alarms\nalarms:\n  - name: a.b\n    text: t\n{body}")
     (finding,) = check_alarms(load_alarms(file), TAGS)
     assert text in finding.text
-    assert remedy in finding.remedy
+    assert remedy in f"{finding.text}\n{finding.remedy}"
     assert (finding.place.file, finding.place.line) == (file, 3)
 
 
@@ -79,6 +86,12 @@ def test_what_does_not_fit_the_tag(tmp_path, lines, text, remedy):
         ("", "not a list of alarms", 1),
         ("alarms: []\nalarm: []\n", "unknown key 'alarm'", 2),
         ("alarms:\n  - name: a\n    tag: t\n    kind: high\n    limt: 5\n    text: t\n", "'limt'", 5),
+        (
+            "alarms:\n  - {name: a, tag: t, text: t, kind: deviation,\n    limit: .nan}\n",
+            "limit: nan is no finite number",
+            3,
+        ),
+        ("alarms:\n  - {name: a, tag: t, text: t, kind: high,\n    deadband: .inf}\n", "inf is no finite number", 3),
         ("alarms:\n  - name: a\n    tag: t\n    kind: hihg\n    text: t\n", "kind", 4),
         ("alarms:\n  - 5\n", "keys and values belong here", 2),
     ],

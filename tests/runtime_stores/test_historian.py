@@ -168,6 +168,39 @@ def test_the_time_in_which_the_plant_did_not_run_is_a_gap(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(("compression", "between"), [("deadband", 5.0), ("swinging_door", 5 + 4 * 10 / 15)])
+def test_a_first_value_that_is_older_than_the_gap_holds_from_when_it_was_told(tmp_path, compression, between):
+    """A device that stamps its values gives an old time for one that did not change meanwhile."""
+    path = tmp_path / "h.duckdb"
+    level = replace(LEVEL, compression=compression, deadband=0.5)
+
+    async def main():
+        async with running(path, [level]) as (port, _):
+            port.set("tank/level", 5.0)
+            await at(port, 10)
+        async with running(path, [level], T0 + 100 * S) as (port, historian):
+            tag = port.tags["tank/level"]
+
+            def tell(value, seconds):
+                raw = tag.data_type.encode(value)
+                port.bus.publish(Batch.of([tag.id], [raw], T0 + seconds * S))
+
+            await at(port, 110)
+            before = historian.stats().samples
+            tell(5.0, -50)
+            await until(lambda: historian.stats().samples >= before + 2)
+            await at(port, 120)
+            tell(9.0, 125)
+            await at(port, 130)
+            ids = np.array([tag.id], np.int32)
+            found = (await historian.figures(ids, T0 + 100 * S, T0 + 140 * S, 10 * S, "at"))[tag.id]
+            values = [value for _, value, _ in found.listed(tag.data_type, "at")]
+            assert values == [None, 5.0, pytest.approx(between), 9.0]
+            assert (-50.0, 5.0) in await samples(historian, port, "tank/level")
+
+    asyncio.run(main())
+
+
 def test_a_damaged_file_is_set_aside_and_told(tmp_path):
     path = tmp_path / "h.duckdb"
     path.write_bytes(b"no samples in here" * 1000)

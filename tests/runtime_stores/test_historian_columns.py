@@ -35,6 +35,7 @@ rows = st.lists(st.tuples(row, st.sampled_from([Quality.GOOD, Quality.BAD])), ma
 def test_deadband_keeps_what_a_scalar_reading_keeps(batches):
     deadband = Deadband(TAGS, KINDS)
     last = {}
+    begun = 0
     for played in batches:
         expected = []
         for index, ((id_, value), quality) in enumerate(played):
@@ -52,13 +53,56 @@ def test_deadband_keeps_what_a_scalar_reading_keeps(batches):
         batch = Batch.of(
             [id_ for (id_, _), _ in played],
             [TAGS[id_].data_type.encode(value) for (id_, value), _ in played],
-            np.arange(len(played), dtype=np.int64),
+            begun + np.arange(len(played), dtype=np.int64),
             np.array([quality for _, quality in played], np.uint32),
             {index: value for index, ((_, value), _) in enumerate(played) if isinstance(value, str)},
         )
         kept = deadband.keep(batch)
-        assert kept.source_ns.tolist() == expected
+        assert kept.source_ns.tolist() == [begun + index for index in expected]
         assert [each.text for each in kept] == [batch.text.get(index) for index in expected]
+        begun += len(played)
+
+
+timed = st.lists(st.tuples(row, st.integers(1, 9)), max_size=8)
+
+
+@given(st.lists(timed, max_size=6))
+def test_what_comes_late_is_kept_and_the_newest_value_stays_the_last(batches):
+    deadband = Deadband(TAGS, KINDS)
+    newest, late, stored = {}, [], []
+    for played in batches:
+        for (id_, value), t in played:
+            if id_ in newest and t < newest[id_][0]:
+                late.append((id_, t, str(value)))
+            else:
+                newest[id_] = (t, value)
+        batch = Batch.of(
+            [id_ for (id_, _), _ in played],
+            [TAGS[id_].data_type.encode(value) for (id_, value), _ in played],
+            np.array([t for _, t in played], np.int64),
+            text={index: value for index, ((_, value), _) in enumerate(played) if isinstance(value, str)},
+        )
+        for each in deadband.keep(batch):
+            value = each.text if each.text is not None else TAGS[each.id].data_type.decode(each.raw)
+            stored.append((each.id, each.source_ns, str(value)))
+    assert not [each for each in late if each not in stored]
+    for id_, (_, value) in newest.items():
+        own = [each for each in stored if each[0] == id_]
+        held = max(enumerate(own), key=lambda each: (each[1][1], each[0]))[1][2]  # as history is read
+        band = TAGS[id_].deadband
+        assert held == str(value) or (band and abs(float(held) - value) < band)
+
+
+def test_after_the_clock_was_set_back_nothing_is_late():
+    deadband = Deadband(TAGS, KINDS)
+    id_, kind = next((tag.id, tag.data_type) for tag in TAGS if tag.data_type is not DataType.STRING)
+
+    def kept(value, t):
+        return len(deadband.keep(Batch.of([id_], [kind.encode(value)], t)))
+
+    assert kept(1, 1000) == 1
+    deadband.clock_set()
+    assert [kept(1, 10), kept(2, 11), kept(2, 12)] == [0, 1, 0]
 
 
 ALL = TagList([Tag(f"a/{each.iec}", each) for each in DataType])
