@@ -91,7 +91,11 @@ def test_what_does_not_fit_the_tag(tmp_path, lines, text, remedy):
             "limit: nan is no finite number",
             3,
         ),
-        ("alarms:\n  - {name: a, tag: t, text: t, kind: high,\n    deadband: .inf}\n", "inf is no finite number", 3),
+        (
+            "alarms:\n  - {name: a, tag: t, text: t, kind: high,\n    deadband: .inf}\n",
+            "inf is no finite number",
+            3,
+        ),
         ("alarms:\n  - name: a\n    tag: t\n    kind: hihg\n    text: t\n", "kind", 4),
         ("alarms:\n  - 5\n", "keys and values belong here", 2),
     ],
