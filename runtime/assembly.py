@@ -24,6 +24,7 @@ from runtime.errors import ConfigError, Finding, Place, PlantError
 from runtime.gate import keeper
 from runtime.gate.expression import parse_expression
 from runtime.historian import house
+from runtime.journal import room
 from runtime.tls import facts
 from runtime.versions import tags as versions_tags
 
@@ -154,6 +155,7 @@ def assemble(target: Path, tags: Sequence[tuple[Tag, Place]] | None = None) -> A
 def declare_services(head: PlantFile) -> Declared:
     """Return the tags and alarms of the kernel and its services."""
     parts = [figures.declare(), Declared(ALARM_TAGS), keeper.declare(), timekeeper.declare()]
+    parts.append(room.declare())
     parts.append(versions_tags.declare())
     if head.history:
         parts.append(Declared(house.TAGS, house.ALARMS))

@@ -55,6 +55,7 @@ from runtime.journal.accounts import account_rows, lock_rows
 from runtime.journal.audit import AuditEntry
 from runtime.journal.certificates import certificate_rows
 from runtime.journal.gatelog import gate_rows, unanswered
+from runtime.journal.room import Room
 from runtime.journal.values import operator_values, restored
 from runtime.logs import LogFile
 from runtime.online import Changeable, OnlineView, Wish
@@ -304,6 +305,7 @@ class Kernel:
         certificates = Certificates(self.identity, self.journal, self.clock)
         core.append(("gate", Keeper(self.gate, self.identity, accounts, certificates)))
         core.append(("clock", Timekeeper(self.clock, self._clock_set)))
+        core.append(("journal", Room(self.journal, head.journal)))
         self.backups = Backups(self.plant, self.clock, self.journal, self.gate.attempts, self.historian)
         if head.backup:
             core.append(("backup", self.backups))

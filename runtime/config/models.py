@@ -331,6 +331,16 @@ class HistoryConfig(Section):
     sink: SinkConfig | None = None
 
 
+class JournalConfig(Section):
+    """How much of the journal is kept.
+
+    Attributes:
+        disk_limit_mib: disk that it may use; the oldest transitions of alarms go first, the audit never.
+    """
+
+    disk_limit_mib: int = Field(1024, ge=16, le=1 << 20)
+
+
 class RateLimit(Section):
     """How many writes one actor may make to a class of tags in a time; bursts up to that many pass."""
 
@@ -505,6 +515,7 @@ class PlantFile(BaseModel):
     login: LoginConfig = LoginConfig()
     api: ApiConfig | None = ApiConfig()
     history: HistoryConfig | None = HistoryConfig()
+    journal: JournalConfig = JournalConfig()
     gate: GateConfig = GateConfig()
     backup: BackupConfig | None = None
     log: LogConfig = LogConfig()
