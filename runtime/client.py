@@ -294,7 +294,7 @@ class PlantClient:
 
     async def alarm(self, name: str) -> AlarmView:
         """Return an alarm, whatever its state."""
-        return await self._get(f"/alarms/{quote(name, safe='')}", AlarmView)
+        return await self._get(f"/alarms/{quote(name, safe='')}/details", AlarmView)
 
     async def alarm_journal(
         self, limit: int = 100, before: int | None = None, alarm: str | None = None

@@ -100,7 +100,7 @@ def router(services: Services) -> APIRouter:
         found = await services.alarms.figures(round(hours * 3600 * SECOND_NS))
         return Json(msgspec.convert(found, AlarmFigures))
 
-    @routes.get("/alarms/{name}", **answers(AlarmView, "The alarm."))
+    @routes.get("/alarms/{name}/details", **answers(AlarmView, "The alarm."))
     async def get_alarm(name: AlarmName) -> Json:
         """Return an alarm, whatever its state."""
         return Json(alarm_view(found(name)))

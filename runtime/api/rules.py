@@ -60,7 +60,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/alarms"): _LOOK,
     ("GET", "/alarms/journal"): _LOOK,
     ("GET", "/alarms/figures"): _LOOK,
-    ("GET", "/alarms/{name}"): _LOOK,
+    ("GET", "/alarms/{name}/details"): _LOOK,
     ("POST", "/alarms/{name}/acknowledge"): _command(Role.OPERATOR),
     ("POST", "/alarms/{name}/confirm"): _command(Role.OPERATOR),
     ("POST", "/alarms/{name}/shelve"): _command(Role.OPERATOR),

@@ -22,7 +22,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "login": ("POST /sessions",),
     "logout": ("DELETE /sessions/{id}",),
     "alarms list": ("GET /alarms",),
-    "alarms show": ("GET /alarms/{name}",),
+    "alarms show": ("GET /alarms/{name}/details",),
     "alarms journal": ("GET /alarms/journal",),
     "alarms figures": ("GET /alarms/figures",),
     "alarms ack": ("POST /alarms/{name}/acknowledge",),
