@@ -28,7 +28,7 @@ class LoginConfig(DriverConfig):
         if self.password_env and self.password_file:
             raise ValueError("password_env and password_file: keep one of the two")
         if (self.password_env or self.password_file) and not self.who:
-            raise ValueError("a password without a user: name `user` too")
+            raise ValueError("a password without a user; name `user` too")
         return self
 
     @property

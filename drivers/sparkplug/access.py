@@ -78,9 +78,9 @@ class AccessConfig(LoginConfig):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together: name both")
+            raise ValueError("certificate and key belong together; name both")
         if (self.ca or self.certificate) and not any(_is_tls(url) for url in self.urls):
-            raise ValueError("certificates are for TLS: write the URL with mqtts://")
+            raise ValueError("certificates are for TLS; write the URL with mqtts://")
         return self
 
 

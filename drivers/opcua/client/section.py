@@ -38,7 +38,7 @@ def check_url(text: str) -> str:
     except ValueError:
         raise ValueError(f"{text!r} is no URL: {example}") from None
     if parts.scheme != "opc.tcp" or not parts.hostname:
-        raise ValueError(f"{text!r} is not the URL of an OPC UA server: {example}")
+        raise ValueError(f"{text!r} is not the URL of an OPC UA server; {example}")
     if "@" in parts.netloc:
         raise ValueError("a user does not belong in the URL; name user, and password_env or password_file")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -109,7 +109,7 @@ class ClientConfig(LoginConfig):
     @model_validator(mode="after")
     def _one_login(self) -> ClientConfig:
         if (self.user_certificate is None) != (self.user_key is None):
-            raise ValueError("user_certificate and user_key belong together: name both")
+            raise ValueError("user_certificate and user_key belong together; name both")
         if self.user and self.user_key:
             raise ValueError("user and user_certificate: keep one of the two")
         if self.user_key and self.policy == "None":
