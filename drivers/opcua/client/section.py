@@ -36,7 +36,7 @@ def check_url(text: str) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{text!r} is no URL: {example}") from None
+        raise ValueError(f"{text!r} is no URL; {example}") from None
     if parts.scheme != "opc.tcp" or not parts.hostname:
         raise ValueError(f"{text!r} is not the URL of an OPC UA server; {example}")
     if "@" in parts.netloc:
