@@ -34,7 +34,7 @@ def test_every_text_is_used():
     )
     made = (
         "nav.", "role.", "priority.", "alarm.", "equipment.", "component.", "trend.", "quality.",
-        "help.mark.", "mode.",
+        "help.mark.", "mode.", "write.wanted.",
     )  # fmt: skip
     unused = [
         key
