@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime.bench.soak import SETTLE_HELP, slope_of, spans_s, watch
+
 if TYPE_CHECKING:
     from drivers.bench.raw import RawClient
     from runtime.bench.report import Figure
@@ -62,7 +64,7 @@ def bench(
         int, typer.Option(min=100, max=14_000, help="Number of tags, each new every second.")
     ] = 10_000,
     duration: Annotated[str, typer.Option("--for", help="How long, such as 10min or 2h.")] = "10min",
-    settle: Annotated[str, typer.Option(help="Time at the start that does not count.")] = "2min",
+    settle: Annotated[str | None, typer.Option(help=SETTLE_HELP)] = None,
     samples: Annotated[Path | None, typer.Option(help="Write the samples to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -71,10 +73,9 @@ def bench(
     Its devices are in a process of their own, and the client that subscribes to every tag is in this one.
     """
     from runtime.bench.report import report
-    from runtime.config import parse_duration_ns
 
     try:
-        long_s, settle_s = (parse_duration_ns(each) / 1e9 for each in (duration, settle))
+        long_s, settle_s = spans_s(duration, settle)
     except ValueError as exc:
         raise typer.BadParameter(str(exc)) from exc
     with tempfile.TemporaryDirectory(prefix="ironworks-bench-") as folder:
@@ -93,7 +94,6 @@ async def _measure(
     from drivers.bench.raw import RawClient
     from drivers.opcua.chaos.process import free_port
     from runtime.bench.processes import Family
-    from runtime.bench.soak import watch
 
     ports = [free_port() for _ in range(4)]
     share = tags * 35 // 100
@@ -124,7 +124,6 @@ async def _measure(
 
 def _figures(table: Any, seen: _Watched) -> list[Figure]:
     from runtime.bench.report import Figure
-    from runtime.bench.soak import slope_of
 
     at_s, memory_mib, cpu_s = table.T
     long_s = float(at_s[-1] - at_s[0])

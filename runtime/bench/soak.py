@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from runtime.bench.processes import Family
 
 BLOCKS = 12
+SETTLE_HELP = "Time at the start that does not count. [default: 2min; 45min of an hour or more]"
 _T_95 = 2.228  # Student's t for 10 degrees of freedom: a line through 12 means
 
 
 def bench(
     tags: Annotated[int, typer.Option(help="Number of tags, each new every second.")] = 10_000,
     duration: Annotated[str, typer.Option("--for", help="How long, such as 10min or 2h.")] = "10min",
-    settle: Annotated[str, typer.Option(help="Time at the start that does not count.")] = "2min",
+    settle: Annotated[str | None, typer.Option(help=SETTLE_HELP)] = None,
     samples: Annotated[Path | None, typer.Option(help="Write the samples to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -34,10 +35,9 @@ def bench(
     from runtime.bench.report import Figure, report
     from runtime.bench.start import CPU_GOAL_PERCENT, HEAD, MEMORY_GOAL_MIB, PROGRAM
     from runtime.cli.demo import running
-    from runtime.config import parse_duration_ns
 
     try:
-        long_s, settle_s = (parse_duration_ns(each) / 1e9 for each in (duration, settle))
+        long_s, settle_s = spans_s(duration, settle)
     except ValueError as exc:
         raise typer.BadParameter(str(exc)) from exc
     with tempfile.TemporaryDirectory(prefix="ironworks-bench-") as folder:
@@ -66,6 +66,18 @@ def bench(
         ],
         as_json,
     )
+
+
+def spans_s(duration: str, settle: str | None) -> tuple[float, float]:
+    """Return how long to watch, and how long to wait first, until the history joined its first files.
+
+    Raises:
+        ValueError: one is no duration.
+    """
+    from runtime.config import parse_duration_ns
+
+    long_s = parse_duration_ns(duration) / 1e9
+    return long_s, parse_duration_ns(settle or ("45min" if long_s >= 3600 else "2min")) / 1e9
 
 
 async def watch(family: Family, settle_s: float, long_s: float) -> list[tuple[float, float, float]]:
