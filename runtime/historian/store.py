@@ -459,9 +459,13 @@ class Store:
             except duckdb.TransactionException as exc:  # the log grows a little until the next time
                 log.debug("no checkpoint now: %s", str(exc).splitlines()[0])
                 return
-        with self._asking, told("the history cannot give memory back"):
-            if self._connection is not None and not self._readers:  # nobody is to be short of memory
-                let_go_of_blocks(self._connection, self._memory_mib)
+        try:
+            with self._asking, told("the history cannot give memory back"):
+                if self._connection is not None and not self._readers:  # nobody is to be short of memory
+                    let_go_of_blocks(self._connection, self._memory_mib)
+        except StoreError:
+            self._let_go()  # opened anew, it has its whole limit
+            raise
         heap.trim()  # each time at the same point: else resident memory goes up and down over hours
 
     def interrupt(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import StoreError
+from runtime.historian import store
 from runtime.historian.checkpoint import WAL_BYTES, Checkpoints
 
 PAGE = 4096
@@ -133,6 +134,24 @@ def test_a_long_log_goes_into_the_file_without_the_house(tmp_path, kit, monkeypa
 
 def refuse(checkpoints, cursor):
     raise OSError(28, "No space left on device")
+
+
+def test_a_store_that_cannot_have_its_limit_back_is_opened_anew(tmp_path, kit, monkeypatch):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+
+    def short(connection, limit_mib):
+        connection.execute("SET memory_limit = '1B'")
+        connection.execute("SET memory_limit = 'as before'")
+
+    monkeypatch.setattr(store, "let_go_of_blocks", short)
+    shelf.append(kit.batch(shelf.tags[0], [0], [0]), now_ns=kit.T0)
+    with pytest.raises(StoreError, match="cannot give memory back"):
+        shelf.store.sweep()
+    monkeypatch.undo()
+    rows = np.arange(1, 100_000)
+    shelf.append(kit.batch(shelf.tags[0], rows, rows), now_ns=kit.T0)
+    assert len(shelf.read().ids) == 100_000
+    shelf.store.close()
 
 
 def test_memory_of_blocks_goes_back_with_each_checkpoint_but_not_under_a_reader(tmp_path, kit):
