@@ -19,6 +19,8 @@ from drivers.modbus.address import Address, Point, RawType
 from runtime.contract import NO_TEXT, DataType, Quality
 
 Bytes = NDArray[np.uint8]
+GOOD = np.uint32(Quality.GOOD)
+EXCEEDED = np.uint32(Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
 
 
 def unpack_bits(data: bytes | Bytes, count: int) -> Bytes:
@@ -54,6 +56,10 @@ class Codec:
     """Converts the values of n points from and to a payload.
 
     It is of one table and begins at `base`; or `starts` says at which byte of it each value begins.
+
+    Attributes:
+        extents: of each kind of values, which is a part, the first byte that it needs and the first one after
+            it; texts are the last part.
     """
 
     def __init__(self, points: Sequence[Point], base: int = 0, starts: Sequence[int] | None = None) -> None:
@@ -73,6 +79,7 @@ class Codec:
             kinds.setdefault(kind, []).append(row)
         self._numbers: list[_Coils | _Bits | _Flags | _Numbers] = []
         self._texts: list[tuple[int, NDArray[np.intp]]] = []
+        needed: list[tuple[int, int]] = []
         for rows in kinds.values():
             chosen = [points[row] for row in rows]
             index = [byte_index(points[row].address, starts[row]) for row in rows]
@@ -89,26 +96,39 @@ class Codec:
             elif first.raw is RawType.BOOL:
                 part = _Flags if first.bit is None else _Bits
             self._numbers.append(part(np.array(rows, np.intp), np.array(index, np.intp), chosen))
+            needed.append((min(map(min, index)), 1 + max(map(max, index))))
+        if self._texts:
+            ends = [(int(index.min()), int(index.max()) + 1) for _, index in self._texts]
+            needed.append((min(first for first, _ in ends), max(end for _, end in ends)))
+        self.extents = needed
 
     def decode(self, payload: Bytes, chosen: Mask | None = None) -> Values:
         """Read all points, or the chosen rows only; rows that are not chosen stay 0."""
-        raw = np.zeros(self.n, np.uint64)
-        quality = np.zeros(self.n, np.uint32)
-        for part in self._numbers:
-            pick = ALL if chosen is None else chosen[part.rows]
-            rows = part.rows[pick]
-            if len(rows):
-                raw[rows if chosen is not None else part.span], exceeded = part.read(payload, pick)
+        text: dict[int, str] = {}
+        values = Values(np.zeros(self.n, np.uint64), np.zeros(self.n, np.uint32), text)
+        if chosen is None:
+            for part in range(len(self.extents)):
+                self.decode_part(part, payload, values, text)
+            return values
+        for each in self._numbers:
+            pick = chosen[each.rows]
+            if pick.any():
+                rows = each.rows[pick]
+                values.raw[rows], exceeded = each.read(payload, pick)
                 if exceeded is not None:
-                    quality[rows[exceeded]] = Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
-        if not self._texts:
-            return Values(raw, quality)
-        text = {
-            row: payload[index].tobytes().partition(b"\0")[0].decode("utf-8", "replace")
-            for row, index in self._texts
-            if chosen is None or chosen[row]
-        }
-        return Values(raw, quality, text)
+                    values.quality[rows[exceeded]] = EXCEEDED
+        text |= {row: _text(payload, index) for row, index in self._texts if chosen[row]}
+        return values
+
+    def decode_part(self, part: int, payload: Bytes, values: Values, text: dict[int, str]) -> None:
+        """Read the points of one part, of those in `extents`, into the values and texts of all."""
+        if part == len(self._numbers):
+            text |= {row: _text(payload, index) for row, index in self._texts}
+            return
+        each = self._numbers[part]
+        values.raw[each.span], exceeded = each.read(payload, ALL)
+        if exceeded is not None:
+            values.quality[each.span] = np.where(exceeded, EXCEEDED, GOOD)
 
     def encode(self, payload: Bytes, raw: Raw, chosen: Mask, text: Mapping[int, str] = NO_TEXT) -> Mask:
         """Write the chosen rows into the payload; return which rows did not fit and were left out."""
@@ -126,6 +146,10 @@ class Codec:
                 else:
                     payload[index] = np.frombuffer(data.ljust(len(index), b"\0"), np.uint8)
         return unfit
+
+
+def _text(payload: Bytes, index: NDArray[np.intp]) -> str:
+    return payload[index].tobytes().partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def _text_index(least_first: Sequence[int], address: Address) -> NDArray[np.intp]:

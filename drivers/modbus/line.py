@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from drivers.frame.connection import NOWHERE, Traffic, ends_of
-from drivers.modbus.messages import SILENCE, TURN_NS, Reply, Request
+from drivers.modbus.messages import SILENCE, TURN_NS, Gather, Reply, Request
 from drivers.modbus.owed import Owed
 from drivers.modbus.pdu import data_size, message_of, reply_of
 from drivers.modbus.rtu import Awaited, awaited, frame, functions_in
@@ -62,7 +62,12 @@ class RtuTransport(asyncio.Protocol):
         self._answer: asyncio.Future[bytes | None] = self._loop.create_future()
 
     async def exchange(
-        self, requests: Sequence[Request], *, again: bool = True, until: Callable[[], bool] | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        again: bool = True,
+        until: Callable[[], bool] | None = None,
+        gather: Gather | None = None,
     ) -> list[Reply]:
         """Send the requests one after the other and return their replies; see `messages.Transport`.
 
@@ -73,6 +78,8 @@ class RtuTransport(asyncio.Protocol):
         replies: list[Reply] = []
         for request in requests:
             replies.append(await self._exchange(request, again))
+            if gather is not None and replies[-1].ok:
+                gather(len(replies) - 1, replies[-1].data)
             if until is None:
                 continue
             if not replies[-1].ok or until() or monotonic_ns() - begun_ns > TURN_NS:

@@ -109,17 +109,26 @@ SILENCE = Reply(answered=False)
 TURN_NS = 20_000_000  # what was answered waits no longer for the rest of its scan
 
 
+Gather = Callable[[int, bytes], None]
+
+
 class Transport(Protocol):
     """A connection to a device."""
 
     async def exchange(
-        self, requests: Sequence[Request], *, again: bool = True, until: Callable[[], bool] | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        again: bool = True,
+        until: Callable[[], bool] | None = None,
+        gather: Gather | None = None,
     ) -> list[Reply]:
         """Send the requests and return their replies in the same order.
 
         `again` lets what is not answered be asked for again, as often as the plant file says. With `until` it
         may end early, and bring the replies of the first ones only: no further request goes out once one
-        failed, `until` says so, or TURN_NS are over.
+        failed, `until` says so, or TURN_NS are over. `gather` is given the data of each read that went well,
+        with the place of its request, while the next request is under way.
 
         Raises:
             ConnectError: the connection was lost.

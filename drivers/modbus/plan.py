@@ -10,7 +10,7 @@ from drivers.frame.deadband import bands_of
 from drivers.frame.held import Together
 from drivers.frame.plan import Span, coalesce
 from drivers.modbus.address import Point, Table
-from drivers.modbus.codec import Bytes, Codec, unpack_bits
+from drivers.modbus.codec import Codec, unpack_bits
 from drivers.modbus.messages import Request
 
 
@@ -76,8 +76,8 @@ class Block(polling.Block):
         """Return the smallest read of it: any answer tells that the unit is there."""
         return Request(self.unit, self.table, self.start, 1)
 
-    def payload(self, data: bytes) -> Bytes:
-        return unpack_bits(data, self.count) if self.table.is_bits else super().payload(data)
+    def payload(self, data: bytes) -> bytes:
+        return unpack_bits(data, self.count).tobytes() if self.table.is_bits else data
 
     def of(self, points: Sequence[Point]) -> Block:
         return Block(points, self._deadband)
@@ -85,10 +85,11 @@ class Block(polling.Block):
 
 def together(blocks: Sequence[Block]) -> Together:
     """Return blocks as one that is decoded at once."""
-    starts: list[int] = []
-    begin = 0
-    for block in blocks:
-        size = block.table.place_size
-        starts += [begin + (point.address.start - block.start) * size for point in block.points]
-        begin += block.count * size
-    return Together(blocks, Codec([point for block in blocks for point in block.points], starts=starts))
+    sizes = [block.count * block.table.place_size for block in blocks]
+    starts = [
+        sum(sizes[:at]) + (point.address.start - block.start) * block.table.place_size
+        for at, block in enumerate(blocks)
+        for point in block.points
+    ]
+    points = [point for block in blocks for point in block.points]
+    return Together(blocks, sizes, Codec(points, starts=starts))

@@ -101,8 +101,13 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         self.leave_out(todo, silent)
         while todo:
             await self.write(transport)
-            replies = await transport.exchange([block.request for block in todo], until=self.is_pressed)
-            if self.take_whole(scan, list(todo), replies):
+            whole = self.whole_of(scan) if list(todo) == scan.blocks else None
+            replies = await transport.exchange(
+                [block.request for block in todo],
+                until=self.is_pressed,
+                gather=None if whole is None else whole.gather,
+            )
+            if whole is not None and self.take_whole(scan, whole, replies):
                 heard.update(block.unit for block in todo)
                 break
             chunk = [todo.popleft() for _ in replies]
@@ -126,15 +131,19 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         if asked and not heard:
             self.check_alive()
 
-    def take_whole(self, scan: Scan, asked: list[Block], replies: Sequence[Reply]) -> bool:
+    def whole_of(self, scan: Scan) -> Together:
+        """Return the blocks of a scan as what is taken in at once."""
+        whole = self.wholes.get(scan.name)
+        if whole is None or whole.pieces != scan.blocks:
+            whole = self.wholes[scan.name] = together(scan.blocks)
+        return whole
+
+    def take_whole(self, scan: Scan, whole: Together, replies: Sequence[Reply]) -> bool:
         """Take in a whole scan to which every answer is well; tell whether it is such."""
-        if len(replies) != len(asked) or asked != scan.blocks or not all(reply.ok for reply in replies):
+        if len(replies) != len(scan.blocks) or not all(reply.ok for reply in replies):
             return False
         self.hear()
-        self.settle(asked)
-        whole = self.wholes.get(scan.name)
-        if whole is None or whole.pieces != asked:
-            whole = self.wholes[scan.name] = together(asked)
+        self.settle(scan.blocks)
         offset_ns = self.clock.now_ns() - monotonic_ns()
         stamps = [offset_ns + reply.came_ns for reply in replies]
         self.submit(whole.take([reply.data for reply in replies], stamps))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from drivers.frame.connection import NOWHERE, Traffic, ends_of
 from drivers.modbus.mbap import FrameError, frame, split_frames
-from drivers.modbus.messages import TURN_NS, Reply, Request
+from drivers.modbus.messages import SILENCE, TURN_NS, Gather, Reply, Request
 from drivers.modbus.pdu import message_of, reply_of
 from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.errors import ConnectError
@@ -46,6 +46,7 @@ class _Job:
 
     unit: int
     message: bytes
+    place: int = 0
     attempts: int = 0
     sent_ns: int = 0
     answer: bytes | None = None
@@ -69,6 +70,7 @@ class TcpTransport(asyncio.Protocol):
         self._resume: asyncio.TimerHandle | None = None
         self._retries = 0
         self._until: Callable[[], bool] | None = None
+        self._hear: Callable[[_Job], None] | None = None
         self._failed = False
         self._end_ns = 0
         self._waiting: deque[_Job] = deque()
@@ -76,23 +78,33 @@ class TcpTransport(asyncio.Protocol):
         self._finished: asyncio.Future[None] = self._loop.create_future()
 
     async def exchange(
-        self, requests: Sequence[Request], *, again: bool = True, until: Callable[[], bool] | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        again: bool = True,
+        until: Callable[[], bool] | None = None,
+        gather: Gather | None = None,
     ) -> list[Reply]:
         """Send the requests and return their replies in the same order; see `messages.Transport`.
 
         Raises:
             ConnectError: the connection was lost.
         """
-        jobs = [_Job(request.unit, message_of(request, self._manner.multiple)) for request in requests]
-        done = await self._carry(jobs, self._manner.retries if again else 0, until)
-        replies = [
-            reply_of(request, job.message, job.answer, job.came_ns)
-            for request, job in zip(requests, done, strict=False)
-        ]
-        for reply in replies:
+        replies = [SILENCE] * len(requests)
+
+        def hear(job: _Job) -> None:
+            replies[job.place] = reply = reply_of(requests[job.place], job.message, job.answer, job.came_ns)
             if reply.exception:
                 self._traffic.refused(str(int(reply.exception)))
-        return replies
+            elif gather is not None and reply.ok:
+                gather(job.place, reply.data)
+
+        jobs = [
+            _Job(request.unit, message_of(request, self._manner.multiple), place)
+            for place, request in enumerate(requests)
+        ]
+        done = await self._carry(jobs, self._manner.retries if again else 0, until, hear)
+        return replies[: len(done)]
 
     async def ask(self, unit: int, message: bytes) -> bytes | None:
         """Send any message, once; return the response, None where none came in time.
@@ -100,13 +112,18 @@ class TcpTransport(asyncio.Protocol):
         Raises:
             ConnectError: the connection was lost.
         """
-        return (await self._carry([_Job(unit, message)], 0, None))[0].answer
+        return (await self._carry([_Job(unit, message)], 0))[0].answer
 
     async def _carry(
-        self, jobs: list[_Job], retries: int, until: Callable[[], bool] | None
+        self,
+        jobs: list[_Job],
+        retries: int,
+        until: Callable[[], bool] | None = None,
+        hear: Callable[[_Job], None] | None = None,
     ) -> Sequence[_Job]:
-        """Return the jobs that were begun, in order."""
+        """Return the jobs that were begun, in order; `hear` is told of each that is answered."""
         self._retries, self._until, self._failed = retries, until, False
+        self._hear = hear
         self._waiting = deque(jobs)
         self._under_way = {}
         self._end_ns = monotonic_ns() + TURN_NS
@@ -198,6 +215,7 @@ class TcpTransport(asyncio.Protocol):
         now_ns = monotonic_ns()
         if self._pause_ns:
             self._free_ns = now_ns + self._pause_ns
+        answered = []
         for number, unit, message in frames:
             job = self._under_way.get(number)
             if job is None or job.unit != unit:
@@ -205,12 +223,16 @@ class TcpTransport(asyncio.Protocol):
             del self._under_way[number]
             job.answer, job.came_ns = message, now_ns
             self._failed |= message[0] > _EXCEPTION
-            self._traffic.took((now_ns - job.sent_ns) / 1e6)
+            answered.append(job)
         if self._waiting:
             self._leave_rest(now_ns)
             self._send_more()
         if not self._under_way and not self._waiting:
             self._finish()
+        for job in answered:  # while the next request is under way
+            self._traffic.took((now_ns - job.sent_ns) / 1e6)
+            if self._hear is not None:
+                self._hear(job)
 
     def _end(self, why: str) -> None:
         if self.lost is None:
