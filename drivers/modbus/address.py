@@ -28,7 +28,11 @@ MAX_TEXT = 246
 
 
 class Table(Enum):
-    """One of the four tables of a unit: leading digit, read function, largest read and write."""
+    """One of the four tables of a unit: leading digit, read function, largest read and write.
+
+    Attributes:
+        place_size: bytes of a place in a payload: coils have one each there.
+    """
 
     COIL = (0, 1, 2000, 1968)
     DISCRETE_INPUT = (1, 2, 2000, 0)
@@ -40,19 +44,9 @@ class Table(Enum):
         self.read_function = read_function
         self.max_read = max_read
         self.max_write = max_write
-
-    @property
-    def is_bits(self) -> bool:
-        return self.digit < 2
-
-    @property
-    def place_size(self) -> int:
-        """Return the bytes of a place in a payload: coils have one each there."""
-        return 1 if self.is_bits else 2
-
-    @property
-    def writable(self) -> bool:
-        return self.max_write > 0
+        self.is_bits = digit < 2
+        self.place_size = 1 if self.is_bits else 2
+        self.writable = max_write > 0
 
 
 class RawType(Enum):

@@ -89,9 +89,9 @@ def reply_of(request: Request, message: bytes, response: bytes | None, came_ns: 
     if request.data is not None:
         echo = message if message[0] == _MASK else message[:_WRITE_ECHO]
         return Reply(came_ns=came_ns) if response == echo else SILENCE
-    size = data_size(request)
     if response[0] != message[0] or len(response) < 2 or response[1] != len(response) - 2:
         return SILENCE
+    size = data_size(request)
     if response[1] != size:
         return Reply(is_short=True, came_ns=came_ns) if response[1] < size else SILENCE
     return Reply(response[2:], came_ns=came_ns)
