@@ -69,6 +69,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         self.link.trouble("silent", f"no answer from unit {_listed(silent)}" if silent else "")
 
     async def begin(self, transport: Transport) -> None:
+        for scan in self.scans:
+            scan.mended(list(scan.blocks))
         for block in self.blocks:
             block.retest_ns = block.retest_ns if block.rejected else 0
         self.units.all_due()
@@ -88,7 +90,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             if block.is_due(now_ns) and self.units.is_due(block.unit, steady_ns)
         ]
         todo = deque(sorted(due, key=_failures))
-        asked = len(todo)
+        asked, refused = len(todo), [block for block in todo if block.rejected]
         heard: set[int] = set()
         silent: set[int] = set()
         for block in todo:
@@ -128,6 +130,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             self.leave_out(todo, silent - heard)
         self.units.silent(silent - heard, self.clock.steady_ns())
         self.units.heard(heard)
+        scan.mended(refused)
         if asked and not heard:
             self.check_alive()
 
