@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -107,7 +108,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             replies = await transport.exchange(
                 [block.request for block in todo],
                 until=self.is_pressed,
-                gather=None if whole is None else whole.gather,
+                gather=None if whole is None else partial(_gather, whole),
             )
             if whole is not None and self.take_whole(scan, whole, replies):
                 heard.update(block.unit for block in todo)
@@ -305,6 +306,10 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             return f"written, but not read back: {_why(after)}"
         kept = unpack_bits(after.data, address.count) if is_bits else np.frombuffer(after.data, np.uint8)
         return codec.decode(payload), codec.decode(kept)
+
+
+def _gather(whole: Together, replies: Sequence[Reply]) -> None:
+    whole.gather([reply.data for reply in replies])
 
 
 async def _one(transport: Transport, request: Request) -> Reply:
