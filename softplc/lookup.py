@@ -137,6 +137,11 @@ class Lookup:
             raise PlantError(
                 f"{symbol.path} is {symbol.type}: it cannot be {value!r}", "write T#5s, D#2026-05-01"
             )
+        elif isinstance(value, bool) and symbol.type != "BOOL":
+            said = str(value).lower()
+            raise PlantError(
+                f"{symbol.path} is {symbol.type}: it cannot be {said}", "force a value of its type"
+            )
         if isinstance(value, float) and not math.isfinite(value):
             raise PlantError(f"{symbol.path} cannot be forced to {value}", "force a number")
         variable = self.variable(symbol)

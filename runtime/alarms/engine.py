@@ -64,6 +64,7 @@ class AlarmEngine:
             if config.group:
                 self._groups.setdefault(config.group, []).append(row)
         self._timer_ns = np.full(len(configs), NEVER, np.int64)
+        self._acknowledged_ns = np.zeros(len(configs), np.int64)  # moves with the clock, unlike what is kept
         self._next_due = NEVER
         self.counts = Counts()
 
@@ -128,6 +129,7 @@ class AlarmEngine:
                 )
                 moved.append(self._alarms[row])
         self._timer_ns[self._timer_ns != NEVER] += step_ns
+        self._acknowledged_ns += step_ns
         self._plan()
         return moved
 
@@ -184,11 +186,14 @@ class AlarmEngine:
         self._plan()
         return moved
 
-    def restore(self, rows: Iterable[AlarmRow]) -> list[Alarm]:
+    def restore(
+        self, rows: Iterable[AlarmRow], now_ns: int = NEVER, before: AlarmEngine | None = None
+    ) -> list[Alarm]:
         """Put alarms as they stood before; return those that are not normal or hidden.
 
         Rows of alarms that the plant no longer has are left out; a suppression, and the wait for a
-        confirmation, that an alarm no longer has end.
+        confirmation, that an alarm no longer has end. The time until an alarm is announced again goes on from
+        the engine before; without one it begins no later than now, whatever the clock was then.
         """
         kept = []
         for row in rows:
@@ -219,6 +224,11 @@ class AlarmEngine:
                 removal=removal,
             )
             self._put(index, alarm)
+            since = min(self._acknowledged_ns[index], now_ns)
+            if before and row.name in before._rows:
+                since = before._acknowledged_ns[before._rows[row.name]]
+            self._acknowledged_ns[index] = since
+            self._time(index)
             self._rules.force(index, standing.active)
             if standing != NORMAL:
                 kept.append(alarm)
@@ -318,13 +328,20 @@ class AlarmEngine:
         if old.standing != new.standing:
             pairs = zip(self.counts, _counts(new.standing), _counts(old.standing), strict=True)
             self.counts = Counts(*(count + now - before for count, now, before in pairs))
+        if old.acknowledged_ns != new.acknowledged_ns:
+            self._acknowledged_ns[row] = new.acknowledged_ns or 0
+        self._time(row)
+
+    def _time(self, row: int) -> None:
+        """Set when a shelf ends, or an alarm is announced again."""
+        alarm = self._alarms[row]
         due = [NEVER]
-        if new.shelf and new.shelf.until_ns:
-            due.append(new.shelf.until_ns)
-        standing = new.standing
+        if alarm.shelf and alarm.shelf.until_ns:
+            due.append(alarm.shelf.until_ns)
+        standing = alarm.standing
         waits = standing.state is State.ACKNOWLEDGED and standing.active and not standing.hidden
-        if waits and new.config.re_alarm and new.acknowledged_ns is not None:
-            due.append(new.acknowledged_ns + new.config.re_alarm)
+        if waits and alarm.config.re_alarm and alarm.acknowledged_ns is not None:
+            due.append(int(self._acknowledged_ns[row]) + alarm.config.re_alarm)
         self._timer_ns[row] = min(due)
 
     def _value(self, row: int, trigger: Trigger) -> Value | None:

@@ -10,7 +10,9 @@ source time. Sources tell only changes, so a value holds until the next one:
 - when nothing came for a window (in the kernel's time) the value held: what was left open is judged, and
   a value that stays is a rate of 0.
 
-A bad value begins the measurement anew.
+A bad value begins the measurement anew. A good one with an earlier source time than the newest seen is late
+and says nothing. Where only such come for a window (in the kernel's time), the source's clock was set back:
+that begins the measurement anew, too.
 """
 
 from __future__ import annotations
@@ -37,8 +39,20 @@ class Rates:
         self._known = np.zeros(n, np.bool_)
         self._value = np.zeros(n, np.float64)
         self._at_ns = np.zeros(n, np.int64)
+        self._seen_ns = np.zeros(n, np.int64)
+        self._late_ns = np.full(n, NEVER, np.int64)  # since when only late samples come, in the kernel's time
         self._from = np.zeros(n, np.float64)
         self._from_ns = np.zeros(n, np.int64)
+
+    def late(self, alarms: Rows, at_ns: NDArray[np.int64], bad: Mask, now_ns: int) -> Mask:
+        """Tell which samples are late: they are not to be taken."""
+        late = ~bad & (at_ns < self._seen_ns[alarms])
+        since = self._late_ns[alarms]
+        since = np.where(late, np.minimum(since, now_ns), np.where(bad, since, NEVER))
+        anew = late & (now_ns - since >= self._over_ns[alarms])
+        self._late_ns[alarms] = np.where(anew, NEVER, since)
+        self._known[alarms[anew]] = False
+        return late & ~anew
 
     def take(
         self, alarms: Rows, value: NDArray[np.float64], at_ns: NDArray[np.int64], bad: Mask
@@ -55,6 +69,7 @@ class Rates:
         rate = np.abs(value - origin) * 1e9 / span
         whole = (at_ns - origin_ns >= over) & ~bad
         self._known[alarms] = ~bad
+        self._seen_ns[alarms] = np.where(bad, self._seen_ns[alarms], at_ns)
         self._value[alarms] = value
         self._at_ns[alarms] = np.where(first, at_ns, np.maximum(at_ns, self._at_ns[alarms]))
         self._from[alarms] = np.where(whole, value, origin)
@@ -69,7 +84,9 @@ class Rates:
     def shift(self, step_ns: int) -> None:
         """Move with a clock that was set."""
         self.due_ns[self.due_ns != NEVER] += step_ns
+        self._late_ns[self._late_ns != NEVER] += step_ns
         self._at_ns += step_ns
+        self._seen_ns += step_ns
         self._from_ns += step_ns
 
     def settle(self, alarms: Rows) -> NDArray[np.float64]:

@@ -113,9 +113,12 @@ class Rules:
                 measure = np.where(deviates, np.abs(value - setpoint), measure)
         rows = np.flatnonzero(kind == _RATE)
         if len(rows):
+            times = self.table.source_ns[tag[rows]]
+            late = self._rates.late(alarms[rows], times, bad[rows], now_ns)
+            keep[rows[late]] = True
+            rows, times = rows[~late], times[~late]
             which = alarms[rows]
             with np.errstate(invalid="ignore"):
-                times = self.table.source_ns[tag[rows]]
                 speed, whole = self._rates.take(which, value[rows], times, bad[rows])
             measure = measure.copy()
             measure[rows] = speed

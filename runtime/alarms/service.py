@@ -68,7 +68,7 @@ class AlarmService:
         self._in_hand = None
         async with self._order:
             if not self._backlog:
-                kept = self.engine.restore(await self._journal.read(alarm_rows))
+                kept = self.engine.restore(await self._journal.read(alarm_rows), port.clock.now_ns())
                 self._shown = self.engine.alarms()
                 for alarm in kept:
                     self._emit(port, "alarm.restored", alarm)
@@ -102,7 +102,8 @@ class AlarmService:
                 if moved:
                     await self._keep_and_tell(port, moved)
             engine = AlarmEngine(configs, tags)
-            engine.restore([*back, *(alarm.as_row() for alarm in self.engine.alarms())])
+            standing = [*back, *(alarm.as_row() for alarm in self.engine.alarms())]
+            engine.restore(standing, before=self.engine)
             self.engine, self._configs = engine, configs
             self._shown = engine.alarms()
             self._rows = {config.name: row for row, config in enumerate(configs)}

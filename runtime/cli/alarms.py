@@ -167,8 +167,20 @@ def journal(
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print what happened to the alarms, or to one, newest first."""
-    entries = ask(plant, lambda client: client.alarm_journal(limit, alarm=name))
+    """Print what happened to the alarms, or to one, newest first, of a running plant or a stopped one."""
+    from runtime.cli.stopped import from_journal
+    from runtime.journal import alarm_log
+    from runtime.wire import JournalEntry
+
+    entries = from_journal(
+        plant,
+        lambda client: client.alarm_journal(limit, alarm=name),
+        tuple[JournalEntry, ...],
+        alarm_log,
+        limit,
+        None,
+        name,
+    )
     if json:
         print_json(entries)
         return

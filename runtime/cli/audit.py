@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show, show_time
-from runtime.errors import ConnectError, PlantError
+from runtime.cli.session import JsonOption, PlantOption, print_json, print_table, show, show_time
+from runtime.errors import PlantError
 
 if TYPE_CHECKING:
-    from runtime.journal.chain import ChainReport
-    from runtime.wire import AuditCheck, AuditEntry
+    from runtime.wire import AuditEntry
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
@@ -22,8 +21,14 @@ def list_entries(
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print attempts to write, acknowledge or restart, newest first."""
-    entries = ask(plant, lambda client: client.audit(limit))
+    """Print attempts to write, acknowledge or restart, newest first, of a running plant or a stopped one."""
+    from runtime.cli.stopped import from_journal
+    from runtime.journal import audit_log
+    from runtime.wire import AuditEntry
+
+    entries = from_journal(
+        plant, lambda client: client.audit(limit), tuple[AuditEntry, ...], audit_log, limit
+    )
     if json:
         print_json(entries)
         return
@@ -55,11 +60,11 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Check the hash chain, of a running plant or a stopped one; names the rows that were touched."""
-    report: AuditCheck | ChainReport
-    try:
-        report = ask(plant, lambda client: client.verify_audit(expect))
-    except ConnectError:  # it does not run: its file tells
-        report = _stopped(plant, expect)
+    from runtime.cli.stopped import from_journal
+    from runtime.journal.chain import verify_audit
+    from runtime.wire import AuditCheck
+
+    report = from_journal(plant, lambda client: client.verify_audit(expect), AuditCheck, verify_audit, expect)
     if json:
         print_json(report)
     elif report.ok:
@@ -70,15 +75,3 @@ def verify(
                 print(each.text)
         text = f"the audit trail is not whole: {report.found} findings in {report.rows} rows"
         raise PlantError(text, "keep a copy of the file as it is, and find out who had access to it")
-
-
-def _stopped(plant: str | None, expect: str) -> ChainReport:
-    from runtime.cli.stopped import journal_file
-    from runtime.clock import WallClock
-    from runtime.journal import Journal
-    from runtime.journal.chain import verify_audit
-
-    file = journal_file(plant)
-    if not file.is_file():
-        raise PlantError(f"{file}: no journal yet", "the plant makes it at its first start")
-    return Journal(file, WallClock()).read_now(verify_audit, expect)

@@ -43,14 +43,10 @@ def make(
     The file holds secrets, such as keys: only its owner may read it.
     """
     from runtime.backup.unpack import verify as check
-    from runtime.errors import ConnectError
+    from runtime.cli.stopped import runs
 
-    try:
-        file = ask(plant, lambda client: _fetch(client, target))
-    except ConnectError:
-        if plant and "://" in plant:
-            raise
-        file = _stopped(plant, target)  # it does not run: its files tell
+    running = runs(plant)
+    file = ask(plant, lambda client: _fetch(client, target)) if running else _stopped(plant, target)
     manifest = check(file, _progress("checked"))
     _end_progress()
     _tell(file, manifest, "backed up", json)

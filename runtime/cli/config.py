@@ -295,21 +295,17 @@ def _either(
     stopped: Callable[[VersionStore, list[ConfigRecord]], T],
 ) -> T:
     """Ask the plant if it runs; else look into its state folder."""
-    from runtime.endpoint import find
-    from runtime.errors import ConnectError
+    from runtime.cli.stopped import plant_file_of, runs
 
-    try:
-        find(plant)
-    except ConnectError:
-        from runtime.cli.stopped import plant_file_of
-        from runtime.clock import WallClock
-        from runtime.journal import Journal, config_log
-        from runtime.versions.start import store_of
-        from runtime.versions.views import LOG_ROWS
+    if runs(plant):
+        return ask(plant, running)
+    from runtime.clock import WallClock
+    from runtime.journal import Journal, config_log
+    from runtime.versions.start import store_of
+    from runtime.versions.views import LOG_ROWS
 
-        store = store_of(plant_file_of(plant))
-        store.finish(WallClock().now_ns())
-        journal = Journal(store.state / "journal.sqlite", WallClock())
-        there = journal.path.is_file()
-        return stopped(store, journal.read_now(config_log, LOG_ROWS) if there else [])
-    return ask(plant, running)
+    store = store_of(plant_file_of(plant))
+    store.finish(WallClock().now_ns())
+    journal = Journal(store.state / "journal.sqlite", WallClock())
+    there = journal.path.is_file()
+    return stopped(store, journal.read_now(config_log, LOG_ROWS) if there else [])

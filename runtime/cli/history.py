@@ -24,7 +24,7 @@ from runtime.cli.session import (
     show_of,
     show_time,
 )
-from runtime.errors import ConnectError, PlantError
+from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,25 +273,17 @@ def _span(start: str, end: str) -> tuple[int, int]:
 
 def _from_either(plant: str | None, online: Any, offline: Any) -> Any:
     """Ask the plant if it runs, else open its file."""
-    from runtime.endpoint import find, plant_file
+    from runtime.cli.stopped import plant_head, runs, state_of
 
-    try:
-        find(plant)
-    except ConnectError:
-        file = plant_file(plant)
-        if file is None:
-            raise
-        from runtime.config import PlantFile, load_model
-        from runtime.config.plant import state_folder
-        from runtime.historian import open_readonly
+    if runs(plant):
+        return ask(plant, online)
+    from runtime.historian import open_readonly
 
-        head, _ = load_model(PlantFile, file)
-        with open_readonly(state_folder(file, head) / "history.duckdb", head.root) as archive:
-            found = offline(archive)
-            for problem in archive.problems:
-                print(problem, file=sys.stderr)
-            return found
-    return ask(plant, online)
+    with open_readonly(state_of(plant) / "history.duckdb", plant_head(plant).root) as archive:
+        found = offline(archive)
+        for problem in archive.problems:
+            print(problem, file=sys.stderr)
+        return found
 
 
 async def _expanded(client: PlantClient, paths: list[str]) -> list[str]:

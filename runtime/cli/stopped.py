@@ -2,11 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime.errors import ConnectError, PlantError
 
 if TYPE_CHECKING:
+    from runtime.client import PlantClient
     from runtime.config import Plant, PlantFile
+
+T = TypeVar("T")
+
+
+def runs(plant: str | None) -> bool:
+    """Tell whether the plant that is meant runs, or its files are to be looked at.
+
+    Raises:
+        ConnectError: no plant is named, and none runs, or several do.
+        PlantError: there is no such plant.
+    """
+    from runtime.endpoint import find, plant_file
+
+    try:
+        find(plant)
+    except ConnectError:
+        if plant_file(plant) is None:
+            raise
+        return False
+    return True
+
+
+def from_journal(
+    plant: str | None,
+    online: Callable[[PlantClient], Awaitable[T]],
+    type_: type[T],
+    query: Callable[..., Any],
+    *args: Any,
+) -> T:
+    """Ask the plant if it runs, else run a query of `runtime.journal` on its file; the answer is the same.
+
+    Raises:
+        ConnectError: no plant is named, and none runs, or several do.
+        PlantError: the plant has no journal yet, or it cannot be read.
+    """
+    import msgspec
+
+    from runtime.cli.session import ask
+    from runtime.clock import WallClock
+    from runtime.journal import Journal
+
+    if runs(plant):
+        return ask(plant, online)
+    file = journal_file(plant)
+    if not file.is_file():
+        raise PlantError(f"{file}: no journal yet", "the plant makes it at its first start")
+    found = Journal(file, WallClock()).read_now(query, *args)
+    return msgspec.convert(found, type_, from_attributes=True)
 
 
 def plant_head(plant: str | None) -> PlantFile:
@@ -61,7 +113,6 @@ def plant_file_of(plant: str | None) -> Path:
         ConnectError: no plant is named, and none runs.
     """
     from runtime.endpoint import plant_file
-    from runtime.errors import ConnectError
 
     file = plant_file(plant)
     if file is None:

@@ -20,7 +20,7 @@ from runtime.cli.session import (
     print_table,
     show_time,
 )
-from runtime.errors import ConnectError, PlantError
+from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
@@ -356,13 +356,9 @@ def _from_either(
     offline: Callable[[Accounts, Identity, Actor], Awaitable[T]],
 ) -> T:
     """Ask the plant if it runs, else work on its journal as the account of this process."""
-    from runtime.endpoint import find
+    from runtime.cli.stopped import runs
 
-    try:
-        find(plant)
-    except ConnectError:
-        return asyncio.run(_stopped(plant, offline))
-    return ask(plant, online)
+    return ask(plant, online) if runs(plant) else asyncio.run(_stopped(plant, offline))
 
 
 async def _stopped(plant: str | None, work: Callable[[Accounts, Identity, Actor], Awaitable[T]]) -> T:

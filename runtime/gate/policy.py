@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
-from runtime.config.valuetext import value_text
+from runtime.config.valuetext import TIMES, value_text, wanted
 from runtime.contract import Access, Actor, Batch, Clock, DataType, Quality, Role, Tag, Tags, Value
 from runtime.errors import ForbiddenError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
@@ -84,9 +84,11 @@ def judge(
         )
     judge_role(tag, actor)
     try:
+        if isinstance(value, bool) and tag.data_type not in (DataType.BOOL, DataType.STRING):
+            raise TypeError(f"{tag.data_type.iec} cannot be {value_text(tag.data_type, value)}")
         raw = tag.data_type.encode(value)
     except (TypeError, ValueError) as exc:
-        raise UnfitValueError(f"{name}: {exc}") from exc
+        raise UnfitValueError(f"{name}: {exc}", _wanted(tag.data_type)) from exc
     if tag.data_type.kind == "f" and value != value:
         raise UnfitValueError(f"{name}: not a number")
     if not isinstance(value, str):
@@ -98,6 +100,15 @@ def judge(
             raise UnfitValueError(text, f"from {low} to {high}{unit}")
     judge_interlock(tag, tags, interlock)
     return raw, value if isinstance(value, str) else None
+
+
+def _wanted(data_type: DataType) -> str:
+    """Return what a write takes, from whichever client: times are numbers there, as in every value."""
+    if data_type is DataType.STRING:
+        return "write text"
+    if data_type in TIMES:
+        return "write a whole number of ns" + (" since 1970-01-01 UTC" if data_type is DataType.DT else "")
+    return wanted(data_type)
 
 
 def judge_role(tag: Tag, actor: Actor) -> None:

@@ -116,7 +116,7 @@ class AuditRow:
 def audit_log(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[AuditRow]:
     """Return the newest entries, newest first; those before a sequence number if given."""
     rows = connection.execute(
-        f"SELECT {chain.SIGNED} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?",  # noqa: S608 - our names
+        f"SELECT {chain.signed_cells(connection)} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?",  # noqa: S608
         (2**63 - 1 if before is None else before, limit),
     )
     return [AuditRow(*[*parsed(cells, 7, 8), _signatures(signed)]) for *cells, signed in rows]

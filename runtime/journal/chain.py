@@ -52,6 +52,12 @@ class ChainReport:
     found: int
 
 
+def signed_cells(connection: sqlite3.Connection) -> str:
+    """Return what to select for the cells of `SIGNED`; a stopped plant may be of an older format."""
+    known = {row[1] for row in connection.execute("PRAGMA table_info(audit)")}
+    return SIGNED if "signatures" in known else f"{CELLS}, ''"
+
+
 def digest(previous: bytes, *cells: Any) -> bytes:
     """Return the hash of a row from the hash before it and its cells, in the order of `CELLS`."""
     canonical = json.dumps(cells, ensure_ascii=True, separators=(",", ":"), default=_blob)
@@ -90,9 +96,7 @@ def verify_audit(connection: sqlite3.Connection, expect: str = "") -> ChainRepor
     connection.execute("BEGIN")  # head and rows of one instant, also while the plant writes
     head = connection.execute("SELECT seq, hash FROM audit_head").fetchone()
     walk = _Walk(expect.strip().lower())
-    known = {row[1] for row in connection.execute("PRAGMA table_info(audit)")}
-    cells = SIGNED if "signatures" in known else f"{CELLS}, ''"  # a stopped plant of an older format
-    rows = connection.execute(f"SELECT {cells}, previous, hash FROM audit ORDER BY seq")  # noqa: S608
+    rows = connection.execute(f"SELECT {signed_cells(connection)}, previous, hash FROM audit ORDER BY seq")  # noqa: S608
     findings: list[Tampering] = []
     found = 0
     for each in (*walk.over(rows), *walk.at_end(head)):

@@ -159,6 +159,8 @@ class Journal:
         """
         try:
             uri = f"{self.path.resolve().as_uri()}?mode=ro"
+            if not self.path.with_name(f"{self.path.name}-wal").exists():
+                uri += "&immutable=1"  # nobody has it open, and nothing is made beside it
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
                 return query(connection, *args)
         except sqlite3.Error as exc:

@@ -33,6 +33,7 @@ free,REAL,rw,operator,,1
 ALARMS = """alarms:
   - {name: late, tag: sp, kind: high, limit: 50, on_delay: 30s, text: late}
   - {name: hidden, tag: limit, kind: high, limit: 50, text: hidden}
+  - {name: again, tag: free, kind: high, limit: 50, re_alarm: 30s, text: again}
 """
 
 
@@ -112,6 +113,27 @@ def test_what_is_timed_lasts_as_long_as_it_was_meant_to(folder, jump_s):
         assert (await transitions(kernel, "clock.jumped"))[:1] == ["raised"]
         rows = await kernel.journal.read(alarm_log, 100)
         assert [row.seq for row in rows] == sorted((row.seq for row in rows), reverse=True)
+
+    running(folder, work, clock)
+
+
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_standing_alarm_calls_again_when_it_would_have(folder, jump_s):
+    clock = ManualClock()
+
+    async def work(kernel):
+        await kernel.gate.write(kernel.table["a/free"], 60.0, ANA, "")
+        await until(lambda: kernel.alarms.view("again")["active"])
+        await kernel.command_alarm("acknowledge", "again", ANA)
+        await seconds(clock, 10)
+        clock.jump(jump_s)
+        await seconds(clock, 2)
+        await kernel.command_alarm("comment", "again", ANA, "sensor ordered")
+        await kernel.alarms.renew(kernel.alarms._configs, kernel.plant.tags)  # as `config apply` does
+        await seconds(clock, 15)
+        assert await transitions(kernel, "again") == ["raised", "acknowledged", "commented"]
+        await seconds(clock, 5)
+        await until(lambda: kernel.alarms.view("again")["state"] == "unacknowledged")
 
     running(folder, work, clock)
 

@@ -92,10 +92,11 @@ def test_an_operator_value_is_kept_for_the_next_start(bench):
     [
         ("tank/sp", 95.0, "out of range (from 10 to 90 %)"),
         ("tank/sp", float("nan"), "not a number"),
-        ("tank/sp", "hot", "cannot be 'hot'"),
+        ("tank/sp", "hot", "cannot be 'hot' (write a number such as 2.5)"),
+        ("tank/sp", True, "REAL cannot be true (write a number such as 2.5)"),
         ("tank/level", 50.0, "read only"),
         ("plc/mode", 1, "li is operator; p/plc/mode needs engineer"),
-        ("lot", 5, "STRING takes text"),
+        ("lot", 5, "STRING takes text, not 5 (write text)"),
     ],
 )
 def test_a_refusal_says_why_and_is_audited(bench, path, value, says):

@@ -274,6 +274,38 @@ def test_a_standing_alarm_calls_again():
     assert played.wait(3600) == []
 
 
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_standing_alarm_calls_again_in_time_though_the_clock_was_set(jump_s):
+    played = Played(config(re_alarm="10min", confirm=True))
+    played.now_s = 10_000
+    played.set(90.0)
+    played.do("acknowledge")
+    acknowledged_ns = played.alarm().acknowledged_ns
+    played.wait(300)
+    played.engine.shift(jump_s * S)
+    played.now_s += jump_s
+    played.do("comment", reason="sensor ordered")
+    played.do("confirm")
+    assert played.wait(100) == []
+    renewed = AlarmEngine([config(re_alarm="10min")], TAGS)
+    renewed.restore([played.alarm().as_row()], before=played.engine)
+    played.engine = renewed  # as another configuration takes it over
+    assert played.alarm().acknowledged_ns == acknowledged_ns  # what is on record stays
+    assert played.wait(199) == []
+    assert [moved.trigger.value for moved in played.wait(1)] == ["re_alarmed"]
+
+
+def test_an_alarm_calls_again_after_a_start_with_a_clock_that_was_set_back():
+    played = Played(config(re_alarm="10min"))
+    played.now_s = 10_000
+    played.set(90.0)
+    played.do("acknowledge")
+    again = Played(config(re_alarm="10min"))
+    again.engine.restore([played.alarm().as_row()], again.now_s * S)
+    assert again.wait(599) == []
+    assert [moved.trigger.value for moved in again.wait(1)] == ["re_alarmed"]
+
+
 def test_the_first_of_a_group_is_told_until_the_next_episode():
     played = Played(config("a", group="trip"), config("b", "other", group="trip"), config("c", "other"))
     played.set(90.0, "other")

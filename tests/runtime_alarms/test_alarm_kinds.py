@@ -102,6 +102,25 @@ def test_rate_of_change_sees_ramps_and_steps_and_their_end():
     assert engine.next_due_ns() is None
 
 
+def test_a_late_sample_is_no_step():
+    engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="10s")], TAGS)
+    for at_s, source_s, value in ((100, 100, 50.0), (101, 60, 0.0), (102, 102, 50.0), (103, 99, 0.0)):
+        assert engine.on_batch(values(("level", value), at_ns=source_s * S), at_s * S) == []
+    assert engine.next_due_ns() is None  # nothing moved
+    assert moves(engine.on_batch(values(("level", 90.0), at_ns=104 * S), 104 * S)) == [("fast", "raised")]
+
+
+def test_a_source_whose_clock_was_set_back_is_measured_again_after_a_window():
+    engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="10s")], TAGS)
+    told = []
+    for second in range(100, 220):
+        source_s = second if second < 110 else second - 90
+        value = float(second) if second < 200 else 900.0  # 1 a second, then a step
+        batch = values(("level", value), at_ns=source_s * S)
+        told += [(second, *each) for each in moves(engine.on_batch(batch, second * S))]
+    assert told == [(200, "fast", "raised"), (210, "fast", "cleared")]
+
+
 def test_a_value_that_stays_infinite_has_no_rate_and_gives_no_warning():
     engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="10s")], TAGS)
     with warnings.catch_warnings():
@@ -177,6 +196,7 @@ class Oracle:
         self.condition = self.active = False
         self.due = self.window = None
         self.last = self.origin = None  # (value, source time)
+        self.newest = self.late = None  # source time seen; since when only older ones come
 
     def compare(self, measure):
         self.condition = measure > (self.limit - self.band if self.condition else self.limit)
@@ -229,6 +249,12 @@ class Oracle:
         if bad:
             self.last = self.origin = self.due = self.window = None
             return []
+        if self.newest is not None and source < self.newest:
+            self.late = now if self.late is None else self.late
+            if now - self.late < self.over:
+                return []
+            self.last = None
+        self.late, self.newest = None, source
         if self.last is None:
             self.last = self.origin = (value, source)
         elif source - self.last[1] >= self.over:
@@ -258,7 +284,7 @@ shapes = st.fixed_dictionaries(
         "over": st.integers(1, 4),
     }
 )
-rows = st.tuples(st.sampled_from(["level", "other"]), numbers, qualities, st.integers(-1, 0))
+rows = st.tuples(st.sampled_from(["level", "other"]), numbers, qualities, st.integers(-6, 0))
 steps = st.lists(st.tuples(st.integers(0, 5), st.lists(rows, max_size=4)), max_size=30)
 
 
@@ -303,3 +329,22 @@ def test_engine_agrees_with_the_oracle(shapes, played):
         assert told == expected
         dues = [each for oracle in oracles for each in (oracle.due, oracle.window) if each is not None]
         assert engine.next_due_ns() == min((each * S for each in dues), default=None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 3), numbers, st.lists(st.tuples(st.integers(1, 9), st.floats(-9, 9))))),
+    st.integers(4, 6),
+)
+def test_late_samples_change_no_rate(played, over):
+    """A plant whose source sends late samples, too, has the alarms of one whose source does not."""
+    alarm = config("fast", "level", "rate_of_change", limit=1, over=f"{over}s", deadband=0.5, on_delay="1s")
+    with_late, without = AlarmEngine([alarm], TAGS), AlarmEngine([alarm], TAGS)
+    now = 1000
+    for wait, value, late in played:
+        now += wait
+        sample = values(("level", value), at_ns=now * S)
+        assert moves(with_late.on_batch(sample, now * S)) == moves(without.on_batch(sample, now * S))
+        for older, other in () if math.isnan(value) else late:
+            assert with_late.on_batch(values(("level", other), at_ns=(now - older) * S), now * S) == []
+        assert with_late.next_due_ns() == without.next_due_ns()

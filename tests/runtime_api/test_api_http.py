@@ -148,6 +148,9 @@ def test_a_refused_write_says_why_and_changes_nothing(desk: Any, path: str, valu
     [
         ("PUT", "/tags/tank/setpoint", {"value": 101}, 422),
         ("PUT", "/tags/tank/setpoint", {"value": "hot"}, 422),
+        ("PUT", "/tags/tank/setpoint", {"value": True}, 422),
+        ("PUT", "/tags/tank/setpoint", {"value": True, "dry_run": True}, 422),
+        ("PUT", "/tags/pump/count", {"value": False}, 422),
         ("PUT", "/tags/tank/setpoint", {"value": 5, "for_ns": 2**61}, 422),
         ("PUT", "/tags/tank/setpoint", {"value": 5, "reason": "x" * 501}, 422),
         ("PUT", "/tags/tank/level", {"value": 5}, 409),

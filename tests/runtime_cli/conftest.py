@@ -9,11 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
+
+from runtime.endpoint import registration_name
 
 TAGS = """path,type,unit,unit_text,low,high,description,access,source,role,initial
 # the tank
@@ -61,7 +64,39 @@ def runtime_home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def running_plant(tmp_path_factory: pytest.TempPathFactory, runtime_home: Path) -> Iterator[Path]:
+def start(runtime_home: Path) -> Any:
+    """Run a plant in a process of its own until the end of a block, which gets the process."""
+
+    @contextmanager
+    def run(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+        registered = runtime_home / "ironworks" / f"{registration_name(folder / 'plant.yaml')}.json"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)},
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while not registered.exists():
+                assert process.poll() is None, "the plant ended"
+                assert time.monotonic() < deadline, "the plant did not start"
+                time.sleep(0.05)
+            yield process
+        finally:
+            assert process.stdin
+            process.stdin.close()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def running_plant(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Iterator[Path]:
     folder = lay_out(tmp_path_factory.mktemp("running"))
     with (folder / "tags.csv").open("a") as tags:
         tags.write("safe/sp,REAL,%,%,0,100,Takes two persons,rw,operator,,1\n")
@@ -72,28 +107,8 @@ def running_plant(tmp_path_factory: pytest.TempPathFactory, runtime_home: Path) 
         alarms.write("text: Jacket too hot}\n")
     with (folder / "plant.yaml").open("a") as plant:
         plant.write("gate: {two_person: [safe/sp]}\n")
-    environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"],
-        stdin=subprocess.PIPE,
-        env=environment,
-    )
-    try:
-        deadline = time.monotonic() + 30
-        while not list((runtime_home / "ironworks").glob("*.json")):
-            assert process.poll() is None, "the plant ended"
-            assert time.monotonic() < deadline, "the plant did not start"
-            time.sleep(0.05)
+    with start(folder):
         yield folder
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
 
 
 @pytest.fixture

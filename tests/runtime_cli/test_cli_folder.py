@@ -16,7 +16,7 @@ from runtime.assembly import assemble
 from runtime.cli.doctor_plant import _ports
 from runtime.cli.session import iso_time, parse_time
 from runtime.endpoint import Endpoint
-from runtime.errors import ConfigError, ConnectError, PlantError
+from runtime.errors import ConfigError, ConnectError, PlantError, StoreError
 
 NEW = """path,type,unit,unit_text,low,high,description,access,source,role,initial
 tank/setpoint,REAL,%,%,0,95,Wanted level,rw,operator,,40
@@ -95,6 +95,65 @@ def test_history_of_a_stopped_plant_comes_from_its_file(
     error = ironworks("history", "query", "tank/none", *options).exception
     assert isinstance(error, PlantError)
     assert "tank/none" in error.text
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_stopped_plant_tells_journal_and_audit_as_it_did_while_it_ran(
+    ironworks: Any, folder: Path, start: Any, killed: bool
+) -> None:
+    questions = [
+        ("alarms", "journal", "--json"),
+        ("alarms", "journal", "tank.high"),
+        ("alarms", "journal", "no.such", "--json"),
+        ("alarms", "journal", "--limit", "1"),
+        ("audit", "list", "--json"),
+        ("audit", "list", "--limit", "2"),
+    ]
+
+    def answers() -> list[str]:
+        results = [ironworks(*each, "--plant", folder) for each in questions]
+        assert [each.exception for each in results] == [None] * len(results)
+        return [each.stdout for each in results]
+
+    with start(folder) as process:
+        ironworks("write", "tank/setpoint", "95", "--reason", "for the test", "--yes", "--plant", folder)
+        ironworks("alarms", "ack", "tank.high", "--comment", "seen", "--plant", folder)
+        while_it_ran = answers()
+        if killed:
+            process.kill()
+    state = folder / ".ironworks"
+    files = sorted(each.name for each in state.iterdir())
+    assert answers() == while_it_ran
+    assert sorted(each.name for each in state.iterdir()) == files
+    transitions, _, none, newest, audit, _ = while_it_ran
+    assert [each["transition"] for each in json.loads(transitions)] == ["acknowledged", "raised"]
+    assert json.loads(none) == []
+    assert len(newest.splitlines()) == 2
+    assert {each["reason"] for each in json.loads(audit)} >= {"for the test", "seen"}
+
+
+@pytest.mark.parametrize("command", [("alarms", "journal"), ("audit", "list"), ("audit", "verify")])
+def test_a_journal_that_is_not_there_or_no_journal_is_told(
+    ironworks: Any, folder: Path, tmp_path: Path, command: tuple[str, str]
+) -> None:
+    error = ironworks(*command, "--plant", folder).exception
+    assert isinstance(error, PlantError)
+    assert "no journal yet" in error.text
+    (folder / ".ironworks").mkdir()
+    (folder / ".ironworks" / "journal.sqlite").write_bytes(b"rubbish" * 1000)
+    error = ironworks(*command, "--plant", folder).exception
+    assert isinstance(error, StoreError)
+    assert "cannot be read" in error.text
+
+
+@pytest.mark.parametrize("command", [("alarms", "journal"), ("audit", "list"), ("audit", "verify")])
+def test_a_gateway_that_does_not_answer_is_told_as_such(ironworks: Any, command: tuple[str, str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        error = ironworks(*command, "--url", url).exception
+    assert isinstance(error, ConnectError)
+    assert url in error.text
 
 
 def test_a_plant_that_does_not_run_is_told_as_such(ironworks: Any, folder: Path) -> None:

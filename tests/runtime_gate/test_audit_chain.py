@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.clock import ManualClock
-from runtime.journal import AuditEntry, Journal
+from runtime.journal import AuditEntry, Journal, audit_log
 from runtime.journal.chain import CELLS, SIGNED, TABLES, digest, verify_audit
 
 ROWS = 8
@@ -203,7 +203,7 @@ def test_a_kill_leaves_a_whole_chain(tmp_path):
     code = textwrap.dedent(f"""
         import asyncio, pathlib
         from runtime.clock import WallClock
-        from runtime.journal import AuditEntry, Journal
+        from runtime.journal import AuditEntry, Journal, audit_log
         async def main():
             journal = Journal(pathlib.Path({str(path)!r}), WallClock())
             await journal.open()
@@ -246,3 +246,12 @@ def test_the_command_checks_a_plant_that_is_stopped(tmp_path):
     assert result.exit_code == 1
     assert '"seq":1,"kind":"touched"' in result.stdout
     assert "row 1 was touched" in run().stdout
+
+
+@pytest.mark.parametrize("cell", ["none", "{}", b"\xff"])
+def test_a_row_that_was_touched_is_listed_with_the_others(tmp_path, cell):
+    path = tmp_path / "journal.sqlite"
+    journal = filled(path, [entry(1), entry(2), entry(3)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE audit SET new = ? WHERE seq = 2", (cell,))
+    assert [row.new for row in journal.read_now(audit_log, 9)] == [3.5, str(cell), 1.5]

@@ -247,6 +247,7 @@ def test_the_chain_of_an_older_journal_holds_and_goes_on(tmp_path):
         connection.execute(f"PRAGMA user_version = {before}")
     journal = Journal(path, WallClock())
     assert journal.read_now(verify_audit).ok
+    assert [(row.seq, row.signatures) for row in journal.read_now(audit_log, 9)] == [(1, ())]
 
     async def append():
         await journal.open()

@@ -153,6 +153,8 @@ def test_a_stopped_tasks_safe_value_is_above_a_force(world):
         ("Main.b", "abc", "is no value for Main.b"),
         ("Main.b", 2.5, "whole numbers"),
         ("Main.b", 1 << 31, "does not fit"),
+        ("Main.b", True, "cannot be true"),
+        ("Main.double", False, "cannot be false"),
         ("Main.double", 1e60, "does not fit"),
         ("Main.double", "NaN", "cannot be forced"),
         ("Main.t", 5, "cannot be 5"),
