@@ -311,7 +311,7 @@ class TagSession(HardenedSession):
         silent = self._timeout_task is asyncio.current_task()
         await super().close_session(delete_subs and not silent)
         if self.processor is not None:
-            self.processor.refuse_publishing(_CODES.BadSessionClosed)
+            self.processor.leave(_CODES.BadSessionClosed)
             self.processor = None
         if self.subscription_service.subscriptions:
             for each in self.subscription_service.subscriptions.values():
