@@ -539,7 +539,7 @@ class Port(Protocol):
         `held`, `between` (`at`, `interpolated`); `delta_bounds`; of the samples alone `count`, `transitions`,
         `delta`, `range`, `deviation_sample`, `deviation_population`, `worst_quality` (a status code),
         `min_at`, `max_at` (with their own times), `duration_good`, `duration_bad` (ms), `percent_good`,
-        `percent_bad`.
+        `percent_bad` (of the time), `samples_good`, `samples_bad` (per cent of the samples).
 
         Raises:
             PlantError: the plant keeps no history, or it cannot be read.

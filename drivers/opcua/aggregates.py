@@ -17,6 +17,8 @@ from runtime.contract import DataType, Tag
 CALCULATED, PARTIAL, INTERPOLATED = 0x401, 0x404, 0x402  # Source: OPC 10000-4, 7.39.1
 _ANY_BIT = 0x41F
 _INVALID_INPUTS = np.uint32(ua.StatusCodes.BadAggregateInvalidInputs)
+_BAD = np.uint32(ua.StatusCodes.Bad)
+_ROUNDED = 1e-6  # per cent
 _NS_PER_MS = 1e6
 _IDS = ua.ObjectIds
 _STRAIGHT = (DataType.REAL, DataType.LREAL)
@@ -36,6 +38,7 @@ class Aggregate:
         computed: whether values are calculated with, so that they must be numbers.
         of_quality: whether it tells of status codes alone.
         partial: whether intervals that are not complete are marked.
+        shares: figures of how much of an interval is good, and bad, where its status goes by that.
     """
 
     figure: str
@@ -44,6 +47,7 @@ class Aggregate:
     of_quality: bool = False
     partial: bool = True
     stepped: str = ""
+    shares: tuple[str, str] | None = None
 
     def mode(self, data_type: DataType) -> str:
         """Return which figure it is of a tag."""
@@ -76,8 +80,33 @@ class Aggregate:
         return raw, np.where(unfit, _INVALID_INPUTS, quality).astype(np.uint32)
 
 
+def judged(
+    quality: NDArray[np.uint32], good: NDArray[np.float64], bad: NDArray[np.float64], least: tuple[int, int]
+) -> NDArray[np.uint32]:
+    """Return status codes by shares of what is good and bad, and how many per cent make an interval so.
+
+    What has no value stays so, and what is made of uncertain values as well: they count with the good ones.
+
+    Source: OPC 10000-13, 4.2.1.2 AggregateConfigurationType, 5.4.3.2 StatusCode calculation.
+    """
+    bad = np.nan_to_num(bad)
+    sure = np.nan_to_num(good, nan=100.0) + bad > 100 - _ROUNDED
+    is_good, is_bad = 100 - bad > least[0] - _ROUNDED, bad > least[1] - _ROUNDED
+    code = np.where(is_good & sure, quality & _ANY_BIT, quality)
+    code = np.where(is_bad & ~is_good, _BAD, code)
+    return np.where(quality >> 31 != 0, quality, code).astype(np.uint32)
+
+
 def _of_quality(figure: str, wire: Wire = NUMBER) -> Aggregate:
     return Aggregate(figure, wire, of_quality=True)
+
+
+def _by_time(figure: str, wire: Wire | None = None, computed: bool = False) -> Aggregate:
+    return Aggregate(figure, wire, computed, shares=("percent_good", "percent_bad"))
+
+
+def _by_count(figure: str, wire: Wire, computed: bool = False, partial: bool = True) -> Aggregate:
+    return Aggregate(figure, wire, computed, partial=partial, shares=("samples_good", "samples_bad"))
 
 
 INTERPOLATIVE = Aggregate("between", stepped="held", partial=False)
@@ -85,21 +114,21 @@ AGGREGATES = {
     getattr(_IDS, f"AggregateFunction_{name}"): aggregate
     for name, aggregate in {
         "Interpolative": INTERPOLATIVE,
-        "Average": Aggregate("mean", NUMBER, computed=True, partial=False),
-        "TimeAverage": Aggregate("time_weighted", NUMBER, computed=True),
-        "TimeAverage2": Aggregate("time_weighted", NUMBER, computed=True),
-        "Total": Aggregate("total", NUMBER, computed=True),
-        "Total2": Aggregate("total", NUMBER, computed=True),
+        "Average": _by_count("mean", NUMBER, computed=True, partial=False),
+        "TimeAverage": _by_time("time_weighted", NUMBER, computed=True),
+        "TimeAverage2": _by_time("time_weighted", NUMBER, computed=True),
+        "Total": _by_time("total", NUMBER, computed=True),
+        "Total2": _by_time("total", NUMBER, computed=True),
         "Minimum": Aggregate("min"),
-        "Minimum2": Aggregate("min"),
+        "Minimum2": _by_time("min"),
         "Maximum": Aggregate("max"),
-        "Maximum2": Aggregate("max"),
+        "Maximum2": _by_time("max"),
         "MinimumActualTime": Aggregate("min_at"),
         "MaximumActualTime": Aggregate("max_at"),
         "Range": Aggregate("range", computed=True),
-        "Range2": Aggregate("span", computed=True),
-        "Count": Aggregate("count", COUNT),
-        "NumberOfTransitions": Aggregate("transitions", COUNT),
+        "Range2": _by_time("span", computed=True),
+        "Count": _by_count("count", COUNT),
+        "NumberOfTransitions": _by_count("transitions", COUNT),
         "Start": Aggregate("first"),
         "End": Aggregate("last"),
         "Delta": Aggregate("delta", computed=True),
@@ -109,7 +138,7 @@ AGGREGATES = {
         "PercentGood": _of_quality("percent_good"),
         "PercentBad": _of_quality("percent_bad"),
         "WorstQuality": _of_quality("worst_quality", STATUS),
-        "StandardDeviationSample": Aggregate("deviation_sample", NUMBER, computed=True),
-        "StandardDeviationPopulation": Aggregate("deviation_population", NUMBER, computed=True),
+        "StandardDeviationSample": _by_count("deviation_sample", NUMBER, computed=True),
+        "StandardDeviationPopulation": _by_count("deviation_population", NUMBER, computed=True),
     }.items()
 }

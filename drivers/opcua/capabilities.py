@@ -21,7 +21,7 @@ from drivers.opcua.harden import (
     SESSIONS_PER_SERVER,
     SUBSCRIPTIONS_PER_SESSION,
 )
-from drivers.opcua.history import MAX_NODES, MOST_VALUES
+from drivers.opcua.history import LEAST, MAX_NODES, MOST_VALUES
 from drivers.opcua.items import MAX_ITEMS
 from drivers.opcua.model import held
 from drivers.opcua.nodesets.records import reference_to
@@ -79,8 +79,8 @@ _HISTORY: dict[str, tuple[Any, Any]] = {
 }
 _AGGREGATES: dict[str, tuple[Any, Any]] = {  # Source: OPC 10000-13, 4.2.1 AggregateConfigurationType
     "TreatUncertainAsBad": (False, _T.Boolean),
-    "PercentDataBad": (100, _T.Byte),
-    "PercentDataGood": (100, _T.Byte),
+    "PercentDataBad": (LEAST[1], _T.Byte),
+    "PercentDataGood": (LEAST[0], _T.Byte),
     "UseSlopedExtrapolation": (False, _T.Boolean),
 }
 _STATUS: dict[str, tuple[Any, Any]] = {

@@ -31,7 +31,6 @@ from drivers.opcua.tokens import Users
 from runtime.contract import Actor
 
 MAX_MESSAGE = 4 * 1024 * 1024
-LOGIN_WITHIN_S = 10.0
 SESSIONS_PER_SERVER = 100
 SUBSCRIPTIONS_PER_SESSION = 50
 QUEUE_LIMIT = 1000
@@ -65,7 +64,7 @@ class HardenedServer(InternalServer):  # type: ignore[misc]
         self.allow_remote_admin = False
         tokens = (ua.UserNameIdentityToken, ua.X509IdentityToken)
         self.supported_tokens = (ua.AnonymousIdentityToken, *tokens) if anonymous else tokens
-        self.max_pending_activation_seconds = LOGIN_WITHIN_S
+        self.max_pending_activation_seconds = 0.0  # connections watch themselves
         self.max_subscriptions = SUBSCRIPTIONS_PER_SESSION
         self.max_monitored_item_queue_size = QUEUE_LIMIT
         self.max_unacked_messages_per_subscription = 100

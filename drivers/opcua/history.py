@@ -16,7 +16,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.ua.ua_binary import struct_to_binary
 from numpy.typing import NDArray
 
-from drivers.opcua.aggregates import AGGREGATES, INTERPOLATED, INTERPOLATIVE, PARTIAL, Aggregate
+from drivers.opcua.aggregates import AGGREGATES, INTERPOLATED, INTERPOLATIVE, PARTIAL, Aggregate, judged
 from drivers.opcua.model import PlantNodes
 from drivers.opcua.picking import BINARY, NEITHER, stamps_of, unfit_range
 from drivers.opcua.points import Points
@@ -28,6 +28,7 @@ from runtime.errors import PlantError
 MAX_NODES = 100
 MAX_TIMES = 100
 MOST_VALUES = 100_000  # in one response, of all nodes together
+LEAST = (100, 100)  # PercentDataGood, PercentDataBad
 _FOREVER_NS = 2**62
 _LONGEST_MS = _FOREVER_NS / 1e6
 _FIRST_SPAN_NS = 60 * 10**9
@@ -187,10 +188,7 @@ class History:
         known = AGGREGATES.get(wanted.Identifier) if wanted.NamespaceIndex == 0 else None
         if known is None or not known.fits(self._tags[id_].data_type):
             raise _Refused(_CODES.BadAggregateNotSupported)
-        how = details.AggregateConfiguration
-        other = how.TreatUncertainAsBad or how.UseSlopedExtrapolation
-        if other and not how.UseServerCapabilitiesDefaults:
-            raise _Refused(_CODES.BadAggregateConfigurationRejected)
+        least = _least(details.AggregateConfiguration)
         span = _span(details, place)
         if not span.ends or span.start_ns == span.end_ns:
             raise _Refused(_CODES.BadInvalidArgument)
@@ -206,6 +204,11 @@ class History:
         points = await self._figures(id_, *within, interval_ns, known.mode(self._tags[id_].data_type))
         part = self._made(id_, points, known)
         found = part.batch
+        if known.shares and least != LEAST:
+            good, bad = [
+                (await self._figures(id_, *within, interval_ns, each)).value for each in known.shares
+            ]
+            found = replace(found, quality=judged(found.quality, good, bad, least))
         if known.partial:
             partial = await self._partial(id_, *within, interval_ns)
             marked = np.where(partial & (found.quality >> 31 == 0), np.uint32(PARTIAL), np.uint32(0))
@@ -289,6 +292,22 @@ class _Span:
             self.skip if last_ns == self.start_ns else 0
         )
         return _PLACE.pack(last_ns, self.end_ns, given, self.backward)
+
+
+def _least(how: Any) -> tuple[int, int]:
+    """Return how many per cent of good and of bad data a client says that make an interval good, and bad.
+
+    Raises:
+        _Refused: that cannot be, or it wants what is not done here.
+    """
+    if how.UseServerCapabilitiesDefaults:
+        return LEAST
+    good, bad = how.PercentDataGood, how.PercentDataBad
+    if max(good, bad) > 100 or good < 100 - bad:
+        raise _Refused(_CODES.BadAggregateInvalidInputs)
+    if how.TreatUncertainAsBad or how.UseSlopedExtrapolation:
+        raise _Refused(_CODES.BadAggregateConfigurationRejected)
+    return good, bad
 
 
 def _span(details: Any, place: bytes | None) -> _Span:

@@ -11,7 +11,6 @@ from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from drivers.frame.connection import NOWHERE, ends_of
 from drivers.frame.tapped import Tapped
 from drivers.opcua.limits import whence
-from runtime.clock import WallClock
 
 if TYPE_CHECKING:
     from drivers.opcua.harden import HardenedServer
@@ -32,8 +31,6 @@ class Protocol(OPCUAProtocol):  # type: ignore[misc]
         )
         self._listener = listener
         self._pending = bytearray()
-        self._taken = asyncio.Event()
-        self._taken.set()
         self._patience: asyncio.TimerHandle | None = None
         self._ends = NOWHERE
 
@@ -57,8 +54,7 @@ class Protocol(OPCUAProtocol):  # type: ignore[misc]
 
     def pause_writing(self) -> None:
         """Do nothing more for a client that does not take its answers, and hang up after a while."""
-        self._taken.clear()
-        self.processor.taken = False
+        self.processor.taken.clear()
         self.transport.pause_reading()
         self._patience = asyncio.get_running_loop().call_later(TAKEN_WITHIN_S, self.transport.abort)
 
@@ -67,9 +63,8 @@ class Protocol(OPCUAProtocol):  # type: ignore[misc]
         self._parse()
 
     def _resume(self) -> None:
-        self._taken.set()
         if self.processor is not None:
-            self.processor.taken = True
+            self.processor.taken.set()
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -78,12 +73,6 @@ class Protocol(OPCUAProtocol):  # type: ignore[misc]
         """Close; a client that does not take the last answer is not waited for."""
         self.transport.close()
         asyncio.get_running_loop().call_later(GOODBYE_S, self.transport.abort)
-
-    async def _activation_watchdog(self) -> None:
-        await self._listener.clock.sleep(self.iserver.max_pending_activation_seconds)
-        session = None if self.processor is None else self.processor.session
-        if session is None or not session.is_activated():
-            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self.iserver.served.received(self._ends, data)
@@ -107,14 +96,14 @@ class Protocol(OPCUAProtocol):  # type: ignore[misc]
             if self._buffer:  # asyncua could not read it, and would put the next one behind it
                 self.transport.abort()
                 return
-        if self.messages.qsize() < MAX_WAITING and self._taken.is_set():
+        if self.messages.qsize() < MAX_WAITING and self.processor.taken.is_set():
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
 
     async def _process_one_msg(self, header: Any, buf: Any) -> bool:
         going = False
-        await self._taken.wait()
+        await self.processor.taken.wait()
         try:
             going = bool(await super()._process_one_msg(header, buf))
         finally:
@@ -131,7 +120,6 @@ class Listener(BinaryServer):  # type: ignore[misc]
         host, port = bound.getsockname()[:2]
         super().__init__(server, host, port, limits)
         self.gone = asyncio.Event()
-        self.clock = WallClock()
         self._bound = bound
 
     def _make_protocol(self) -> Protocol:

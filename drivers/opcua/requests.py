@@ -31,6 +31,8 @@ READS_BEFORE_LOGIN = 2_000  # what decoding a message may cost: fields, about a 
 READS = 20_000
 MIN_NONCE = 32  # bytes. Source: OPC 10000-4, 5.7.2.2 CreateSession
 OPEN_COSTS = 5  # as other messages before login: it takes two operations with the private key
+LOGIN_WITHIN_S = 10.0
+SESSIONLESS_S = 60.0  # that a channel waits for the next session after one has ended
 
 _IDS = ua.ObjectIds
 _CREATE = _IDS.CreateSessionRequest_Encoding_DefaultBinary
@@ -59,16 +61,33 @@ _SERVICES = {
 
 
 class Processor(UaProcessor):  # type: ignore[misc]
-    """One connection: checks the token of every request, and attaches a session after it authenticated."""
+    """One connection: checks the token of every request, and attaches a session after it authenticated.
+
+    Attributes:
+        taken: whether the client has taken what was sent before, and who waits for that.
+    """
 
     session: HardenedSession | None
     refused = False
-    taken = True  # what was sent before
 
     def __init__(self, server: HardenedServer, transport: Any, limits: Any) -> None:
         super().__init__(server, transport, limits)
         self._connection = Channel(SecurityPolicyNone(), self._limits, server.unfit)
         self._address = whence(self.name)
+        self.taken = asyncio.Event()
+        self.taken.set()
+        self._alone: asyncio.TimerHandle | None = None
+        self._hang_up_in(LOGIN_WITHIN_S)
+
+    def _hang_up_in(self, seconds: float) -> None:
+        """End the connection after a time, unless a session is activated on it before."""
+        self._alone = asyncio.get_running_loop().call_later(seconds, self._transport.abort)
+
+    def _stay(self) -> None:
+        """Take that back."""
+        if self._alone is not None:
+            self._alone.cancel()
+            self._alone = None
 
     def _refuse(self) -> None:
         """End the connection of a client whose certificate is not taken; the reason is the server's."""
@@ -145,7 +164,7 @@ class Processor(UaProcessor):  # type: ignore[misc]
             raise ServiceError(ua.StatusCodes.BadDecodingError) from exc
 
     def get_publish_request(self, subscription_id: Any) -> Any:
-        if self.taken:
+        if self.taken.is_set():
             return super().get_publish_request(subscription_id)
         self._publish_results_subs[subscription_id] = True  # later, when there is room
         return None
@@ -170,6 +189,12 @@ class Processor(UaProcessor):  # type: ignore[misc]
             waiting = self._publish_requests.popleft()
             self.send_fault(waiting.requesthdr, waiting.seqhdr, code)
 
+    def leave(self, code: int) -> None:
+        """Answer what waits for a session that is not here any more; the channel may have another."""
+        self.refuse_publishing(code)
+        if self._alone is None:
+            self._hang_up_in(SESSIONLESS_S)
+
     async def _serve(self, typeid: Any, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         service = typeid.Identifier
         policy = self._connection.security_policy
@@ -183,11 +208,10 @@ class Processor(UaProcessor):  # type: ignore[misc]
             self.iserver.refusals.add(whence(self.name), cause)
             raise ServiceError(ua.StatusCodes.BadSecurityPolicyRejected)
         if service == _CREATE:
-            if self.session is not None and self.session.state != SessionState.Closed:
+            if self._occupied():  # a channel has one at a time. Source: OPC 10000-4, 5.7.2.1
                 raise ServiceError(ua.StatusCodes.BadTooManySessions)
             application = self._application(policy.peer_certificate, body)
             await self.iserver.make_room(whence(self.name))
-            self._end_watchdog()
             going = bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
             if self.session is not None:
                 self.session.processor, self.session.protection = self, self.protection
@@ -203,6 +227,10 @@ class Processor(UaProcessor):  # type: ignore[misc]
         if await self.answer(service, requesthdr, seqhdr, body):
             return True
         return bool(await super()._process_message(typeid, requesthdr, seqhdr, body))
+
+    def _occupied(self) -> bool:
+        """Tell whether a session is on this channel."""
+        return self.session is not None and self.session.state != SessionState.Closed
 
     def _check_session(self, service: int, needs: Needs, token: Any) -> None:
         """See that a request is of the session of this connection, which is there to be used.
@@ -256,7 +284,7 @@ class Processor(UaProcessor):  # type: ignore[misc]
         params = struct_from_binary(ua.ActivateSessionParameters, body)
         session = self.iserver.lookup_external_session(requesthdr.AuthenticationToken)
         mine = session is not None and session.processor is self
-        if session is None or (self.session is not None and not mine):
+        if session is None or (self._occupied() and not mine):
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
         policy = self._connection.security_policy
         if session.protection != self.protection or (session.actor is None and not mine):
@@ -276,6 +304,7 @@ class Processor(UaProcessor):  # type: ignore[misc]
         result = session.activate(actor)
         if not mine:
             self._attach(session)
+        self._stay()
         self.session_last_activity = asyncio.get_running_loop().time()
         self.send_response(requesthdr.RequestHandle, seqhdr, ua.ActivateSessionResponse(Parameters=result))
         return True
@@ -284,22 +313,20 @@ class Processor(UaProcessor):  # type: ignore[misc]
         """Take a session over from the connection that its client lost."""
         if session.processor is not None:
             session.processor.session = None
+            session.processor.leave(ua.StatusCodes.BadSecureChannelIdInvalid)
         session.processor, self.session = self, session
-        self._closing = False
-        self._end_watchdog()
-        self._session_watchdog_task = asyncio.create_task(self._session_watchdog_loop())
         for subscription in session.subscription_service.subscriptions.values():
             subscription.pub_result_callback = self.forward_publish_response
             subscription.pub_request_callback = self.get_publish_request
 
-    def _end_watchdog(self) -> None:
-        """End the one of the session before: asyncua forgets it, and it runs on."""
-        if self._session_watchdog_task is not None:
-            self._session_watchdog_task.cancel()
+    async def _session_watchdog_loop(self) -> None:
+        """Do nothing: a session knows when it ends, and the connection outlives it."""
 
     async def close(self) -> None:
-        self._publish_requests.clear()  # what subscriptions have is for the client's next connection
+        """Clean up behind a connection that is gone; what subscriptions have is for the client's next one."""
+        self.leave(ua.StatusCodes.BadSecureChannelClosed)
         await super().close()
+        self._stay()
         if self.session is not None:
             self.session.processor = None
 

@@ -52,6 +52,8 @@ _REASON = "OPC UA write"
 MAX_DEPTH = 64  # elements of a browse path
 MOST_FAREWELLS = 50
 MAX_BESIDE = 8  # of a connection; the next one waits, and what comes behind it
+MAX_HISTORIES = 16  # of a connection, likewise; so many of them are under way, the others wait for these
+HISTORIES_AT_ONCE = 2
 _CODES = ua.StatusCodes
 _A = ua.AttributeIds
 _BROWSE_NEXT = ua.ObjectIds.BrowseNextRequest_Encoding_DefaultBinary
@@ -62,6 +64,7 @@ _REGISTRATIONS = {
 _COUNT = struct.Struct("<i")
 _WRITE = ua.ObjectIds.WriteRequest_Encoding_DefaultBinary
 _CALL = ua.ObjectIds.CallRequest_Encoding_DefaultBinary
+_HISTORY_READ = ua.ObjectIds.HistoryReadRequest_Encoding_DefaultBinary
 _PUBLISH = ua.ObjectIds.PublishRequest_Encoding_DefaultBinary
 _SET_TRIGGERING = ua.ObjectIds.SetTriggeringRequest_Encoding_DefaultBinary
 _READ = ua.ObjectIds.ReadRequest_Encoding_DefaultBinary
@@ -146,6 +149,10 @@ class TagProcessor(Processor):
     def __init__(self, server: TagServer, transport: Any, limits: Any) -> None:
         super().__init__(server, transport, limits)
         self._beside = asyncio.Semaphore(MAX_BESIDE)
+        self._room, self._turns = asyncio.Semaphore(MAX_HISTORIES), asyncio.Semaphore(HISTORIES_AT_ONCE)
+        self._histories: dict[
+            asyncio.Task[None], tuple[Any, Any]
+        ] = {}  # headers of the request, of the message
 
     async def answer(self, service: int, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         context, session = self.iserver.context, self.session
@@ -173,6 +180,12 @@ class TagProcessor(Processor):
                 self._serve_beside(work, "Write" if writes else "Call", requesthdr, seqhdr)
             )
             self._touch()
+            return True
+        if service == _HISTORY_READ:
+            self._touch()
+            await self._begin_history(
+                session, struct_from_binary(ua.HistoryReadParameters, body), requesthdr, seqhdr
+            )
             return True
         if service == _SET_TRIGGERING:
             links = struct_from_binary(ua.SetTriggeringParameters, body)
@@ -215,6 +228,14 @@ class TagProcessor(Processor):
     ) -> None:
         """Answer a request that waits for the plant, while others of the connection are answered."""
         try:
+            await self._respond(work, service, requesthdr, seqhdr)
+        finally:
+            self._beside.release()
+
+    async def _respond(
+        self, work: Coroutine[Any, Any, Any], service: str, requesthdr: Any, seqhdr: Any
+    ) -> None:
+        try:
             response = await work
             if not self._transport.is_closing():
                 self.send_response(requesthdr.RequestHandle, seqhdr, response)
@@ -224,8 +245,33 @@ class TagProcessor(Processor):
         except Exception:
             log.exception("OPC UA: a request of %s failed", self._address)
             self.send_fault(requesthdr, seqhdr, _CODES.BadInternalError)
-        finally:
-            self._beside.release()
+
+    async def _begin_history(self, session: TagSession, params: Any, requesthdr: Any, seqhdr: Any) -> None:
+        """Have a HistoryRead answered beside, for as long as the session is on this connection."""
+        await self._room.acquire()
+        if session.processor is not self:  # it ended meanwhile, or went to another connection
+            self._room.release()
+            raise ServiceError(_CODES.BadSessionClosed)
+        work = self._serve_history(session, params, requesthdr, seqhdr)
+        task = self.iserver.context.group.create_task(work)
+        self._histories[task] = requesthdr, seqhdr
+        task.add_done_callback(self._end_history)
+
+    async def _serve_history(self, session: TagSession, params: Any, requesthdr: Any, seqhdr: Any) -> None:
+        async with self._turns:
+            await self.taken.wait()
+            await self._respond(session.answer_history(params), "HistoryRead", requesthdr, seqhdr)
+
+    def _end_history(self, task: asyncio.Task[None]) -> None:
+        self._histories.pop(task, None)
+        self._room.release()
+
+    def leave(self, code: int) -> None:
+        for task, headers in self._histories.items():
+            if task.cancel():  # else it is answered
+                self.send_fault(*headers, code)
+        self._histories.clear()
+        super().leave(code)
 
     def _touch(self) -> None:
         self.session_last_activity = time.monotonic()
@@ -311,7 +357,7 @@ class TagSession(HardenedSession):
         silent = self._timeout_task is asyncio.current_task()
         await super().close_session(delete_subs and not silent)
         if self.processor is not None:
-            self.processor.refuse_publishing(_CODES.BadSessionClosed)
+            self.processor.leave(_CODES.BadSessionClosed)
             self.processor = None
         if self.subscription_service.subscriptions:
             for each in self.subscription_service.subscriptions.values():
@@ -475,14 +521,15 @@ class TagSession(HardenedSession):
             await self.iserver.context.port.clock.sleep(0)  # others have their turn
         return results
 
-    async def history_read(self, params: Any) -> list[Any]:
+    async def answer_history(self, params: Any) -> Any:
+        """Return the response to a HistoryRead."""
         wanted = params.NodesToRead or []
         if not wanted:
             raise ServiceError(_CODES.BadNothingToDo)
         if len(wanted) > MAX_NODES:
             raise ServiceError(_CODES.BadTooManyOperations)
-        results: list[Any] = await self.iserver.context.history.read(params, self._readings)
-        return results
+        results = await self.iserver.context.history.read(params, self._readings)
+        return ua.HistoryReadResponse(Results=results)
 
     async def delete_subscriptions(self, ids: Any) -> list[Any]:
         asked = self.is_activated()  # else the session ends, with as many as it has

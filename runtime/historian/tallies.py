@@ -150,6 +150,11 @@ class Tallies:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._always(np.minimum(of_ns / long_ns * 100, 100))
 
+    def _part(self, count: NDArray[np.int64]) -> tuple[Floats, Codes]:
+        """Return per cent of the samples."""
+        with np.errstate(invalid="ignore"):
+            return self._always(count / self._rows * 100)
+
     def _deviation(self, less: int) -> tuple[Floats, Codes]:
         with np.errstate(invalid="ignore", divide="ignore"):
             squares = self._squares - self._sum**2 / self._good
@@ -200,6 +205,8 @@ _FIGURES: dict[str, Callable[[Tallies], tuple[Floats, Codes]]] = {
     "duration_bad": lambda found: found._always(found._bad_ns / _NS_PER_MS),
     "percent_good": lambda found: found._share(found._good_ns),
     "percent_bad": lambda found: found._share(found._bad_ns),
+    "samples_good": lambda found: found._part(found._good),
+    "samples_bad": lambda found: found._part(found._bad),
     "worst_quality": Tallies._worst_quality,
     "deviation_sample": lambda found: found._deviation(1),
     "deviation_population": lambda found: found._deviation(0),

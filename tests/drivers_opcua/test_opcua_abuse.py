@@ -172,7 +172,7 @@ def test_answers_that_nobody_takes_are_not_made(serve: Any) -> None:
             service = served.component._service
             (theirs,) = [each for each in service._face.bserver.clients if each.peer_name[0] == ELSEWHERE]
             async with asyncio.timeout(30):
-                while theirs._taken.is_set():  # noqa: ASYNC110
+                while theirs.processor.taken.is_set():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
             assert theirs.transport.get_write_buffer_size() < 1_000_000

@@ -16,6 +16,7 @@ from asyncua import Client, ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
+from drivers.opcua.aggregates import judged
 from runtime.assembly import assemble
 from runtime.contract import Batch, Port, Quality
 from runtime.kernel import Kernel
@@ -183,6 +184,24 @@ def test_history_is_read(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("before", "good", "bad", "after"),
+    [
+        (DOUBTFUL | CALCULATED, 60, 40, CALCULATED),
+        (DOUBTFUL | CALCULATED, 60, 30, DOUBTFUL | CALCULATED),  # the rest is uncertain, and counts as good
+        (DOUBTFUL | CALCULATED, 0, 40, DOUBTFUL | CALCULATED),
+        (DOUBTFUL | CALCULATED, 50, 50, DOUBTFUL | CALCULATED),
+        (DOUBTFUL | CALCULATED, 20, 80, 0x8000_0000),
+        (DOUBTFUL | CALCULATED, 0, 80, 0x8000_0000),
+        (int(Quality.BAD_NO_COMMUNICATION), 100, 0, int(Quality.BAD_NO_COMMUNICATION)),
+        (CALCULATED, float("nan"), float("nan"), CALCULATED),  # of no samples
+    ],
+)
+def test_an_interval_is_good_or_bad_by_its_shares(before: int, good: float, bad: float, after: int) -> None:
+    codes = np.array([before], np.uint32)
+    assert judged(codes, np.array([good]), np.array([bad]), (60, 80)).tolist() == [after]
+
+
 async def raw_values_come_in_order_with_status_and_time(opc: Client) -> None:
     (result,) = await ask(opc, raw(at(5), at(9)), "level")
     found = values(result)
@@ -303,6 +322,26 @@ async def texts_have_aggregates_of_their_quality(opc: Client) -> None:
     assert result.StatusCode.value == ua.StatusCodes.BadAggregateNotSupported
 
 
+async def percentages_say_what_is_good_enough(opc: Client) -> None:
+    """A tenth is bad, of the samples and of the time; where both apply, the good ones decide."""
+    good, unsure, bad = CALCULATED, DOUBTFUL | CALCULATED, ua.StatusCodes.Bad
+    statuses = {(90, 100): good, (91, 100): unsure, (95, 10): bad, (95, 11): unsure, (90, 10): good}
+    by_shares = ("Average", "TimeAverage", "Total2", "Maximum2", "Count", "NumberOfTransitions")
+    for name in (*by_shares, "Maximum", "PercentBad"):
+        for (most_good, most_bad), status in statuses.items():
+            details = processed(at(0), at(10), 100, name)
+            details.AggregateConfiguration = ua.AggregateConfiguration(
+                False, False, PercentDataBad=most_bad, PercentDataGood=most_good, UseSlopedExtrapolation=False
+            )
+            (result,) = await ask(opc, details, "level")
+            (told,) = values(result)
+            if name not in by_shares:
+                assert told.StatusCode.value == (unsure if name == "Maximum" else good), name
+                continue
+            assert told.StatusCode.value == status, (name, most_good, most_bad)
+            assert (told.Value is None or told.Value.Value is None) == (status == bad)
+
+
 async def uncertain_values_count_and_who_wants_it_otherwise_is_told(opc: Client) -> None:
     for how, code in (
         (ua.AggregateConfiguration(True, True, 0, 0, True), ua.StatusCodes.Good),  # as the server does it
@@ -315,6 +354,10 @@ async def uncertain_values_count_and_who_wants_it_otherwise_is_told(opc: Client)
             ua.AggregateConfiguration(False, False, 100, 100, True),
             ua.StatusCodes.BadAggregateConfigurationRejected,
         ),
+        (ua.AggregateConfiguration(False, False, 0, 0, False), ua.StatusCodes.BadAggregateInvalidInputs),
+        (ua.AggregateConfiguration(False, False, 80, 19, False), ua.StatusCodes.BadAggregateInvalidInputs),
+        (ua.AggregateConfiguration(False, False, 101, 100, False), ua.StatusCodes.BadAggregateInvalidInputs),
+        (ua.AggregateConfiguration(False, False, 100, 101, False), ua.StatusCodes.BadAggregateInvalidInputs),
     ):
         details = processed(at(0), at(10), 100, "Average")
         details.AggregateConfiguration = how
@@ -417,6 +460,7 @@ CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
     a_tag_that_moves_in_steps_keeps_its_type,
     texts_have_aggregates_of_their_quality,
     aggregates_are_read_in_pages,
+    percentages_say_what_is_good_enough,
     uncertain_values_count_and_who_wants_it_otherwise_is_told,
     every_aggregate_is_listed,
     maxima_of_a_stair_come_backwards,

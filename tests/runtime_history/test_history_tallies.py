@@ -61,7 +61,7 @@ def scalar(rows, start, end, width, until):
         doubt = DOUBTFUL if len(good) < len(inside) else 0
         ends_bad = bool(inside) and any(row[:2] not in good for row in (inside[0], inside[-1]))
         least, greatest = min(values, default=0), max(values, default=0)
-        bad = any(severity(quality) == 2 for *_, quality in inside)
+        bad = sum(severity(quality) == 2 for *_, quality in inside)
         many = MULTIPLE if worst and len(worst_ones) > 1 else 0
         some = {
             "range": (greatest - least, doubt | CALCULATED),
@@ -81,6 +81,8 @@ def scalar(rows, start, end, width, until):
             "duration_bad": (lasted[2] / MS, CALCULATED),
             "percent_good": (100 * lasted[0] / (finish - begin), CALCULATED),
             "percent_bad": (100 * lasted[2] / (finish - begin), CALCULATED),
+            "samples_good": (100 * len(good) / len(inside), CALCULATED) if inside else None,
+            "samples_bad": (100 * bad / len(inside), CALCULATED) if inside else None,
             "worst_quality": (worst_ones[0], CALCULATED | many) if inside else None,
             **{name: each if good else None for name, each in some.items()},
         }
