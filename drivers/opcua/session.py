@@ -52,8 +52,8 @@ _REASON = "OPC UA write"
 MAX_DEPTH = 64  # elements of a browse path
 MOST_FAREWELLS = 50
 MAX_BESIDE = 8  # of a connection; the next one waits, and what comes behind it
-MAX_HISTORIES = 16  # of a connection, likewise; so many of them are under way, the others wait for these
-HISTORIES_AT_ONCE = 2
+MAX_HISTORIES = 16  # likewise
+HISTORIES_AT_ONCE = 2  # of these
 _CODES = ua.StatusCodes
 _A = ua.AttributeIds
 _BROWSE_NEXT = ua.ObjectIds.BrowseNextRequest_Encoding_DefaultBinary
@@ -150,9 +150,7 @@ class TagProcessor(Processor):
         super().__init__(server, transport, limits)
         self._beside = asyncio.Semaphore(MAX_BESIDE)
         self._room, self._turns = asyncio.Semaphore(MAX_HISTORIES), asyncio.Semaphore(HISTORIES_AT_ONCE)
-        self._histories: dict[
-            asyncio.Task[None], tuple[Any, Any]
-        ] = {}  # headers of the request, of the message
+        self._histories: dict[asyncio.Task[None], tuple[Any, Any]] = {}  # with its headers
 
     async def answer(self, service: int, requesthdr: Any, seqhdr: Any, body: Any) -> bool:
         context, session = self.iserver.context, self.session
@@ -182,10 +180,9 @@ class TagProcessor(Processor):
             self._touch()
             return True
         if service == _HISTORY_READ:
+            history = struct_from_binary(ua.HistoryReadParameters, body)
             self._touch()
-            await self._begin_history(
-                session, struct_from_binary(ua.HistoryReadParameters, body), requesthdr, seqhdr
-            )
+            await self._begin_history(session, history, requesthdr, seqhdr)
             return True
         if service == _SET_TRIGGERING:
             links = struct_from_binary(ua.SetTriggeringParameters, body)

@@ -216,6 +216,30 @@ def test_a_connection_that_goes_takes_its_history_reads_along(serve: Any, wait: 
     asyncio.run(main())
 
 
+def test_a_server_stops_and_a_session_times_out_while_history_is_read(
+    serve: Any, asking: Any, wait: Any
+) -> None:
+    async def main() -> None:
+        async with serve() as served:
+            served.component._service._server.min_session_timeout_ms = 500
+            slow, client = Slow(served.port), await alone(served)
+            client.session_timeout = 500
+            await client.create_session()
+            await client.activate_session()
+            async with asyncio.timeout(WITHIN_S):
+                assert await asking(client).code("HistoryRead", **history()) == "BadSessionClosed"
+            assert (slow.begun, slow.ended) == (1, 1)
+            client.disconnect_socket()
+            raw = await entered(served)
+            raw.send(raw.messages(raw.asked(history_request())))
+            await wait(lambda: slow.begun == 2)
+        assert slow.ended == 2
+        assert await raw.receive() is None
+        raw.close()
+
+    asyncio.run(main())
+
+
 def test_history_is_not_read_for_who_takes_no_answers(serve: Any, wait: Any) -> None:
     async def main() -> None:
         async with serve() as served:
