@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -208,8 +207,8 @@ class Parts(Protocol):
 class Together(Held):
     """Pieces that are mostly read one after the other, so that they are decoded and told at once.
 
-    The pieces stay what they are: each may be taken in by itself. What an answer says may be gathered while
-    the next one is under way; only what is new in it is decoded.
+    The pieces stay what they are: each may be taken in by itself. What the first answers say may be gathered
+    while the last ones are under way; only what is new in them is decoded.
     """
 
     def __init__(self, pieces: Sequence[Piece], sizes: Sequence[int], parts: Parts) -> None:
@@ -228,10 +227,6 @@ class Together(Held):
             {part for part, (first, end) in extents if first < place.stop and place.start < end}
             for place in self._places
         ]
-        last = [bisect_left(ends, end) for _, (_, end) in extents]
-        self._whole = [
-            [part for part in needed if last[part] == at] for at, needed in enumerate(self._needed)
-        ]
         self._bytes = memoryview(bytearray(ends[-1]))  # takes bytes in a fifth of numpy's time
         self._payload = np.frombuffer(self._bytes, np.uint8)
         self._data = [b""] * len(pieces)  # what the payload holds
@@ -247,33 +242,30 @@ class Together(Held):
             piece._seen, piece._text = self._seen[rows], self._text[rows]
             begin = rows.stop
 
-    def gather(self, place: int, data: bytes) -> None:
-        """Decode what the answer to one piece makes whole; nothing is told before all are taken."""
-        if data != self._data[place]:
-            self._bytes[self._places[place]] = self.pieces[place].payload(data)
-            self._data[place] = data
-            self._stale |= self._needed[place]
-        for part in self._whole[place]:
-            if part in self._stale:
-                self._decode(part)
+    def gather(self, data: Sequence[bytes]) -> None:
+        """Decode what goes without the answers that are still to come (empty); nothing is told yet."""
+        waiting: set[int] = set()
+        for at, (piece, each) in enumerate(zip(self.pieces, data, strict=True)):
+            if not each:
+                waiting |= self._needed[at]
+            elif each != self._data[at]:
+                self._bytes[self._places[at]] = piece.payload(each)
+                self._data[at] = each
+                self._stale |= self._needed[at]
+        for part in sorted(self._stale - waiting):
+            self._parts.decode_part(part, self._payload, self._values, self._texts)
+        self._stale &= waiting
 
     def take(self, data: Sequence[bytes], stamps: Sequence[int]) -> Batch | None:
         """Take in what was read of each piece, gathered or not, and return what changed."""
         if all(piece.fresh and each == piece.data for piece, each in zip(self.pieces, data, strict=True)):
             return None
-        for place, (piece, each) in enumerate(zip(self.pieces, data, strict=True)):
+        self.gather(data)
+        for piece, each in zip(self.pieces, data, strict=True):
             piece.data = each
-            if each is not self._data[place]:
-                self.gather(place, each)
-        for part in sorted(self._stale):
-            self._decode(part)
         raw, quality, text = self._values
         values = Values(raw.copy(), quality.copy(), dict(text) if text else NO_TEXT)
         return self.hear(values, np.repeat(np.array(stamps, np.int64), self._rows))
-
-    def _decode(self, part: int) -> None:
-        self._parts.decode_part(part, self._payload, self._values, self._texts)
-        self._stale.discard(part)
 
     def _answered(self, has_text: bool) -> None:
         for piece in self.pieces:

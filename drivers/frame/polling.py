@@ -54,9 +54,14 @@ class Connection(Protocol):
 
 
 class Block(Piece):
-    """Points that are read together, in order of their places."""
+    """Points that are read together, in order of their places.
+
+    Attributes:
+        whole: the block as it was planned, of which this is a part; None where it is that itself.
+    """
 
     points: tuple[Any, ...]
+    whole: Block | None = None
 
     def split(self, *, first_alone: bool = False) -> tuple[Self, Self] | None:
         """Return two blocks that share the points between places; None where that cannot be.
@@ -75,6 +80,7 @@ class Block(Piece):
     def _part(self, rows: slice) -> Self:
         part = self.of(self.points[rows])
         part.inherit([(self, rows)])
+        part.whole = self.whole or self
         return part
 
     def of(self, points: Sequence[Any]) -> Self:
@@ -102,6 +108,18 @@ class Scan(Generic[B]):
         """Read parts in place of a block from now on."""
         at = self.blocks.index(block)
         self.blocks[at : at + 1] = parts
+
+    def mended(self, blocks: Iterable[B]) -> None:
+        """Read as one again what was divided, where of these parts that were refused none is any more."""
+        for block in blocks:
+            parts = [each for each in self.blocks if block.whole is not None and each.whole is block.whole]
+            if block.rejected or not parts or any(each.rejected for each in parts):
+                continue
+            joined = block.of([point for each in parts for point in each.points])
+            joined.inherit([(each, slice(None)) for each in parts])
+            joined.failures = max(each.failures for each in parts)
+            at = self.blocks.index(parts[0])
+            self.blocks[at : at + len(parts)] = [joined]
 
 
 class Client(Generic[C, B, P]):
@@ -159,6 +177,8 @@ class Life(Generic[C, B, R, P, I]):
 
     async def begin(self, transport: C) -> None:
         """Prepare for a new connection: all is due, also what was refused, as it may be there now."""
+        for scan in self.scans:
+            scan.mended(list(scan.blocks))
         for block in self.blocks:
             block.retest_ns = 0
 

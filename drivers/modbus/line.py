@@ -78,8 +78,6 @@ class RtuTransport(asyncio.Protocol):
         replies: list[Reply] = []
         for request in requests:
             replies.append(await self._exchange(request, again))
-            if gather is not None and replies[-1].ok:
-                gather(len(replies) - 1, replies[-1].data)
             if until is None:
                 continue
             if not replies[-1].ok or until() or monotonic_ns() - begun_ns > TURN_NS:

@@ -109,7 +109,7 @@ SILENCE = Reply(answered=False)
 TURN_NS = 20_000_000  # what was answered waits no longer for the rest of its scan
 
 
-Gather = Callable[[int, bytes], None]
+Gather = Callable[[Sequence[Reply]], None]
 
 
 class Transport(Protocol):
@@ -127,8 +127,8 @@ class Transport(Protocol):
 
         `again` lets what is not answered be asked for again, as often as the plant file says. With `until` it
         may end early, and bring the replies of the first ones only: no further request goes out once one
-        failed, `until` says so, or TURN_NS are over. `gather` is given the data of each read that went well,
-        with the place of its request, while the next request is under way.
+        failed, `until` says so, or TURN_NS are over. `gather` may be given the replies so far, silent ones
+        where none has come, once the last request has gone out.
 
         Raises:
             ConnectError: the connection was lost.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -69,6 +70,8 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         self.link.trouble("silent", f"no answer from unit {_listed(silent)}" if silent else "")
 
     async def begin(self, transport: Transport) -> None:
+        for scan in self.scans:
+            scan.mended(list(scan.blocks))
         for block in self.blocks:
             block.retest_ns = block.retest_ns if block.rejected else 0
         self.units.all_due()
@@ -88,7 +91,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             if block.is_due(now_ns) and self.units.is_due(block.unit, steady_ns)
         ]
         todo = deque(sorted(due, key=_failures))
-        asked = len(todo)
+        asked, refused = len(todo), [block for block in todo if block.rejected]
         heard: set[int] = set()
         silent: set[int] = set()
         for block in todo:
@@ -105,7 +108,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             replies = await transport.exchange(
                 [block.request for block in todo],
                 until=self.is_pressed,
-                gather=None if whole is None else whole.gather,
+                gather=None if whole is None else partial(_gather, whole),
             )
             if whole is not None and self.take_whole(scan, whole, replies):
                 heard.update(block.unit for block in todo)
@@ -128,6 +131,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             self.leave_out(todo, silent - heard)
         self.units.silent(silent - heard, self.clock.steady_ns())
         self.units.heard(heard)
+        scan.mended(refused)
         if asked and not heard:
             self.check_alive()
 
@@ -302,6 +306,10 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
             return f"written, but not read back: {_why(after)}"
         kept = unpack_bits(after.data, address.count) if is_bits else np.frombuffer(after.data, np.uint8)
         return codec.decode(payload), codec.decode(kept)
+
+
+def _gather(whole: Together, replies: Sequence[Reply]) -> None:
+    whole.gather([reply.data for reply in replies])
 
 
 async def _one(transport: Transport, request: Request) -> Reply:

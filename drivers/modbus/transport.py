@@ -46,11 +46,11 @@ class _Job:
 
     unit: int
     message: bytes
-    place: int = 0
     attempts: int = 0
     sent_ns: int = 0
     answer: bytes | None = None
     came_ns: int = 0
+    reply: Reply = SILENCE
 
 
 class TcpTransport(asyncio.Protocol):
@@ -70,7 +70,7 @@ class TcpTransport(asyncio.Protocol):
         self._resume: asyncio.TimerHandle | None = None
         self._retries = 0
         self._until: Callable[[], bool] | None = None
-        self._hear: Callable[[_Job], None] | None = None
+        self._meanwhile: Callable[[], None] | None = None
         self._failed = False
         self._end_ns = 0
         self._waiting: deque[_Job] = deque()
@@ -90,21 +90,19 @@ class TcpTransport(asyncio.Protocol):
         Raises:
             ConnectError: the connection was lost.
         """
-        replies = [SILENCE] * len(requests)
+        jobs = [_Job(request.unit, message_of(request, self._manner.multiple)) for request in requests]
 
-        def hear(job: _Job) -> None:
-            replies[job.place] = reply = reply_of(requests[job.place], job.message, job.answer, job.came_ns)
-            if reply.exception:
-                self._traffic.refused(str(int(reply.exception)))
-            elif gather is not None and reply.ok:
-                gather(job.place, reply.data)
+        def replies() -> list[Reply]:
+            for request, job in zip(requests, jobs, strict=True):
+                if job.answer is not None and job.reply is SILENCE:
+                    job.reply = reply_of(request, job.message, job.answer, job.came_ns)
+                    if job.reply.exception:
+                        self._traffic.refused(str(int(job.reply.exception)))
+            return [job.reply for job in jobs]
 
-        jobs = [
-            _Job(request.unit, message_of(request, self._manner.multiple), place)
-            for place, request in enumerate(requests)
-        ]
-        done = await self._carry(jobs, self._manner.retries if again else 0, until, hear)
-        return replies[: len(done)]
+        meanwhile = None if gather is None else lambda: gather(replies())
+        await self._carry(jobs, self._manner.retries if again else 0, until, meanwhile)
+        return replies()[: sum(job.attempts > 0 for job in jobs)]
 
     async def ask(self, unit: int, message: bytes) -> bytes | None:
         """Send any message, once; return the response, None where none came in time.
@@ -112,18 +110,20 @@ class TcpTransport(asyncio.Protocol):
         Raises:
             ConnectError: the connection was lost.
         """
-        return (await self._carry([_Job(unit, message)], 0))[0].answer
+        job = _Job(unit, message)
+        await self._carry([job], 0)
+        return job.answer
 
     async def _carry(
         self,
         jobs: list[_Job],
         retries: int,
         until: Callable[[], bool] | None = None,
-        hear: Callable[[_Job], None] | None = None,
-    ) -> Sequence[_Job]:
-        """Return the jobs that were begun, in order; `hear` is told of each that is answered."""
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """Send the jobs and wait for the answers; `meanwhile` is called once, when the last has gone out."""
         self._retries, self._until, self._failed = retries, until, False
-        self._hear = hear
+        self._meanwhile = meanwhile
         self._waiting = deque(jobs)
         self._under_way = {}
         self._end_ns = monotonic_ns() + TURN_NS
@@ -144,7 +144,6 @@ class TcpTransport(asyncio.Protocol):
                 now_ns = monotonic_ns()
                 self._give_up_on_late(now_ns - self._timeout_ns)
                 self._leave_rest(now_ns)
-        return [job for job in jobs if job.attempts]
 
     def _give_up_on_late(self, before_ns: int) -> None:
         """Send again what was sent too long ago, or leave it silent after the last attempt."""
@@ -215,7 +214,6 @@ class TcpTransport(asyncio.Protocol):
         now_ns = monotonic_ns()
         if self._pause_ns:
             self._free_ns = now_ns + self._pause_ns
-        answered = []
         for number, unit, message in frames:
             job = self._under_way.get(number)
             if job is None or job.unit != unit:
@@ -223,16 +221,17 @@ class TcpTransport(asyncio.Protocol):
             del self._under_way[number]
             job.answer, job.came_ns = message, now_ns
             self._failed |= message[0] > _EXCEPTION
-            answered.append(job)
+            self._traffic.took((now_ns - job.sent_ns) / 1e6)
         if self._waiting:
             self._leave_rest(now_ns)
             self._send_more()
-        if not self._under_way and not self._waiting:
+        if self._waiting:
+            return
+        if not self._under_way:
             self._finish()
-        for job in answered:  # while the next request is under way
-            self._traffic.took((now_ns - job.sent_ns) / 1e6)
-            if self._hear is not None:
-                self._hear(job)
+        elif self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
 
     def _end(self, why: str) -> None:
         if self.lost is None:

@@ -76,9 +76,9 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
             self.pdu = transport.pdu
             for scan in self.scans:
                 scan.blocks = planned_again(scan.blocks, self.rules[scan.name], self.pdu)
+        await super().begin(transport)
         plans = [[block.item for block in scan.blocks] for scan in self.scans]
         self.link.scan_requests = sum(1 for plan in plans for _ in packed(plan, self.pdu, transport.items))
-        await super().begin(transport)
         for image in self.outputs.images:
             image.unverified[:] = image.unreadable[:] = False
         self.state.begin()
@@ -119,6 +119,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
         now_ns = self.clock.now_ns()
         todo = deque(sorted((block for block in scan.blocks if block.is_due(now_ns)), key=_failures))
         asked, self.heard = bool(todo), Heard()
+        refused = [block for block in todo if block.rejected]
         answered = False
         while todo:
             await self.write(transport)
@@ -142,6 +143,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
             answered = True
         for block in todo:
             self.submit(block.fail(now_ns))
+        scan.mended(refused)
         if asked and not answered:
             self.check_alive()
 

@@ -1,11 +1,15 @@
 """A Sparkplug B payload as a value, and as bytes.
 
 DataSets and Templates are passed over when read, and never written. Source: Sparkplug 3.0.0, 6.4.
+
+A payload may lie compressed (zlib or gzip) in the body of another; such are read, and never written.
+Source: Eclipse Tahu, org.eclipse.tahu.util.PayloadUtil; the standard leaves it open.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +27,9 @@ from drivers.sparkplug.wire import (
 )
 
 INT, LONG, FLOAT, DOUBLE, BOOLEAN, STRING, RAW = range(10, 17)  # fields of a metric's value
+COMPRESSED = "SPBV1.0_COMPRESSED"  # the uuid of a payload whose body is another
+MOST_UNPACKED = 16 * 1024 * 1024  # bytes, as of a message
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 _PROPERTY_SHIFT = 7  # the same kinds of value in a property begin at 3
 Content = int | float | bool | str | bytes
 
@@ -108,9 +115,25 @@ def decode(data: bytes) -> Payload:
     Raises:
         PayloadError: it is none.
     """
+    outer, packed = _decode(data)
+    if packed is None:
+        return outer
+    inner, packed = _decode(_unpacked(packed))
+    if packed is not None:
+        raise PayloadError("compressed twice")
+    return Payload(
+        outer.timestamp_ms if inner.timestamp_ms is None else inner.timestamp_ms,
+        inner.metrics,
+        outer.seq if inner.seq is None else inner.seq,
+    )
+
+
+def _decode(data: bytes) -> tuple[Payload, bytes | None]:
+    """Return what a payload says, and its body where that is a compressed one."""
     timestamp: int | None = None
     seq: int | None = None
     metrics = []
+    uuid, body = "", b""
     for number, kind, content in fields(data):
         if number == 1 and kind == VARINT:
             timestamp = _number(content)
@@ -118,7 +141,23 @@ def decode(data: bytes) -> Payload:
             metrics.append(_metric(_data(content)))
         elif number == 3 and kind == VARINT:
             seq = _number(content)
-    return Payload(timestamp, metrics, seq)
+        elif number == 4 and kind == BYTES:
+            uuid = _text(content)
+        elif number == 5 and kind == BYTES:
+            body = _data(content)
+    return Payload(timestamp, metrics, seq), body if uuid == COMPRESSED else None
+
+
+def _unpacked(body: bytes) -> bytes:
+    unpacking = zlib.decompressobj(_ZLIB_OR_GZIP)
+    try:
+        data = unpacking.decompress(body, MOST_UNPACKED)
+    except zlib.error as exc:
+        raise PayloadError(f"its body cannot be unpacked: {exc}") from exc
+    if not unpacking.eof:
+        cut = len(data) < MOST_UNPACKED
+        raise PayloadError("its body is cut off" if cut else f"it unpacks to more than {MOST_UNPACKED} bytes")
+    return data
 
 
 def _carried(value: Carried, shift: int) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from drivers.frame import connection
+from drivers.frame import connection, held
 from drivers.modbus.listener import Listener
 from runtime.clock import SECOND_NS
 from runtime.contract import Access, DataType, Quality
@@ -252,15 +252,15 @@ def test_a_device_that_restarts_again_and_again_leaves_no_wrong_value(side, tag,
 
 
 class Registers:
-    """Registers with 7 in them, and places that are refused with a code."""
+    """Registers with 7 in them, and places that are refused with a code, as are reads that are too long."""
 
-    def __init__(self, code, places):
-        self.code, self.places, self.asked = code, places, []
+    def __init__(self, code, places, longest=125):
+        self.code, self.places, self.longest, self.asked = code, places, longest, []
 
     def __call__(self, unit, message):
         self.asked.append(message)
         start, count = int.from_bytes(message[1:3], "big"), int.from_bytes(message[3:5], "big")
-        if self.places & set(range(start, start + count)):
+        if count > self.longest or self.places & set(range(start, start + count)):
             return bytes([message[0] | 0x80, self.code])
         return bytes([message[0], 2 * count]) + b"\0\7" * count
 
@@ -290,6 +290,69 @@ def test_a_refused_place_does_not_take_its_neighbours_along_whatever_the_code(si
         )
 
     with_registers(side, tag, Registers(code, places), body)
+
+
+@pytest.mark.parametrize("places", [{5}, {0}, {2, 7}, set(range(9))])
+def test_what_was_divided_is_read_as_one_again_once_nothing_of_it_is_refused(
+    side, tag, wait, places, monkeypatch
+):
+    monkeypatch.setattr(held, "RETEST_S", 0.1)
+    device = Registers(2, places)
+
+    async def body(client):
+        def has(quality, chosen):
+            return all(client.port.quality(f"r{at}") == quality for at in chosen)
+
+        for _ in range(2):
+            device.places = places
+            await wait(lambda: has(Quality.BAD_CONFIGURATION_ERROR, places))
+            await wait(lambda: has(Quality.GOOD, set(range(9)) - places))
+            device.places = set()
+            await wait(lambda: has(Quality.GOOD, range(9)))
+            await wait(lambda: device.asked[-1][2:5] == device.asked[-2][2:5] == b"\0\0\x09")
+        await wait(lambda: client.port.value("sys/drivers/io/scan_requests") == 1)
+
+    with_registers(side, tag, device, body)
+
+
+def test_values_of_a_divided_block_stay_bad_until_the_device_answers(side, tag, wait):
+    device = Registers(2, {5})
+
+    async def main():
+        listener = Listener(device, 4, 10**12)
+        port = await listener.open("127.0.0.1", 0)
+        client = side(
+            [tag(f"r{at}", DataType.INT, f"3{at + 1:04d}") for at in (4, 5, 6)], "client", port=port
+        )
+        watch = client.port.bus.journal(client.port.tags.select("**/r4"))
+        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            polling = client.start(group)
+            await wait(lambda: client.port.quality("r5") == Quality.BAD_CONFIGURATION_ERROR)
+            listener.close()
+            listener = Listener(lambda unit, message: None, 4, 10**12)  # it connects, and says nothing
+            await listener.open("127.0.0.1", port)
+            await wait(lambda: client.port.quality("r4") == Quality.BAD_NO_COMMUNICATION)
+            asked = client.port.value("sys/drivers/io/requests")
+            await wait(lambda: client.port.value("sys/drivers/io/requests") > asked + 3)
+            polling.cancel()
+        listener.close()
+        said = [quality for batch in iter(watch.take, None) for quality in batch.quality.tolist()]
+        assert said[-3:] == [Quality.GOOD, Quality.UNCERTAIN_LAST_USABLE_VALUE, Quality.BAD_NO_COMMUNICATION]
+
+    asyncio.run(main())
+
+
+def test_a_device_that_takes_short_reads_only_is_not_asked_for_long_ones_again(side, tag, wait, monkeypatch):
+    monkeypatch.setattr(held, "RETEST_S", 0.1)
+    device = Registers(2, set(), longest=4)
+
+    async def body(client):
+        await wait(lambda: all(client.port.quality(f"r{at}") == Quality.GOOD for at in range(9)))
+        asked = len(device.asked)
+        await wait(lambda: len(device.asked) > asked + 30)
+        assert max(int.from_bytes(message[3:5], "big") for message in device.asked[asked:]) <= 4
+
+    with_registers(side, tag, device, body)
 
 
 def test_a_table_that_is_refused_as_a_whole_is_not_asked_for_place_by_place(side, tag, wait):

@@ -51,12 +51,18 @@ async function main() {
   const level = own.addVariable({ componentOf: tank, nodeId: "s=level", browseName: "level", dataType: "Double",
     eventSourceOf: tank, value: new Variant({ dataType: DataType.Double, value: 95 }) });
   const alarm = own.instantiateExclusiveLimitAlarm("ExclusiveLimitAlarmType", { componentOf: tank,
-    nodeId: "s=High", browseName: "High", conditionSource: level, inputNode: level, highHighLimit: 90,
+    nodeId: "s=High", browseName: "High", optionals: ["ConfirmedState", "Confirm"], conditionSource: level, inputNode: level, highHighLimit: 90,
     highLimit: 80, lowLimit: -1, lowLowLimit: -2 });
   alarm.setEnabledState(true);
+  own.instantiateExclusiveLimitAlarm("ExclusiveLimitAlarmType", { componentOf: tank, nodeId: "s=Plain",
+    browseName: "Plain", conditionSource: level, inputNode: level, highHighLimit: 96, highLimit: 85,
+    lowLimit: -1, lowLowLimit: -2 }).setEnabledState(true);
   own.addVariable({ componentOf: tank, nodeId: "s=acked", browseName: "acked", dataType: "String",
     minimumSamplingInterval: 10, value: { get: () => new Variant({ dataType: DataType.String,
       value: alarm.ackedState.getValue() ? alarm.comment.readValue().value.value.text || "" : "no" }) } });
+  own.addVariable({ componentOf: tank, nodeId: "s=confirmed", browseName: "confirmed", dataType: "Boolean",
+    minimumSamplingInterval: 10, value: { get: () => new Variant({ dataType: DataType.Boolean,
+      value: alarm.confirmedState.id.readValue().value.value === true }) } });
   let tick = 0;
   setInterval(() => {
     tick += 1;

@@ -1,4 +1,4 @@
-"""A server's events go into the plant, and its conditions are tags whose alarms are acknowledged there."""
+"""A server's events go into the plant; what people do to alarms on its conditions goes to the server."""
 
 import asyncio
 import os
@@ -60,21 +60,25 @@ def test_a_condition_is_an_address():
 
 
 @pytest.mark.peer
-def test_a_condition_of_node_opcua_is_followed_and_acknowledged(side, tag, run, wait, node_package):
+def test_a_condition_of_node_opcua_is_followed_and_what_people_do_is_carried_there(
+    side, tag, run, wait, node_package
+):
     folder = node_package("node-opcua-server")
     number = free_port()
     tags = [
         tag("high", DataType.BOOL, "event:ns=1;s=High"),
+        tag("plain", DataType.BOOL, "event:ns=1;s=Plain"),
         tag("other", DataType.BOOL, "event:ns=1;s=NoSuchCondition"),
         tag("level", DataType.LREAL, "ns=1;s=level", access=Access.READ_WRITE),
         tag("acked", DataType.STRING, "ns=1;s=acked"),
+        tag("confirmed", DataType.BOOL, "ns=1;s=confirmed"),
     ]
     plant = side(tags, f"opc.tcp://127.0.0.1:{number}", timeout="5s", keep_alive="1s", events=True)
     port = plant.port
 
-    def acknowledged(comment):
-        alarm = {"tag": port.tags["high"].path, "acknowledged_by": "olga", "comment": comment}
-        port.emit(Event("alarm.acknowledged", "alarms", 0, "", {"alarm": alarm, "seq": 1}))
+    def olga(did, comment, to="high"):
+        alarm = {"tag": port.tags[to].path, "comment": comment}
+        port.emit(Event(f"alarm.{did}", "alarms", 0, "", {"alarm": alarm, "seq": 1, "by": "olga"}))
 
     async def main():
         process = await asyncio.create_subprocess_exec(
@@ -87,20 +91,31 @@ def test_a_condition_of_node_opcua_is_followed_and_acknowledged(side, tag, run, 
         )
         try:
             async with asyncio.timeout(60):
-                while await process.stdout.readline() != b"ready\n":
-                    pass
+                while (line := await process.stdout.readline()) != b"ready\n":
+                    assert line, "the server ended"
             async with run(plant):
                 # It was active before we came: ConditionRefresh tells.
                 await wait(lambda: port.value("high") is True and port.value("other") is False)
-                acknowledged("checked")
-                await wait(lambda: port.value("acked") == "olga: checked")
+                olga("acknowledged", "checked")
+                await wait(
+                    lambda: port.value("acked") == "olga: checked" and port.value("confirmed") is False
+                )
+                olga("commented", "valve is old")
+                await wait(lambda: port.value("acked") == "olga: valve is old")
+                olga("confirmed", "")
+                await wait(lambda: port.value("confirmed") is True)
+                olga("confirmed", "")  # it is: no trouble
                 await wait(lambda: port.quality("level") == GOOD)
                 assert await port.command("level", 50.0) is None
                 await wait(lambda: port.value("high") is False)
                 assert await port.command("level", 99.0) is None
                 await wait(lambda: port.value("high") is True and port.value("acked") == "no")
+                assert not [each for each in port.emitted if each.kind == "driver.condition_refused"]
+                olga("confirmed", "", to="plain")  # one that knows no Confirm
+                await wait(lambda: any(each.kind == "driver.condition_refused" for each in port.emitted))
                 told = [each.data for each in port.emitted if each.kind == "driver.event"]
-                assert {"condition": "ns=1;s=High", "active": True}.items() <= told[-1].items()
+                last = [each for each in told if each["condition"] == "ns=1;s=High"][-1]
+                assert last["active"] is True
                 process.kill()
                 await wait(lambda: port.quality("high") == Quality.BAD_NO_COMMUNICATION)
         finally:

@@ -210,6 +210,29 @@ def test_wrong_short_and_protected_blocks_do_not_hurt_their_neighbours(side, tag
     play(client, body)
 
 
+def test_a_data_block_that_was_too_short_is_read_as_one_again_when_it_is_long_enough(
+    side, tag, wait, device, play
+):
+    cpu = device(dbs={"1": 40})
+    rows = {f"r{at}": at for at in range(30, 50, 2)}
+    client = side([tag(name, DataType.INT, f"DB1.DBW{at}") for name, at in rows.items()], port=cpu.port)
+    (scan,) = client.component.scans
+    assert len(scan.blocks) == 1
+
+    async def body():
+        short = {name for name, at in rows.items() if at >= 40}
+        await wait(lambda: {name for name in rows if client.port.quality(name) != GOOD} == short)
+        assert len(scan.blocks) > 1
+        cpu.kill()
+        cpu.start(dbs={"1": 100})
+        await wait(lambda: all(client.port.quality(name) == GOOD for name in rows))
+        await wait(lambda: len(scan.blocks) == 1)
+        cpu.put(1, 48, b"\0\7")
+        await wait(lambda: client.port.value("r48") == 7)
+
+    play(client, body)
+
+
 def test_a_cpu_without_put_get_says_so(side, tag, wait, device, play):
     cpu = device(put_get=False, mode=False)
     client = side([tag("a", DataType.INT, "DB1.DBW0"), tag("b", DataType.INT, "DB1.DBW900")], port=cpu.port)

@@ -1,13 +1,15 @@
 """Payloads against protobuf's own runtime, both ways, and bytes that are none."""
 
 import contextlib
+import gzip
+import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.sparkplug.datatypes import UnfitError, carried, quality_code, status_of, value_of
-from drivers.sparkplug.payload import Carried, Metric, Payload, Property, decode, encode
+from drivers.sparkplug.payload import MOST_UNPACKED, Carried, Metric, Payload, Property, decode, encode
 from drivers.sparkplug.wire import PayloadError
 from runtime.contract import DataType, Quality
 
@@ -106,6 +108,42 @@ def test_what_is_no_payload_is_told():
     ):
         with pytest.raises(PayloadError, match=says):
             decode(data)
+
+
+PACKERS = {"zlib": zlib.compress, "gzip": gzip.compress}
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+@settings(max_examples=25, deadline=None)
+@given(payload=payloads, outer=st.builds(Payload, optional, st.just(()), optional))
+def test_a_compressed_payload_is_read_as_what_lies_in_it(payload_class, pack, payload, outer):
+    wrapped = payload_class.FromString(encode(outer))
+    wrapped.uuid, wrapped.body = "SPBV1.0_COMPRESSED", pack(encode(payload))
+    wrapped.metrics.add(name="algorithm", datatype=12, string_value="DEFLATE")
+    read = decode(wrapped.SerializeToString())
+    assert read.metrics == decode(encode(payload)).metrics
+    assert read.seq == (outer.seq if payload.seq is None else payload.seq)
+    assert read.timestamp_ms == (outer.timestamp_ms if payload.timestamp_ms is None else payload.timestamp_ms)
+
+
+def test_what_cannot_be_unpacked_is_told(payload_class):
+    def wrapped(body):
+        return payload_class(uuid="SPBV1.0_COMPRESSED", body=body).SerializeToString()
+
+    whole = zlib.compress(encode(Payload(1, [Metric("a")], 2)))
+    for body, says in [
+        (b"", "cut off"),
+        (whole[:-3], "cut off"),
+        (b"nonsense", "cannot be unpacked"),
+        (zlib.compress(bytes(MOST_UNPACKED + 1)), "more than 16777216 bytes"),
+        (zlib.compress(b"\0"), "field"),
+        (zlib.compress(wrapped(whole)), "twice"),
+    ]:
+        with pytest.raises(PayloadError, match=says):
+            decode(wrapped(body))
+    assert decode(payload_class(uuid="another", body=whole, seq=7).SerializeToString()) == Payload(
+        None, [], 7
+    )
 
 
 def test_what_is_not_known_is_passed_over(payload_class):

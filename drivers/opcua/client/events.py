@@ -1,7 +1,7 @@
 """A server's events as events of the plant, and its conditions as tags that alarms stand on.
 
 A tag with the address `event:NODE` is TRUE while the condition of that node is active. When an alarm on it is
-acknowledged in the plant, the server's condition is acknowledged too.
+acknowledged, confirmed or commented in the plant, the server's condition is too.
 Source: OPC 10000-9, 5.5 (conditions) and 5.5.7 ConditionRefresh; OPC 10000-4, 7.22.3 EventFilter.
 """
 
@@ -73,7 +73,7 @@ class Events:
         self._by_tag = {point.tag.path: Condition(point) for point in points}
         self._by_node: dict[Any, list[Condition]] = {}
         self._seen: set[str] = set()
-        self._acknowledged: deque[tuple[Condition, str]] = deque(maxlen=MAX_WAITING)
+        self._said: deque[tuple[Condition, str, str]] = deque(maxlen=MAX_WAITING)  # kind of event, comment
         self._session: Session | None = None
         self._id = 0
         self._second, self._told, self._left_out = 0, 0, 0
@@ -157,34 +157,36 @@ class Events:
             each.active = None
 
     async def follow(self, alarms: AsyncIterator[Event]) -> None:
-        """Note which alarms are acknowledged in the plant, for ever."""
+        """Note what people do to alarms in the plant, for ever."""
         async for event in alarms:
             alarm = event.data.get("alarm", {})
             found = self._by_tag.get(alarm.get("tag", ""))
             if found is not None and found.event_id:
-                by = alarm.get("acknowledged_by") or "the plant"
-                self._acknowledged.append((found, f"{by}: {alarm.get('comment') or ''}".rstrip(": ")))
+                by = event.data.get("by") or "the plant"
+                self._said.append((found, event.kind, f"{by}: {alarm.get('comment') or ''}".rstrip(": ")))
 
-    async def acknowledge(self) -> None:
-        """Acknowledge on the server what was acknowledged in the plant.
+    async def carry(self) -> None:
+        """Do to the server's conditions what people did to the alarms in the plant.
 
         Raises:
             ConnectError: the server does not answer.
         """
-        while self._acknowledged and self._session is not None:
-            condition, comment = self._acknowledged.popleft()
+        while self._said and self._session is not None:
+            condition, kind, comment = self._said.popleft()
+            method, done = CARRIED[kind]
             node = self._session.node_id(condition.point.address.node)
             arguments = [
                 ua.Variant(condition.event_id, ua.VariantType.ByteString),
                 ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
             ]
             try:
-                code = await self._call(node, _ACKNOWLEDGE, arguments)
+                code = await self._call(node, ua.NodeId(method), arguments)
             except RefusedError as exc:
                 code = exc.code
-            if code >> 31 and code != ua.StatusCodes.BadConditionBranchAlreadyAcked:
-                text = f"{self._name} does not take the acknowledgement of {condition.point.tag.path}"
-                self._emit("driver.acknowledge_refused", f"{text}: {status_name(code)}", {})
+            if code >> 31 and code != done:
+                verb = kind.removeprefix("alarm.")
+                text = f"{self._name}: the condition of {condition.point.tag.path} is not {verb} there"
+                self._emit("driver.condition_refused", f"{text}: {status_name(code)}", {})
 
     def _refreshed(self) -> None:
         now_ns = self._port.clock.now_ns()
@@ -244,7 +246,19 @@ class Events:
 
 
 _REFRESH = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
-_ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
+_CODES, _IDS = ua.StatusCodes, ua.ObjectIds
+# By kind of event of the plant: the method of the condition, and what says that it is so already.
+CARRIED = {
+    "alarm.acknowledged": (
+        _IDS.AcknowledgeableConditionType_Acknowledge,
+        _CODES.BadConditionBranchAlreadyAcked,
+    ),
+    "alarm.confirmed": (
+        _IDS.AcknowledgeableConditionType_Confirm,
+        _CODES.BadConditionBranchAlreadyConfirmed,
+    ),
+    "alarm.commented": (_IDS.ConditionType_AddComment, None),
+}
 
 
 def _item() -> Any:

@@ -11,7 +11,7 @@ from drivers.frame.recorder import Recorder
 from drivers.frame.supervisor import Supervisor
 from drivers.opcua.client.building import build, retest
 from drivers.opcua.client.errors import SilentError, SwitchError
-from drivers.opcua.client.events import Events
+from drivers.opcua.client.events import CARRIED, Events
 from drivers.opcua.client.facts import Facts
 from drivers.opcua.client.gaps import Gaps
 from drivers.opcua.client.items import Items
@@ -118,7 +118,7 @@ class _Run:
             if self.writing.commanded:
                 tasks.create_task(self.writing.commands.take(self.port.commands()))
             if self.plan.conditions:
-                alarms = self.port.events("alarm.acknowledged")
+                alarms = self.port.events(*CARRIED)
                 tasks.create_task(self.events.follow(alarms))
             tasks.create_task(self.tick_second())
             tasks.create_task(self.supervisor.keep(self.attempt, self.lose))
@@ -316,7 +316,7 @@ class _Run:
         """
         while True:
             await self.clock.sleep(min(self.look_s, session.life_s / 3))  # a session without a request ends
-            await self.events.acknowledge()
+            await self.events.carry()
             self.link.trouble("events", self.events.refused)
             self.take_status(await server_status(session))
             self.link.trouble("standby", self.servers.trouble)
