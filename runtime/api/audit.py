@@ -10,12 +10,14 @@ from fastapi import APIRouter, Query
 
 from runtime.api.answers import Json, answers
 from runtime.api.services import Services
-from runtime.journal.chain import verify_audit
+from runtime.journal.chain import HEAD, verify_audit
 from runtime.wire import AuditCheck, AuditEntry, AuditPage
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Before = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="only entries before this seq")]
-Head = Annotated[str, Query(max_length=64, description="a head noted earlier: some row's hash")]
+Head = Annotated[
+    str, Query(pattern=f"^({HEAD})?$", description="a head noted earlier: the hash of a row, 64 digits")
+]
 
 
 def router(services: Services) -> APIRouter:

@@ -164,6 +164,11 @@ def _run() -> None:
         _tell(f"error: {name}{exc.strerror or exc}", "  check the path, its rights, and the room on its disk")
         sys.exit(1)
     except Exception as exc:
+        if isinstance(exc, UnicodeEncodeError) and any(
+            "\udc80" <= each <= "\udcff" for each in "".join(sys.argv)
+        ):
+            _tell("error: what was typed is not UTF-8", "  set the terminal to UTF-8, and type it again")
+            sys.exit(1)
         if os.environ.get("IRONWORKS_DEBUG"):
             raise
         _tell(

@@ -12,7 +12,9 @@ from runtime.cli.session import (
     JsonOption,
     PlantOption,
     ask,
+    hand_on,
     parse_for,
+    plain,
     print_json,
     print_table,
     show,
@@ -33,6 +35,8 @@ app = typer.Typer(help="Alarms: list, acknowledge, shelve, journal.", invoke_wit
 def default(context: typer.Context, plant: PlantOption = None, json: JsonOption = False) -> None:
     if context.invoked_subcommand is None:
         list_alarms(False, False, plant, json)
+    else:
+        hand_on(context, plant=plant, json=json)
 
 
 @app.command("list")
@@ -76,7 +80,7 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
         "raised": alarm.raised_ns and f"{show_time(alarm.raised_ns)}, {alarm.count} times in all",
         "cleared": alarm.cleared_ns and show_time(alarm.cleared_ns),
         "acknowledged": alarm.acknowledged_ns
-        and f"{show_time(alarm.acknowledged_ns)} by {alarm.acknowledged_by} {alarm.comment}".rstrip(),
+        and plain(f"{show_time(alarm.acknowledged_ns)} by {alarm.acknowledged_by} {alarm.comment}".rstrip()),
     }
     for what, told in lines.items():
         if told:
@@ -183,6 +187,9 @@ def journal(
     )
     if json:
         print_json(entries)
+        return
+    if not entries:
+        print(f"no transitions of {plain(name)}" if name else "no transitions")
         return
     rows = [
         (
@@ -309,4 +316,4 @@ def _note(alarm: AlarmView) -> str:
         notes.append(f"shelved by {alarm.shelved.by} until {once}{until}: {alarm.shelved.reason}")
     if alarm.out_of_service:
         notes.append(f"out of service by {alarm.out_of_service.by}: {alarm.out_of_service.reason}")
-    return "; ".join(notes)
+    return plain("; ".join(notes))

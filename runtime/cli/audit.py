@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,9 +62,12 @@ def verify(
 ) -> None:
     """Check the hash chain, of a running plant or a stopped one; names the rows that were touched."""
     from runtime.cli.stopped import from_journal
-    from runtime.journal.chain import verify_audit
+    from runtime.journal.chain import HEAD, verify_audit
     from runtime.wire import AuditCheck
 
+    expect = expect.strip()
+    if expect and not re.fullmatch(HEAD, expect):
+        raise typer.BadParameter("a head has 64 hexadecimal digits", param_hint="--expect")
     report = from_journal(plant, lambda client: client.verify_audit(expect), AuditCheck, verify_audit, expect)
     if json:
         print_json(report)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from runtime.cli.online import show_online
-from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show_time
+from runtime.cli.session import JsonOption, PlantOption, ask, hand_on, print_json, print_table, show_time
 
 if TYPE_CHECKING:
     from runtime.configview import ChangeView, ConfigApplied, ConfigStatus, PlanView, VersionList
@@ -34,6 +34,8 @@ app = typer.Typer(
 def default(context: typer.Context, plant: PlantOption = None, json: JsonOption = False) -> None:
     if context.invoked_subcommand is None:
         status(plant, json)
+    else:
+        hand_on(context, plant=plant, json=json)
 
 
 @app.command()

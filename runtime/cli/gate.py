@@ -13,6 +13,8 @@ from runtime.cli.session import (
     SignerOption,
     ask,
     ask_signature,
+    hand_on,
+    plain,
     print_json,
     print_table,
     show,
@@ -33,6 +35,8 @@ app = typer.Typer(help="Who may write now, and what waits.", invoke_without_comm
 def default(context: typer.Context, plant: PlantOption = None, json: JsonOption = False) -> None:
     if context.invoked_subcommand is None:
         status(plant, json)
+    else:
+        hand_on(context, plant=plant, json=json)
 
 
 @app.command()
@@ -103,7 +107,7 @@ def _tell(view: GateView, json: bool) -> None:
         print_json(view)
         return
     word = view.mode.replace("_", " ")
-    who = f", since {show_time(view.since_ns)} by {view.actor}: {view.reason}" if view.since_ns else ""
+    who = f", since {show_time(view.since_ns)} by {view.actor}: {plain(view.reason)}" if view.since_ns else ""
     print(f"mode: {word}{who}")
     if view.requests:
         print()

@@ -31,6 +31,22 @@ PlantOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 T = TypeVar("T")
 _SECOND_NS = 1_000_000_000
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n"}
+
+
+def hand_on(context: typer.Context, **given: object) -> None:
+    """Let options that stand before a command of a group hold for it.
+
+    Raises:
+        BadParameter: it has no such option.
+    """
+    name = context.invoked_subcommand or ""
+    command: Any = context.command
+    known = {each.name for each in command.commands[name].params}
+    for option, value in given.items():
+        if value and option not in known:
+            raise typer.BadParameter(f"{name} has no such option", param_hint=f"--{option}")
+    context.default_map = {name: given}
 
 
 def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -131,11 +147,16 @@ def print_json(value: Any) -> None:
     print(msgspec.json.encode(value).decode(), flush=True)
 
 
+def plain(text: str) -> str:
+    """Write control characters as escapes: what somebody typed moves no cursor and begins no line."""
+    return text.translate(_CONTROLS)
+
+
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print aligned columns; wide (Chinese) characters count double."""
     from rich.cells import cell_len
 
-    lines = [header, *rows]
+    lines = [header, *(tuple(map(plain, row)) for row in rows)]
     widths = [max(cell_len(line[column]) for line in lines) for column in range(len(header))]
     for line in lines:
         cells = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True))
@@ -148,7 +169,7 @@ def show(value: Any, unit: str = "") -> str:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
-    text = f"{value:.7g}" if isinstance(value, float) else str(value)
+    text = f"{value:.7g}" if isinstance(value, float) else plain(str(value))
     return f"{text} {unit}" if unit else text
 
 

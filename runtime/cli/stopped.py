@@ -26,9 +26,10 @@ def runs(plant: str | None) -> bool:
 
     try:
         find(plant)
-    except ConnectError:
+    except ConnectError as exc:
         if plant_file(plant) is None:
-            raise
+            remedy = f"{exc.remedy}\n  of a stopped one, name the folder with --plant"
+            raise ConnectError(exc.text, remedy) from exc
         return False
     return True
 

@@ -22,6 +22,7 @@ ALTER TABLE audit ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
 CREATE TABLE audit_head (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL);
 """
 ADVANCE = "INSERT OR REPLACE INTO audit_head SELECT 1, seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
+HEAD = "[0-9A-Fa-f]{64}"  # the hash of a row, as people note it
 _LISTED = 100
 
 
@@ -95,7 +96,7 @@ def verify_audit(connection: sqlite3.Connection, expect: str = "") -> ChainRepor
     connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     connection.execute("BEGIN")  # head and rows of one instant, also while the plant writes
     head = connection.execute("SELECT seq, hash FROM audit_head").fetchone()
-    walk = _Walk(expect.strip().lower())
+    walk = _Walk(expect.lower())
     rows = connection.execute(f"SELECT {signed_cells(connection)}, previous, hash FROM audit ORDER BY seq")  # noqa: S608
     findings: list[Tampering] = []
     found = 0

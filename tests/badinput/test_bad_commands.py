@@ -18,6 +18,7 @@ USAGE = [
     ["nonsense"], ["check", "--nope"], ["run", "--for", "abc"], ["run", "--for", "-1"],
     ["run", "--for", "nan"], ["demo", "--headless", "--for", "0"], ["read"],
     ["write", "a"], ["audit", "list", "--limit", "0"],
+    ["audit", "verify", "--expect", "4f04"], ["alarms", "--plant", "a", "export"],
     ["history"], ["bench", "nope"], ["st", "check"], ["twin", "fault", "a", "--severity", "5"], ["app"],
 ]  # fmt: skip
 IMPOSSIBLE = [
@@ -50,6 +51,23 @@ def test_what_cannot_be_done_is_told_with_a_remedy(arguments: list[str]) -> None
     assert result.exception.remedy or result.exception.findings[0].remedy
 
 
+@pytest.mark.parametrize("command", [("alarms", "journal"), ("audit", "verify"), ("user", "list")])
+def test_without_any_plant_both_ways_to_one_are_told(command: tuple[str, str]) -> None:
+    error = CliRunner().invoke(CLI, [*command]).exception
+    assert isinstance(error, PlantError)
+    assert error.text == "no plant is running"
+    assert "ironworks run" in error.remedy
+    assert "--plant" in error.remedy
+
+
+@pytest.mark.parametrize("command", [("alarms", "list"), ("gate", "status"), ("config", "list")])
+def test_an_option_before_a_command_holds_for_it(command: tuple[str, str]) -> None:
+    group, name = command
+    error = CliRunner().invoke(CLI, [group, "--plant", "nope", name]).exception
+    assert isinstance(error, PlantError)
+    assert error.text == "nope: no such plant"
+
+
 def run(*arguments: str, **how: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runtime.cli", *arguments]
     return subprocess.run(command, text=True, stderr=subprocess.PIPE, timeout=60, check=False, **how)  # type: ignore[call-overload,no-any-return]
@@ -59,6 +77,12 @@ def test_a_missing_plant_is_one_and_two_lines() -> None:
     done = run("run", "nope")
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "nope: error: no plant here"
+
+
+def test_what_is_not_utf8_is_told() -> None:
+    done = run("check", "\udcff")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: what was typed is not UTF-8")
 
 
 def test_a_full_disk_under_the_output_is_told() -> None:

@@ -180,6 +180,17 @@ def test_a_refusal_tells_what_is_asked_from_what_the_plant_does_not_allow_now(
     asyncio.run(main())
 
 
+def test_what_cannot_be_a_head_of_the_audit_is_no_finding(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            with pytest.raises(PlantError, match=r"query\.expect"):
+                await client.verify_audit("4f04")
+            report = await client.verify_audit("A" * 64)
+            assert [each.kind for each in report.findings] == ["head"]
+
+    asyncio.run(main())
+
+
 def test_an_unknown_tag_is_not_found_and_a_close_one_is_named(desk: Any) -> None:
     async def main() -> None:
         async with desk.client() as client:

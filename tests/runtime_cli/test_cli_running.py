@@ -147,6 +147,21 @@ def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
     assert str(result.exception) == "--for: 0 is no time (write it like 30s, 10min or 8h)"
 
 
+def test_what_is_typed_as_a_reason_moves_no_cursor_and_begins_no_line(ironworks: Any) -> None:
+    reason = "cleaned \x1b[2J\nsecond line 报警"
+    told = "cleaned \\x1b[2J\\nsecond line 报警"
+    assert ironworks("alarms", "shelve", "tank.high", "--reason", reason).stdout.endswith(f"{told}\n")
+    assert f"{told}\n" in ironworks("alarms", "show", "tank.high").stdout
+    assert told in ironworks("alarms", "list", "--hidden").stdout
+    assert told in ironworks("alarms", "journal", "tank.high", "--limit", "1").stdout
+    assert told in ironworks("audit", "list", "--limit", "1").stdout
+    assert (
+        json.loads(ironworks("alarms", "--json", "show", "tank.high").stdout)["shelved"]["reason"] == reason
+    )
+    ironworks("alarms", "unshelve", "tank.high")
+    assert ironworks("alarms", "journal", "no.such").stdout == "no transitions of no.such\n"
+
+
 def test_an_alarm_is_confirmed_and_one_is_shelved_for_an_episode(ironworks: Any) -> None:
     def until(text: str, *more: str) -> None:
         assert any(text in ironworks("alarms", "list", *more).stdout for _ in range(50)), text
