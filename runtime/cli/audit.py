@@ -50,16 +50,20 @@ def _why(entry: AuditEntry) -> str:
 
 @app.command()
 def verify(
-    expect: Annotated[str, typer.Option(help="A head noted earlier: it must still be in the chain.")] = "",
+    expect: Annotated[
+        str | None, typer.Option(help="A head noted earlier: it must still be in the chain.")
+    ] = None,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check the hash chain, of a running plant or a stopped one; names the rows that were touched."""
     report: AuditCheck | ChainReport
+    if expect == "":
+        raise PlantError("--expect: no head is given", "give the one that `ironworks audit verify` told")
     try:
-        report = ask(plant, lambda client: client.verify_audit(expect))
+        report = ask(plant, lambda client: client.verify_audit(expect or ""))
     except ConnectError:  # it does not run: its file tells
-        report = _stopped(plant, expect)
+        report = _stopped(plant, expect or "")
     if json:
         print_json(report)
     elif report.ok:
