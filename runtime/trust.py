@@ -174,7 +174,9 @@ def _handshake(url: str, made: ssl.SSLContext) -> list[bytes]:
         ):
             return _chain(secured)
     except OSError as exc:
-        raise unreachable(url, exc) or ConnectError(f"{url} cannot be reached: {exc}", "is it up?") from exc
+        raise unreachable(url, exc) or ConnectError(
+            f"{url} cannot be reached: {exc.strerror or exc}", "is it up?"
+        ) from exc
 
 
 def _chain(secured: ssl.SSLSocket) -> list[bytes]:

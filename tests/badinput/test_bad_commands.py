@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.cli import build
-from runtime.errors import PlantError
+from runtime.errors import ConnectError, PlantError
 
 CLI = build()
 USAGE = [
@@ -19,6 +19,9 @@ USAGE = [
     ["run", "--for", "nan"], ["demo", "--headless", "--for", "0"], ["read"],
     ["write", "a"], ["audit", "list", "--limit", "0"],
     ["history"], ["bench", "nope"], ["st", "check"], ["twin", "fault", "a", "--severity", "5"], ["app"],
+    ["plc", "why", "a", "--run", "0"], ["bench", "bus", "--tags", "0"], ["bench", "bus", "--rounds", "-1"],
+    ["bench", "history", "--rounds", "0"], ["bench", "soak", "--tags", "0"],
+    ["bench", "start", "--tags", "0"],
 ]  # fmt: skip
 IMPOSSIBLE = [
     ["run", "nope"], ["test", "nope"], ["new", "a b"], ["new", "/proc/x"], ["new", "x", "--template", "nope"],
@@ -48,6 +51,57 @@ def test_what_cannot_be_done_is_told_with_a_remedy(arguments: list[str]) -> None
     result = CliRunner().invoke(CLI, arguments)
     assert isinstance(result.exception, PlantError), result.exception
     assert result.exception.remedy or result.exception.findings[0].remedy
+
+
+FILES_ALONE = [["tags", "export"], ["logs"], ["app", "list"], ["drivers", "browse", "a"], ["tls", "show"]]
+
+
+@pytest.mark.parametrize("arguments", FILES_ALONE, ids=" ".join)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://gateway:8420"])
+def test_an_address_where_files_are_read_is_told_as_one(arguments: list[str], url: str) -> None:
+    error = CliRunner().invoke(CLI, [*arguments, "--plant", url]).exception
+    assert isinstance(error, PlantError)
+    assert "is an address" in error.text
+    assert "on the machine" in error.remedy
+
+
+@pytest.mark.parametrize("arguments", [["twin", "faults"], ["twin", "fault", "pump.trip"]], ids=" ".join)
+def test_a_twin_is_asked_at_its_address(arguments: list[str]) -> None:
+    error = CliRunner().invoke(CLI, [*arguments, "--plant", "http://127.0.0.1:1"]).exception
+    assert isinstance(error, ConnectError)
+    assert error.text.startswith("the plant at http://127.0.0.1:1 cannot be reached")
+
+
+def test_an_output_that_is_a_folder_is_told_without_a_number(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for arguments in (
+        ["demo", "--headless", "--folder", "file"],
+        ["new", "file/x"],
+        ["test", str(folder), "--junit", str(tmp_path)],
+        ["tls", "trust", "https://127.0.0.1:1"],
+    ):
+        error = CliRunner().invoke(CLI, arguments).exception
+        assert isinstance(error, PlantError), error
+        assert error.remedy
+        assert "Errno" not in error.text
+
+
+@pytest.mark.parametrize("command", ["trust", "renew"])
+def test_a_mistyped_opcua_driver_is_told_with_the_right_one(folder: Path, command: str) -> None:
+    plant = folder / "plant.yaml"
+    text = plant.read_text(encoding="utf-8").replace(
+        "drivers:\n", "drivers:\n  - {name: ua, kind: opcua.server}\n"
+    )
+    plant.write_text(text, encoding="utf-8")
+    for name, told, remedy in (
+        ("uaa", "has no OPC UA client or server 'uaa'", "did you mean 'ua'?"),
+        ("nothing", "has no OPC UA client or server 'nothing'", "there are: ua"),
+        ("remote_io", "is of kind modbus.client", "opcua.client and opcua.server"),
+    ):
+        error = CliRunner().invoke(CLI, ["drivers", command, name, "--plant", str(folder)]).exception
+        assert isinstance(error, PlantError)
+        assert told in error.text
+        assert remedy in error.remedy
 
 
 def run(*arguments: str, **how: object) -> subprocess.CompletedProcess[str]:
