@@ -86,6 +86,21 @@ def test_an_output_that_is_a_folder_is_told_without_a_number(folder: Path, tmp_p
         assert "Errno" not in error.text
 
 
+@pytest.mark.parametrize("what", ["SECRET_FILE", "TOKEN_FILE", "AUTHORITY"])
+@pytest.mark.parametrize(("name", "why"), [("bytes", "it is not "), (".", "Is a directory")])
+def test_a_file_of_the_environment_that_holds_no_text_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str, name: str, why: str
+) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\xd2")
+    monkeypatch.setenv(f"IRONWORKS_{what}", name)
+    monkeypatch.setenv("IRONWORKS_USER", "anna" if what == "SECRET_FILE" else "")
+    error = CliRunner().invoke(CLI, ["read", "a", "--plant", "https://127.0.0.1:1"]).exception
+    assert isinstance(error, PlantError)
+    assert f"cannot be read: {why}" in error.text
+    assert "codec" not in error.text
+    assert "remove it" not in error.remedy
+
+
 @pytest.mark.parametrize("command", ["trust", "renew"])
 def test_a_mistyped_opcua_driver_is_told_with_the_right_one(folder: Path, command: str) -> None:
     plant = folder / "plant.yaml"
