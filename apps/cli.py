@@ -185,9 +185,12 @@ def _recalled(file: Path, installed: Installed, start: str, end: str) -> tuple[s
     from apps.fit import recall
     from runtime.client import PlantClient
     from runtime.endpoint import find
+    from runtime.logins import credentials
+
+    endpoint = find(file)
 
     async def ask() -> tuple[str, list[str], History]:
-        async with PlantClient(find(file)) as client:
+        async with PlantClient(endpoint, **credentials(endpoint)) as client:
             now_ns = (await client.info()).now_ns
             return await recall(client, installed, _time(start, now_ns), _time(end, now_ns))
 
@@ -206,9 +209,12 @@ def _time(text: str, now_ns: int) -> int:
             return now_ns
         if text.startswith("-"):
             return now_ns - parse_duration_ns(text[1:])
-        return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000_000) * 1000
+        at_ns = round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000_000) * 1000
     except (ValueError, OverflowError, OSError) as exc:
         raise PlantError(f"{text!r} is not a time", "write now, -2h, or 2026-05-01T08:00:00") from exc
+    if abs(at_ns) >= 1 << 63:
+        raise PlantError(f"{text!r} is out of range", "times go from 1678 to 2261")
+    return at_ns
 
 
 def _stderr() -> Any:

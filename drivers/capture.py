@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,13 +49,13 @@ def record(
 
     async def work(client: PlantClient) -> None:
         nonlocal size
-        pieces = client.record(name, for_ns, most * 1024 * 1024, reason, peer)
-        first = await anext(pieces, b"")  # a refusal leaves no file
-        with out.open("wb") as file:
-            size += file.write(first)
-            async for piece in pieces:
-                size += file.write(piece)
-                file.flush()
+        async with aclosing(client.record(name, for_ns, most * 1024 * 1024, reason, peer)) as pieces:
+            first = await anext(pieces, b"")  # a refusal leaves no file
+            with out.open("wb") as file:
+                size += file.write(first)
+                async for piece in pieces:
+                    size += file.write(piece)
+                    file.flush()
 
     try:
         ask(plant, work)

@@ -262,11 +262,21 @@ def opcua_driver(plant: Plant, name: str) -> ClientConfig | OpcuaServerConfig:
     Raises:
         PlantError: the plant has no such driver.
     """
+    from difflib import get_close_matches
+
     from drivers.opcua.client.section import ClientConfig
     from drivers.opcua.server import OpcuaServerConfig
+    from runtime.errors import PlantError
 
-    kinds = {each.get("kind") for each in plant.head.drivers if each.get("name") == name}
-    if "opcua.server" in kinds:
+    kinds = {str(each.get("name")): str(each.get("kind")) for each in plant.head.drivers}
+    known = [each for each, kind in kinds.items() if kind in ("opcua.client", "opcua.server")]
+    if name not in known and name in kinds:
+        raise PlantError(f"{name} is of kind {kinds[name]}", "this is for opcua.client and opcua.server")
+    if name not in known:
+        close = get_close_matches(name, known, 1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
+        raise PlantError(f"{plant.file} has no OPC UA client or server {name!r}", remedy)
+    if kinds[name] == "opcua.server":
         return driver_of(plant, name, "opcua.server", OpcuaServerConfig)
     return driver_of(plant, name, "opcua.client", ClientConfig)
 

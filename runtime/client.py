@@ -152,7 +152,7 @@ class PlantClient:
         return found
 
     async def tag(self, path: str) -> TagView:
-        return await self._get(f"/tags/{quote(path)}", TagView)
+        return await self._get(f"/tags/{_levels(path)}", TagView)
 
     async def write(
         self,
@@ -171,7 +171,7 @@ class PlantClient:
         body: dict[str, Any] = {"value": value, "reason": reason, **_signed(signature)}
         body |= {"for_ns": for_ns} if for_ns else {}
         body |= {"dry_run": True} if dry_run else {}
-        return await self._send("PUT", f"/tags/{quote(path)}", Written, body)
+        return await self._send("PUT", f"/tags/{_levels(path)}", Written, body)
 
     async def gate(self) -> GateView:
         """Return the plant's mode, what waits for a second person, and what goes back by itself."""
@@ -290,11 +290,11 @@ class PlantClient:
         return await self._command(name, "reset", {"reason": reason})
 
     async def _command(self, name: str, verb: str, body: dict[str, Any]) -> AlarmView:
-        return await self._send("POST", f"/alarms/{quote(name, safe='')}/{verb}", AlarmView, body)
+        return await self._send("POST", f"/alarms/{_level('alarm', name)}/{verb}", AlarmView, body)
 
     async def alarm(self, name: str) -> AlarmView:
         """Return an alarm, whatever its state."""
-        return await self._get(f"/alarms/{quote(name, safe='')}/details", AlarmView)
+        return await self._get(f"/alarms/{_level('alarm', name)}/details", AlarmView)
 
     async def alarm_journal(
         self, limit: int = 100, before: int | None = None, alarm: str | None = None
@@ -321,7 +321,7 @@ class PlantClient:
 
     async def user(self, name: str) -> tuple[UserView, str]:
         """Return a user, and the `etag` by which a change holds only while the user is still so (admin)."""
-        response = await self._answer("GET", f"/users/{quote(name, safe='')}")
+        response = await self._answer("GET", f"/users/{_level('user', name)}")
         return self._decoded(response.content, UserView), response.headers.get("ETag", "")
 
     async def add_user(
@@ -338,12 +338,12 @@ class PlantClient:
     ) -> tuple[UserView, ...]:
         """Give a user another role, and roles in areas instead of those before (admin); returns all."""
         body = {"role": role, "areas": list(areas)}
-        return await self._change_user("PUT", f"/users/{quote(name, safe='')}/role", etag, body)
+        return await self._change_user("PUT", f"/users/{_level('user', name)}/role", etag, body)
 
     async def set_secret(self, name: str, secret_hash: str, etag: str = "") -> tuple[UserView, ...]:
         """Give a user another secret by its argon2 hash (admin); returns all."""
         body = {"secret": secret_hash}
-        return await self._change_user("PUT", f"/users/{quote(name, safe='')}/secret", etag, body)
+        return await self._change_user("PUT", f"/users/{_level('user', name)}/secret", etag, body)
 
     async def _change_user(self, method: str, path: str, etag: str, body: Any = None) -> tuple[UserView, ...]:
         headers = {"If-Match": etag} if etag else None
@@ -378,12 +378,12 @@ class PlantClient:
 
     async def end_session(self, id_: str) -> tuple[SessionView, ...]:
         """End a session: one's own, as admin any; returns what is left."""
-        page = await self._send("DELETE", f"/sessions/{quote(id_, safe='')}", SessionList)
+        page = await self._send("DELETE", f"/sessions/{_level('session', id_)}", SessionList)
         return await self._whole("/sessions", lambda each: each.sessions, page)
 
     async def remove_user(self, name: str, etag: str = "") -> tuple[UserView, ...]:
         """Remove a user and the tokens of that name (admin); returns the others."""
-        return await self._change_user("DELETE", f"/users/{quote(name, safe='')}", etag)
+        return await self._change_user("DELETE", f"/users/{_level('user', name)}", etag)
 
     async def tokens(self) -> tuple[TokenView, ...]:
         """Return the API tokens (admin)."""
@@ -398,7 +398,7 @@ class PlantClient:
 
     async def revoke_token(self, id_: str) -> tuple[TokenView, ...]:
         """End a token at once (admin); returns all."""
-        page = await self._send("DELETE", f"/tokens/{quote(id_, safe='')}", TokenList)
+        page = await self._send("DELETE", f"/tokens/{_level('token', id_)}", TokenList)
         return await self._whole("/tokens", lambda each: each.tokens, page)
 
     async def certificates(self) -> tuple[CertificateView, ...]:
@@ -418,14 +418,14 @@ class PlantClient:
 
     async def end_certificate(self, id_: str) -> tuple[CertificateView, ...]:
         """End a certificate at once (admin); returns the others."""
-        page = await self._send("DELETE", f"/certificates/{quote(id_, safe='')}", CertificateList)
+        page = await self._send("DELETE", f"/certificates/{_level('certificate', id_)}", CertificateList)
         return await self._whole("/certificates", lambda each: each.certificates, page)
 
     async def components(self) -> tuple[ComponentView, ...]:
         return (await self._get("/components", ComponentList)).components
 
     async def restart(self, name: str) -> ComponentView:
-        return await self._send("POST", f"/components/{quote(name, safe='')}/restart", ComponentView)
+        return await self._send("POST", f"/components/{_level('component', name)}/restart", ComponentView)
 
     async def plc(self) -> PlcFigures:
         """Return how the tasks of the program do."""
@@ -504,12 +504,11 @@ class PlantClient:
     async def health(self) -> Health:
         return await self._get("/health", Health)
 
-    async def backup(self) -> AsyncGenerator[bytes, None]:
+    def backup(self) -> AsyncGenerator[bytes, None]:
         """Yield a backup of the plant piece by piece (admin); a broken one ends in an error."""
-        async for piece in self._download("/backup", "the backup"):
-            yield piece
+        return self._download("/backup", "the backup")
 
-    async def record(
+    def record(
         self, name: str, for_ns: int, most: int = 16 * 1024 * 1024, reason: str = "", peer: str = ""
     ) -> AsyncGenerator[bytes, None]:
         """Yield what goes over a driver's connections as pcap, piece by piece as it comes (engineer).
@@ -517,10 +516,7 @@ class PlantClient:
         `peer` chooses those that lead to an address, or to `address:port`.
         """
         body = {"for_ns": for_ns, "most": most, "reason": reason, "peer": peer}
-        async for piece in self._download(
-            f"/components/{quote(name, safe='')}/record", "the recording", body
-        ):
-            yield piece
+        return self._download(f"/components/{_level('component', name)}/record", "the recording", body)
 
     async def _download(self, path: str, what: str, body: Any = None) -> AsyncGenerator[bytes, None]:
         import httpx
@@ -654,6 +650,38 @@ def _chunks(paths: Sequence[str], points: int) -> Iterator[Sequence[str]]:
     size = max(1, min(100, 1_000_000 // points))
     for first in range(0, len(paths), size):
         yield paths[first : first + size]
+
+
+_LISTED = {
+    "alarm": "alarms list --all",
+    "user": "user list",
+    "session": "user sessions",
+    "token": "user tokens",
+    "certificate": "user certs",
+    "component": "components list",
+}
+
+
+def _level(kind: str, name: str) -> str:
+    """Return a name as one level of a route.
+
+    Raises:
+        PlantError: it would lead to another route, so nothing has that name.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        raise PlantError(f"no {kind} is named {name!r}", f"`ironworks {_LISTED[kind]}` lists all")
+    return quote(name, safe="")
+
+
+def _levels(path: str) -> str:
+    """Return a tag's path as levels of a route.
+
+    Raises:
+        PlantError: it would lead to another route, so no tag has that path.
+    """
+    if not path or not {".", ".."}.isdisjoint(path.split("/")):
+        raise PlantError(f"no tag is named {path!r}", "`ironworks tags export` lists the tags there are")
+    return quote(path)
 
 
 def _signed(signature: Signing | None) -> dict[str, Any]:

@@ -105,6 +105,9 @@ def plant_file(target: Path | str | None) -> Path | None:
             return here.resolve() if here.is_file() else None
         except PermissionError:  # sudo -u ironworks, in a folder of root
             return None
+    if str(named).startswith(("http:/", "https:/")):
+        remedy = "name its folder, on the machine where it is"
+        raise PlantError(f"{named} is an address, and this reads the plant's files", remedy)
     path = Path(named).expanduser()
     file = path / "plant.yaml" if path.is_dir() else path
     if not file.is_file():

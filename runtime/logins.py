@@ -124,7 +124,8 @@ def _secret(variable: str) -> str | None:
     try:
         return Path(file).read_text("utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as exc:
-        text = f"{file}, named by ${variable}_FILE, cannot be read: {exc}"
+        why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+        text = f"{file}, named by ${variable}_FILE, cannot be read: {why}"
         raise PlantError(text, "correct the variable, or the rights of the file") from exc
 
 

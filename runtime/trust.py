@@ -50,7 +50,10 @@ def pinned(url: str) -> str | None:
             raise PlantError(text, "export it on the gateway: ironworks tls export") from None
         return None
     except (OSError, UnicodeDecodeError) as exc:
-        raise PlantError(f"{file} cannot be read: {exc}", "remove it, and trust the gateway anew") from exc
+        why = exc.strerror if isinstance(exc, OSError) else "it is not PEM"
+        anew = "export it on the gateway: ironworks tls export"
+        remedy = anew if named else "remove it, and trust the gateway anew"
+        raise PlantError(f"{file} cannot be read: {why}", remedy) from exc
 
 
 def pin(url: str, pem: str) -> None:
@@ -174,7 +177,9 @@ def _handshake(url: str, made: ssl.SSLContext) -> list[bytes]:
         ):
             return _chain(secured)
     except OSError as exc:
-        raise unreachable(url, exc) or ConnectError(f"{url} cannot be reached: {exc}", "is it up?") from exc
+        raise unreachable(url, exc) or ConnectError(
+            f"{url} cannot be reached: {exc.strerror or exc}", "is it up?"
+        ) from exc
 
 
 def _chain(secured: ssl.SSLSocket) -> list[bytes]:

@@ -83,11 +83,11 @@ class Bridge:
         self._options = options
         self._book = ForceBook(folder)
         self.controller = Controls(self._book, self._restart_task)
-        self.recorder: Recorder | None = None
+        self._recorder: Recorder | None = None
         if options.record.budget:
-            self.recorder = Recorder(folder / "record", options.record, self._standing)
-            self.controller.noted, self.controller.recorder = self.recorder.note, self.recorder
-        self._launcher = Launcher(folder, options.core, options.watchdog_ns, self._book, self.recorder)
+            self._recorder = Recorder(folder / "record", options.record, self._standing)
+            self.controller.noted, self.controller.recorder = self._recorder.note, self._recorder
+        self._launcher = Launcher(folder, options.core, options.watchdog_ns, self._book, self._recorder)
         self._live: _Live | None = None
         self._prepared: Prepared | None = None
 
@@ -195,7 +195,7 @@ class Bridge:
             options.publish_ns,
             changes,
             restarts,
-            self.recorder,
+            self._recorder,
         )
         self._live = live
         try:
@@ -209,8 +209,8 @@ class Bridge:
             program = live.ended()
             if not await asyncio.shield(asyncio.to_thread(self._launcher.release, program.build, process)):
                 log.error("the scan loop did not end in time")
-            if self.recorder is not None:
-                await asyncio.shield(asyncio.to_thread(written, self.recorder.end))
+            if self._recorder is not None:
+                await asyncio.shield(asyncio.to_thread(written, self._recorder.end))
         if isinstance(restart, RestartAskedError):
             log.warning("the PLC starts anew: %s", "cold" if restart.cold else "warm")
             if restart.cold:

@@ -189,9 +189,12 @@ def import_project(
     from softplc.diagnostics import ERROR, CompileError
     from softplc.pipeline import read_files
     from softplc.plcopen.files import texts_of, write
+    from softplc.plcopen.xml import is_xml
 
     chosen = _known_profile(profile)
     try:
+        if not is_xml(file.name):
+            raise PlantError(f"{file} is no project in PLCopen XML", "name a file that ends in .xml")
         files, findings = texts_of(*read_files((file,), chosen)[0], chosen)
         write(files, folder, force=force)
     except CompileError as exc:
@@ -215,6 +218,7 @@ def export(
 
     What came in as FBD, LD or SFC stays as it was drawn.
     """
+    from runtime.errors import PlantError
     from softplc.diagnostics import CompileError
     from softplc.pipeline import read_files
     from softplc.plcopen.export import export as exported
@@ -228,8 +232,8 @@ def export(
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as exc:
-        typer.echo(f"error: {target} cannot be written: {exc.strerror}", err=True)
-        raise typer.Exit(USAGE) from None
+        remedy = "check its folder, the rights there and the room"
+        _fail(PlantError(f"{target} cannot be written: {exc.strerror}", remedy), USAGE)
     typer.echo(f"{target}: written")
 
 

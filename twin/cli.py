@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+if TYPE_CHECKING:
+    from runtime.client import PlantClient
+
 app = typer.Typer(no_args_is_help=True, help="The plant's twin: faults, and hours in seconds.")
 
-PlantOption = Annotated[Path | None, typer.Option("--plant", help="Plant folder or file.")]
+PlantOption = Annotated[
+    str | None,
+    typer.Option(
+        "--plant",
+        "-p",
+        "--url",
+        help="Plant folder, plant file or URL (https://anna@gateway:8420); else the only running plant.",
+    ),
+]
+T = TypeVar("T")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()
 def faults(plant: PlantOption = None, as_json: JsonOption = False) -> None:
     """List the faults of a running plant's twin and their severity."""
-    import asyncio
-
-    from runtime.client import PlantClient
-    from runtime.endpoint import find
-    from runtime.wire import TagView
     from twin.faults import PREFIX, name_of
 
-    async def ask() -> list[TagView]:
-        async with PlantClient(find(plant)) as client:
-            return list(await client.tags(f"{PREFIX}**"))
-
-    tags = asyncio.run(ask())
+    tags = _ask(plant, lambda client: client.tags(f"{PREFIX}**"))
     if as_json:
         typer.echo(json.dumps({name_of(tag.path): tag.value for tag in tags}))
         return
@@ -46,24 +51,40 @@ def fault(
     as_json: JsonOption = False,
 ) -> None:
     """Put a fault into the running plant, or take it away."""
-    import asyncio
-
-    from runtime.client import PlantClient
-    from runtime.endpoint import find
     from twin.faults import PREFIX, name_of, resolve
 
     wanted = 0.0 if clear else severity
 
-    async def put() -> None:
-        async with PlantClient(find(plant)) as client:
-            known = [name_of(tag.path) for tag in await client.tags(f"{PREFIX}**")]
-            await client.write(resolve(name, known), wanted, "ironworks twin fault")
+    async def put(client: PlantClient) -> None:
+        known = [name_of(tag.path) for tag in await client.tags(f"{PREFIX}**")]
+        await client.write(resolve(name, known), wanted, "ironworks twin fault")
 
-    asyncio.run(put())
+    _ask(plant, put)
     if as_json:
         typer.echo(json.dumps({name: wanted}))
         return
     typer.echo(f"{name}: {'cleared' if wanted == 0 else f'severity {wanted:g}'}")
+
+
+def _ask(plant: str | None, work: Callable[[PlantClient], Awaitable[T]]) -> T:
+    """Run `work` with a client of the plant, as whom `runtime.logins` says."""
+    import asyncio
+
+    from runtime.client import PlantClient
+    from runtime.endpoint import find
+    from runtime.logins import credentials
+
+    def secret_of(user: str) -> str:
+        return str(typer.prompt(f"Secret of {user}", hide_input=True, err=True))
+
+    endpoint = find(plant)
+    who = credentials(endpoint, ask=secret_of if sys.stdin.isatty() else None)
+
+    async def session() -> T:
+        async with PlantClient(endpoint, **who) as client:
+            return await work(client)
+
+    return asyncio.run(session())
 
 
 @app.command()

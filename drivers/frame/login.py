@@ -54,5 +54,6 @@ def password_of(folder: Path, config: LoginConfig) -> str | None:
         try:
             return file.read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as exc:
-            raise DeniedError(f"{file} cannot be read: {exc}", "see password_file") from exc
+            why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+            raise DeniedError(f"{file} cannot be read: {why}", "see password_file") from exc
     return None

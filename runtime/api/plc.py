@@ -53,7 +53,7 @@ class ForceRequest(Signed):
 
     path: VariablePath
     value: Annotated[StrictBool | StrictInt | StrictFloat | UnicodeText, Field(examples=["T#5s"])]
-    reason: Annotated[Comment, Field(min_length=1)]
+    reason: Comment
     for_ns: ForNs = 0
 
 

@@ -62,7 +62,9 @@ def _opened(file: Path) -> Iterator[_Archive]:
             yield _Archive(stream)
     except StoreError as exc:
         raise StoreError(f"{file}: {exc.text}", exc.remedy) from exc
-    except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
+    except gzip.BadGzipFile as exc:
+        raise StoreError(f"{file} is no backup", "name a file that `ironworks backup` has made") from exc
+    except (EOFError, zlib.error) as exc:
         raise StoreError(f"{file} cannot be read as a backup: {exc}", broken) from exc
     except OSError as exc:
         remedy = "see that the path is right, and its disk has room"

@@ -21,8 +21,8 @@ TIMEOUT_S = 300.0
 
 
 def bench(
-    tags: Annotated[int, typer.Option(help="Number of tags.")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="Batches of that many values.")] = 500,
+    tags: Annotated[int, typer.Option(min=1, help="Number of tags.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Batches of that many values.")] = 500,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Updates per second through table, bus, three subscribers and historian, on one core."""

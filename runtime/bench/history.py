@@ -25,9 +25,11 @@ TIMEOUT_S = 600.0
 
 
 def bench(
-    tags: Annotated[int, typer.Option(help="Number of tags for the ingest.")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="Values of each tag, 10 a second of plant time.")] = 1000,
-    year_period_s: Annotated[int, typer.Option(help="Seconds between samples of the simulated year.")] = 10,
+    tags: Annotated[int, typer.Option(min=1, help="Number of tags for the ingest.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Values of each tag, 10 a second of plant time.")] = 1000,
+    year_period_s: Annotated[
+        int, typer.Option(min=1, help="Seconds between samples of the simulated year.")
+    ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Ingest, size and answers of the historian, beside plain SQLite rows in the same run."""

@@ -21,7 +21,7 @@ _T_95 = 2.228  # Student's t for 10 degrees of freedom: a line through 12 means
 
 
 def bench(
-    tags: Annotated[int, typer.Option(help="Number of tags, each new every second.")] = 10_000,
+    tags: Annotated[int, typer.Option(min=1, help="Number of tags, each new every second.")] = 10_000,
     duration: Annotated[str, typer.Option("--for", help="How long, such as 10min or 2h.")] = "10min",
     settle: Annotated[str | None, typer.Option(help=SETTLE_HELP)] = None,
     samples: Annotated[Path | None, typer.Option(help="Write the samples to this CSV file.")] = None,

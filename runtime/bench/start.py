@@ -33,8 +33,8 @@ END_PROGRAM
 
 
 def bench(
-    tags: Annotated[int, typer.Option(help="Number of tags, each new every second.")] = 10_000,
-    seconds: Annotated[float, typer.Option(help="How long it runs before memory is taken.")] = 30.0,
+    tags: Annotated[int, typer.Option(min=1, help="Number of tags, each new every second.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=0, help="How long it runs before memory is taken.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Seconds to the first live tag; resident memory and CPU of all processes of `ironworks run`."""

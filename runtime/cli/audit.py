@@ -56,7 +56,9 @@ def _why(entry: AuditEntry) -> str:
 
 @app.command()
 def verify(
-    expect: Annotated[str, typer.Option(help="A head noted earlier: it must still be in the chain.")] = "",
+    expect: Annotated[
+        str | None, typer.Option(help="A head noted earlier: it must still be in the chain.")
+    ] = None,
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -65,10 +67,10 @@ def verify(
     from runtime.journal.chain import HEAD, verify_audit
     from runtime.wire import AuditCheck
 
-    expect = expect.strip()
-    if expect and not re.fullmatch(HEAD, expect):
+    head = "" if expect is None else expect.strip()
+    if expect is not None and not re.fullmatch(HEAD, head):
         raise typer.BadParameter("a head has 64 hexadecimal digits", param_hint="--expect")
-    report = from_journal(plant, lambda client: client.verify_audit(expect), AuditCheck, verify_audit, expect)
+    report = from_journal(plant, lambda client: client.verify_audit(head), AuditCheck, verify_audit, head)
     if json:
         print_json(report)
     elif report.ok:

@@ -93,6 +93,7 @@ def restore(
 
 async def _fetch(client: Any, target: Path) -> Path:
     import asyncio
+    from contextlib import aclosing
 
     from runtime.backup.pack import Incoming
 
@@ -100,9 +101,10 @@ async def _fetch(client: Any, target: Path) -> Path:
     incoming = Incoming(_named(target, info.plant, info.now_ns))
     tell = _progress("received")
     with incoming:
-        async for piece in client.backup():
-            await asyncio.to_thread(incoming.write, piece)
-            tell(incoming.size)
+        async with aclosing(client.backup()) as pieces:
+            async for piece in pieces:
+                await asyncio.to_thread(incoming.write, piece)
+                tell(incoming.size)
         await asyncio.to_thread(incoming.finish)
     _end_progress()
     return incoming.target

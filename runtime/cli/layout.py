@@ -52,7 +52,7 @@ def copy_plant(source: Path, folder: Path) -> None:
         shutil.copytree(source, folder, ignore=IGNORED, dirs_exist_ok=True)
     except OSError as exc:
         raise PlantError(
-            f"{folder} cannot be written: {exc}", "choose a folder with room and rights"
+            f"{folder} cannot be written: {exc.strerror or exc}", "choose a folder with room and rights"
         ) from exc
 
 

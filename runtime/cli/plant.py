@@ -131,6 +131,8 @@ def test(
         )
     command = [sys.executable, "-B", "-m", "pytest", "-q", f"--rootdir={folder}", "--import-mode=importlib"]
     command += ["-p", "no:cacheprovider", "-c", "/dev/null"]
+    if junit and junit.is_dir():
+        raise PlantError(f"{junit} is a folder", "name a file for the report: --junit report.xml")
     if junit:
         command.append(f"--junitxml={junit.resolve()}")
     if match:

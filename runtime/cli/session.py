@@ -233,6 +233,9 @@ def parse_time(text: str, now_ns: int) -> int:
         if word.startswith("-"):
             return now_ns - parse_duration_ns(word[1:])
         at = datetime.fromisoformat(word)
-        return round(at.astimezone().timestamp() * 1_000_000) * 1000
+        at_ns = round(at.astimezone().timestamp() * 1_000_000) * 1000
     except (ValueError, OverflowError, OSError) as exc:
         raise PlantError(f"{text!r} is not a time", "write now, -1h, -30min, or 2026-05-01T08:00:00") from exc
+    if abs(at_ns) >= 1 << 63:
+        raise PlantError(f"{text!r} is out of range", "times go from 1678 to 2261")
+    return at_ns

@@ -20,6 +20,7 @@ from runtime.errors import ConfigError, Finding, Place
 
 Key = tuple[str | int, ...]
 _MOST_VALUES = 500_000  # in one file, aliases counted as often as they are used
+_LONGEST_YAML = 8 << 20  # read in about a minute
 _LONGEST_SHOWN = 80
 _WORKBOOK = b"PK\x03\x04"  # how a ZIP begins, and so what Excel and LibreOffice save
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -46,7 +47,7 @@ def read_text(file: Path) -> str:
     """Read a UTF-8 file of the plant folder.
 
     Raises:
-        ConfigError: it is missing, unreadable or not UTF-8.
+        ConfigError: it is missing, unreadable, not UTF-8, or no text.
     """
     try:
         data = file.read_bytes()
@@ -61,11 +62,16 @@ def read_text(file: Path) -> str:
     if data.startswith(_WORKBOOK):
         raise ConfigError([Finding("this is a workbook, not text", Place(file), "save it as CSV UTF-8")])
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         place = _place_at(file, data[: exc.start].decode("utf-8-sig"))
         remedy = f"save it as UTF-8 {_guess_encoding(data)}"
         raise ConfigError([Finding("this is not UTF-8", place, remedy.rstrip())]) from exc
+    if "\0" in text:
+        place = _place_at(file, text.partition("\0")[0])
+        remedy = "remove it; is this a text file?"
+        raise ConfigError([Finding("character 0x0000 is not allowed", place, remedy)])
+    return text
 
 
 def shortened(value: object) -> str:
@@ -101,6 +107,10 @@ def load_yaml(file: Path) -> Document:
         ConfigError: the file is missing or is not YAML, or holds more than plain values.
     """
     text = read_text(file)
+    if len(text) > _LONGEST_YAML:
+        told = f"longer than {_LONGEST_YAML >> 20} million characters"
+        remedy = "shorten it; a long list of alarms can be a CSV file"
+        raise ConfigError([Finding(told, Place(file), remedy)])
     known = _loaded.get(file)
     if known is None or known[0] != text:
         while len(_loaded) >= _KEPT:
@@ -161,7 +171,9 @@ class _Constructor(RoundTripConstructor):
         try:
             return super().construct_object(node, deep)
         except ValueError as exc:
-            raise ConstructorError(None, None, str(exc), node.start_mark) from exc
+            long = len(node.value) > _LONGEST_SHOWN
+            told = f"{shortened(node.value)} is too long a number" if long else str(exc)
+            raise ConstructorError(None, None, told, node.start_mark) from exc
 
 
 class _UnusableError(Exception):

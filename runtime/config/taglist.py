@@ -27,7 +27,8 @@ COLUMNS = (
 RETENTION = ("none", "short", "standard", "long")
 COMPRESSION = ("deadband", "swinging_door")
 _TYPES = {each.iec: each for each in DataType}
-_PATH = re.compile(r"[^/\s*?,\x00-\x1f]+(/[^/\s*?,\x00-\x1f]+)*")
+_LEVEL = r"(?!\.{1,2}(?:/|$))[^/\s*?,\x00-\x1f]+"  # . and .. lead elsewhere in a URL
+_PATH = re.compile(f"{_LEVEL}(/{_LEVEL})*")
 _LONGEST_PATH = 250
 
 

@@ -156,8 +156,9 @@ class Sink:
             file = self._folder / self._config.password_file
             try:
                 return file.read_text("utf-8").rstrip("\r\n")
-            except OSError as exc:
-                raise ConnectError(f"{file} cannot be read: {exc.strerror}", "see password_file") from exc
+            except (OSError, UnicodeDecodeError) as exc:
+                why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+                raise ConnectError(f"{file} cannot be read: {why}", "see password_file") from exc
         return None
 
     async def _meet(self, connection: psycopg.AsyncConnection, port: Port) -> bool:

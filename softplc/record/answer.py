@@ -88,10 +88,7 @@ def asked(folder: Path, question: Question) -> WhyView:
 
     cache = folder.parent.parent / "cache" / "plc"
     with Replay(Record(folder, lambda: core_object(cache))) as replay:
-        if question.at:
-            seek(replay, question.at, question.run, WallClock().now_ns())
-        else:
-            replay.seek_end()
+        seek(replay, question.at, question.run, WallClock().now_ns())
         return why(replay, question.path)
 
 

@@ -21,7 +21,8 @@ PlantOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 RunOption = Annotated[
-    int | None, typer.Option("--run", help="Which life of the PLC core, from 1; else the newest.")
+    int | None,
+    typer.Option("--run", min=1, max=1 << 31, help="Which life of the PLC core, from 1; else the newest."),
 ]
 
 
@@ -108,10 +109,7 @@ def _looked_up(plant: str | None, question: Question) -> tuple[WhyView, list[str
     from softplc.record.why import why as answer
 
     replayed = _player(plant, []).replay
-    if question.at:
-        _seek(replayed, question.at, question.run)
-    else:
-        replayed.seek_end()
+    _seek(replayed, question.at, question.run)
     return answer(replayed, question.path), list(report_of(replayed))
 
 
@@ -178,11 +176,15 @@ def _play(
 
 
 def _end_of(replayed: Replay, end: str) -> Any:
+    from runtime.errors import PlantError
+
     if not end:
         return None
     here = replayed.at
     _seek(replayed, end, None)
     stop = replayed.at
+    if (stop.run, stop.scan) < (here.run, here.scan):
+        raise PlantError(f"--to {end} is before the beginning", "give a later --to, or an earlier --from")
     replayed.seek(scan=here.scan, run=here.run)
     return stop
 

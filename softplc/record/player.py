@@ -44,12 +44,14 @@ def parse_at(text: str, now_ns: int) -> int:
 
 
 def seek(replay: Replay, at: str, run: int | None, now_ns: int) -> None:
-    """Stand behind a scan (`4711`) or at a time.
+    """Stand behind a scan (`4711`), at a time, or at the end.
 
     Raises:
-        PlantError: it is neither, or not in the record.
+        PlantError: it is none of these, or not in the record.
     """
-    if at.isdecimal():
+    if not at:
+        replay.seek_end(run)
+    elif at.isdecimal():
         replay.seek(scan=_number(at), run=run)
     else:
         replay.seek(at_ns=parse_at(at, now_ns))

@@ -66,9 +66,8 @@ class Record:
                     self._add(each)
         if not self.chunks:
             detail = f": {self.problems[0]}" if self.problems else ""
-            raise PlantError(
-                f"no scans are recorded in {folder}{detail}", "set `plc: record: {budget: 256MB}`, and run it"
-            )
+            remedy = "run the plant; with `plc: record: {disk_limit_mib: 0}` it records none"
+            raise PlantError(f"no scans are recorded in {folder}{detail}", remedy)
         self._words = lru_cache(_CACHED)(self._read)
         self._programs: dict[bytes, RecordedProgram] = {}
 

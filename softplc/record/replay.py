@@ -281,29 +281,37 @@ class Replay:
         self._go(index, target)
         return self.at
 
-    def seek_end(self) -> Position:
-        """Stand behind the last scan."""
-        last = len(self.record.chunks) - 1
+    def seek_end(self, run: int | None = None) -> Position:
+        """Stand behind the last scan, or behind that of a run.
+
+        Raises:
+            PlantError: there is no such run.
+        """
+        last = self._chunks_of(run)[-1]
         self._go(last, self.record.chunks[last].head.last)
         return self.at
 
     def _find_scan(self, scan: int, run: int | None) -> tuple[int, int]:
-        found = [
-            index
-            for index, each in enumerate(self.record.chunks)
-            if each.head.first <= scan <= each.head.last and run in (None, self._runs[each.head.run])
-        ]
+        of_run = self._chunks_of(run)
+        chunks = self.record.chunks
+        found = [index for index in of_run if chunks[index].head.first <= scan <= chunks[index].head.last]
         if not found:
-            heads = [each.head for each in self.record.chunks if run in (None, self._runs[each.head.run])]
-            if not heads:
-                raise PlantError(f"the record has no run {run}", f"it has 1 to {len(self._runs)}")
+            heads = [chunks[index].head for index in of_run]
             newest = [each for each in heads if each.run == heads[-1].run]
             raise PlantError(
                 f"scan {scan} is not in the record", f"it has {newest[0].first} to {newest[-1].last}"
             )
-        newest_run = self.record.chunks[found[-1]].head.run
-        index = next(each for each in found if self.record.chunks[each].head.run == newest_run)
+        newest_run = chunks[found[-1]].head.run
+        index = next(each for each in found if chunks[each].head.run == newest_run)
         return index, scan
+
+    def _chunks_of(self, run: int | None) -> list[int]:
+        """Return the numbers of the chunks of a run, or of all."""
+        chunks = enumerate(self.record.chunks)
+        found = [index for index, each in chunks if run in (None, self._runs[each.head.run])]
+        if not found:
+            raise PlantError(f"the record has no run {run}", f"it has 1 to {len(self._runs)}")
+        return found
 
     def _find_time(self, at_ns: int) -> tuple[int, int]:
         index = 0

@@ -23,7 +23,9 @@ _SECOND_NS = 1_000_000_000
 
 
 def time_text(at_ns: int) -> str:
-    """Write a time in this machine's zone, to the microsecond."""
+    """Write a time in this machine's zone, to the microsecond; 0 is before the first scan."""
+    if not at_ns:
+        return "before the first scan"
     at = datetime.fromtimestamp(at_ns // _SECOND_NS, UTC).astimezone()
     return f"{at:%Y-%m-%d %H:%M:%S}.{at_ns % _SECOND_NS // 1000:06d}"
 
@@ -31,7 +33,7 @@ def time_text(at_ns: int) -> str:
 def place_text(at: Position, runs: int) -> str:
     """Write a position; the run only where there are several."""
     run = f" of run {at.run}" if runs > 1 else ""
-    return f"scan {at.scan}{run}, {time_text(at.at_ns) if at.at_ns else 'before the first scan'}"
+    return f"scan {at.scan}{run}, {time_text(at.at_ns)}"
 
 
 def value_text(value: Any) -> str:

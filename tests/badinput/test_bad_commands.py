@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.cli import build
-from runtime.errors import PlantError
+from runtime.errors import ConnectError, PlantError
 
 CLI = build()
 USAGE = [
@@ -20,6 +20,9 @@ USAGE = [
     ["write", "a"], ["audit", "list", "--limit", "0"],
     ["audit", "verify", "--expect", "4f04"], ["alarms", "--plant", "a", "export"],
     ["history"], ["bench", "nope"], ["st", "check"], ["twin", "fault", "a", "--severity", "5"], ["app"],
+    ["plc", "why", "a", "--run", "0"], ["bench", "bus", "--tags", "0"], ["bench", "bus", "--rounds", "-1"],
+    ["bench", "history", "--rounds", "0"], ["bench", "soak", "--tags", "0"],
+    ["bench", "start", "--tags", "0"],
 ]  # fmt: skip
 IMPOSSIBLE = [
     ["run", "nope"], ["test", "nope"], ["new", "a b"], ["new", "/proc/x"], ["new", "x", "--template", "nope"],
@@ -66,6 +69,72 @@ def test_an_option_before_a_command_holds_for_it(command: tuple[str, str]) -> No
     error = CliRunner().invoke(CLI, [group, "--plant", "nope", name]).exception
     assert isinstance(error, PlantError)
     assert error.text == "nope: no such plant"
+
+
+FILES_ALONE = [["tags", "export"], ["logs"], ["app", "list"], ["drivers", "browse", "a"], ["tls", "show"]]
+
+
+@pytest.mark.parametrize("arguments", FILES_ALONE, ids=" ".join)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://gateway:8420"])
+def test_an_address_where_files_are_read_is_told_as_one(arguments: list[str], url: str) -> None:
+    error = CliRunner().invoke(CLI, [*arguments, "--plant", url]).exception
+    assert isinstance(error, PlantError)
+    assert "is an address" in error.text
+    assert "on the machine" in error.remedy
+
+
+@pytest.mark.parametrize("arguments", [["twin", "faults"], ["twin", "fault", "pump.trip"]], ids=" ".join)
+def test_a_twin_is_asked_at_its_address(arguments: list[str]) -> None:
+    error = CliRunner().invoke(CLI, [*arguments, "--plant", "http://127.0.0.1:1"]).exception
+    assert isinstance(error, ConnectError)
+    assert error.text.startswith("the plant at http://127.0.0.1:1 cannot be reached")
+
+
+def test_an_output_that_is_a_folder_is_told_without_a_number(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for arguments in (
+        ["demo", "--headless", "--folder", "file"],
+        ["new", "file/x"],
+        ["test", str(folder), "--junit", str(tmp_path)],
+        ["tls", "trust", "https://127.0.0.1:1"],
+    ):
+        error = CliRunner().invoke(CLI, arguments).exception
+        assert isinstance(error, PlantError), error
+        assert error.remedy
+        assert "Errno" not in error.text
+
+
+@pytest.mark.parametrize("what", ["SECRET_FILE", "TOKEN_FILE", "AUTHORITY"])
+@pytest.mark.parametrize(("name", "why"), [("bytes", "it is not "), (".", "Is a directory")])
+def test_a_file_of_the_environment_that_holds_no_text_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str, name: str, why: str
+) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\xd2")
+    monkeypatch.setenv(f"IRONWORKS_{what}", name)
+    monkeypatch.setenv("IRONWORKS_USER", "anna" if what == "SECRET_FILE" else "")
+    error = CliRunner().invoke(CLI, ["read", "a", "--plant", "https://127.0.0.1:1"]).exception
+    assert isinstance(error, PlantError)
+    assert f"cannot be read: {why}" in error.text
+    assert "codec" not in error.text
+    assert "remove it" not in error.remedy
+
+
+@pytest.mark.parametrize("command", ["trust", "renew"])
+def test_a_mistyped_opcua_driver_is_told_with_the_right_one(folder: Path, command: str) -> None:
+    plant = folder / "plant.yaml"
+    text = plant.read_text(encoding="utf-8").replace(
+        "drivers:\n", "drivers:\n  - {name: ua, kind: opcua.server}\n"
+    )
+    plant.write_text(text, encoding="utf-8")
+    for name, told, remedy in (
+        ("uaa", "has no OPC UA client or server 'uaa'", "did you mean 'ua'?"),
+        ("nothing", "has no OPC UA client or server 'nothing'", "there are: ua"),
+        ("remote_io", "is of kind modbus.client", "opcua.client and opcua.server"),
+    ):
+        error = CliRunner().invoke(CLI, ["drivers", command, name, "--plant", str(folder)]).exception
+        assert isinstance(error, PlantError)
+        assert told in error.text
+        assert remedy in error.remedy
 
 
 def run(*arguments: str, **how: object) -> subprocess.CompletedProcess[str]:

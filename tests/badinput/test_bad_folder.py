@@ -72,7 +72,7 @@ YAML_MISTAKES: dict[str, tuple[str | bytes, int | None, str]] = {
     "an alias of nothing": ("a: *b\n", 1, "undefined alias"),
     "a tag of YAML": ("a: !thing b\n", 1, "!thing means nothing"),
     "a date that is none": ("a: 2026-13-45\n", 1, "month must be"),
-    "a number without end": (f"a: {HUGE}\n", 1, "limit"),
+    "a number without end": (f"a: {HUGE}\n", 1, "too long a number"),
     "a tab": ("a:\n\t- b\n", 2, "a tab cannot indent"),
     "GBK": ("a: 1\n# 工厂液位\n".encode("gbk"), 2, "not UTF-8"),
     "UTF-16": ("a: 1\n".encode("utf-16"), 1, "not UTF-8"),
@@ -85,6 +85,7 @@ MISTAKES: dict[str, tuple[Edit, str, int | None, str]] = {
 }
 MISTAKES |= {
     "wrong indentation": (change(PLANT, "    kind:", "   kind:"), PLANT, 11, "not valid YAML"),
+    "a file without end": (put(PLANT, "x: y\n" * 2_000_000), PLANT, None, "million characters"),
     "unknown section": (more(PLANT, "mqtt: {a: 1}\n"), PLANT, 23, "unknown key 'mqtt'"),
     "mistyped section": (change(PLANT, "twin:", "twn:"), PLANT, 20, "unknown key 'twn'"),
     "mistyped key": (change(PLANT, "host:", "hots:"), PLANT, 12, "unknown key 'hots'"),
@@ -154,6 +155,9 @@ MISTAKES |= {
     "too many cells": (tag("a/b,REAL" + "," * 40), TAGS, NEW_TAG, "cells"),
     "unknown type": (tag("a/b,FLOAT"), TAGS, NEW_TAG, "unknown type 'FLOAT'"),
     "tag twice": (tag("tank/auto,BOOL"), TAGS, NEW_TAG, "already defined in line 6"),
+    "zero in a cell": (tag("a/b,REAL,,,,,Level\0of"), TAGS, NEW_TAG, "0x0000 is not allowed"),
+    "path to elsewhere": (tag("../a/b,REAL"), TAGS, NEW_TAG, "not a path"),
+    "path that stays": (tag("a/./b,REAL"), TAGS, NEW_TAG, "not a path"),
     "path with a space": (tag("a b,BOOL"), TAGS, NEW_TAG, "not a path"),
     "path of the system": (tag("sys/kernel/uptime_s,BOOL"), TAGS, NEW_TAG, "kept for the system"),
     "limits that are crossed": (tag("a/b,REAL,,,5,1"), TAGS, NEW_TAG, "must be above"),

@@ -90,7 +90,7 @@ def until(look):
     return found
 
 
-def test_figures_and_a_recording_of_a_plant_that_runs(ironworks, running, tmp_path):
+def test_figures_and_a_recording_of_a_plant_that_runs(ironworks, running, tmp_path, caplog):
     def figures():
         told = json.loads(ironworks("drivers", "top", "--json", "--once", user="vera").stdout)
         return told if told["io"].get("refused") == 1 else None
@@ -143,6 +143,14 @@ def test_figures_and_a_recording_of_a_plant_that_runs(ironworks, running, tmp_pa
     assert len(file.read_bytes()) == 24
     wrong = ironworks("drivers", "record", "rio", "--out", file, "--peer", "scada", user="egon").exception
     assert "no address of a connection (write it like 10.0.0.5" in str(wrong)
+    none = ironworks("drivers", "record", "kernel", "--out", file, user="egon").exception
+    assert "kernel has no traffic to record" in str(none)
+    for nowhere in (tmp_path, tmp_path / "no" / "io.pcap"):
+        order = ("drivers", "record", "io", "--for", "1s", "--out", nowhere)
+        assert isinstance(ironworks(*order, user="egon").exception, OSError)
+    assert [
+        each for each in caplog.records if "asynchronous generator" in each.message
+    ] == []  # all is closed
     rows = ironworks("audit", "list", user="vera").stdout
     assert [each for each in rows.splitlines() if "spikes" in each or "needs engineer" in each]
 

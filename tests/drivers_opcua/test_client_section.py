@@ -112,6 +112,9 @@ def test_a_password_comes_from_where_the_plant_file_says(tmp_path, monkeypatch):
     assert password_of(tmp_path, section(user="a", password_env="SECRET")) == "auch"
     with pytest.raises(ConnectError, match="cannot be read"):
         password_of(tmp_path, section(user="a", password_file="missing"))
+    (tmp_path / "bytes").write_bytes(b"\xff\xd2")
+    with pytest.raises(ConnectError, match="bytes cannot be read: it is not UTF-8"):
+        password_of(tmp_path, section(user="a", password_file="bytes"))
 
 
 def test_urls_take_the_usual_port():

@@ -217,6 +217,7 @@ def test_what_is_no_backup_is_told(tmp_path, data):
     with pytest.raises(StoreError) as error:
         verify(tmp_path / "b")
     assert str(tmp_path / "b") in error.value.text
+    assert "b'" not in error.value.text
 
 
 def test_a_full_disk_is_told_and_nothing_is_left(tmp_path):

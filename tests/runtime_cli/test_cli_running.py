@@ -40,6 +40,38 @@ def test_a_mistyped_tag_is_an_error_with_the_right_name(ironworks: Any) -> None:
     assert isinstance(ironworks("read", "nothing/*").exception, PlantError)
 
 
+@pytest.mark.parametrize("name", ["", "..", "tank/setpoint"])
+def test_what_can_be_no_name_is_told_as_an_unknown_one(ironworks: Any, name: str) -> None:
+    for kind, command in (
+        ("alarm", ["alarms", "show", name]),
+        ("alarm", ["alarms", "ack", name]),
+        ("component", ["components", "restart", name]),
+        ("user", ["user", "role", name, "--role", "viewer"]),
+        ("user", ["user", "remove", name, "--yes"]),
+        ("session", ["user", "end", name]),
+        ("certificate" if len(name) > 8 else "token", ["user", "revoke", name]),
+    ):
+        error = ironworks(*command).exception
+        assert isinstance(error, PlantError)
+        assert error.text == f"no {kind} is named {name!r}"
+        assert error.remedy.startswith("`ironworks ")
+
+
+@pytest.mark.parametrize("path", ["", "..", "tank/../setpoint"])
+def test_what_can_be_no_path_is_told_as_an_unknown_tag(ironworks: Any, path: str) -> None:
+    error = ironworks("write", path, "5").exception
+    assert isinstance(error, PlantError)
+    assert error.text == f"no tag is named {path!r}"
+
+
+def test_a_time_beyond_all_stamps_is_told(ironworks: Any) -> None:
+    for option, at in (("--to", "9999-12-31"), ("--from", "1600-01-01")):
+        error = ironworks("history", "query", "tank/setpoint", option, at).exception
+        assert isinstance(error, PlantError)
+        assert error.text == f"{at!r} is out of range"
+        assert error.remedy
+
+
 def test_write_goes_through_the_gate_and_shows_both_values(ironworks: Any) -> None:
     ironworks("write", "tank/setpoint", "50")
     result = ironworks("write", "tank/setpoint", "60.5", "--reason", "recipe 7")

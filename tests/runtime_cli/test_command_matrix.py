@@ -189,10 +189,11 @@ def test_each_role_gets_what_the_rules_say_and_each_command_asks_only_what_it_sa
     assert wrong == []
 
 
+@pytest.mark.parametrize("command", [["read", "**"], ["twin", "faults"], ["twin", "fault", "pump.trip"]])
 def test_a_plant_that_is_asked_as_nobody_known_refuses(
-    ironworks: Any, running_plant: Path, monkeypatch: Any
+    ironworks: Any, running_plant: Path, monkeypatch: Any, command: list[str]
 ) -> None:
     monkeypatch.setenv("IRONWORKS_USER", "nobody")
     monkeypatch.setenv("IRONWORKS_SECRET", "wrong")
-    error = ironworks("read", "**", "--plant", running_plant).exception
+    error = ironworks(*command, "--plant", running_plant).exception
     assert "wrong" in str(error)

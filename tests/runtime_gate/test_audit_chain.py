@@ -240,6 +240,9 @@ def test_the_command_checks_a_plant_that_is_stopped(tmp_path):
         return CliRunner().invoke(build(), ["audit", "verify", "--plant", str(tmp_path), *more])
 
     assert run().stdout.startswith("ok: 2 rows, head ")
+    refused = run("--expect", "")  # a script that lost the head it had noted
+    assert refused.exit_code == 2
+    assert "a head has 64 hexadecimal digits" in refused.stderr
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE audit SET reason = 'none' WHERE seq = 1")
     result = run("--json")

@@ -56,11 +56,13 @@ def test_a_plant_with_a_sink_has_its_component_tags_and_alarms(written):
 def test_a_password_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.delenv("SINK_PASSWORD", raising=False)
     (tmp_path / "secret").write_text("trust\n")
+    (tmp_path / "bytes").write_bytes(b"\xff\xd2")
 
     async def main():
         for more, why in (
             ({"password_env": "SINK_PASSWORD"}, "SINK_PASSWORD is not set"),
             ({"password_file": "nothing"}, "nothing cannot be read"),
+            ({"password_file": "bytes"}, "bytes cannot be read: it is not UTF-8"),
             ({"password_file": "secret"}, "refused"),
         ):
             config = SinkConfig(url="postgresql://me@127.0.0.1:1/db", **more)

@@ -45,6 +45,20 @@ def test_run_prints_one_object_of_all_variables(program):
     assert values["g"] == 5
 
 
+def test_what_is_no_project_is_not_imported(program, tmp_path):
+    done = invoke("import", program, "-o", str(tmp_path / "out"))
+    assert done.exit_code == 2
+    assert "is no project in PLCopen XML" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_project_that_cannot_be_written_is_told_with_a_remedy(program, tmp_path):
+    done = invoke("export", program, "-o", str(tmp_path))
+    assert done.exit_code == 2
+    assert "cannot be written: Is a directory" in done.stderr
+    assert "help: check its folder" in done.stderr
+
+
 def test_run_restricts_to_one_program(program):
     result = invoke("run", program, "--program", "other", "--json")
     assert json.loads(result.stdout) == {"Other.x": 1.5}

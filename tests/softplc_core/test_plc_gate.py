@@ -236,6 +236,11 @@ def test_the_commands_show_what_there_is(folder, monkeypatch, tmp_path):
             )
 
         assert await plc("forces") == "nothing is forced\n"
+        told = await asyncio.to_thread(
+            CliRunner().invoke, app, ["drivers", "record", "plc", "--out", "x.pcap", "--plant", str(folder)]
+        )
+        assert "plc has no traffic to record" in str(told.exception)
+        assert "a force needs a reason" in await plc("force", "main.free", "-5", "--reason", "")
         told = await plc("force", "main.free", "-5", "--reason", "try", "--for", "1h")
         assert re.search(r"Main\.free +-5 +\d{4}-.* try\n", told), told
         (told,) = json.loads(await plc("force", "Main.lamp", "TRUE", "-r", "see", "--json"))[1:]

@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import re
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from runtime import cli
@@ -27,6 +29,7 @@ from softplc.record.replay import Position, Replay
 from softplc.record.ring import Ring
 from softplc.record.until import run_until
 from softplc.record.why import why
+from softplc.section import RecordConfig
 from softplc.wiring import make_core, wire
 
 SOURCE = """
@@ -363,8 +366,10 @@ def test_a_disk_that_refuses_is_told_and_costs_only_its_scans(line, caplog):
 
 
 def test_a_record_of_nothing_says_what_to_do(tmp_path):
-    with pytest.raises(PlantError, match="no scans are recorded"):
+    with pytest.raises(PlantError, match="no scans are recorded") as error:
         Record(tmp_path)
+    (told,) = re.findall("`plc: record: (.*)`", error.value.remedy)
+    assert RecordConfig.model_validate(YAML(typ="safe").load(told)).disk_limit_mib == 0
     (tmp_path / "00000001.seg").write_bytes(b"rubbish" * 30)
     with pytest.raises(PlantError, match=r"00000001\.seg is damaged from byte 0 on"):
         Record(tmp_path)
@@ -517,6 +522,7 @@ def test_replay_in_a_shell_tells_changes_images_and_gaps(shell):
         "Main.motor = FALSE", "Main.motor = TRUE", "Main.motor = FALSE",
     ]  # fmt: skip
     assert "all the same" in lines[-1]
+    assert "1970" not in done.output
     (line,) = shell("replay", "Main.delay", "--scan", "9", "--json").output.splitlines()
     told = json.loads(line)
     assert (told["scan"], told["different"], told["gaps"]) == (9, 0, [])
@@ -548,6 +554,8 @@ def test_a_mistake_is_told_in_words(shell):
         (("why", "Main.motor", "--at", "yesterday"), "is not a time"),
         (("why", "Main.motor", "--at", "999999"), "scan 999999 is not in the record"),
         (("replay", "--scan", "5", "--run", "9"), "has no run 9"),
+        (("why", "Main.motor", "--run", "9"), "has no run 9"),
+        (("replay", "--from", "2100-01-01", "--to", "2000-01-01"), "is before the beginning"),
         (("replay", "--until", "Main.level"), "BOOL"),
         (("replay", "Nothing.here"), "there is no variable"),
     ):
