@@ -12,7 +12,7 @@ from drivers.abuse import evil
 from drivers.abuse.corpus import harmless, public
 from drivers.abuse.mutate import mutated, spoilt_chunk, spoilt_request
 from drivers.abuse.plant import SECRET, USER
-from drivers.abuse.raw import Raw, framed, hello
+from drivers.abuse.raw import Raw, framed, hello, long_answer
 from drivers.abuse.target import Attack, Target, over_and_over
 from drivers.abuse.wrong import REFUSED, secured_foe, wrong_passwords
 
@@ -159,11 +159,7 @@ async def unread(target: Target, random: Random) -> None:
         raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
         body = raw.asked(ua.GetEndpointsRequest())
         if logged_in:
-            browse = ua.BrowseRequest()
-            browse.Parameters.NodesToBrowse = [
-                ua.BrowseDescription(ua.NodeId(22), ua.BrowseDirection.Both, ua.NodeId(), True, 0, 63)
-            ]
-            body = raw.asked(browse)
+            body = raw.asked(long_answer())
         for _ in range(3_000):
             raw.send(raw.messages(body))
             target.count("OPC UA answers that nobody took")

@@ -176,3 +176,12 @@ class Raw:
         """Say hello, open a channel and, where wanted, a session; tell whether that went well."""
         await self.hello()
         return await self.open() and (not session or await self.log_in())
+
+
+def long_answer() -> Any:
+    """Return a short request with a long answer: all references of a node that has many."""
+    browse = ua.BrowseRequest()
+    browse.Parameters.NodesToBrowse = [
+        ua.BrowseDescription(ua.NodeId(22), ua.BrowseDirection.Both, ua.NodeId(), True, 0, 63)
+    ]
+    return browse

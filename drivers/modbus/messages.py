@@ -107,8 +107,6 @@ class Reply(NamedTuple):
 
 SILENCE = Reply(answered=False)
 TURN_NS = 20_000_000  # what was answered waits no longer for the rest of its scan
-
-
 Gather = Callable[[Sequence[Reply]], None]
 
 

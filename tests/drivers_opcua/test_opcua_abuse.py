@@ -23,7 +23,7 @@ from drivers.abuse import evil
 from drivers.abuse.campaign import play
 from drivers.abuse.on_opcua import without_right
 from drivers.abuse.plant import SECRET, USER
-from drivers.abuse.raw import Raw, framed, hello, text
+from drivers.abuse.raw import Raw, framed, hello, long_answer, text
 from drivers.abuse.target import Target
 from drivers.abuse.wrong import make_certificate
 from drivers.opcua import decoding
@@ -162,11 +162,7 @@ def test_answers_that_nobody_takes_are_not_made(serve: Any) -> None:
             taken = raw.writer.get_extra_info("socket")
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             raw.writer.transport.pause_reading()
-            browse = ua.BrowseRequest()
-            browse.Parameters.NodesToBrowse = [
-                ua.BrowseDescription(ua.NodeId(22), ua.BrowseDirection.Both, ua.NodeId(), True, 0, 63)
-            ]
-            body = raw.asked(browse)
+            body = raw.asked(long_answer())
             for _ in range(3_000):
                 raw.send(raw.messages(body))
             service = served.component._service

@@ -11,7 +11,7 @@ import pytest
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
-from drivers.abuse.raw import Raw
+from drivers.abuse.raw import Raw, long_answer
 from drivers.opcua import session as sessions
 from runtime.contract import Batch
 
@@ -247,11 +247,7 @@ def test_history_is_not_read_for_who_takes_no_answers(serve: Any, wait: Any) -> 
             raw.writer.transport.pause_reading()
             for _ in range(4):
                 raw.send(raw.messages(raw.asked(history_request())))
-            browse = ua.BrowseRequest()
-            browse.Parameters.NodesToBrowse = [
-                ua.BrowseDescription(ua.NodeId(22), ua.BrowseDirection.Both, ua.NodeId(), True, 0, 63)
-            ]
-            body = raw.asked(browse)
+            body = raw.asked(long_answer())
             for _ in range(3_000):
                 raw.send(raw.messages(body))
             (theirs,) = served.component._service._face.bserver.clients
