@@ -109,7 +109,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 async def _headless(
     endpoint: Endpoint, child: subprocess.Popen[bytes], seconds: float, started_ns: int
 ) -> dict[str, Any]:
-    """Let the line run, then gather what it did.
+    """Let the line run, then gather what it did; `alarms_raised` are the names.
 
     Raises:
         PlantError: the kernel ended early.
@@ -136,7 +136,8 @@ async def _headless(
             await clock.sleep(0.05 if first_live_s is None else 0.25)
         values = {tag.path: tag.value for tag in await client.tags()}
         health = await client.health()
-        raised = sum(entry.transition == "raised" for entry in await client.alarm_journal(limit=1000))
+        journal = await client.alarm_journal(limit=1000)
+        raised = [entry.alarm for entry in journal if entry.transition == "raised"]
         info = await client.info()
     bottles = values.get(f"{info.root}/line/bottles_total") or 0
     return {

@@ -15,7 +15,7 @@ from runtime.client import PlantClient
 from runtime.clock import WallClock
 from runtime.config import UserConfig
 from runtime.contract import Role
-from runtime.endpoint import find
+from runtime.endpoint import find, running
 from runtime.gate.identity import Identity, hash_secret
 from runtime.kernel import Kernel
 from runtime.wire import PREFIX
@@ -146,6 +146,8 @@ def test_no_server_listens_beyond_loopback_before_an_admin_can_log_in(tmp_path, 
             await until(lambda: view(kernel)["state"] == "degraded")
             assert "ironworks user add NAME --role admin" in view(kernel)["text"]
             assert not reached()
+            # The driver may be heard of before the plant is.
+            await until(lambda: any(each.file == str(tmp_path / "plant.yaml") for each in running()))
             async with PlantClient(find(tmp_path)) as client:
                 await client.add_user("boss", "admin", HASH)
             await until(reached)
