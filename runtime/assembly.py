@@ -22,7 +22,7 @@ from runtime.config.validation import validate
 from runtime.contract import Access, DataType, Tag
 from runtime.errors import ConfigError, Finding, Place, PlantError
 from runtime.gate import keeper
-from runtime.gate.expression import parse_expression
+from runtime.gate.expression import check_expression
 from runtime.historian import house
 from runtime.journal import room
 from runtime.tls import facts
@@ -322,19 +322,5 @@ def _check_tags(plant: Plant, sections: set[str]) -> Iterator[Finding]:
         if ranged and tag.data_type in (DataType.BOOL, DataType.STRING):
             yield Finding(f"{tag.path}: {tag.data_type.iec} has no range", place, "remove low and high")
         if tag.interlock:
-            yield from _check_interlock(plant, tag, place)
-
-
-def _check_interlock(plant: Plant, tag: Tag, place: Place) -> Iterator[Finding]:
-    try:
-        expression = parse_expression(tag.interlock or "")
-    except ValueError as exc:
-        remedy = "write it like `tank/level_pct > 20 AND NOT filler/fault`"
-        yield Finding(f"{tag.path}: interlock: {exc}", place, remedy)
-        return
-    for path in expression.paths:
-        if path not in plant.tags:
-            yield Finding(f"{tag.path}: interlock: unknown tag {path!r}", place, plant.tags.close_to(path))
-        elif plant.tags[path].data_type is DataType.STRING:
-            text = f"{tag.path}: interlock: {path} is a STRING"
-            yield Finding(text, place, "compare numbers and BOOLs only")
+            for text, remedy in check_expression(tag.interlock, plant.tags):
+                yield Finding(f"{tag.path}: interlock: {text}", place, remedy)

@@ -117,6 +117,13 @@ def format_range(tag: TagView, words: Words) -> str:
     return f"{text} {unit_of(tag)}".rstrip() if text else words("value.none")
 
 
+def format_limit(limit: float, tag: TagView | None) -> str:
+    """Write the limit of an alarm on the scale of its tag."""
+    if tag and tag.type in ("TIME", "DT"):
+        return _bound(limit, tag)
+    return f"{format_number(limit, None)} {unit_of(tag) if tag else ''}".rstrip()
+
+
 def _bound(bound: float, tag: TagView) -> str:
     if tag.type == "TIME":
         return f"{bound / SECOND_NS:g} s"

@@ -31,7 +31,7 @@ from drivers.opcua.model import (
     make_variable,
     tag_node,
 )
-from runtime.contract import Actor, Event, Port, Tag
+from runtime.contract import Actor, DataType, Event, Port, Tag
 from runtime.errors import ForbiddenError, PlantError
 
 _IDS = ua.ObjectIds
@@ -73,12 +73,12 @@ class Alarms:
     def begin(self, standing: Iterable[Mapping[str, Any]]) -> None:
         """Take the alarms as they stand at the start; nobody is told."""
         for each in standing:
-            facts = Facts.of(each)
+            facts = self._read(each)
             self._put(facts, facts.since_ns or self._port.clock.now_ns())
 
     async def take(self, event: Event) -> None:
         """Take what an event says of its alarm, and tell those who want to know."""
-        facts = Facts.of(event.data["alarm"])
+        facts = self._read(event.data["alarm"])
         known = self.facts(facts.name)
         if event.kind in ("alarm.commented", "alarm.confirmed"):
             facts = replace(facts, by=event.data.get("by", ""))
@@ -90,7 +90,7 @@ class Alarms:
     async def compare(self, lost: bool = False) -> None:
         """Take the alarms as they stand now: some may have come or gone, or events were `lost`."""
         now_ns = self._port.clock.now_ns()
-        alarms = {each["name"]: Facts.of(each) for each in self._port.alarms()}
+        alarms = {each["name"]: self._read(each) for each in self._port.alarms()}
         for name in [each for each in self._present if each not in alarms]:
             gone = self._present[name].facts
             if gone is not None and gone.retain:
@@ -147,6 +147,10 @@ class Alarms:
         occurrence.comment_ns = before.comment_ns if before and commented else at_ns
         self._present[name] = occurrence
         return occurrence
+
+    def _read(self, alarm: Mapping[str, Any]) -> Facts:
+        tag = self._tag(alarm["tag"])
+        return Facts.of(alarm, is_time=tag is not None and tag.data_type is DataType.TIME)
 
     def _tag(self, path: str) -> Tag | None:
         tags = self._port.tags

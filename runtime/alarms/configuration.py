@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runtime.alarms.table import read_table
-from runtime.config import AlarmConfig, Document, Section, TagList, load_yaml, validate
+from runtime.config import AlarmConfig, Document, Section, Span, TagList, load_yaml, validate, value_text
+from runtime.config.valuetext import TIMES
 from runtime.contract import DataType, Tag
 from runtime.errors import ConfigError, Finding, Place
-from runtime.gate.expression import parse_expression
-
-_MS_NS = 1_000_000
+from runtime.gate.expression import check_expression, parse_expression
 
 
 class AlarmFile(Section):
@@ -83,6 +82,9 @@ def check_alarms(alarms: Iterable[tuple[AlarmConfig, Place]], tags: TagList) -> 
 
 
 def _check(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:
+    if config.kind in _LIMITS and (wrong := list(_check_scale(config, tag))):
+        yield from wrong
+        return
     match config.kind:
         case "high" | "low":
             yield from _check_limit(config, tag)
@@ -93,14 +95,12 @@ def _check(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, 
         case "communication":
             yield from _check_link(tag, tags)
         case "expression":
-            yield from check_expression("expression", config.expression, tags)
-    if tag.data_type is DataType.TIME and config.limit and abs(config.limit) < _MS_NS:
-        yield f"limit {config.limit:g} is that many ns, the unit of a TIME", "write a second as 1000000000"
+            yield from _check_expression("expression", config.expression, tags)
     for key, kinds in _KEYS.items():
         if config.kind not in kinds and getattr(config, key) != AlarmConfig.model_fields[key].default:
             yield f"{key} says nothing for kind {config.kind}, only for {', '.join(kinds)}", f"remove {key}:"
     if config.suppressed_when is not None:
-        yield from check_expression("suppressed_when", config.suppressed_when, tags)
+        yield from _check_expression("suppressed_when", config.suppressed_when, tags)
 
 
 _LIMITS = ("high", "low", "deviation", "rate_of_change")
@@ -112,6 +112,21 @@ _KEYS = {
     "state": ("discrete",),
     "expression": ("expression",),
 }
+
+
+def _check_scale(config: AlarmConfig, tag: Tag) -> Iterator[tuple[str, str]]:
+    """Durations belong to times, and bare numbers to everything else; the time of a DT's limit is in ns."""
+    instant = tag.data_type is DataType.DT and config.kind in ("high", "low")
+    for key, amount in (("limit", config.limit), ("deadband", config.deadband)):
+        if not amount or (instant and key == "limit"):
+            continue
+        if tag.data_type not in TIMES and isinstance(amount, Span):
+            unit = f" ({tag.unit_text})" if tag.unit_text else ""
+            text = f"{key} {amount} is a duration, but {tag.path} is {tag.data_type.iec}"
+            yield text, f"write a number in the unit of the tag{unit}"
+        elif tag.data_type in TIMES and not isinstance(amount, Span):
+            text = f"{key} {amount:g} has no unit, but {tag.path} is {tag.data_type.iec}"
+            yield text, f"write it like 3s or 250ms; {amount:g} ns are {Span(amount)}"
 
 
 def _check_distance(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:
@@ -141,23 +156,15 @@ def _check_link(tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:
         )
 
 
-def check_expression(key: str, text: str | None, tags: TagList) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with an expression over tags, as text and remedy."""
+def _check_expression(key: str, text: str | None, tags: TagList) -> Iterator[tuple[str, str]]:
     if not text:
         yield f"{key} is missing", f"add {key}: with something like `pump/running AND tank/level_pct < 5`"
         return
-    try:
-        expression = parse_expression(text)
-    except ValueError as exc:
-        yield f"{key}: {exc}", "write it like `tank/level_pct > 20 AND NOT filler/fault`"
-        return
-    if not expression.paths:
-        yield f"{key}: {text!r} reads no tag", "compare a tag with something"
-    for path in expression.paths:
-        if path not in tags:
-            yield f"{key}: there is no tag {path!r}", tags.close_to(path)
-        elif tags[path].data_type is DataType.STRING:
-            yield f"{key}: {path} is a STRING", "compare numbers and BOOLs only"
+    wrong = list(check_expression(text, tags))
+    if not wrong and not parse_expression(text).paths:
+        wrong = [(f"{text!r} reads no tag", "compare a tag with something")]
+    for said, remedy in wrong:
+        yield f"{key}: {said}", remedy
 
 
 def _check_limit(config: AlarmConfig, tag: Tag) -> Iterator[tuple[str, str]]:
@@ -175,7 +182,7 @@ def _check_limit(config: AlarmConfig, tag: Tag) -> Iterator[tuple[str, str]]:
     low = least if tag.low is None else tag.low
     high = greatest if tag.high is None else tag.high
     if not low <= limit <= high:
-        span = f"{low:g} to {high:g} {tag.unit_text}".rstrip()
+        span = f"{value_text(type_, low)} to {value_text(type_, high)} {tag.unit_text}".rstrip()
         yield (
             f"limit {limit:g} is outside the range of {tag.path} ({span})",
             "correct the limit, or the range of the tag",

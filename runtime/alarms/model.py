@@ -71,7 +71,7 @@ class Alarm:
             "name": config.name,
             "tag": self.tag,
             "kind": config.kind,
-            "limit": config.limit,
+            "limit": None if config.limit is None else float(config.limit),
             "priority": config.priority,
             "state": standing.state.value,
             "active": standing.active,

@@ -115,7 +115,7 @@ def keys_of(config: AlarmConfig) -> dict[str, Any]:
     """Return an alarm as the keys and values that a file needs for it."""
     keys = config.model_dump(by_alias=True, exclude_defaults=True)
     for name in ("limit", "deadband"):
-        if name in keys and keys[name].is_integer():
+        if isinstance(keys.get(name), float) and keys[name].is_integer():
             keys[name] = int(keys[name])
     for name in _TEXTS:
         if name in keys and set(keys[name]) == {"en"}:

@@ -18,12 +18,13 @@ from runtime.cli.session import (
     print_json,
     print_table,
     show,
+    show_of,
     show_time,
 )
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
-    from runtime.wire import AlarmFigures, AlarmView
+    from runtime.wire import AlarmFigures, AlarmView, TagView
 
 FolderArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]
@@ -62,21 +63,22 @@ def list_alarms(
 @app.command("show")
 def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -> None:
     """Tell all of an alarm: what it means, what to do, how it stands."""
-    alarm: AlarmView = ask(plant, lambda client: client.alarm(name))
+    alarm, tag = ask(plant, lambda client: _with_tag(client, name))
     if json:
         print_json(alarm)
         return
     print(f"{alarm.name}: {alarm.text.en}")
+    limit = "" if alarm.limit is None else f", {show_of(tag, alarm.limit)}"
     lines = {
         "state": "; ".join(filter(None, (alarm.state, _note(alarm)))),
         "cause": alarm.cause and alarm.cause.en,
         "consequence": alarm.consequence and alarm.consequence.en,
         "action": alarm.action and alarm.action.en,
-        "condition": f"{alarm.kind} of {alarm.tag}" + ("" if alarm.limit is None else f", {alarm.limit:g}"),
+        "condition": f"{alarm.kind} of {alarm.tag}{limit}",
         "priority": alarm.priority,
         "class": alarm.class_,
         "area": alarm.area,
-        "value": None if alarm.value is None else show(alarm.value),
+        "value": None if alarm.value is None else show_of(tag, alarm.value),
         "raised": alarm.raised_ns and f"{show_time(alarm.raised_ns)}, {alarm.count} times in all",
         "cleared": alarm.cleared_ns and show_time(alarm.cleared_ns),
         "acknowledged": alarm.acknowledged_ns
@@ -85,6 +87,11 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
     for what, told in lines.items():
         if told:
             print(f"  {what + ':':<14}{told}")
+
+
+async def _with_tag(client: PlantClient, name: str) -> tuple[AlarmView, TagView]:
+    alarm = await client.alarm(name)
+    return alarm, await client.tag(alarm.tag)
 
 
 @app.command()

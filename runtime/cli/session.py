@@ -180,8 +180,8 @@ def show_of(tag: TagView | Series, value: Value | None) -> str:
 
     if tag.type == "TIME" and value is not None:
         return value_text(DataType.TIME, value)
-    if tag.type == "DT" and isinstance(value, int):
-        return show_time(value)
+    if tag.type == "DT" and isinstance(value, int | float):
+        return show_time(int(value))
     return show(value, tag.unit_text)
 
 

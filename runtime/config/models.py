@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,10 +17,12 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    WrapValidator,
     model_validator,
 )
 
-from runtime.contract import Role, Value
+from runtime.config.valuetext import parse_value, value_text
+from runtime.contract import DataType, Role, Value
 
 _UNITS_NS = {
     "ns": 1,
@@ -78,6 +81,43 @@ DurationNs = Annotated[
         }
     ),
 ]
+
+
+class Span(float):
+    """A number of ns that was written as a duration, and reads as one: an amount of a tag that is a time."""
+
+    def __str__(self) -> str:
+        return value_text(DataType.TIME, self).removeprefix("T#")
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+
+def _amount(written: object, number: Callable[[object], float]) -> float:
+    if not isinstance(written, str):
+        return number(written)
+    try:
+        amount = float(written)
+    except ValueError:
+        try:
+            amount = Span(parse_value(DataType.TIME, written))
+        except ValueError:
+            raise ValueError(f"{written!r} is no number; write digits, or 3s or 250ms for a TIME") from None
+    checked = number(amount)
+    return Span(checked) if isinstance(amount, Span) else checked
+
+
+def _written(amount: float) -> float | str:
+    return str(amount) if isinstance(amount, Span) else float(amount)
+
+
+_AMOUNT = (
+    WrapValidator(_amount),
+    PlainSerializer(_written),
+    WithJsonSchema({"type": ["number", "string"], "examples": [95, "3s", "T#1m30s"]}),
+)
+Amount = Annotated[float, Field(allow_inf_nan=False), *_AMOUNT]
+Size = Annotated[float, Field(ge=0, allow_inf_nan=False), *_AMOUNT]
 
 
 def _role(text: object) -> object:
@@ -431,7 +471,8 @@ class AlarmConfig(Section):
             `communication` (the driver of the tag is offline), or `expression` (with `expression`; `tag` is
             what it is about).
         setpoint: path of the tag that `deviation` compares with.
-        deadband: how far the value must return before the alarm clears, in engineering units.
+        deadband: how far the value must return before the alarm clears, in engineering units; it and `limit`
+            are durations (`3s`, `T#1m30s`) where the tag is a TIME.
         on_delay, off_delay: how long the condition must hold, or be gone.
         area: whose operator is to act; load and floods are counted for each area.
         class_: alarm class, written `class:`; for lists and rationalization.
@@ -456,12 +497,12 @@ class AlarmConfig(Section):
         "communication",
         "expression",
     ]
-    limit: float | None = Field(None, allow_inf_nan=False)
+    limit: Amount | None = None
     setpoint: str | None = None
     over: DurationNs = Field(10_000_000_000, ge=10_000_000)
     state: Value = True
     expression: str | None = None
-    deadband: float = Field(0.0, ge=0, allow_inf_nan=False)
+    deadband: Size = 0.0
     on_delay: DurationNs = 0
     off_delay: DurationNs = 0
     priority: Literal["low", "medium", "high", "critical"] = "medium"

@@ -1,19 +1,23 @@
 """Interlock expressions: comparisons of tags joined by AND, OR and NOT.
 
 `tank/level_pct > 20 AND NOT filler/fault` reads the way it is meant. Paths are relative to
-the plant's root or whole. A tag without a usable value leaves what depends on it undecided: `AND` with
-something false is false all the same, and `OR` with something true is true. An undecided interlock refuses.
+the plant's root or whole. Times compare with durations: `pump/ran > T#1h30m`. A tag without a
+usable value leaves what depends on it undecided: `AND` with something false is false all the
+same, and `OR` with something true is true. An undecided interlock refuses.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runtime.contract import Tags, Value
+from runtime.config import TagList, parse_value, value_text
+from runtime.contract import DataType, Tags, Value
 
-_TOKEN = re.compile(r"\s*(?:(<>|<=|>=|[<>=()])|([\w.+-][\w./+-]*)|(\S))")
+_TOKEN = re.compile(
+    r"\s*(?:(<>|<=|>=|[<>=()])|(L?T(?:IME)?#[+-]?[\w.]*|[\w.+-][\w./+-]*)|(\S))", re.IGNORECASE
+)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST = 500
 _COMPARE: dict[str, Callable[[Value, Value], bool]] = {
@@ -35,10 +39,15 @@ Test = Callable[[Tags], Value]
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression and the paths that it reads."""
+    """A parsed expression and the paths that it reads.
+
+    Attributes:
+        compared: both sides of each comparison as they are written: a path, a number, a duration or a truth.
+    """
 
     text: str
     paths: tuple[str, ...]
+    compared: tuple[tuple[str, str], ...]
     test: Test
 
     def holds(self, tags: Tags) -> bool:
@@ -62,7 +71,31 @@ def parse_expression(text: str) -> Expression:
     test = parser.disjunction()
     if parser.word:
         raise ValueError(f"column {parser.column}: unexpected {parser.word!r} in {text!r}")
-    return Expression(text, tuple(dict.fromkeys(parser.paths)), test)
+    return Expression(text, tuple(dict.fromkeys(parser.paths)), tuple(parser.compared), test)
+
+
+def check_expression(text: str, tags: TagList) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with an expression over these tags, as text and remedy."""
+    try:
+        expression = parse_expression(text)
+    except ValueError as exc:
+        yield str(exc), "write it like `tank/level_pct > 20 AND NOT filler/fault`"
+        return
+    for path in expression.paths:
+        if path not in tags:
+            yield f"there is no tag {path!r}", tags.close_to(path)
+        elif tags[path].data_type is DataType.STRING:
+            yield f"{path} is a STRING", "compare numbers and BOOLs only"
+    for pair in expression.compared:
+        for one, other in (pair, pair[::-1]):
+            if one not in expression.paths or one not in tags:
+                continue
+            type_ = tags[one].data_type
+            if type_ is DataType.TIME and _NUMBER.fullmatch(other) and float(other):
+                ns = value_text(DataType.TIME, float(other))
+                yield f"{one} is a TIME, {other} has no unit", f"write it like T#3s; {other} ns are {ns}"
+            elif type_ is not DataType.TIME and "#" in other:
+                yield f"{other} is a duration, but {one} is {type_.iec}", "compare it with a number"
 
 
 class _Parser:
@@ -72,6 +105,7 @@ class _Parser:
         self.column = 1
         self.word = ""
         self.paths: list[str] = []
+        self.compared: list[tuple[str, str]] = []
         self.advance()
 
     def advance(self) -> str:
@@ -113,11 +147,12 @@ class _Parser:
         return self.comparison()
 
     def comparison(self) -> Test:
-        left = self.operand()
+        left_word, left = self.word, self.operand()
         compare = _COMPARE.get(self.word)
         if compare is None:
             return left
         self.advance()
+        self.compared.append((left_word, self.word))
         right = self.operand()
         return lambda tags: compare(left(tags), right(tags))
 
@@ -132,6 +167,12 @@ class _Parser:
         if _NUMBER.fullmatch(word):
             number = float(word)
             return lambda tags: number
+        if "#" in word:
+            try:
+                span = parse_value(DataType.TIME, word)
+            except ValueError as exc:
+                raise ValueError(f"column {column}: {exc} in {self.text!r}") from None
+            return lambda tags: span
         self.paths.append(word)
         return lambda tags: _read(tags, word)
 

@@ -189,6 +189,8 @@ def test_a_change_of_an_alarm_is_an_event_in_the_language_of_the_client(serve: A
             assert (after["Retain"], after["ActiveState/Id"]) == (False, False)
             assert after["Time"].timestamp() == seen["Time"].timestamp() + 1
             assert after["EventId"] != seen["EventId"]
+            served.port.bus.emit(event(alarm("slow", tag=f"{LINE}/all/time", limit=2.5 * NS)))
+            assert (await english.next())["HighLimit"] == 2500.0  # a Duration, as the value of its tag
 
     asyncio.run(main())
 

@@ -207,7 +207,9 @@ def test_a_kill_before_the_owners_answer_leaves_one_row_that_says_so(bench):
     assert bench.journal.read_now(verify_audit).ok
 
 
-@pytest.mark.parametrize("text", ["", "a >", "AND a", "(a > 1", "a > 1 b", "a ? 1", "NOT", "a > > 1"])
+@pytest.mark.parametrize(
+    "text", ["", "a >", "AND a", "(a > 1", "a > 1 b", "a ? 1", "NOT", "a > > 1", "a > T#3", "a > T#"]
+)
 def test_a_wrong_interlock_is_refused_with_its_column(text):
     with pytest.raises(ValueError, match="column"):
         parse_expression(text)
@@ -230,6 +232,13 @@ def test_expression_follows_precedence():
     assert parse_expression("a AND b OR c").holds(tags)
     assert not parse_expression("a AND (b OR c)").holds(tags)
     assert parse_expression("NOT a AND c = TRUE").holds(tags)
+
+
+def test_a_time_is_compared_with_a_duration():
+    tags = TagTable(TagList([Tag("p/ran", DataType.TIME)], "p"))
+    tags.apply(Batch.of([0], [90 * 60 * 1_000_000_000], 1))
+    assert parse_expression("ran >= T#1h30m AND ran < TIME#1.6h").holds(tags)
+    assert not parse_expression("ran > t#1h30m OR T#-5s > ran").holds(tags)
 
 
 @pytest.mark.parametrize(

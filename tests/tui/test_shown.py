@@ -8,7 +8,16 @@ from rich.cells import cell_len
 from runtime.contract import Quality
 from tui.locale import Words
 from tui.model import Link, Point, View
-from tui.shown import fit, format_age, format_number, format_range, format_value, plain_name, show
+from tui.shown import (
+    fit,
+    format_age,
+    format_limit,
+    format_number,
+    format_range,
+    format_value,
+    plain_name,
+    show,
+)
 from tui.widgets.alarm_detail import wrap
 
 ROW = ("tank/level_pct", "REAL", "%", 0, 100, "Level", "液位", "r", 63.4)
@@ -75,6 +84,15 @@ def test_a_range_may_be_open_and_times_have_their_unit(make_tag, data_type, low,
     unit = "" if data_type == "TIME" else "s"
     tag = make_tag(0, ("tank/t", data_type, unit, low, high, "", "", "rw", 0), 0)
     assert format_range(tag, Words("en")) == text
+
+
+def test_the_limit_of_an_alarm_is_on_the_scale_of_its_tag(make_tag):
+    for data_type, unit, limit, text in (
+        ("TIME", "", 2.5e9, "2.5 s"), ("REAL", "%", 95.0, "95.0 %"), ("INT", "", 3.0, "3.00"),
+    ):  # fmt: skip
+        tag = make_tag(0, ("tank/t", data_type, unit, None, None, "", "", "rw", 0), 0)
+        assert format_limit(limit, tag) == text
+    assert format_limit(95.0, None) == "95.0"
 
 
 @pytest.mark.parametrize(("ns", "text"), [(0, "0.000 s"), (2_500_000_000, "2.500 s"), (250_000, "0.00025 s")])

@@ -6,7 +6,7 @@ from rich.cells import cell_len, chop_cells
 
 from runtime.wire import AlarmView
 from tui.model import View
-from tui.shown import PRIORITY_SHAPE, format_number, format_since, unit_of
+from tui.shown import PRIORITY_SHAPE, format_limit, format_since
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
@@ -24,9 +24,7 @@ def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
     head = f"{PRIORITY_SHAPE[alarm.priority]} {words.pick(alarm.text) or alarm.name}"
     facts = [f"{words('alarm.tag')} {alarm.tag}"]
     if alarm.limit is not None:
-        tag = view.tags.get(alarm.tag)
-        unit = f" {unit_of(tag)}" if tag and unit_of(tag) else ""
-        facts.append(f"{words('alarm.limit')} {format_number(alarm.limit, None)}{unit}")
+        facts.append(f"{words('alarm.limit')} {format_limit(alarm.limit, view.tags.get(alarm.tag))}")
     if alarm.raised_ns:
         facts.append(words("alarm.raised", time=format_since(alarm.raised_ns, view.now_ns)))
     acts = (

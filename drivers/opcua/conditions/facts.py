@@ -67,15 +67,15 @@ class Facts:
     by: str
 
     @classmethod
-    def of(cls, alarm: Mapping[str, Any]) -> Self:
-        """Read an alarm as events and the port have it."""
+    def of(cls, alarm: Mapping[str, Any], is_time: bool = False) -> Self:
+        """Read an alarm as events and the port have it; a limit on a time is in ms, as its value is here."""
         shelf = alarm.get("shelved") or {}
-        texts = alarm.get("text") or {}
+        texts, limit = alarm.get("text") or {}, alarm.get("limit")
         return cls(
             name=alarm["name"],
             tag=alarm["tag"],
             kind=alarm.get("kind", "expression"),
-            limit=alarm.get("limit"),
+            limit=limit / 1e6 if is_time and limit is not None else limit,
             priority=alarm["priority"],
             state=alarm["state"],
             active=bool(alarm["active"]),
