@@ -85,11 +85,11 @@ def query(
     interval_ns = _interval(mode, interval, span)
 
     async def online(client: PlantClient) -> Sequence[Series]:
-        found = await _expanded(client, paths)
+        found = await _expanded(client, paths, numbers=mode is not Mode.RAW)
         return await client.history(found, *span, limit, mode=mode, interval_ns=interval_ns)
 
     def offline(archive: Archive) -> Sequence[Series]:
-        chosen = _chosen(archive.tags, paths)
+        chosen = _chosen(archive.tags, paths, numbers=mode is not Mode.RAW)
         if interval_ns is None:
             return _read(archive, chosen, span, limit)
         return _figures(archive, chosen, span, interval_ns, mode)
@@ -141,14 +141,14 @@ def trend(
     span = _span(start, end)
 
     async def online(client: PlantClient) -> Sequence[TrendSeries]:
-        return await client.trend(await _expanded(client, paths), *span, buckets)
+        return await client.trend(await _expanded(client, paths, numbers=True), *span, buckets)
 
     def offline(archive: Archive) -> Sequence[TrendSeries]:
         from runtime.wire import TrendSeries
 
         return [
             TrendSeries(tag.path, tag.unit_text, tuple(archive.trend(tag.id, *span, buckets)))
-            for tag in _chosen(archive.tags, paths)
+            for tag in _numeric(_chosen(archive.tags, paths, numbers=True), "trend")
         ]
 
     series: Sequence[TrendSeries] = _from_either(plant, online, offline)
@@ -237,14 +237,19 @@ def _figures(
 
     from runtime.wire import Series
 
-    for tag in chosen:
-        if tag.data_type.kind == "s":
-            raise PlantError(f"{tag.path} is text and has no figures", "ask with --mode raw")
+    chosen = _numeric(chosen, "figures")
     found = archive.figures(np.array([tag.id for tag in chosen], np.int32), *span, interval_ns, mode)
     return [
         Series(tag.path, tag.data_type.iec, tag.unit_text, tuple(found[tag.id].listed(tag.data_type, mode)))
         for tag in chosen
     ]
+
+
+def _numeric(chosen: list[Tag], wanted: str) -> list[Tag]:
+    for tag in chosen:
+        if tag.data_type.kind == "s":
+            raise PlantError(f"{tag.path} is text and has no {wanted}", "ask `history query` with --mode raw")
+    return chosen
 
 
 def _one_form(*forms: object) -> None:
@@ -286,21 +291,27 @@ def _from_either(plant: str | None, online: Any, offline: Any) -> Any:
         return found
 
 
-async def _expanded(client: PlantClient, paths: list[str]) -> list[str]:
+async def _expanded(client: PlantClient, paths: list[str], numbers: bool) -> list[str]:
+    """Return the paths of tags; a glob leaves out those of text where `numbers` are wanted."""
     globs = [path for path in paths if "*" in path or "?" in path]
     plain = [path for path in paths if path not in globs]
     if globs:
-        plain += [view.path for view in await client.tags(*globs)]
+        views = await client.tags(*globs)
+        plain += [view.path for view in views if not (numbers and view.type == "STRING")]
     if not plain:
         raise PlantError(f"no tag matches {' '.join(paths)}", "`ironworks read '**'` lists all; quote globs")
     return plain
 
 
-def _chosen(tags: TagList, paths: list[str]) -> list[Tag]:
-    for path in paths:
-        if "*" not in path and "?" not in path and path not in tags:
+def _chosen(tags: TagList, paths: list[str], numbers: bool) -> list[Tag]:
+    named = [path for path in paths if "*" not in path and "?" not in path]
+    for path in named:
+        if path not in tags:
             raise PlantError(f"no history of {path!r}", tags.close_to(path))
+    asked = {tags[path].path for path in named}
     newest = {tags[int(id_)].path: tags[tags[int(id_)].path] for id_ in tags.select(*paths)}
+    if numbers:
+        newest = {path: tag for path, tag in newest.items() if path in asked or tag.data_type.kind != "s"}
     if not newest:
         raise PlantError(f"no recorded tag matches {' '.join(paths)}", "quote globs")
     return list(newest.values())

@@ -90,6 +90,11 @@ def test_history_of_a_stopped_plant_comes_from_its_file(
     assert {"40 %", "80 %"} <= set(re.findall(r"\d+ %", shown.stdout)), shown.exception
     (trend,) = json.loads(ironworks("history", "trend", "tank/setpoint", *options, "--json").stdout)
     assert 40.0 in [point[3] for point in trend["points"]]
+    for command in (("trend",), ("query", "--mode", "mean", "--interval", "10s")):
+        everything = json.loads(ironworks("history", *command, "**", *options, "--json").stdout)
+        assert {"site/area/line/tank/setpoint", "site/area/line/pump/run"} <= {
+            each["path"] for each in everything
+        }
     ironworks("history", "query", "tank/limit", *options, "--csv", folder / "out.csv")
     assert "site/area/line/tank/limit,80.0,%," in (folder / "out.csv").read_text()
     error = ironworks("history", "query", "tank/none", *options).exception

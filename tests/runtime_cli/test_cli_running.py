@@ -246,6 +246,15 @@ def test_history_of_a_running_plant(ironworks: Any) -> None:
         ironworks("history", "trend", "tank/limit", "--from", "-1min", "--buckets", "4", "--json")
     )
     assert max(point[3] for point in trend["points"] if point[3] is not None) >= 71.0
+    texts = [each["path"] for each in _json(ironworks("read", "**", "--json")) if each["type"] == "STRING"]
+    for command in (("trend",), ("query", "--mode", "mean", "--interval", "10s")):
+        told = {
+            each["path"] for each in _json(ironworks("history", *command, "**", "--from", "-1min", "--json"))
+        }
+        assert trend["path"] in told
+        assert told.isdisjoint(texts)
+        error = ironworks("history", *command, texts[0]).exception
+        assert f"{texts[0]} is text and has no" in error.text
     for options, why in ((("--from", "yesterday"), "not a time"), (("--to", "-2h"), "not after")):
         error = ironworks("history", "query", "tank/limit", *options).exception
         assert isinstance(error, PlantError)
