@@ -22,7 +22,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "login": ("POST /sessions",),
     "logout": ("DELETE /sessions/{id}",),
     "alarms list": ("GET /alarms",),
-    "alarms show": ("GET /alarms/{name}/details",),
+    "alarms show": ("GET /alarms/{name}/details", "GET /tags"),
     "alarms journal": ("GET /alarms/journal",),
     "alarms figures": ("GET /alarms/figures",),
     "alarms ack": ("POST /alarms/{name}/acknowledge",),
