@@ -118,13 +118,14 @@ def _check_scale(config: AlarmConfig, tag: Tag) -> Iterator[tuple[str, str]]:
     """Durations belong to times, and bare numbers to everything else; the time of a DT's limit is in ns."""
     instant = tag.data_type is DataType.DT and config.kind in ("high", "low")
     for key, amount in (("limit", config.limit), ("deadband", config.deadband)):
-        if not amount or (instant and key == "limit"):
+        is_span = tag.data_type in TIMES and not (instant and key == "limit")
+        if not amount or is_span is isinstance(amount, Span):
             continue
-        if tag.data_type not in TIMES and isinstance(amount, Span):
+        if not is_span:
             unit = f" ({tag.unit_text})" if tag.unit_text else ""
             text = f"{key} {amount} is a duration, but {tag.path} is {tag.data_type.iec}"
             yield text, f"write a number in the unit of the tag{unit}"
-        elif tag.data_type in TIMES and not isinstance(amount, Span):
+        else:
             text = f"{key} {amount:g} has no unit, but {tag.path} is {tag.data_type.iec}"
             yield text, f"write it like 3s or 250ms; {amount:g} ns are {Span(amount)}"
 

@@ -71,6 +71,7 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
     print(f"{alarm.name}: {alarm.text.en}")
     scaled = partial(show_of, tag) if tag else show
     limit = "" if alarm.limit is None else f", {scaled(alarm.limit)}"
+    limit += "/s" if alarm.kind == "rate_of_change" else ""
     lines = {
         "state": "; ".join(filter(None, (alarm.state, _note(alarm)))),
         "cause": alarm.cause and alarm.cause.en,

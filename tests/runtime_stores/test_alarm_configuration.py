@@ -12,6 +12,7 @@ TAGS = TagList(
         Tag("nb/line/tank/level_pct", DataType.REAL, low=0, high=100, unit_text="%"),
         Tag("nb/line/filler/fault", DataType.BOOL),
         Tag("nb/line/filler/state", DataType.INT),
+        Tag("nb/line/filler/began", DataType.DT),
         Tag("nb/line/filler/cycle", DataType.TIME, low=0, high=60_000_000_000),
     ],
     "nb/line",
@@ -64,6 +65,9 @@ alarms:
         ("tag: filler/cycle\nkind: low\nlimit: -1ms", "limit -1ms is outside", "T#0s to T#1m"),
         ("tag: tank/level_pct\nkind: high\nlimit: 5s", "5s is a duration", "unit of the tag (%)"),
         ("tag: tank/level_pct\nkind: high\nlimit: 9\ndeadband: 1ms", "1ms is a duration", "(%)"),
+        ("tag: filler/began\nkind: high\nlimit: 3s", "limit 3s is a duration", "began is DT"),
+        ("tag: filler/began\nkind: high\nlimit: 3e18\ndeadband: 7", "deadband 7 has no unit", "like 3s"),
+        ("tag: filler/began\nkind: rate_of_change\nlimit: 7", "limit 7 has no unit", "like 3s"),
         ("tag: filler/cycle\nkind: expression\nexpression: filler/cycle > 3", "3 has no unit", "T#3s"),
         (
             "tag: filler/cycle\nkind: expression\nexpression: T#3s < tank/level_pct",
