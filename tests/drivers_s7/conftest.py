@@ -166,7 +166,7 @@ def play():
                     await body()
                 finally:
                     polling.cancel()
-                    async with asyncio.timeout(1):
+                    async with asyncio.timeout(10):
                         await asyncio.wait([polling])
 
         asyncio.run(main())

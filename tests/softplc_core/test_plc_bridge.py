@@ -46,7 +46,7 @@ def running(compiled, plant_tags, tmp_path):
         before(port)
         task = asyncio.create_task(Bridge(lambda: build, BridgeOptions(**options), tmp_path).run(port))
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not port.submitted:
                     assert not task.done(), task.exception()
                     await asyncio.sleep(0.005)
@@ -55,7 +55,7 @@ def running(compiled, plant_tags, tmp_path):
             began = time.monotonic()
             task.cancel()
             await asyncio.wait([task])
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 5.0
 
     return running
 
