@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,3 +79,16 @@ def to_columns(batches: Sequence[Batch], stored: NDArray[np.int64], kinds: Kinds
         np.ma.MaskedArray(raw[special], mask=~rounded[special]),
         np.array([batch.text.get(row) for row in special.tolist()], np.object_),
     )
+
+
+def execute_on(
+    connection: duckdb.DuckDBPyConnection,
+    given: Mapping[str, NDArray[Any]],
+    query: str,
+    parameters: Sequence[Any] | Mapping[str, Any] = (),
+) -> None:
+    """Execute a query over columns that it calls `given`: DuckDB finds them among the names of this function.
+
+    `register` would do it too, but takes twice as long and keeps up to 1.2 MiB of what it was given before.
+    """
+    connection.execute(query, parameters)

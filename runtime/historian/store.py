@@ -30,7 +30,7 @@ from runtime.historian.cold import (
     write_file,
     write_piece,
 )
-from runtime.historian.columns import Columns
+from runtime.historian.columns import Columns, execute_on
 from runtime.historian.counter import Counter, Mark
 from runtime.historian.digests import Digest, digest, newest
 from runtime.historian.faults import is_damage, told
@@ -54,7 +54,7 @@ TAGS_FILE = f"tags{SUFFIX}"
 _HELD = """
 SELECT tag, max(t), last(value ORDER BY t, n), last(exact ORDER BY t, n), last(text ORDER BY t, n),
     last(quality ORDER BY t, n)
-FROM (SELECT *, row_number() OVER () AS n FROM (SELECT * FROM held UNION ALL SELECT * FROM given_held))
+FROM (SELECT *, row_number() OVER () AS n FROM (SELECT * FROM held UNION ALL SELECT * FROM given))
 GROUP BY tag
 """
 
@@ -230,23 +230,27 @@ class Store:
                     "retention": np.array([tag.retention for tag in recorded], np.object_),
                     "straight": np.array([tag.compression == "swinging_door" for tag in recorded], np.bool_),
                 }
-                connection.register("given", given)
-                connection.execute(
+                execute_on(
+                    connection,
+                    given,
                     "INSERT INTO tags BY NAME SELECT * EXCLUDE straight,"
                     " CASE WHEN straight THEN [0] ELSE [] END AS lines FROM given WHERE id >= ?",
                     [following],
                 )
-                connection.execute(
+                execute_on(
+                    connection,
+                    given,
                     "UPDATE tags SET lines = list_append(coalesce(lines, []), ?) FROM given"
                     " WHERE tags.id = given.id AND (len(coalesce(lines, [])) % 2 = 1) <> straight",
                     [self._clock.now_ns()],
                 )
-                connection.execute(
+                execute_on(
+                    connection,
+                    given,
                     "UPDATE tags SET unit = given.unit, retention = given.retention FROM given"
                     " WHERE tags.id = given.id"
-                    " AND (tags.unit, tags.retention) IS DISTINCT FROM (given.unit, given.retention)"
+                    " AND (tags.unit, tags.retention) IS DISTINCT FROM (given.unit, given.retention)",
                 )
-                connection.unregister("given")
         with told("the list of recorded tags cannot be written"), self.cursor() as cursor:
             # Beside the cold files: they are of use without this store too.
             write_file(cursor, "SELECT * FROM tags ORDER BY id", self.folder / TAGS_FILE, {})
@@ -270,12 +274,8 @@ class Store:
                 more = {name: column[special] for name, column in plain.items()}
                 more |= {"exact": columns.exact, "text": columns.text}
                 plain = {name: column[others] for name, column in plain.items()}
-                connection.register("more", more)
-                connection.execute(f"{into} SELECT tag, t, value, exact, text, quality FROM more")  # noqa: S608
-                connection.unregister("more")
-            connection.register("plain", plain)
-            connection.execute(f"{into} SELECT tag, t, value, NULL, NULL, quality FROM plain")  # noqa: S608
-            connection.unregister("plain")
+                execute_on(connection, more, f"{into} SELECT tag, t, value, exact, text, quality FROM given")  # noqa: S608
+            execute_on(connection, plain, f"{into} SELECT tag, t, value, NULL, NULL, quality FROM given")  # noqa: S608
         if not self.waiting_rows:
             self.waiting_since_ns = self._clock.now_ns()
         self.waiting_rows += len(columns)
@@ -404,12 +404,10 @@ class Store:
     def drop_part(self, part: Part, newest: Digest) -> None:
         """Delete a file; the newest sample of each tag stays: it is the value that held from then on."""
         with self.transaction() as connection:
-            connection.register("given_held", newest)
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE newly_held AS {_HELD}")
+            execute_on(connection, newest, f"CREATE OR REPLACE TEMP TABLE newly_held AS {_HELD}")
             connection.execute("DELETE FROM held")
             connection.execute("INSERT INTO held SELECT * FROM newly_held")
             connection.execute("DROP TABLE newly_held")
-            connection.unregister("given_held")
             unsent = _unsent(connection, [part])
             _remove(connection, [part])
         self.unsent_lost += unsent
@@ -650,12 +648,12 @@ class Store:
     def _say_unknown(
         self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int
     ) -> None:
-        connection.register("unknown", {"tag": stored})
-        connection.execute(
-            f"INSERT INTO samples_{self._table} SELECT tag, ?, NULL, NULL, NULL, ? FROM unknown",  # noqa: S608
+        execute_on(
+            connection,
+            {"tag": stored},
+            f"INSERT INTO samples_{self._table} SELECT tag, ?, NULL, NULL, NULL, ? FROM given",  # noqa: S608
             [at_ns, NOT_RECORDED],
         )
-        connection.unregister("unknown")
 
     def _say_lost(
         self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int, since_ns: int
@@ -667,13 +665,13 @@ class Store:
             f"SELECT tag, t FROM {source} WHERE t > $since AND t <= $at"  # noqa: S608
             for source in sources
         )
-        connection.register("unknown", {"tag": stored})
-        connection.execute(
-            f"INSERT INTO samples_{self._table} SELECT unknown.tag, 1 + coalesce(max(t), $since), NULL, NULL,"  # noqa: S608
-            f" NULL, $quality FROM unknown LEFT JOIN ({newest}) AS newest USING (tag) GROUP BY unknown.tag",
+        execute_on(
+            connection,
+            {"tag": stored},
+            f"INSERT INTO samples_{self._table} SELECT given.tag, 1 + coalesce(max(t), $since), NULL, NULL,"  # noqa: S608
+            f" NULL, $quality FROM given LEFT JOIN ({newest}) AS newest USING (tag) GROUP BY given.tag",
             {"since": since_ns, "at": at_ns, "quality": NOT_RECORDED},
         )
-        connection.unregister("unknown")
 
     @contextlib.contextmanager
     def transaction(
@@ -760,9 +758,7 @@ def _unsent(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> int
 
 
 def _keep_digest(connection: duckdb.DuckDBPyConnection, part: Part, digest: Digest) -> None:
-    connection.register("digest", digest)
-    connection.execute("INSERT INTO digests BY NAME SELECT * FROM digest")
-    connection.unregister("digest")
+    execute_on(connection, digest, "INSERT INTO digests BY NAME SELECT * FROM given")
     connection.execute("UPDATE parts SET digested = true WHERE number = ?", [part.number])
 
 

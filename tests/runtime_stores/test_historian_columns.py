@@ -1,14 +1,17 @@
 """Deadband against a scalar oracle; patterns come back from the columns bit by bit."""
 
+import ctypes
 import math
 
+import duckdb
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.config import TagList
 from runtime.contract import Batch, DataType, Quality, Tag
-from runtime.historian.columns import Kinds, to_columns
+from runtime.historian.columns import Kinds, execute_on, to_columns
 from runtime.historian.deadband import Deadband
 
 TAGS = TagList(
@@ -138,3 +141,41 @@ def test_every_pattern_survives_the_columns(played):
     assert [texts.get(index) for index in range(len(ids))] == [
         batch.text.get(i) for i in range(len(played))
     ] * 2
+
+
+class Allocated(ctypes.Structure):
+    """What glibc's mallinfo2 tells, in bytes: `used` in its heaps, `mapped` beside them."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "free",
+            "fast",
+            "maps",
+            "mapped",
+            "highest",
+            "fast_free",
+            "used",
+            "unused",
+            "top",
+        )
+    ]
+
+
+def test_thousands_of_queries_keep_nothing_of_what_was_given():
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):
+        pytest.skip("this C library does not tell what is allocated")
+    libc.mallinfo2.restype = Allocated
+
+    def used_after(times):
+        for _ in range(times):
+            execute_on(connection, {"t": np.arange(10)}, "SELECT max(t) FROM given")
+            assert connection.fetchall() == [(9,)]
+        found = libc.mallinfo2()
+        return found.used + found.mapped
+
+    with duckdb.connect(":memory:", config={"threads": 1}) as root, root.cursor() as connection:
+        before = used_after(500)
+        assert used_after(2000) - before < 250_000
