@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runtime.config import TagList, parse_value, value_text
+from runtime.config import TagList, parse_value
 from runtime.contract import DataType, Tags, Value
 
 _TOKEN = re.compile(
@@ -92,8 +92,7 @@ def check_expression(text: str, tags: TagList) -> Iterator[tuple[str, str]]:
                 continue
             type_ = tags[one].data_type
             if type_ is DataType.TIME and _NUMBER.fullmatch(other) and float(other):
-                ns = value_text(DataType.TIME, float(other))
-                yield f"{one} is a TIME, {other} has no unit", f"write it like T#3s; {other} ns are {ns}"
+                yield f"{one} is a TIME, {other} has no unit", "write it like T#3s: a bare number is ns"
             elif type_ is not DataType.TIME and "#" in other:
                 yield f"{other} is a duration, but {one} is {type_.iec}", "compare it with a number"
 

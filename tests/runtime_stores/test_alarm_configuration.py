@@ -70,6 +70,11 @@ alarms:
         ("tag: filler/began\nkind: rate_of_change\nlimit: 7", "limit 7 has no unit", "like 3s"),
         ("tag: filler/cycle\nkind: expression\nexpression: filler/cycle > 3", "3 has no unit", "T#3s"),
         (
+            "tag: filler/cycle\nkind: expression\nexpression: filler/cycle < 1e999",
+            "1e999 has no unit",
+            "T#3s",
+        ),
+        (
             "tag: filler/cycle\nkind: expression\nexpression: T#3s < tank/level_pct",
             "T#3s is a duration, but tank/level_pct is REAL",
             "a number",
