@@ -167,6 +167,7 @@ class EndedForce(NamedTuple):
 
     number: int
     path: str
+    type: str
     value: Value
     actor: str
     why: str
@@ -235,9 +236,10 @@ class WhyView(Struct, frozen=True):
 
 
 class Target(NamedTuple):
-    """A variable that may be forced: its path as declared, and the ids of the tags bound to it."""
+    """A variable that may be forced: its path as declared, IEC type, and the ids of the tags bound to it."""
 
     path: str
+    type: str
     tags: tuple[int, ...]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from runtime.errors import StoreError
@@ -40,6 +40,12 @@ def open_file(
         return _begin(
             path, prepare
         ), f"the {what} was damaged ({exc}); it is kept as {kept} and a new one was begun"
+
+
+def known_or_empty(connection: sqlite3.Connection, table: str, columns: Iterable[str]) -> list[str]:
+    """Return what to select for columns of a table, which an older format may lack; they are text then."""
+    known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    return [column if column in known else "''" for column in columns]
 
 
 def _begin(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:

@@ -106,6 +106,7 @@ class RequestView(Struct, frozen=True):
 
     Attributes:
         signature: what the signature of the approval may mean; none is taken where it is empty.
+        type, unit_text: IEC type and unit of the tag.
     """
 
     id: int
@@ -118,10 +119,16 @@ class RequestView(Struct, frozen=True):
     at_ns: int
     until_ns: int
     signature: tuple[str, ...] = ()
+    type: str = ""
+    unit_text: str = ""
 
 
 class HoldView(Struct, frozen=True):
-    """A tag that goes back to `previous` at `until_ns`; `late` while it could not yet."""
+    """A tag that goes back to `previous` at `until_ns`; `late` while it could not yet.
+
+    Attributes:
+        type, unit_text: IEC type and unit of the values; no unit once the plant has no such tag.
+    """
 
     path: str
     value: Value
@@ -130,6 +137,8 @@ class HoldView(Struct, frozen=True):
     actor: str
     reason: str
     late: bool
+    type: str = ""
+    unit_text: str = ""
 
 
 class GateView(Struct, frozen=True):
@@ -255,6 +264,7 @@ class JournalEntry(Struct, frozen=True):
 
     Attributes:
         announced: whether it asked the operator for attention.
+        type, unit_text: IEC type and unit of the tag, as they were.
     """
 
     seq: int
@@ -266,6 +276,8 @@ class JournalEntry(Struct, frozen=True):
     comment: str
     value: Value | None
     announced: bool = False
+    type: str = ""
+    unit_text: str = ""
 
 
 class JournalPage(Struct, frozen=True):
@@ -353,7 +365,11 @@ class SignatureView(Struct, frozen=True):
 
 
 class AuditEntry(Struct, frozen=True):
-    """One attempt to do something, and what came of it."""
+    """One attempt to do something, and what came of it.
+
+    Attributes:
+        type, unit_text: IEC type and unit of `old` and `new`; empty where they are no values of a tag.
+    """
 
     seq: int
     at_ns: int
@@ -368,6 +384,8 @@ class AuditEntry(Struct, frozen=True):
     outcome: str
     detail: str
     signatures: tuple[SignatureView, ...] = ()
+    type: str = ""
+    unit_text: str = ""
 
 
 class AuditPage(Struct, frozen=True):

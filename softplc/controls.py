@@ -228,7 +228,7 @@ class Controls:
             )
         if running.lookup.is_constant(symbol.path):
             raise WriteRejectedError(f"{symbol.path} is a constant", "change it in the program")
-        return Target(symbol.path, running.bindings.at(running.lookup.variable(symbol).bits))
+        return Target(symbol.path, symbol.type, running.bindings.at(running.lookup.variable(symbol).bits))
 
     def forces(self) -> tuple[ForceView, ...]:
         running = self._running
@@ -271,7 +271,7 @@ class Controls:
 
     def ended(self) -> tuple[EndedForce, ...]:
         return tuple(
-            EndedForce(entry.number, entry.path, entry.value, entry.actor, why)
+            EndedForce(entry.number, entry.path, entry.type, entry.value, entry.actor, why)
             for entry, why in list(self.book.over.values())
         )
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 
 from runtime.contract import Quality, Value
-from runtime.wire import TagView
+from runtime.wire import AlarmView, TagView
 from tui.locale import Words
 from tui.model import SECOND_NS, Point, View
 
@@ -117,11 +117,16 @@ def format_range(tag: TagView, words: Words) -> str:
     return f"{text} {unit_of(tag)}".rstrip() if text else words("value.none")
 
 
-def format_limit(limit: float, tag: TagView | None) -> str:
-    """Write the limit of an alarm on the scale of its tag."""
-    if tag and tag.type in ("TIME", "DT"):
-        return _bound(limit, tag)
-    return f"{format_number(limit, None)} {unit_of(tag) if tag else ''}".rstrip()
+def format_limit(alarm: AlarmView, tag: TagView | None) -> str:
+    """Write the limit of an alarm on the scale of its tag; how far two instants are apart is a duration."""
+    limit = alarm.limit or 0.0
+    if tag and tag.type == "DT" and alarm.kind not in ("high", "low"):
+        text = f"{limit / SECOND_NS:g} s"
+    elif tag and tag.type in ("TIME", "DT"):
+        text = _bound(limit, tag)
+    else:
+        text = f"{format_number(limit, None)} {unit_of(tag) if tag else ''}".rstrip()
+    return f"{text}/s" if alarm.kind == "rate_of_change" else text
 
 
 def _bound(bound: float, tag: TagView) -> str:

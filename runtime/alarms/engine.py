@@ -18,7 +18,7 @@ from runtime.alarms.states import NORMAL, Standing, State, Trigger, after
 from runtime.alarms.suppression import Suppression
 from runtime.alarms.watched import watched_tag
 from runtime.config import AlarmConfig, TagList
-from runtime.contract import Actor, Batch, Value
+from runtime.contract import Actor, Batch, Tag, Value
 from runtime.errors import WriteRejectedError
 from runtime.journal import AlarmRow
 from runtime.tagtable import TagTable
@@ -91,6 +91,10 @@ class AlarmEngine:
                 f"did you mean {close[0]!r}?" if close else "`ironworks alarms` lists them",
             )
         return self._alarms[row]
+
+    def tag(self, name: str) -> Tag:
+        """Return the tag that an alarm watches."""
+        return self._tags[self._rows[name]]
 
     def on_batch(self, batch: Batch, now_ns: int) -> list[Transition]:
         """Take values, in order; return what they change at once."""

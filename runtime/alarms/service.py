@@ -163,7 +163,7 @@ class AlarmService:
                 kept: Sequence[int] | StoreError = StoreError("transitions wait for the disk", "free it")
                 cancelled = False
             else:
-                kept, cancelled = await self._write([_entry(moved), *([row] if row else [])])
+                kept, cancelled = await self._write([self._entry(moved), *([row] if row else [])])
             if isinstance(kept, StoreError):
                 self.engine.undo(before)
                 text = f"{verb} of alarm {name!r} was not done: {kept.text}"
@@ -262,7 +262,7 @@ class AlarmService:
 
     async def _keep(self, port: Port, moved: Sequence[Transition]) -> tuple[Sequence[int], bool]:
         """Keep transitions; return their numbers in the journal, 0 while they wait for the disk."""
-        entries = [_entry(each) for each in moved]
+        entries = [self._entry(each) for each in moved]
         cancelled = False
         if not self._backlog:
             kept, cancelled = await self._write(entries)
@@ -318,18 +318,20 @@ class AlarmService:
             texts = {row: value for row, value in enumerate(values) if isinstance(value, str)}
             port.submit(Batch.of(ids, raws, now_ns, text=texts))
 
-
-def _entry(moved: Transition) -> AlarmLogEntry:
-    alarm = moved.alarm
-    return AlarmLogEntry(
-        seq=0,
-        at_ns=moved.at_ns,
-        alarm=alarm.name,
-        transition=moved.trigger.value,
-        state=alarm.state.value,
-        actor=moved.actor,
-        comment=moved.comment,
-        value=alarm.value,
-        after=alarm.as_row(),
-        announced=moved.announced,
-    )
+    def _entry(self, moved: Transition) -> AlarmLogEntry:
+        alarm = moved.alarm
+        tag = self.engine.tag(alarm.name)
+        return AlarmLogEntry(
+            seq=0,
+            at_ns=moved.at_ns,
+            alarm=alarm.name,
+            transition=moved.trigger.value,
+            state=alarm.state.value,
+            actor=moved.actor,
+            comment=moved.comment,
+            value=alarm.value,
+            after=alarm.as_row(),
+            announced=moved.announced,
+            type=tag.data_type.iec,
+            unit_text=tag.unit_text,
+        )

@@ -16,6 +16,7 @@ from runtime.api.services import Services
 from runtime.api.tags import WriteFields
 from runtime.api.texts import Comment, UnicodeText
 from runtime.api.views import one
+from runtime.config import TagList
 from runtime.errors import WriteRejectedError
 from runtime.gate.policy import Gate
 from runtime.gate.requests import Request as Waiting
@@ -57,29 +58,29 @@ def router(services: Services) -> APIRouter:
     @routes.get("/gate", **answers(GateView, "The mode, and what waits."))
     async def status() -> Json:
         """Tell who may write now, what waits for a second person, and what goes back by itself."""
-        return Json(_view(gate))
+        return Json(_view(gate, tags))
 
     @routes.put("/gate/mode", **answers(GateView, "The mode is on disk and holds.", 412))
     async def set_mode(body: ModeRequest, actor: Caller, match: Match = None) -> Json:
         """Set the plant's mode (engineer)."""
         async with turn:
-            unchanged(match, _view(gate))
+            unchanged(match, _view(gate, tags))
             try:
                 await gate.mode.set_mode(body.mode, actor, body.reason)
             except WriteRejectedError as exc:
                 raise refused(exc) from exc
-        return Json(_view(gate))
+        return Json(_view(gate, tags))
 
     @routes.put("/gate/read-only", **answers(GateView, "The switch is on disk and holds.", 412))
     async def set_read_only(body: ReadOnlyRequest, actor: Caller, match: Match = None) -> Json:
         """Throw the emergency switch: no write passes while it is on (engineer)."""
         async with turn:
-            unchanged(match, _view(gate))
+            unchanged(match, _view(gate, tags))
             try:
                 await gate.mode.set_read_only(body.on, actor, body.reason)
             except WriteRejectedError as exc:
                 raise refused(exc) from exc
-        return Json(_view(gate))
+        return Json(_view(gate, tags))
 
     @routes.post("/gate/requests", **answers(RequestView, "The request, which waits.", 404))
     async def request(body: RequestBody, actor: Caller, request: Request) -> Json:
@@ -118,7 +119,7 @@ def router(services: Services) -> APIRouter:
             await gate.requests.reject(number, actor, body.reason if body else "")
         except WriteRejectedError as exc:
             raise refused(exc) from exc
-        return Json(_view(gate))
+        return Json(_view(gate, tags))
 
     def waiting(number: int) -> Waiting:
         try:
@@ -129,7 +130,7 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _view(gate: Gate) -> GateView:
+def _view(gate: Gate, tags: TagList) -> GateView:
     mode = gate.mode.record
     return GateView(
         mode=gate.mode.name,
@@ -139,13 +140,15 @@ def _view(gate: Gate) -> GateView:
         requests=tuple(_request(gate, each) for each in gate.requests.waiting.values()),
         holds=tuple(
             HoldView(
-                each.path,
-                each.value,
-                each.previous,
-                each.until_ns,
-                each.actor,
-                each.reason,
-                each.path in gate.late,
+                path=each.path,
+                value=each.value,
+                previous=each.previous,
+                until_ns=each.until_ns,
+                actor=each.actor,
+                reason=each.reason,
+                late=each.path in gate.late,
+                type=each.type,
+                unit_text=tags[each.path].unit_text if each.path in tags else "",
             )
             for each in gate.holds.values()
         ),
@@ -153,9 +156,17 @@ def _view(gate: Gate) -> GateView:
 
 
 def _request(gate: Gate, each: Waiting) -> RequestView:
-    role = each.actor.role.name.lower()
-    times = (each.for_ns, each.at_ns, each.until_ns)
-    meanings = gate.signed.get(each.tag.id, ())
     return RequestView(
-        each.id, each.tag.path, each.value, each.actor.name, role, each.reason, *times, meanings
+        id=each.id,
+        path=each.tag.path,
+        value=each.value,
+        actor=each.actor.name,
+        role=each.actor.role.name.lower(),
+        reason=each.reason,
+        for_ns=each.for_ns,
+        at_ns=each.at_ns,
+        until_ns=each.until_ns,
+        signature=gate.signed.get(each.tag.id, ()),
+        type=each.tag.data_type.iec,
+        unit_text=each.tag.unit_text,
     )

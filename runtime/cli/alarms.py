@@ -70,14 +70,12 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
         return
     print(f"{alarm.name}: {alarm.text.en}")
     scaled = partial(show_of, tag) if tag else show
-    limit = "" if alarm.limit is None else f", {scaled(alarm.limit)}"
-    limit += "/s" if alarm.kind == "rate_of_change" else ""
     lines = {
         "state": "; ".join(filter(None, (alarm.state, _note(alarm)))),
         "cause": alarm.cause and alarm.cause.en,
         "consequence": alarm.consequence and alarm.consequence.en,
         "action": alarm.action and alarm.action.en,
-        "condition": f"{alarm.kind} of {alarm.tag}{limit}",
+        "condition": f"{alarm.kind} of {alarm.tag}{_limit(alarm, tag)}",
         "priority": alarm.priority,
         "class": alarm.class_,
         "area": alarm.area,
@@ -90,6 +88,22 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
     for what, told in lines.items():
         if told:
             print(f"  {what + ':':<14}{told}")
+
+
+def _limit(alarm: AlarmView, tag: TagView | None) -> str:
+    """Write the limit of an alarm on the scale of its tag; how far two instants are apart is a duration."""
+    from runtime.config import value_text
+    from runtime.contract import DataType
+
+    if alarm.limit is None:
+        return ""
+    if tag is None:
+        text = show(alarm.limit)
+    elif tag.type == "DT" and alarm.kind not in ("high", "low"):
+        text = value_text(DataType.TIME, alarm.limit)
+    else:
+        text = show_of(tag, alarm.limit)
+    return f", {text}{'/s' if alarm.kind == 'rate_of_change' else ''}"
 
 
 async def _with_tag(client: PlantClient, name: str) -> tuple[AlarmView, TagView | None]:
@@ -208,7 +222,7 @@ def journal(
             each.alarm,
             each.transition,
             each.state,
-            show(each.value),
+            show_of(each, each.value),
             each.actor,
             each.comment,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, print_json, print_table, show, show_time
+from runtime.cli.session import JsonOption, PlantOption, print_json, print_table, show_of, show_time
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def list_entries(
             f"{each.actor} ({each.role}, {each.via})",
             each.action,
             each.target,
-            f"{show(each.old)} -> {show(each.new)}",
+            f"{show_of(each, each.old)} -> {show_of(each, each.new)}",
             each.outcome,
             _why(each),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,12 +19,13 @@ from runtime.cli.session import (
     print_json,
     print_table,
     show,
+    show_of,
     show_time,
 )
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
-    from runtime.wire import GateView, Written
+    from runtime.wire import GateView, RequestView, Written
 
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
 Number = Annotated[int, typer.Argument(min=0, help="Number of the request.", metavar="REQUEST")]
@@ -78,16 +80,17 @@ def approve(
 ) -> None:
     """Agree to what another person asked for, which writes it; signed, where the tag takes a signature."""
 
-    async def work(client: PlantClient) -> Written:
+    async def work(client: PlantClient) -> tuple[RequestView | None, Written]:
         found = next((each for each in (await client.gate()).requests if each.id == request), None)
-        meanings = found.signature if found else ()
-        return await client.approve(request, reason, await ask_signature(client, meanings, signer, meaning))
+        signature = await ask_signature(client, found.signature if found else (), signer, meaning)
+        return found, await client.approve(request, reason, signature)
 
-    written = ask(plant, work)
+    found, written = ask(plant, work)
     if json:
         print_json(written)
     else:
-        print(f"request {request}: {show(written.previous)} -> {show(written.value)}")
+        scaled = partial(show_of, found) if found else show
+        print(f"request {request}: {scaled(written.previous)} -> {scaled(written.value)}")
 
 
 @app.command()
@@ -112,7 +115,14 @@ def _tell(view: GateView, json: bool) -> None:
     if view.requests:
         print()
         rows = [
-            (str(each.id), each.path, show(each.value), each.actor, show_time(each.until_ns), each.reason)
+            (
+                str(each.id),
+                each.path,
+                show_of(each, each.value),
+                each.actor,
+                show_time(each.until_ns),
+                each.reason,
+            )
             for each in view.requests
         ]
         print_table(("request", "tag", "value", "asked by", "until", "why"), rows)
@@ -121,8 +131,8 @@ def _tell(view: GateView, json: bool) -> None:
         held = [
             (
                 each.path,
-                show(each.value),
-                show(each.previous),
+                show_of(each, each.value),
+                show_of(each, each.previous),
                 show_time(each.until_ns) + (" (late)" if each.late else ""),
                 each.actor,
                 each.reason,

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
@@ -17,7 +17,6 @@ from runtime.errors import PlantError
 if TYPE_CHECKING:
     from runtime.contract import Value
     from runtime.logins import Signing
-    from runtime.wire import Series, TagView
 
 PlantOption = Annotated[
     str | None,
@@ -173,16 +172,26 @@ def show(value: Any, unit: str = "") -> str:
     return f"{text} {unit}" if unit else text
 
 
-def show_of(tag: TagView | Series, value: Value | None) -> str:
+class Scale(Protocol):
+    """What a value is of: a tag, or what was kept of one with the value."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def unit_text(self) -> str: ...
+
+
+def show_of(scale: Scale, value: Value | None) -> str:
     """Write a value of a tag for people, its unit behind it."""
     from runtime.config import value_text
     from runtime.contract import DataType
 
-    if tag.type == "TIME" and value is not None:
+    if scale.type == "TIME" and value is not None:
         return value_text(DataType.TIME, value)
-    if tag.type == "DT" and isinstance(value, int | float):
+    if scale.type == "DT" and isinstance(value, int | float):
         return show_time(int(value))
-    return show(value, tag.unit_text)
+    return show(value, scale.unit_text)
 
 
 def show_time(at_ns: int | None) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from runtime.contract import Actor, Clock, Role, Value
+from runtime.contract import Actor, Clock, Role, Tag, Value
 from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
 from runtime.journal.audit import AuditEntry
 from runtime.journal.gatelog import Hold, Sent, SentEnd
@@ -54,16 +54,19 @@ class Attempts:
     def entry(
         self,
         action: str,
-        target: str,
+        target: Tag | str,
         actor: Actor,
         reason: str = "",
         old: Value | None = None,
         new: Value | None = None,
     ) -> AuditEntry:
-        """Return the row of an attempt that begins now."""
+        """Return the row of an attempt that begins now; a value of a tag is kept with its type and unit."""
         role = actor.role.name.lower()
         at_ns = self._clock.now_ns()
-        return AuditEntry(at_ns, actor.name, role, actor.via, action, target, old, new, reason)
+        if isinstance(target, str):
+            return AuditEntry(at_ns, actor.name, role, actor.via, action, target, old, new, reason)
+        entry = self.entry(action, target.path, actor, reason, old, new)
+        return replace(entry, type=target.data_type.iec, unit_text=target.unit_text)
 
     async def record(self, entry: AuditEntry) -> None:
         """Keep a row, and what goes with it.

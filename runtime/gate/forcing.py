@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,9 +67,10 @@ class Forcing:
             PlantError: says why not.
         """
         told = f"for {format_duration(for_ns)}: {reason}" if for_ns else reason
-        at = self._at(path, actor)
+        at, type_ = self._at(path, actor)
         attempt = replace(
             self._attempts.entry("force", path, at, told, None, value),
+            type=type_,
             signatures=(signature,) if signature else (),
         )
 
@@ -147,20 +148,19 @@ class Forcing:
         for each in ended:
             if each.number not in self._told:
                 reason = f"the force of {each.actor} has ended: {each.why}"
-                await self._attempts.record(
-                    self._attempts.entry("unforce", each.path, PLC, reason, each.value)
-                )
+                entry = self._attempts.entry("unforce", each.path, PLC, reason, each.value)
+                await self._attempts.record(replace(entry, type=each.type))
                 self._told.add(each.number)
         await controller.forget([each.number for each in ended])
         self._told.clear()
 
-    def _at(self, path: str, actor: Actor) -> Actor:
-        """Return the actor with the role where the first tag is that is bound to a variable."""
+    def _at(self, path: str, actor: Actor) -> tuple[Actor, str]:
+        """Return the actor with the role where the first tag is that is bound to a variable, and its type."""
         try:
-            ids: Iterable[int] = self.controller().target(path).tags
+            target = self.controller().target(path)
         except PlantError:
-            ids = ()
-        return actor.at(next((self._tags[id_].path for id_ in ids), PLACE))
+            return actor.at(PLACE), ""
+        return actor.at(next((self._tags[id_].path for id_ in target.tags), PLACE)), target.type
 
     def _judge(self, path: str, actor: Actor, signature: Signature | None) -> Allowed:
         try:

@@ -390,9 +390,10 @@ class Gate:
         known = hold.path in self._tags
         tag = self._tags[hold.path] if known else None
         old = self._tags.value(tag) if tag else None
-        attempt = self.attempts.entry("revert", hold.path, REVERTER, "", old, hold.previous)
+        same = tag if tag and tag.data_type.iec == hold.type else None
+        attempt = self.attempts.entry("revert", same or hold.path, REVERTER, "", old, hold.previous)
         attempt = replace(attempt, reason=f"the time of {hold.actor} is over")
-        if tag is None or tag.data_type.iec != hold.type or tag.access is not Access.READ_WRITE:
+        if tag is None or same is None or tag.access is not Access.READ_WRITE:
             detail = "the plant has no such tag any more, or of another type"
             end = HoldEnd(hold.path, hold.until_ns)
             also = (end, self._value_before(hold)) if tag is None else (end,)
@@ -433,7 +434,7 @@ class Gate:
         *signatures: Signature | None,
     ) -> AuditEntry:
         told = f"for {format_duration(for_ns)}: {reason}" if for_ns else reason
-        entry = self.attempts.entry("write", tag.path, actor, told, self._tags.value(tag), value)
+        entry = self.attempts.entry("write", tag, actor, told, self._tags.value(tag), value)
         return replace(entry, signatures=tuple(each for each in signatures if each))
 
     def _traced(self, attempt: AuditEntry) -> AbstractContextManager[object]:

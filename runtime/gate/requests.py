@@ -85,7 +85,7 @@ class Requests:
         made = Request(self._count, tag, value, actor, reason, for_ns, now_ns, until_ns, signature)
         self.waiting[made.id] = made
         try:
-            entry = self._attempts.entry("request", tag.path, actor, reason, None, value)
+            entry = self._attempts.entry("request", tag, actor, reason, None, value)
             await self._attempts.record(replace(entry, signatures=(signature,) if signature else ()))
         except WriteRejectedError:
             self.waiting.pop(made.id, None)
@@ -114,7 +114,7 @@ class Requests:
         request = self.get(id_)
         path = request.tag.path
         actor = actor.at(path)
-        entry = self._attempts.entry("approve", path, actor, reason, None, request.value)
+        entry = self._attempts.entry("approve", request.tag, actor, reason, None, request.value)
         entry = replace(entry, signatures=(signature,) if signature else ())
         need = max(request.tag.role, Role.OPERATOR)  # a second person is never nobody in particular
         refusal: WriteRejectedError | None = lacking(actor, need, f"approval of {path}")
@@ -146,7 +146,7 @@ class Requests:
         request = self.get(id_)
         path = request.tag.path
         actor = actor.at(path)
-        entry = self._attempts.entry("reject", path, actor, reason, None, request.value)
+        entry = self._attempts.entry("reject", request.tag, actor, reason, None, request.value)
         own = actor.name == request.actor.name
         await self._attempts.command(
             entry, None if own else lacking(actor, request.tag.role, f"a word on {path}")
@@ -180,7 +180,7 @@ class Requests:
 
     async def _fail(self, request: Request, detail: str) -> None:
         entry = self._attempts.entry(
-            "request", request.tag.path, request.actor, request.reason, None, request.value
+            "request", request.tag, request.actor, request.reason, None, request.value
         )
         await self._attempts.record(replace(entry, outcome="failed", detail=detail))
         self.waiting.pop(request.id, None)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from runtime.contract import Value
 from runtime.journal.schema import parsed, to_json
+from runtime.sqlitefile import known_or_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class AlarmLogEntry:
         state: state after it.
         after: the whole row of the alarm after it, written in the same commit; None when read back.
         announced: whether it asked the operator for attention.
+        type, unit_text: IEC type and unit of the tag, as they were.
     """
 
     seq: int
@@ -82,12 +84,14 @@ class AlarmLogEntry:
     value: Value | None = None
     after: AlarmRow | None = None
     announced: bool = False
+    type: str = ""
+    unit_text: str = ""
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes; the first gives the sequence number."""
         yield (
-            "INSERT INTO alarm_journal (at_ns, alarm, transition, state, actor, comment, value, announced)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO alarm_journal (at_ns, alarm, transition, state, actor, comment, value, announced,"
+            " type, unit_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self.at_ns,
                 self.alarm,
@@ -97,6 +101,8 @@ class AlarmLogEntry:
                 self.comment,
                 to_json(self.value),
                 self.announced,
+                self.type,
+                self.unit_text,
             ),
         )
         if self.after is not None:
@@ -119,7 +125,7 @@ def alarm_log(
 ) -> list[AlarmLogEntry]:
     """Return the newest transitions, newest first; of one alarm, or before a sequence number, if given."""
     rows = connection.execute(
-        f"{_LOG} WHERE seq < ? AND (?2 IS NULL OR alarm = ?2) ORDER BY seq DESC LIMIT ?3",
+        f"{_log(connection)} WHERE seq < ? AND (?2 IS NULL OR alarm = ?2) ORDER BY seq DESC LIMIT ?3",
         (2**63 - 1 if before is None else before, alarm, limit),
     )
     return [_entry(row) for row in rows]
@@ -136,7 +142,7 @@ def alarm_place(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def alarm_log_after(connection: sqlite3.Connection, after: int, limit: int) -> list[AlarmLogEntry]:
     """Return the newest transitions after a sequence number, oldest first."""
-    rows = connection.execute(f"{_LOG} WHERE seq > ? ORDER BY seq DESC LIMIT ?", (after, limit))
+    rows = connection.execute(f"{_log(connection)} WHERE seq > ? ORDER BY seq DESC LIMIT ?", (after, limit))
     return [_entry(row) for row in rows][::-1]
 
 
@@ -159,8 +165,17 @@ def alarm_moves(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> l
     return [AlarmMove(at_ns, alarm, trigger, bool(announced)) for at_ns, alarm, trigger, announced in rows]
 
 
-_LOG = "SELECT seq, at_ns, alarm, transition, state, actor, comment, value, announced FROM alarm_journal"
+_CELLS = "seq, at_ns, alarm, transition, state, actor, comment, value"
+_ADDED = ("announced", "type", "unit_text")
+
+
+def _log(connection: sqlite3.Connection) -> str:
+    """Return what reads entries; a stopped plant may be of an older format."""
+    columns = (_CELLS, *known_or_empty(connection, "alarm_journal", _ADDED))
+    return f"SELECT {', '.join(columns)} FROM alarm_journal"  # noqa: S608 - our own names
 
 
 def _entry(row: tuple[Any, ...]) -> AlarmLogEntry:
-    return replace(AlarmLogEntry(*parsed(row[:8], 7)), announced=bool(row[8]))
+    *cells, announced, type_, unit = row
+    entry = AlarmLogEntry(*parsed(cells, 7))
+    return replace(entry, announced=bool(announced), type=type_, unit_text=unit)

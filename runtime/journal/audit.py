@@ -16,13 +16,14 @@ from runtime.journal.values import OperatorValue
 if TYPE_CHECKING:
     from runtime.journal.store import Record
 
-_FIELDS = ", ".join(f"?{number}" for number in range(1, 13))
+_WIDTH = 14  # cells of an entry
+_FIELDS = ", ".join(f"?{number}" for number in range(1, _WIDTH + 1))
 _NEXT = (
     "SELECT coalesce((SELECT hash FROM audit_head), x'') AS p,"
     " 1 + max(coalesce((SELECT seq FROM audit_head), 0), coalesce((SELECT max(seq) FROM audit), 0)) AS n"
 )
 _INSERT = (
-    f"INSERT INTO audit ({chain.SIGNED}, previous, hash)"  # noqa: S608 - our own names
+    f"INSERT INTO audit ({chain.ALL_CELLS}, previous, hash)"  # noqa: S608 - our own names
     f" SELECT n, {_FIELDS}, p, audit_hash(p, n, {_FIELDS}) FROM ({_NEXT})"
 )
 
@@ -49,6 +50,7 @@ class AuditEntry:
         role: name of the role in lower case.
         via: the way it came (`console`, `opcua`, `app`).
         action: `write`, `acknowledge`, `restart`, ...
+        type, unit_text: IEC type and unit of `old` and `new`; empty where they are no values of a tag.
         outcome: `done`, `refused` or `failed`; `detail` says why.
         keep: value of an operator tag to be kept for the next start, in the same commit.
         also: whatever else is to be kept in the same commit.
@@ -69,24 +71,29 @@ class AuditEntry:
     keep: OperatorValue | None = None
     also: tuple[Record, ...] = ()
     signatures: tuple[Signature, ...] = ()
+    type: str = ""
+    unit_text: str = ""
 
     def cells(self) -> tuple[Any, ...]:
         """Return what the row holds, in order."""
         who = (self.at_ns, self.actor, self.role, self.via)
         what = (self.action, self.target, self.old, self.new)
-        return *who, *what, self.reason, self.outcome, self.detail, tuple(map(astuple, self.signatures))
+        signatures = tuple(map(astuple, self.signatures))
+        return *who, *what, self.reason, self.outcome, self.detail, signatures, self.type, self.unit_text
 
     @classmethod
     def of(cls, cells: Sequence[Any]) -> AuditEntry:
         """Return the entry of cells that were kept as JSON."""
-        *plain, signatures = cells
-        return replace(cls(*plain), signatures=tuple(Signature(*each) for each in signatures))
+        whole = list(cells) + [""] * (_WIDTH - len(cells))  # those of an older format lack the last
+        *plain, signatures, type_, unit = whole
+        signed = tuple(Signature(*each) for each in signatures)
+        return replace(cls(*plain), signatures=signed, type=type_, unit_text=unit)
 
     def statements(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield what the writer executes; the first gives the sequence number."""
-        *head, old, new, reason, outcome, detail, signatures = self.cells()
+        *head, old, new, reason, outcome, detail, signatures, type_, unit = self.cells()
         signed = json.dumps(signatures) if signatures else ""
-        yield _INSERT, (*head, to_json(old), to_json(new), reason, outcome, detail, signed)
+        yield _INSERT, (*head, to_json(old), to_json(new), reason, outcome, detail, signed, type_, unit)
         yield chain.ADVANCE, ()
         if self.keep is not None:
             yield from self.keep.statements()
@@ -111,15 +118,20 @@ class AuditRow:
     outcome: str
     detail: str
     signatures: tuple[Signature, ...] = ()
+    type: str = ""
+    unit_text: str = ""
 
 
 def audit_log(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[AuditRow]:
     """Return the newest entries, newest first; those before a sequence number if given."""
     rows = connection.execute(
-        f"SELECT {chain.signed_cells(connection)} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?",  # noqa: S608
+        f"SELECT {chain.all_cells(connection)} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?",  # noqa: S608
         (2**63 - 1 if before is None else before, limit),
     )
-    return [AuditRow(*[*parsed(cells, 7, 8), _signatures(signed)]) for *cells, signed in rows]
+    return [
+        AuditRow(*[*parsed(cells, 7, 8), _signatures(signed), type_, unit])
+        for *cells, signed, type_, unit in rows
+    ]
 
 
 def _signatures(cell: str) -> tuple[Signature, ...]:

@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.sqlitefile import known_or_empty
+
 CELLS = "seq, at_ns, actor, role, via, action, target, old, new, reason, outcome, detail"
-SIGNED = f"{CELLS}, signatures"
+ADDED = ("signatures", "type", "unit_text")  # by later formats: none of them counts in a row without it
+ALL_CELLS = f"{CELLS}, {', '.join(ADDED)}"
 TABLES = """
 ALTER TABLE audit ADD COLUMN previous BLOB NOT NULL DEFAULT x'';
 ALTER TABLE audit ADD COLUMN hash BLOB NOT NULL DEFAULT x'';
@@ -53,10 +56,9 @@ class ChainReport:
     found: int
 
 
-def signed_cells(connection: sqlite3.Connection) -> str:
-    """Return what to select for the cells of `SIGNED`; a stopped plant may be of an older format."""
-    known = {row[1] for row in connection.execute("PRAGMA table_info(audit)")}
-    return SIGNED if "signatures" in known else f"{CELLS}, ''"
+def all_cells(connection: sqlite3.Connection) -> str:
+    """Return what to select for `ALL_CELLS`; a stopped plant may be of an older format."""
+    return ", ".join((CELLS, *known_or_empty(connection, "audit", ADDED)))
 
 
 def digest(previous: bytes, *cells: Any) -> bytes:
@@ -65,10 +67,12 @@ def digest(previous: bytes, *cells: Any) -> bytes:
     return hashlib.sha256(_bytes(previous) + canonical.encode()).digest()
 
 
-def row_digest(previous: bytes, *signed: Any) -> bytes:
-    """Return the hash of a row from its cells in the order of `SIGNED`; an empty last one does not count."""
-    *cells, signatures = signed
-    return digest(previous, *cells) if signatures == "" else digest(previous, *cells, signatures)
+def row_digest(previous: bytes, *cells: Any) -> bytes:
+    """Return the hash of a row from `ALL_CELLS` of it; empty ones of `ADDED` at the end do not count."""
+    whole = len(cells)
+    while whole > len(cells) - len(ADDED) and cells[whole - 1] == "":
+        whole -= 1
+    return digest(previous, *cells[:whole])
 
 
 def install(connection: sqlite3.Connection) -> None:
@@ -97,7 +101,7 @@ def verify_audit(connection: sqlite3.Connection, expect: str = "") -> ChainRepor
     connection.execute("BEGIN")  # head and rows of one instant, also while the plant writes
     head = connection.execute("SELECT seq, hash FROM audit_head").fetchone()
     walk = _Walk(expect.lower())
-    rows = connection.execute(f"SELECT {signed_cells(connection)}, previous, hash FROM audit ORDER BY seq")  # noqa: S608
+    rows = connection.execute(f"SELECT {all_cells(connection)}, previous, hash FROM audit ORDER BY seq")  # noqa: S608
     findings: list[Tampering] = []
     found = 0
     for each in (*walk.over(rows), *walk.at_end(head)):

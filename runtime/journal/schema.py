@@ -108,6 +108,12 @@ ALTER TABLE alarm_state ADD COLUMN unconfirmed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE alarm_state ADD COLUMN confirmed_ns INTEGER;
 ALTER TABLE alarm_state ADD COLUMN confirmed_by TEXT NOT NULL DEFAULT '';
 """,
+    """
+ALTER TABLE audit ADD COLUMN type TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN unit_text TEXT NOT NULL DEFAULT '';
+ALTER TABLE alarm_journal ADD COLUMN type TEXT NOT NULL DEFAULT '';
+ALTER TABLE alarm_journal ADD COLUMN unit_text TEXT NOT NULL DEFAULT '';
+""",
 )
 VERSION = len(_STEPS)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+import sqlite3
 
 import numpy as np
 import pytest
@@ -205,6 +207,15 @@ def test_a_kill_before_the_owners_answer_leaves_one_row_that_says_so(bench):
     assert "may have arrived" in row.detail
     assert bench.journal.read_now(unanswered) == []
     assert bench.journal.read_now(verify_audit).ok
+
+
+def test_a_note_of_an_older_release_becomes_its_row_too(bench):
+    """An upgrade may come between a write and its row: notes had no type and unit then."""
+    cells = [5, "wu", "engineer", "test", "write", "p/plc/mode", 0, 1, "", "done", "", []]
+    with contextlib.closing(sqlite3.connect(bench.journal.path)) as connection, connection:
+        connection.execute("INSERT INTO gate_sent (rows) VALUES (?)", (json.dumps([cells]),))
+    (entry,) = bench.journal.read_now(unanswered)
+    assert (entry.actor, entry.new, entry.outcome, entry.type) == ("wu", 1, "failed", "")
 
 
 @pytest.mark.parametrize(

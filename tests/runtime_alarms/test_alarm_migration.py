@@ -40,6 +40,7 @@ def test_the_first_format_is_brought_to_this_one(tmp_path):
     path = tmp_path / "journal.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_FORMAT)
+    assert [each.value for each in Journal(path, ManualClock()).read_now(alarm_log, 10)] == [91.5, 91.5]
 
     async def main():
         for _ in range(2):  # the second opening finds nothing to do

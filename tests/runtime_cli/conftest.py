@@ -105,6 +105,7 @@ def running_plant(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Itera
     with (folder / "alarms.yaml").open("a") as alarms:
         alarms.write("  - {name: jacket.hot, tag: jacket/temp, kind: high, limit: 60, confirm: true, ")
         alarms.write("text: Jacket too hot}\n")
+        alarms.write("  - {name: jacket.slow, tag: jacket/delay, kind: high, limit: 8s, text: Jacket slow}\n")
     with (folder / "plant.yaml").open("a") as plant:
         plant.write("gate: {two_person: [safe/sp]}\n")
     with start(folder):

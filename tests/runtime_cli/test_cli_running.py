@@ -159,6 +159,23 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> No
     ironworks("write", "tank/setpoint", "50")
 
 
+def test_journal_audit_and_gate_tell_values_with_units_as_well(ironworks: Any) -> None:
+    ironworks("write", "jacket/delay", "3s")
+    ironworks("write", "jacket/delay", "9s", "--for", "10min")
+    assert ["T#9s", "T#3s"] == ironworks("gate").stdout.splitlines()[-1].split()[1:3]
+    assert "T#3s -> T#9s" in ironworks("audit", "list", "--limit", "1").stdout
+    (newest,) = _json(ironworks("audit", "list", "--limit", "1", "--json"))
+    assert (newest["old"], newest["new"], newest["type"]) == (3_000_000_000, 9_000_000_000, "TIME")
+    assert any("T#9s" in ironworks("alarms", "journal", "jacket.slow").stdout for _ in range(50))
+    ironworks("write", "jacket/delay", "3s")
+    ironworks("alarms", "ack", "jacket.slow")
+    assert "jacket/delay" not in ironworks("gate").stdout
+    ironworks("write", "tank/setpoint", "51")
+    ironworks("write", "tank/setpoint", "50")
+    assert " 51 % -> 50 %" in ironworks("audit", "list", "--limit", "1").stdout
+    assert " 95 %" in ironworks("alarms", "journal", "tank.high").stdout
+
+
 def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
     shelved = ironworks(
         "alarms", "shelve", "tank.high", "--for", "2h", "--reason", "sensor is cleaned"

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from runtime.clock import ManualClock
 from runtime.journal import AuditEntry, Journal, audit_log
-from runtime.journal.chain import CELLS, SIGNED, TABLES, digest, verify_audit
+from runtime.journal.audit import Signature
+from runtime.journal.chain import ALL_CELLS, CELLS, TABLES, digest, verify_audit
 
 ROWS = 8
-COLUMNS = [*SIGNED.split(", ")[1:], "previous", "hash"]
+COLUMNS = [*ALL_CELLS.split(", ")[1:], "previous", "hash"]
 
 
 def filled(path, entries):
@@ -33,9 +34,11 @@ def filled(path, entries):
 
 
 def entry(number):
+    signed = (Signature("olga", "approval", 7),) if number % 3 == 0 else ()
     return AuditEntry(
-        number, "ann", "operator", "api", "write", f"a/b{number}", number, number + 0.5, f"why {number}"
-    )
+        number, "ann", "operator", "api", "write", f"a/b{number}", number, number + 0.5, f"why {number}",
+        signatures=signed, type="LREAL" if number % 2 else "", unit_text="°C" if number % 4 == 1 else "",
+    )  # fmt: skip
 
 
 def checked(path, expect=""):

@@ -1,5 +1,6 @@
 """How values look: never as good when they are not, and in columns that align."""
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -7,10 +8,11 @@ from rich.cells import cell_len
 
 from runtime.contract import Quality
 from tui.locale import Words
-from tui.model import Link, Point, View
+from tui.model import SECOND_NS, Link, Point, View
 from tui.shown import (
     fit,
     format_age,
+    format_clock,
     format_limit,
     format_number,
     format_range,
@@ -86,13 +88,22 @@ def test_a_range_may_be_open_and_times_have_their_unit(make_tag, data_type, low,
     assert format_range(tag, Words("en")) == text
 
 
-def test_the_limit_of_an_alarm_is_on_the_scale_of_its_tag(make_tag):
-    for data_type, unit, limit, text in (
-        ("TIME", "", 2.5e9, "2.5 s"), ("REAL", "%", 95.0, "95.0 %"), ("INT", "", 3.0, "3.00"),
-    ):  # fmt: skip
+def test_the_limit_of_an_alarm_is_on_the_scale_of_its_tag(make_tag, make_alarm):
+    for data_type, unit, kind, limit, text in (
+        ("TIME", "", "high", 2.5e9, "2.5 s"),
+        ("REAL", "%", "high", 95.0, "95.0 %"),
+        ("REAL", "%", "rate_of_change", 5.0, "5.00 %/s"),
+        ("INT", "", "low", 3.0, "3.00"),
+        ("DT", "", "high", 3e9, format_clock(3 * SECOND_NS, date=True)),
+        ("DT", "", "deviation", 3e9, "3 s"),
+        ("DT", "", "rate_of_change", 3e9, "3 s/s"),
+    ):
         tag = make_tag(0, ("tank/t", data_type, unit, None, None, "", "", "rw", 0), 0)
-        assert format_limit(limit, tag) == text
-    assert format_limit(95.0, None) == "95.0"
+        alarm = msgspec.structs.replace(
+            make_alarm("a", "tank/t", "high", "x", "x", 0), kind=kind, limit=limit
+        )
+        assert format_limit(alarm, tag) == text
+    assert format_limit(alarm, None) == "3e+09/s"
 
 
 @pytest.mark.parametrize(("ns", "text"), [(0, "0.000 s"), (2_500_000_000, "2.500 s"), (250_000, "0.00025 s")])

@@ -24,8 +24,7 @@ def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
     head = f"{PRIORITY_SHAPE[alarm.priority]} {words.pick(alarm.text) or alarm.name}"
     facts = [f"{words('alarm.tag')} {alarm.tag}"]
     if alarm.limit is not None:
-        limit = format_limit(alarm.limit, view.tags.get(alarm.tag))
-        facts.append(f"{words('alarm.limit')} {limit}{'/s' if alarm.kind == 'rate_of_change' else ''}")
+        facts.append(f"{words('alarm.limit')} {format_limit(alarm, view.tags.get(alarm.tag))}")
     if alarm.raised_ns:
         facts.append(words("alarm.raised", time=format_since(alarm.raised_ns, view.now_ns)))
     acts = (
