@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from runtime.api.access import Caller
 from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import Services
-from runtime.api.texts import Comment
+from runtime.api.texts import Comment, UnicodeText
 from runtime.configview import (
     ConfigApplied,
     ConfigLog,
@@ -31,7 +31,7 @@ from runtime.versions.service import Change
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Rehearse = Annotated[int, Field(ge=0, le=MOST_SCANS)]
-VersionName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-z]+$")]
+VersionName = Annotated[UnicodeText, Field(max_length=1000)]
 
 
 FileName = Annotated[str | None, Query(max_length=4096, description="a path in the plant folder")]

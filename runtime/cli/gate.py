@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from runtime.wire import GateView, RequestView, Written
 
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
-Number = Annotated[int, typer.Argument(min=0, help="Number of the request.", metavar="REQUEST")]
+Number = Annotated[
+    int, typer.Argument(min=0, max=2**31 - 1, help="Number of the request.", metavar="REQUEST")
+]
 
 app = typer.Typer(help="Who may write now, and what waits.", invoke_without_command=True)
 

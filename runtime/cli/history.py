@@ -252,9 +252,11 @@ def _numeric(chosen: list[Tag], wanted: str) -> list[Tag]:
     return chosen
 
 
-def _one_form(*forms: object) -> None:
-    if sum(map(bool, forms)) > 1:
+def _one_form(json: bool, csv_file: str | None, parquet: str | None = None, arrow: str | None = None) -> None:
+    if sum(map(bool, (json, csv_file, parquet, arrow))) > 1:
         raise PlantError("one form of output at a time", "give one of --json, --csv, --parquet and --arrow")
+    if "-" in (parquet, arrow):
+        raise PlantError("only CSV goes to a pipe", "name a file, or use --csv -")
 
 
 def _write_file(parquet: str | None, arrow: str | None, columns: dict[str, list[Any]]) -> None:

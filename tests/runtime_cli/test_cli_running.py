@@ -55,6 +55,10 @@ def test_what_can_be_no_name_is_told_as_an_unknown_one(ironworks: Any, name: str
         assert isinstance(error, PlantError)
         assert error.text == f"no {kind} is named {name!r}"
         assert error.remedy.startswith("`ironworks ")
+    for command in (["config", "show"], ["config", "rollback"], ["config", "diff", "1"]):
+        error = ironworks(*command, name).exception
+        assert isinstance(error, PlantError)
+        assert error.text == f"there is no version {name!r}"
 
 
 @pytest.mark.parametrize("path", ["", "..", "tank/../setpoint"])
@@ -162,7 +166,7 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> No
 def test_journal_audit_and_gate_tell_values_with_units_as_well(ironworks: Any) -> None:
     ironworks("write", "jacket/delay", "3s")
     ironworks("write", "jacket/delay", "9s", "--for", "10min")
-    assert ["T#9s", "T#3s"] == ironworks("gate").stdout.splitlines()[-1].split()[1:3]
+    assert ironworks("gate").stdout.splitlines()[-1].split()[1:3] == ["T#9s", "T#3s"]
     assert "T#3s -> T#9s" in ironworks("audit", "list", "--limit", "1").stdout
     (newest,) = _json(ironworks("audit", "list", "--limit", "1", "--json"))
     assert (newest["old"], newest["new"], newest["type"]) == (3_000_000_000, 9_000_000_000, "TIME")

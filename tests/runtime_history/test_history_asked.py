@@ -132,6 +132,9 @@ def ask(ironworks, folder):
     assert set(feather.read_table(file)["x"].to_pylist()) == {1.5}
     result = ironworks("history", "query", "level", "--arrow", file, "--csv", "-", *plant)
     assert "one form of output" in str(result.exception)
+    for form in ("--parquet", "--arrow"):
+        result = ironworks("history", "query", "level", form, "-", *plant)
+        assert "only CSV goes to a pipe" in str(result.exception)
     for form in ("--csv", "--parquet", "--arrow"):
         result = ironworks("history", "query", "level", *SPAN, form, folder / "no" / "x", *plant)
         assert "cannot be written" in str(result.exception)
