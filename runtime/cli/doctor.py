@@ -61,12 +61,36 @@ def _all(plant: str | None) -> Iterator[Check]:
     yield _memory()
     yield from _terminal()
     yield _instances(there)
-    if file is None:
-        yield from disk(Path.cwd())
-        return
-    from runtime.cli.doctor_plant import plant_checks
+    if file is not None:
+        from runtime.cli.doctor_plant import plant_checks
 
-    yield from plant_checks(file, mine)
+        yield from plant_checks(file, mine)
+    elif plant is None:
+        yield from disk(Path.cwd())
+    if file is None and plant is not None:
+        yield Check("gateway", OK, f"this machine is looked at; that of {plant} has its own ironworks doctor")
+        yield from _components(plant)
+    elif mine is not None:
+        yield from _components(str(file))
+
+
+def _components(plant: str) -> Iterator[Check]:
+    """Ask a plant that runs what does not work."""
+    from runtime.cli.session import ask
+    from runtime.errors import ConnectError, PlantError
+
+    try:
+        found = ask(plant, lambda client: client.components())
+    except PlantError as exc:
+        yield Check("components", FAIL if isinstance(exc, ConnectError) else WARN, exc.text, exc.remedy)
+        return
+    ill = [each for each in found if each.state in ("degraded", "faulted")]
+    for each in ill:
+        verdict = FAIL if each.state == "faulted" else WARN
+        text = f"{each.name} is {each.state}" + (f": {each.text}" if each.text else "")
+        yield Check("components", verdict, text, f"ironworks logs --component {each.name} tells more")
+    if not ill:
+        yield Check("components", OK, f"{len(found)}, none is degraded or faulted")
 
 
 def _version() -> Check:

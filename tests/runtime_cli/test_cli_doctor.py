@@ -2,6 +2,7 @@
 
 import json
 import resource
+import socket
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -106,6 +107,36 @@ def test_the_limits_are_those_of_the_plant_that_runs(ironworks, running_plant):
         resource.prlimit(there.pid, resource.RLIMIT_NOFILE, (soft, hard))
     [found] = [each for each in told if each["name"] == "open files"]
     assert (found["verdict"], found["text"]) == ("warn", f"at most 700 (hard limit {hard})")
+
+
+def test_what_does_not_work_in_a_plant_that_runs_is_told(ironworks, folder, start):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with (folder / "plant.yaml").open("a") as plant:
+            plant.write(f"drivers:\n  - {{name: oven, kind: modbus.client, host: 127.0.0.1, port: {port}}}\n")
+        (folder / "alarms.yaml").write_text("alarms: []\n")
+        (folder / "tags.csv").write_text("path,type,source,address\noven/temp,REAL,oven,40001\n")
+        with start(folder):
+            for _ in range(50):
+                result = ironworks("doctor", "--plant", folder, "--json")
+                told = [each for each in json.loads(result.stdout)["checks"] if each["name"] == "components"]
+                if told[0]["verdict"] == "warn":
+                    break
+    assert "oven is degraded: oven does not answer" in told[0]["text"]
+    assert "ironworks logs --component oven" in told[0]["remedy"]
+
+
+def test_a_gateway_elsewhere_is_asked_and_the_machine_is_said_to_be_this_one(ironworks):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        result = ironworks("doctor", "--plant", url, "--json")
+    assert result.exit_code == 1
+    checks = {each["name"]: each for each in json.loads(result.stdout)["checks"]}
+    assert "this machine" in checks["gateway"]["text"]
+    assert checks["components"]["verdict"] == "fail"
+    assert url in checks["components"]["text"]
 
 
 def test_a_journal_of_a_later_version_is_told(checks, state):

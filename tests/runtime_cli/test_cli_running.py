@@ -323,6 +323,7 @@ def test_doctor_knows_that_the_plant_runs(ironworks: Any) -> None:
     assert "brewery" in checks["running"]["text"]
     assert checks["journal"]["verdict"] == "ok"
     assert "running plant" in checks["history"]["text"]
+    assert checks["components"]["verdict"] == "ok"
 
 
 def test_a_plant_that_runs_cannot_be_run_again(running_plant: Path, runtime_home: Path) -> None:
