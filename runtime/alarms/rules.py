@@ -104,6 +104,7 @@ class Rules:
         )
         measure = value
         keep = np.zeros(len(alarms), np.bool_)
+        told = np.ones(len(alarms), np.bool_)  # a late sample says nothing: no delay begins or ends
         if (deviates := kind == _DEVIATION).any():
             other = self._setpoint[alarms]
             setpoint = self._number(other, self.table.raw[other])
@@ -115,7 +116,7 @@ class Rules:
         if len(rows):
             times = self.table.source_ns[tag[rows]]
             late = self._rates.late(alarms[rows], times, bad[rows], now_ns)
-            keep[rows[late]] = True
+            keep[rows[late]], told[rows[late]] = True, False
             rows, times = rows[~late], times[~late]
             which = alarms[rows]
             with np.errstate(invalid="ignore"):
@@ -132,7 +133,7 @@ class Rules:
         self._condition[alarms] = condition
         if len(rows):
             self._rates.watch(alarms[rows], condition[rows], bad[rows], now_ns)
-        changed = self._delay(alarms, condition, silent, now_ns)
+        changed = self._delay(alarms[told], condition[told], silent[told], now_ns)
         return changed[np.argsort(self.table.source_ns[self._tag[changed]], kind="stable")]
 
     def expire(self, now_ns: int) -> Rows:

@@ -30,7 +30,7 @@ from runtime.plcview import (
     WorstScan,
 )
 
-VariablePath = Annotated[UnicodeText, Field(max_length=1024, examples=["Main.Pump.Timer.ET"])]
+VariablePath = Annotated[UnicodeText, Field(min_length=1, max_length=1024, examples=["Main.Pump.Timer.ET"])]
 _STATUS: tuple[tuple[type[PlantError], int], ...] = (
     (UnknownVariableError, 404),
     (ConnectError, 503),

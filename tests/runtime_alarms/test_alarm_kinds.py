@@ -110,6 +110,19 @@ def test_a_late_sample_is_no_step():
     assert moves(engine.on_batch(values(("level", 90.0), at_ns=104 * S), 104 * S)) == [("fast", "raised")]
 
 
+def test_a_late_sample_after_a_bad_one_begins_no_delay():
+    engine = AlarmEngine(
+        [config("fast", "level", "rate_of_change", limit=2, over="10s", on_delay="5s")], TAGS
+    )
+    engine.on_batch(values(("level", 0.0), at_ns=100 * S), 100 * S)
+    engine.on_batch(values(("level", 90.0), at_ns=101 * S), 101 * S)
+    assert engine.next_due_ns() == 106 * S
+    engine.on_batch(values(("level", 0.0, Quality.BAD), at_ns=102 * S), 102 * S)
+    assert engine.next_due_ns() is None
+    assert engine.on_batch(values(("level", 90.0), at_ns=99 * S), 103 * S) == []
+    assert engine.next_due_ns() is None
+
+
 def test_a_source_whose_clock_was_set_back_is_measured_again_after_a_window():
     engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="10s")], TAGS)
     told = []
