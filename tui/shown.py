@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 
 from runtime.contract import Quality, Value
-from runtime.wire import AlarmView, TagView
+from runtime.wire import AlarmView, JournalEntry, TagView
 from tui.locale import Words
 from tui.model import SECOND_NS, Point, View
 
@@ -93,16 +93,26 @@ def quality_word(code: int, words: Words) -> str:
 
 def format_value(value: Value | None, tag: TagView, words: Words) -> str:
     """Write a value with as many decimals as its range deserves, always the same for one tag."""
+    return _format(value, tag.type, span_of(tag), words)
+
+
+def format_kept(entry: JournalEntry, words: Words) -> str:
+    """Write the value of an entry, its unit behind it; the tag may be gone since."""
+    text = _format(entry.value, entry.type, None, words)
+    return text if entry.value is None else f"{text} {unit_of(entry)}".rstrip()
+
+
+def _format(value: Value | None, type_: str, span: float | None, words: Words) -> str:
     if value is None:
         return words("value.none")
     if isinstance(value, bool):
         return words("value.on" if value else "value.off")
     if isinstance(value, float):
-        return format_number(value, span_of(tag))
-    if tag.type == "TIME" and isinstance(value, int):
+        return format_number(value, span)
+    if type_ == "TIME" and isinstance(value, int):
         whole = abs(value) >= SECOND_NS or value % MS_NS == 0
         return f"{value / SECOND_NS:{'.3f' if whole else 'g'}} s"
-    if tag.type == "DT" and isinstance(value, int):
+    if type_ == "DT" and isinstance(value, int):
         return format_clock(value, date=True)
     return str(value)
 
@@ -192,9 +202,9 @@ def fit(text: str, width: int, align: str = "left") -> str:
     return text + space
 
 
-def unit_of(tag: TagView) -> str:
+def unit_of(scale: TagView | JournalEntry) -> str:
     """Return the unit as people read it; UCUM's `1` for a plain number is none."""
-    return "" if tag.unit_text == "1" else tag.unit_text
+    return "" if scale.unit_text == "1" else scale.unit_text
 
 
 def show_state(view: View, tag: TagView) -> Shown:

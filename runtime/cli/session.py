@@ -191,7 +191,7 @@ def show_of(scale: Scale, value: Value | None) -> str:
         return value_text(DataType.TIME, value)
     if scale.type == "DT" and isinstance(value, int | float):
         return show_time(int(value))
-    return show(value, scale.unit_text)
+    return show(value, "" if scale.unit_text == "1" else scale.unit_text)  # UCUM's 1 is no unit
 
 
 def show_time(at_ns: int | None) -> str:

@@ -311,6 +311,8 @@ class FakePlant:
                 "wang",
                 "",
                 4.2,
+                type="LREAL",
+                unit_text="Nm",
             )
             for i in range(30)
         )

@@ -355,6 +355,7 @@ def test_journal_lists_transitions(plant):
         await pilot.press("f2", "j")
         await appears(pilot, "cleared")
         assert "wang" in seen(app)
+        assert "4.20 Nm" in seen(app)
         await pilot.press("j")
         await appears(pilot, "Capper torque high")
 

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from runtime.contract import Quality
+from runtime.wire import JournalEntry
 from tui.locale import Words
 from tui.model import SECOND_NS, Link, Point, View
 from tui.shown import (
     fit,
     format_age,
     format_clock,
+    format_kept,
     format_limit,
     format_number,
     format_range,
@@ -86,6 +88,22 @@ def test_a_range_may_be_open_and_times_have_their_unit(make_tag, data_type, low,
     unit = "" if data_type == "TIME" else "s"
     tag = make_tag(0, ("tank/t", data_type, unit, low, high, "", "", "rw", 0), 0)
     assert format_range(tag, Words("en")) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "type_", "unit", "text"),
+    [
+        (9_000_000_000, "TIME", "", "9.000 s"),
+        (51.25, "REAL", "%", "51.2 %"),
+        (True, "BOOL", "", "on"),
+        (-5, "INT", "1", "-5"),
+        (7, "", "", "7"),
+        (None, "REAL", "%", "---"),
+    ],
+)
+def test_a_value_of_the_journal_says_what_it_is(value, type_, unit, text):
+    entry = JournalEntry(1, 1, "a", "raised", "normal", "", "", value, type=type_, unit_text=unit)
+    assert format_kept(entry, Words("en")) == text
 
 
 def test_the_limit_of_an_alarm_is_on_the_scale_of_its_tag(make_tag, make_alarm):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from runtime.wire import JournalEntry
 from tui.model import View
-from tui.shown import format_since
+from tui.shown import format_kept, format_since
 from tui.widgets.cells import Cell
 from tui.widgets.rows import Column, Rows
 
@@ -19,9 +19,10 @@ class JournalList(Rows[int]):
         Column("column.time", 19),
         Column("column.alarm", -3),
         Column("column.transition", 15),
-        Column("column.state", 14, hide_below=90),
+        Column("column.state", 14, hide_below=108),
+        Column("column.value", 14, hide_below=92),
         Column("column.actor", 10),
-        Column("column.comment", -2, hide_below=100),
+        Column("column.comment", -2, hide_below=118),
     )
     EMPTY = "alarm.journal_empty"
 
@@ -43,6 +44,7 @@ class JournalList(Rows[int]):
             Cell(entry.alarm, "text"),
             Cell(entry.transition, "text"),
             Cell(words(state) if words.has(state) else entry.state, "label"),
+            Cell("" if entry.value is None else format_kept(entry, words), "text"),
             Cell(entry.actor or "", "text"),
             Cell(entry.comment or "", "label"),
         )
