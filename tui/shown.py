@@ -112,7 +112,7 @@ def _format(value: Value | None, type_: str, span: float | None, words: Words) -
     if type_ == "TIME" and isinstance(value, int):
         whole = abs(value) >= SECOND_NS or value % MS_NS == 0
         return f"{value / SECOND_NS:{'.3f' if whole else 'g'}} s"
-    if type_ == "DT" and isinstance(value, int):
+    if type_ == "DT" and isinstance(value, int) and abs(value) < 1 << 63:
         return format_clock(value, date=True)
     return str(value)
 

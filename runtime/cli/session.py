@@ -30,6 +30,7 @@ PlantOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 T = TypeVar("T")
 _SECOND_NS = 1_000_000_000
+_BEYOND = 1 << 63
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n"}
 
 
@@ -183,14 +184,15 @@ class Scale(Protocol):
 
 
 def show_of(scale: Scale, value: Value | None) -> str:
-    """Write a value of a tag for people, its unit behind it."""
+    """Write a value of a tag for people, its unit behind it; one that is none of its type as it stands."""
     from runtime.config import value_text
     from runtime.contract import DataType
 
-    if scale.type == "TIME" and value is not None:
-        return value_text(DataType.TIME, value)
-    if scale.type == "DT" and isinstance(value, int | float):
-        return show_time(int(value))
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _BEYOND:
+        if scale.type == "TIME":
+            return value_text(DataType.TIME, value)
+        if scale.type == "DT":
+            return show_time(int(value))
     return show(value, "" if scale.unit_text == "1" else scale.unit_text)  # UCUM's 1 is no unit
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -178,6 +179,20 @@ def test_journal_audit_and_gate_tell_values_with_units_as_well(ironworks: Any) -
     ironworks("write", "tank/setpoint", "50")
     assert " 51 % -> 50 %" in ironworks("audit", "list", "--limit", "1").stdout
     assert " 95 %" in ironworks("alarms", "journal", "tank.high").stdout
+
+
+def test_what_was_tried_with_a_value_of_another_type_is_told_as_it_was() -> None:
+    """What a client sends, and what somebody wrote into the file, may be no value of the tag at all."""
+    from runtime.cli.session import show_of
+    from runtime.wire import JournalEntry
+
+    for type_ in ("TIME", "DT", "REAL", "BOOL", "STRING", ""):
+        for value, text in (
+            (None, "-"), ("T#5s", "T#5s"), (True, "true"), (10**30, f"{10**30}"),
+            (math.inf, "inf"), (math.nan, "nan"),
+        ):  # fmt: skip
+            entry = JournalEntry(1, 1, "a", "raised", "normal", "", "", value, type=type_)
+            assert show_of(entry, value) == text
 
 
 def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:

@@ -98,6 +98,8 @@ def test_a_range_may_be_open_and_times_have_their_unit(make_tag, data_type, low,
         (True, "BOOL", "", "on"),
         (-5, "INT", "1", "-5"),
         (7, "", "", "7"),
+        (10**30, "DT", "", f"{10**30}"),
+        ("soon", "TIME", "", "soon"),
         (None, "REAL", "%", "---"),
     ],
 )
