@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from typing import Any, NamedTuple
 
 from runtime.contract import Value
-from runtime.journal.schema import parsed, to_json
+from runtime.journal.schema import as_number, as_text, parsed, read_any_text, to_json
 from runtime.sqlitefile import known_or_empty
 
 
@@ -124,6 +124,7 @@ def alarm_log(
     connection: sqlite3.Connection, limit: int, before: int | None = None, alarm: str | None = None
 ) -> list[AlarmLogEntry]:
     """Return the newest transitions, newest first; of one alarm, or before a sequence number, if given."""
+    read_any_text(connection)
     rows = connection.execute(
         f"{_log(connection)} WHERE seq < ? AND (?2 IS NULL OR alarm = ?2) ORDER BY seq DESC LIMIT ?3",
         (2**63 - 1 if before is None else before, alarm, limit),
@@ -142,6 +143,7 @@ def alarm_place(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def alarm_log_after(connection: sqlite3.Connection, after: int, limit: int) -> list[AlarmLogEntry]:
     """Return the newest transitions after a sequence number, oldest first."""
+    read_any_text(connection)
     rows = connection.execute(f"{_log(connection)} WHERE seq > ? ORDER BY seq DESC LIMIT ?", (after, limit))
     return [_entry(row) for row in rows][::-1]
 
@@ -176,6 +178,19 @@ def _log(connection: sqlite3.Connection) -> str:
 
 
 def _entry(row: tuple[Any, ...]) -> AlarmLogEntry:
-    *cells, announced, type_, unit = row
-    entry = AlarmLogEntry(*parsed(cells, 7))
-    return replace(entry, announced=bool(announced), type=type_, unit_text=unit)
+    """Return a row of the file, which anybody may have written."""
+    seq, at_ns, *texts, value, announced, type_, unit = parsed(row, 7)
+    alarm, transition, state, actor, comment = map(as_text, texts)
+    return AlarmLogEntry(
+        seq=seq,
+        at_ns=as_number(at_ns),
+        alarm=alarm,
+        transition=transition,
+        state=state,
+        actor=actor,
+        comment=comment,
+        value=value,
+        announced=bool(announced),
+        type=as_text(type_),
+        unit_text=as_text(unit),
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.contract import Value
 from runtime.journal import chain
-from runtime.journal.schema import parsed, to_json
+from runtime.journal.schema import as_number, as_text, parsed, read_any_text, to_json
 from runtime.journal.values import OperatorValue
 
 if TYPE_CHECKING:
@@ -124,18 +124,27 @@ class AuditRow:
 
 def audit_log(connection: sqlite3.Connection, limit: int, before: int | None = None) -> list[AuditRow]:
     """Return the newest entries, newest first; those before a sequence number if given."""
+    read_any_text(connection)
     rows = connection.execute(
         f"SELECT {chain.all_cells(connection)} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?",  # noqa: S608
         (2**63 - 1 if before is None else before, limit),
     )
-    return [
-        AuditRow(*[*parsed(cells, 7, 8), _signatures(signed), type_, unit])
-        for *cells, signed, type_, unit in rows
-    ]
+    return [_row(*parsed(cells, 7, 8)) for cells in rows]
 
 
-def _signatures(cell: str) -> tuple[Signature, ...]:
-    return tuple(Signature(*each) for each in json.loads(cell or "[]"))
+def _row(seq: int, at_ns: object, *cells: Any) -> AuditRow:
+    """Return a row of the file, which anybody may have written; the chain names those that are not ours."""
+    *who, old, new, reason, outcome, detail, signed, type_, unit = cells
+    head = [seq, as_number(at_ns), *map(as_text, who), old, new, *map(as_text, (reason, outcome, detail))]
+    return AuditRow(*[*head, _signatures(signed), as_text(type_), as_text(unit)])
+
+
+def _signatures(cell: Any) -> tuple[Signature, ...]:
+    try:
+        found = json.loads(cell or "[]")
+        return tuple(Signature(str(name), str(meaning), int(at_ns)) for name, meaning, at_ns in found)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return (Signature(as_text(cell), "cannot be read", 0),)
 
 
 def last_done_ns(connection: sqlite3.Connection, action: str) -> int | None:

@@ -185,10 +185,27 @@ def parsed(row: Sequence[Any], *columns: int) -> list[Any]:
     return [_value(cell) if index in columns else cell for index, cell in enumerate(row)]
 
 
+def read_any_text(connection: sqlite3.Connection) -> None:
+    """Have a connection read text that is not UTF-8 as well, as far as it is."""
+    connection.text_factory = lambda data: data.decode("utf-8", "replace")
+
+
+def as_text(cell: object) -> str:
+    """Return a cell of a column of text; what somebody else wrote there stands as its text."""
+    return cell if isinstance(cell, str) else str(cell)
+
+
+def as_number(cell: object) -> int:
+    """Return a cell of a column of whole numbers; 0 for what somebody else wrote there."""
+    return cell if isinstance(cell, int) else 0
+
+
 def _value(cell: str) -> Value | None:
     """Read a value back; what somebody else wrote there stands as its text: the chain names the row."""
     try:
         value = json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         return str(cell)
-    return value if value is None or isinstance(value, bool | int | float | str) else str(cell)
+    if isinstance(value, int):
+        return value if -(1 << 63) <= value < 1 << 64 else str(cell)
+    return value if value is None or isinstance(value, float | str) else str(cell)

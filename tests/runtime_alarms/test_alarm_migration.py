@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import sqlite3
 
+import msgspec
 import pytest
 
 from runtime.clock import ManualClock
 from runtime.journal import AlarmMove, AlarmRow, Journal, alarm_log, alarm_moves, alarm_rows, chain, schema
+from runtime.wire import JournalEntry
 
 FIRST_FORMAT = """
 CREATE TABLE audit (
@@ -56,6 +58,19 @@ def test_the_first_format_is_brought_to_this_one(tmp_path):
     ]
     assert [each.announced for each in journal.read_now(alarm_log, 10)] == [False, True]
     assert journal.read_now(alarm_moves, 5, 6) == [AlarmMove(5, "tank.high", "raised", True)]
+
+
+@pytest.mark.parametrize("column", ["at_ns", "alarm", "transition", "state", "actor", "comment", "value"])
+def test_a_journal_that_somebody_wrote_in_can_still_be_listed(tmp_path, column):
+    path = tmp_path / "journal.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_FORMAT)
+        for seq, cell in enumerate(("x'00ff'", "CAST(x'c3ff' AS TEXT)"), 1):
+            connection.execute(f"UPDATE alarm_journal SET {column} = {cell} WHERE seq = ?", (seq,))
+        connection.commit()
+    rows = Journal(path, ManualClock()).read_now(alarm_log, 10)
+    assert [each.seq for each in rows] == [2, 1]
+    msgspec.json.encode(msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True))
 
 
 def test_an_alarm_of_the_format_before_confirmations_waits_for_none_and_its_shelf_is_a_timed_one(tmp_path):

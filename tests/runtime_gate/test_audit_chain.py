@@ -8,10 +8,13 @@ import subprocess
 import sys
 import textwrap
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from runtime import wire
+from runtime.cli.session import show_of, show_time
 from runtime.clock import ManualClock
 from runtime.journal import AuditEntry, Journal, audit_log
 from runtime.journal.audit import Signature
@@ -53,18 +56,23 @@ def original(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tampered(original, tmp_path_factory):
+def changed(tmp_path_factory):
+    """The file that `tampered` changes."""
+    return tmp_path_factory.mktemp("copy") / "journal.sqlite"
+
+
+@pytest.fixture(scope="module")
+def tampered(original, changed):
     """Return a function that changes a copy by SQL and tells the report."""
-    copy = tmp_path_factory.mktemp("copy") / "journal.sqlite"
 
     def change(*statements):
-        shutil.copy(original, copy)
-        connection = sqlite3.connect(copy)
+        shutil.copy(original, changed)
+        connection = sqlite3.connect(changed)
         for sql, values in statements:
             connection.execute(sql, values)
         connection.commit()
         connection.close()
-        return checked(copy)
+        return checked(changed)
 
     return change
 
@@ -83,6 +91,9 @@ def test_an_untouched_trail_is_whole_and_tells_its_head(original):
 _CELL = st.one_of(st.text(max_size=6), st.integers(-(2**60), 2**60), st.binary(max_size=40), st.floats(0, 1))
 
 
+_ODD = ("[[1]]", "[1]", '[["a", "b", "c"]]', '[["a", "b", 1e999]]', "{}", "1e999", f"{10**30}", "[" * 99_999)
+
+
 @settings(max_examples=150, deadline=None)
 @given(row=st.integers(1, ROWS), column=st.sampled_from(COLUMNS), cell=_CELL)
 def test_any_cell_that_is_changed_names_its_row(original, tampered, row, column, cell):
@@ -98,6 +109,29 @@ def test_any_cell_that_is_changed_names_its_row(original, tampered, row, column,
             (stored,) = scratch.execute("SELECT c FROM t").fetchone()
     same = stored == before and type(stored) is type(before)
     assert told(report) == ([] if same else [("touched", row)])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    row=st.integers(1, ROWS),
+    column=st.sampled_from([each for each in COLUMNS if each not in ("previous", "hash")]),
+    cell=_CELL
+    | st.sampled_from(["[[1]]", "[1]", '[["a", "b", "c"]]', "{}", "1e999", f"{10**30}", "[" * 9000]),
+    bare=st.booleans(),
+)
+@example(row=1, column="new", cell=_ODD[-1], bare=False)
+@example(row=1, column="signatures", cell=_ODD[-1], bare=False)
+@example(row=1, column="signatures", cell=_ODD[3], bare=False)
+@example(row=1, column="old", cell=f"{10**30}", bare=False)
+def test_a_trail_that_somebody_wrote_in_can_still_be_listed(tampered, changed, row, column, cell, bare):
+    value = f"CAST(x'{str(cell).encode().hex()}ff' AS TEXT)" if bare else "?"  # text that is not UTF-8
+    tampered((f"UPDATE audit SET {column} = {value} WHERE seq = ?", (row,) if bare else (cell, row)))
+    rows = Journal(changed, ManualClock()).read_now(audit_log, 100)
+    entries = msgspec.convert(rows, tuple[wire.AuditEntry, ...], from_attributes=True)
+    assert [each.seq for each in entries] == list(range(ROWS, 0, -1))
+    msgspec.json.encode(entries)
+    for each in entries:
+        show_of(each, each.old), show_of(each, each.new), show_time(each.at_ns)
 
 
 @settings(max_examples=30, deadline=None)
