@@ -31,7 +31,13 @@ _TAGS = (
     ("loop_lag_ms", DataType.REAL, "ms", "How late the event loop woke up", "事件循环延迟"),
     ("journal_failing", DataType.BOOL, "", "The journal cannot be written", "日志库无法写入"),
     ("log_failing", DataType.BOOL, "", "The log cannot be written", "运行日志无法写入"),
-    ("journal_damaged", DataType.BOOL, "", "The journal was damaged and begun anew", "日志库损坏并已重建"),
+    (
+        "journal_damaged",
+        DataType.BOOL,
+        "",
+        "The journal was damaged; what was is set aside",
+        "日志库曾损坏，损坏部分已隔离",
+    ),
 )
 
 
@@ -104,15 +110,15 @@ def declare() -> Declared:
             tag="sys/kernel/journal_damaged",
             kind="discrete",
             priority="high",
-            text=Text(en="The journal was damaged and begun anew", zh="日志库损坏，已重新建立"),
+            text=Text(en="The journal was damaged; what was is set aside", zh="日志库曾损坏，损坏部分已隔离"),
             cause=Text(en="The disk or another program changed the file", zh="磁盘或其他程序改动了文件"),
             consequence=Text(
-                en="Operator values are the initial ones; earlier alarms and audit are in the file kept",
-                zh="操作员设定值恢复为初始值；此前的报警和审计记录在保留的旧文件中",
+                en="Of what is set aside values are the initial ones; alarms and users are missing",
+                zh="被隔离的内容不再生效：设定值恢复为初始值，报警和用户缺失",
             ),
             action=Text(
-                en="Check the operator values and the disk; the damaged file is kept beside the new one",
-                zh="核对操作员设定值并检查磁盘；损坏的文件保留在新文件旁",
+                en="Check what the log names, the operator values and the disk; nothing is deleted",
+                zh="日志列出了具体内容：请核对这些内容、操作员设定值和磁盘；未删除任何数据",
             ),
         ),
     ]

@@ -17,6 +17,7 @@ from runtime.errors import StoreError
 from runtime.journal.alarmlog import AlarmLogEntry, alarm_log
 from runtime.journal.audit import AuditEntry, AuditRow, audit_log
 from runtime.journal.schema import prepare
+from runtime.journal.soundness import set_aside
 from runtime.journal.values import OperatorValue, operator_values, restored
 from runtime.sqlitefile import open_file
 from runtime.tracing import span
@@ -169,7 +170,13 @@ class Journal:
             ) from exc
 
     def _connect(self) -> sqlite3.Connection:
-        connection, problem = open_file(self.path, "journal", prepare, self.clock.now_ns())
+        now_ns = self.clock.now_ns()
+
+        def ready(connection: sqlite3.Connection) -> None:
+            prepare(connection)
+            self.problems += set_aside(connection, now_ns)
+
+        connection, problem = open_file(self.path, "journal", ready, now_ns)
         if problem:
             self.problems.append(f"{problem}: alarm states, audit and operator values start anew")
         return connection

@@ -71,6 +71,15 @@ def test_a_journal_that_somebody_wrote_in_can_still_be_listed(tmp_path, column):
     rows = Journal(path, ManualClock()).read_now(alarm_log, 10)
     assert [each.seq for each in rows] == [2, 1]
     msgspec.json.encode(msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True))
+    journal = Journal(path, ManualClock())
+
+    async def brought_along():
+        await journal.open()
+        await journal.close()
+
+    asyncio.run(brought_along())
+    moves = journal.read_now(alarm_moves, 0, 100)
+    assert all(isinstance(each.alarm, str) and isinstance(each.transition, str) for each in moves)
 
 
 def test_an_alarm_of_the_format_before_confirmations_waits_for_none_and_its_shelf_is_a_timed_one(tmp_path):

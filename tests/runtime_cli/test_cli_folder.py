@@ -4,8 +4,10 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,28 @@ def test_a_stopped_plant_tells_journal_and_audit_as_it_did_while_it_ran(
     assert json.loads(none) == []
     assert len(newest.splitlines()) == 2
     assert {each["reason"] for each in json.loads(audit)} >= {"for the test", "seen"}
+
+
+def test_a_plant_whose_journal_has_damaged_rows_starts_and_says_which(
+    ironworks: Any, folder: Path, start: Any
+) -> None:
+    with start(folder):
+        ironworks("write", "tank/setpoint", "55", "--yes", "--plant", folder)
+        ironworks("write", "tank/limit", "85", "--yes", "--plant", folder)
+        ironworks("gate", "mode", "auto", "--reason", "x", "--plant", folder)
+    with closing(sqlite3.connect(folder / ".ironworks" / "journal.sqlite")) as connection, connection:
+        connection.execute("UPDATE operator_values SET source_ns = 'x' WHERE path LIKE '%setpoint'")
+        connection.execute("UPDATE gate_mode SET mode = 'autp'")
+    with start(folder):
+        shown = ironworks("read", "tank/*", "--plant", folder).stdout
+        assert "40 %" in shown  # the initial value
+        assert "85 %" in shown  # as it was written
+        assert "mode: read only" in ironworks("gate", "--plant", folder).stdout
+        told = [ironworks("alarms", "--plant", folder).stdout for _ in range(20)][-1]
+        assert "journal.damaged" in told
+    log = ironworks("logs", "--level", "error", "--plant", folder).stdout
+    assert "operator_values" in log
+    assert "site/area/line/tank/setpoint" in log
 
 
 @pytest.mark.parametrize("command", [("alarms", "journal"), ("audit", "list"), ("audit", "verify")])
