@@ -32,33 +32,37 @@ def set_aside(connection: sqlite3.Connection, now_ns: int) -> list[str]:
 
     Where the mode of the gate is lost, nobody may write.
     """
-    told = []
-    connection.execute("BEGIN IMMEDIATE")
     connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     try:
-        for table, check in _CHECKS.items():
-            found = [each for each in _rows(connection, table) if not _sound(each, check)]
-            for each in found:
-                _move(connection, table, each, now_ns)
-            if found:
-                first = ", ".join(str(found[0].cells[key]) for key in found[0].keys)
-                told.append(
-                    f"{len(found)} damaged rows of the journal's {table} are set aside, first {first!r}"
-                )
-            if found and table == "gate_mode":
-                values = (MODES[1], True, "", _UNKNOWN, now_ns)
-                connection.execute("INSERT INTO gate_mode VALUES (1, ?, ?, ?, ?, ?)", values)
-        connection.execute(
-            "DELETE FROM damaged WHERE seq <= (SELECT max(seq) FROM damaged) - ?", (MOST_KEPT,)
-        )
-        connection.execute("COMMIT")
+        damaged = {
+            table: [each for each in _rows(connection, table) if not _sound(each, check)]
+            for table, check in _CHECKS.items()
+        }
+        if any(damaged.values()):
+            connection.execute("BEGIN IMMEDIATE")
+            _move_all(connection, damaged, now_ns)
+            connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a full disk ends it by itself
             connection.execute("ROLLBACK")
         raise
     finally:
         connection.text_factory = str
-    return told
+    return [
+        f"{len(found)} damaged rows of the journal's {table} are set aside, first {found[0].key!r}"
+        for table, found in damaged.items()
+        if found
+    ]
+
+
+def _move_all(connection: sqlite3.Connection, damaged: Mapping[str, Sequence[_Found]], now_ns: int) -> None:
+    for table, found in damaged.items():
+        for each in found:
+            _move(connection, table, each, now_ns)
+    if damaged["gate_mode"]:
+        values = (MODES[1], True, "", _UNKNOWN, now_ns)
+        connection.execute("INSERT INTO gate_mode VALUES (1, ?, ?, ?, ?, ?)", values)
+    connection.execute("DELETE FROM damaged WHERE seq <= (SELECT max(seq) FROM damaged) - ?", (MOST_KEPT,))
 
 
 class _Found(NamedTuple):
@@ -71,6 +75,10 @@ class _Found(NamedTuple):
     kinds: Mapping[str, tuple[type, bool]]
     keys: Sequence[str]
     where: str
+
+    @property
+    def key(self) -> str:
+        return ", ".join(str(self.cells[name]) for name in self.keys)
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> Iterator[_Found]:
@@ -191,10 +199,10 @@ _CHECKS: dict[str, Callable[[Row], object]] = {
     "gate_mode": _mode,
     "gate_hold": _hold,
     "gate_sent": _sent,
+    "certificates": _certificate,  # before the users, with whom they would go
     "users": _user,
     "tokens": _token,
     "sessions": _session,
-    "certificates": _certificate,
     "locks": _any,
     "config_log": _any,
 }
