@@ -23,7 +23,9 @@ STOP_TIMEOUT_S = 20.0
 def demo(
     name: Annotated[str, typer.Argument(help="Which demo plant.")] = "bottling",
     headless: Annotated[bool, typer.Option("--headless", help="No console; figures as JSON last.")] = False,
-    seconds: Annotated[float, typer.Option("--for", min=1, help="Seconds a headless demo runs.")] = 20.0,
+    seconds: Annotated[
+        float, typer.Option("--for", min=1, help="Seconds a headless demo runs once it is live.")
+    ] = 20.0,
     lang: Annotated[str | None, typer.Option(help="Language of the console: en or zh.")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Keep the plant there, not in a temporary folder.")
@@ -109,7 +111,9 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 async def _headless(
     endpoint: Endpoint, child: subprocess.Popen[bytes], seconds: float, started_ns: int
 ) -> dict[str, Any]:
-    """Let the line run, then gather what it did; `alarms_raised` are the names.
+    """Let the line run for so many seconds once it is live, then gather what it did.
+
+    A line that does not come to life in `START_TIMEOUT_S` is given no more time. `alarms_raised` are names.
 
     Raises:
         PlantError: the kernel ended early.
@@ -120,7 +124,7 @@ async def _headless(
 
     clock = WallClock()
     first_live_s: float | None = None
-    end_ns = monotonic_ns() + round(seconds * 1e9)
+    end_ns = monotonic_ns() + round((START_TIMEOUT_S + seconds) * 1e9)
     async with PlantClient(endpoint) as client:
         while monotonic_ns() < end_ns:
             if child.poll() is not None:
@@ -133,6 +137,7 @@ async def _headless(
                 live = any(tag.quality == 0 and tag.device == tag.source != "" for tag in tags)
                 if live:
                     first_live_s = round((monotonic_ns() - started_ns) / 1e9, 3)
+                    end_ns = monotonic_ns() + round(seconds * 1e9)
             await clock.sleep(0.05 if first_live_s is None else 0.25)
         values = {tag.path: tag.value for tag in await client.tags()}
         health = await client.health()

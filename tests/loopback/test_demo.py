@@ -64,8 +64,8 @@ def test_the_headless_demo_produces_and_says_so(demo):
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout.strip().splitlines()[-1])
     assert figures["produced"] is True
-    assert figures["bottles"] >= 3
-    assert figures["scans"] > 1000
+    assert figures["bottles"] >= 1
+    assert figures["scans"] > 500
     assert figures["scan_p50_us"] <= figures["scan_p99_us"]
     assert figures["samples_stored"] > 100
     assert figures["tag_updates"] >= figures["samples_stored"]
