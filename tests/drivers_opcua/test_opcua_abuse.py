@@ -129,7 +129,7 @@ def test_items_on_other_nodes_than_tags_are_counted(serve: Any, monkeypatch: pyt
     async def main() -> None:
         monkeypatch.setattr("drivers.opcua.items.MAX_OTHERS", 5)
         monkeypatch.setattr("drivers.opcua.items.SHARE", 1.0)
-        async with serve() as served, Client(served.url, timeout=5) as client:
+        async with serve() as served, Client(served.url, timeout=20) as client:
             made = await client.create_subscription(500, None)
             node = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
             item = ua.MonitoredItemCreateRequest(

@@ -155,7 +155,7 @@ def test_a_session_does_not_go_over_to_a_channel_without_security(serve: Any, se
     async def main() -> None:
         async with serve(anonymous="operator") as served, secure(served.url) as victim:
             served.port.set("line/speed", 1.0)
-            thief = Client(served.url, timeout=5)
+            thief = Client(served.url, timeout=20)
             await thief.connect_socket()
             await thief.send_hello()
             # a certificate is no secret, and on such a channel nothing shows whose it is
@@ -243,7 +243,7 @@ def signed(client: Client, served: Any) -> ua.SignatureData:
 
 
 async def opened_plain(url: str) -> Client:
-    client = Client(url, timeout=5)
+    client = Client(url, timeout=20)
     await client.connect_socket()
     await client.send_hello()
     await client.open_secure_channel()

@@ -76,7 +76,7 @@ def start(runtime_home: Path) -> Any:
             env={**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)},
         )
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not registered.exists():
                 assert process.poll() is None, "the plant ended"
                 assert time.monotonic() < deadline, "the plant did not start"
@@ -95,7 +95,7 @@ def start(runtime_home: Path) -> Any:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_plant(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Iterator[Path]:
     folder = lay_out(tmp_path_factory.mktemp("running"))
     with (folder / "tags.csv").open("a") as tags:
