@@ -41,11 +41,19 @@ for _command in (top, worst, plan, change, back):
 for _name in registry.names("plc"):
     app.command(_name)(load_command("plc", _name))
 
+
+def _named(path: str | list[str] | None) -> str | list[str] | None:
+    if "" in ([path] if isinstance(path, str) else path or ()):
+        raise typer.BadParameter("a path is empty; write it as Main.Pump.Timer.ET")
+    return path
+
+
 Paths = Annotated[
     list[str],
     typer.Argument(
         help="Variables by path: Main.Pump.Timer.ET, Main.levels[3], Main.recipe or Main as a whole.",
         metavar="PATH...",
+        callback=_named,
     ),
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the audit trail.")]
@@ -78,7 +86,7 @@ def watch(
 
 @app.command(context_settings={"ignore_unknown_options": True})  # `ironworks plc force x -5`
 def force(
-    path: Annotated[str, typer.Argument(help="Variable by path.", metavar="PATH")],
+    path: Annotated[str, typer.Argument(help="Variable by path.", metavar="PATH", callback=_named)],
     value: Annotated[str, typer.Argument(help="A literal of its type: TRUE, 42, 2.5, T#5s.")],
     reason: ReasonOption,
     duration: Annotated[
@@ -122,7 +130,9 @@ def forces(plant: PlantOption = None, json: JsonOption = False) -> None:
 
 @app.command()
 def unforce(
-    paths: Annotated[list[str] | None, typer.Argument(help="Forced variables.", metavar="PATH...")] = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Forced variables.", metavar="PATH...", callback=_named)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All forces.")] = False,
     reason: ReasonOption = "",
     plant: PlantOption = None,

@@ -50,6 +50,9 @@ def read_text(file: Path) -> str:
         ConfigError: it is missing, unreadable, not UTF-8, or no text.
     """
     try:
+        if file.is_fifo() or file.is_char_device() or file.is_block_device() or file.is_socket():
+            finding = Finding("this is a pipe or a device, not a file", Place(file), "correct the path")
+            raise ConfigError([finding])
         data = file.read_bytes()
     except FileNotFoundError as exc:
         raise ConfigError([Finding("file not found", Place(file), "create it, or correct the path")]) from exc

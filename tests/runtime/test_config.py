@@ -1,5 +1,7 @@
 """The plant folder: every mistake has file, line, column and remedy."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,6 +158,15 @@ def test_a_missing_file_and_a_binary_file_are_told(tmp_path):
         load_model(DriverConfig, tmp_path / "bin.yaml")
     (tmp_path / "tags.csv").write_bytes(b"PK\x03\x04\x14\x00")
     with pytest.raises(ConfigError, match="workbook"):
+        read_tags(tmp_path / "tags.csv", "s")
+
+
+def test_a_pipe_and_a_device_are_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "plant.yaml")
+    (tmp_path / "tags.csv").symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match="a pipe or a device, not a file"):
+        load_model(PlantFile, tmp_path / "plant.yaml")
+    with pytest.raises(ConfigError, match="a pipe or a device, not a file"):
         read_tags(tmp_path / "tags.csv", "s")
 
 

@@ -231,9 +231,8 @@ def test_the_commands_show_what_there_is(folder, monkeypatch, tmp_path):
             done = await asyncio.to_thread(
                 CliRunner().invoke, app, ["plc", *arguments, "--plant", str(folder)]
             )
-            return (
-                done.output if done.exception is None else f"{type(done.exception).__name__} {done.exception}"
-            )
+            told = "" if done.exception is None else f"{type(done.exception).__name__} {done.exception}"
+            return done.output + told
 
         assert await plc("forces") == "nothing is forced\n"
         told = await asyncio.to_thread(
@@ -269,6 +268,9 @@ def test_the_commands_show_what_there_is(folder, monkeypatch, tmp_path):
             (("unforce", "Main.free", "--all"), "give PATH..., or --all"),
             (("unforce", "Main.free"), "is not forced"),
             (("watch", "Main.fre", "--once"), "did you mean Main.free?"),
+            (("watch", "Main.free", "", "--once"), "a path is empty"),
+            (("force", "", "1", "-r", "x"), "a path is empty"),
+            (("unforce", ""), "a path is empty"),
             (("watch", "Main.free", "--once", "--every", "1ms"), "from 50ms to 1h"),
             (("watch", "Main.free", "--once", "--every", "soon"), "--every"),
             (("force", "Main.free", "1", "-r", "x", "--for", "0s"), "0 is no time"),
