@@ -114,15 +114,19 @@ def _folder_of(package):
 def _install_once(cache, command):
     """Run what installs into a folder, where it has not; skip the test with a word where it cannot."""
     done = cache / "installed"
-    if done.exists():
-        return
-    cache.mkdir(parents=True, exist_ok=True)
-    try:
-        result = subprocess.run(
-            command, capture_output=True, text=True, timeout=INSTALL_WITHIN_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"{cache.name} cannot be had: {' '.join(command)} took over {INSTALL_WITHIN_S} s")
-    if result.returncode:
-        pytest.skip(f"{cache.name} cannot be had: {result.stderr.strip()[-200:]}")
-    done.touch()
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with cache.with_name(f"{cache.name}.lock").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # another worker may be at it
+        if done.exists():
+            return
+        shutil.rmtree(cache, ignore_errors=True)  # half of it, of one that was ended
+        cache.mkdir()
+        try:
+            result = subprocess.run(
+                command, capture_output=True, text=True, timeout=INSTALL_WITHIN_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"{cache.name} cannot be had: {' '.join(command)} took over {INSTALL_WITHIN_S} s")
+        if result.returncode:
+            pytest.skip(f"{cache.name} cannot be had: {result.stderr.strip()[-200:]}")
+        done.touch()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,8 +104,16 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        child.kill()
+        import psutil
+
+        head = psutil.Process(child.pid)
+        head.suspend()  # so that it starts no more while its children are counted
+        family = [*head.children(recursive=True), head]
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
         child.wait()
+        psutil.wait_procs(family[:-1], STOP_TIMEOUT_S)  # a compiler would still write into the folder
 
 
 async def _headless(

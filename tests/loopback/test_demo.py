@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from runtime import registry
+from runtime.cli import demo as demo_command
 from runtime.cli.layout import copy_plant
 
 
@@ -73,6 +74,20 @@ def test_the_headless_demo_produces_and_says_so(demo):
     # The rack's process may need longer to start than a link has to come up, if the machine is busy.
     assert set(figures["alarms_raised"]) <= {"remote_io.offline"}
     assert gone(demo)
+
+
+def test_a_plant_that_does_not_stop_is_ended_with_its_children(monkeypatch):
+    monkeypatch.setattr(demo_command, "STOP_TIMEOUT_S", 5.0)
+    child_of_it = "import time; time.sleep(600)"
+    stubborn = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child_of_it!r}]).wait()"
+    child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not (family := psutil.Process(child.pid).children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    demo_command._stop(child)
+    assert child.returncode == -signal.SIGKILL
+    assert psutil.wait_procs(family, 10)[1] == []
 
 
 ENDINGS = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM, "hangup": signal.SIGHUP}
