@@ -49,7 +49,7 @@ class AlarmService:
         self._order = asyncio.Lock()  # state and journal move together, one transition after the other
         self._backlog: deque[AlarmLogEntry] = deque()
         self._lost = 0
-        self._timer_ns = NEVER
+        self._timers_ns: set[int] = set()  # when the timers that wait will end
         self._told: tuple[Value, ...] = ()
         self._load = Load(configs)
         self._port: Port | None = None
@@ -76,7 +76,7 @@ class AlarmService:
                 self._load = Load(self._configs)
                 self._load.take(await self._journal.read(alarm_moves, end_ns - REMEMBERED_NS, end_ns))
             self._count(port)
-        self._timer_ns = NEVER
+        self._timers_ns.clear()
         async with asyncio.TaskGroup() as group:
             self._group = group
             if self._backlog:
@@ -108,7 +108,6 @@ class AlarmService:
             self._shown = engine.alarms()
             self._rows = {config.name: row for row, config in enumerate(configs)}
             self._load.configure(configs)
-            self._timer_ns = NEVER
             if port is None or changes is None:
                 return
             self._changes = port.changes(engine.tag_ids, every=True)
@@ -179,7 +178,7 @@ class AlarmService:
         shelved = [alarm.name for alarm in self.engine.shift(step_ns)]
         self._load.shift(step_ns)
         if self._group is not None and self._port is not None:
-            self._timer_ns = NEVER
+            self._timers_ns.clear()
             self._schedule(self._port)
             if shelved:
                 self._group.create_task(self._keep_shelves(shelved))
@@ -232,14 +231,13 @@ class AlarmService:
     def _schedule(self, port: Port) -> None:
         """Make sure that a timer ends no later than the next delay."""
         due_ns = self.engine.next_due_ns()
-        if due_ns is not None and due_ns < self._timer_ns and self._group is not None:
-            self._timer_ns = due_ns
+        if due_ns is not None and due_ns < min(self._timers_ns, default=NEVER) and self._group is not None:
+            self._timers_ns.add(due_ns)
             self._group.create_task(self._wait(port, due_ns))
 
     async def _wait(self, port: Port, due_ns: int) -> None:
         await port.clock.sleep_until(port.clock.steady_ns() + due_ns - port.clock.now_ns())
-        if self._timer_ns == due_ns:
-            self._timer_ns = NEVER
+        self._timers_ns.discard(due_ns)
         async with self._order:
             if moved := self.engine.on_time(port.clock.now_ns()):
                 await self._keep_and_tell(port, moved)

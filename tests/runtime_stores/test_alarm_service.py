@@ -84,6 +84,27 @@ def test_delay_runs_on_the_ports_clock(tmp_path):
     asyncio.run(main())
 
 
+def test_delays_leave_no_timers_behind_while_a_shelf_lasts(tmp_path):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, _):
+            await service.command("shelve", "tank.high", ANN, "sensor is cleaned", 3600 * 1_000_000_000)
+            tasks = []
+            for _ in range(8):
+                port.set("tank/level", 1.0)
+                await port.clock.advance(2.1)
+                await until(lambda: service.view("tank.low")["active"])
+                port.set("tank/level", 10.0)
+                await until(lambda: not service.view("tank.low")["active"])
+                await port.clock.settle()
+                tasks.append(len(asyncio.all_tasks()))
+            assert tasks[-1] <= tasks[0]
+            assert service.view("tank.low")["count"] == 8
+            await port.clock.advance(3600)
+            await until(lambda: not service.view("tank.high")["shelved"])
+
+    asyncio.run(main())
+
+
 def test_acknowledge_is_on_disk_when_it_returns(tmp_path):
     async def main():
         async with running(tmp_path / "j.sqlite") as (port, service, journal):
