@@ -66,6 +66,7 @@ class AlarmService:
         self._port = port
         self._changes = port.changes(self.engine.tag_ids, every=True)
         self._in_hand = None
+        self._told = ()  # what the run before told turned bad with its end
         async with self._order:
             if not self._backlog:
                 kept = self.engine.restore(await self._journal.read(alarm_rows), port.clock.now_ns())

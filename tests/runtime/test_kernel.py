@@ -93,6 +93,19 @@ def test_a_source_that_ends_leaves_no_good_value_behind(folder):
     run(folder, Short(1), then)
 
 
+def test_the_alarms_tell_their_figures_again_after_a_restart(folder):
+    async def then(kernel):
+        ids = kernel.plant.tags.select("sys/alarms/*")
+        life = kernel.supervisor.find("alarms")
+        for restarts in (0, 1):
+            async with asyncio.timeout(20):
+                while life.restarts < restarts or (kernel.table.quality[ids] != Quality.GOOD).any():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            kernel.supervisor.restart("alarms")
+
+    run(folder, Source(1), then)
+
+
 def test_initial_values_hold_until_an_operator_sets_others(folder):
     async def then(kernel):
         tag = kernel.plant.tags["a/sp"]
