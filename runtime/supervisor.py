@@ -193,6 +193,8 @@ class Supervisor:
             await asyncio.wait({work, again}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 return "restarted"
+            if work.cancelled():  # not by us: an exception that ends tasks must not end the care of it
+                return "ended by itself: something that it waited for was cancelled"
             error = work.exception()
         finally:
             again.cancel()

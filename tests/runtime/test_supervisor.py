@@ -92,6 +92,23 @@ def test_a_component_that_ends_by_itself_is_a_fault():
     play(Part("short", end), then=then)
 
 
+def test_a_component_starts_again_when_what_it_waits_for_is_cancelled():
+    async def wait(part, port):
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    part = Part("short", wait)
+
+    async def then(supervisor, clock):
+        assert state(supervisor, "short")["state"] == "faulted"
+        assert "was cancelled; starts again in 0.5 s" in state(supervisor, "short")["text"]
+        await clock.advance(0.6)
+        assert part.runs == 2
+
+    play(part, then=then)
+
+
 def test_restart_on_request_needs_no_back_off():
     part = Part("p", forever)
 
