@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.alarms.configuration import check_alarms, document_of, read_alarms
-from runtime.alarms.table import cells_of, columns_of, keys_of, line_of, read_table
+from runtime.alarms.table import TEXTS, cells_of, columns_of, keys_of, line_of, read_table
 from runtime.config import AlarmConfig, Plant
 from runtime.errors import ConfigError, Place, PlantError
 
@@ -67,8 +67,10 @@ def plan_import(plant: Plant, source: Path, replace: bool = False) -> Import:
         for key, value in kept.items():
             if key not in columns:
                 alarm[key] = value
-            elif isinstance(alarm.get(key), dict):  # a text of which the file has one language only
-                alarm[key] = _languages(value, key, table.columns) | alarm[key]
+            elif key in TEXTS:  # the file may have one language of it only
+                words = _languages(value, key, table.columns) | alarm.get(key, {})
+                if key in alarm or "en" in words:
+                    alarm[key] = words
     merged = read_alarms(brought)
     names = {config.name for config, _ in merged}
     removed = tuple(name for name in there if name not in names) if replace else ()

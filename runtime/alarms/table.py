@@ -15,13 +15,13 @@ from typing import Any
 from runtime.config import AlarmConfig, Document, read_text
 from runtime.errors import ConfigError, Finding, Place
 
-_TEXTS = ("text", "cause", "consequence", "action")
+TEXTS = ("text", "cause", "consequence", "action")
 _DURATIONS = ("over", "on_delay", "off_delay", "re_alarm")
 _ZH = "_zh"
 COLUMNS = tuple(
     column
     for name, field in AlarmConfig.model_fields.items()
-    for column in ((name, name + _ZH) if name in _TEXTS else (field.alias or name,))
+    for column in ((name, name + _ZH) if name in TEXTS else (field.alias or name,))
 )
 _WORDS = {"true": True, "false": False}
 
@@ -73,7 +73,7 @@ def mapping(cells: Mapping[str, str]) -> dict[str, Any]:
     for column, cell in cells.items():
         if not cell:
             continue
-        if column.removesuffix(_ZH) in _TEXTS:
+        if column.removesuffix(_ZH) in TEXTS:
             language = "zh" if column.endswith(_ZH) else "en"
             found.setdefault(column.removesuffix(_ZH), {})[language] = cell
         else:
@@ -97,7 +97,7 @@ def cells_of(alarm: Mapping[str, Any]) -> dict[str, str]:
     """Return the cells of an alarm given by keys and values; the inverse of `mapping`."""
     cells: dict[str, str] = {}
     for key, value in alarm.items():
-        if key in _TEXTS:
+        if key in TEXTS:
             words = {"en": value} if isinstance(value, str) else value
             cells |= {key + (_ZH if language == "zh" else ""): text for language, text in words.items()}
         elif key == "state" and isinstance(value, str):
@@ -117,7 +117,7 @@ def keys_of(config: AlarmConfig) -> dict[str, Any]:
     for name in ("limit", "deadband"):
         if isinstance(keys.get(name), float) and keys[name].is_integer():
             keys[name] = int(keys[name])
-    for name in _TEXTS:
+    for name in TEXTS:
         if name in keys and set(keys[name]) == {"en"}:
             keys[name] = keys[name]["en"]
     return keys

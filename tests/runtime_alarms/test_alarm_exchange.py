@@ -128,6 +128,29 @@ def test_an_import_merges_by_name_and_keeps_comments(tmp_path, text, name):
     assert "pump.mode" not in only.text
 
 
+TRANSLATED = """\
+alarms:
+  - {name: a, tag: pump/run, kind: discrete, text: {en: Runs, zh: 运行}, cause: {en: By hand, zh: 手动}}
+  - {name: b, tag: pump/run, kind: discrete, text: Runs again, cause: By mistake}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sheet", "a", "b"),
+    [
+        ("name,text_zh,cause_zh\na,,人工\nb,,\n", ("Runs", "", "By hand", "人工"), ("By mistake", "")),
+        ("name,cause_zh\na,\nb,误动\n", ("Runs", "运行", "By hand", ""), ("By mistake", "误动")),
+        ("name,cause\na,\nb,In error\n", ("Runs", "运行", None, None), ("In error", "")),
+    ],
+)
+def test_a_language_that_the_sheet_lacks_stays(tmp_path, sheet, a, b):
+    planned = plan_import(plant(tmp_path, TRANSLATED), brought(tmp_path, sheet))
+    planned.file.write_text(planned.text, encoding="utf-8")
+    one, two = assemble(tmp_path).plant.alarms[:2]
+    assert (one.text.en, one.text.zh, one.cause and one.cause.en, one.cause and one.cause.zh) == a
+    assert (two.text.en, two.cause.en, two.cause.zh) == ("Runs again", *b)
+
+
 def test_the_command_line_exports_and_imports(tmp_path):
     plant(tmp_path, YAML)
     run = CliRunner().invoke
