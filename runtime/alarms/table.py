@@ -83,7 +83,10 @@ def mapping(cells: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _state(cell: str) -> object:
-    """Read a value as JSON writes it; other text is text. A number that is meant as text stands in quotes."""
+    """Read a value as JSON writes it; other text is text.
+
+    Text that is a number, empty, or has blanks at its ends stands in quotes.
+    """
     if cell.lower() in _WORDS:
         return _WORDS[cell.lower()]
     try:
@@ -101,7 +104,8 @@ def cells_of(alarm: Mapping[str, Any]) -> dict[str, str]:
             words = {"en": value} if isinstance(value, str) else value
             cells |= {key + (_ZH if language == "zh" else ""): text for language, text in words.items()}
         elif key == "state" and isinstance(value, str):
-            cells[key] = value if _state(value) == value else json.dumps(value, ensure_ascii=False)
+            plain = value and value == value.strip() and _state(value) == value
+            cells[key] = value if plain else json.dumps(value, ensure_ascii=False)
         elif isinstance(value, bool):
             cells[key] = str(value).lower()
         elif isinstance(value, float):

@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -201,11 +201,13 @@ amounts = st.one_of(
     st.floats(-1e9, 1e9),
     st.integers(-(10**15), 10**15).filter(bool).map(lambda ns: value_text(DataType.TIME, ns)),
 )
-states = st.one_of(st.booleans(), st.integers(-100, 100), st.floats(-1e9, 1e9), texts)
+states = st.one_of(st.booleans(), st.integers(-100, 100), st.floats(-1e9, 1e9), words)
 flags = st.fixed_dictionaries({"latching": st.booleans(), "confirm": st.booleans()})
 
 
 @settings(max_examples=300, deadline=None)
+@example("x", "", "", 1, 1.0, {})
+@example("x", "", " x ", 1, 1.0, {})
 @given(texts, words.map(str.strip), states, st.integers(1, 10**15), amounts, flags)
 def test_every_alarm_reads_back_from_its_row(tmp_path_factory, en, zh, state, delay_ns, limit, flags):
     config = AlarmConfig.model_validate(
