@@ -1,7 +1,8 @@
 """Alarm floods of one operator: when more alarms came than a person can handle, and which came first.
 
 A flood is there when more than 10 alarms were announced within 10 minutes, and over when fewer than 5 were.
-The first alarm of those 10 minutes is kept as the flood's first: it is the likeliest cause.
+The first alarm of those 10 minutes is kept as the flood's first: it is the likeliest cause. A flood begins
+with it, or where the flood before ended: no two overlap.
 
 Source: ANSI/ISA-18.2-2016, 16 (monitoring and assessment).
 """
@@ -43,6 +44,7 @@ class FloodWatch:
         self.peak = 0
         self.total = 0
         self.flood_ns = 0
+        self._over_ns = 0  # when the last flood ended
         self._latest: deque[tuple[int, str]] = deque()
 
     @property
@@ -66,11 +68,13 @@ class FloodWatch:
             self.floods[-1] = replace(flood, count=flood.count + 1)
         elif len(self._latest) > BEGINS_ABOVE:
             began_ns, first = self._latest[0]
+            began_ns = max(began_ns, self._over_ns)  # what came before may have been of the flood before
             self.floods.append(Flood(self.area, first, began_ns, len(self._latest)))
 
     def shift(self, step_ns: int) -> None:
         """Move what still counts with a clock that was set."""
         self._latest = deque((at_ns + step_ns, alarm) for at_ns, alarm in self._latest)
+        self._over_ns += step_ns
         if self.flood:
             self.floods[-1] = replace(self.floods[-1], began_ns=self.floods[-1].began_ns + step_ns)
 
@@ -82,3 +86,4 @@ class FloodWatch:
             if flood and len(self._latest) < ENDS_BELOW:
                 self.floods[-1] = replace(flood, ended_ns=over_ns)
                 self.flood_ns += over_ns - flood.began_ns
+                self._over_ns = over_ns

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,17 @@ def test_flood_agrees_with_counting(gaps):
         recent = sum(at > now - 600 for at in times)
         flood = flood or recent > 10
         assert (watch.flood is not None, watch.rate) == (flood, recent)
+
+
+def test_a_flood_that_comes_right_after_another_begins_where_that_ended():
+    times = [0] * 11 + [500] * 4 + [700] * 7
+    figures = performance([raised(at * S, f"a{at}") for at in times], [], 0, HOUR)
+    assert [(each["began_ns"], each["ended_ns"], each["first"]) for each in figures["floods"]] == [
+        (0, 600 * S, "a0"),
+        (600 * S, 1300 * S, "a500"),
+    ]
+    (operator,) = figures["operators"]
+    assert operator["flood_percent"] == pytest.approx(100 * 1300 / 3600)
 
 
 def test_each_area_is_an_operators_own():
