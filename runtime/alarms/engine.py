@@ -195,9 +195,10 @@ class AlarmEngine:
     ) -> list[Alarm]:
         """Put alarms as they stood before; return those that are not normal or hidden.
 
-        Rows of alarms that the plant no longer has are left out; a suppression, and the wait for a
-        confirmation, that an alarm no longer has end. The time until an alarm is announced again goes on from
-        the engine before; without one it begins no later than now, whatever the clock was then.
+        Rows of alarms that the plant no longer has are left out; a suppression, the wait for a confirmation,
+        and being the first of a group, that an alarm no longer has end. The time until an alarm is announced
+        again goes on from the engine before; without one it begins no later than now, whatever the clock was
+        then.
         """
         kept = []
         for row in rows:
@@ -223,7 +224,7 @@ class AlarmEngine:
                 comment=row.comment,
                 value=row.value,
                 count=row.count,
-                first_out=row.first_out,
+                first_out=row.first_out and bool(alarm.config.group),
                 shelf=shelf,
                 removal=removal,
             )

@@ -324,6 +324,14 @@ def test_the_first_of_a_group_is_told_until_the_next_episode():
     assert [alarm.name for alarm in played.engine.alarms() if alarm.first_out] == ["a"]
 
 
+def test_an_alarm_that_was_taken_out_of_its_group_is_no_first_of_it():
+    played = Played(config(group="trip"))
+    played.set(90.0)
+    again = Played(config())
+    again.engine.restore([played.alarm().as_row()])
+    assert not again.alarm().first_out
+
+
 def test_the_first_within_one_batch_is_the_one_with_the_earliest_source_time():
     engine = AlarmEngine([config("a", group="trip"), config("b", "other", group="trip")], TAGS)
     raw = DataType.REAL.encode(90.0)
