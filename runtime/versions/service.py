@@ -51,7 +51,7 @@ _NOTHING = Wish()
 
 @dataclass(frozen=True)
 class _Trial:
-    """A configuration that must come up: what of it is new, since when, and what it replaced."""
+    """A configuration that must come up: what of it is new, since when (steady), and what it replaced."""
 
     units: tuple[str, ...]
     since_ns: int
@@ -158,11 +158,11 @@ class Versions:
         if before is not None:
             there = {part.component.name for part in parts}
             faults = {name: count for name, count in before.faults.items() if name in there} | faults
-        self._trial = _Trial(tuple(faults), self._kernel.clock.now_ns(), faults, action)
+        self._trial = _Trial(tuple(faults), self._kernel.clock.steady_ns(), faults, action)
         self._up_ns = None
 
     async def _judge(self, trial: _Trial) -> None:
-        supervisor, now_ns = self._kernel.supervisor, self._kernel.clock.now_ns()
+        supervisor, now_ns = self._kernel.supervisor, self._kernel.clock.steady_ns()
         for name in trial.units:
             if supervisor.faults(name) - trial.faults[name] >= FAULTS:
                 await self._give_up(f"{name} faulted {FAULTS} times: {self._last_word(name)}")

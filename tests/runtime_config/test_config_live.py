@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from asyncua import Client, ua
 
+from runtime import clock as clocks
 from runtime.assembly import assemble
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
@@ -21,6 +22,7 @@ from runtime.endpoint import find
 from runtime.errors import ConfigError, PlantError, WriteRejectedError
 from runtime.journal import config_log
 from runtime.kernel import Kernel
+from runtime.supervisor import State
 from runtime.versions import service, start, views
 from runtime.versions.start import choose, store_of
 from runtime.versions.store import Standing
@@ -299,6 +301,32 @@ def test_a_component_that_does_not_come_up_returns_the_plant_to_the_last_good_ve
             await until(lambda: good(kernel) == bad)
             assert kernel.versions.failure is None
             await until(lambda: value(kernel, "sys/config/returned") is False)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("jump_s", [3600, -3600])
+def test_a_clock_that_is_set_neither_shortens_nor_lengthens_the_time_to_come_up(folder, monkeypatch, jump_s):
+    monkeypatch.setattr(service, "FAULTS", 1000)
+    offset_ns = clocks._offset_ns
+
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            async with running(folder) as kernel:
+                driver = f"  - {{name: mb, kind: modbus.server, port: {taken.getsockname()[1]}}}\n"
+                (folder / "plant.yaml").write_text((folder / "plant.yaml").read_text() + driver)
+                monkeypatch.setattr(service, "SETTLE_NS", 3 * SECOND_NS)
+                version, _ = await kernel.versions.apply(ENGINEER)
+                if jump_s < 0:  # all is up, and only has to stay so
+                    taken.close()
+                    await until(lambda: kernel.supervisor.state("mb") is State.RUNNING)
+                    await WallClock().sleep(2 * service.PERIOD_S)
+                monkeypatch.setattr(clocks, "_offset_ns", lambda: offset_ns() + jump_s * SECOND_NS)
+                await until(lambda: value(kernel, "sys/clock/jumps") == 1)
+                await WallClock().sleep(2 * service.PERIOD_S)
+                taken.close()
+                await until(lambda: good(kernel) == version or kernel.versions.failure)
+                assert kernel.versions.failure is None
 
     asyncio.run(main())
 
