@@ -488,6 +488,7 @@ class Kernel:
 
     async def _clock_set(self, step_ns: int) -> None:
         """Move all that is timed with the clock, before anything else runs; then see that it is kept."""
+        self.started_ns += step_ns
         self.alarms.clock_set(step_ns)
         holds = self.gate.clock_set(step_ns)
         if holds:

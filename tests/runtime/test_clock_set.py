@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from runtime import clock as clocks
+from runtime.api.limits import Limits
+from runtime.api.metrics import Metrics
 from runtime.assembly import assemble
 from runtime.clock import SECOND_NS, STEP_NS, ManualClock, WallClock
 from runtime.contract import Actor, Role
@@ -113,6 +115,20 @@ def test_what_is_timed_lasts_as_long_as_it_was_meant_to(folder, jump_s):
         assert (await transitions(kernel, "clock.jumped"))[:1] == ["raised"]
         rows = await kernel.journal.read(alarm_log, 100)
         assert [row.seq for row in rows] == sorted((row.seq for row in rows), reverse=True)
+
+    running(folder, work, clock)
+
+
+@pytest.mark.parametrize("jump_s", [20_000 * DAY, -DAY])
+def test_the_plant_is_no_older_or_younger(folder, jump_s):
+    clock = ManualClock()
+
+    async def work(kernel):
+        await seconds(clock, 5)
+        clock.jump(jump_s)
+        await seconds(clock, 5)
+        up_s = Metrics(kernel, Limits(100)).registry.get_sample_value("ironworks_uptime_seconds")
+        assert up_s == (clock.steady_ns() - kernel.started_steady_ns) / SECOND_NS
 
     running(folder, work, clock)
 
