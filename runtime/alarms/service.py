@@ -74,8 +74,11 @@ class AlarmService:
                 for alarm in kept:
                     self._emit(port, "alarm.restored", alarm)
                 end_ns = port.clock.now_ns() + 1
-                self._load = Load(self._configs)
-                self._load.take(await self._journal.read(alarm_moves, end_ns - REMEMBERED_NS, end_ns))
+                load = Load(self._configs)
+                await self._journal.read(
+                    lambda file: load.take(alarm_moves(file, end_ns - REMEMBERED_NS, end_ns))
+                )
+                self._load = load
             self._count(port)
         self._timers_ns.clear()
         async with asyncio.TaskGroup() as group:
@@ -199,9 +202,11 @@ class AlarmService:
             StoreError: the journal cannot be read.
         """
         end_ns = self._journal.clock.now_ns() + 1
+        start_ns = end_ns - span_ns
         alarms = self.engine.alarms()
-        moves = await self._journal.read(alarm_moves, end_ns - span_ns, end_ns)
-        return await asyncio.to_thread(performance, moves, alarms, end_ns - span_ns, end_ns)
+        return await self._journal.read(
+            lambda file: performance(alarm_moves(file, start_ns, end_ns), alarms, start_ns, end_ns)
+        )
 
     async def _follow_load(self, port: Port) -> None:
         """Tell the load as tags: it falls by time alone."""

@@ -157,18 +157,16 @@ class AlarmMove(NamedTuple):
     announced: bool
 
 
-def alarm_moves(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> list[AlarmMove]:
-    """Return the transitions of a span of time, oldest first."""
+def alarm_moves(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> Iterator[AlarmMove]:
+    """Yield the transitions of a span of time, oldest first: there may be millions."""
     read_any_text(connection)
     rows = connection.execute(
         "SELECT at_ns, alarm, transition, announced FROM alarm_journal"
         " WHERE at_ns >= ? AND at_ns < ? ORDER BY at_ns, seq",
         (start_ns, end_ns),
     )
-    return [
-        AlarmMove(as_number(at_ns), as_text(alarm), as_text(trigger), bool(announced))
-        for at_ns, alarm, trigger, announced in rows
-    ]
+    for at_ns, alarm, trigger, announced in rows:
+        yield AlarmMove(as_number(at_ns), as_text(alarm), as_text(trigger), bool(announced))
 
 
 _CELLS = "seq, at_ns, alarm, transition, state, actor, comment, value"

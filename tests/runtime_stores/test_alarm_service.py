@@ -4,6 +4,7 @@ import asyncio
 import resource
 import subprocess
 import sys
+import tracemalloc
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from runtime.alarms import TAGS, AlarmService
 from runtime.config import AlarmConfig
 from runtime.contract import Actor, DataType, Role, Tag
 from runtime.errors import WriteRejectedError
-from runtime.journal import Journal
+from runtime.journal import AlarmLogEntry, Journal
 from runtime.testing import FakePort
 
 LEVEL = Tag("site/area/line/tank/level", DataType.REAL, source="plc")
@@ -171,6 +172,27 @@ def test_a_full_disk_hides_no_alarm_and_is_caught_up(tmp_path):
     code += f"test_alarm_service._full_disk(pathlib.Path({str(tmp_path / 'j.sqlite')!r}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
+
+
+def test_figures_of_many_transitions_take_no_more_memory(tmp_path):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            now_ns = port.clock.now_ns()
+            many = [
+                AlarmLogEntry(0, now_ns - n * 10_000_000_000, "tank.high", "raised", "x", announced=True)
+                for n in range(10_000)
+            ]
+            await journal.append_all(many)
+            tracemalloc.start()
+            try:
+                figures = await service.figures(100_000 * 1_000_000_000)
+                peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
+            finally:
+                tracemalloc.stop()
+            assert (figures["announced"], figures["top"][0]["count"]) == (10_000, 10_000)
+            assert peak_mib < 1
+
+    asyncio.run(main())
 
 
 def slowed(journal):
