@@ -3,7 +3,8 @@
 A condition is a comparator with hysteresis followed by a delay:
 
 - `high` holds beyond the limit (value > limit) and until the value is back by the deadband
-  (value <= limit - deadband); `low` is its mirror image. `deviation` is `high` of the distance to the
+  (value <= limit - deadband); `low` is its mirror image. On a REAL tag both are rounded as its values are:
+  a value that reads like the limit is not beyond it. `deviation` is `high` of the distance to the
   setpoint, `rate_of_change` is `high` of the speed (see `rates`). `discrete` holds while the value equals
   `state`, `expression` while its expression does.
 - The alarm goes active when its condition has held for `on_delay`, and inactive when it was gone for
@@ -56,7 +57,12 @@ class Rules:
         self._kind = np.array([_KINDS.index(config.kind) for config in configs], np.int8)
         self._number_of = np.array(["usif".index(tag.data_type.kind) for tag in tags], np.int8)
         self._limit = np.array([config.limit or 0.0 for config in configs], np.float64)
-        self._deadband = np.array([config.deadband for config in configs], np.float64)
+        deadband = np.array([config.deadband for config in configs], np.float64)
+        back = np.where(self._kind == _LOW, self._limit + deadband, self._limit - deadband)
+        self._edges = np.stack([self._limit, back])  # beyond the first it comes, beyond the second it stays
+        single = np.array([tag.data_type is DataType.REAL for tag in chosen], np.bool_) & (self._kind <= _LOW)
+        with np.errstate(over="ignore"):  # what a REAL cannot reach
+            self._edges[:, single] = self._edges[:, single].astype(np.float32)
         self._on_ns = np.array([config.on_delay for config in configs], np.int64)
         self._off_ns = np.array([config.off_delay for config in configs], np.int64)
         self._state = np.zeros(n, np.uint64)
@@ -181,16 +187,15 @@ class Rules:
         self, alarms: Rows, raw: NDArray[np.uint64], measure: NDArray[np.float64], bad: Mask
     ) -> Mask:
         kind = self._kind[alarms]
-        limit = self._limit[alarms]
-        band = np.where(self._condition[alarms], self._deadband[alarms], 0.0)
+        edge = self._edges[self._condition[alarms].astype(np.intp), alarms]
         equal = raw == self._state[alarms]
         if self._state_text:
             for row, alarm in enumerate(alarms.tolist()):
                 if alarm in self._state_text:
                     equal[row] = self.table.text.get(int(self._tag[alarm]), "") == self._state_text[alarm]
-        above = measure > limit - band
+        above = measure > edge
         holds: Mask = np.choose(
-            kind, [above, measure < limit + band, equal, bad, above, above, bad | (raw == 0), equal]
+            kind, [above, measure < edge, equal, bad, above, above, bad | (raw == 0), equal]
         )
         return holds
 

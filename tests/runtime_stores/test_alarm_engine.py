@@ -79,6 +79,24 @@ def test_each_kind_and_type(alarm, normal, wrong):
     assert moves(engine.on_batch(values((tag, normal)), 3)) == [("x", "cleared")]
 
 
+def test_a_value_at_the_limit_is_not_beyond_it():
+    """Values of a REAL are rounded: 80.3 is a little more than that, 80.1 a little less."""
+    for tenths in range(1, 1000, 7):
+        limit = tenths / 10
+        alarms = [config(kind, "level", kind, limit=limit, deadband=0.4) for kind in ("high", "low")]
+        engine = AlarmEngine(alarms, TAGS)
+        told = {}
+        for step in (0, 1, 0.1, -3, -4, -5, 0.2, 3, 4):
+            told[step] = moves(engine.on_batch(values(("level", round(tenths + step) / 10)), 0))
+        assert {step: moved for step, moved in told.items() if moved} == {
+            1: [("high", "raised")],
+            -3: [("low", "raised")],
+            -4: [("high", "cleared")],
+            3: [("high", "raised")],
+            4: [("low", "cleared")],
+        }
+
+
 def test_a_value_that_was_there_and_gone_within_one_batch_is_an_alarm():
     engine = AlarmEngine([config("high", "level", "high", limit=80)], TAGS)
     batch = values(("level", 10), ("other", 1), ("level", 90), ("level", 10))
