@@ -151,9 +151,22 @@ class _Parser:
         if compare is None:
             return left
         self.advance()
-        self.compared.append((left_word, self.word))
-        right = self.operand()
+        right_word = self.word
+        self.compared.append((left_word, right_word))
+        right = self._beside(left_word, right_word, self.operand())
+        left = self._beside(right_word, left_word, left)
         return lambda tags: compare(left(tags), right(tags))
+
+    def _beside(self, path: str, word: str, operand: Test) -> Test:
+        """Let a number be rounded as the values are that it is compared with: a REAL is never quite 80.3."""
+        if path not in self.paths or not _NUMBER.fullmatch(word):
+            return operand
+        number = float(word)
+        try:
+            single = DataType.REAL.decode(DataType.REAL.encode(number))
+        except ValueError:  # no REAL is so large
+            return operand
+        return lambda tags: single if tags[path].data_type is DataType.REAL else number
 
     def operand(self) -> Test:
         column, word = self.column, self.word

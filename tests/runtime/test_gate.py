@@ -245,6 +245,15 @@ def test_expression_follows_precedence():
     assert parse_expression("NOT a AND c = TRUE").holds(tags)
 
 
+@pytest.mark.parametrize("type_", [DataType.REAL, DataType.LREAL])
+@pytest.mark.parametrize("number", ["80.3", "80.1", "0.1", "-0.7", "3"])
+def test_a_value_that_reads_like_a_number_equals_it(type_, number):
+    tags = TagTable(TagList([Tag("p/level", type_)], "p"))
+    tags.apply(Batch.of([0], [type_.encode(float(number))], 1))
+    assert parse_expression(f"level = {number} AND {number} >= level AND level < 1e300").holds(tags)
+    assert not parse_expression(f"level > {number} OR {number} > level").holds(tags)
+
+
 def test_a_time_is_compared_with_a_duration():
     tags = TagTable(TagList([Tag("p/ran", DataType.TIME)], "p"))
     tags.apply(Batch.of([0], [90 * 60 * 1_000_000_000], 1))
