@@ -154,21 +154,22 @@ def _certificates(state: Path) -> Iterator[Check]:
 
 
 def _stores(plant: Plant, mine: Endpoint | None) -> Iterator[Check]:
-    import sqlite3
-    from contextlib import closing
+    from runtime.clock import WallClock
+    from runtime.errors import StoreError
+    from runtime.journal import Journal
+
+    def looked_at(store: sqlite3.Connection) -> list[Check]:
+        return [_journal(journal, store), *_times(plant, store)]
 
     journal = plant.state / "journal.sqlite"
     if not journal.exists():
         yield Check("journal", OK, "none yet: the first start makes it")
     else:
         try:
-            uri = f"{journal.resolve().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, timeout=10)) as store:
-                yield _journal(journal, store)
-                yield from _times(plant, store)
-        except sqlite3.Error as exc:
+            yield from Journal(journal, WallClock()).read_now(looked_at)
+        except StoreError as exc:
             remedy = "the next start sets it aside and begins a new one: copy the state folder first"
-            yield Check("journal", FAIL, f"{journal}: {exc}", remedy)
+            yield Check("journal", FAIL, exc.text, remedy)
     yield _history(plant.state / "history.duckdb", mine)
 
 

@@ -139,6 +139,15 @@ def test_a_gateway_elsewhere_is_asked_and_the_machine_is_said_to_be_this_one(iro
     assert url in checks["components"]["text"]
 
 
+def test_nothing_is_made_beside_the_journal_of_a_stopped_plant(checks, state):
+    """An account that may only read could not: it was told that the journal is damaged."""
+    with closing(sqlite3.connect(state / "journal.sqlite")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    before = sorted(state.iterdir())
+    assert checks()["journal"]["verdict"] == "ok"
+    assert sorted(state.iterdir()) == before
+
+
 def test_a_journal_of_a_later_version_is_told(checks, state):
     with closing(sqlite3.connect(state / "journal.sqlite")) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
