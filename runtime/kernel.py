@@ -352,6 +352,7 @@ class Kernel:
             told = asyncio.create_task(stop.wait())
             left = asyncio.create_task(self._leave.wait())
             await asyncio.wait({told, left, core}, return_when=asyncio.FIRST_COMPLETED)
+            self.alarms.end_of_values()
             for task in (told, left, field, core):  # the field first: its last values still reach the stores
                 task.cancel()
                 await asyncio.wait({task})

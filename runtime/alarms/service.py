@@ -119,6 +119,12 @@ class AlarmService:
             self._count(port)
         self._schedule(port)
 
+    def end_of_values(self) -> None:
+        """Judge what has come, and nothing else: sources that end with the plant are no alarms."""
+        changes, self._changes = self._changes, None
+        if changes is not None:
+            changes.close()
+
     async def _that_come_back(self, configs: Sequence[AlarmConfig]) -> list[AlarmRow]:
         new = {config.name for config in configs} - self._rows.keys()
         try:

@@ -9,6 +9,7 @@ from runtime.assembly import assemble
 from runtime.clock import ManualClock
 from runtime.contract import Batch, DataType, Quality
 from runtime.historian import open_readonly
+from runtime.journal import alarm_log
 from runtime.kernel import Kernel
 
 TAGS = "path,type,source,access,initial\na/x,DINT,extra,r,\na/sp,REAL,operator,rw,7.5\n"
@@ -62,6 +63,25 @@ def test_a_stop_right_after_a_burst_loses_no_sample(folder):
     good = stored.raw[stored.quality == Quality.GOOD]
     assert good.tolist() == list(range(5000))
     assert stored.quality[-1] == Quality.BAD_NOT_CONNECTED
+
+
+def test_a_stop_is_no_alarm(folder):
+    """What ends with the plant is not lost: nobody is to acknowledge that after each restart."""
+    (folder / "plant.yaml").write_text("plant: p\nroot: s/l\napi: {port: null}\nalarms: alarms.yaml\n")
+    (folder / "alarms.yaml").write_text(
+        "alarms:\n"
+        "  - {name: x.lost, tag: a/x, kind: bad_quality, text: lost}\n"
+        "  - {name: x.three, tag: a/x, kind: discrete, state: 3, text: three}\n"
+    )
+
+    async def then(kernel):
+        async with asyncio.timeout(20):
+            while not kernel.alarms.view("x.three")["active"]:  # noqa: ASYNC110 - a disk is waited for
+                await asyncio.sleep(0.01)
+
+    kernel = run(folder, Source(4), then)
+    moves = kernel.journal.read_now(alarm_log, 100)
+    assert [(each.alarm, each.transition) for each in moves] == [("x.three", "raised")]
 
 
 def test_a_question_before_the_history_is_open_waits_for_it(folder):
