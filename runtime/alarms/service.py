@@ -81,17 +81,20 @@ class AlarmService:
                 self._load = load
             self._count(port)
         self._timers_ns.clear()
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            if self._backlog:
-                group.create_task(self._catch_up(port))
-            else:
-                port.health(True)
-            self._schedule(port)
-            group.create_task(self._follow_load(port))
-            while changes := self._changes:  # `renew` closes one and makes another
-                async for self._in_hand in changes:
-                    await self._take(port, changes)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                if self._backlog:
+                    group.create_task(self._catch_up(port))
+                else:
+                    port.health(True)
+                self._schedule(port)
+                group.create_task(self._follow_load(port))
+                while changes := self._changes:  # `renew` closes one and makes another
+                    async for self._in_hand in changes:
+                        await self._take(port, changes)
+        finally:
+            self._group = None  # a command that comes now is carried out, and timed by the next run
 
     async def renew(self, configs: Sequence[AlarmConfig], tags: TagList) -> None:
         """Go on with other definitions and tags. Alarms stand as they stood, by name; delays begin anew.

@@ -123,6 +123,28 @@ def test_acknowledge_is_on_disk_when_it_returns(tmp_path):
     asyncio.run(main())
 
 
+def test_a_command_between_two_runs_is_carried_out_and_its_shelf_ends(tmp_path):
+    async def main():
+        port = FakePort([LEVEL, *TAGS], name="alarms")
+        journal = Journal(tmp_path / "j.sqlite", port.clock)
+        await journal.open()
+        service = AlarmService(CONFIGS, port.tags.tags, journal)
+        for shelved in (False, True):
+            life = asyncio.create_task(service.run(port))
+            await until(lambda: service._group)
+            if shelved:
+                await port.clock.advance(61)
+                await until(lambda: not service.view("tank.high")["shelved"])
+            life.cancel()
+            await asyncio.wait([life])
+            await service.command("shelve", "tank.high", ANN, "sensor is cleaned", 60 * 1_000_000_000)
+            assert service.view("tank.high")["shelved"]
+            service.clock_set(0)
+        await journal.close()
+
+    asyncio.run(main())
+
+
 def test_standing_alarms_outlive_a_restart_and_clear_by_live_values(tmp_path):
     path = tmp_path / "j.sqlite"
 
