@@ -195,10 +195,10 @@ class AlarmEngine:
     ) -> list[Alarm]:
         """Put alarms as they stood before; return those that are not normal or hidden.
 
-        Rows of alarms that the plant no longer has are left out; a suppression, the wait for a confirmation,
-        and being the first of a group, that an alarm no longer has end. The time until an alarm is announced
-        again goes on from the engine before; without one it begins no later than now, whatever the clock was
-        then.
+        Rows of alarms that the plant no longer has are left out; the wait for a confirmation, and being the
+        first of a group, that an alarm no longer has end; a suppression does with `unsuppress`. The time
+        until an alarm is announced again goes on from the engine before; without one it begins no later than
+        now, whatever the clock was then.
         """
         kept = []
         for row in rows:
@@ -207,8 +207,6 @@ class AlarmEngine:
                 continue
             alarm = self._alarms[index]
             standing = standing_of(row)
-            if standing.suppressed and not alarm.config.suppressed_when:
-                standing = after(standing, Trigger.UNSUPPRESS) or standing
             if not alarm.config.confirm:
                 standing = standing._replace(unconfirmed=False)
             shelf, removal = notes_of(row)
@@ -246,6 +244,17 @@ class AlarmEngine:
                 self._alarms[older] = replace(self._alarms[older], first_out=False)
         self._plan()
         return kept
+
+    def unsuppress(self, now_ns: int) -> list[Transition]:
+        """Show the alarms that were suppressed before, and that no expression suppresses any more."""
+        rows = [
+            row
+            for row, alarm in enumerate(self._alarms)
+            if alarm.standing.suppressed and not alarm.config.suppressed_when
+        ]
+        moved = self._suppress([rows], Trigger.UNSUPPRESS, now_ns)
+        self._plan()
+        return moved
 
     def undo(self, alarm: Alarm) -> None:
         """Put an alarm back to how it stood, its condition untouched: the journal refused the new one."""

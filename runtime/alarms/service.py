@@ -79,7 +79,7 @@ class AlarmService:
                     lambda file: load.take(alarm_moves(file, end_ns - REMEMBERED_NS, end_ns))
                 )
                 self._load = load
-            self._count(port)
+            await self._keep_and_tell(port, self.engine.unsuppress(port.clock.now_ns()))
         self._timers_ns.clear()
         try:
             async with asyncio.TaskGroup() as group:
@@ -119,7 +119,7 @@ class AlarmService:
                 return
             self._changes = port.changes(engine.tag_ids, every=True)
             changes.close()
-            self._count(port)
+            await self._keep_and_tell(port, engine.unsuppress(port.clock.now_ns()))
         self._schedule(port)
 
     def end_of_values(self) -> None:
@@ -277,7 +277,7 @@ class AlarmService:
         """Keep transitions; return their numbers in the journal, 0 while they wait for the disk."""
         entries = [self._entry(each) for each in moved]
         cancelled = False
-        if not self._backlog:
+        if entries and not self._backlog:
             kept, cancelled = await self._write(entries)
             if not isinstance(kept, StoreError):
                 return kept, cancelled

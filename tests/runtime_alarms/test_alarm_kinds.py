@@ -196,8 +196,9 @@ def test_an_interlock_that_is_not_known_hides_nothing():
     (shown,) = again.on_batch(values(("run", True, Quality.BAD_NO_COMMUNICATION)), 3)
     assert (shown.trigger, shown.announced) == (Trigger.UNSUPPRESS, True)
     gone = AlarmEngine([config("hot", "other", "high", limit=80)], TAGS)
-    (alarm,) = gone.restore([engine.alarm("hot").as_row()])
-    assert not alarm.standing.hidden  # the plant no longer suppresses it
+    gone.restore([engine.alarm("hot").as_row()])
+    (shown,) = gone.unsuppress(4)  # the plant no longer suppresses it
+    assert (shown.trigger, shown.announced, gone.unsuppress(5)) == (Trigger.UNSUPPRESS, True, [])
 
 
 class Oracle:

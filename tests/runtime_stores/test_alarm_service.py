@@ -26,12 +26,12 @@ CONFIGS = [
 
 
 @asynccontextmanager
-async def running(path):
+async def running(path, configs=CONFIGS):
     """Run the service on a port of its own and the journal at a path."""
     port = FakePort([LEVEL, *TAGS], name="alarms")
     journal = Journal(path, port.clock)
     await journal.open()
-    service = AlarmService(CONFIGS, port.tags.tags, journal)
+    service = AlarmService(configs, port.tags.tags, journal)
     task = asyncio.create_task(service.run(port))
     try:
         await until(lambda: port.value("sys/alarms/active") is not None)
@@ -255,6 +255,33 @@ def test_a_stop_waits_for_what_is_under_way_to_the_disk(tmp_path):
             port.set("tank/level", 95.0)
             await port.clock.settle()
             assert [each.transition for each in await journal.alarm_log(10)] == ["raised"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_alarm_that_nothing_suppresses_any_more_is_told_as_any_other(tmp_path, restarts):
+    path = tmp_path / "j.sqlite"
+    plain = AlarmConfig(name="x", tag="tank/level", kind="high", limit=50, text="x", priority="high")
+    hidden = plain.model_copy(update={"suppressed_when": "tank/level > 60"})
+
+    async def told(port, journal):
+        await until(lambda: ("alarm.unsuppressed", "x") in kinds(port))
+        (newest,) = await journal.alarm_log(1)
+        assert (newest.transition, newest.state, newest.announced) == ("unsuppressed", "unacknowledged", True)
+        assert port.value("sys/alarms/unacknowledged") == 1
+
+    async def main():
+        async with running(path, [hidden]) as (port, service, journal):
+            port.set("tank/level", 90.0)
+            await until(lambda: service.view("x")["suppressed"] and service.view("x")["active"])
+            if not restarts:
+                await service.renew([plain], port.tags.tags)
+                await told(port, journal)
+        async with running(path, [plain]) as (port, service, journal):
+            if restarts:
+                await told(port, journal)
+            assert service.view("x")["state"] == "unacknowledged"
 
     asyncio.run(main())
 
