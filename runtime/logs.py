@@ -217,7 +217,10 @@ class Filter(Struct, frozen=True):
 
 
 def following(path: Path, position: int, inode: int) -> tuple[list[LogLine], int, int]:
-    """Return whole lines after a position, and where to go on; a rotated file is read to its end first."""
+    """Return whole lines after a position, and where to go on; a rotated file is read to its end first.
+
+    One that was emptied is read from its beginning.
+    """
     lines: list[bytes] = []
     try:
         now = path.stat()
@@ -229,6 +232,8 @@ def following(path: Path, position: int, inode: int) -> tuple[list[LogLine], int
             if inode and old.stat().st_ino == inode:
                 lines += _from(old, position)[0]
         position, inode = 0, now.st_ino
+    elif now.st_size < position:  # somebody emptied it
+        position = 0
     more, position = _from(path, position)
     return [parse_line(each) for each in lines + more], position, inode
 

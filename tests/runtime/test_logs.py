@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -174,6 +175,18 @@ def test_following_survives_rotation(tmp_path):
     file.close()
     assert rotated(path, 2).exists()
     assert [each.text for each in seen] == [f"line {number}" for number in range(60)]
+
+
+def test_following_goes_on_when_somebody_empties_the_file(tmp_path):
+    path = tmp_path / FILE
+    with logging_to(tmp_path):
+        logging.getLogger("runtime").info("a long line that is gone")
+        _, position, inode = following(path, 0, 0)
+        os.truncate(path, 0)
+        logging.getLogger("runtime").info("next")
+        found, position, inode = following(path, position, inode)
+        assert [each.text for each in found] == ["next"]
+        assert following(path, position, inode)[0] == []
 
 
 def test_lines_are_chosen_by_time_level_and_component(tmp_path):
