@@ -95,7 +95,7 @@ class LogFile(logging.Handler):
             self._rotate()
         written = os.write(self._descriptor, data)
         if written < len(data):  # the disk is full: half a line is none
-            os.ftruncate(self._descriptor, self._size)
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
             raise OSError("short write")
         self._size += written
 

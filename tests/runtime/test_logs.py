@@ -146,6 +146,21 @@ print(file.lost)
     assert int(ran.stdout) > 0
 
 
+def test_half_a_line_in_a_file_that_somebody_emptied_is_all_that_goes(tmp_path, monkeypatch):
+    path, write = tmp_path / FILE, os.write
+    with logging_to(tmp_path) as file:
+        log = logging.getLogger("runtime")
+        for _ in range(9):
+            log.info("before")
+        os.truncate(path, 0)
+        log.info("kept")
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:9]))
+            log.info("half")
+        assert file.lost == 1
+    assert [each.text for each in log_lines(path)] == ["kept"]
+
+
 def test_a_line_torn_by_a_kill_does_not_spoil_the_next(tmp_path):
     (tmp_path / FILE).write_text('{"time":"2026-01-01T00:00:00.0')
     with logging_to(tmp_path):
