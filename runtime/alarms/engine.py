@@ -18,7 +18,7 @@ from runtime.alarms.states import NORMAL, Standing, State, Trigger, after
 from runtime.alarms.suppression import Suppression
 from runtime.alarms.watched import watched_tag
 from runtime.config import AlarmConfig, TagList
-from runtime.contract import Actor, Batch, Tag, Value
+from runtime.contract import LONGEST_SHELF_NS, Actor, Batch, Tag, Value
 from runtime.errors import WriteRejectedError
 from runtime.journal import AlarmRow
 from runtime.tagtable import TagTable
@@ -198,7 +198,7 @@ class AlarmEngine:
         Rows of alarms that the plant no longer has are left out; the wait for a confirmation, and being the
         first of a group, that an alarm no longer has end; a suppression does with `unsuppress`. The time
         until an alarm is announced again goes on from the engine before; without one it begins no later than
-        now, whatever the clock was then.
+        now, whatever the clock was then, and no shelf lasts longer than any may.
         """
         kept = []
         for row in rows:
@@ -210,6 +210,8 @@ class AlarmEngine:
             if not alarm.config.confirm:
                 standing = standing._replace(unconfirmed=False)
             shelf, removal = notes_of(row)
+            if shelf and shelf.until_ns is not None:  # the clock may have been set back meanwhile
+                shelf = replace(shelf, until_ns=min(shelf.until_ns, now_ns + LONGEST_SHELF_NS))
             alarm = replace(
                 alarm,
                 standing=standing,

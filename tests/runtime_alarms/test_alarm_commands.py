@@ -306,6 +306,19 @@ def test_an_alarm_calls_again_after_a_start_with_a_clock_that_was_set_back():
     assert [moved.trigger.value for moved in again.wait(1)] == ["re_alarmed"]
 
 
+def test_a_shelf_ends_after_a_start_with_a_clock_that_was_set_back():
+    """A gateway without a battery starts in 1970; with the first time server the shelf moved ahead, too."""
+    played = Played(config())
+    played.now_s = 56 * 365 * 86_400
+    played.do("shelve", reason="sensor is cleaned", for_s=600)
+    again = Played(config())
+    again.engine.restore([played.alarm().as_row()], again.now_s * S)
+    again.now_s += played.now_s
+    again.engine.shift(played.now_s * S)
+    assert again.wait(86_399) == []
+    assert [moved.trigger.value for moved in again.wait(1)] == ["unshelved"]
+
+
 def test_the_first_of_a_group_is_told_until_the_next_episode():
     played = Played(config("a", group="trip"), config("b", "other", group="trip"), config("c", "other"))
     played.set(90.0, "other")
