@@ -367,7 +367,11 @@ class Kernel:
         self.identity.restore(*await self.journal.read(account_rows))
         self.identity.lockout.restore(await self.journal.read(lock_rows), self.clock.now_ns())
         self.identity.restore_certificates(await self.journal.read(certificate_rows))
-        self.gate.restore(*await self.journal.read(gate_rows), await self.journal.read(unanswered))
+        sooner = self.gate.restore(*await self.journal.read(gate_rows), await self.journal.read(unanswered))
+        try:
+            await self.journal.append_all(sooner)
+        except StoreError as exc:  # no reason not to run
+            log.error("values for a time that end sooner cannot be kept: %s", exc)
         tags = [tag for tag in self.plant.tags if tag.source == "operator"]
         if tags:
             self.bus.publish(initial_values(tags, self.started_ns))

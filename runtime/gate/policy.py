@@ -187,11 +187,18 @@ class Gate:
                 self.signed[id_] = tuple(dict.fromkeys((*self.signed.get(id_, ()), *rule.meanings)))
         self.requests.configure(config.approval, tags)
 
-    def restore(self, mode: ModeRecord, holds: Iterable[Hold], sent: Iterable[AuditEntry] = ()) -> None:
-        """Take up what was kept over a restart."""
+    def restore(self, mode: ModeRecord, holds: Iterable[Hold], sent: Iterable[AuditEntry] = ()) -> list[Hold]:
+        """Take up what was kept over a restart; return the values for a time that end sooner, to be kept so.
+
+        None lasts longer than any may, though the clock was set back meanwhile.
+        """
         self.attempts.restore(sent)
         self.mode.record = mode
+        latest_ns = self._clock.now_ns() + self._config.longest_hold
         self.holds = {hold.path: hold for hold in holds}
+        late = [hold for hold in self.holds.values() if hold.until_ns > latest_ns]
+        self.holds |= {hold.path: replace(hold, until_ns=latest_ns) for hold in late}
+        return [self.holds[hold.path] for hold in late]
 
     def clock_set(self, step_ns: int) -> list[Hold]:
         """Move what is timed with a clock that was set; return the values for a time, to be kept so."""

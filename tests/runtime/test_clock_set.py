@@ -22,7 +22,7 @@ root: a
 api: null
 alarms: alarms.yaml
 history: {flush: 1s}
-gate: {rates: [{tags: ["**"], writes: 2, per: 10s}]}
+gate: {longest_hold: 40s, rates: [{tags: ["**"], writes: 2, per: 10s}]}
 drivers:
   - {name: sim, kind: simulated, period: 1s}
 """
@@ -187,6 +187,29 @@ def test_a_start_with_a_clock_that_was_set_back_is_told_and_records(folder):
         found = await kernel.historian.query(np.array([id_], np.int32), 0, clock.now_ns() + 1)
         assert len(found) >= 5
         assert int(found.source_ns.max()) <= clock.now_ns()
+
+    running(folder, work, clock)
+
+
+def test_a_value_for_a_time_goes_back_though_the_next_start_is_in_1970(folder):
+    """As on a gateway whose clock has no battery, until a time server sets it."""
+
+    async def written(kernel):
+        await kernel.gate.write(kernel.table["a/limit"], 60.0, ANA, "", for_ns=10 * SECOND_NS)
+
+    running(folder, written, ManualClock())
+    clock = ManualClock(DAY * SECOND_NS)
+
+    async def work(kernel):
+        await seconds(clock, 3)
+        clock.jump(20_000 * DAY)
+        await seconds(clock, 3)
+        assert kernel.table.value(kernel.table["a/limit"]) == 60
+        (hold,) = (await kernel.journal.read(gate_rows))[1]
+        assert hold.until_ns - clock.now_ns() == pytest.approx(34 * SECOND_NS, abs=2 * SECOND_NS)
+        await seconds(clock, 40)
+        await until(lambda: kernel.table.value(kernel.table["a/limit"]) == 1)
+        assert (await kernel.journal.read(gate_rows))[1] == []
 
     running(folder, work, clock)
 
