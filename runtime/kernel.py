@@ -496,10 +496,12 @@ class Kernel:
         self.started_ns += step_ns
         self.alarms.clock_set(step_ns)
         holds = self.gate.clock_set(step_ns)
-        if holds:
-            await self.journal.append_all(holds)
-        if self.historian:
-            await self.historian.clock_set(step_ns)
+        try:
+            if holds:
+                await self.journal.append_all(holds)
+        finally:
+            if self.historian:  # also where the disk is full: else it takes all it has for too old
+                await self.historian.clock_set(step_ns)
 
     def emit(self, event: Event) -> None:
         self.bus.emit(event)

@@ -11,6 +11,7 @@ from runtime.api.metrics import Metrics
 from runtime.assembly import assemble
 from runtime.clock import SECOND_NS, STEP_NS, ManualClock, WallClock
 from runtime.contract import Actor, Role
+from runtime.errors import StoreError
 from runtime.journal import alarm_log
 from runtime.journal.gatelog import gate_rows
 from runtime.kernel import Kernel
@@ -210,6 +211,24 @@ def test_a_value_for_a_time_goes_back_though_the_next_start_is_in_1970(folder):
         await seconds(clock, 40)
         await until(lambda: kernel.table.value(kernel.table["a/limit"]) == 1)
         assert (await kernel.journal.read(gate_rows))[1] == []
+
+    running(folder, work, clock)
+
+
+def test_history_is_spared_though_the_journal_cannot_be_written(folder, monkeypatch):
+    clock = ManualClock()
+
+    async def full(records):
+        raise StoreError("the journal cannot be written: disk full", "free space")
+
+    async def work(kernel):
+        await kernel.gate.write(kernel.table["a/limit"], 60.0, ANA, "", for_ns=40 * SECOND_NS)
+        with monkeypatch.context() as disk:
+            disk.setattr(kernel.journal, "append_all", full)
+            clock.jump(20_000 * DAY)
+            await seconds(clock, 3)
+        assert kernel.table.value(kernel.table["sys/clock/jumps"]) == 1
+        assert kernel.historian._spared_until_ns > clock.steady_ns()
 
     running(folder, work, clock)
 
