@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from runtime.errors import PlantError
-from runtime.historian.cold import listed
+from runtime.historian.cold import listed, literal
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
 
@@ -106,7 +106,9 @@ def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
             "CREATE VIEW samples AS SELECT path, make_timestamp_ns(t) AS t, t AS t_ns, value, quality, text"  # noqa: S608
             f" FROM ({source}) AS s JOIN ids ON ids.id = s.tag"
         )
-        desk.execute("SET allowed_paths = ?", [[str(file) for file in books.files]])
+        # By the name it is asked for, and by the one that is found.
+        names = [name for file in books.files for name in (literal(file), str(file))]
+        desk.execute("SET allowed_paths = ?", [names])
         for setting in (
             "autoinstall_known_extensions = false", "autoload_known_extensions = false",
             "temp_directory = ''", "enable_external_access = false", "lock_configuration = true",

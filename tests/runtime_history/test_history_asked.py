@@ -171,6 +171,13 @@ def test_a_plant_that_stands_still(ironworks, folder):
     ask(ironworks, folder)
 
 
+def test_sql_of_a_plant_whose_folder_is_named_like_a_pattern(ironworks, folder):
+    named = shutil.copytree(folder, folder.with_name(f"{folder.name} [1]*?"))
+    result = ironworks("history", "sql", "SELECT count(*) AS n FROM samples", "--csv", "-", "--plant", named)
+    assert result.exit_code == 0, result.exception
+    assert result.stdout == "n\n360\n"
+
+
 def test_a_plant_that_runs(ironworks, running_plant):
     ask(ironworks, running_plant)
 
