@@ -11,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runtime import statelock
-from runtime.backup.manifest import FORMAT, SUFFIX, Manifest
+from runtime.backup.manifest import FORMAT, SUFFIX, Manifest, possible
 from runtime.backup.pack import Source, entries, packed, write_whole
 from runtime.backup.staging import gather, sources, staging
 from runtime.config.plant import Plant
+from runtime.errors import StoreError
 from runtime.journal import AuditEntry, chain
 from runtime.journal.schema import VERSION
 
@@ -22,8 +23,18 @@ from runtime.journal.schema import VERSION
 def prepare(
     plant: Plant, staged: Path, at_ns: int, tell: Callable[[], None] = lambda: None
 ) -> tuple[Manifest, list[Source]]:
-    """Return the manifest of what was gathered, and its files."""
+    """Return the manifest of what was gathered, and its files.
+
+    Raises:
+        StoreError: a file has a name that could not be restored.
+    """
     found = sources(staged)
+    for each in found:
+        if not possible(each.name):
+            raise StoreError(
+                f"a backup cannot hold the file {each.name!r}",
+                "give it a shorter name, in UTF-8 and without control characters, or move it elsewhere",
+            )
     files = entries(found, tell)
     return Manifest(FORMAT, version("ironworks"), plant.name, plant.file.name, at_ns, files), found
 
