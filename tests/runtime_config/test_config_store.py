@@ -15,6 +15,7 @@ from runtime.versions import folder as folder_module
 from runtime.versions import store as store_module
 from runtime.versions import views
 from runtime.versions.folder import read_folder
+from runtime.versions.start import choose
 from runtime.versions.store import Failure, Standing, VersionStore
 
 FILES = {"plant.yaml": "plant: p  # of ours\n", "tags.csv": "path,type\n", "plc/main.st": "PROGRAM p\n"}
@@ -70,6 +71,15 @@ def test_a_folder_that_is_too_large_is_refused_in_words(plant, store, monkeypatc
     monkeypatch.setattr(folder_module, "MOST_BYTES", 20)
     with pytest.raises(PlantError, match="MiB"):
         store.present()
+
+
+def test_a_name_that_is_not_utf_8_is_told_and_the_plant_runs_without_versions(plant, store):
+    write(plant, {"plant.yaml": "plant: p\nroot: site\n", os.fsdecode("第一班.txt".encode("gbk")): "x"})
+    with pytest.raises(PlantError, match="that name is not UTF-8"):
+        store.present()
+    assembly, beginning = choose(plant, 1)
+    assert assembly.plant.name == "p"
+    assert beginning is None
 
 
 def test_putting_back_keeps_comments_and_present_edits(plant, store):
