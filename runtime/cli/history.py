@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -343,8 +344,11 @@ def _csv_rows(series: Sequence[Series]) -> Iterator[tuple[object, ...]]:
 def _write_csv(file: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with _opened(file) as out:
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        # A text may have a carriage return, of a scanner for one: unquoted it ends the line for who reads.
+        quoting = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        for row in chain([header], rows):
+            returns = any(isinstance(cell, str) and "\r" in cell for cell in row)
+            (quoting if returns else writer).writerow(row)
 
 
 @contextmanager

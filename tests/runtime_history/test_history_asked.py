@@ -178,6 +178,15 @@ def test_sql_of_a_plant_whose_folder_is_named_like_a_pattern(ironworks, folder):
     assert result.stdout == "n\n360\n"
 
 
+def test_a_text_with_a_carriage_return_is_one_cell_of_csv(ironworks, folder):
+    query = "SELECT 1 AS n, 'a' || chr(13) || 'b' || chr(13) AS text, NULL AS nothing"
+    file = folder / "out.csv"
+    result = ironworks("history", "sql", query, "--csv", file, "--plant", folder)
+    assert result.exit_code == 0, result.exception
+    with file.open(newline="") as written:
+        assert list(csv.reader(written)) == [["n", "text", "nothing"], ["1", "a\rb\r", ""]]
+
+
 def test_a_plant_that_runs(ironworks, running_plant):
     ask(ironworks, running_plant)
 
