@@ -123,6 +123,9 @@ def query(
             for at_ns, value, quality in each.points
         ]
         print_table(("time", "path", "value", "quality"), rows)
+    cut = [each.path for each in series if mode is Mode.RAW and len(each.points) == limit]
+    if cut:
+        print(f"no more than the newest {limit} samples of {', '.join(cut)}: see --limit", file=sys.stderr)
 
 
 @app.command()

@@ -165,6 +165,12 @@ def ask(ironworks, folder):
         assert any(each in error.text for each in why.split("|")), error.text
     result = ironworks("history", "sql", "SELECT * FROM samples", "--limit", "2", *plant)
     assert "only the first 2 rows" in result.output
+    for limit, told in (
+        (359, "no more than the newest 359 samples of site/area/line/level: see --limit\n"),
+        (361, ""),
+    ):
+        result = ironworks("history", "query", "level", *SPAN, "--limit", limit, "--csv", file, *plant)
+        assert result.output == told
 
 
 def test_a_plant_that_stands_still(ironworks, folder):
