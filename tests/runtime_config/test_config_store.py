@@ -82,6 +82,17 @@ def test_a_name_that_is_not_utf_8_is_told_and_the_plant_runs_without_versions(pl
     assert beginning is None
 
 
+def test_a_difference_shows_every_digit_that_differs(plant, store):
+    tags = "path,type,low,high\nlevel,REAL,{},{}\n"
+    write(plant, {"plant.yaml": "plant: p\nroot: site\n", "tags.csv": tags.format(0, 1234567)})
+    first = store.keep(store.present(), 1)
+    write(plant, {"tags.csv": tags.format(0.00001234567, 1234568)})
+    (change,) = views.difference(store, (str(first.number), "folder"), "plant.yaml").changes
+    assert [(each.name, each.old, each.new) for each in change.fields] == [
+        ("low", "0", "1.234567e-05"), ("high", "1234567", "1234568")
+    ]  # fmt: skip
+
+
 def test_putting_back_keeps_comments_and_present_edits(plant, store):
     first = store.keep(store.present(), 1)
     write(plant, {"plant.yaml": "plant: q\n", "plc/more.st": "x\n"})
