@@ -416,14 +416,14 @@ class Historian:
             last_ns = now_ns
         elif last_ns and now_ns - last_ns > SUDDEN_NS:
             self._spare(now_ns - last_ns)
+        self._unknown_ns = -1
         if last_ns:
             lost = self._compression.lined[self._recorded] & (not whole)
-            await self._call(self._store.mark_gap, self._stored[self._recorded[~lost]], last_ns + 1)
-            if lost.any():
-                since_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
-                await self._call(self._store.mark_gap, self._stored[self._recorded[lost]], last_ns, since_ns)
+            held_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
+            for ids, since_ns in ((self._recorded[~lost], last_ns), (self._recorded[lost], held_ns)):
+                begun_ns = await self._call(self._store.mark_gap, self._stored[ids], since_ns, now_ns)
+                self._unknown_ns = max(self._unknown_ns, begun_ns)
         self._begun_ns = max(now_ns, last_ns + 2)
-        self._unknown_ns = last_ns + 1 if last_ns else -1
         self._gap_ns = None
         self._compression.forget()
         port.health(True)

@@ -300,16 +300,14 @@ class Store:
         with self.transaction(until_ns=now_ns, whole=True):
             pass
 
-    def mark_gap(self, stored: NDArray[np.int64], at_ns: int, since_ns: int | None = None) -> None:
-        """Say of tags that nothing is known from a time on, until their next sample.
+    def mark_gap(self, stored: NDArray[np.int64], since_ns: int, until_ns: int) -> int:
+        """Say of tags that nothing is known until a time, but what their samples since another one say.
 
-        With `since_ns` from their last sample after that on: later ones may have been held back and lost.
+        Their last sample in between is where it begins, until their next: it may be of a clock that is ahead,
+        or later ones were held back and lost. Return where it begins for all of them.
         """
-        with self.transaction(samples=len(stored), until_ns=at_ns) as connection:  # said once, however often
-            if since_ns is None:
-                self._say_unknown(connection, stored, at_ns)
-            else:
-                self._say_lost(connection, stored, at_ns, since_ns)
+        with self.transaction(samples=len(stored), until_ns=since_ns + 1) as connection:  # said once
+            return self._say_lost(connection, stored, since_ns, until_ns)
 
     def seal(self) -> None:
         """Begin a new table for samples; what the present one holds may go to cold files."""
@@ -656,22 +654,24 @@ class Store:
         )
 
     def _say_lost(
-        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int, since_ns: int
-    ) -> None:
+        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], since_ns: int, until_ns: int
+    ) -> int:
         sources = [f"samples_{number}" for number in tables_in(connection)]
         files = [self.folder / part.name for part in parts_in(connection) if part.last_ns > since_ns]
         sources += [f"read_parquet({listed(files)})"] if files else []
         newest = " UNION ALL ".join(
-            f"SELECT tag, t FROM {source} WHERE t > $since AND t <= $at"  # noqa: S608
+            f"SELECT tag, t FROM {source} WHERE t > $since AND t < $until"  # noqa: S608
             for source in sources
         )
         execute_on(
             connection,
             {"tag": stored},
             f"INSERT INTO samples_{self._table} SELECT given.tag, 1 + coalesce(max(t), $since), NULL, NULL,"  # noqa: S608
-            f" NULL, $quality FROM given LEFT JOIN ({newest}) AS newest USING (tag) GROUP BY given.tag",
-            {"since": since_ns, "at": at_ns, "quality": NOT_RECORDED},
+            f" NULL, $quality FROM given LEFT JOIN ({newest}) AS newest USING (tag) GROUP BY given.tag"
+            " RETURNING t",
+            {"since": since_ns, "until": until_ns, "quality": NOT_RECORDED},
         )
+        return max((t for (t,) in connection.fetchall()), default=since_ns + 1)
 
     @contextlib.contextmanager
     def transaction(
