@@ -411,13 +411,23 @@ class Store:
         self.unsent_lost += unsent
 
     def lose_parts(self, parts: Sequence[Part]) -> None:
-        """Set damaged files aside, those that still count; history says from when on it knows nothing."""
+        """Set damaged files aside, those that still count.
+
+        History says of each tag that had samples there from when on it knows nothing; of all where that is
+        not known.
+        """
         with self.transaction() as connection:
             counting = {part.number for part in parts_in(connection)}
             parts = [part for part in parts if part.number in counting]
-            stored = connection.execute("SELECT id FROM tags").fetchnumpy()["id"]
             for part in parts:
-                self._say_unknown(connection, stored, part.first_ns)
+                lost, values = "SELECT id, ?::BIGINT FROM tags", [part.first_ns]
+                if part.digested:
+                    lost, values = "SELECT tag, first_ns FROM digests WHERE part = ?", [part.number]
+                connection.execute(
+                    f"INSERT INTO samples_{self._table} SELECT *, NULL, NULL, NULL, {NOT_RECORDED}"  # noqa: S608
+                    f" FROM ({lost})",
+                    values,
+                )
             unsent = _unsent(connection, parts)
             _remove(connection, parts, keep_files=True)
         self.unsent_lost += unsent
@@ -641,16 +651,6 @@ class Store:
         kept += "" if "" in suffixes else ".wal"
         self.problems.append(
             f"{what} was damaged ({str(cause).splitlines()[0]}); it is kept as {kept} and a new one was begun"
-        )
-
-    def _say_unknown(
-        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int
-    ) -> None:
-        execute_on(
-            connection,
-            {"tag": stored},
-            f"INSERT INTO samples_{self._table} SELECT tag, ?, NULL, NULL, NULL, ? FROM given",  # noqa: S608
-            [at_ns, NOT_RECORDED],
         )
 
     def _say_lost(

@@ -165,7 +165,25 @@ def test_a_file_is_lost_once(tmp_path, kit):
     for _ in range(2):
         shelf.store.lose_parts([part])
     assert len(shelf.store.problems) == 1
-    assert shelf.read().quality.tolist().count(NOT_RECORDED) == len(shelf.tags)
+    assert shelf.read().quality.tolist() == [NOT_RECORDED]
+    shelf.store.close()
+
+
+def test_a_lost_file_makes_nothing_unknown_of_tags_that_had_no_samples_there(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level, count, _, run = shelf.tags
+    for hour, tags in enumerate([(level, count, run), (level, run)]):
+        shelf.append(*(kit.batch(tag, [3600 * hour + tag.id], [0.0]) for tag in tags))
+        shelf.store.seal()
+        for table in shelf.store.sealed():
+            shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    newest = max(shelf.store.parts(), key=lambda part: part.number)
+    shelf.store.lose_parts([newest])
+    found = [(row.id, (row.source_ns - kit.T0) // kit.S, row.quality) for row in shelf.read()]
+    assert found == [
+        (level.id, 0, 0), (level.id, 3600, NOT_RECORDED), (count.id, 1, 0),
+        (run.id, 3, 0), (run.id, 3603, NOT_RECORDED),
+    ]  # fmt: skip
     shelf.store.close()
 
 
