@@ -45,10 +45,14 @@ def file_name(plant: str, at_ns: int) -> str:
     return f"{plant}-{at:%Y%m%dT%H%M%SZ}{SUFFIX}"
 
 
-def made_before(plant: str, folder: Path) -> list[Path]:
-    """Return the plant's backups of usual names in a folder, oldest first."""
+def made_before(plant: str, target: Path) -> list[Path]:
+    """Return the plant's backups of usual names beside the newest, oldest first, it the last.
+
+    Those of later names are older as well: the clock was ahead when they were made.
+    """
     usual = re.compile(rf"{re.escape(plant)}-\d{{8}}T\d{{6}}Z{re.escape(SUFFIX)}")
-    return sorted(file for file in folder.iterdir() if usual.fullmatch(file.name))
+    found = [file for file in target.parent.iterdir() if usual.fullmatch(file.name)]
+    return sorted(found, key=lambda file: (file.name <= target.name, file.name))
 
 
 def back_up_stopped(plant: Plant, target: Path, at_ns: int, tell: Callable[[int], None]) -> Manifest:
