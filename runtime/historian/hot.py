@@ -274,7 +274,9 @@ class Historian:
             await self._until_open()
             await self.flush()
             await self._call(self._store.clock_set, self._clock.now_ns())
-            self._compression.clock_set()
+            held = self._compression.clock_set()
+            if self._port is not None:
+                self._add(self._port, held)
 
     def _spare(self, step_ns: int) -> None:
         """Delete nothing for its age for a day: the clock may be wrong, and somebody should see it first."""
