@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from runtime.errors import PlantError
 from runtime.historian.cold import listed, literal
+from runtime.historian.columns import execute_on
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
 
@@ -99,7 +101,10 @@ def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
             "CREATE TABLE ids (id UINTEGER, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR)"
         )
         if books.tags:
-            desk.executemany("INSERT INTO ids VALUES (?, ?, ?, ?, ?)", books.tags)
+            names = ("id", "path", "type", "unit", "retention")
+            columns = (np.array(column, np.object_) for column in zip(*books.tags, strict=True))
+            given = dict(zip(names, columns, strict=True))
+            execute_on(desk, given, "INSERT INTO ids BY NAME SELECT * FROM given")
         desk.execute("CREATE VIEW tags AS SELECT path, type, unit, retention FROM ids")
         source = f"SELECT {_COLUMNS} FROM read_parquet({listed(books.files)})"  # noqa: S608
         desk.execute(
@@ -107,8 +112,8 @@ def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
             f" FROM ({source}) AS s JOIN ids ON ids.id = s.tag"
         )
         # By the name it is asked for, and by the one that is found.
-        names = [name for file in books.files for name in (literal(file), str(file))]
-        desk.execute("SET allowed_paths = ?", [names])
+        allowed = [name for file in books.files for name in (literal(file), str(file))]
+        desk.execute("SET allowed_paths = ?", [allowed])
         for setting in (
             "autoinstall_known_extensions = false", "autoload_known_extensions = false",
             "temp_directory = ''", "enable_external_access = false", "lock_configuration = true",
