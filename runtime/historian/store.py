@@ -27,6 +27,7 @@ from runtime.historian.cold import (
     about_file,
     checksum,
     listed,
+    whole,
     write_file,
     write_piece,
 )
@@ -657,7 +658,10 @@ class Store:
         self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], since_ns: int, until_ns: int
     ) -> int:
         sources = [f"samples_{number}" for number in tables_in(connection)]
-        files = [self.folder / part.name for part in parts_in(connection) if part.last_ns > since_ns]
+        parts = [
+            each for each in parts_in(connection) if since_ns < each.last_ns and each.first_ns < until_ns
+        ]
+        files = [self.folder / part.name for part in parts if self._is_whole(part)]
         sources += [f"read_parquet({listed(files)})"] if files else []
         newest = " UNION ALL ".join(
             f"SELECT tag, t FROM {source} WHERE t > $since AND t < $until"  # noqa: S608
@@ -672,6 +676,12 @@ class Store:
             {"since": since_ns, "until": until_ns, "quality": NOT_RECORDED},
         )
         return max((t for (t,) in connection.fetchall()), default=since_ns + 1)
+
+    def _is_whole(self, part: Part) -> bool:
+        try:
+            return whole(self.folder / part.name, part)
+        except StoreError:  # the house looks again, and tells
+            return False
 
     @contextlib.contextmanager
     def transaction(

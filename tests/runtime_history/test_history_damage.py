@@ -68,6 +68,23 @@ def test_a_damaged_file_is_set_aside_and_the_rest_served(tmp_path, kit):
     asyncio.run(main())
 
 
+def test_a_start_does_without_a_damaged_file_that_reaches_beyond_the_stop(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    spoilt = shelf.store.folder / shelf.store.parts()[2].name
+    shelf.store.close()
+    with duckdb.connect(str(path)) as store:  # some samples were of a clock that is ahead
+        store.execute("UPDATE recorder SET last_ns = last_ns - 120_000_000_000")
+    spoilt.write_bytes(b"no Parquet")
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 4 * kit.HOUR) as (port, historian):
+            level = await kit.samples(historian, port, "level")
+            assert [value for _, value in level] == [*range(120), None, None]
+
+    asyncio.run(main())
+
+
 def test_damage_that_no_one_asks_for_is_found_by_the_house(tmp_path, kit):
     path = tmp_path / "history.duckdb"
     shelf = filled(kit, path)
