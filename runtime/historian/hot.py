@@ -241,7 +241,7 @@ class Historian:
         """
         await self._until_open()
         await self.flush()
-        return await asyncio.to_thread(self._answer, query, limit, seconds)
+        return await self._in_thread(self._answer, query, limit, seconds)
 
     async def backfill(self, batch: Batch) -> None:
         """Commit samples of the past, in any order, as they are; when this returns they are on disk.
@@ -606,16 +606,19 @@ class Historian:
         return bool(damaged)
 
     async def _read(self, work: Callable[[Snapshot], T]) -> T:
-        """Commit what waits, then read in a thread; damaged files are set aside and the rest is read.
+        """Commit what waits, then read."""
+        await self._until_open()
+        await self.flush()
+        return await self._in_thread(self._look, work, self._waiting())
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Read in a thread; damaged files are set aside and the rest is read.
 
         What is opened anew meanwhile is read anew; what is closed says so at the next look.
         """
-        await self._until_open()
-        await self.flush()
-        waiting = self._waiting()
         while True:
             try:
-                return await asyncio.to_thread(self._look, work, waiting)
+                return await asyncio.to_thread(work, *args)
             except ClosedError:
                 continue
             except DamagedPartsError as exc:

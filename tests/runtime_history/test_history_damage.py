@@ -17,7 +17,7 @@ import pytest
 from runtime.config import HistoryConfig
 from runtime.contract import Batch
 from runtime.errors import StoreError
-from runtime.historian import ALARMS, cold, compaction, open_readonly
+from runtime.historian import ALARMS, SqlError, cold, compaction, open_readonly
 from runtime.historian.cold import whole
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
@@ -64,6 +64,29 @@ def test_a_damaged_file_is_set_aside_and_the_rest_served(tmp_path, kit):
             assert port.value("sys/history/damaged") is True
             assert [event.kind for event in port.emitted] == ["historian.damaged"]
         assert spoilt.with_name(spoilt.name + ".corrupt").exists()
+
+    asyncio.run(main())
+
+
+def test_sql_is_answered_without_a_damaged_file(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    spoilt = shelf.store.folder / shelf.store.parts()[1].name
+    shelf.store.close()
+    query, rest = "SELECT count(*) FROM samples WHERE value IS NOT NULL AND path LIKE '%level'", ((120,),)
+
+    spoilt.write_bytes(spoilt.read_bytes()[:-20])
+    with open_readonly(path) as archive:
+        assert archive.sql(query, 10, 20).rows == rest
+        assert "standard-2" in archive.problems[0]
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 3 * kit.HOUR + kit.S) as (_, historian):
+            with pytest.raises(SqlError, match="nowhere"):
+                await historian.sql("SELECT * FROM nowhere", 10, 20)
+            assert not historian.problems
+            assert (await historian.sql(query, 10, 20)).rows == rest
+            assert "60 samples between 2023-11-15T01:00:00" in historian.problems[0]
 
     asyncio.run(main())
 
