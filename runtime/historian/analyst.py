@@ -119,7 +119,10 @@ def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
             columns = (np.array(column, np.object_) for column in zip(*books.tags, strict=True))
             given = dict(zip(names, columns, strict=True))
             execute_on(desk, given, "INSERT INTO ids BY NAME SELECT * FROM given")
-        desk.execute("CREATE VIEW tags AS SELECT path, type, unit, retention FROM ids")
+        desk.execute(  # once each: what is joined by path counts once, also of a tag that had another type
+            "CREATE VIEW tags AS SELECT path, type, unit, retention FROM ids"
+            " QUALIFY row_number() OVER (PARTITION BY path ORDER BY id DESC) = 1 ORDER BY id"
+        )
         source = f"SELECT {_COLUMNS} FROM read_parquet({listed(books.files)})"  # noqa: S608
         desk.execute(
             "CREATE VIEW samples AS SELECT path, make_timestamp_ns(t) AS t, t AS t_ns, value, quality, text"  # noqa: S608
