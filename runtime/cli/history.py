@@ -183,8 +183,8 @@ def sql(
     """Answer a SELECT over samples and tags, for engineers.
 
     samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention). Times are in UTC; a
-    condition on t_ns (ns since 1970) is faster than one on t. What compression holds back, for a minute at
-    most, is not in it yet.
+    condition on t_ns (ns since 1970) is faster than one on t. Values are doubles, and bad samples (quality
+    from 2147483648 on) may have one, too. What compression holds back, for a minute at most, is not in yet.
     """
     _one_form(json, csv_file, parquet, arrow)
 
