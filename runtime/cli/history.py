@@ -276,7 +276,8 @@ def _span(start: str, end: str) -> tuple[int, int]:
     from runtime.clock import WallClock
 
     now_ns = WallClock().now_ns()
-    start_ns, end_ns = parse_time(start, now_ns), parse_time(end, now_ns)
+    # Nothing is older than 1970, which began before that in the east.
+    start_ns, end_ns = max(0, parse_time(start, now_ns)), parse_time(end, now_ns)
     if end_ns <= start_ns:
         raise PlantError(f"--to {end} is not after --from {start}", "give an earlier --from")
     return start_ns, end_ns

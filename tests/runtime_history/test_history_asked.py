@@ -111,6 +111,10 @@ def ask(ironworks, folder):
     assert [quality for *_, quality in series["points"]] == [0] * 6
     (raw,) = json.loads(ironworks("history", "query", "level", *SPAN, "--json", *plant).stdout)
     assert len(raw["points"]) == 360
+    all_of_it = ("--from", "1970-01-01T00:00:00+08:00", SPAN[2], SPAN[3])
+    result = ironworks("history", "query", "level", *all_of_it, "--json", *plant)
+    assert result.exit_code == 0, result.exception
+    assert json.loads(result.stdout) == [raw]
     file = folder / "out.parquet"
     result = ironworks("history", "query", "level", *SPAN, "--parquet", file, *plant)
     assert result.exit_code == 0, result.exception
