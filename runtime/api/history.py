@@ -71,7 +71,7 @@ def router(services: Services) -> APIRouter:
         With another mode, a point for each interval from start: `at` and `interpolated` (of a BOOL both the
         same) give the value when it begins; `mean`, `first` and `last` judge its samples, `min`, `max` and
         `time_weighted` also the value that held when it began. The quality is uncertain where there was no
-        good value all the time.
+        good value all the time. All of these are doubles: whole numbers beyond 2**53 are rounded.
         Samples of tags with compression `swinging_door` are joined by straight lines: there `at` is on the
         line, and `mean` that of time.
         """

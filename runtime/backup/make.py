@@ -11,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runtime import statelock
-from runtime.backup.manifest import FORMAT, SUFFIX, Manifest
+from runtime.backup.manifest import FORMAT, SUFFIX, Manifest, possible
 from runtime.backup.pack import Source, entries, packed, write_whole
 from runtime.backup.staging import gather, sources, staging
 from runtime.config.plant import Plant
+from runtime.errors import StoreError
 from runtime.journal import AuditEntry, chain
 from runtime.journal.schema import VERSION
 
@@ -22,8 +23,18 @@ from runtime.journal.schema import VERSION
 def prepare(
     plant: Plant, staged: Path, at_ns: int, tell: Callable[[], None] = lambda: None
 ) -> tuple[Manifest, list[Source]]:
-    """Return the manifest of what was gathered, and its files."""
+    """Return the manifest of what was gathered, and its files.
+
+    Raises:
+        StoreError: a file has a name that could not be restored.
+    """
     found = sources(staged)
+    for each in found:
+        if not possible(each.name):
+            raise StoreError(
+                f"a backup cannot hold the file {each.name!r}",
+                "give it a shorter name, in UTF-8 and without control characters, or move it elsewhere",
+            )
     files = entries(found, tell)
     return Manifest(FORMAT, version("ironworks"), plant.name, plant.file.name, at_ns, files), found
 
@@ -34,10 +45,14 @@ def file_name(plant: str, at_ns: int) -> str:
     return f"{plant}-{at:%Y%m%dT%H%M%SZ}{SUFFIX}"
 
 
-def made_before(plant: str, folder: Path) -> list[Path]:
-    """Return the plant's backups of usual names in a folder, oldest first."""
+def made_before(plant: str, target: Path) -> list[Path]:
+    """Return the plant's backups of usual names beside the newest, oldest first, it the last.
+
+    Those of later names are older as well: the clock was ahead when they were made.
+    """
     usual = re.compile(rf"{re.escape(plant)}-\d{{8}}T\d{{6}}Z{re.escape(SUFFIX)}")
-    return sorted(file for file in folder.iterdir() if usual.fullmatch(file.name))
+    found = [file for file in target.parent.iterdir() if usual.fullmatch(file.name)]
+    return sorted(found, key=lambda file: (file.name <= target.name, file.name))
 
 
 def back_up_stopped(plant: Plant, target: Path, at_ns: int, tell: Callable[[int], None]) -> Manifest:

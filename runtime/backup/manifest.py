@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import Annotated
+from unicodedata import category
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,6 +17,7 @@ SUFFIX = ".ironworks.tar.gz"
 LARGEST = 64 << 20  # of a manifest: several hundred thousand files
 PLANT, STATE = "plant", "state"
 _NAME_LIMIT = 1024
+_NOT_IN_NAMES = ("Cc", "Cs")  # control characters, and bytes that are no UTF-8
 _Size = Annotated[int, Meta(ge=0, le=1 << 50)]
 _Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -74,7 +76,7 @@ def parse(data: bytes) -> Manifest:
         raise StoreError(f"its manifest names the plant file {manifest.file!r}", _STRANGE)
     seen: set[str] = set()
     for entry in manifest.files:
-        if not _possible(entry.path) or entry.path in seen:
+        if not possible(entry.path) or entry.path in seen:
             raise StoreError(f"its manifest names the file {entry.path[:200]!r}", _STRANGE)
         seen.add(entry.path)
     folders = {str(each) for path in seen for each in PurePosixPath(path).parents}
@@ -86,7 +88,8 @@ def parse(data: bytes) -> Manifest:
 _STRANGE = "Ironworks does not write such backups: do not trust where it came from"
 
 
-def _possible(path: str) -> bool:
+def possible(path: str) -> bool:
+    """Tell whether a backup can hold a file of this path."""
     parts = path.split("/")
     return (
         len(path) <= _NAME_LIMIT
@@ -98,5 +101,8 @@ def _possible(path: str) -> bool:
 
 def _plain(part: str) -> bool:
     return (
-        part not in ("", ".", "..") and "/" not in part and part.isprintable() and len(part.encode()) <= 255
+        part not in ("", ".", "..")
+        and "/" not in part
+        and not any(category(each) in _NOT_IN_NAMES for each in part)
+        and len(part.encode()) <= 255
     )

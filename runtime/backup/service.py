@@ -161,7 +161,7 @@ class Backups:
         await self._attempts.record(replace(entry, detail=detail))
         self._last_ns = self._clock.now_ns()
         port.emit(Event("backup.done", self.name, self._last_ns, f"{target}: {detail}"))
-        for old in made_before(self._plant.name, self._to)[: -self._config.keep]:
+        for old in made_before(self._plant.name, target)[: -self._config.keep]:
             old.unlink(missing_ok=True)
         return size
 

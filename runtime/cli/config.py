@@ -106,7 +106,7 @@ def log(
     json: JsonOption = False,
 ) -> None:
     """Show what became of configurations: who, when, and whether they came up."""
-    found = _either(plant, lambda client: client.config_log(limit), lambda _, log: log[:limit])
+    found = _either(plant, lambda client: client.config_log(limit), lambda _, log: log, limit)
     if json:
         print_json(found)
         return
@@ -295,8 +295,9 @@ def _either(
     plant: str | None,
     running: Callable[[Any], Awaitable[T]],
     stopped: Callable[[VersionStore, list[ConfigRecord]], T],
+    log_rows: int | None = None,
 ) -> T:
-    """Ask the plant if it runs; else look into its state folder."""
+    """Ask the plant if it runs; else look into its state folder, and the newest rows of its log."""
     from runtime.cli.stopped import plant_file_of, runs
 
     if runs(plant):
@@ -310,4 +311,4 @@ def _either(
     store.finish(WallClock().now_ns())
     journal = Journal(store.state / "journal.sqlite", WallClock())
     there = journal.path.is_file()
-    return stopped(store, journal.read_now(config_log, LOG_ROWS) if there else [])
+    return stopped(store, journal.read_now(config_log, log_rows or LOG_ROWS) if there else [])

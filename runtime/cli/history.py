@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,6 +123,9 @@ def query(
             for at_ns, value, quality in each.points
         ]
         print_table(("time", "path", "value", "quality"), rows)
+    cut = [each.path for each in series if mode is Mode.RAW and len(each.points) == limit]
+    if cut:
+        print(f"no more than the newest {limit} samples of {', '.join(cut)}: see --limit", file=sys.stderr)
 
 
 @app.command()
@@ -179,8 +183,8 @@ def sql(
     """Answer a SELECT over samples and tags, for engineers.
 
     samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention). Times are in UTC; a
-    condition on t_ns (ns since 1970) is faster than one on t. What compression holds back, for a minute at
-    most, is not in it yet.
+    condition on t_ns (ns since 1970) is faster than one on t. Values are doubles, and bad samples (quality
+    from 2147483648 on) may have one, too. What compression holds back, for a minute at most, is not in yet.
     """
     _one_form(json, csv_file, parquet, arrow)
 
@@ -272,7 +276,8 @@ def _span(start: str, end: str) -> tuple[int, int]:
     from runtime.clock import WallClock
 
     now_ns = WallClock().now_ns()
-    start_ns, end_ns = parse_time(start, now_ns), parse_time(end, now_ns)
+    # Nothing is older than 1970, which began before that in the east.
+    start_ns, end_ns = max(0, parse_time(start, now_ns)), parse_time(end, now_ns)
     if end_ns <= start_ns:
         raise PlantError(f"--to {end} is not after --from {start}", "give an earlier --from")
     return start_ns, end_ns
@@ -343,8 +348,11 @@ def _csv_rows(series: Sequence[Series]) -> Iterator[tuple[object, ...]]:
 def _write_csv(file: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with _opened(file) as out:
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        # A text may have a carriage return, of a scanner for one: unquoted it ends the line for who reads.
+        quoting = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        for row in chain([header], rows):
+            returns = any(isinstance(cell, str) and "\r" in cell for cell in row)
+            (quoting if returns else writer).writerow(row)
 
 
 @contextmanager

@@ -12,19 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
-from runtime.errors import PlantError
-from runtime.historian.cold import listed
+from runtime.errors import PlantError, StoreError
+from runtime.historian.cold import listed, literal
+from runtime.historian.columns import execute_on
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
 
 MOST_ROWS = 100_000
 _MEMORY_MIB = 256
 _COLUMNS = "tag, t, value, quality, text"
+_OF_FILES = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 
 
 class SqlError(PlantError):
     """A query that cannot be answered: says why."""
+
+
+class _UnreadError(SqlError):
+    """One that may be right, and a file be damaged or gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,22 @@ class Library:
 
 @contextmanager
 def library(folder: Path, view: Snapshot, cursor: duckdb.DuckDBPyConnection) -> Iterator[Library]:
-    """Give the cold files, and a copy of what is not in them yet."""
+    """Give the cold files, and a copy of what is not in them yet.
+
+    Raises:
+        DamagedPartsError: a query did not end well because of them.
+    """
     with tempfile.TemporaryDirectory(prefix="ironworks-sql-") as home:
         fresh = Path(home) / "fresh.parquet"
         pieces = " UNION ALL ".join(f"SELECT {_COLUMNS} FROM {table}" for table in ["held", *view.tables])  # noqa: S608
         with told("the newest samples cannot be read"):
             cursor.execute(f"COPY ({pieces}) TO '{fresh}' (FORMAT parquet)")
             tags = cursor.execute("SELECT id, path, type, unit, retention FROM tags ORDER BY id").fetchall()
-        yield Library([*(folder / part.name for part in view.parts), fresh], tags)
+        try:
+            yield Library([*(folder / part.name for part in view.parts), fresh], tags)
+        except (_UnreadError, StoreError):
+            view.check(view.parts)
+            raise
 
 
 def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
@@ -83,7 +98,8 @@ def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
                     f"the query took longer than {seconds:g} s", "ask for less: fewer tags, t_ns >= ..."
                 ) from exc
             lines = [line for line in str(exc).splitlines() if line.strip()]
-            raise SqlError(
+            of_files = type(exc) is duckdb.Error or isinstance(exc, _OF_FILES)
+            raise (_UnreadError if of_files else SqlError)(
                 lines[0],
                 "tables: samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention)",
             ) from exc
@@ -99,14 +115,22 @@ def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
             "CREATE TABLE ids (id UINTEGER, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR)"
         )
         if books.tags:
-            desk.executemany("INSERT INTO ids VALUES (?, ?, ?, ?, ?)", books.tags)
-        desk.execute("CREATE VIEW tags AS SELECT path, type, unit, retention FROM ids")
+            names = ("id", "path", "type", "unit", "retention")
+            columns = (np.array(column, np.object_) for column in zip(*books.tags, strict=True))
+            given = dict(zip(names, columns, strict=True))
+            execute_on(desk, given, "INSERT INTO ids BY NAME SELECT * FROM given")
+        desk.execute(  # once each: what is joined by path counts once, also of a tag that had another type
+            "CREATE VIEW tags AS SELECT path, type, unit, retention FROM ids"
+            " QUALIFY row_number() OVER (PARTITION BY path ORDER BY id DESC) = 1 ORDER BY id"
+        )
         source = f"SELECT {_COLUMNS} FROM read_parquet({listed(books.files)})"  # noqa: S608
         desk.execute(
             "CREATE VIEW samples AS SELECT path, make_timestamp_ns(t) AS t, t AS t_ns, value, quality, text"  # noqa: S608
             f" FROM ({source}) AS s JOIN ids ON ids.id = s.tag"
         )
-        desk.execute("SET allowed_paths = ?", [[str(file) for file in books.files]])
+        # By the name it is asked for, and by the one that is found.
+        allowed = [name for file in books.files for name in (literal(file), str(file))]
+        desk.execute("SET allowed_paths = ?", [allowed])
         for setting in (
             "autoinstall_known_extensions = false", "autoload_known_extensions = false",
             "temp_directory = ''", "enable_external_access = false", "lock_configuration = true",

@@ -80,12 +80,12 @@ class Archive:
 
     def sql(self, query: str, limit: int, seconds: float) -> Answer:
         """Do what `Historian.sql` does."""
-        cursor = self._connection.cursor()
-        with (
-            Snapshot(cursor, self._folder, self._whole, self._avoided) as view,
-            library(self._folder, view, cursor) as books,
-        ):
-            return answer(books, query, limit, seconds)
+
+        def ask(view: Snapshot) -> Answer:
+            with library(self._folder, view, self._connection.cursor()) as books:
+                return answer(books, query, limit, seconds)
+
+        return self._read(ask)
 
     def _read(self, work: Callable[[Snapshot], T]) -> T:
         while True:

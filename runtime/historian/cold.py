@@ -64,10 +64,11 @@ def quoted(text: object) -> str:
 
 def listed(files: Sequence[Path]) -> str:
     """Return files as a list for `read_parquet`; paths are taken literally."""
-    return "[" + ", ".join(quoted(_literal(file)) for file in files) + "]"
+    return "[" + ", ".join(quoted(literal(file)) for file in files) + "]"
 
 
-def _literal(file: Path) -> str:
+def literal(file: Path) -> str:
+    """Return a path so that `read_parquet` takes it literally."""
     return "".join(f"[{each}]" if each in "*?[" else each for each in str(file))
 
 
@@ -101,7 +102,7 @@ def write_piece(cursor: duckdb.DuckDBPyConnection, query: str, file: Path, numbe
 def about_file(cursor: duckdb.DuckDBPyConnection, file: Path) -> dict[str, Any]:
     """Return what a part says of itself; nothing where it is not one of ours."""
     row = cursor.execute(
-        f"SELECT value FROM parquet_kv_metadata({quoted(_literal(file))}) WHERE key = ?",  # noqa: S608
+        f"SELECT value FROM parquet_kv_metadata({quoted(literal(file))}) WHERE key = ?",  # noqa: S608
         [_ABOUT.encode()],
     ).fetchone()
     found: dict[str, Any] = json.loads(bytes(row[0])) if row else {}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from runtime.config import TagList
 from runtime.contract import Batch, DataType
 
-_WHOLE = float(1 << 53)  # whole numbers up to here are exact in a double
+_WHOLE = float(1 << 53)  # whole numbers below are exact in a double; this one may be the next, rounded
 
 
 class Kinds:
@@ -43,7 +43,7 @@ class Kinds:
 
     def rounded(self, ids: NDArray[np.int32], value: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which decoded numbers may have been rounded."""
-        beyond = np.abs(value) > _WHOLE
+        beyond = np.abs(value) >= _WHOLE
         return beyond & ~self._float[ids] if beyond.any() else beyond
 
 

@@ -32,9 +32,10 @@ class Compression:
         """Tell of which tags there was a row since the last `forget`."""
         return np.where(self.lined[ids], self._door.known[ids], self._deadband.known[ids])
 
-    def clock_set(self) -> None:
-        """Take no row for late because the clock was set back."""
+    def clock_set(self) -> Batch:
+        """Take no row for late because the clock was set back; return what was held back."""
         self._deadband.clock_set()
+        return self._door.clock_set()
 
     def keep(self, batch: Batch, steady_ns: int) -> Batch:
         """Return the samples that are kept now."""

@@ -58,6 +58,12 @@ class SwingingDoor:
         self._begin_at_held(ids)
         return out
 
+    def clock_set(self) -> Batch:
+        """Take no sample for late because the clock was set back; return what was held back."""
+        out = self.release((1 << 63) - 1)
+        self._t[:], self._value[:] = 0, np.nan
+        return out
+
     def keep(self, batch: Batch, steady_ns: int) -> Batch:
         """Return the samples that are kept now."""
         value = self._kinds.decode(batch.ids, batch.raw)

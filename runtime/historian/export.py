@@ -55,15 +55,26 @@ def _laid_out(columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[duckdb.Duc
 
 
 def _column(values: Sequence[Any]) -> Any:
-    """Return values of one type as they are, of several as text: a column has one type."""
+    """Return values of one type as they are, numbers of two as doubles, others as text.
+
+    A column has one type; whole numbers for which it would have to round are text, too.
+    """
     kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int, float} and kinds:
-        whole = kinds == {int}
-        if not whole or None in values:
-            data = np.array([np.nan if value is None else float(value) for value in values])
-            return np.ma.masked_array(data, np.isnan(data))
-        small = all(-(1 << 63) <= value < 1 << 63 for value in values)
-        return np.array(values, np.int64 if small else np.uint64)
-    if kinds == {bool} and None not in values:
-        return np.array(values, np.bool_)
+    absent = np.array([value is None for value in values], np.bool_)
+    if kinds == {int}:
+        known = [value for value in values if value is not None]
+        for whole in (np.int64, np.uint64):
+            if np.iinfo(whole).min <= min(known) and max(known) <= np.iinfo(whole).max:
+                data = np.array([0 if value is None else value for value in values], whole)
+                return np.ma.masked_array(data, absent)
+    elif kinds == {bool}:
+        return np.ma.masked_array(np.array([bool(value) for value in values]), absent)
+    elif kinds and kinds <= {int, float} and all(_is_exact(value) for value in values):
+        data = np.array([np.nan if value is None else float(value) for value in values])
+        return np.ma.masked_array(data, np.isnan(data))
     return np.array([None if value is None else str(value) for value in values], np.object_)
+
+
+def _is_exact(value: Any) -> bool:
+    """Tell whether a double holds a number as it is."""
+    return not isinstance(value, int) or abs(value) <= 1 << 53

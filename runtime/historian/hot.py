@@ -241,7 +241,7 @@ class Historian:
         """
         await self._until_open()
         await self.flush()
-        return await asyncio.to_thread(self._answer, query, limit, seconds)
+        return await self._in_thread(self._answer, query, limit, seconds)
 
     async def backfill(self, batch: Batch) -> None:
         """Commit samples of the past, in any order, as they are; when this returns they are on disk.
@@ -274,7 +274,9 @@ class Historian:
             await self._until_open()
             await self.flush()
             await self._call(self._store.clock_set, self._clock.now_ns())
-            self._compression.clock_set()
+            held = self._compression.clock_set()
+            if self._port is not None:
+                self._add(self._port, held)
 
     def _spare(self, step_ns: int) -> None:
         """Delete nothing for its age for a day: the clock may be wrong, and somebody should see it first."""
@@ -416,14 +418,14 @@ class Historian:
             last_ns = now_ns
         elif last_ns and now_ns - last_ns > SUDDEN_NS:
             self._spare(now_ns - last_ns)
+        self._unknown_ns = -1
         if last_ns:
             lost = self._compression.lined[self._recorded] & (not whole)
-            await self._call(self._store.mark_gap, self._stored[self._recorded[~lost]], last_ns + 1)
-            if lost.any():
-                since_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
-                await self._call(self._store.mark_gap, self._stored[self._recorded[lost]], last_ns, since_ns)
+            held_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
+            for ids, since_ns in ((self._recorded[~lost], last_ns), (self._recorded[lost], held_ns)):
+                begun_ns = await self._call(self._store.mark_gap, self._stored[ids], since_ns, now_ns)
+                self._unknown_ns = max(self._unknown_ns, begun_ns)
         self._begun_ns = max(now_ns, last_ns + 2)
-        self._unknown_ns = last_ns + 1 if last_ns else -1
         self._gap_ns = None
         self._compression.forget()
         port.health(True)
@@ -604,16 +606,19 @@ class Historian:
         return bool(damaged)
 
     async def _read(self, work: Callable[[Snapshot], T]) -> T:
-        """Commit what waits, then read in a thread; damaged files are set aside and the rest is read.
+        """Commit what waits, then read."""
+        await self._until_open()
+        await self.flush()
+        return await self._in_thread(self._look, work, self._waiting())
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Read in a thread; damaged files are set aside and the rest is read.
 
         What is opened anew meanwhile is read anew; what is closed says so at the next look.
         """
-        await self._until_open()
-        await self.flush()
-        waiting = self._waiting()
         while True:
             try:
-                return await asyncio.to_thread(self._look, work, waiting)
+                return await asyncio.to_thread(work, *args)
             except ClosedError:
                 continue
             except DamagedPartsError as exc:

@@ -143,7 +143,7 @@ def read_figures(
     interval; the modes of `TALLIES` look at samples alone.
     """
     if mode in (AT, INTERPOLATED, HELD, BETWEEN):
-        ticks = np.arange(span[0], span[1], width, dtype=np.int64)
+        ticks = _starts(span, width)
         return _read_ticks(snapshot, tags, ticks, mode, until_ns, stepped)
     if mode == DELTA_BOUNDS:
         return _read_deltas(snapshot, tags, span, width, until_ns)
@@ -158,6 +158,11 @@ def read_figures(
         }[mode]  # fmt: skip
         out[tag] = Points(found.starts, figure, found.quality(figure))
     return out
+
+
+def _starts(span: tuple[int, int], width: int) -> NDArray[np.int64]:
+    """Return when intervals begin; numpy alone counts them in doubles, and may drop one of a few ns."""
+    return span[0] + np.arange(-(-(span[1] - span[0]) // width), dtype=np.int64) * width
 
 
 def _read_ticks(
@@ -196,7 +201,7 @@ def _read_deltas(
     snapshot: Snapshot, tags: Sequence[int], span: tuple[int, int], width: int, until_ns: int
 ) -> dict[int, Points]:
     """Source: OPC 10000-13, 5.4.3.30 DeltaBounds; the end of an interval that is not over is now."""
-    ends = np.append(np.arange(span[0], span[1], width, dtype=np.int64), span[1])
+    ends = np.append(_starts(span, width), span[1])
     starts = ends[:-1]
     reached = np.minimum(ends, max(span[0], until_ns))
     ticks, places = np.unique(reached, return_inverse=True)

@@ -27,6 +27,7 @@ from runtime.historian.cold import (
     about_file,
     checksum,
     listed,
+    whole,
     write_file,
     write_piece,
 )
@@ -300,16 +301,14 @@ class Store:
         with self.transaction(until_ns=now_ns, whole=True):
             pass
 
-    def mark_gap(self, stored: NDArray[np.int64], at_ns: int, since_ns: int | None = None) -> None:
-        """Say of tags that nothing is known from a time on, until their next sample.
+    def mark_gap(self, stored: NDArray[np.int64], since_ns: int, until_ns: int) -> int:
+        """Say of tags that nothing is known until a time, but what their samples since another one say.
 
-        With `since_ns` from their last sample after that on: later ones may have been held back and lost.
+        Their last sample in between is where it begins, until their next: it may be of a clock that is ahead,
+        or later ones were held back and lost. Return where it begins for all of them.
         """
-        with self.transaction(samples=len(stored), until_ns=at_ns) as connection:  # said once, however often
-            if since_ns is None:
-                self._say_unknown(connection, stored, at_ns)
-            else:
-                self._say_lost(connection, stored, at_ns, since_ns)
+        with self.transaction(samples=len(stored), until_ns=since_ns + 1) as connection:  # said once
+            return self._say_lost(connection, stored, since_ns, until_ns)
 
     def seal(self) -> None:
         """Begin a new table for samples; what the present one holds may go to cold files."""
@@ -413,13 +412,23 @@ class Store:
         self.unsent_lost += unsent
 
     def lose_parts(self, parts: Sequence[Part]) -> None:
-        """Set damaged files aside, those that still count; history says from when on it knows nothing."""
+        """Set damaged files aside, those that still count.
+
+        History says of each tag that had samples there from when on it knows nothing; of all where that is
+        not known.
+        """
         with self.transaction() as connection:
             counting = {part.number for part in parts_in(connection)}
             parts = [part for part in parts if part.number in counting]
-            stored = connection.execute("SELECT id FROM tags").fetchnumpy()["id"]
             for part in parts:
-                self._say_unknown(connection, stored, part.first_ns)
+                lost, values = "SELECT id, ?::BIGINT FROM tags", [part.first_ns]
+                if part.digested:
+                    lost, values = "SELECT tag, first_ns FROM digests WHERE part = ?", [part.number]
+                connection.execute(
+                    f"INSERT INTO samples_{self._table} SELECT *, NULL, NULL, NULL, {NOT_RECORDED}"  # noqa: S608
+                    f" FROM ({lost})",
+                    values,
+                )
             unsent = _unsent(connection, parts)
             _remove(connection, parts, keep_files=True)
         self.unsent_lost += unsent
@@ -645,33 +654,34 @@ class Store:
             f"{what} was damaged ({str(cause).splitlines()[0]}); it is kept as {kept} and a new one was begun"
         )
 
-    def _say_unknown(
-        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int
-    ) -> None:
-        execute_on(
-            connection,
-            {"tag": stored},
-            f"INSERT INTO samples_{self._table} SELECT tag, ?, NULL, NULL, NULL, ? FROM given",  # noqa: S608
-            [at_ns, NOT_RECORDED],
-        )
-
     def _say_lost(
-        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], at_ns: int, since_ns: int
-    ) -> None:
+        self, connection: duckdb.DuckDBPyConnection, stored: NDArray[np.generic], since_ns: int, until_ns: int
+    ) -> int:
         sources = [f"samples_{number}" for number in tables_in(connection)]
-        files = [self.folder / part.name for part in parts_in(connection) if part.last_ns > since_ns]
+        parts = [
+            each for each in parts_in(connection) if since_ns < each.last_ns and each.first_ns < until_ns
+        ]
+        files = [self.folder / part.name for part in parts if self._is_whole(part)]
         sources += [f"read_parquet({listed(files)})"] if files else []
         newest = " UNION ALL ".join(
-            f"SELECT tag, t FROM {source} WHERE t > $since AND t <= $at"  # noqa: S608
+            f"SELECT tag, t FROM {source} WHERE t > $since AND t < $until"  # noqa: S608
             for source in sources
         )
         execute_on(
             connection,
             {"tag": stored},
             f"INSERT INTO samples_{self._table} SELECT given.tag, 1 + coalesce(max(t), $since), NULL, NULL,"  # noqa: S608
-            f" NULL, $quality FROM given LEFT JOIN ({newest}) AS newest USING (tag) GROUP BY given.tag",
-            {"since": since_ns, "at": at_ns, "quality": NOT_RECORDED},
+            f" NULL, $quality FROM given LEFT JOIN ({newest}) AS newest USING (tag) GROUP BY given.tag"
+            " RETURNING t",
+            {"since": since_ns, "until": until_ns, "quality": NOT_RECORDED},
         )
+        return max((t for (t,) in connection.fetchall()), default=since_ns + 1)
+
+    def _is_whole(self, part: Part) -> bool:
+        try:
+            return whole(self.folder / part.name, part)
+        except StoreError:  # the house looks again, and tells
+            return False
 
     @contextlib.contextmanager
     def transaction(

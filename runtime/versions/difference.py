@@ -228,7 +228,7 @@ def _written(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _tags(assembly: Assembly) -> dict[str, dict[str, Any]]:

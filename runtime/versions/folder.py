@@ -38,12 +38,14 @@ def read_folder(folder: Path, state: Path) -> Content:
     """Read the plant folder's own files: all but hidden ones, caches, links to folders and the state folder.
 
     Raises:
-        PlantError: they are too many or too large to be kept as a version, or one cannot be read.
+        PlantError: they are too many or too large to be kept as a version, or one cannot be read or named.
     """
     files: dict[str, bytes] = {}
     room = MOST_BYTES
     for file in own_files(folder, state):
+        path = file.relative_to(folder).as_posix()
         try:
+            path.encode()
             size = file.stat().st_size
             if len(files) >= MOST_FILES or size > room:
                 raise PlantError(
@@ -51,12 +53,16 @@ def read_folder(folder: Path, state: Path) -> Content:
                     "keep recordings and other data elsewhere, or below a name that begins with .",
                 )
             data = file.read_bytes()
+        except UnicodeEncodeError as exc:
+            raise PlantError(
+                f"{folder} holds {path!r}, and that name is not UTF-8", "give it another, or its folder"
+            ) from exc
         except OSError as exc:
             raise PlantError(
                 f"{file} cannot be read: {exc.strerror}", "check the owner of the file and its rights"
             ) from exc
         room -= len(data)
-        files[file.relative_to(folder).as_posix()] = data
+        files[path] = data
     return Content(files)
 
 

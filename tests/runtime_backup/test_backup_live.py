@@ -145,3 +145,24 @@ def test_scheduled_backups_are_made_kept_and_missed(kit, tmp_path, monkeypatch):
         return kernel.alarms.view("backup.overdue")["active"]
 
     asyncio.run(running(home, work, clock))
+
+
+def test_backups_of_a_clock_that_was_ahead_do_not_push_out_the_new_ones(kit, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+    backups = tmp_path / "disk"
+    home = kit.lay_out(tmp_path / "home", f"{PLANT}backup: {{every: 1min, keep: 2, to: {backups}}}\n")
+    backups.mkdir()
+    ahead = [backups / f"brewery-209901{day:02}T000000Z.ironworks.tar.gz" for day in (1, 2)]
+    for each in ahead:
+        each.write_bytes(b"")
+    clock = ManualClock()
+
+    async def work(kernel):
+        def done():
+            return [row for row in kernel.journal.read_now(audit_log, 10) if row.action == "backup"]
+
+        await until(lambda: done() and len([*backups.iterdir()]) == 2, clock)
+        (made,) = done()
+        assert sorted(map(str, backups.iterdir())) == [made.target, str(ahead[1])]
+
+    asyncio.run(running(home, work, clock))

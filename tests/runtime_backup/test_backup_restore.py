@@ -1,6 +1,7 @@
 """From a plant that does not run to a backup, and to a plant elsewhere."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -53,6 +54,23 @@ def test_everything_comes_back_elsewhere(kit, home, tmp_path):
     assert (state / "opcua" / "server" / "key.pem").stat().st_mode & 0o777 == 0o600
     assert not (state / "cache").exists()
     assert sorted(each.name for each in (tmp_path / "away").iterdir()) == ["plant"]
+
+
+@pytest.mark.parametrize("name", ["第一班\u3000记录.txt", "a\u00a0b.md", "x\u200dy", "a\u2028b"])
+def test_a_name_with_signs_that_do_not_show_comes_back(home, tmp_path, name):
+    (home / name).write_text("here")
+    restore(backed_up(home, tmp_path / "b"), tmp_path / "new", force=False, entry=ENTRY)
+    assert (tmp_path / "new" / name).read_text() == "here"
+
+
+@pytest.mark.parametrize("name", [b"a\nb.txt", "第一班.txt".encode("gbk"), b"/".join(100 * [b"folder-name"])])
+def test_a_name_that_could_not_be_restored_is_told_before_a_backup_is_made(home, tmp_path, name):
+    file = home / os.fsdecode(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("here")
+    with pytest.raises(StoreError, match="cannot hold the file 'plant/"):
+        backed_up(home, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_restored_history_goes_on(kit, home, tmp_path):

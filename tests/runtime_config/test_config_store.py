@@ -1,5 +1,7 @@
 """Versions on disk: the same files are the same version, putting one back loses nothing."""
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -8,13 +10,17 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
+from typer.testing import CliRunner
 
+from runtime.cli import build
+from runtime.clock import ManualClock
 from runtime.errors import PlantError
-from runtime.journal import ConfigRecord
+from runtime.journal import ConfigRecord, Journal
 from runtime.versions import folder as folder_module
 from runtime.versions import store as store_module
 from runtime.versions import views
 from runtime.versions.folder import read_folder
+from runtime.versions.start import choose
 from runtime.versions.store import Failure, Standing, VersionStore
 
 FILES = {"plant.yaml": "plant: p  # of ours\n", "tags.csv": "path,type\n", "plc/main.st": "PROGRAM p\n"}
@@ -70,6 +76,44 @@ def test_a_folder_that_is_too_large_is_refused_in_words(plant, store, monkeypatc
     monkeypatch.setattr(folder_module, "MOST_BYTES", 20)
     with pytest.raises(PlantError, match="MiB"):
         store.present()
+
+
+def test_a_name_that_is_not_utf_8_is_told_and_the_plant_runs_without_versions(plant, store):
+    write(plant, {"plant.yaml": "plant: p\nroot: site\n", os.fsdecode("第一班.txt".encode("gbk")): "x"})
+    with pytest.raises(PlantError, match="that name is not UTF-8"):
+        store.present()
+    assembly, beginning = choose(plant, 1)
+    assert assembly.plant.name == "p"
+    assert beginning is None
+
+
+def test_a_difference_shows_every_digit_that_differs(plant, store):
+    tags = "path,type,low,high\nlevel,REAL,{},{}\n"
+    write(plant, {"plant.yaml": "plant: p\nroot: site\n", "tags.csv": tags.format(0, 1234567)})
+    first = store.keep(store.present(), 1)
+    write(plant, {"tags.csv": tags.format(0.00001234567, 1234568)})
+    (change,) = views.difference(store, (str(first.number), "folder"), "plant.yaml").changes
+    assert [(each.name, each.old, each.new) for each in change.fields] == [
+        ("low", "0", "1.234567e-05"), ("high", "1234567", "1234568")
+    ]  # fmt: skip
+
+
+def test_the_log_of_a_stopped_plant_is_as_long_as_it_is_asked_for(plant, store, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(plant.parent / "run"))
+    monkeypatch.setattr(views, "LOG_ROWS", 2)
+    store.state.mkdir()
+
+    async def note():
+        journal = Journal(store.state / "journal.sqlite", ManualClock())
+        await journal.open()
+        for number in range(4):
+            await journal.append(ConfigRecord(number, "ana", "apply", number, "d", "", "applied"))
+        await journal.close()
+
+    asyncio.run(note())
+    result = CliRunner().invoke(build(), ["config", "log", "--limit", "3", "--plant", str(plant), "--json"])
+    assert result.exit_code == 0, result.exception
+    assert [each["version"] for each in json.loads(result.stdout)] == [3, 2, 1]
 
 
 def test_putting_back_keeps_comments_and_present_edits(plant, store):

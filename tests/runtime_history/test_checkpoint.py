@@ -102,7 +102,7 @@ def test_starts_that_are_ended_at_once_say_what_is_not_known_once(tmp_path, kit)
     shelf = kit.Shelf(path)
     shelf.append(kit.batch(shelf.tags[0], [0], [0]), now_ns=kit.T0)
     for _ in range(3):  # as a historian begins
-        shelf.store.mark_gap(shelf.stored, shelf.store.last_ns() + 1)
+        shelf.store.mark_gap(shelf.stored, shelf.store.last_ns(), kit.T0 + kit.HOUR)
         shelf.store.close()
         shelf = kit.Shelf(path)
     found = shelf.read()

@@ -111,6 +111,10 @@ def ask(ironworks, folder):
     assert [quality for *_, quality in series["points"]] == [0] * 6
     (raw,) = json.loads(ironworks("history", "query", "level", *SPAN, "--json", *plant).stdout)
     assert len(raw["points"]) == 360
+    all_of_it = ("--from", "1970-01-01T00:00:00+08:00", SPAN[2], SPAN[3])
+    result = ironworks("history", "query", "level", *all_of_it, "--json", *plant)
+    assert result.exit_code == 0, result.exception
+    assert json.loads(result.stdout) == [raw]
     file = folder / "out.parquet"
     result = ironworks("history", "query", "level", *SPAN, "--parquet", file, *plant)
     assert result.exit_code == 0, result.exception
@@ -165,10 +169,32 @@ def ask(ironworks, folder):
         assert any(each in error.text for each in why.split("|")), error.text
     result = ironworks("history", "sql", "SELECT * FROM samples", "--limit", "2", *plant)
     assert "only the first 2 rows" in result.output
+    for limit, told in (
+        (359, "no more than the newest 359 samples of site/area/line/level: see --limit\n"),
+        (361, ""),
+    ):
+        result = ironworks("history", "query", "level", *SPAN, "--limit", limit, "--csv", file, *plant)
+        assert result.output == told
 
 
 def test_a_plant_that_stands_still(ironworks, folder):
     ask(ironworks, folder)
+
+
+def test_sql_of_a_plant_whose_folder_is_named_like_a_pattern(ironworks, folder):
+    named = shutil.copytree(folder, folder.with_name(f"{folder.name} [1]*?"))
+    result = ironworks("history", "sql", "SELECT count(*) AS n FROM samples", "--csv", "-", "--plant", named)
+    assert result.exit_code == 0, result.exception
+    assert result.stdout == "n\n360\n"
+
+
+def test_a_text_with_a_carriage_return_is_one_cell_of_csv(ironworks, folder):
+    query = "SELECT 1 AS n, 'a' || chr(13) || 'b' || chr(13) AS text, NULL AS nothing"
+    file = folder / "out.csv"
+    result = ironworks("history", "sql", query, "--csv", file, "--plant", folder)
+    assert result.exit_code == 0, result.exception
+    with file.open(newline="") as written:
+        assert list(csv.reader(written)) == [["n", "text", "nothing"], ["1", "a\rb\r", ""]]
 
 
 def test_a_plant_that_runs(ironworks, running_plant):

@@ -17,7 +17,7 @@ import pytest
 from runtime.config import HistoryConfig
 from runtime.contract import Batch
 from runtime.errors import StoreError
-from runtime.historian import ALARMS, cold, compaction, open_readonly
+from runtime.historian import ALARMS, SqlError, cold, compaction, open_readonly
 from runtime.historian.cold import whole
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
@@ -64,6 +64,46 @@ def test_a_damaged_file_is_set_aside_and_the_rest_served(tmp_path, kit):
             assert port.value("sys/history/damaged") is True
             assert [event.kind for event in port.emitted] == ["historian.damaged"]
         assert spoilt.with_name(spoilt.name + ".corrupt").exists()
+
+    asyncio.run(main())
+
+
+def test_sql_is_answered_without_a_damaged_file(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    spoilt = shelf.store.folder / shelf.store.parts()[1].name
+    shelf.store.close()
+    query, rest = "SELECT count(*) FROM samples WHERE value IS NOT NULL AND path LIKE '%level'", ((120,),)
+
+    spoilt.write_bytes(spoilt.read_bytes()[:-20])
+    with open_readonly(path) as archive:
+        assert archive.sql(query, 10, 20).rows == rest
+        assert "standard-2" in archive.problems[0]
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 3 * kit.HOUR + kit.S) as (_, historian):
+            with pytest.raises(SqlError, match="nowhere"):
+                await historian.sql("SELECT * FROM nowhere", 10, 20)
+            assert not historian.problems
+            assert (await historian.sql(query, 10, 20)).rows == rest
+            assert "60 samples between 2023-11-15T01:00:00" in historian.problems[0]
+
+    asyncio.run(main())
+
+
+def test_a_start_does_without_a_damaged_file_that_reaches_beyond_the_stop(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path)
+    spoilt = shelf.store.folder / shelf.store.parts()[2].name
+    shelf.store.close()
+    with duckdb.connect(str(path)) as store:  # some samples were of a clock that is ahead
+        store.execute("UPDATE recorder SET last_ns = last_ns - 120_000_000_000")
+    spoilt.write_bytes(b"no Parquet")
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 4 * kit.HOUR) as (port, historian):
+            level = await kit.samples(historian, port, "level")
+            assert [value for _, value in level] == [*range(120), None, None]
 
     asyncio.run(main())
 
@@ -165,7 +205,25 @@ def test_a_file_is_lost_once(tmp_path, kit):
     for _ in range(2):
         shelf.store.lose_parts([part])
     assert len(shelf.store.problems) == 1
-    assert shelf.read().quality.tolist().count(NOT_RECORDED) == len(shelf.tags)
+    assert shelf.read().quality.tolist() == [NOT_RECORDED]
+    shelf.store.close()
+
+
+def test_a_lost_file_makes_nothing_unknown_of_tags_that_had_no_samples_there(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level, count, _, run = shelf.tags
+    for hour, tags in enumerate([(level, count, run), (level, run)]):
+        shelf.append(*(kit.batch(tag, [3600 * hour + tag.id], [0.0]) for tag in tags))
+        shelf.store.seal()
+        for table in shelf.store.sealed():
+            shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    newest = max(shelf.store.parts(), key=lambda part: part.number)
+    shelf.store.lose_parts([newest])
+    found = [(row.id, (row.source_ns - kit.T0) // kit.S, row.quality) for row in shelf.read()]
+    assert found == [
+        (level.id, 0, 0), (level.id, 3600, NOT_RECORDED), (count.id, 1, 0),
+        (run.id, 3, 0), (run.id, 3603, NOT_RECORDED),
+    ]  # fmt: skip
     shelf.store.close()
 
 

@@ -163,6 +163,21 @@ def test_an_interval_may_be_as_long_as_a_number_can_tell(tmp_path, kit):
     shelf.store.close()
 
 
+def test_an_end_that_is_included_by_one_ns_has_its_interval_in_every_mode(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level = shelf.tags["site/area/line/level"]
+    stored = int(shelf.stored[level.id])
+    shelf.append(kit.batch(level, [0, 200 * DAY], [1.0, 3.0]))
+    span = (kit.T0, kit.T0 + 200 * DAY * kit.S + 1)
+    held, moved = [1.0] * 200 + [3.0], [0.0] * 199 + [2.0, 0.0]
+    for mode, expected in (("at", held), ("time_weighted", held), ("delta_bounds", moved)):
+        with shelf.view() as view:
+            found = read_figures(view, [stored], span, DAY * kit.S, mode, span[1])[stored]
+        assert found.t.tolist() == [kit.T0 + day * DAY * kit.S for day in range(201)], mode
+        assert found.value.tolist() == expected, mode
+    shelf.store.close()
+
+
 def test_there_is_nothing_between_on_and_off(tmp_path, kit):
     shelf = kit.Shelf(tmp_path / "history.duckdb")
     level = shelf.tags["site/area/line/level"]

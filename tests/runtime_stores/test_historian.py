@@ -201,6 +201,34 @@ def test_a_first_value_that_is_older_than_the_gap_holds_from_when_it_was_told(tm
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("compression", ["deadband", "swinging_door"])
+def test_a_sample_of_a_clock_that_is_ahead_does_not_hide_the_gap(tmp_path, compression):
+    path = tmp_path / "h.duckdb"
+    level = replace(LEVEL, compression=compression, deadband=0.5)
+
+    async def main():
+        ahead = None
+        for start_s in (0, 100):
+            async with running(path, [level], T0 + start_s * S) as (port, historian):
+                tag = port.tags["tank/level"]
+                if ahead is None:
+                    ahead = Batch.of([tag.id], [tag.data_type.encode(5.0)], T0 + 12 * S)
+                await at(port, start_s + 10)
+                if start_s:
+                    ids = np.array([tag.id], np.int32)
+                    found = (await historian.figures(ids, T0 + 20 * S, T0 + 90 * S, 10 * S, "at"))[tag.id]
+                    assert set(found.quality.tolist()) == {NOT_RECORDED}
+                before = historian.stats().samples
+                port.bus.publish(ahead)  # once more after the start: it did not change meanwhile
+                await until(lambda b=before, h=historian: h.stats().samples > b or h._compression.waiting())
+                if start_s:
+                    await at(port, start_s + 20)
+                    found = (await historian.figures(ids, T0 + 115 * S, T0 + 116 * S, S, "at"))[tag.id]
+                    assert found.value.tolist() == [5.0]
+
+    asyncio.run(main())
+
+
 def test_a_damaged_file_is_set_aside_and_told(tmp_path):
     path = tmp_path / "h.duckdb"
     path.write_bytes(b"no samples in here" * 1000)

@@ -6,7 +6,7 @@ import math
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtime.config import TagList
@@ -122,6 +122,7 @@ def any_value(draw):
     return tag.id, draw(st.integers(*(int(bound) for bound in kind.limits)))
 
 
+@example([(ALL["a/LINT"].id, sign * (2**53 + more)) for sign in (1, -1) for more in (-1, 0, 1, 2)])
 @given(st.lists(any_value(), min_size=1))
 def test_every_pattern_survives_the_columns(played):
     batch = Batch.of(

@@ -163,6 +163,21 @@ def test_nothing_is_held_back_longer_than_told():
     assert [t // S for _, t, *_ in kept] == [0, 61, 122, 183]  # a straight line: nothing else is needed
 
 
+@pytest.mark.parametrize("few", [1, 10**9])
+def test_after_the_clock_was_set_back_lines_go_on(monkeypatch, few):
+    monkeypatch.setattr(door, "_FEW", few)
+    compression = Compression(TAGS, KINDS)
+    kept = []
+    for begun in (1000, 500):
+        for second in range(50):
+            batch = Batch.of([0], [TAGS[0].data_type.encode(second * 1.0)], (begun + second) * S)
+            kept += rows_of(compression.keep(batch, second * S))
+        if begun == 1000:
+            kept += rows_of(compression.clock_set())
+    kept += rows_of(compression.rest())
+    assert [t // S for _, t, *_ in kept] == [1000, 1049, 500, 549]
+
+
 def test_other_tags_keep_their_deadband_in_the_same_batch():
     compression = Compression(TAGS, KINDS)
     for second in range(3):

@@ -1,0 +1,34 @@
+"""The desk of an SQL query: what is laid out on it before the query begins."""
+
+import time
+from dataclasses import replace
+
+from runtime.contract import DataType, Tag
+from runtime.historian import open_readonly, write_parquet
+from runtime.historian.analyst import Library, answer
+
+
+def test_ten_thousand_tags_are_laid_out_at_once(tmp_path):
+    file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
+    write_parquet(file, {name: [0] for name in names})
+    spent = {}
+    for count in (100, 100, 10_000):  # twice the few: what is loaded first is not counted
+        tags = [(number, f"工厂/a/{number}", "REAL", "Cel", "long") for number in range(count)]
+        begun = time.process_time()
+        found = answer(Library([file], tags), "SELECT * FROM tags", count, 20)
+        spent[count] = time.process_time() - begun
+        assert found.rows == tuple(tag[1:] for tag in tags)
+    assert spent[10_000] < 20 * spent[100]  # row by row it took sixty times as long
+
+
+def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):
+    before = Tag("site/area/line/level", DataType.REAL, unit="m")
+    shelf = kit.Shelf(tmp_path / "history.duckdb", [before])
+    shelf.append(kit.batch(shelf.tags[0], [0, 1], [1.0, 2.0]))
+    shelf.store.close()
+    shelf = kit.Shelf(tmp_path / "history.duckdb", [replace(before, data_type=DataType.LREAL, unit="mm")])
+    shelf.append(kit.batch(shelf.tags[0], [2], [3.0]))
+    shelf.store.close()
+    with open_readonly(tmp_path / "history.duckdb") as archive:
+        query = "SELECT type, unit, count(*), sum(value) FROM samples JOIN tags USING (path) GROUP BY ALL"
+        assert archive.sql(query, 10, 20).rows == (("LREAL", "mm", 3, 6.0),)
