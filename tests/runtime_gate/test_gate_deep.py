@@ -236,6 +236,32 @@ def test_a_value_of_the_plc_goes_back_through_the_plc_and_waits_for_it(bench):
     ]
 
 
+def test_the_same_value_for_a_time_anew_while_the_old_one_goes_back_has_its_own_end(bench):
+    bench.put("plc/mode", 2)
+    bench.write("plc/mode", 3, for_ns=10 * SECOND_NS)
+    sent = asyncio.Queue()
+    bench.owner = lambda command: sent.put_nowait(command) or True
+
+    async def main():
+        bench.clock.set_ns(bench.clock.now_ns() + 10 * SECOND_NS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bench.gate.revert())
+            back = await sent.get()
+            group.create_task(bench.gate.write(bench.table["plc/mode"], 3, LI, for_ns=20 * SECOND_NS))
+            anew = await sent.get()
+            back.done()
+            anew.done()
+        return back.raw, anew.raw
+
+    assert bench.do(main()) == (2, 3)
+    arrived = []
+    bench.owner = lambda command: arrived.append(command.raw) or command.done() or True
+    bench.restart()
+    bench.later(20)
+    assert arrived == [2]
+    assert bench.gate.holds == {}
+
+
 def test_a_write_for_a_time_that_the_owner_refuses_leaves_nothing_to_revert(bench):
     bench.put("plc/mode", 2)
     bench.owner = lambda command: command.failed("stopped") or True
