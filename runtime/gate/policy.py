@@ -174,6 +174,7 @@ class Gate:
         self.holds: dict[str, Hold] = {}
         self.late: dict[str, int] = {}
         self._held: Counter[str] = Counter()  # by path, how many holds there were: which one it is
+        self._under_way: Counter[str] = Counter()  # by path, writes on their way
 
     def configure(self, config: GateConfig) -> None:
         """Take up the rules, for the tags as they are now."""
@@ -385,7 +386,8 @@ class Gate:
         """
         now_ns = self._clock.now_ns()
         for hold in [each for each in self.holds.values() if now_ns >= each.until_ns]:
-            if now_ns >= self.late.get(hold.path, 0):
+            there = self.holds.get(hold.path) is hold  # still, after those before it went back
+            if there and now_ns >= self.late.get(hold.path, 0) and not self._under_way[hold.path]:
                 await self._revert(hold)
 
     async def _revert(self, hold: Hold) -> None:
@@ -480,6 +482,13 @@ class Gate:
         Raises:
             WriteRejectedError: the owner refused, or it cannot be audited.
         """
+        self._under_way[tag.path] += 1
+        try:
+            await self._make(tag, passed, attempt, told)
+        finally:
+            self._under_way[tag.path] -= 1
+
+    async def _make(self, tag: Tag, passed: Passed, attempt: AuditEntry, told: bool) -> None:
         raw, text, hold = passed
         before, count = self.holds.get(tag.path), self._held[tag.path]
         if tag.source == "operator":

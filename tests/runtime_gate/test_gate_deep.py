@@ -262,6 +262,51 @@ def test_the_same_value_for_a_time_anew_while_the_old_one_goes_back_has_its_own_
     assert bench.gate.holds == {}
 
 
+@pytest.mark.parametrize("answer", ["done", "refused"])
+def test_a_write_that_is_on_its_way_when_a_time_ends_is_not_undone(bench, answer):
+    bench.put("plc/mode", 2)
+    bench.write("plc/mode", 3, for_ns=10 * SECOND_NS)
+    sent = asyncio.Queue()
+    bench.owner = lambda command: sent.put_nowait(command) or True
+
+    async def main():
+        write = asyncio.create_task(bench.gate.write(bench.table["plc/mode"], 5, LI))
+        command = await sent.get()
+        bench.clock.set_ns(bench.clock.now_ns() + 10 * SECOND_NS)
+        async with asyncio.timeout(1):
+            await bench.gate.revert()
+        command.done() if answer == "done" else command.failed("stopped")
+        await asyncio.wait({write})
+        return write.exception() is None
+
+    assert bench.do(main()) is (answer == "done")
+    arrived = []
+    bench.owner = lambda command: arrived.append(command.raw) or command.done() or True
+    bench.later(1)
+    assert arrived == ([] if answer == "done" else [2])
+    assert bench.gate.holds == {}
+
+
+def test_a_write_is_not_undone_by_a_time_that_ends_after_another(bench):
+    bench.put("plc/mode", 2)
+    bench.write("plc/mode", 3, for_ns=10 * SECOND_NS)
+    bench.write("tank/sp", 60, for_ns=10 * SECOND_NS)
+    sent = asyncio.Queue()
+    bench.owner = lambda command: sent.put_nowait(command) or True
+
+    async def main():
+        bench.clock.set_ns(bench.clock.now_ns() + 10 * SECOND_NS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bench.gate.revert())
+            command = await sent.get()
+            await bench.gate.write(bench.table["tank/sp"], 65, LI)
+            command.done()
+
+    bench.do(main())
+    assert bench.value("tank/sp") == 65
+    assert bench.gate.holds == {}
+
+
 def test_a_write_for_a_time_that_the_owner_refuses_leaves_nothing_to_revert(bench):
     bench.put("plc/mode", 2)
     bench.owner = lambda command: command.failed("stopped") or True
