@@ -215,8 +215,9 @@ class Callers:
             error = f"{name!r} is locked after wrong secrets"
             raise Refused(429, error, f"wait {seconds} s", {"Retry-After": str(seconds)})
         async with self._room:
+            mark = self._identity.mark(name)
             found = await asyncio.to_thread(self._identity.authenticate, name, secret, via, address)
-        if found is None:
+        if found is None or self._identity.mark(name) != mark:  # the user was changed meanwhile
             raise _unauthorized("the name or the secret is wrong")
         return found
 

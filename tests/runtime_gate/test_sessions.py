@@ -273,6 +273,73 @@ def test_log_in_use_list_and_log_out_over_http(kernel):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("change", ["role", "secret", "password"])
+def test_who_is_changed_while_the_secret_is_checked_does_not_come_in_as_before(kernel, change):
+    async def main():
+        await kernel.journal.open()
+        await kernel._restore()
+        accounts = Accounts(kernel.identity, kernel.journal, kernel.clock)
+        await accounts.add_user("eve", Role.ADMIN, HASH, ADMIN)
+        check, loop = kernel.identity.authenticate, asyncio.get_running_loop()
+
+        def slow(*login):
+            found = check(*login)
+            work = (
+                accounts.set_role("eve", Role.VIEWER, ADMIN)
+                if change == "role"
+                else accounts.set_secret("eve", hash_secret("another good one"), ADMIN)
+            )
+            asyncio.run_coroutine_threadsafe(work, loop).result(30)
+            return found
+
+        kernel.identity.authenticate = slow
+        transport = httpx.ASGITransport(create_app(kernel))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://localhost{PREFIX}") as http:
+            login = {"name": "eve", "secret": SECRET}
+            if change == "password":
+                answer = await http.post("/password", json=login | {"new": "known to a stranger"})
+            else:
+                answer = await http.post("/sessions", json=login)
+            assert answer.status_code == 401, answer.text
+            kernel.identity.authenticate = check
+            secret = SECRET if change == "role" else "another good one"
+            answer = await http.post("/sessions", json={"name": "eve", "secret": secret})
+            assert answer.json()["view"]["role"] == ("viewer" if change == "role" else "admin")
+        await kernel.journal.close()
+
+    asyncio.run(main())
+
+
+def test_a_new_secret_by_an_admin_stands_above_one_that_waits_for_it(kernel):
+    async def main():
+        await kernel.journal.open()
+        await kernel._restore()
+        accounts = Accounts(kernel.identity, kernel.journal, kernel.clock)
+        await accounts.add_user("eve", Role.VIEWER, HASH, ADMIN)
+        checked = asyncio.Event()
+        right, loop = kernel.identity.lockout.right, asyncio.get_running_loop()
+
+        def noted(name, address):
+            right(name, address)
+            loop.call_soon_threadsafe(checked.set)
+
+        kernel.identity.lockout.right = noted
+        transport = httpx.ASGITransport(create_app(kernel))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://localhost{PREFIX}") as http:
+            body = {"name": "eve", "secret": SECRET, "new": "known to a stranger"}
+            async with kernel.identity.changing:
+                waits = asyncio.create_task(http.post("/password", json=body))
+                await checked.wait()
+                await asyncio.sleep(0.2)  # it waits for its turn
+                await accounts.set_secret("eve", hash_secret("another good one"), ADMIN)
+            answer = await waits
+            assert (answer.status_code, "meanwhile" in answer.json()["error"]) == (409, True)
+            assert (await http.get("/info", auth=("eve", "another good one"))).status_code == 200
+        await kernel.journal.close()
+
+    asyncio.run(main())
+
+
 def test_wrong_secrets_at_the_login_lock_the_name(kernel):
     async def main():
         await kernel.journal.open()
