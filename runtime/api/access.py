@@ -23,7 +23,7 @@ from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config import is_loopback
 from runtime.contract import Actor, Role
 from runtime.errors import ForbiddenError, WriteRejectedError
-from runtime.gate.identity import TOKEN_PREFIX
+from runtime.gate.identity import TOKEN_PREFIX, SecretActor
 from runtime.gate.oidc import Oidc, TokenError
 from runtime.gate.scope import ALL, TokenActor
 from runtime.gate.sessions import SESSION_PREFIX
@@ -202,7 +202,7 @@ class Callers:
             self._known[key] = (monotonic_ns() + _KEPT_NS, found)
         return found
 
-    async def verified(self, connection: HTTPConnection, name: str, secret: str, via: str) -> Actor:
+    async def verified(self, connection: HTTPConnection, name: str, secret: str, via: str) -> SecretActor:
         """Return the user of a name and a secret.
 
         Raises:
@@ -215,9 +215,8 @@ class Callers:
             error = f"{name!r} is locked after wrong secrets"
             raise Refused(429, error, f"wait {seconds} s", {"Retry-After": str(seconds)})
         async with self._room:
-            mark = self._identity.mark(name)
             found = await asyncio.to_thread(self._identity.authenticate, name, secret, via, address)
-        if found is None or self._identity.mark(name) != mark:  # the user was changed meanwhile
+        if found is None or found.mark != self._identity.mark(name):  # the user was changed meanwhile
             raise _unauthorized("the name or the secret is wrong")
         return found
 

@@ -99,10 +99,9 @@ def router(services: Services) -> APIRouter:
     async def change_password(body: PasswordBody, request: Request) -> Json:
         """Change one's own secret; whoever is logged in with the old one is out."""
         actor = await callers_of(request).verified(request, body.name, body.secret, "http")
-        mark = identity.mark(actor.name)
         try:
             async with identity.changing:
-                if identity.mark(actor.name) != mark:
+                if identity.mark(actor.name) != actor.mark:
                     raise Refused(409, f"{actor.name} was changed meanwhile", "give the secret it has now")
                 await accounts.change_password(body.new, actor)
         except WriteRejectedError as exc:
