@@ -171,18 +171,19 @@ class Callers:
         if text.startswith(SESSION_PREFIX):
             actor = self._identity.sessions.by_text(text, now_ns)
             if actor is None:
-                raise _unauthorized("the session is over", "log in again: ironworks login")
+                raise _unauthorized("the session is over", "log in again: ironworks login", bearer=True)
             return actor
         if self._oidc and not text.startswith(TOKEN_PREFIX):
             try:
                 return await self._oidc.actor(text)
             except TokenError as exc:
-                raise _unauthorized(exc.text, exc.remedy) from exc
+                raise _unauthorized(exc.text, exc.remedy, bearer=True) from exc
             except ForbiddenError as exc:
                 raise Refused(403, exc.text, exc.remedy) from exc
         actor = self._identity.by_token(text, now_ns)
         if actor is None:
-            raise _unauthorized("the token is unknown, expired or revoked", "ask an admin for another")
+            text = "the token is unknown, expired or revoked"
+            raise _unauthorized(text, "ask an admin for another", bearer=True)
         return actor
 
     async def _by_secret(self, connection: HTTPConnection, login: str) -> Actor:
@@ -232,11 +233,12 @@ def _basic(login: str) -> tuple[str, str]:
     return name, secret
 
 
-def _unauthorized(error: str, remedy: str = "") -> Refused:
+def _unauthorized(error: str, remedy: str = "", *, bearer: bool = False) -> Refused:
+    """Ask for a login; `bearer`: a token was shown. Sources: RFC 7617, 2.1; RFC 6750, 3."""
     remedy = remedy or "use the name and secret of a user (`ironworks user list`), or the unix socket"
-    return Refused(
-        401, error, remedy, {"WWW-Authenticate": 'Basic realm="ironworks", charset="UTF-8", Bearer'}
-    )
+    challenge = 'Basic realm="ironworks", charset="UTF-8", Bearer realm="ironworks"'
+    challenge += ', error="invalid_token"' if bearer else ""
+    return Refused(401, error, remedy, {"WWW-Authenticate": challenge})
 
 
 def callers_of(request: Request) -> Callers:

@@ -226,7 +226,10 @@ def test_on_tcp_nobody_is_viewer_and_a_secret_makes_the_user(desk: Any) -> None:
                 for header in ("Basic ???", "Bearer abc", "Basic", ""):
                     answer = await raw.get("/api/v1/info", headers={"Authorization": header})
                     assert answer.status_code == 401
-                    assert "Basic" in answer.headers["www-authenticate"]
+                    asks = answer.headers["www-authenticate"]
+                    assert 'Basic realm="ironworks", charset="UTF-8"' in asks
+                    assert 'Bearer realm="ironworks"' in asks  # RFC 6750, 3: never without a parameter
+                    assert ('error="invalid_token"' in asks) == ("Bearer" in header)
 
     asyncio.run(main())
 
