@@ -161,8 +161,10 @@ class Callers:
             entry = self._services.gate.attempts.entry(action, target, Actor(body.name, Role.VIEWER, way))
             error = WriteRejectedError(f"signature: {exc.detail}", exc.remedy)
             await self._services.gate.attempts.refused(entry, error)
-            status = 403 if exc.status_code == 401 else exc.status_code
-            raise Refused(status, error.text, "sign with the name and secret of a user") from exc
+            if exc.status_code == 401:  # who calls is known: that is not asked again
+                remedy = "sign with the name and secret of a user"
+                raise Refused(403, error.text, remedy) from exc
+            raise Refused(exc.status_code, error.text, exc.remedy, dict(exc.headers or {})) from exc
         return signer, Signature(signer.name, body.meaning, self._services.clock.now_ns())
 
     async def _by_bearer(self, text: str) -> Actor:
