@@ -264,6 +264,10 @@ def test_log_in_use_list_and_log_out_over_http(kernel):
             seen = (await http.get("/sessions", **as_boss)).json()["sessions"]
             assert [each["user"] for each in seen] == ["olga", "boss"]
             assert (await http.delete(f"/sessions/{olga}", **as_olga)).status_code == 200
+            lost, _ = await log_in("olga")
+            by_secret = {"auth": ("olga", SECRET)}
+            assert (await http.delete(f"/sessions/{boss}", **by_secret)).status_code == 403
+            assert (await http.delete(f"/sessions/{lost}", **by_secret)).json()["sessions"] == []
             gone = await http.get("/info", **as_olga)
             assert (gone.status_code, gone.json()["remedy"]) == (401, "log in again: ironworks login")
             change = {"name": "olga", "secret": SECRET, "new": "another good one"}
