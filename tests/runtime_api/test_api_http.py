@@ -383,7 +383,7 @@ def test_history_and_trend(desk: Any) -> None:
             desk.remember(Batch.of([0, 0, 0], raw, np.array([10, 20, 30]), quality))
             (series,) = await client.history(["tank/level"], 10, 40)
             assert series.points == ((10, 1.0, 0), (20, None, int(Quality.BAD)), (30, 6.0, 0))
-            assert (await client.history(["tank/level"], 10, 40, limit=1))[0].points == ((10, 1.0, 0),)
+            assert (await client.history(["tank/level"], 10, 40, limit=1))[0].points == ((30, 6.0, 0),)
             (trend,) = await client.trend(["tank/level"], 0, 40, 1)
             assert trend.points == ((0, 1.0, 3.0, 6.0),)
             for paths, start, end, why in (
