@@ -12,12 +12,13 @@ from runtime.clock import SECOND_NS, ManualClock, WallClock
 from runtime.config import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
 from runtime.endpoint import Endpoint
-from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
+from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
 from runtime.gate import Gate
 from runtime.gate.accounts import Accounts
 from runtime.gate.certificates import Certificates
 from runtime.gate.identity import Identity, hash_secret
 from runtime.gate.keeper import Keeper
+from runtime.gate.lockout import FREE
 from runtime.gate.passwords import check_password
 from runtime.gate.sessions import MOST_EACH, SessionActor
 from runtime.journal import Journal, audit_log
@@ -223,6 +224,39 @@ def test_a_lock_outlives_a_restart_until_the_right_secret(tmp_path):
         house.monotonic_ns += 40 * SECOND_NS
         assert tried(SECRET)
         await keep()
+        assert house.journal.read_now(lock_rows) == []
+
+    using(tmp_path, work)
+
+
+def test_locks_that_the_journal_does_not_take_at_once_are_audited_later(tmp_path, monkeypatch):
+    async def full(record):
+        raise StoreError("the disk is full")
+
+    async def work(house):
+        port = FakePort([], clock=house.clock)
+        gate = Gate(port.table, house.clock, house.journal, port.bus.publish, lambda command: False)
+        certificates = Certificates(house.identity, house.journal, house.clock)
+        keeper = Keeper(gate, house.identity, house.accounts, certificates)
+
+        async def look_after(row):
+            with monkeypatch.context() as patched:
+                patched.setattr(house.journal, row, full)
+                with pytest.raises(WriteRejectedError, match="disk is full"):
+                    await keeper._look_after(port)
+            await keeper._look_after(port)
+
+        for name in ("olga", "fay"):
+            for _ in range(FREE):
+                house.identity.authenticate(name, "wrong", "http", "10.0.0.6")
+        await look_after("append_audit")
+        locked = [row.actor for row in house.journal.read_now(audit_log, 9) if row.action == "login"]
+        assert sorted(locked) == ["fay", "olga"]
+        assert [each.name for each in house.journal.read_now(lock_rows)] == ["fay", "olga"]
+        house.later(1)
+        for name in ("olga", "fay"):
+            assert house.identity.authenticate(name, SECRET, "http", "10.0.0.6")
+        await look_after("append")
         assert house.journal.read_now(lock_rows) == []
 
     using(tmp_path, work)
