@@ -234,6 +234,23 @@ def test_on_tcp_nobody_is_viewer_and_a_secret_makes_the_user(desk: Any) -> None:
     asyncio.run(main())
 
 
+def test_a_method_that_a_resource_does_not_take_is_told_those_that_it_does(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            for path, allowed in (
+                ("/tags/tank/setpoint", {"GET", "HEAD", "PUT"}),
+                ("/users", {"GET", "HEAD", "POST"}),
+                ("/users/olga/role", {"PUT"}),
+                ("/sessions/1", {"DELETE"}),
+                ("/openapi.json", {"GET", "HEAD"}),
+            ):
+                answer = await raw.patch(f"/api/v1{path}")
+                assert answer.status_code == 405, path
+                assert set(answer.headers["allow"].split(", ")) == allowed, path
+
+    asyncio.run(main())
+
+
 def test_foreign_host_origin_and_large_bodies_are_refused_on_tcp(desk: Any) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
