@@ -28,6 +28,7 @@ from runtime.gate.oidc import Oidc, TokenError
 from runtime.gate.scope import ALL, TokenActor
 from runtime.gate.sessions import SESSION_PREFIX
 from runtime.journal.audit import Signature
+from runtime.logins import OVER
 from runtime.wire import PREFIX
 
 _KEPT = 64
@@ -173,7 +174,7 @@ class Callers:
         if text.startswith(SESSION_PREFIX):
             actor = self._identity.sessions.by_text(text, now_ns)
             if actor is None:
-                raise _unauthorized("the session is over", "log in again: ironworks login", bearer=True)
+                raise _unauthorized(OVER, "log in again: ironworks login", bearer=True)
             return actor
         if self._oidc and not text.startswith(TOKEN_PREFIX):
             try:
