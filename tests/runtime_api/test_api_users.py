@@ -12,6 +12,7 @@ from runtime.cli import build
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS
 from runtime.errors import PlantError, StoreError, WriteRejectedError
+from runtime.gate.accounts import Accounts
 from runtime.gate.identity import hash_secret
 from runtime.logins import keep_session, kept_session
 from runtime.tls.issue import new_client
@@ -143,6 +144,29 @@ def test_a_user_that_is_not_there_is_told(desk: Any) -> None:
                 await client.remove_user("ada")
             refused = await client.audit(5)
             assert ("user-remove", "refused") in [(each.action, each.outcome) for each in refused]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["token", "certificate"])
+def test_nothing_is_made_for_a_user_who_goes_meanwhile(desk: Any, kind: str) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, PlantClient(endpoint) as client:
+            await client.add_user("ada", "operator", HASH)
+            accounts = Accounts(desk.identity, desk.journal, desk.clock)
+            pem = new_client("ada", 9, desk.clock.now_ns())[1].decode()
+            async with desk.identity.changing:  # as a removal has it until it is in force
+                made = asyncio.create_task(
+                    client.issue_token("ada", ["**"])
+                    if kind == "token"
+                    else client.add_certificate("ada", pem)
+                )
+                await desk.clock.sleep(0.2)
+                await accounts.remove_user("ada", desk.identity.peer(0))
+            with pytest.raises(WriteRejectedError, match="no user is named 'ada'"):
+                await made
+            await client.add_user("ada", "admin", HASH)
+            assert [*await client.tokens(), *await client.certificates()] == []
 
     asyncio.run(main())
 
