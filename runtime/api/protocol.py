@@ -91,6 +91,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # refused: uvicorn would log each as an error
 
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:  # its client takes nothing: pongs would wait without bound
+            self.conn.data_to_send()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._answer.begin()

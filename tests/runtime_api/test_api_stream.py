@@ -197,6 +197,32 @@ def test_clients_that_never_read_cost_little_and_do_not_hold_up_the_stop(desk: A
     asyncio.run(main())
 
 
+def test_pongs_do_not_wait_for_a_client_that_never_reads(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            reader, writer = await asyncio.open_unix_connection(endpoint.socket, limit=1024)
+            writer.write(
+                b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n"
+            )
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.pause_reading()
+            pings = (bytes([0x89, 0x80 | 125, 0, 0, 0, 0]) + b"p" * 125) * 1000
+            tracemalloc.start()
+            for _ in range(100):
+                writer.write(pings)
+                await writer.drain()
+            wanted = b'{"tags":["**"]}'
+            writer.write(bytes([0x81, 0x80 | len(wanted), 0, 0, 0, 0]) + wanted)
+            await desk.until(lambda: [each for each in desk.bus._subscriptions if isinstance(each, Mailbox)])
+            grown, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert grown < 5_000_000
+            writer.close()
+
+    asyncio.run(main())
+
+
 def test_stopping_the_plant_ends_streams_within_two_seconds(desk: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
