@@ -11,6 +11,7 @@ import h11
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from runtime.api.guard import CERTIFICATE, PEER
 from runtime.api.registration import peer_credentials
@@ -90,6 +91,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # refused: uvicorn would log each as an error
+
+    def handle_cont(self, event: Frame) -> None:
+        if event.data or event.fin:  # empty ones say nothing, and may come without end
+            super().handle_cont(event)
 
     def handle_ping(self) -> None:
         if self.writable.is_set():

@@ -197,27 +197,44 @@ def test_clients_that_never_read_cost_little_and_do_not_hold_up_the_stop(desk: A
     asyncio.run(main())
 
 
-def test_pongs_do_not_wait_for_a_client_that_never_reads(desk: Any) -> None:
+async def _open_raw(desk_endpoint):
+    reader, writer = await asyncio.open_unix_connection(desk_endpoint.socket, limit=1024)
+    writer.write(
+        b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()
+    return writer
+
+
+def _frame(first, data=b""):
+    return bytes([first, 0x80 | len(data), 0, 0, 0, 0]) + data
+
+
+@pytest.mark.parametrize(
+    ("begun", "sent"),
+    [
+        pytest.param(b"", _frame(0x89, b"p" * 125), id="pings that nobody waits for"),
+        pytest.param(_frame(0x01), _frame(0x00), id="a message in pieces without end"),
+    ],
+)
+def test_frames_without_end_take_no_room(desk: Any, begun: bytes, sent: bytes) -> None:
+    wanted = b'{"tags":["**"]}'
+
     async def main() -> None:
         async with desk.serving() as endpoint:
-            reader, writer = await asyncio.open_unix_connection(endpoint.socket, limit=1024)
-            writer.write(
-                b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n"
-            )
-            await reader.readuntil(b"\r\n\r\n")
-            writer.transport.pause_reading()
-            pings = (bytes([0x89, 0x80 | 125, 0, 0, 0, 0]) + b"p" * 125) * 1000
+            writer = await _open_raw(endpoint)
+            writer.write(begun)
             tracemalloc.start()
-            for _ in range(100):
-                writer.write(pings)
+            for _ in range(50):
+                writer.write(sent * 2000)
                 await writer.drain()
-            wanted = b'{"tags":["**"]}'
-            writer.write(bytes([0x81, 0x80 | len(wanted), 0, 0, 0, 0]) + wanted)
+            writer.write(_frame(0x80 if begun else 0x81, wanted))
             await desk.until(lambda: [each for each in desk.bus._subscriptions if isinstance(each, Mailbox)])
-            grown, _ = tracemalloc.get_traced_memory()
+            _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
-            assert grown < 5_000_000
+            assert most < 8_000_000
             writer.close()
 
     asyncio.run(main())
