@@ -167,6 +167,17 @@ def test_read_only_refuses_everyone_says_who_and_why_and_outlives_a_restart(benc
     )
 
 
+def test_a_mode_that_is_set_behind_the_switch_leaves_who_threw_it(bench):
+    bench.do(bench.gate.mode.set_read_only(True, WU, "odd values"))
+    bench.do(bench.gate.mode.set_mode("maintenance", Actor("xu", Role.ENGINEER, "console"), "belt"))
+    assert "read only, set by wu: odd values" in str(bench.refusal("tank/sp", 60))
+    assert bench.audit("action", "actor", "old", "new")[1] == ("mode", "xu", "auto", "maintenance")
+    bench.restart()
+    assert "read only, set by wu: odd values" in str(bench.refusal("tank/sp", 60))
+    bench.do(bench.gate.mode.set_read_only(False, WU, "it was a sensor"))
+    assert bench.gate.mode.name == "maintenance"
+
+
 def test_in_maintenance_engineers_write_and_apps_do_not(bench):
     bench.do(bench.gate.mode.set_mode("maintenance", WU, "belt"))
     assert isinstance(bench.refusal("tank/sp", 60), ForbiddenError)
