@@ -469,6 +469,31 @@ def test_a_request_ends_by_time_by_rejection_and_by_restart(bench):
     assert bench.value("safe/sp") == 1
 
 
+@pytest.mark.parametrize("end", ["rejected", "withdrawn"])
+def test_nobody_approves_a_request_while_its_end_is_kept(bench, end):
+    tag = bench.table["safe/sp"]
+    requests = bench.gate.requests
+    ended, other = (bench.do(bench.gate.request(tag, value, LI)) for value in (5, 6))
+
+    async def main():
+        work = requests.reject(ended.id, WU, "no") if end == "rejected" else requests.withdraw(demoted)
+        ending = asyncio.create_task(work)
+        await asyncio.sleep(0)
+        with pytest.raises(WriteRejectedError, match="no request"):
+            await requests.approve(ended.id, MEI, "")
+        await requests.approve(other.id, MEI, "")
+        await ending
+
+    def demoted(actor, path):
+        return True
+
+    bench.do(main())
+    assert bench.value("safe/sp") == 6
+    rows = bench.audit("action", "new", "outcome")
+    assert [row for row in rows if row[2] == "failed"] == ([("request", 5, "failed")] * (end == "withdrawn"))
+    assert requests.waiting == {}
+
+
 def test_a_dry_run_tells_the_verdict_and_changes_nothing(bench):
     dry_run = bench.gate.dry_run
     assert dry_run(bench.table["tank/sp"], 60, LI) == 50
