@@ -134,8 +134,9 @@ class Requests:
             return await self._write(request, entry)
         except UnsettledError:  # it is written
             raise
-        except WriteRejectedError:
+        except WriteRejectedError as exc:
             self.waiting[id_] = request
+            await self._attempts.refused(entry, exc)
             raise
 
     async def reject(self, id_: int, actor: Actor, reason: str) -> None:

@@ -440,6 +440,10 @@ def test_a_request_is_judged_when_it_is_made_and_again_when_it_is_approved(bench
     bench.do(bench.gate.mode.set_read_only(True, WU, "odd"))
     with pytest.raises(WriteRejectedError, match="read only"):
         bench.do(bench.gate.requests.approve(request.id, MEI, ""))
+    assert bench.audit("action", "actor", "outcome")[:2] == [
+        ("approve", "mei", "refused"),
+        ("write", "li", "refused"),
+    ]
     bench.do(bench.gate.mode.set_read_only(False, WU, "fine"))
     bench.do(bench.gate.requests.approve(request.id, MEI, ""))
     assert bench.value("safe/sp") == 5
