@@ -81,10 +81,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket that is dropped when its client takes nothing for `STALLED_S`."""
 
     _answer: _Patience
+    _pong: list[bytes]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._answer = _Patience(transport, STALLED_S)
+        self._pong = []
         super().connection_made(transport)
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -99,8 +101,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         if self.writable.is_set():
             super().handle_ping()
-        else:  # its client takes nothing: pongs would wait without bound
-            self.conn.data_to_send()
+        else:  # pongs would wait without bound: the newest answers all (RFC 6455, 5.5.3)
+            self._pong = self.conn.data_to_send()[-1:] or self._pong
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -109,6 +111,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         self._answer.end()
         super().resume_writing()
+        if self._pong and not self.close_sent:
+            self.transport.write(self._pong.pop())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._answer.end()

@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from runtime.api.protocol import WebSocketProtocol
 from runtime.bus import Mailbox
 from runtime.client import PlantClient
 from runtime.contract import Event
@@ -205,7 +206,7 @@ async def _open_raw(desk_endpoint):
     )
     await reader.readuntil(b"\r\n\r\n")
     writer.transport.pause_reading()
-    return writer
+    return reader, writer
 
 
 def _frame(first, data=b""):
@@ -224,7 +225,7 @@ def test_frames_without_end_take_no_room(desk: Any, begun: bytes, sent: bytes) -
 
     async def main() -> None:
         async with desk.serving() as endpoint:
-            writer = await _open_raw(endpoint)
+            _, writer = await _open_raw(endpoint)
             writer.write(begun)
             tracemalloc.start()
             for _ in range(50):
@@ -235,6 +236,28 @@ def test_frames_without_end_take_no_room(desk: Any, begun: bytes, sent: bytes) -
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             assert most < 8_000_000
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_ping_is_answered_once_a_slow_client_reads_on(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = asyncio.Event()
+    pause = WebSocketProtocol.pause_writing
+    monkeypatch.setattr(WebSocketProtocol, "pause_writing", lambda self: (pause(self), full.set()))
+
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            desk.port.set("tank/batch", "x" * 2_000_000)  # more than a socket holds
+            reader, writer = await _open_raw(endpoint)
+            writer.write(_frame(0x81, b'{"tags":["tank/batch"]}'))
+            async with asyncio.timeout(20):
+                await full.wait()
+                writer.write(_frame(0x89, b"first") + _frame(0x89, b"second"))
+                await desk.clock.sleep(0.1)
+                writer.transport.resume_reading()
+                assert (await reader.readexactly(2_000_000)).endswith(b"x")
+                await reader.readuntil(b"\x8a\x06second")
             writer.close()
 
     asyncio.run(main())
