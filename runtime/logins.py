@@ -16,6 +16,8 @@ from runtime.errors import PlantError
 if TYPE_CHECKING:
     from runtime.endpoint import Endpoint
 
+OVER = "the session is over"  # what a plant says to one that is not in force
+
 
 class SessionView(Struct, frozen=True):
     """Someone who is logged in.

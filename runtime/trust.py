@@ -107,7 +107,7 @@ def context(url: str, certificate: Path | str | None = None) -> ssl.SSLContext:
         made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
             made.load_verify_locations(cadata=pem)
-        except ssl.SSLError as exc:
+        except (ssl.SSLError, ValueError) as exc:  # ValueError: an empty file
             text = f"what is pinned for {url} is not a certificate"
             raise PlantError(text, f"trust it anew: ironworks tls trust {url}") from exc
     made.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -94,7 +94,11 @@ class TagPage(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """A write that the owner has taken, or that it would be allowed (`dry_run`)."""
+    """A write that the owner has taken, or that it would be allowed (`dry_run`).
+
+    Attributes:
+        previous: null where it was not good, or the token may not read the tag.
+    """
 
     value: Value
     previous: Value | None

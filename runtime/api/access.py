@@ -23,11 +23,12 @@ from runtime.clock import SECOND_NS, monotonic_ns
 from runtime.config import is_loopback
 from runtime.contract import Actor, Role
 from runtime.errors import ForbiddenError, WriteRejectedError
-from runtime.gate.identity import TOKEN_PREFIX
+from runtime.gate.identity import TOKEN_PREFIX, SecretActor
 from runtime.gate.oidc import Oidc, TokenError
 from runtime.gate.scope import ALL, TokenActor
 from runtime.gate.sessions import SESSION_PREFIX
 from runtime.journal.audit import Signature
+from runtime.logins import OVER
 from runtime.wire import PREFIX
 
 _KEPT = 64
@@ -161,8 +162,10 @@ class Callers:
             entry = self._services.gate.attempts.entry(action, target, Actor(body.name, Role.VIEWER, way))
             error = WriteRejectedError(f"signature: {exc.detail}", exc.remedy)
             await self._services.gate.attempts.refused(entry, error)
-            status = 403 if exc.status_code == 401 else exc.status_code
-            raise Refused(status, error.text, "sign with the name and secret of a user") from exc
+            if exc.status_code == 401:  # who calls is known: that is not asked again
+                remedy = "sign with the name and secret of a user"
+                raise Refused(403, error.text, remedy) from exc
+            raise Refused(exc.status_code, error.text, exc.remedy, dict(exc.headers or {})) from exc
         return signer, Signature(signer.name, body.meaning, self._services.clock.now_ns())
 
     async def _by_bearer(self, text: str) -> Actor:
@@ -171,18 +174,19 @@ class Callers:
         if text.startswith(SESSION_PREFIX):
             actor = self._identity.sessions.by_text(text, now_ns)
             if actor is None:
-                raise _unauthorized("the session is over", "log in again: ironworks login")
+                raise _unauthorized(OVER, "log in again: ironworks login", bearer=True)
             return actor
         if self._oidc and not text.startswith(TOKEN_PREFIX):
             try:
                 return await self._oidc.actor(text)
             except TokenError as exc:
-                raise _unauthorized(exc.text, exc.remedy) from exc
+                raise _unauthorized(exc.text, exc.remedy, bearer=True) from exc
             except ForbiddenError as exc:
                 raise Refused(403, exc.text, exc.remedy) from exc
         actor = self._identity.by_token(text, now_ns)
         if actor is None:
-            raise _unauthorized("the token is unknown, expired or revoked", "ask an admin for another")
+            text = "the token is unknown, expired or revoked"
+            raise _unauthorized(text, "ask an admin for another", bearer=True)
         return actor
 
     async def _by_secret(self, connection: HTTPConnection, login: str) -> Actor:
@@ -202,7 +206,7 @@ class Callers:
             self._known[key] = (monotonic_ns() + _KEPT_NS, found)
         return found
 
-    async def verified(self, connection: HTTPConnection, name: str, secret: str, via: str) -> Actor:
+    async def verified(self, connection: HTTPConnection, name: str, secret: str, via: str) -> SecretActor:
         """Return the user of a name and a secret.
 
         Raises:
@@ -216,7 +220,7 @@ class Callers:
             raise Refused(429, error, f"wait {seconds} s", {"Retry-After": str(seconds)})
         async with self._room:
             found = await asyncio.to_thread(self._identity.authenticate, name, secret, via, address)
-        if found is None:
+        if found is None or found.mark != self._identity.mark(name):  # the user was changed meanwhile
             raise _unauthorized("the name or the secret is wrong")
         return found
 
@@ -232,11 +236,12 @@ def _basic(login: str) -> tuple[str, str]:
     return name, secret
 
 
-def _unauthorized(error: str, remedy: str = "") -> Refused:
+def _unauthorized(error: str, remedy: str = "", *, bearer: bool = False) -> Refused:
+    """Ask for a login; `bearer`: a token was shown. Sources: RFC 7617, 2.1; RFC 6750, 3."""
     remedy = remedy or "use the name and secret of a user (`ironworks user list`), or the unix socket"
-    return Refused(
-        401, error, remedy, {"WWW-Authenticate": 'Basic realm="ironworks", charset="UTF-8", Bearer'}
-    )
+    challenge = 'Basic realm="ironworks", charset="UTF-8", Bearer realm="ironworks"'
+    challenge += ', error="invalid_token"' if bearer else ""
+    return Refused(401, error, remedy, {"WWW-Authenticate": challenge})
 
 
 def callers_of(request: Request) -> Callers:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from runtime import configview, logins, plcview, wire
 from runtime.errors import (
@@ -215,7 +216,16 @@ async def _http(request: Request, exc: Exception) -> Response:
         return exc.answer()
     error = _DEFAULTS.get(exc.status_code, str(exc.detail))
     remedy = "see /api/v1/openapi.json" if exc.status_code in _DEFAULTS else ""
-    return refusal(exc.status_code, error, remedy, dict(exc.headers or {}))
+    headers = dict(exc.headers or {}) | ({"Allow": _allowed(request)} if exc.status_code == 405 else {})
+    return refusal(exc.status_code, error, remedy, headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return all methods of a resource, which may be several routes (RFC 9110, 10.2.1)."""
+    scopes = ((method, {**request.scope, "method": method}) for method in ("GET", "PUT", "POST", "DELETE"))
+    routes = request.app.routes
+    found = [name for name, scope in scopes if any(each.matches(scope)[0] is Match.FULL for each in routes)]
+    return ", ".join([*found, *(["HEAD"] if "GET" in found else [])])
 
 
 async def _invalid(request: Request, exc: Exception) -> Response:

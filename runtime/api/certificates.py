@@ -48,7 +48,8 @@ def router(services: Services) -> APIRouter:
     async def add_certificate(body: CertificateBody, actor: Caller) -> Json:
         """Let a client certificate log in a user (admin)."""
         try:
-            await certificates.add(body.user, body.certificate, actor)
+            async with identity.changing:  # else one for a user who goes now outlives it
+                await certificates.add(body.user, body.certificate, actor)
         except WriteRejectedError as exc:
             raise refused(exc) from exc
         return listed()

@@ -67,7 +67,9 @@ async def _missed(
         return
     counts = np.bincount(found.ids, minlength=1)
     if counts.max() >= limit:
-        first_ns = int(found.source_ns.min())
+        first: NDArray[np.int64] = np.full(len(counts), now_ns, np.int64)
+        np.minimum.at(first, found.ids, found.source_ns)
+        first_ns = int(first[counts >= limit].max())  # where the last of those begins that lack some
         yield Gap(since_ns, first_ns, None, f"more than {limit} values of a tag: ask /history for them"), None
     found = found.take(np.argsort(found.source_ns, kind="stable"))
     for start in range(0, len(found), _AT_ONCE):

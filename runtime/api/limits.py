@@ -45,7 +45,7 @@ class Limits:
         room = min(most, room + (now_ns - at_ns) * self._per_s / SECOND_NS)
         while len(self._buckets) >= _KEYS:
             del self._buckets[next(iter(self._buckets))]  # whoever has been quiet for longest
-        self._buckets[key] = (max(room - 1, 0.0), now_ns)
+        self._buckets[key] = (room - 1 if room >= 1 else room, now_ns)  # a refusal takes nothing
         if room < 1:
             self.refused += 1
             text = f"more than {self._per_s} requests a second"

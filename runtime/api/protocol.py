@@ -11,6 +11,7 @@ import h11
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from runtime.api.guard import CERTIFICATE, PEER
 from runtime.api.registration import peer_credentials
@@ -80,16 +81,28 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket that is dropped when its client takes nothing for `STALLED_S`."""
 
     _answer: _Patience
+    _pong: list[bytes]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._answer = _Patience(transport, STALLED_S)
+        self._pong = []
         super().connection_made(transport)
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # refused: uvicorn would log each as an error
+
+    def handle_cont(self, event: Frame) -> None:
+        if event.data or event.fin:  # empty ones say nothing, and may come without end
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:  # pongs would wait without bound: the newest answers all (RFC 6455, 5.5.3)
+            self._pong = self.conn.data_to_send()[-1:] or self._pong
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -98,6 +111,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         self._answer.end()
         super().resume_writing()
+        if self._pong and not self.close_sent:
+            self.transport.write(self._pong.pop())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._answer.end()

@@ -41,8 +41,9 @@ class PasswordBody(LoginBody):
 
 def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["sessions"])
-    sessions = services.identity.sessions
-    accounts = Accounts(services.identity, services.journal, services.clock)
+    identity = services.identity
+    sessions = identity.sessions
+    accounts = Accounts(identity, services.journal, services.clock)
 
     def view(record: SessionRecord, actor: Actor) -> SessionView:
         own = isinstance(actor, SessionActor) and actor.session == record.id
@@ -99,7 +100,9 @@ def router(services: Services) -> APIRouter:
         """Change one's own secret; whoever is logged in with the old one is out."""
         actor = await callers_of(request).verified(request, body.name, body.secret, "http")
         try:
-            async with services.identity.changing:
+            async with identity.changing:
+                if identity.mark(actor.name) != actor.mark:
+                    raise Refused(409, f"{actor.name} was changed meanwhile", "give the secret it has now")
                 await accounts.change_password(body.new, actor)
         except WriteRejectedError as exc:
             raise refused(exc) from exc

@@ -83,6 +83,9 @@ def router(services: Services) -> APIRouter:
                 previous = await gate.write(tag, body.value, actor, body.reason, body.for_ns, signature)
         except WriteRejectedError as exc:
             raise refused(exc) from exc
+        readable = gate.scopes.readable(actor)
+        if readable is not None and not readable[tag.id]:  # a token that may write may not read by that
+            previous = None
         return Json(Written(body.value, previous, body.dry_run))
 
     return routes

@@ -33,6 +33,8 @@ def cert(
         raise PlantError(
             "name the certificate's file, or --make one", "ironworks user cert anna --make anna.pem"
         )
+    if not name:
+        raise PlantError("whose certificate is it?", "name the user: ironworks user cert anna ...")
     if make is not None:
         days = parse_for(expires, "--expires") // _DAY_NS
         if not days:

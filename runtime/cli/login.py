@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.cli.session import JsonOption, PlantOption, ask_secret, print_json, show_time
-from runtime.errors import ConnectError, PlantError
+from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from runtime.logins import SessionMade
@@ -65,7 +65,7 @@ def logout(plant: PlantOption = None, json: JsonOption = False) -> None:
     """End the session of this account at a plant, and forget it."""
     from runtime.client import PlantClient
     from runtime.endpoint import find
-    from runtime.logins import keep_session, kept_session
+    from runtime.logins import OVER, keep_session, kept_session
 
     endpoint = find(plant)
     session = kept_session(endpoint)
@@ -79,10 +79,10 @@ def logout(plant: PlantOption = None, json: JsonOption = False) -> None:
 
     try:
         asyncio.run(work())
-    except ConnectError as exc:
+    except PlantError as exc:
         told = f"the session is forgotten here; at the plant it ends by itself: {exc.text}"
-    except PlantError:
-        told = "the session had ended already"
+        if exc.text == OVER:
+            told = "the session had ended already"
     keep_session(endpoint, None)
     if json:
         print_json({"logged_out": True})

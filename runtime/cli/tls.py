@@ -97,7 +97,11 @@ def trust(
         )
     elif before != pem:
         if before is not None:
-            typer.echo(f"until now was trusted here {shown(client.fingerprint(before))}", err=True)
+            try:
+                told = shown(client.fingerprint(before))
+            except ValueError:
+                told = "what is not a certificate"
+            typer.echo(f"until now was trusted here {told}", err=True)
         typer.echo(f"{url} shows            {shown(found)}", err=True)
         typer.confirm("Does `ironworks tls show` tell the same on the gateway?", abort=True, err=True)
     client.pin(url, pem)

@@ -15,7 +15,7 @@ from runtime.gate.identity import TOKEN_PREFIX, Identity, hash_secret
 from runtime.gate.passwords import check_password
 from runtime.gate.readings import PATIENCE_S
 from runtime.gate.scope import hash_token
-from runtime.gate.sessions import SESSION_PREFIX, SessionActor
+from runtime.gate.sessions import SESSION_PREFIX
 from runtime.journal.accounts import (
     SessionEnd,
     SessionRecord,
@@ -155,7 +155,7 @@ class Accounts:
         refusal: WriteRejectedError | None = None
         if found is None:
             refusal = AbsentError(f"no session {id_!r} is in force", "see `ironworks user sessions`")
-        elif not (isinstance(actor, SessionActor) and actor.name == found.user):
+        elif actor.name != found.user or actor.via == "local":  # an account of this machine is not the user
             refusal = lacking(actor, Role.ADMIN, "ending a session of someone else")
         await self._attempts.command(entry, refusal, SessionEnd(id_))
         await self.load()

@@ -8,6 +8,7 @@ import hmac
 import os
 import pwd
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from secrets import token_hex
 
@@ -28,6 +29,13 @@ from runtime.journal.certificates import CertificateRecord
 
 TOKEN_PREFIX = "iw_"  # noqa: S105 - what every token begins with
 NO_ADMIN = "no admin can log in yet; `ironworks user add NAME --role admin` on the gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretActor(Actor):
+    """Someone who has shown a secret; `mark` is what its user was then."""
+
+    mark: bytes
 
 
 class Identity:
@@ -103,8 +111,9 @@ class Identity:
         if name.startswith(oidc.PREFIX) and self._oidc:
             return hashlib.sha256(self._oidc.model_dump_json().encode()).digest()
         user = self._users.get(name)
-        if user is None or not user.secret:
-            return None
+        return self._mark(user) if user and user.secret else None
+
+    def _mark(self, user: UserConfig) -> bytes:
         return hashlib.sha256(repr((user.role, self._areas(user), user.secret)).encode()).digest()
 
     def fixed(self, name: str) -> bool:
@@ -139,7 +148,7 @@ class Identity:
         """A hash that no secret fits, so that an unknown name takes as long as a known one."""
         return self._hasher.hash(token_hex())
 
-    def authenticate(self, name: str, secret: str, via: str, address: str = "") -> Actor | None:
+    def authenticate(self, name: str, secret: str, via: str, address: str = "") -> SecretActor | None:
         """Check a secret; takes as long for an unknown name. Slow on purpose: call it in a thread.
 
         A name that is locked at that address gets None without a check.
@@ -157,7 +166,7 @@ class Identity:
             self.lockout.wrong(name, address, via)
             return None
         self.lockout.right(name, address)
-        return Actor(user.name, user.role, via, areas=self._areas(user))
+        return SecretActor(user.name, user.role, via, self._mark(user), areas=self._areas(user))
 
     def by_token(self, text: str, now_ns: int) -> TokenActor | None:
         """Return whose token that is, None when it is unknown, expired or revoked, or its user is gone."""
@@ -191,10 +200,7 @@ class Identity:
             return self.sessions.use(actor.session, now_ns)
         if isinstance(actor, CertificateActor):
             return actor == self.by_certificate(actor.certificate, now_ns, actor.via)
-        if actor.via not in ("http", "opcua") or actor.name == "anonymous":
-            return True
-        user = self._users.get(actor.name)
-        return user is not None and (user.role, self._areas(user)) == (actor.role, actor.areas)
+        return not isinstance(actor, SecretActor) or actor.mark == self.mark(actor.name)
 
     def demoted(self, actor: Actor, place: str) -> bool:
         """Tell whether the user behind an actor is gone, or has less than the actor's role in a place now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from runtime.clock import SECOND_NS
@@ -12,10 +13,11 @@ from runtime.errors import StoreError, WriteRejectedError
 from runtime.gate.accounts import Accounts
 from runtime.gate.certificates import Certificates
 from runtime.gate.identity import Identity
-from runtime.gate.lockout import EVERYWHERE
+from runtime.gate.lockout import EVERYWHERE, Lock
 from runtime.gate.mode import MODES
 from runtime.gate.policy import Gate
 from runtime.journal.accounts import LockEnd, LockRecord
+from runtime.journal.audit import AuditEntry
 
 PERIOD_S = 0.25
 _TAGS = (
@@ -121,6 +123,7 @@ class Keeper:
         self._identity = identity
         self._accounts = accounts
         self._certificates = certificates
+        self._untold: deque[AuditEntry | LockEnd] = deque()
 
     async def run(self, port: Port) -> None:
         ids = [port.tags[f"sys/gate/{name}"].id for name, *_ in _TAGS]
@@ -141,17 +144,7 @@ class Keeper:
 
     async def _look_after(self, port: Port) -> None:
         await self._gate.attempts.settle()
-        for lock in self._identity.lockout.take_locks():
-            who = Actor(lock.name, Role.VIEWER, lock.via)
-            entry = self._gate.attempts.entry("login", "identity", who)
-            where = "all addresses" if lock.address == EVERYWHERE else lock.address
-            source = f" from {where}" if where else ""
-            detail = f"{lock.failures} wrong secrets{source}: locked there for {lock.for_ns // SECOND_NS} s"
-            until_ns = port.clock.now_ns() + lock.for_ns
-            kept = LockRecord(lock.name, lock.address, lock.failures, until_ns)
-            await self._gate.attempts.record(replace(entry, outcome="refused", detail=detail, also=(kept,)))
-        for name, address in self._identity.lockout.take_unlocked():
-            await self._gate.attempts.keep(LockEnd(name, address))
+        await self._tell_locks(port)
         await self._gate.revert()
         await self._gate.requests.withdraw(self._identity.demoted)
         await self._gate.requests.expire()
@@ -161,6 +154,28 @@ class Keeper:
             await self._accounts.load(patience_s=0)
         if self._identity.certificates_read.behind:
             await self._certificates.load(patience_s=0)
+
+    async def _tell_locks(self, port: Port) -> None:
+        """Have the journal keep who was locked and who is no more; what it does not take now comes next."""
+        if not self._untold:
+            self._untold.extend(self._row(lock, port) for lock in self._identity.lockout.take_locks())
+            self._untold.extend(LockEnd(*each) for each in self._identity.lockout.take_unlocked())
+        while self._untold:
+            first = self._untold[0]
+            if isinstance(first, LockEnd):
+                await self._gate.attempts.keep(first)
+            else:
+                await self._gate.attempts.record(first)
+            self._untold.popleft()
+
+    def _row(self, lock: Lock, port: Port) -> AuditEntry:
+        entry = self._gate.attempts.entry("login", "identity", Actor(lock.name, Role.VIEWER, lock.via))
+        where = "all addresses" if lock.address == EVERYWHERE else lock.address
+        source = f" from {where}" if where else ""
+        detail = f"{lock.failures} wrong secrets{source}: locked there for {lock.for_ns // SECOND_NS} s"
+        until_ns = port.clock.now_ns() + lock.for_ns
+        kept = LockRecord(lock.name, lock.address, lock.failures, until_ns)
+        return replace(entry, outcome="refused", detail=detail, also=(kept,))
 
     def _figures(self) -> tuple[int, ...]:
         gate = self._gate

@@ -16,6 +16,7 @@ _LONGEST_NS = 300 * SECOND_NS
 _FORGET_NS = 900 * SECOND_NS
 _KEPT = 1000
 _USUAL = 8
+_NAME = 65  # characters of a name that are kept: no user's is as long, and a stranger's may be megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Lockout:
 
     def left_ns(self, name: str, address: str) -> int:
         """Return how long a name is still locked at an address, 0 when it is not."""
+        name = name[:_NAME]
         with self._guard:
             there = [address] if address in self._usual.get(name, ()) else [address, EVERYWHERE]
             found = [self._failures[name, each].until_ns for each in there if (name, each) in self._failures]
@@ -75,6 +77,7 @@ class Lockout:
 
     def wrong(self, name: str, address: str, via: str) -> None:
         """Note a wrong secret."""
+        name = name[:_NAME]
         with self._guard:
             self._count(name, address, via, FREE)
             self._count(name, EVERYWHERE, via, FREE_IN_ALL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtime.contract import Actor, Clock, Role
 from runtime.errors import ForbiddenError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
@@ -54,9 +56,11 @@ class ModeSwitch:
         await self._change("read-only", self.record.mode, on, actor, reason)
 
     async def _change(self, action: str, mode: str, read_only: bool, actor: Actor, reason: str) -> None:
-        new = ModeRecord(mode, read_only, actor.name, reason, self._clock.now_ns())
-        after = "read_only" if read_only else mode
-        entry = self._attempts.entry(action, "gate", actor, reason, self.name, after)
+        now, new = self.record, ModeRecord(mode, read_only, actor.name, reason, self._clock.now_ns())
+        before, after = self.name, "read_only" if read_only else mode
+        if now.read_only and action == "mode":  # refusals go on to say who threw the switch
+            new, before, after = replace(now, mode=mode), now.mode, mode
+        entry = self._attempts.entry(action, "gate", actor, reason, before, after)
         refusal: WriteRejectedError | None = lacking(actor, Role.ENGINEER, "the mode of the plant")
         if refusal is None and not reason.strip():
             refusal = UnfitValueError("a change of mode needs a reason", "say why; it is kept in the audit")

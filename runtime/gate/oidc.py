@@ -70,7 +70,8 @@ class Oidc:
             raise TokenError("the token is too long")
         try:
             header = jwt.get_unverified_header(token)
-            if str(header.get("typ", "JWT")).lower() not in ("jwt", "at+jwt"):
+            typ = str(header.get("typ", "JWT")).lower().removeprefix("application/")  # RFC 7515, 4.1.9
+            if typ not in ("jwt", "at+jwt"):
                 raise TokenError(f"a token of type {header.get('typ')!r} is no login")
             if header.get("alg") not in ALGORITHMS:
                 raise TokenError(f"the token is signed by {header.get('alg')!r}, which is not accepted")

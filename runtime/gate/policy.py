@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -172,6 +173,8 @@ class Gate:
         self.configure(config or GateConfig())
         self.holds: dict[str, Hold] = {}
         self.late: dict[str, int] = {}
+        self._held: Counter[str] = Counter()  # by path, how many holds there were: which one it is
+        self._under_way: Counter[str] = Counter()  # by path, writes on their way
 
     def configure(self, config: GateConfig) -> None:
         """Take up the rules, for the tags as they are now."""
@@ -390,7 +393,8 @@ class Gate:
         """
         now_ns = self._clock.now_ns()
         for hold in [each for each in self.holds.values() if now_ns >= each.until_ns]:
-            if now_ns >= self.late.get(hold.path, 0):
+            there = self.holds.get(hold.path) is hold  # still, after those before it went back
+            if there and now_ns >= self.late.get(hold.path, 0) and not self._under_way[hold.path]:
                 await self._revert(hold)
 
     async def _revert(self, hold: Hold) -> None:
@@ -485,12 +489,19 @@ class Gate:
         Raises:
             WriteRejectedError: the owner refused, or it cannot be audited.
         """
+        self._under_way[tag.path] += 1
+        try:
+            await self._make(tag, passed, attempt, told)
+        finally:
+            self._under_way[tag.path] -= 1
+
+    async def _make(self, tag: Tag, passed: Passed, attempt: AuditEntry, told: bool) -> None:
         raw, text, hold = passed
-        before = self.holds.get(tag.path)
+        before, count = self.holds.get(tag.path), self._held[tag.path]
         if tag.source == "operator":
             now_ns = self._clock.now_ns()
             keep = OperatorValue(tag.path, tag.data_type.iec, raw, text, Quality.GOOD, now_ns)
-            end = (hold,) if hold else self._end_of(before)
+            end = (hold,) if hold else self._end_of(tag.path, count)
             await self.attempts.record(replace(attempt, keep=keep, also=(*attempt.also, *end)))
             self._take_up(tag.path, hold)
             self._publish(Batch.of([tag.id], [raw], now_ns, text={} if text is None else {0: text}))
@@ -500,17 +511,18 @@ class Gate:
         number = await self.attempts.begin(attempt, *((hold,) if hold else ()))
         if hold:
             self._take_up(tag.path, hold)
+        own = self._held[tag.path]
         try:
             await self._send(tag, raw, text, attempt.actor)
         except WriteRejectedError as exc:
             back: tuple[Hold | HoldEnd, ...] = ()
-            if not isinstance(exc, LateError) and (end := self._end_of(hold)):
+            if hold and not isinstance(exc, LateError) and (end := self._end_of(tag.path, own)):
                 back = (before,) if before else end
                 self._take_up(tag.path, before)
             refused = replace(attempt, outcome="refused", detail=str(exc), also=back)
             await self.attempts.end(number, None if told else refused)
             raise
-        if hold is None and (end := self._end_of(before)):
+        if hold is None and (end := self._end_of(tag.path, count)):
             self._take_up(tag.path, None)
             attempt = replace(attempt, also=(*attempt.also, *end))
         try:
@@ -519,10 +531,10 @@ class Gate:
             late = f"{tag.path}: {tag.source} took the value, but the audit cannot be written now"
             raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc
 
-    def _end_of(self, hold: Hold | None) -> tuple[HoldEnd, ...]:
-        """Return what ends a hold on disk, nothing where another took its place; setting a clock moves it."""
-        now = self.holds.get(hold.path) if hold else None
-        if hold is None or now is None or replace(now, until_ns=hold.until_ns) != hold:
+    def _end_of(self, path: str, count: int) -> tuple[HoldEnd, ...]:
+        """Return what ends a hold on disk; nothing where another, be it the same anew, took its place."""
+        now = self.holds.get(path)
+        if now is None or self._held[path] != count:
             return ()
         return (HoldEnd(now.path, now.until_ns),)
 
@@ -530,6 +542,7 @@ class Gate:
         self.late.pop(path, None)
         if hold:
             self.holds[path] = hold
+            self._held[path] += 1
         else:
             self.holds.pop(path, None)
 

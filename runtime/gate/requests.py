@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from runtime.contract import Actor, Clock, Role, Tag, Tags, Value
@@ -133,8 +134,9 @@ class Requests:
             return await self._write(request, entry)
         except UnsettledError:  # it is written
             raise
-        except WriteRejectedError:
+        except WriteRejectedError as exc:
             self.waiting[id_] = request
+            await self._attempts.refused(entry, exc)
             raise
 
     async def reject(self, id_: int, actor: Actor, reason: str) -> None:
@@ -148,10 +150,21 @@ class Requests:
         actor = actor.at(path)
         entry = self._attempts.entry("reject", request.tag, actor, reason, None, request.value)
         own = actor.name == request.actor.name
-        await self._attempts.command(
-            entry, None if own else lacking(actor, request.tag.role, f"a word on {path}")
-        )
-        self.waiting.pop(id_, None)
+        refusal = None if own else lacking(actor, request.tag.role, f"a word on {path}")
+        if refusal is not None:
+            await self._attempts.command(entry, refusal)
+        with self._taken(request):
+            await self._attempts.command(entry, None)
+
+    @contextmanager
+    def _taken(self, request: Request) -> Iterator[None]:
+        """Take a request out, so that nobody approves it while its end is kept; back in where that fails."""
+        del self.waiting[request.id]
+        try:
+            yield
+        except WriteRejectedError:
+            self.waiting[request.id] = request
+            raise
 
     def shift(self, step_ns: int) -> None:
         """Move with a clock that was set."""
@@ -179,8 +192,10 @@ class Requests:
             await self._fail(request, f"{request.actor.name} may not write this any more")
 
     async def _fail(self, request: Request, detail: str) -> None:
+        if self.waiting.get(request.id) is not request:  # it ended, or was changed, while others were ended
+            return
         entry = self._attempts.entry(
             "request", request.tag, request.actor, request.reason, None, request.value
         )
-        await self._attempts.record(replace(entry, outcome="failed", detail=detail))
-        self.waiting.pop(request.id, None)
+        with self._taken(request):
+            await self._attempts.record(replace(entry, outcome="failed", detail=detail))

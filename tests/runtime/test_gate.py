@@ -301,7 +301,8 @@ def test_secrets_are_checked_and_nobody_has_a_default():
         UserConfig(name="local", role="operator", os_user="somebody"),
     ]
     identity = Identity(users)
-    assert identity.authenticate("wang", "correct horse", "opcua") == Actor("wang", Role.ENGINEER, "opcua")
+    wang = identity.authenticate("wang", "correct horse", "opcua")
+    assert (wang.name, wang.role, wang.via) == ("wang", Role.ENGINEER, "opcua")
     assert identity.authenticate("wang", "wrong", "opcua") is None
     assert identity.authenticate("local", "", "opcua") is None
     assert identity.authenticate("admin", "admin", "opcua") is None

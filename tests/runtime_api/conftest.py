@@ -77,7 +77,7 @@ class Idle:
 
 
 class Memory:
-    """Samples of one tag in memory, asked like the historian."""
+    """Samples in memory, in order of time, asked like the historian."""
 
     is_open = True
 
@@ -90,7 +90,8 @@ class Memory:
             & (self.batch.source_ns >= start_ns)
             & (self.batch.source_ns < end_ns)
         )
-        return self.batch.take(np.flatnonzero(rows)[:limit])
+        newest = [np.flatnonzero(rows & (self.batch.ids == each))[-(limit or 0) :] for each in np.unique(ids)]
+        return self.batch.take(np.concatenate(newest))
 
     async def trend(self, tag_id: int, start_ns: int, end_ns: int, buckets: int) -> list[tuple[Any, ...]]:
         found = await self.query([tag_id], start_ns, end_ns)

@@ -226,7 +226,27 @@ def test_on_tcp_nobody_is_viewer_and_a_secret_makes_the_user(desk: Any) -> None:
                 for header in ("Basic ???", "Bearer abc", "Basic", ""):
                     answer = await raw.get("/api/v1/info", headers={"Authorization": header})
                     assert answer.status_code == 401
-                    assert "Basic" in answer.headers["www-authenticate"]
+                    asks = answer.headers["www-authenticate"]
+                    assert 'Basic realm="ironworks", charset="UTF-8"' in asks
+                    assert 'Bearer realm="ironworks"' in asks  # RFC 6750, 3: never without a parameter
+                    assert ('error="invalid_token"' in asks) == ("Bearer" in header)
+
+    asyncio.run(main())
+
+
+def test_a_method_that_a_resource_does_not_take_is_told_those_that_it_does(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            for path, allowed in (
+                ("/tags/tank/setpoint", {"GET", "HEAD", "PUT"}),
+                ("/users", {"GET", "HEAD", "POST"}),
+                ("/users/olga/role", {"PUT"}),
+                ("/sessions/1", {"DELETE"}),
+                ("/openapi.json", {"GET", "HEAD"}),
+            ):
+                answer = await raw.patch(f"/api/v1{path}")
+                assert answer.status_code == 405, path
+                assert set(answer.headers["allow"].split(", ")) == allowed, path
 
     asyncio.run(main())
 
@@ -380,7 +400,7 @@ def test_history_and_trend(desk: Any) -> None:
             desk.remember(Batch.of([0, 0, 0], raw, np.array([10, 20, 30]), quality))
             (series,) = await client.history(["tank/level"], 10, 40)
             assert series.points == ((10, 1.0, 0), (20, None, int(Quality.BAD)), (30, 6.0, 0))
-            assert (await client.history(["tank/level"], 10, 40, limit=1))[0].points == ((10, 1.0, 0),)
+            assert (await client.history(["tank/level"], 10, 40, limit=1))[0].points == ((30, 6.0, 0),)
             (trend,) = await client.trend(["tank/level"], 0, 40, 1)
             assert trend.points == ((0, 1.0, 3.0, 6.0),)
             for paths, start, end, why in (

@@ -1,6 +1,7 @@
 """What those who operate the API get: probes, metrics, ETags, gzip, limits of pace and of streams."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -169,6 +170,19 @@ def test_who_asks_too_often_is_told_to_wait_and_others_are_served(
                 assert codes == [200, 200, 429]
 
     asyncio.run(main())
+
+
+def test_who_always_asks_too_often_is_answered_as_often_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0]
+    monkeypatch.setattr(limits, "monotonic_ns", lambda: now[0])
+    made = limits.Limits(100)
+    answered = 0
+    for _ in range(150 * 30):  # half as often again as it may, for 30 s
+        now[0] += 10**9 // 150
+        with suppress(answers.Refused):
+            made.check("10.0.0.9")
+            answered += 1
+    assert 100 * (30 + limits.BURST_S) - 5 <= answered <= 100 * (30 + limits.BURST_S)
 
 
 def test_a_write_that_comes_too_often_is_told_when_there_is_room() -> None:

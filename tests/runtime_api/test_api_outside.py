@@ -10,17 +10,20 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from runtime import trust
 from runtime.api import door, front, protocol
 from runtime.api.rules import RULES
+from runtime.cli import build
 from runtime.client import PlantClient
 from runtime.clock import WallClock
 from runtime.endpoint import Endpoint, find
@@ -306,6 +309,25 @@ def test_an_unknown_certificate_is_refused_with_the_remedy(outside: Outside) -> 
             assert f"ironworks tls trust {outside.url}" in refused.value.remedy
             with pytest.raises(ConnectError, match="is not known here"):
                 await anext(olga.stream(["**"]))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("damaged", ["", "\n", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"])
+def test_a_pin_that_is_damaged_is_told_and_replaced(outside: Outside, monkeypatch: Any, damaged: str) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("runtime.cli.tls.sys", terminal)
+
+    async def main() -> None:
+        async with outside.serving():
+            trust.pin(outside.url, damaged)
+            with pytest.raises(PlantError, match="is not a certificate") as refused:
+                await outside.client(*OLGA).__aenter__()
+            command = refused.value.remedy.partition("ironworks ")[2].split()
+            answer = await asyncio.to_thread(CliRunner().invoke, build(), command, "y\n")
+            assert answer.stdout.endswith(f"{outside.url} is trusted\n"), answer.output
+            async with outside.client(*OLGA) as olga:
+                assert (await olga.info()).user.name == "olga"
 
     asyncio.run(main())
 

@@ -140,6 +140,23 @@ def test_an_every_stream_goes_on_from_the_history_without_doubles(desk: Any) -> 
     asyncio.run(main())
 
 
+def test_a_gap_of_several_tags_reaches_to_where_the_last_of_them_begins(desk: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(every_module, "BACK_ROWS", 4)  # two of each
+
+    async def main() -> None:
+        async with desk.client() as client:
+            slow, fast = desk.plant.tags["tank/level"].id, desk.plant.tags["pump/count"].id
+            ids = [slow, fast, fast, fast, fast]
+            desk.remember(Batch.of(ids, [0] * 5, np.array([101, 102, 103, 104, 105])))
+            wanted = ["tank/level", "pump/count"]
+            async with aclosing(client.stream(wanted, every=True, place=Place("", 100))) as stream:
+                gap, values = await _take(stream, 2)
+                assert [(row[0], row[3]) for row in values.rows] == [(slow, 101), (fast, 104), (fast, 105)]
+                assert (gap.since_ns, gap.until_ns) == (100, 104)
+
+    asyncio.run(main())
+
+
 def test_follow_comes_back_after_the_server_and_takes_up_what_it_missed(desk: Any, folder: Any) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint:

@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from runtime.api.protocol import WebSocketProtocol
 from runtime.bus import Mailbox
 from runtime.client import PlantClient
 from runtime.contract import Event
@@ -193,6 +194,71 @@ def test_clients_that_never_read_cost_little_and_do_not_hold_up_the_stop(desk: A
             stopping = loop.time()
         assert loop.time() - stopping < 2
         writer.close()
+
+    asyncio.run(main())
+
+
+async def _open_raw(desk_endpoint):
+    reader, writer = await asyncio.open_unix_connection(desk_endpoint.socket, limit=1024)
+    writer.write(
+        b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    writer.transport.pause_reading()
+    return reader, writer
+
+
+def _frame(first, data=b""):
+    return bytes([first, 0x80 | len(data), 0, 0, 0, 0]) + data
+
+
+@pytest.mark.parametrize(
+    ("begun", "sent"),
+    [
+        pytest.param(b"", _frame(0x89, b"p" * 125), id="pings that nobody waits for"),
+        pytest.param(_frame(0x01), _frame(0x00), id="a message in pieces without end"),
+    ],
+)
+def test_frames_without_end_take_no_room(desk: Any, begun: bytes, sent: bytes) -> None:
+    wanted = b'{"tags":["**"]}'
+
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            _, writer = await _open_raw(endpoint)
+            writer.write(begun)
+            tracemalloc.start()
+            for _ in range(50):
+                writer.write(sent * 2000)
+                await writer.drain()
+            writer.write(_frame(0x80 if begun else 0x81, wanted))
+            await desk.until(lambda: [each for each in desk.bus._subscriptions if isinstance(each, Mailbox)])
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert most < 8_000_000
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_ping_is_answered_once_a_slow_client_reads_on(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = asyncio.Event()
+    pause = WebSocketProtocol.pause_writing
+    monkeypatch.setattr(WebSocketProtocol, "pause_writing", lambda self: (pause(self), full.set()))
+
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            desk.port.set("tank/batch", "x" * 2_000_000)  # more than a socket holds
+            reader, writer = await _open_raw(endpoint)
+            writer.write(_frame(0x81, b'{"tags":["tank/batch"]}'))
+            async with asyncio.timeout(20):
+                await full.wait()
+                writer.write(_frame(0x89, b"first") + _frame(0x89, b"second"))
+                await desk.clock.sleep(0.1)
+                writer.transport.resume_reading()
+                assert (await reader.readexactly(2_000_000)).endswith(b"x")
+                await reader.readuntil(b"\x8a\x06second")
+            writer.close()
 
     asyncio.run(main())
 

@@ -5,12 +5,16 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from runtime.api import certificates, sessions, users
+from runtime.cli import build
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS
-from runtime.errors import PlantError, WriteRejectedError
+from runtime.errors import PlantError, StoreError, WriteRejectedError
+from runtime.gate.accounts import Accounts
 from runtime.gate.identity import hash_secret
+from runtime.logins import keep_session, kept_session
 from runtime.tls.issue import new_client
 from runtime.wire import PREFIX
 
@@ -140,5 +144,58 @@ def test_a_user_that_is_not_there_is_told(desk: Any) -> None:
                 await client.remove_user("ada")
             refused = await client.audit(5)
             assert ("user-remove", "refused") in [(each.action, each.outcome) for each in refused]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["token", "certificate"])
+def test_nothing_is_made_for_a_user_who_goes_meanwhile(desk: Any, kind: str) -> None:
+    async def main() -> None:
+        async with desk.serving() as endpoint, PlantClient(endpoint) as client:
+            await client.add_user("ada", "operator", HASH)
+            accounts = Accounts(desk.identity, desk.journal, desk.clock)
+            pem = new_client("ada", 9, desk.clock.now_ns())[1].decode()
+            async with desk.identity.changing:  # as a removal has it until it is in force
+                made = asyncio.create_task(
+                    client.issue_token("ada", ["**"])
+                    if kind == "token"
+                    else client.add_certificate("ada", pem)
+                )
+                await desk.clock.sleep(0.2)
+                await accounts.remove_user("ada", desk.identity.peer(0))
+            with pytest.raises(WriteRejectedError, match="no user is named 'ada'"):
+                await made
+            await client.add_user("ada", "admin", HASH)
+            assert [*await client.tokens(), *await client.certificates()] == []
+
+    asyncio.run(main())
+
+
+def test_a_log_out_that_the_plant_refuses_is_not_told_as_an_end(desk: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(desk.plant.state))
+
+    async def full(entry: Any) -> int:
+        raise StoreError("the disk is full")
+
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+
+            async def run(*arguments: str, says: str = "") -> str:
+                command = [*arguments, "--plant", str(desk.plant.folder)]
+                return (await asyncio.to_thread(CliRunner().invoke, build(), command, says)).stdout
+
+            await run("login", "olga", says="hops & malt\n")
+            session = kept_session(endpoint)
+            with monkeypatch.context() as patched:
+                patched.setattr(desk.journal, "append_audit", full)
+                told = await run("logout")
+            assert told.startswith("the session is forgotten here; at the plant it ends by itself")
+            assert "the disk is full" in told
+            async with PlantClient(endpoint, token=session) as client:
+                assert (await client.info()).user.name == "olga"
+                keep_session(endpoint, session)
+                assert await run("logout") == "logged out\n"
+                keep_session(endpoint, session)
+                assert await run("logout") == "the session had ended already\n"
 
     asyncio.run(main())

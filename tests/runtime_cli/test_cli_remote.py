@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from runtime.errors import PlantError
+
 PLANT = """plant: brewery
 root: site/area/line
 api: {host: 0.0.0.0, port: 0}
@@ -155,3 +157,10 @@ def test_tls_commands_say_what_is_missing(ironworks: Any, folder: Path) -> None:
     exported = ironworks("tls", "export", "--plant", folder).stdout
     assert exported.startswith("-----BEGIN CERTIFICATE-----")
     assert "PRIVATE" not in exported
+
+
+def test_a_certificate_of_nobody_is_refused_in_words(ironworks: Any, tmp_path: Path) -> None:
+    told = ironworks("user", "cert", "", "--make", tmp_path / "made.pem").exception
+    assert isinstance(told, PlantError)
+    assert "whose certificate" in told.text
+    assert not (tmp_path / "made.pem").exists()

@@ -274,6 +274,12 @@ def test_a_token_sees_and_writes_its_scope_only_and_never_commands(world):
         assert await status("GET", "/history?tag=tank/sp&start=0&end=9") == 404
         assert await status("PUT", "/tags/tank/sp", json={"value": 6}) == 200
         assert await status("PUT", "/tags/other/sp", json={"value": 6}) == 403
+        _, only = await world.accounts.issue_token("engineer1", (), ("tank/sp",), 0, admin)
+        blind = {"Authorization": f"Bearer {only}"}
+        for body in ({"value": 7, "dry_run": True}, {"value": 7}):
+            assert (await http.get("/tags/tank/sp", headers=blind)).status_code == 403
+            answer = await http.put("/tags/tank/sp", json=body, headers=blind)
+            assert (answer.status_code, answer.json()["previous"]) == (200, None)
         for (method, path), rule in RULES.items():
             if method != "WS" and rule.tokens is not Tokens.TAGS and not rule.open:
                 url, options = asked(method, path)

@@ -177,7 +177,11 @@ def test_an_opcua_session_ends_with_what_its_user_was(folder):
             await port.write(kernel.table["line1/sp"], 7, before)
         with pytest.raises(ForbiddenError, match="log in again"):
             await port.command_alarm("acknowledge", "one.high", before)
-        await port.write(kernel.table["line1/sp"], 7, port.authenticate("mei", SECRET, "opcua"))
+        before = port.authenticate("mei", SECRET, "opcua")
+        await port.write(kernel.table["line1/sp"], 7, before)
+        await accounts.set_secret("mei", hash_secret("another good one"), admin)
+        with pytest.raises(ForbiddenError, match="log in again"):
+            await port.write(kernel.table["line1/sp"], 8, before)
         await port.write(kernel.table["line1/sp"], 8, Actor("anonymous", Role.OPERATOR, "opcua"))
         await port.write(kernel.table["line1/sp"], 9, Actor("tuner", Role.OPERATOR, "app"))
 

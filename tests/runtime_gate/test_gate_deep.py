@@ -167,6 +167,17 @@ def test_read_only_refuses_everyone_says_who_and_why_and_outlives_a_restart(benc
     )
 
 
+def test_a_mode_that_is_set_behind_the_switch_leaves_who_threw_it(bench):
+    bench.do(bench.gate.mode.set_read_only(True, WU, "odd values"))
+    bench.do(bench.gate.mode.set_mode("maintenance", Actor("xu", Role.ENGINEER, "console"), "belt"))
+    assert "read only, set by wu: odd values" in str(bench.refusal("tank/sp", 60))
+    assert bench.audit("action", "actor", "old", "new")[1] == ("mode", "xu", "auto", "maintenance")
+    bench.restart()
+    assert "read only, set by wu: odd values" in str(bench.refusal("tank/sp", 60))
+    bench.do(bench.gate.mode.set_read_only(False, WU, "it was a sensor"))
+    assert bench.gate.mode.name == "maintenance"
+
+
 def test_in_maintenance_engineers_write_and_apps_do_not(bench):
     bench.do(bench.gate.mode.set_mode("maintenance", WU, "belt"))
     assert isinstance(bench.refusal("tank/sp", 60), ForbiddenError)
@@ -234,6 +245,77 @@ def test_a_value_of_the_plc_goes_back_through_the_plc_and_waits_for_it(bench):
         ("revert", "refused"),
         ("write", "done"),
     ]
+
+
+def test_the_same_value_for_a_time_anew_while_the_old_one_goes_back_has_its_own_end(bench):
+    bench.put("plc/mode", 2)
+    bench.write("plc/mode", 3, for_ns=10 * SECOND_NS)
+    sent = asyncio.Queue()
+    bench.owner = lambda command: sent.put_nowait(command) or True
+
+    async def main():
+        bench.clock.set_ns(bench.clock.now_ns() + 10 * SECOND_NS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bench.gate.revert())
+            back = await sent.get()
+            group.create_task(bench.gate.write(bench.table["plc/mode"], 3, LI, for_ns=20 * SECOND_NS))
+            anew = await sent.get()
+            back.done()
+            anew.done()
+        return back.raw, anew.raw
+
+    assert bench.do(main()) == (2, 3)
+    arrived = []
+    bench.owner = lambda command: arrived.append(command.raw) or command.done() or True
+    bench.restart()
+    bench.later(20)
+    assert arrived == [2]
+    assert bench.gate.holds == {}
+
+
+@pytest.mark.parametrize("answer", ["done", "refused"])
+def test_a_write_that_is_on_its_way_when_a_time_ends_is_not_undone(bench, answer):
+    bench.put("plc/mode", 2)
+    bench.write("plc/mode", 3, for_ns=10 * SECOND_NS)
+    sent = asyncio.Queue()
+    bench.owner = lambda command: sent.put_nowait(command) or True
+
+    async def main():
+        write = asyncio.create_task(bench.gate.write(bench.table["plc/mode"], 5, LI))
+        command = await sent.get()
+        bench.clock.set_ns(bench.clock.now_ns() + 10 * SECOND_NS)
+        async with asyncio.timeout(1):
+            await bench.gate.revert()
+        command.done() if answer == "done" else command.failed("stopped")
+        await asyncio.wait({write})
+        return write.exception() is None
+
+    assert bench.do(main()) is (answer == "done")
+    arrived = []
+    bench.owner = lambda command: arrived.append(command.raw) or command.done() or True
+    bench.later(1)
+    assert arrived == ([] if answer == "done" else [2])
+    assert bench.gate.holds == {}
+
+
+def test_a_write_is_not_undone_by_a_time_that_ends_after_another(bench):
+    bench.put("plc/mode", 2)
+    bench.write("plc/mode", 3, for_ns=10 * SECOND_NS)
+    bench.write("tank/sp", 60, for_ns=10 * SECOND_NS)
+    sent = asyncio.Queue()
+    bench.owner = lambda command: sent.put_nowait(command) or True
+
+    async def main():
+        bench.clock.set_ns(bench.clock.now_ns() + 10 * SECOND_NS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bench.gate.revert())
+            command = await sent.get()
+            await bench.gate.write(bench.table["tank/sp"], 65, LI)
+            command.done()
+
+    bench.do(main())
+    assert bench.value("tank/sp") == 65
+    assert bench.gate.holds == {}
 
 
 def test_a_write_for_a_time_that_the_owner_refuses_leaves_nothing_to_revert(bench):
@@ -358,6 +440,10 @@ def test_a_request_is_judged_when_it_is_made_and_again_when_it_is_approved(bench
     bench.do(bench.gate.mode.set_read_only(True, WU, "odd"))
     with pytest.raises(WriteRejectedError, match="read only"):
         bench.do(bench.gate.requests.approve(request.id, MEI, ""))
+    assert bench.audit("action", "actor", "outcome")[:2] == [
+        ("approve", "mei", "refused"),
+        ("write", "li", "refused"),
+    ]
     bench.do(bench.gate.mode.set_read_only(False, WU, "fine"))
     bench.do(bench.gate.requests.approve(request.id, MEI, ""))
     assert bench.value("safe/sp") == 5
@@ -385,6 +471,31 @@ def test_a_request_ends_by_time_by_rejection_and_by_restart(bench):
     bench.restart()
     assert bench.gate.requests.waiting == {}
     assert bench.value("safe/sp") == 1
+
+
+@pytest.mark.parametrize("end", ["rejected", "withdrawn"])
+def test_nobody_approves_a_request_while_its_end_is_kept(bench, end):
+    tag = bench.table["safe/sp"]
+    requests = bench.gate.requests
+    ended, other = (bench.do(bench.gate.request(tag, value, LI)) for value in (5, 6))
+
+    async def main():
+        work = requests.reject(ended.id, WU, "no") if end == "rejected" else requests.withdraw(demoted)
+        ending = asyncio.create_task(work)
+        await asyncio.sleep(0)
+        with pytest.raises(WriteRejectedError, match="no request"):
+            await requests.approve(ended.id, MEI, "")
+        await requests.approve(other.id, MEI, "")
+        await ending
+
+    def demoted(actor, path):
+        return True
+
+    bench.do(main())
+    assert bench.value("safe/sp") == 6
+    rows = bench.audit("action", "new", "outcome")
+    assert [row for row in rows if row[2] == "failed"] == ([("request", 5, "failed")] * (end == "withdrawn"))
+    assert requests.waiting == {}
 
 
 def test_a_dry_run_tells_the_verdict_and_changes_nothing(bench):

@@ -1,6 +1,7 @@
 """Wrong secrets lock a name where they come from; a stranger does not lock out an operator."""
 
 import sqlite3
+import tracemalloc
 
 import pytest
 
@@ -44,6 +45,19 @@ def test_wrong_secrets_from_one_address_lock_a_name_there(door):
     assert (door.locked(FOE), door.locked(HOME)) == (300, 0)
     assert door.lockout.names() == 1
     assert {each.address for each in door.lockout.take_locks()} == {FOE}
+
+
+def test_names_that_no_user_can_have_are_locked_and_take_no_room(door):
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            name = f"{number:04d}" + "x" * 1_000_000
+            door.wrong(FOE, name, FREE)
+            assert door.locked(FOE, name) == 5
+        del name
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_right_secret_elsewhere_opens_nothing_at_the_address_that_is_locked(door):

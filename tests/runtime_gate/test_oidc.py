@@ -194,8 +194,9 @@ def test_who_has_no_role_is_told_so(issuer, groups):
         asked(issuer, minted(issuer, claims_of(issuer, realm={"groups": groups})))
 
 
-def test_an_access_token_for_an_audience_of_its_own(issuer):
-    token = minted(issuer, claims_of(issuer, aud="plant-api"), header={"typ": "at+jwt"})
+@pytest.mark.parametrize("typ", ["at+jwt", "application/at+jwt"])
+def test_an_access_token_for_an_audience_of_its_own(issuer, typ):
+    token = minted(issuer, claims_of(issuer, aud="plant-api"), header={"typ": typ})
     assert asked(issuer, token, audience="plant-api")
     with pytest.raises(TokenError):
         asked(issuer, token)

@@ -12,12 +12,13 @@ from runtime.clock import SECOND_NS, ManualClock, WallClock
 from runtime.config import LoginConfig, UserConfig
 from runtime.contract import Actor, Role
 from runtime.endpoint import Endpoint
-from runtime.errors import ForbiddenError, PlantError, WriteRejectedError
+from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
 from runtime.gate import Gate
 from runtime.gate.accounts import Accounts
 from runtime.gate.certificates import Certificates
 from runtime.gate.identity import Identity, hash_secret
 from runtime.gate.keeper import Keeper
+from runtime.gate.lockout import FREE
 from runtime.gate.passwords import check_password
 from runtime.gate.sessions import MOST_EACH, SessionActor
 from runtime.journal import Journal, audit_log
@@ -228,6 +229,39 @@ def test_a_lock_outlives_a_restart_until_the_right_secret(tmp_path):
     using(tmp_path, work)
 
 
+def test_locks_that_the_journal_does_not_take_at_once_are_audited_later(tmp_path, monkeypatch):
+    async def full(record):
+        raise StoreError("the disk is full")
+
+    async def work(house):
+        port = FakePort([], clock=house.clock)
+        gate = Gate(port.table, house.clock, house.journal, port.bus.publish, lambda command: False)
+        certificates = Certificates(house.identity, house.journal, house.clock)
+        keeper = Keeper(gate, house.identity, house.accounts, certificates)
+
+        async def look_after(row):
+            with monkeypatch.context() as patched:
+                patched.setattr(house.journal, row, full)
+                with pytest.raises(WriteRejectedError, match="disk is full"):
+                    await keeper._look_after(port)
+            await keeper._look_after(port)
+
+        for name in ("olga", "fay"):
+            for _ in range(FREE):
+                house.identity.authenticate(name, "wrong", "http", "10.0.0.6")
+        await look_after("append_audit")
+        locked = [row.actor for row in house.journal.read_now(audit_log, 9) if row.action == "login"]
+        assert sorted(locked) == ["fay", "olga"]
+        assert [each.name for each in house.journal.read_now(lock_rows)] == ["fay", "olga"]
+        house.later(1)
+        for name in ("olga", "fay"):
+            assert house.identity.authenticate(name, SECRET, "http", "10.0.0.6")
+        await look_after("append")
+        assert house.journal.read_now(lock_rows) == []
+
+    using(tmp_path, work)
+
+
 @pytest.fixture
 def kernel(tmp_path):
     users = f'users:\n  - {{name: boss, role: admin, secret: "{HASH}"}}\n'
@@ -264,10 +298,81 @@ def test_log_in_use_list_and_log_out_over_http(kernel):
             seen = (await http.get("/sessions", **as_boss)).json()["sessions"]
             assert [each["user"] for each in seen] == ["olga", "boss"]
             assert (await http.delete(f"/sessions/{olga}", **as_olga)).status_code == 200
+            lost, _ = await log_in("olga")
+            by_secret = {"auth": ("olga", SECRET)}
+            assert (await http.delete(f"/sessions/{boss}", **by_secret)).status_code == 403
+            assert (await http.delete(f"/sessions/{lost}", **by_secret)).json()["sessions"] == []
             gone = await http.get("/info", **as_olga)
             assert (gone.status_code, gone.json()["remedy"]) == (401, "log in again: ironworks login")
             change = {"name": "olga", "secret": SECRET, "new": "another good one"}
             assert "plant file" in (await http.post("/password", json=change)).json()["error"]
+        await kernel.journal.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("change", ["role", "secret", "password"])
+def test_who_is_changed_while_the_secret_is_checked_does_not_come_in_as_before(kernel, change):
+    async def main():
+        await kernel.journal.open()
+        await kernel._restore()
+        accounts = Accounts(kernel.identity, kernel.journal, kernel.clock)
+        await accounts.add_user("eve", Role.ADMIN, HASH, ADMIN)
+        check, loop = kernel.identity.authenticate, asyncio.get_running_loop()
+
+        def slow(*login):
+            found = check(*login)
+            work = (
+                accounts.set_role("eve", Role.VIEWER, ADMIN)
+                if change == "role"
+                else accounts.set_secret("eve", hash_secret("another good one"), ADMIN)
+            )
+            asyncio.run_coroutine_threadsafe(work, loop).result(30)
+            return found
+
+        kernel.identity.authenticate = slow
+        transport = httpx.ASGITransport(create_app(kernel))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://localhost{PREFIX}") as http:
+            login = {"name": "eve", "secret": SECRET}
+            if change == "password":
+                answer = await http.post("/password", json=login | {"new": "known to a stranger"})
+            else:
+                answer = await http.post("/sessions", json=login)
+            assert answer.status_code == 401, answer.text
+            kernel.identity.authenticate = check
+            secret = SECRET if change == "role" else "another good one"
+            answer = await http.post("/sessions", json={"name": "eve", "secret": secret})
+            assert answer.json()["view"]["role"] == ("viewer" if change == "role" else "admin")
+        await kernel.journal.close()
+
+    asyncio.run(main())
+
+
+def test_a_new_secret_by_an_admin_stands_above_one_that_waits_for_it(kernel):
+    async def main():
+        await kernel.journal.open()
+        await kernel._restore()
+        accounts = Accounts(kernel.identity, kernel.journal, kernel.clock)
+        await accounts.add_user("eve", Role.VIEWER, HASH, ADMIN)
+        checked = asyncio.Event()
+        right, loop = kernel.identity.lockout.right, asyncio.get_running_loop()
+
+        def noted(name, address):
+            right(name, address)
+            loop.call_soon_threadsafe(checked.set)
+
+        kernel.identity.lockout.right = noted
+        transport = httpx.ASGITransport(create_app(kernel))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://localhost{PREFIX}") as http:
+            body = {"name": "eve", "secret": SECRET, "new": "known to a stranger"}
+            async with kernel.identity.changing:
+                waits = asyncio.create_task(http.post("/password", json=body))
+                await checked.wait()
+                await asyncio.sleep(0.2)  # it waits for its turn
+                await accounts.set_secret("eve", hash_secret("another good one"), ADMIN)
+            answer = await waits
+            assert (answer.status_code, "meanwhile" in answer.json()["error"]) == (409, True)
+            assert (await http.get("/info", auth=("eve", "another good one"))).status_code == 200
         await kernel.journal.close()
 
     asyncio.run(main())

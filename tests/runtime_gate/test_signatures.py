@@ -139,7 +139,9 @@ def test_wrong_secrets_of_signatures_lock_the_signer(folder):
     async def work(kernel, http):
         for status in [403] * 5 + [429]:
             body = {"value": 6, "signature": signed(secret="wrong" if status == 403 else SECRET)}
-            assert (await http.put("/tags/recipe/sp", json=body, auth=WANG)).status_code == status
+            answer = await http.put("/tags/recipe/sp", json=body, auth=WANG)
+            assert answer.status_code == status
+        assert (answer.headers["retry-after"], answer.json()["remedy"]) == ("5", "wait 5 s")
         answer = await http.get("/info", auth=OLGA)
         assert answer.status_code == 429
 
@@ -153,6 +155,7 @@ def test_a_program_cannot_sign(folder):
         headers = {"Authorization": f"Bearer {token}"}
         answer = await http.put("/tags/recipe/sp", json={"value": 6, "signature": signed()}, headers=headers)
         assert (answer.status_code, "cannot sign" in answer.text) == (403, True)
+        assert answer.json()["remedy"] == "log in with a name and a secret"
 
     using(folder, work)
 
