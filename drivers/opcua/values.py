@@ -12,6 +12,7 @@ from drivers.opcua.image import Image
 from runtime.contract import Clock, DataType, Quality, Tag, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_TIME = datetime(1601, 1, 1, tzinfo=UTC)  # a DateTime of 0. Source: OPC 10000-6, 5.2.2.5
 _MICROSECOND = timedelta(microseconds=1)
 _DURATION = 290  # i=290 Duration: a Double in ms. Source: OPC 10000-3, 8.13
 
@@ -51,11 +52,9 @@ def moment(at_ns: int) -> datetime | None:
 
 
 def instant(at: datetime | None) -> int:
-    """Return the ns since 1970 of a client's time; 0 where it gives none (the year 1601)."""
-    if at is None:
-        return 0
-    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
-    return max(0, int(since // _MICROSECOND) * 1000)
+    """Return the ns since 1970 of a client's time, 1 where it lies before; 0 where it gives none (1601)."""
+    aware = _NO_TIME if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(1, int((aware - _EPOCH) // _MICROSECOND) * 1000) if aware > _NO_TIME else 0
 
 
 def to_variant(data_type: DataType, value: Value) -> ua.Variant:
