@@ -12,7 +12,7 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua.server import OpcuaServer, OpcuaServerConfig
 from runtime.clock import ManualClock
-from runtime.contract import DataType, Event, Quality, Tag
+from runtime.contract import Access, DataType, Event, Quality, Tag
 from runtime.errors import ConnectError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -119,6 +119,19 @@ def test_a_tag_carries_range_unit_description_and_access(serve: Any) -> None:
             speed = opc.get_node(served.node("line/speed"))
             assert ua.AccessLevel.CurrentWrite in await speed.get_access_level()
             assert ua.AccessLevel.CurrentWrite not in await speed.get_user_access_level()
+
+    asyncio.run(main())
+
+
+def test_the_range_of_a_time_is_in_ms_as_its_value_is(serve: Any) -> None:
+    tag = Tag("nb/bottling/line1/soak", DataType.TIME, low=0.0, high=3e9, access=Access.READ_WRITE)
+
+    async def main() -> None:
+        async with serve([tag]) as served, client(served.url) as opc:
+            served.port.set("soak", 3_000_000_000)
+            soak = opc.get_node(served.node("soak"))
+            span = await (await soak.get_child("0:EURange")).read_value()
+            assert (await soak.read_value(), span.Low, span.High) == (3000.0, 0.0, 3000.0)
 
     asyncio.run(main())
 
