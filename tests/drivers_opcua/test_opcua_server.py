@@ -303,6 +303,30 @@ def test_sampling_interval_and_deadband_thin_out_changes(serve: Any, fast: bool)
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_deadband_of_a_time_is_in_ms_as_its_value_is(serve: Any, fast: bool) -> None:
+    tag = Tag("nb/bottling/line1/soak", DataType.TIME, low=0.0, high=100e9, access=Access.READ_WRITE)
+
+    async def main() -> None:
+        async with serve([tag], fast=fast) as served, client(served.url) as opc:
+            served.port.set("soak", 10_000_000_000)
+            soak = opc.get_node(served.node("soak"))
+            for kind, amount in ((ua.DeadbandType.Absolute, 500.0), (ua.DeadbandType.Percent, 0.5)):
+                changes = Changes()
+                subscription = await opc.create_subscription(50, changes)
+                filter_ = ua.DataChangeFilter(ua.DataChangeTrigger.StatusValue, kind, amount)
+                await subscription._subscribe(soak, ua.AttributeIds.Value, mfilter=filter_, queuesize=10)
+                begin = (await changes.next()).Value.Value
+                for more_ms in (499, 500, 501):
+                    served.port.set("soak", round((begin + more_ms) * 1e6))
+                    await asyncio.sleep(0.1)
+                assert (await changes.next()).Value.Value == begin + 501.0, kind
+                assert changes.values.empty()
+                await subscription.delete()
+
+    asyncio.run(main())
+
+
 def test_a_write_goes_through_the_gate_as_the_user_of_the_session(serve: Any, secure: Any) -> None:
     async def main() -> None:
         async with serve() as served, secure(served.url, "olga", "pump") as opc:
