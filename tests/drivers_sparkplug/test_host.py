@@ -18,8 +18,9 @@ pytestmark = pytest.mark.peer
 class Node:
     """An edge node of another make, a message at a time."""
 
-    def __init__(self, listener, payload_class):
+    def __init__(self, listener, payload_class, retains=False):
         self.listener, self.payload_class, self.seq = listener, payload_class, 0
+        self.retains = retains
 
     def say(self, verb, *metrics, device="", seq=None, timestamp=1_700_000_000_000, numbered=True):
         payload = self.payload_class(timestamp=timestamp)
@@ -35,7 +36,7 @@ class Node:
                 added.properties.keys.append("Quality")
                 added.properties.values.add(type=3, int_value=properties)
         topic = "/".join(filter(None, ("spBv1.0", "g", verb, "n", device)))
-        self.listener.client.publish(topic, payload.SerializeToString())
+        self.listener.client.publish(topic, payload.SerializeToString(), retain=self.retains)
 
     def birth(self, bdseq=0, at=1_700_000_000_000, **more):
         bd = {"name": "bdSeq", "datatype": 4, "long_value": bdseq}
@@ -156,6 +157,30 @@ def test_a_death_that_goes_with_no_birth_is_asked_about(
             await wait(lambda: port.quality("level") == port.quality("text") == bad)
             node.birth(bdseq=3, float_value=3.5)
             await wait(lambda: port.value("level") == 3.5 and port.quality("text") == Quality.GOOD)
+
+    asyncio.run(main())
+
+
+def test_births_that_a_broker_retained_are_of_a_node_that_may_be_gone(
+    broker, listen, host, tags, wait, payload_class
+):
+    us = host(tags, [broker.url], host="scada")
+    port = us.port
+
+    async def main():
+        listener = await listen(broker).ready()
+        node = Node(listener, payload_class, retains=True)
+        node.birth()
+        node.say("NDATA", {"alias": 1, "float_value": 9.0})
+        asked = []
+        listener.client.message_callback_add("+/+/NCMD/#", lambda *_: asked.append(1))
+        async with us.running():
+            await wait(lambda: asked)
+            assert Quality.is_bad(port.quality("level"))
+            assert us.fact("exceptions") == 3
+            node.birth(at=1_700_000_001_000)  # while we listen it is as any other
+            await wait(lambda: port.value("text") == "é")
+            assert (port.value("level"), port.quality("level")) == (1.5, Quality.GOOD)
 
     asyncio.run(main())
 
