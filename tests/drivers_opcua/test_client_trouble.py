@@ -130,6 +130,23 @@ def test_a_server_without_subscriptions_is_polled(side, tag, stock, run, wait):
     asyncio.run(main())
 
 
+def test_a_node_that_is_polled_and_comes_later_is_read(side, tag, stock, run, wait, monkeypatch):
+    monkeypatch.setattr("drivers.opcua.client.poll.RETEST_S", 0.5)
+    tags = [tag("a", DataType.DINT, "nsu=urn:plc;s=a"), tag("late", DataType.DINT, "nsu=urn:plc;s=late")]
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (server, url):
+            plant = side(tags, url, mode="poll")
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("a") == GOOD)
+                await wait(lambda: port.quality("late") == Quality.BAD_CONFIGURATION_ERROR)
+                await plc(["urn:plc"], ["late"])(server)
+                await wait(lambda: port.quality("late") == GOOD)
+
+    asyncio.run(main())
+
+
 def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(side, tag, stock, run, wait):
     async def main():
         async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):

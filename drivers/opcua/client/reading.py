@@ -25,6 +25,7 @@ PERMANENT = frozenset(
     )
 )  # fmt: skip
 _NO_NODE = int(ua.StatusCodes.BadNodeIdUnknown)
+RETEST_S = 30.0  # what the server refuses is asked for again after that
 _SKEW_NS = 1_000_000_000  # clocks that differ by less are taken as one
 
 
