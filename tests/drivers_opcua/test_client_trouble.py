@@ -16,6 +16,8 @@ from drivers.frame.connection import Traffic
 from drivers.opcua.chaos.campaign import campaign
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import connect, gaps, session, supervisor
+from drivers.opcua.client.items import Items
+from drivers.opcua.client.reading import Reading
 from runtime.clock import WallClock
 from runtime.contract import Access, DataType, Quality
 
@@ -145,6 +147,20 @@ def test_a_node_that_is_polled_and_comes_later_is_read(side, tag, stock, run, wa
                 await wait(lambda: port.quality("late") == GOOD)
 
     asyncio.run(main())
+
+
+def test_of_a_refusal_and_a_value_in_one_message_the_later_one_holds(side, tag):
+    plant = side([tag("a", DataType.DINT, "ns=2;s=a")], "opc.tcp://127.0.0.1:1")
+    port = plant.port
+    reading = Reading("io", Items(plant.component.plan.read), port)
+    seven = ua.DataValue(ua.Variant(7, ua.VariantType.Int32))
+    denied = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadUserAccessDenied))
+    reading.take([(0, denied), (0, seven)])
+    assert (port.value("a"), port.quality("a")) == (7, GOOD)
+    assert reading.items.refused == []
+    reading.take([(0, seven), (0, denied)])
+    assert port.quality("a") == Quality.BAD_CONFIGURATION_ERROR
+    assert reading.items.refused == [0]
 
 
 def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(side, tag, stock, run, wait):
