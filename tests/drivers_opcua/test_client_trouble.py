@@ -163,6 +163,28 @@ def test_of_a_refusal_and_a_value_in_one_message_the_later_one_holds(side, tag):
     assert reading.items.refused == [0]
 
 
+def test_an_item_whose_value_is_refused_is_at_the_server_once(side, tag, stock, run, wait, monkeypatch):
+    monkeypatch.setattr("drivers.opcua.client.building.RETEST_S", 0.2)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
+            node = server.get_node("ns=2;s=b").nodeid
+            denied = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadUserAccessDenied))
+            await server.write_attribute_value(node, denied)
+            plant = side([tag(name, DataType.DINT, f"ns=2;s={name}") for name in "ab"], url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("b") == Quality.BAD_CONFIGURATION_ERROR)
+                asked = plant.port.value("sys/drivers/io/requests")
+                await wait(lambda: plant.port.value("sys/drivers/io/requests") > asked + 12)
+                (subscription,) = server.iserver.subscription_service.subscriptions.values()
+                assert len(subscription.monitored_item_srv._monitored_items) <= 2
+                await server.write_attribute_value(node, ua.DataValue(ua.Variant(7, ua.VariantType.Int32)))
+                await wait(lambda: (port.value("b"), port.quality("b")) == (7, GOOD))
+
+    asyncio.run(main())
+
+
 def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(side, tag, stock, run, wait):
     async def main():
         async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
