@@ -8,7 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from drivers.sparkplug.host import component
+from drivers.sparkplug.host.address import NodeId, points_of
+from drivers.sparkplug.host.nodes import Died, Told
 from drivers.sparkplug.host.section import plugin
+from drivers.sparkplug.host.values import Values
+from drivers.sparkplug.payload import INT, Carried, Metric
 from runtime.clock import SECOND_NS
 from runtime.contract import Access, DataType, Quality
 
@@ -183,6 +187,22 @@ def test_births_that_a_broker_retained_are_of_a_node_that_may_be_gone(
             assert (port.value("level"), port.quality("level")) == (1.5, Quality.GOOD)
 
     asyncio.run(main())
+
+
+def test_a_death_behind_a_value_in_one_go_keeps_that_value(host, tags):
+    us = host(tags, ["mqtt://127.0.0.1:1"], host="scada")
+    port, node = us.port, NodeId("g", "n")
+    values = Values("spark", points_of(us.plant, "spark"), port)
+
+    def told(number, **more):
+        metric = Metric("a/count", value=Carried(INT, number), timestamp_ms=5000, **more)
+        return Told("d", "a/count", metric, 2, 5000)
+
+    for number, last in ((41, Died("d", 6000)), (42, told(0, is_null=True))):
+        values.take(node, [told(1)])
+        values.take(node, [told(number), last])
+        assert Quality.is_bad(port.quality("count"))
+        assert int(port.table.raw[port.tags["count"].id]) == number
 
 
 def test_a_uint32_is_written_as_wide_as_the_node_has_it(broker, listen, host, tag, wait, payload_class):
