@@ -26,7 +26,8 @@ class Commands:
         """Return the response to a request, once everything that it wants is written, or one was refused.
 
         Several tags are all judged before the first is written, in order of address; what is refused only
-        then, by its owner, ends it. What masters own in the request is taken in last.
+        then, by its owner, ends it. What masters own in the request is taken in last, unless the switch for
+        read only is on.
         """
         reason = f"{self._port.name}: {wish.what} from {peer}"
         wanted = [each for each in wish.wanted if not self._stands(each)]
@@ -42,11 +43,13 @@ class Commands:
             partly = f"{written} of {len(wanted)} tags were written before: " if written else ""
             self._refusals.tell(f"{wish.what} from {peer}", f"{partly}{exc}")
             return wish.refused(code_of(exc))
-        batch = wish.take(self._port.clock.now_ns())
+        held = wish.has_inputs and self._device.is_read_only  # the gate had nothing to refuse, or not yet
+        now_ns = self._port.clock.now_ns()
+        batch = wish.doubt(now_ns) if held else wish.take(now_ns)
         if batch is not None:
             self._port.submit(batch)
         self._show(wanted)
-        return wish.response()
+        return wish.refused(ExceptionCode.SERVER_DEVICE_FAILURE) if held else wish.response()
 
     def _stands(self, wanted: Wanted) -> bool:
         """Tell whether a bit that shares its register has that value: who set another one sent it too."""

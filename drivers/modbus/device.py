@@ -77,6 +77,15 @@ class Wish:
         """Take in what is the masters' own; return the values of the plant that this changes."""
         return self.write.area.take(self.write.change, now_ns)
 
+    @property
+    def has_inputs(self) -> bool:
+        """Tell whether it writes tags of the masters' own as well."""
+        return bool(self.write.change.inputs.any())
+
+    def doubt(self, now_ns: int) -> Batch | None:
+        """Take in nothing of what is the masters' own; return it as uncertain."""
+        return self.write.area.doubt(now_ns, self.write.change.inputs)
+
     def response(self) -> bytes:
         """Return the response, once everything is written."""
         return bytes([self.function]) + self.write.response()
@@ -323,6 +332,11 @@ class Device:
         if on_line:
             self._answers[8] = _diagnose
 
+    @property
+    def is_read_only(self) -> bool:
+        """Tell whether nothing may be written now."""
+        return self._is_read_only()
+
     def show(self, batch: Batch) -> list[Point]:
         """Put good values of the plant into the tables; return the points that cannot hold theirs.
 
@@ -378,7 +392,7 @@ class Device:
         if change.wanted:
             what = f"function {function} at {change.start} of unit {unit}"
             return Wish(function, what, asked)
-        if self._is_read_only():
+        if self.is_read_only:
             failure = bytes([function | 0x80, ExceptionCode.SERVER_DEVICE_FAILURE])
             return failure, area.doubt(now_ns, change.inputs)
         batch = area.take(change, now_ns)

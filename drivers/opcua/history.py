@@ -20,7 +20,7 @@ from drivers.opcua.aggregates import AGGREGATES, INTERPOLATED, INTERPOLATIVE, PA
 from drivers.opcua.model import PlantNodes
 from drivers.opcua.picking import BINARY, NEITHER, stamps_of, unfit_range
 from drivers.opcua.points import Points
-from drivers.opcua.values import instant, moment
+from drivers.opcua.values import FOREVER_NS, instant, moment
 from drivers.opcua.wire import Samples, Wire
 from runtime.contract import Batch, DataType, HistoryPoints, Port, Tag
 from runtime.errors import PlantError
@@ -29,8 +29,7 @@ MAX_NODES = 100
 MAX_TIMES = 100
 MOST_VALUES = 100_000  # in one response, of all nodes together
 LEAST = (100, 100)  # PercentDataGood, PercentDataBad
-_FOREVER_NS = 2**62
-_LONGEST_MS = _FOREVER_NS / 1e6
+_LONGEST_MS = FOREVER_NS / 1e6
 _FIRST_SPAN_NS = 60 * 10**9
 _CODES = ua.StatusCodes
 _DATA = ua.NodeId(ua.ObjectIds.HistoryData_Encoding_DefaultBinary)
@@ -326,7 +325,7 @@ def _span(details: Any, place: bytes | None) -> _Span:
     if not (start_ns or end_ns) or not count:
         raise _Refused(_CODES.BadHistoryOperationInvalid)
     if start_ns:
-        return _Span(start_ns, _FOREVER_NS, False, False)
+        return _Span(start_ns, FOREVER_NS, False, False)
     return _Span(end_ns, 0, False, True)
 
 

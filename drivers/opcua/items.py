@@ -165,6 +165,8 @@ def data_filter(tag: Tag, wanted: Any) -> tuple[Any, float]:
         deadband *= (tag.high - tag.low) / 100
     elif wanted.DeadbandType != ua.DeadbandType.Absolute:
         raise ServiceError(_CODES.BadDeadbandFilterInvalid)
+    elif tag.data_type is DataType.TIME:  # ms, as its value is
+        deadband *= 1e6
     if not deadband >= 0:  # NaN as well
         raise ServiceError(_CODES.BadDeadbandFilterInvalid)
     return wanted.Trigger, deadband

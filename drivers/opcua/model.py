@@ -10,7 +10,7 @@ from asyncua.server.address_space import AttributeValue, NodeData
 
 from drivers.opcua.folders import PLANT, Folder, Folders, is_range
 from drivers.opcua.values import TagValues, data_type_id
-from runtime.contract import Access, Tag
+from runtime.contract import Access, DataType, Tag
 
 TAGS, EXTRAS = 2, 3  # namespaces: tags and their folders; alarms and methods
 DEVICES, PLCOPEN, MACHINERY, MODEL = 4, 5, 6, 7  # companions' types; the plant's controller and machines
@@ -357,7 +357,10 @@ class PlantNodes(dict[Any, NodeData]):
         if which not in _properties(tag):
             return None
         if which == "EURange":
-            value: Any = ua.Range(Low=tag.low, High=tag.high)
+            limits = [each for each in (tag.low, tag.high) if each is not None]
+            if tag.data_type is DataType.TIME:  # in ms, as its value is
+                limits = [each / 1e6 for each in limits]
+            value: Any = ua.Range(*limits)
             data_type = _IDS.Range
         else:
             value = ua.EUInformation(

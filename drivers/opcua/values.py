@@ -11,7 +11,9 @@ from asyncua import ua
 from drivers.opcua.image import Image
 from runtime.contract import Clock, DataType, Quality, Tag, Value
 
+FOREVER_NS = 2**62  # the year 2116: an end that is never reached
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_TIME = datetime(1601, 1, 1, tzinfo=UTC)  # a DateTime of 0. Source: OPC 10000-6, 5.2.2.5
 _MICROSECOND = timedelta(microseconds=1)
 _DURATION = 290  # i=290 Duration: a Double in ms. Source: OPC 10000-3, 8.13
 
@@ -51,11 +53,13 @@ def moment(at_ns: int) -> datetime | None:
 
 
 def instant(at: datetime | None) -> int:
-    """Return the ns since 1970 of a client's time; 0 where it gives none (the year 1601)."""
-    if at is None:
-        return 0
-    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
-    return max(0, int(since // _MICROSECOND) * 1000)
+    """Return the ns since 1970 of a client's time; 0 where it gives none (1601).
+
+    One before is 1, and the latest FOREVER_NS: clients say 9999, which 64 bits do not hold.
+    """
+    aware = _NO_TIME if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
+    ns = int((aware - _EPOCH) // _MICROSECOND) * 1000
+    return min(max(1, ns), FOREVER_NS) if aware > _NO_TIME else 0
 
 
 def to_variant(data_type: DataType, value: Value) -> ua.Variant:

@@ -32,8 +32,11 @@ def decode(raw: S7Type, data: Bytes) -> tuple[Ns, Mask]:
         case S7Type.TOD:
             ns = _whole(data, ">u4") * MS_NS
             return _zero(ns, ns >= DAY_NS)
-        case S7Type.LTIME | S7Type.LDT:
+        case S7Type.LTIME:
             return _whole(data, ">i8"), _none(data)
+        case S7Type.LDT:
+            ns = _whole(data, ">i8")
+            return _zero(ns, ns < 0)
         case S7Type.LTOD:
             ns = _whole(data, ">i8")
             return _zero(ns, (ns < 0) | (ns >= DAY_NS))

@@ -45,17 +45,24 @@ class CpuState:
 
     def __init__(self, name: str, port: Port) -> None:
         self.due, self.began, self.answers = False, False, True
+        self._missed = False  # its last answer
         self._name, self._port = name, port
         self._held = Held([port.tags[f"sys/drivers/{name}/cpu"].id])
         self._word = ""
 
     def begin(self) -> None:
         """Ask on a new connection, also a CPU that did not know the question before."""
-        self.due, self.answers = True, True
+        self.due, self.answers, self._missed = True, True, False
 
     def take(self, reply: Reply, now_ns: int) -> Batch | None:
-        """Take in an answer; return what changed. A CPU that cannot tell leaves the tag without a value."""
+        """Take in an answer; return what changed. A CPU that cannot tell leaves the tag without a value.
+
+        One that says nothing twice in a row cannot; once, it may just have been busy.
+        """
         self.began = False
+        missed, self._missed = self._missed, reply.silent
+        if reply.silent and not missed:
+            return self._held.hold(now_ns)
         word = WORDS.get(reply.data[0], "") if reply.ok and reply.data else ""
         if not word:
             self.answers = False

@@ -440,6 +440,20 @@ def test_inputs_hold_their_range_and_the_read_only_switch_and_are_doubted_then(w
     works(body)
 
 
+def test_the_read_only_switch_holds_for_inputs_beside_bits_that_stay_as_they_are(works):
+    async def body(works, master):
+        assert await master.ask("10 0027 0002 04 000c 0003") == "10 00 27 00 02"
+        assert works.value("in/beside") == 3
+        await works.kernel.gate.mode.set_read_only(True, ENGINEER, "smoke")
+        await works.until(lambda: works.value("sys/gate/read_only"))
+        assert await master.ask("10 0027 0002 04 000c 0005") == "90 04"
+        assert works.value("in/beside") == 3
+        assert works.quality("in/beside") == Quality.UNCERTAIN_LAST_USABLE_VALUE
+        assert await master.ask("03 0028 0001") == "03 02 00 03"
+
+    works(body, tags=f"{TAGS}in/beside,INT,r,,scada,scada,40041,,,,\n")
+
+
 def test_without_commands_tags_of_others_are_exception_2(works):
     async def body(works, master):
         for request in ("05 0000 ff00", "06 0002 0002", "0f 0000 0002 01 03", "16 0002 fff0 0005"):

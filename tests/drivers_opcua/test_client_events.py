@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime
 
 import pytest
+from asyncua import ua
 
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client.address import parse
-from drivers.opcua.client.events import MOST
+from drivers.opcua.client.events import MOST, Events
 from runtime.contract import Access, DataType, Event, Quality
 
 GOOD = int(Quality.GOOD)
@@ -51,6 +53,26 @@ def test_events_are_told_but_not_more_than_the_plant_can_take(side, tag, stock, 
                 assert port.value("sys/drivers/io/reconnects") == 0
 
     asyncio.run(main())
+
+
+def test_a_condition_that_a_refresh_tells_after_a_loss_is_told_behind_it(side, tag):
+    """Its event has the time at which it became active; the values of a tag are in order of time."""
+    plant = side([tag("high", DataType.BOOL, "event:ns=2;s=High")], "opc.tcp://127.0.0.1:1")
+    port, plan = plant.port, plant.component.plan
+    events = Events("io", plan.conditions, False, port)
+    node, at = ua.NodeId("High", 2), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    events._by_node = {node: list(events._by_tag.values())}
+    told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", True, True, False]
+    event = [ua.Variant(each) for each in told]
+    events.take(event)
+    events.lose()
+    events.take(event)
+    rows = [row for batch in port.submitted for row in batch]
+    bad = Quality.BAD_NO_COMMUNICATION
+    assert [(row.raw, row.quality) for row in rows] == [(1, GOOD), (1, bad), (1, GOOD)]
+    times = [row.source_ns for row in rows]
+    assert times[0] == 1_767_323_040_000_000_000
+    assert times == sorted(set(times))
 
 
 def test_a_condition_is_an_address():

@@ -16,6 +16,8 @@ from drivers.frame.connection import Traffic
 from drivers.opcua.chaos.campaign import campaign
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import connect, gaps, session, supervisor
+from drivers.opcua.client.items import Items
+from drivers.opcua.client.reading import Reading
 from runtime.clock import WallClock
 from runtime.contract import Access, DataType, Quality
 
@@ -126,6 +128,59 @@ def test_a_server_without_subscriptions_is_polled(side, tag, stock, run, wait):
                 await wait(lambda: port.value("a") == 7)
                 await wait(lambda: port.value("sys/drivers/io/state") == "degraded")
                 assert "no subscription" in port.health_text
+
+    asyncio.run(main())
+
+
+def test_a_node_that_is_polled_and_comes_later_is_read(side, tag, stock, run, wait, monkeypatch):
+    monkeypatch.setattr("drivers.opcua.client.poll.RETEST_S", 0.5)
+    tags = [tag("a", DataType.DINT, "nsu=urn:plc;s=a"), tag("late", DataType.DINT, "nsu=urn:plc;s=late")]
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a"])) as (server, url):
+            plant = side(tags, url, mode="poll")
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("a") == GOOD)
+                await wait(lambda: port.quality("late") == Quality.BAD_CONFIGURATION_ERROR)
+                await plc(["urn:plc"], ["late"])(server)
+                await wait(lambda: port.quality("late") == GOOD)
+
+    asyncio.run(main())
+
+
+def test_of_a_refusal_and_a_value_in_one_message_the_later_one_holds(side, tag):
+    plant = side([tag("a", DataType.DINT, "ns=2;s=a")], "opc.tcp://127.0.0.1:1")
+    port = plant.port
+    reading = Reading("io", Items(plant.component.plan.read), port)
+    seven = ua.DataValue(ua.Variant(7, ua.VariantType.Int32))
+    denied = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadUserAccessDenied))
+    reading.take([(0, denied), (0, seven)])
+    assert (port.value("a"), port.quality("a")) == (7, GOOD)
+    assert reading.items.refused == []
+    reading.take([(0, seven), (0, denied)])
+    assert port.quality("a") == Quality.BAD_CONFIGURATION_ERROR
+    assert reading.items.refused == [0]
+
+
+def test_an_item_whose_value_is_refused_is_at_the_server_once(side, tag, stock, run, wait, monkeypatch):
+    monkeypatch.setattr("drivers.opcua.client.building.RETEST_S", 0.2)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
+            node = server.get_node("ns=2;s=b").nodeid
+            denied = ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadUserAccessDenied))
+            await server.write_attribute_value(node, denied)
+            plant = side([tag(name, DataType.DINT, f"ns=2;s={name}") for name in "ab"], url)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("b") == Quality.BAD_CONFIGURATION_ERROR)
+                asked = plant.port.value("sys/drivers/io/requests")
+                await wait(lambda: plant.port.value("sys/drivers/io/requests") > asked + 12)
+                (subscription,) = server.iserver.subscription_service.subscriptions.values()
+                assert len(subscription.monitored_item_srv._monitored_items) <= 2
+                await server.write_attribute_value(node, ua.DataValue(ua.Variant(7, ua.VariantType.Int32)))
+                await wait(lambda: (port.value("b"), port.quality("b")) == (7, GOOD))
 
     asyncio.run(main())
 

@@ -226,6 +226,37 @@ async def so_many_from_a_start_or_before_an_end(opc: Client) -> None:
     assert steps(values(result)) == [5, 4, 3]
 
 
+async def a_time_before_1970_is_a_time(opc: Client) -> None:
+    for start in (datetime(1900, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)):
+        (result,) = await ask(opc, raw(start, at(COUNT)), "level")
+        assert steps(values(result)) == list(range(COUNT))
+        (result,) = await ask(opc, raw(start, at(COUNT), 3), "level")
+        assert steps(values(result)) == [0, 1, 2]
+        (result,) = await ask(opc, raw(at(2), start), "level")
+        assert steps(values(result)) == [2, 1, 0]
+        (result,) = await ask(opc, raw(start, None, 3), "level")
+        assert steps(values(result)) == [0, 1, 2]
+        (result,) = await ask(opc, processed(start, at(COUNT), 0, "Count"), "level")
+        assert [each.Value.Value for each in values(result)] == [COUNT - 1]
+
+
+async def the_year_9999_is_an_end(opc: Client) -> None:
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    (result,) = await ask(opc, raw(at(0), end, 5), "level")
+    assert steps(values(result)) == [0, 1, 2, 3, 4]
+    (result,) = await ask(opc, raw(at(0), end), "level", points={"level": result.ContinuationPoint})
+    assert steps(values(result)) == list(range(5, COUNT))
+    (result,) = await ask(opc, raw(end, at(0), 5), "level")
+    assert steps(values(result)) == list(range(COUNT - 1, COUNT - 6, -1))
+    (result,) = await ask(opc, raw(at(COUNT - 2), end, bounds=True), "level")
+    assert [each.StatusCode.name for each in values(result)] == ["Good", "Good", "BadBoundNotFound"]
+    (result,) = await ask(opc, processed(at(0), end, 0, "Count"), "level")
+    assert [each.Value.Value for each in values(result)] == [COUNT - 1]
+    for path in ("level", "count"):
+        (result,) = await ask(opc, ua.ReadAtTimeDetails([at(1), end], False), path)
+        assert [each.StatusCode.is_good() for each in values(result)] == [True, False]
+
+
 async def pages_by_continuation_points_lose_and_double_nothing(opc: Client) -> None:
     for start, end in ((at(0), at(COUNT)), (at(COUNT), at(-1))):
         found: list[Any] = []
@@ -452,6 +483,8 @@ CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
     raw_values_come_in_order_with_status_and_time,
     backwards_when_the_end_is_before_the_start,
     so_many_from_a_start_or_before_an_end,
+    a_time_before_1970_is_a_time,
+    the_year_9999_is_an_end,
     pages_by_continuation_points_lose_and_double_nothing,
     a_continuation_point_is_used_once_or_released,
     bounds_are_there_or_told_as_missing,

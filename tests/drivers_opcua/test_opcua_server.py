@@ -12,7 +12,7 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua.server import OpcuaServer, OpcuaServerConfig
 from runtime.clock import ManualClock
-from runtime.contract import DataType, Event, Quality, Tag
+from runtime.contract import Access, DataType, Event, Quality, Tag
 from runtime.errors import ConnectError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -119,6 +119,19 @@ def test_a_tag_carries_range_unit_description_and_access(serve: Any) -> None:
             speed = opc.get_node(served.node("line/speed"))
             assert ua.AccessLevel.CurrentWrite in await speed.get_access_level()
             assert ua.AccessLevel.CurrentWrite not in await speed.get_user_access_level()
+
+    asyncio.run(main())
+
+
+def test_the_range_of_a_time_is_in_ms_as_its_value_is(serve: Any) -> None:
+    tag = Tag("nb/bottling/line1/soak", DataType.TIME, low=0.0, high=3e9, access=Access.READ_WRITE)
+
+    async def main() -> None:
+        async with serve([tag]) as served, client(served.url) as opc:
+            served.port.set("soak", 3_000_000_000)
+            soak = opc.get_node(served.node("soak"))
+            span = await (await soak.get_child("0:EURange")).read_value()
+            assert (await soak.read_value(), span.Low, span.High) == (3000.0, 0.0, 3000.0)
 
     asyncio.run(main())
 
@@ -286,6 +299,30 @@ def test_sampling_interval_and_deadband_thin_out_changes(serve: Any, fast: bool)
             await asyncio.sleep(0.2)
             assert slow.values.empty()
             assert coarse.values.empty()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_deadband_of_a_time_is_in_ms_as_its_value_is(serve: Any, fast: bool) -> None:
+    tag = Tag("nb/bottling/line1/soak", DataType.TIME, low=0.0, high=100e9, access=Access.READ_WRITE)
+
+    async def main() -> None:
+        async with serve([tag], fast=fast) as served, client(served.url) as opc:
+            served.port.set("soak", 10_000_000_000)
+            soak = opc.get_node(served.node("soak"))
+            for kind, amount in ((ua.DeadbandType.Absolute, 500.0), (ua.DeadbandType.Percent, 0.5)):
+                changes = Changes()
+                subscription = await opc.create_subscription(50, changes)
+                filter_ = ua.DataChangeFilter(ua.DataChangeTrigger.StatusValue, kind, amount)
+                await subscription._subscribe(soak, ua.AttributeIds.Value, mfilter=filter_, queuesize=10)
+                begin = (await changes.next()).Value.Value
+                for more_ms in (499, 500, 501):
+                    served.port.set("soak", round((begin + more_ms) * 1e6))
+                    await asyncio.sleep(0.1)
+                assert (await changes.next()).Value.Value == begin + 501.0, kind
+                assert changes.values.empty()
+                await subscription.delete()
 
     asyncio.run(main())
 

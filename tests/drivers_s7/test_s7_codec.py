@@ -216,6 +216,7 @@ def test_s5time_is_what_snap7_reads_and_goes_back_as_fine_as_it_can(base, count)
         (DataType.DT, "DB1.DTL0", bytes([8, 0xD6, 4, 12, 1, 0, 0, 0, 0, 0, 0, 0])),  # a day after the last
         (DataType.DT, "DB1.DT0", bytes(8)),
         (DataType.DT, "DB1.DT0", bytes([0x2A, 1, 1, 0, 0, 0, 0, 0])),
+        (DataType.DT, "DB1.LDT0", b"\xff" * 8),  # before 1970
         (DataType.TIME, "DB1.TOD0", b"\xff" * 4),
         (DataType.TIME, "DB1.LTOD0", b"\xff" * 8),
         (DataType.TIME, "DB1.S5TIME0", b"\x40\x00"),

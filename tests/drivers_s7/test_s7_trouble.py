@@ -153,6 +153,41 @@ def test_no_bytes_break_the_transport(chunks):
             incoming.take(chunk)
 
 
+def mode_answer(number, mode):
+    """Return the CPU's answer to the question for its mode: SSL-ID W#16#0424, one record."""
+    record = bytes([0x51, 0x44, 0xFF, mode]) + bytes(16)
+    listed = struct.pack(">HHHH", 0x0424, 0, len(record), 1) + record
+    body = struct.pack(">BBH", 0xFF, 9, len(listed)) + listed
+    parameters = bytes.fromhex("000112081284010100000000")
+    return struct.pack(">BBHHHH", 0x32, 7, 0, number, len(parameters), len(body)) + parameters + body
+
+
+def test_a_mode_that_is_not_told_once_is_asked_for_again(side, tag, wait, monkeypatch):
+    monkeypatch.setattr("drivers.s7.polling.STATE_EVERY", 1)
+    answers = [8, None, 4, 8, None, None]  # run, nothing, stop, run, nothing twice
+    asked = []
+
+    def reply(number, message):
+        if message[1] != 7:
+            return data_packet(answer(number, WELL))
+        asked.append(answers[len(asked)])
+        return data_packet(mode_answer(number, asked[-1])) if asked[-1] else b""
+
+    async def watch(client):
+        mode = "sys/drivers/io/cpu"
+        await wait(lambda: client.port.value(mode) == "run")
+        await wait(lambda: client.port.quality(mode) == Quality.UNCERTAIN_LAST_USABLE_VALUE)
+        await wait(lambda: client.port.value(mode) == "stop")
+        assert client.port.quality(mode) == Quality.GOOD
+        await wait(lambda: client.port.value(mode) == "run")
+        assert [each.data["mode"] for each in client.kinds("driver.cpu")] == ["stop", "run"]
+        await wait(lambda: client.port.quality(mode) == Quality.BAD_CONFIGURATION_ERROR)
+        await asyncio.sleep(1.5)  # one that does not know the question is not asked any more
+        assert asked == answers
+
+    with_peer(side, tag, scripted(reply), watch)
+
+
 REQUESTS = [Read((ITEM,)), Read((ITEM, ITEM)), Write(ITEM, b"abcd"), AskState()]
 
 

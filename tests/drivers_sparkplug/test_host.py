@@ -8,7 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from drivers.sparkplug.host import component
+from drivers.sparkplug.host.address import NodeId, points_of
+from drivers.sparkplug.host.nodes import Died, Told
 from drivers.sparkplug.host.section import plugin
+from drivers.sparkplug.host.values import Values
+from drivers.sparkplug.payload import INT, Carried, Metric
 from runtime.clock import SECOND_NS
 from runtime.contract import Access, DataType, Quality
 
@@ -18,8 +22,9 @@ pytestmark = pytest.mark.peer
 class Node:
     """An edge node of another make, a message at a time."""
 
-    def __init__(self, listener, payload_class):
+    def __init__(self, listener, payload_class, retains=False):
         self.listener, self.payload_class, self.seq = listener, payload_class, 0
+        self.retains = retains
 
     def say(self, verb, *metrics, device="", seq=None, timestamp=1_700_000_000_000, numbered=True):
         payload = self.payload_class(timestamp=timestamp)
@@ -35,7 +40,7 @@ class Node:
                 added.properties.keys.append("Quality")
                 added.properties.values.add(type=3, int_value=properties)
         topic = "/".join(filter(None, ("spBv1.0", "g", verb, "n", device)))
-        self.listener.client.publish(topic, payload.SerializeToString())
+        self.listener.client.publish(topic, payload.SerializeToString(), retain=self.retains)
 
     def birth(self, bdseq=0, at=1_700_000_000_000, **more):
         bd = {"name": "bdSeq", "datatype": 4, "long_value": bdseq}
@@ -158,6 +163,46 @@ def test_a_death_that_goes_with_no_birth_is_asked_about(
             await wait(lambda: port.value("level") == 3.5 and port.quality("text") == Quality.GOOD)
 
     asyncio.run(main())
+
+
+def test_births_that_a_broker_retained_are_of_a_node_that_may_be_gone(
+    broker, listen, host, tags, wait, payload_class
+):
+    us = host(tags, [broker.url], host="scada")
+    port = us.port
+
+    async def main():
+        listener = await listen(broker).ready()
+        node = Node(listener, payload_class, retains=True)
+        node.birth()
+        node.say("NDATA", {"alias": 1, "float_value": 9.0})
+        asked = []
+        listener.client.message_callback_add("+/+/NCMD/#", lambda *_: asked.append(1))
+        async with us.running():
+            await wait(lambda: asked)
+            assert Quality.is_bad(port.quality("level"))
+            assert us.fact("exceptions") == 3
+            node.birth(at=1_700_000_001_000)  # while we listen it is as any other
+            await wait(lambda: port.value("text") == "é")
+            assert (port.value("level"), port.quality("level")) == (1.5, Quality.GOOD)
+
+    asyncio.run(main())
+
+
+def test_a_death_behind_a_value_in_one_go_keeps_that_value(host, tags):
+    us = host(tags, ["mqtt://127.0.0.1:1"], host="scada")
+    port, node = us.port, NodeId("g", "n")
+    values = Values("spark", points_of(us.plant, "spark"), port)
+
+    def told(number, **more):
+        metric = Metric("a/count", value=Carried(INT, number), timestamp_ms=5000, **more)
+        return Told("d", "a/count", metric, 2, 5000)
+
+    for number, last in ((41, Died("d", 6000)), (42, told(0, is_null=True))):
+        values.take(node, [told(1)])
+        values.take(node, [told(number), last])
+        assert Quality.is_bad(port.quality("count"))
+        assert int(port.table.raw[port.tags["count"].id]) == number
 
 
 def test_a_uint32_is_written_as_wide_as_the_node_has_it(broker, listen, host, tag, wait, payload_class):

@@ -9,12 +9,10 @@ import numpy as np
 
 from drivers.opcua.client.errors import RefusedError
 from drivers.opcua.client.facts import Facts
-from drivers.opcua.client.reading import Reading
+from drivers.opcua.client.reading import RETEST_S, Reading
 from drivers.opcua.client.session import Session, ends_session
 from drivers.opcua.client.subscribe import Group, Subscription, add_items, subscribe, unsubscribe
 from runtime.contract import Clock
-
-RETEST_S = 30.0
 
 
 async def build(

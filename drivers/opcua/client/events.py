@@ -50,10 +50,15 @@ _END = ua.NodeId(ua.ObjectIds.RefreshEndEventType)
 
 @dataclass(slots=True)
 class Condition:
-    """What the server last said of a condition; `active` is None while that is not known."""
+    """What the server last said of a condition; `active` is None while that is not known.
+
+    Attributes:
+        mark_ns: when the plant was told that it is not known.
+    """
 
     point: Point
     active: bool | None = None
+    mark_ns: int = 0
     event_id: bytes = b""
 
 
@@ -154,7 +159,7 @@ class Events:
         now_ns = self._port.clock.now_ns()
         for each in self._by_tag.values():
             self._submit(each, bool(each.active), now_ns, int(Quality.BAD_NO_COMMUNICATION))
-            each.active = None
+            each.active, each.mark_ns = None, now_ns
 
     async def follow(self, alarms: AsyncIterator[Event]) -> None:
         """Note what people do to alarms in the plant, for ever."""
@@ -196,7 +201,9 @@ class Events:
 
     def _set(self, condition: Condition, active: bool, at_ns: int) -> None:
         if condition.active is not active:
-            condition.active = active
+            if at_ns <= condition.mark_ns:  # only now is it known that it holds
+                at_ns = max(self._port.clock.now_ns(), condition.mark_ns + 1)
+            condition.active, condition.mark_ns = active, 0
             self._submit(condition, active, at_ns, int(Quality.GOOD))
 
     def _submit(self, condition: Condition, active: bool, at_ns: int, quality: int) -> None:

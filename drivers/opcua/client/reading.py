@@ -25,6 +25,7 @@ PERMANENT = frozenset(
     )
 )  # fmt: skip
 _NO_NODE = int(ua.StatusCodes.BadNodeIdUnknown)
+RETEST_S = 30.0  # what the server refuses is asked for again after that
 _SKEW_NS = 1_000_000_000  # clocks that differ by less are taken as one
 
 
@@ -89,12 +90,13 @@ class Reading:
     def take(self, values: Sequence[tuple[int, Any]]) -> None:
         """Take in DataValues by row, in order of time."""
         now_ns = self.now_ns()
-        known, refused = [], []
+        known, refused = [], dict[int, int]()  # what is refused after all, by row
         for row, data in values:
             code = data.StatusCode.value if data.StatusCode is not None else 0
             if code in PERMANENT:
-                refused.append((row, code))
+                refused[row] = code
                 continue
+            refused.pop(row, None)
             tag = self.items.points[row].tag
             each = said(row, tag.data_type, self._part(row, data), data, now_ns)
             if each.quality == Quality.BAD_CONFIGURATION_ERROR and row not in self._unfit:
@@ -106,7 +108,7 @@ class Reading:
             known.append(each)
         self._told.difference_update(each.row for each in known)
         self.submit(self.items.take(known, now_ns))
-        self.refuse(refused)
+        self.refuse(list(refused.items()))
 
     def refuse(self, refused: Sequence[tuple[int, int]]) -> None:
         """Tell what the server refuses, by row and status code; each once until it was good again."""

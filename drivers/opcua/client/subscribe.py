@@ -63,6 +63,7 @@ class Subscription:
     Attributes:
         interval_ns: longest time in which a server that is well says something.
         heard_ns: when it last did, on the steady clock.
+        items: what the server calls the monitored item of each row.
         next_number: that of the next message. They begin with 1. Source: OPC 10000-4, 5.14.1.1.
         missing: numbers of messages that were lost; `parked` has what came after them.
         is_torn: some are lost for good.
@@ -73,6 +74,7 @@ class Subscription:
         self.id = id_
         self.interval_ns = interval_ns
         self.heard_ns = heard_ns
+        self.items: dict[int, int] = {}
         self.held = False
         self.next_number = 1
         self.missing: deque[int] = deque()
@@ -122,11 +124,13 @@ async def add_items(
 ) -> list[int]:
     """Create monitored items, many a call; return the rows for which the server has no room.
 
-    What it refuses is quarantined; a deadband that it cannot do is left out.
+    What it refuses is quarantined; a deadband that it cannot do is left out. Items that rows have already are
+    deleted: the server took them, and refuses their values.
 
     Raises:
         ConnectError: the server does not answer.
     """
+    await _remove_items(session, subscription, rows)
     group, left = subscription.group, []
     todo = deque((row, each, group.deadband > 0) for row, each in reading.wanted(rows))
     most = session.limits["items"]
@@ -148,6 +152,7 @@ async def add_items(
         for (row, each, filtered), result in zip(chunk, fitting(answer.Results, chunk), strict=True):
             code = result.StatusCode.value
             if code >> 31 == 0:
+                subscription.items[row] = result.MonitoredItemId
                 continue
             if filtered and code in _FILTER:
                 todo.append((row, each, False))
@@ -157,6 +162,21 @@ async def add_items(
                 refused.append((row, code))
         reading.refuse(refused)
     return left
+
+
+async def _remove_items(session: Session, subscription: Subscription, rows: Sequence[int]) -> None:
+    async def some(chunk: Sequence[int]) -> Any:
+        request = ua.DeleteMonitoredItemsRequest()
+        request.Parameters.SubscriptionId = subscription.id
+        request.Parameters.MonitoredItemIds = list(chunk)
+        return (await session.ask(request, ua.DeleteMonitoredItemsResponse)).Results
+
+    ids = [subscription.items.pop(row) for row in rows if row in subscription.items]
+    try:
+        await session.in_pieces("items", ids, some)
+    except RefusedError as exc:
+        if ends_session(exc):
+            raise
 
 
 def _item(group: Group, row: int, wanted: Any, filtered: bool) -> Any:

@@ -237,6 +237,9 @@ class _Run:
         name = NodeId(topic.group, topic.node) if topic else None
         if topic is None or name not in self.nodes or topic.verb.endswith("CMD"):
             return
+        if message.retained:  # the broker kept it: the node may be gone since, and the standard has none
+            self.link.traffic.refused("retained")
+            return
         try:
             payload = decode(message.payload)
         except PayloadError as exc:

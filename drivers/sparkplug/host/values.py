@@ -28,6 +28,7 @@ class Values:
         for point in points:
             self._of_node.setdefault(point.address.node, []).append(point)
         self._refused: set[Address] = set()
+        self._said: dict[int, tuple[int, str | None]] = {}  # in the message that is taken in, by tag
 
     @property
     def refused(self) -> int:
@@ -42,6 +43,7 @@ class Values:
         """Submit what a message says, in order; return what is of the past."""
         now: list[Row] = []
         past: list[Row] = []
+        self._said.clear()
         for what in said:
             if isinstance(what, Told):
                 point = self._points.get(Address(node, what.device, what.name))
@@ -74,6 +76,8 @@ class Values:
                 value = value_of(tag.data_type, told.datatype, metric.value)
                 raw, text = tag.data_type.encode(value), value if isinstance(value, str) else None
                 self._refused.discard(point.address)
+                if not metric.is_historical:
+                    self._said[tag.id] = raw, text
             except UnfitError as exc:
                 quality = Quality.BAD_CONFIGURATION_ERROR
                 self._refuse("driver.type_differs", point, f"{_type_name(told.datatype)}: {exc}")
@@ -99,6 +103,8 @@ class Values:
         return point.tag.id, raw, quality, at_ns, text
 
     def _last(self, point: Point) -> tuple[int, str | None]:
+        if point.tag.id in self._said:
+            return self._said[point.tag.id]
         present = self._port.tags.snapshot(np.array([point.tag.id], np.int32))
         return int(present.raw[0]), present.text.get(0)
 
