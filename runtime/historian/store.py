@@ -373,8 +373,9 @@ class Store:
             for part, _ in written:
                 if not (self.folder / part.name).exists():
                     raise StoreError(f"{part.name} is gone", "it is made again of what is in the history")
+            numbers = {part.number for part in replaced}  # as they are now: the sink may have begun anew
+            sent = bool(numbers) and all(each.sent for each in parts_in(connection) if each.number in numbers)
             _remove(connection, replaced)
-            sent = bool(replaced) and all(part.sent for part in replaced)
             if table is not None:
                 known = connection.execute(
                     "DELETE FROM sent_tables WHERE number = ? RETURNING number", [table]

@@ -12,7 +12,7 @@ from runtime.clock import ManualClock
 from runtime.config import HistoryConfig
 from runtime.contract import Batch
 from runtime.errors import StoreError
-from runtime.historian import TAGS, Historian, compaction, open_readonly
+from runtime.historian import TAGS, Historian, compaction, feed, open_readonly
 from runtime.testing import FakePort
 
 
@@ -167,3 +167,23 @@ def test_a_historian_that_is_started_again_goes_on_compacting(tmp_path, kit):
             port.clock._sleepers.clear()
 
     asyncio.run(main())
+
+
+def test_files_that_are_joined_while_another_database_is_new_are_sent_to_it(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    feed.begin(shelf.store, 1, kit.T0)
+    for number in range(2):
+        shelf.append(kit.batch(shelf.tags[0], [number], [float(number)]))
+        shelf.store.seal()
+        (table,) = shelf.store.sealed()
+        shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    at = feed.advance(shelf.store, False, kit.T0)
+    while at.rows:
+        at = feed.advance(shelf.store, True, kit.T0)
+    group = shelf.store.parts()
+    assert [part.sent for part in group] == [True, True]
+    joined = compaction.merge(shelf.store, group)
+    feed.begin(shelf.store, 2, kit.T0)
+    shelf.store.commit_parts([joined], None, group)
+    assert feed.waiting(shelf.store) == 2
+    shelf.store.close()
