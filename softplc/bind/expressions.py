@@ -190,6 +190,7 @@ class Expressions:
         self.project = scope.project
         self.library = library
         self.load = load
+        self.declared: Enum | None = None  # the enumeration whose values are given: they are numbers there
         self._constant_of = constant_of
 
     def expr(self, node: Expr, expected: Type | None = None) -> Type | None:
@@ -242,14 +243,14 @@ class Expressions:
         return String(len(text), node.kind == "wstring")
 
     def _name(self, node: Name, expected: Type | None) -> Type | None:
-        enum = base_of(expected)
+        enum = self.declared or base_of(expected)
         if isinstance(enum, Enum):
             chosen = self.scope.enum_value(node.name, enum)
             shadow = self.scope.lookup(node.name)
             if chosen is not None and not isinstance(shadow, Variable):
                 node.ref = chosen
                 node.value = chosen.number
-                return enum
+                return enum if self.declared is None else enum.base
         ref = self.scope.lookup(node.name)
         node.ref = ref
         if isinstance(ref, Variable):
