@@ -74,6 +74,7 @@ DECLARATIONS = [
     ("VAR x : BOOL AT %IX0.0; END_VAR", "1:14", "the address stands before the colon: x AT %IX0.0 : BOOL;"),
     ("VAR x : INTEGER; END_VAR", "1:9", "did you mean INT?"),
     ("VAR type : INT; END_VAR", "1:5", "TYPE is a keyword: choose another name"),
+    ("VAR x : INT(0..10) := 11; END_VAR", "1:23", "INT(0..10) goes from 0 to 10"),
     ("VAR x : INT;", "2:1", "the declarations after VAR end with END_VAR"),
 ]
 UNITS = [
