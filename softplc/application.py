@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -309,22 +309,26 @@ class Symbols(Mapping[str, Symbol]):
             yield from self._expand(root, root.path, shape, root.offset, root.section)
 
     def retained(self) -> Iterator[Symbol]:
-        """Yield the symbols that keep their value over a restart."""
+        """Yield the symbols that keep their value over a restart: constants have those of their program."""
         for root in self._application.roots:
-            if root.retain:
+            if root.retain and not root.constant:
                 shape = self._application.shapes[root.shape]
-                yield from self._expand(root, root.path, shape, root.offset, root.section)
+                yield from self._expand(root, root.path, shape, root.offset, root.section, constants=False)
 
-    def _expand(self, root: Root, path: str, shape: Shape, offset: int, section: str) -> Iterator[Symbol]:
+    def _expand(
+        self, root: Root, path: str, shape: Shape, offset: int, section: str, *, constants: bool = True
+    ) -> Iterator[Symbol]:
+        expand = partial(self._expand, constants=constants)
         if shape.kind == "struct":
             for name, inner, index, own in shape.members:
-                member = self._application.shapes[index]
-                yield from self._expand(root, f"{path}.{name}", member, offset + inner, own)
+                if constants or name.casefold() not in shape.constants:
+                    member = self._application.shapes[index]
+                    yield from expand(root, f"{path}.{name}", member, offset + inner, own)
         elif shape.kind == "array":
             element = self._application.shapes[shape.element]
             for position, index_text in enumerate(index_texts(shape.ranges)):
                 at = offset + position * shape.stride
-                yield from self._expand(root, f"{path}[{index_text}]", element, at, section)
+                yield from expand(root, f"{path}[{index_text}]", element, at, section)
         else:
             yield _leaf(root, path, shape, offset, section)
 

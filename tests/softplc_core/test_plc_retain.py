@@ -107,6 +107,24 @@ def test_a_changed_program_finds_them_by_path_and_type(tmp_path):
     assert found.sequence == 7
 
 
+def test_constants_of_a_retained_block_are_those_of_the_changed_program(tmp_path):
+    source = """
+FUNCTION_BLOCK Dose
+VAR CONSTANT grams : ARRAY[1..2] OF INT := [10, 20]; END_VAR
+VAR RETAIN size : INT := 1; END_VAR
+VAR_OUTPUT due : INT; END_VAR
+size := 2; due := grams[size];
+END_FUNCTION_BLOCK
+PROGRAM Main VAR d : Dose; END_VAR d(); END_PROGRAM
+"""
+    _, layout, data = after(source)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    read, found = restored(tmp_path, softplc.compile(sources={"main.st": source.replace("20]", "25]")}))
+    assert (read("Main.d.size"), read("Main.d.grams[2]")) == (2, 25)
+    assert not found.dropped
+
+
 @pytest.mark.parametrize(
     ("before", "after_", "value"),
     [
