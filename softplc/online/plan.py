@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from softplc.application import Application, Root, Shape, index_texts
+from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import BYTES, CLEAR, REFERENCE, Move, Span, joined
 from softplc.online.rule import fits, move_of
 from softplc.shapes import CLASS
@@ -383,7 +384,11 @@ def _flag(shape: Shape, application: Application, offset: int) -> int:
 
 
 def _keeps_meaning(old: Shape, new: Shape) -> bool:
-    """Tell whether the numbers of an enumeration still mean the same values."""
+    """Tell whether a subrange has all old values, and an enumeration means the same ones by their numbers."""
+    if new.limits is not None:
+        low, high = old.limits or ELEMENTARY[old.type].limits
+        if low < new.limits[0] or new.limits[1] < high:
+            return False
     if not old.values and not new.values:
         return True
     after = {name.casefold(): number for name, number in new.values.items()}

@@ -235,3 +235,23 @@ def test_a_block_of_another_type_begins_anew_as_a_whole():
     source = "PROGRAM Main VAR t : TON; END_VAR t(IN := TRUE, PT := T#1s); END_PROGRAM"
     migration = plan(by(source), by(source.replace("TON", "TOF")))
     assert [*migration.retyped] == [("Main.t", "TON -> TOF")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("INT", "INT(0..10)", [("Main.x", "INT -> INT(0..10)")]),
+        ("INT(0..50)", "INT(0..10)", [("Main.x", "INT(0..50) -> INT(0..10)")]),
+        (
+            "ARRAY[1..2] OF INT(0..50)",
+            "ARRAY[1..2] OF INT(1..50)",
+            [("Main.x[*]", "INT(0..50) -> INT(1..50)")],
+        ),
+        ("INT(0..10)", "INT(-1..10)", []),
+        ("USINT", "INT(0..255)", []),
+        ("INT(0..10)", "INT", []),
+    ],
+)
+def test_a_value_that_a_subrange_may_not_have_begins_anew(before, after, told):
+    old, new = (by(f"PROGRAM Main VAR x : {each}; END_VAR END_PROGRAM") for each in (before, after))
+    assert [*plan(old, new).retyped] == told
