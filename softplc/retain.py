@@ -13,27 +13,31 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.errors import StoreError
 from softplc.application import Application
 from softplc.core.slots import Slots
 from softplc.online.moves import carry
-from softplc.online.rule import fits, move_of
+from softplc.online.rule import fits, means_the_same, move_of
 
 _LAYOUTS = "retain-*.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One elementary variable; `at` counts in the stored data, `bit` is -1 where it has bytes of its own."""
+    """One elementary variable; `at` counts in the stored data, `bit` is -1 where it has bytes of its own.
+
+    `values` are the names of an enumeration; a layout that an older version wrote has none.
+    """
 
     path: str
     type: str
     at: int
     size: int
     bit: int
+    values: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Layout:
         for offset, size in ranges:
             inside = [each for each in symbols if offset <= each.offset < offset + size]
             places += [
-                Place(each.path, each.type, start + each.offset - offset, each.size, each.bit)
+                Place(each.path, each.type, start + each.offset - offset, each.size, each.bit, each.values)
                 for each in inside
             ]
             start += size
@@ -69,9 +73,8 @@ class Layout:
 
     @property
     def text(self) -> str:
-        return json.dumps(
-            [[place.path, place.type, place.at, place.size, place.bit] for place in self.places]
-        )
+        rows = ([each.path, each.type, each.at, each.size, each.bit, each.values] for each in self.places)
+        return json.dumps([row if row[-1] else row[:-1] for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Retention:
         kept, moves = [], []
         for place, offset in zip(layout.places, _offsets(layout), strict=True):
             source = before.get(place.path.casefold())
-            if source is not None and fits(source.type, source.size, place.type, place.size):
+            if source is not None and _goes_on(source, place):
                 sides = (source.type, source.at, source.bit), (place.type, offset, place.bit)
                 moves.append(move_of(*sides, place.size))
                 kept.append(place.path)
@@ -177,6 +180,11 @@ class Retention:
             return tuple(Place(*row) for row in rows)
         except (OSError, ValueError, TypeError):
             return None
+
+
+def _goes_on(source: Place, place: Place) -> bool:
+    same = means_the_same(source.values, place.values) or not source.values
+    return same and fits(source.type, source.size, place.type, place.size)
 
 
 def _with_ranges(image: bytes, ranges: Sequence[tuple[int, int]], data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from softplc.application import Application, Root, Shape, index_texts
 from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import BYTES, CLEAR, REFERENCE, Move, Span, joined
-from softplc.online.rule import fits, move_of
+from softplc.online.rule import fits, means_the_same, move_of
 from softplc.shapes import CLASS
 from softplc.symbols import is_hidden
 
@@ -389,7 +389,4 @@ def _keeps_meaning(old: Shape, new: Shape) -> bool:
         low, high = old.limits or ELEMENTARY[old.type].limits
         if low < new.limits[0] or new.limits[1] < high:
             return False
-    if not old.values and not new.values:
-        return True
-    after = {name.casefold(): number for name, number in new.values.items()}
-    return bool(new.values) and all(after.get(name.casefold()) == each for name, each in old.values.items())
+    return means_the_same(old.values, new.values)

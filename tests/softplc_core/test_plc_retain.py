@@ -126,6 +126,27 @@ PROGRAM Main VAR d : Dose; END_VAR d(); END_PROGRAM
 
 
 @pytest.mark.parametrize(
+    ("values", "read_then", "new"),
+    [
+        ("(idle, busy, done)", 2, ()),
+        ("(idle, busy, done, off)", 2, ()),
+        ("(idle, off, busy, done)", 0, ("Main.m",)),
+    ],
+)
+def test_a_retained_number_never_becomes_another_value_of_its_enumeration(tmp_path, values, read_then, new):
+    source = (
+        "TYPE Mode : (idle, busy, done); END_TYPE\n"
+        "PROGRAM Main VAR RETAIN m : Mode; END_VAR VAR n : INT; END_VAR m := done; n := 1; END_PROGRAM"
+    )
+    _, layout, data = after(source)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    changed = source.replace("(idle, busy, done)", values).replace("n := 1", "n := 2")
+    read, found = restored(tmp_path, softplc.compile(sources={"main.st": changed}))
+    assert (read("Main.m"), found.new) == (read_then, new)
+
+
+@pytest.mark.parametrize(
     ("before", "after_", "value"),
     [
         ("WSTRING[9]", "WSTRING[3]", "gr\u00fc"),
