@@ -19,6 +19,7 @@ from pathlib import Path
 from runtime.errors import StoreError
 from softplc.application import Application
 from softplc.core.slots import Slots
+from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import carry
 from softplc.online.rule import fits, means_the_same, move_of
 
@@ -29,7 +30,8 @@ _LAYOUTS = "retain-*.json"
 class Place:
     """One elementary variable; `at` counts in the stored data, `bit` is -1 where it has bytes of its own.
 
-    `values` are the names of an enumeration; a layout that an older version wrote has none.
+    `values` are the names of an enumeration; a layout that an older version wrote has none. `limits` are
+    those of a subrange; the layouts on disk have none.
     """
 
     path: str
@@ -38,6 +40,7 @@ class Place:
     size: int
     bit: int
     values: dict[str, int] = field(default_factory=dict)
+    limits: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,15 @@ class Layout:
         for offset, size in ranges:
             inside = [each for each in symbols if offset <= each.offset < offset + size]
             places += [
-                Place(each.path, each.type, start + each.offset - offset, each.size, each.bit, each.values)
+                Place(
+                    each.path,
+                    each.type,
+                    start + each.offset - offset,
+                    each.size,
+                    each.bit,
+                    each.values,
+                    each.limits,
+                )
                 for each in inside
             ]
             start += size
@@ -121,7 +132,7 @@ class Retention:
         kept, moves = [], []
         for place, offset in zip(layout.places, _offsets(layout), strict=True):
             source = before.get(place.path.casefold())
-            if source is not None and _goes_on(source, place):
+            if source is not None and _goes_on(source, place, slot.data):
                 sides = (source.type, source.at, source.bit), (place.type, offset, place.bit)
                 moves.append(move_of(*sides, place.size))
                 kept.append(place.path)
@@ -182,9 +193,16 @@ class Retention:
             return None
 
 
-def _goes_on(source: Place, place: Place) -> bool:
+def _goes_on(source: Place, place: Place, data: bytes) -> bool:
+    """Tell whether a stored value is one that a variable of another program may have."""
     same = means_the_same(source.values, place.values) or not source.values
-    return same and fits(source.type, source.size, place.type, place.size)
+    if not same or not fits(source.type, source.size, place.type, place.size):
+        return False
+    if place.limits is None:
+        return True
+    stored = data[source.at : source.at + source.size]
+    value = int.from_bytes(stored, "little", signed=ELEMENTARY[source.type].signed)
+    return place.limits[0] <= value <= place.limits[1]
 
 
 def _with_ranges(image: bytes, ranges: Sequence[tuple[int, int]], data: bytes) -> bytes:

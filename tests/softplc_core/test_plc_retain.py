@@ -147,6 +147,21 @@ def test_a_retained_number_never_becomes_another_value_of_its_enumeration(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("type_", "value"),
+    [("INT(-50..-10)", -20), ("DINT(-100..0)", -20), ("INT(0..10)", 5), ("INT(-19..10)", 5)],
+)
+def test_a_retained_value_lies_within_the_subrange_of_the_changed_program(tmp_path, type_, value):
+    source = "PROGRAM Main VAR RETAIN x : INT; END_VAR x := -20; END_PROGRAM"
+    _, layout, data = after(source)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    changed = source.replace("INT", f"{type_} := 5" if value == 5 else type_).replace("x := -20", "x := x")
+    read, found = restored(tmp_path, softplc.compile(sources={"main.st": changed}))
+    assert read("Main.x") == value
+    assert found.new == (() if value == -20 else ("Main.x",))
+
+
+@pytest.mark.parametrize(
     ("before", "after_", "value"),
     [
         ("WSTRING[9]", "WSTRING[3]", "gr\u00fc"),
