@@ -55,6 +55,5 @@ def _moment(value: bool | int | float, before: Elementary, after: Elementary) ->
         whole = abs(int(value)) // unit
         return _number(-whole if value < 0 else whole, after)
     if isinstance(value, float):
-        scaled = value * UNIT_NS[after]
-        return wrap(round(scaled), after) if math.isfinite(scaled) else None
+        return _number(value * UNIT_NS[after], after)
     return wrap(int(value) * UNIT_NS[after], after)
