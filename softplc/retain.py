@@ -162,7 +162,7 @@ class Retention:
         Raises:
             OSError: it cannot be written.
         """
-        needed = {self._kept(each) for each in (layout, before) if each and each.places}
+        needed = {self._kept(each) for each in (layout, before) if each and each.ranges}
         slot, damaged = self._slots.read()
         if not damaged:
             needed |= {self._file(slot.layout)} if slot else set()

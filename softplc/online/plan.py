@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from softplc.application import Application, Root, Shape, index_texts
+from softplc.application import STEP, Application, Root, Shape, index_texts
 from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import BYTES, CLEAR, REFERENCE, Move, Span, joined
 from softplc.online.rule import fits, means_the_same, move_of
@@ -20,7 +20,7 @@ from softplc.symbols import is_hidden
 
 TOLD = ("new", "dropped", "widened", "retyped")
 _MOST_MOVES = 200_000
-_STEP, _STARTED, _ACTIVE = "_SFC_STEP", "started$", "x"
+_STARTED, _ACTIVE = "started$", "x"
 _REGIONS = ("I", "Q", "M")
 
 
@@ -268,8 +268,8 @@ class _Planner:
         """
         if _STARTED not in old or _STARTED not in new:
             return
-        gone = [_flag(*old[key]) for key in old if old[key][0].name == _STEP and key not in new]
-        there = {key: _flag(*new[key]) for key in new if new[key][0].name == _STEP}
+        gone = [_flag(*old[key]) for key in old if old[key][0].name == STEP and key not in new]
+        there = {key: _flag(*new[key]) for key in new if new[key][0].name == STEP}
         self._clears += [Move(CLEAR, 0, flag, 1) for key, flag in there.items() if key not in old]
         ended = (*there.values(), new[_STARTED][2])
         self._clears += [Move(CLEAR, active, cleared) for active in gone for cleared in ended]

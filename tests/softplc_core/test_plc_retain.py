@@ -125,6 +125,31 @@ PROGRAM Main VAR d : Dose; END_VAR d(); END_PROGRAM
     assert not found.dropped
 
 
+CHART = """
+FUNCTION_BLOCK Line
+VAR RETAIN n : INT; END_VAR
+INITIAL_STEP Wait : END_STEP
+STEP Fill : END_STEP
+TRANSITION FROM Wait TO Fill := TRUE; END_TRANSITION
+TRANSITION FROM Fill TO Wait := n > 9; END_TRANSITION
+END_FUNCTION_BLOCK
+PROGRAM Main VAR line : Line; END_VAR line(); END_PROGRAM
+"""
+
+
+@pytest.mark.parametrize(("old", "new", "active"), [("", "", "Fill"), ("n > 9", "n > 8", "Wait")])
+def test_a_retained_chart_has_one_active_step_whatever_has_changed(tmp_path, old, new, active):
+    _, layout, data = after(CHART)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    application = softplc.compile(sources={"main.st": CHART.replace(old, new)})
+    simulator = application.simulator()
+    found = Retention(tmp_path).restore(Layout.of(application), application.initial_image)
+    simulator.image[:] = found.image
+    simulator.scan()
+    assert [each for each in ("Wait", "Fill") if simulator.read(f"Main.line.{each}.X")] == [active]
+
+
 @pytest.mark.parametrize(
     ("values", "read_then", "new"),
     [
