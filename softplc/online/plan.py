@@ -271,7 +271,8 @@ class _Planner:
         gone = [_flag(*old[key]) for key in old if old[key][0].name == STEP and key not in new]
         there = {key: _flag(*new[key]) for key in new if new[key][0].name == STEP}
         self._clears += [Move(CLEAR, 0, flag, 1) for key, flag in there.items() if key not in old]
-        ended = (*there.values(), new[_STARTED][2])
+        started = (each[2] for key, each in new.items() if key.endswith(_STARTED))  # charts in actions too
+        ended = (*there.values(), *started)
         self._clears += [Move(CLEAR, active, cleared) for active in gone for cleared in ended]
 
     # What references may mean.

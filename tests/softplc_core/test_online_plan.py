@@ -201,6 +201,27 @@ def test_a_chart_goes_on_in_its_step_and_begins_anew_where_that_is_gone():
     assert (back.read("Main.Start.X"), back.read("Main.Fill.X")) == (True, False)
 
 
+def test_a_chart_in_an_action_begins_anew_too_where_its_active_step_is_gone():
+    source = """
+PROGRAM Main VAR n : INT; END_VAR
+INITIAL_STEP Start : Act(N); END_STEP
+ACTION Act :
+INITIAL_STEP Rest : END_STEP
+STEP Count : Add(N); END_STEP
+TRANSITION FROM Rest TO Count := TRUE; END_TRANSITION
+ACTION Add : n := n + 1; END_ACTION
+END_ACTION
+END_PROGRAM
+"""
+    before = by(source).simulator()
+    before.scan(3)
+    after = changed(before, by(source.replace("Count", "Tally")))
+    after.scan()
+    assert (after.read("Main.Start.X"), after.read("Main.Rest.X")) == (True, True)
+    after.scan(2)
+    assert (after.read("Main.Tally.X"), after.read("Main.n")) == (True, before.read("Main.n") + 2)
+
+
 def test_pointers_go_on_only_where_nothing_moves():
     source = "PROGRAM Main VAR n : INT; p : POINTER TO INT; END_VAR p := ADR(n); p^ := p^ + 1; END_PROGRAM"
     old, same, moved = (
