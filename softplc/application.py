@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"IWAP"
 VERSION = 5
+STEP = "_SFC_STEP"
 _SIZES = {1: "BYTE", 2: "WORD", 4: "DWORD", 8: "LWORD"}
 UnknownPathError = UnknownVariableError
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
@@ -309,22 +310,31 @@ class Symbols(Mapping[str, Symbol]):
             yield from self._expand(root, root.path, shape, root.offset, root.section)
 
     def retained(self) -> Iterator[Symbol]:
-        """Yield the symbols that keep their value over a restart."""
-        for root in self._application.roots:
-            if root.retain:
-                shape = self._application.shapes[root.shape]
-                yield from self._expand(root, root.path, shape, root.offset, root.section)
+        """Yield the symbols that keep their value over a restart, whatever has changed in the program.
 
-    def _expand(self, root: Root, path: str, shape: Shape, offset: int, section: str) -> Iterator[Symbol]:
+        Constants are those of the program, and a chart begins at its initial step.
+        """
+        for root in self._application.roots:
+            if root.retain and not root.constant:
+                shape = self._application.shapes[root.shape]
+                yield from self._expand(root, root.path, shape, root.offset, root.section, retained=True)
+
+    def _expand(
+        self, root: Root, path: str, shape: Shape, offset: int, section: str, *, retained: bool = False
+    ) -> Iterator[Symbol]:
+        expand = partial(self._expand, retained=retained)
+        if retained and shape.name == STEP:
+            return
         if shape.kind == "struct":
             for name, inner, index, own in shape.members:
-                member = self._application.shapes[index]
-                yield from self._expand(root, f"{path}.{name}", member, offset + inner, own)
+                if not retained or name.casefold() not in shape.constants:
+                    member = self._application.shapes[index]
+                    yield from expand(root, f"{path}.{name}", member, offset + inner, own)
         elif shape.kind == "array":
             element = self._application.shapes[shape.element]
             for position, index_text in enumerate(index_texts(shape.ranges)):
                 at = offset + position * shape.stride
-                yield from self._expand(root, f"{path}[{index_text}]", element, at, section)
+                yield from expand(root, f"{path}[{index_text}]", element, at, section)
         else:
             yield _leaf(root, path, shape, offset, section)
 

@@ -190,7 +190,7 @@ class Launcher:
 
     def _kept(self, layout: Layout, sequence: int, before: Layout | None = None) -> Kept:
         """Return what the core is to store; nothing where the disk refuses, which must not stop a plant."""
-        if not layout.places:
+        if not layout.ranges:
             return Kept()
         try:
             self._retention.prepare(layout, before)

@@ -13,27 +13,34 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.errors import StoreError
 from softplc.application import Application
 from softplc.core.slots import Slots
+from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import carry
-from softplc.online.rule import fits, move_of
+from softplc.online.rule import fits, means_the_same, move_of
 
 _LAYOUTS = "retain-*.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One elementary variable; `at` counts in the stored data, `bit` is -1 where it has bytes of its own."""
+    """One elementary variable; `at` counts in the stored data, `bit` is -1 where it has bytes of its own.
+
+    `values` are the names of an enumeration; a layout that an older version wrote has none. `limits` are
+    those of a subrange; the layouts on disk have none.
+    """
 
     path: str
     type: str
     at: int
     size: int
     bit: int
+    values: dict[str, int] = field(default_factory=dict)
+    limits: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,15 @@ class Layout:
         for offset, size in ranges:
             inside = [each for each in symbols if offset <= each.offset < offset + size]
             places += [
-                Place(each.path, each.type, start + each.offset - offset, each.size, each.bit)
+                Place(
+                    each.path,
+                    each.type,
+                    start + each.offset - offset,
+                    each.size,
+                    each.bit,
+                    each.values,
+                    each.limits,
+                )
                 for each in inside
             ]
             start += size
@@ -69,9 +84,8 @@ class Layout:
 
     @property
     def text(self) -> str:
-        return json.dumps(
-            [[place.path, place.type, place.at, place.size, place.bit] for place in self.places]
-        )
+        rows = ([each.path, each.type, each.at, each.size, each.bit, each.values] for each in self.places)
+        return json.dumps([row if row[-1] else row[:-1] for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,7 @@ class Retention:
         kept, moves = [], []
         for place, offset in zip(layout.places, _offsets(layout), strict=True):
             source = before.get(place.path.casefold())
-            if source is not None and fits(source.type, source.size, place.type, place.size):
+            if source is not None and _goes_on(source, place, slot.data):
                 sides = (source.type, source.at, source.bit), (place.type, offset, place.bit)
                 moves.append(move_of(*sides, place.size))
                 kept.append(place.path)
@@ -148,7 +162,7 @@ class Retention:
         Raises:
             OSError: it cannot be written.
         """
-        needed = {self._kept(each) for each in (layout, before) if each and each.places}
+        needed = {self._kept(each) for each in (layout, before) if each and each.ranges}
         slot, damaged = self._slots.read()
         if not damaged:
             needed |= {self._file(slot.layout)} if slot else set()
@@ -177,6 +191,18 @@ class Retention:
             return tuple(Place(*row) for row in rows)
         except (OSError, ValueError, TypeError):
             return None
+
+
+def _goes_on(source: Place, place: Place, data: bytes) -> bool:
+    """Tell whether a stored value is one that a variable of another program may have."""
+    same = means_the_same(source.values, place.values) or not source.values
+    if not same or not fits(source.type, source.size, place.type, place.size):
+        return False
+    if place.limits is None:
+        return True
+    stored = data[source.at : source.at + source.size]
+    value = int.from_bytes(stored, "little", signed=ELEMENTARY[source.type].signed)
+    return place.limits[0] <= value <= place.limits[1]
 
 
 def _with_ranges(image: bytes, ranges: Sequence[tuple[int, int]], data: bytes) -> bytes:

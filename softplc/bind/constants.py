@@ -23,7 +23,8 @@ def converted(value: Scalar, source: Type, target: Type, truncates: bool) -> Sca
     if isinstance(value, str) or not isinstance(before, Elementary) or not isinstance(after, Elementary):
         return None
     if before.kind in MOMENTS or after.kind in MOMENTS:
-        return _moment(value, before, after)
+        moment = _moment(value, before, after)
+        return moment if moment is None or after.kind != "tod" else int(moment) % DAY_NS
     if "real" in (before.kind, after.kind) and "bits" in (before.kind, after.kind):
         return None
     if before is WCHAR and after is CHAR and value > MOST_CHAR:
@@ -55,6 +56,5 @@ def _moment(value: bool | int | float, before: Elementary, after: Elementary) ->
         whole = abs(int(value)) // unit
         return _number(-whole if value < 0 else whole, after)
     if isinstance(value, float):
-        scaled = value * UNIT_NS[after]
-        return wrap(round(scaled), after) if math.isfinite(scaled) else None
+        return _number(value * UNIT_NS[after], after)
     return wrap(int(value) * UNIT_NS[after], after)

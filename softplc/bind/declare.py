@@ -544,6 +544,7 @@ class Declarations:
         enum = Enum(name, base, values, strict=spec.strict or not self.project.profile.bits_count)
         number = 0
         typer = self.typer(scope)
+        typer.declared = enum
         for text, expr, at in spec.values:
             key = text.casefold()
             if expr is not None:

@@ -141,9 +141,9 @@ def is_literal(expr: Expr) -> bool:
 
 
 def adapts(node: Expr) -> bool:
-    """Tell whether a value is chosen among untyped literals by a function, so that it has no type yet."""
+    """Tell whether a value is made of untyped literals by NOT or a function of choice: it has no type yet."""
     if isinstance(node, Unary):
-        return adapts(node.operand)
+        return adapts(node.operand) or (node.op == "NOT" and _is_open(node.operand))
     if isinstance(node, Binary):
         sides = (node.left, node.right)
         return node.op not in COMPARISONS and any(map(adapts, sides)) and all(map(_is_open, sides))
@@ -190,6 +190,7 @@ class Expressions:
         self.project = scope.project
         self.library = library
         self.load = load
+        self.declared: Enum | None = None  # the enumeration whose values are given: they are numbers there
         self._constant_of = constant_of
 
     def expr(self, node: Expr, expected: Type | None = None) -> Type | None:
@@ -242,14 +243,14 @@ class Expressions:
         return String(len(text), node.kind == "wstring")
 
     def _name(self, node: Name, expected: Type | None) -> Type | None:
-        enum = base_of(expected)
+        enum = self.declared or base_of(expected)
         if isinstance(enum, Enum):
             chosen = self.scope.enum_value(node.name, enum)
             shadow = self.scope.lookup(node.name)
             if chosen is not None and not isinstance(shadow, Variable):
                 node.ref = chosen
                 node.value = chosen.number
-                return enum
+                return enum if self.declared is None else enum.base
         ref = self.scope.lookup(node.name)
         node.ref = ref
         if isinstance(ref, Variable):
@@ -379,7 +380,9 @@ class Expressions:
         type_ = base_of(inner)
         if node.op == "NOT":
             if type_ is INT_LITERAL:
-                settle(node.operand, expected if base_of(expected) in BITS else None)
+                target = base_of(expected)
+                bits = isinstance(target, Elementary) and has_bits(target.kind)
+                settle(node.operand, target if bits else None)
                 type_ = node.operand.type
             good = isinstance(type_, Elementary) and has_bits(type_.kind)
         else:

@@ -29,7 +29,8 @@ def convert(value: ir.Expr, target: Elementary, truncates: bool = False) -> ir.E
     if source is target:
         return value
     if source.kind in MOMENTS or target.kind in MOMENTS:
-        return _moment(value, source, target)
+        moment = _moment(value, source, target)
+        return within_day(moment) if target.kind == "tod" and source.kind not in ("tod", "dt") else moment
     if target is BOOL:
         return ir.Convert(BOOL, value, "truth")
     if current().bits_count and "real" in (source.kind, target.kind):
@@ -84,3 +85,10 @@ def _moment(value: ir.Expr, source: Elementary, target: Elementary) -> ir.Expr:
     if unit != 1:
         scaled = ir.Op(LINT, "*", (scaled, ir.Const(LINT, unit)))
     return ir.Convert(target, scaled, "wrap")
+
+
+def within_day(value: ir.Expr) -> ir.Expr:
+    """Keep a time of day within its day."""
+    day = ir.Const(value.type, DAY_NS)
+    raised = ir.Op(value.type, "+", (ir.Op(value.type, "MOD", (value, day)), day))
+    return ir.Op(value.type, "MOD", (raised, day))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from softplc import ir
-from softplc.bind.constants import DAY_NS
 from softplc.bind.fold import as_type
 from softplc.iectypes import (
     ADDRESS,
@@ -24,7 +23,7 @@ from softplc.iectypes import (
 from softplc.layout import encode
 from softplc.lower.calls import Calls
 from softplc.lower.context import LoweringError, got, machine
-from softplc.lower.conversions import convert
+from softplc.lower.conversions import convert, within_day
 from softplc.lower.strings import is_wide
 from softplc.syntax import Binary, Call, Expr, Unary
 
@@ -153,10 +152,3 @@ class Expressions(Calls):
 
 def convert_bits(value: ir.Expr, type_: Elementary) -> ir.Expr:
     return value if value.type is type_ else ir.Convert(type_, value, "wrap")
-
-
-def within_day(value: ir.Expr) -> ir.Expr:
-    """Keep a time of day within its day."""
-    day = ir.Const(value.type, DAY_NS)
-    raised = ir.Op(value.type, "+", (ir.Op(value.type, "MOD", (value, day)), day))
-    return ir.Op(value.type, "MOD", (raised, day))

@@ -11,15 +11,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from softplc.application import Application, Root, Shape, index_texts
+from softplc.application import STEP, Application, Root, Shape, index_texts
+from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import BYTES, CLEAR, REFERENCE, Move, Span, joined
-from softplc.online.rule import fits, move_of
+from softplc.online.rule import fits, means_the_same, move_of
 from softplc.shapes import CLASS
 from softplc.symbols import is_hidden
 
 TOLD = ("new", "dropped", "widened", "retyped")
 _MOST_MOVES = 200_000
-_STEP, _STARTED, _ACTIVE = "_SFC_STEP", "started$", "x"
+_STARTED, _ACTIVE = "started$", "x"
 _REGIONS = ("I", "Q", "M")
 
 
@@ -267,10 +268,11 @@ class _Planner:
         """
         if _STARTED not in old or _STARTED not in new:
             return
-        gone = [_flag(*old[key]) for key in old if old[key][0].name == _STEP and key not in new]
-        there = {key: _flag(*new[key]) for key in new if new[key][0].name == _STEP}
+        gone = [_flag(*old[key]) for key in old if old[key][0].name == STEP and key not in new]
+        there = {key: _flag(*new[key]) for key in new if new[key][0].name == STEP}
         self._clears += [Move(CLEAR, 0, flag, 1) for key, flag in there.items() if key not in old]
-        ended = (*there.values(), new[_STARTED][2])
+        started = (each[2] for key, each in new.items() if key.endswith(_STARTED))  # charts in actions too
+        ended = (*there.values(), *started)
         self._clears += [Move(CLEAR, active, cleared) for active in gone for cleared in ended]
 
     # What references may mean.
@@ -383,8 +385,9 @@ def _flag(shape: Shape, application: Application, offset: int) -> int:
 
 
 def _keeps_meaning(old: Shape, new: Shape) -> bool:
-    """Tell whether the numbers of an enumeration still mean the same values."""
-    if not old.values and not new.values:
-        return True
-    after = {name.casefold(): number for name, number in new.values.items()}
-    return bool(new.values) and all(after.get(name.casefold()) == each for name, each in old.values.items())
+    """Tell whether a subrange has all old values, and an enumeration means the same ones by their numbers."""
+    if new.limits is not None:
+        low, high = old.limits or ELEMENTARY[old.type].limits
+        if low < new.limits[0] or new.limits[1] < high:
+            return False
+    return means_the_same(old.values, new.values)

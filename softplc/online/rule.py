@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from softplc.iectypes import ELEMENTARY, WIDENINGS
 from softplc.online.moves import BYTES, TEXT, VALUE, Move, kind_of
 
@@ -16,6 +18,14 @@ def fits(source: str, source_size: int, target: str, target_size: int) -> bool:
     if old is None or new is None or new not in WIDENINGS.get(old, ()):
         return False
     return (old.kind == "real") == (new.kind == "real")
+
+
+def means_the_same(old: Mapping[str, int], new: Mapping[str, int]) -> bool:
+    """Tell whether every number of an enumeration has the name that it had; types without names have none."""
+    if not old and not new:
+        return True
+    after = {name.casefold(): number for name, number in new.items()}
+    return bool(new) and all(after.get(name.casefold()) == number for name, number in old.items())
 
 
 def move_of(source: tuple[str, int, int], target: tuple[str, int, int], size: int) -> Move:

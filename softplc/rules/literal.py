@@ -81,10 +81,10 @@ def _remedy(target: Type, number: bool | int | float | str) -> str:
         return f"write a literal such as {samples[base.kind]}"
     if base.kind == "real":
         return "use LREAL"
-    low, high = base.limits
     if isinstance(number, float):
         return f"{base} takes whole numbers"
-    return f"{base} goes from {low} to {high}"
+    low, high = (target.low, target.high) if isinstance(target, Subrange) else base.limits
+    return f"{target} goes from {low} to {high}"
 
 
 def _typed(node: Literal, context: Context) -> Iterator[Diagnostic]:

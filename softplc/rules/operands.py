@@ -34,6 +34,9 @@ def check(node: Binary | Unary, context: Context) -> Iterator[Diagnostic]:
     if node.operand_type is not None and zero:
         yield context.error("ST3002", "division by zero", node, "divide by something else")
         return
+    if node.op == "**" and node.operand_type is not None:
+        yield context.error("ST3002", "this power is no number, or too large for one", node, "choose others")
+        return
     message = f"{node.op} cannot be applied to {left} and {right}"
     yield context.error("ST3002", message, node, _remedy(node.op, left, right))
 

@@ -191,6 +191,7 @@ LENT = (
         (ENUMS, "x := Fault; e := x; CASE x OF E#Fault: x := 10 + e; END_CASE;", 16),
         (ENUMS, "e := On; CASE e OF 5: x := 1; 6: x := 2; END_CASE;", 1),
         (ENUMS, "FOR e := Off TO Fault DO x := x + 1; END_FOR;", 7),
+        (ENUMS, "x := 16#1234; x := (x AND NOT 16#FF) OR 16#F;", 0x120F),
         (ENUMS, "x := C; IF x = F#C THEN x := t[F#B] + t[f]; END_IF;", 3),
         (STORE, "b.next().next(); x := b.next().get();", 3),
         (STORE, "x := b.more().more().get();", 20),

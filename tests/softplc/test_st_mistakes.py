@@ -23,6 +23,8 @@ STATEMENTS = [
     ("i := n << 1;", "1:9", "shift with SHL(x, n)"),
     ("w := 0x1F;", "1:7", "hexadecimal numbers are written 16#1F"),
     ("tm := 500ms;", "1:10", "durations are written T#500ms"),
+    ("r := (-8.0) ** 0.5;", "1:7", "choose others"),
+    ("r := 1.0E300 ** 2;", "1:6", "choose others"),
     ("tm := tm + 5;", "1:7", "write a duration such as T#5s"),
     ("r := 1.;", "1:8", "write 1.0"),
     ("r := .5;", "1:6", "write 0.5"),
@@ -74,6 +76,7 @@ DECLARATIONS = [
     ("VAR x : BOOL AT %IX0.0; END_VAR", "1:14", "the address stands before the colon: x AT %IX0.0 : BOOL;"),
     ("VAR x : INTEGER; END_VAR", "1:9", "did you mean INT?"),
     ("VAR type : INT; END_VAR", "1:5", "TYPE is a keyword: choose another name"),
+    ("VAR x : INT(0..10) := 11; END_VAR", "1:23", "INT(0..10) goes from 0 to 10"),
     ("VAR x : INT;", "2:1", "the declarations after VAR end with END_VAR"),
 ]
 UNITS = [

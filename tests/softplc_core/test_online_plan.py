@@ -201,6 +201,27 @@ def test_a_chart_goes_on_in_its_step_and_begins_anew_where_that_is_gone():
     assert (back.read("Main.Start.X"), back.read("Main.Fill.X")) == (True, False)
 
 
+def test_a_chart_in_an_action_begins_anew_too_where_its_active_step_is_gone():
+    source = """
+PROGRAM Main VAR n : INT; END_VAR
+INITIAL_STEP Start : Act(N); END_STEP
+ACTION Act :
+INITIAL_STEP Rest : END_STEP
+STEP Count : Add(N); END_STEP
+TRANSITION FROM Rest TO Count := TRUE; END_TRANSITION
+ACTION Add : n := n + 1; END_ACTION
+END_ACTION
+END_PROGRAM
+"""
+    before = by(source).simulator()
+    before.scan(3)
+    after = changed(before, by(source.replace("Count", "Tally")))
+    after.scan()
+    assert (after.read("Main.Start.X"), after.read("Main.Rest.X")) == (True, True)
+    after.scan(2)
+    assert (after.read("Main.Tally.X"), after.read("Main.n")) == (True, before.read("Main.n") + 2)
+
+
 def test_pointers_go_on_only_where_nothing_moves():
     source = "PROGRAM Main VAR n : INT; p : POINTER TO INT; END_VAR p := ADR(n); p^ := p^ + 1; END_PROGRAM"
     old, same, moved = (
@@ -235,3 +256,23 @@ def test_a_block_of_another_type_begins_anew_as_a_whole():
     source = "PROGRAM Main VAR t : TON; END_VAR t(IN := TRUE, PT := T#1s); END_PROGRAM"
     migration = plan(by(source), by(source.replace("TON", "TOF")))
     assert [*migration.retyped] == [("Main.t", "TON -> TOF")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("INT", "INT(0..10)", [("Main.x", "INT -> INT(0..10)")]),
+        ("INT(0..50)", "INT(0..10)", [("Main.x", "INT(0..50) -> INT(0..10)")]),
+        (
+            "ARRAY[1..2] OF INT(0..50)",
+            "ARRAY[1..2] OF INT(1..50)",
+            [("Main.x[*]", "INT(0..50) -> INT(1..50)")],
+        ),
+        ("INT(0..10)", "INT(-1..10)", []),
+        ("USINT", "INT(0..255)", []),
+        ("INT(0..10)", "INT", []),
+    ],
+)
+def test_a_value_that_a_subrange_may_not_have_begins_anew(before, after, told):
+    old, new = (by(f"PROGRAM Main VAR x : {each}; END_VAR END_PROGRAM") for each in (before, after))
+    assert [*plan(old, new).retyped] == told

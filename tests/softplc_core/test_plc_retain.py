@@ -107,6 +107,85 @@ def test_a_changed_program_finds_them_by_path_and_type(tmp_path):
     assert found.sequence == 7
 
 
+def test_constants_of_a_retained_block_are_those_of_the_changed_program(tmp_path):
+    source = """
+FUNCTION_BLOCK Dose
+VAR CONSTANT grams : ARRAY[1..2] OF INT := [10, 20]; END_VAR
+VAR RETAIN size : INT := 1; END_VAR
+VAR_OUTPUT due : INT; END_VAR
+size := 2; due := grams[size];
+END_FUNCTION_BLOCK
+PROGRAM Main VAR d : Dose; END_VAR d(); END_PROGRAM
+"""
+    _, layout, data = after(source)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    read, found = restored(tmp_path, softplc.compile(sources={"main.st": source.replace("20]", "25]")}))
+    assert (read("Main.d.size"), read("Main.d.grams[2]")) == (2, 25)
+    assert not found.dropped
+
+
+CHART = """
+FUNCTION_BLOCK Line
+VAR RETAIN n : INT; END_VAR
+INITIAL_STEP Wait : END_STEP
+STEP Fill : END_STEP
+TRANSITION FROM Wait TO Fill := TRUE; END_TRANSITION
+TRANSITION FROM Fill TO Wait := n > 9; END_TRANSITION
+END_FUNCTION_BLOCK
+PROGRAM Main VAR line : Line; END_VAR line(); END_PROGRAM
+"""
+
+
+@pytest.mark.parametrize(("old", "new", "active"), [("", "", "Fill"), ("n > 9", "n > 8", "Wait")])
+def test_a_retained_chart_has_one_active_step_whatever_has_changed(tmp_path, old, new, active):
+    _, layout, data = after(CHART)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    application = softplc.compile(sources={"main.st": CHART.replace(old, new)})
+    simulator = application.simulator()
+    found = Retention(tmp_path).restore(Layout.of(application), application.initial_image)
+    simulator.image[:] = found.image
+    simulator.scan()
+    assert [each for each in ("Wait", "Fill") if simulator.read(f"Main.line.{each}.X")] == [active]
+
+
+@pytest.mark.parametrize(
+    ("values", "read_then", "new"),
+    [
+        ("(idle, busy, done)", 2, ()),
+        ("(idle, busy, done, off)", 2, ()),
+        ("(idle, off, busy, done)", 0, ("Main.m",)),
+    ],
+)
+def test_a_retained_number_never_becomes_another_value_of_its_enumeration(tmp_path, values, read_then, new):
+    source = (
+        "TYPE Mode : (idle, busy, done); END_TYPE\n"
+        "PROGRAM Main VAR RETAIN m : Mode; END_VAR VAR n : INT; END_VAR m := done; n := 1; END_PROGRAM"
+    )
+    _, layout, data = after(source)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    changed = source.replace("(idle, busy, done)", values).replace("n := 1", "n := 2")
+    read, found = restored(tmp_path, softplc.compile(sources={"main.st": changed}))
+    assert (read("Main.m"), found.new) == (read_then, new)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [("INT(-50..-10)", -20), ("DINT(-100..0)", -20), ("INT(0..10)", 5), ("INT(-19..10)", 5)],
+)
+def test_a_retained_value_lies_within_the_subrange_of_the_changed_program(tmp_path, type_, value):
+    source = "PROGRAM Main VAR RETAIN x : INT; END_VAR x := -20; END_PROGRAM"
+    _, layout, data = after(source)
+    Retention(tmp_path).prepare(layout)
+    Slots(tmp_path).write(layout.digest, data, 1)
+    changed = source.replace("INT", f"{type_} := 5" if value == 5 else type_).replace("x := -20", "x := x")
+    read, found = restored(tmp_path, softplc.compile(sources={"main.st": changed}))
+    assert read("Main.x") == value
+    assert found.new == (() if value == -20 else ("Main.x",))
+
+
 @pytest.mark.parametrize(
     ("before", "after_", "value"),
     [
