@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 from rich.cells import cell_len
+from textual import events
 
 from runtime.clock import monotonic_ns
 from runtime.errors import WriteRejectedError
@@ -498,6 +499,61 @@ def test_a_refused_write_says_why_and_what_to_do_and_can_be_corrected(plant):
         await appears(pilot, r"-> +50\.0 bpm")
         await pilot.press("y")
         await appears(pilot, r"speed_sp_bpm: 42\.0 -> 50\.0 bpm")
+
+    drive(plant, script)
+
+
+def at_once(app, *keys: str) -> None:
+    """Press keys faster than the console works them off, as a slow line delivers them."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_write_dialog_left_before_the_answer_loses_neither_answer_nor_console(plant, refused):
+    answered = asyncio.Event()
+    write = plant.write
+
+    async def slow(*args, **more):
+        await answered.wait()
+        return await write(*args, **more)
+
+    plant.write = slow
+    plant.refusal = WriteRejectedError("the interlock forbids it", "stop the filler") if refused else None
+
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"speed_sp", "enter", "w")
+        await pilot.pause()
+        await pilot.press(*"41", "enter", *"slower", "enter", "y")
+        await appears(pilot, "Sending")
+        await pilot.press("escape")
+        await goes(pilot, "Sending")
+        await pilot.press("question_mark")
+        await appears(pilot, "On this screen")
+        answered.set()
+        await appears(pilot, "the interlock forbids it" if refused else r"42\.0 -> 41\.0")
+        assert "On this screen" in seen(app), "the answer closes no other dialog"
+
+    drive(plant, script)
+
+
+@pytest.mark.parametrize(
+    ("opening", "keys", "call"),
+    [
+        (("f2", "a"), ("enter", "enter"), ("acknowledge", "capper.torque_high", "")),
+        (("f2", "s"), ("x", "enter", "enter"), ("shelve", "capper.torque_high", 1_800_000_000_000, "x")),
+        (("f5", "r", "shift+tab"), ("enter", "enter"), ("restart", "plc")),
+    ],
+)
+def test_a_key_that_comes_twice_commands_once(plant, opening, keys, call):
+    async def script(app, pilot):
+        for key in opening:
+            await pilot.press(key)
+            await pilot.pause(0.3)
+        at_once(app, *keys)
+        await pilot.pause(0.5)
+        assert app.is_running
+        assert plant.calls.count(call) == 1
 
     drive(plant, script)
 

@@ -56,6 +56,8 @@ class AcknowledgeDialog(Dialog):
     @on(Button.Pressed, "#ok")
     @on(Input.Submitted)
     def accept(self) -> None:
+        if not self.is_current:  # Enter came twice
+            return
         names = tuple(alarm.name for alarm in self._alarms)
         self.app.post_message(AcknowledgeWanted(names, self.query_one(Input).value.strip()))
-        self.dismiss()
+        self.finish()
