@@ -392,6 +392,39 @@ async def open_write(pilot) -> None:
     await appears(pilot, "Write a value")
 
 
+def test_control_characters_of_a_device_or_a_person_move_no_cursor(plant, make_tag):
+    said = "ended with code 1:\n  KeyError"
+    plant.component_list["fault_warning"] = msgspec.structs.replace(
+        plant.component_list["fault_warning"], text=said
+    )
+    plant.alarm_list["tank.level_low"] = msgspec.structs.replace(
+        plant.alarm_list["tank.level_low"], comment="on its way\r\n\x1b[2Jsoon"
+    )
+    code = "A-17\r\n\x1b]0;x\x07"  # a scanner's line end, and what a terminal would obey
+    plant.tag_list.append(
+        make_tag(30, ("tank/batch", "STRING", "", None, None, "Batch", "批号", "rw", code), 0)
+    )
+    plant.ask("tank/batch", code, "li", "first line\nApprove: yes")
+
+    async def script(app, pilot):
+        for keys, text in (
+            (("f2", "down", "enter"), r"on its way\\x0d\\n\\x1b\[2Jsoon"),
+            (("f5",), r"code 1:\\n  KeyError"),
+            (("f6",), r"first line\\nApprove"),
+            (("a",), r"first line\\nApprove"),
+            (("escape", "f4", "slash", *"batch", "enter"), r"A-17\\x0"),
+            (("w",), r"Now: A-17\\x0d\\n\\x1b\]0;x\\x07"),
+        ):
+            await pilot.press(*keys)
+            await appears(pilot, text)
+            await pilot.pause(0.3)
+            for strip in app.screen._compositor.render_strips(app.size):
+                assert strip.text.isprintable()
+                assert cell_len(strip.text) == app.size.width
+
+    drive(plant, script)
+
+
 def test_write_shows_what_is_then_asks_twice_then_writes(plant):
     async def script(app, pilot):
         await open_write(pilot)
