@@ -832,7 +832,8 @@ def test_dialogs_fit_at_80_by_24(plant, language):
     async def script(app, pilot):
         for keys in (
             ("question_mark",),
-            ("f2", "A"),
+            ("f2", "question_mark"),
+            ("A",),
             ("f3", "t"),
             ("f4", "slash", *"speed_sp", "enter", "w"),
         ):
