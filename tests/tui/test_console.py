@@ -19,6 +19,7 @@ from tui.model import Link
 from tui.screens.tags import TagsScreen
 from tui.screens.trend import TrendScreen
 from tui.screens.write import WriteDialog
+from tui.shown import DAY_NS, format_clock
 from tui.widgets.alarm_list import AlarmList
 from tui.widgets.keybar import SCREENS
 from tui.widgets.mimic import Mimic
@@ -184,6 +185,33 @@ def test_alarms_are_sorted_and_told_by_word_and_shape(plant):
         assert [row.split()[:3] for row in rows] == [
             ["◆", "critical", "unacknowledged"], ["▲", "high", "acknowledged"], ["■", "medium", "returned"],
         ]  # fmt: skip
+
+    drive(plant, script)
+
+
+def test_an_alarm_of_another_day_is_not_told_as_of_today(plant):
+    three_days_ns = plant.alarm_list["tank.level_low"].raised_ns - 3 * DAY_NS
+    plant.alarm_list["tank.level_low"] = msgspec.structs.replace(
+        plant.alarm_list["tank.level_low"], raised_ns=three_days_ns
+    )
+    day, clock = format_clock(three_days_ns, date=True)[5:].split()
+
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, f"{day} +Syrup tank level low")
+        assert f"{clock} Syrup tank level low" not in seen(app)
+
+    drive(plant, script)
+
+
+def test_a_connection_lost_on_another_day_says_so(plant):
+    async def script(app, pilot):
+        plant.cut()
+        await appears(pilot, r"CONNECTION LOST \d\d:\d\d:\d\d ·")
+        lost_ns = app.view.changed_ns
+        now_ns = app.clock.now_ns
+        app.clock.now_ns = lambda: now_ns() + 2 * DAY_NS
+        await appears(pilot, f"CONNECTION LOST {format_clock(lost_ns, date=True)}")
 
     drive(plant, script)
 
