@@ -95,7 +95,7 @@ class TrendScreen(PlantScreen):
             tag = view.tags.get(pen.path)
             if tag:
                 pen.take_live(view, view.values.get(tag.id))
-        if not view.stale and self._pens and view.now_ns - self._asked_ns >= self._refetch_ns:
+        if not view.stale and self._pens and abs(view.now_ns - self._asked_ns) >= self._refetch_ns:
             self._ask_history()
         if abs(view.now_ns - self._drawn_ns) >= self._redraw_ns:
             self._draw()
