@@ -619,6 +619,42 @@ def test_a_key_that_comes_twice_commands_once(plant, opening, keys, call):
     drive(plant, script)
 
 
+def test_the_write_dialog_shows_its_tag_also_when_the_list_was_scrolled_away(plant, make_tag):
+    row = ("x", "REAL", "%", 0, 100, "Value", "数值", "rw", 7.5)
+    plant.tag_list = [make_tag(i, (f"m{i:03}/value", *row[1:]), 0) for i in range(300)]
+
+    async def script(app, pilot):
+        await pilot.press("f4")
+        await appears(pilot, "m000/value")
+        app.screen.query_one(TagList).scroll_to(y=200, animate=False)
+        await appears(pilot, "m200/value")
+        await pilot.pause(0.5)
+        await pilot.press("w")
+        await appears(pilot, r"Write a value · m000")
+        await appears(pilot, r"Now: 7\.5 %")
+
+    drive(plant, script)
+
+
+def test_the_write_dialog_shows_its_tag_also_when_another_configuration_runs(plant, make_tag):
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"speed_sp", "enter", "w")
+        await appears(pilot, r"Now: 42\.0 bpm")
+        first = ("line/a_mode", "REAL", "", None, None, "New", "新", "r", 99.0)
+        moved = [msgspec.structs.replace(tag, id=tag.id + 1) for tag in plant.tag_list]
+        plant.tag_list = [make_tag(0, first, 0), *moved]
+        plant.cut()
+        await appears(pilot, "stale")
+        plant.up = True
+        await goes(pilot, "CONNECTION LOST", 12)
+        await pilot.pause(0.6)
+        await appears(pilot, r"Now: 42\.0 bpm +good")
+        await pilot.press(*"30", "enter", *"why", "enter")
+        await appears(pilot, r"42\.0 bpm  ->  30\.0 bpm")
+
+    drive(plant, script)
+
+
 def test_a_read_only_tag_cannot_be_written(plant):
     async def script(app, pilot):
         await pilot.press("f4")
