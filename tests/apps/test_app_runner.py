@@ -163,6 +163,31 @@ def test_outputs_outside_the_permission_are_refused_and_told_once(small, live):
     live(scene)
 
 
+def test_an_app_that_makes_up_paths_fills_neither_memory_nor_journal(small, live):
+    small.code("""\
+        from apps.sdk import App
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                made = {f"other/{now_ns}/{n}": 0.0 for n in range(50)}
+                return {"unit/double": 2.0, "long" * 10_000: 0.0, "unit/word": 5} | made
+        """)
+
+    async def scene(plant):
+        events = plant.kernel.bus.events("app.refused")
+        await plant.until(lambda: (plant["sys/apps/mine/steps"] or 0) > 20)
+        told = [event.text for event in events.drain()]
+        assert told[0].startswith("longlong")
+        assert told[1].startswith("unit/word: ")
+        assert len(told) == 20
+        assert max(map(len, told)) < 500
+        assert plant["unit/double"] == 2.0
+        await plant.until(lambda: plant.component()["state"] == "degraded")
+        assert len(plant.component()["text"]) < 5000
+
+    live(scene)
+
+
 def test_a_value_beyond_the_range_is_uncertain_and_no_number_is_bad(small, live):
     small.code("""\
         from apps.sdk import App
