@@ -65,6 +65,9 @@ class Outlet:
             self.refused.setdefault(path[:LENGTH], why[:LENGTH])
 
     def _judge(self, tag: Tag, path: str, value: Value | None, quality: int) -> tuple[Value | None, int]:
+        if not 0 <= quality < 1 << 32:
+            self._refuse(path, f"{quality} is no quality")
+            return None, Quality.BAD_CONFIGURATION_ERROR
         if value is None:
             return None, quality
         try:

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from apps.errors import AppError
 from apps.runner.loader import make_app
 from apps.sdk import Context, Output, Reading, Value, Values
@@ -50,5 +52,7 @@ class Session:
         return AppError(f"{self._name}: {what} failed at {place}: {type(exc).__name__}: {exc}")
 
 
-def _output(value: Value | Output) -> Output:
-    return value if isinstance(value, Output) else Output(value)
+def _output(made: Value | Output) -> Output:
+    """Return an output in Python's own types: what numpy computed counts the same live and in tests."""
+    value, quality = made if isinstance(made, Output) else Output(made)
+    return Output(value.item() if isinstance(value, np.generic) else value, int(quality))
