@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,10 @@ class Session:
         """
         self._values.take(changes)
         try:
-            made = self._app.step(now_ns, self._values)
+            made: Any = self._app.step(now_ns, self._values)
+            if not isinstance(made, Mapping):
+                kind = type(made).__name__
+                raise AppError(f"{self._name}: step returned {kind}, no products by path", "{} changes none")
             return {path: _output(value) for path, value in made.items()}
         except (PlantError, MemoryError):
             raise

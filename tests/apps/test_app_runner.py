@@ -188,6 +188,22 @@ def test_an_app_that_makes_up_paths_fills_neither_memory_nor_journal(small, live
     live(scene)
 
 
+def test_a_step_that_returns_nothing_is_told_as_such(small, live):
+    small.code("""\
+        from apps.sdk import App
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                {"unit/double": 2.0}
+        """)
+
+    async def scene(plant):
+        await plant.until(lambda: plant.component()["state"] == "faulted")
+        assert "mine: step returned NoneType, no products by path" in plant.component()["text"]
+
+    live(scene)
+
+
 def test_what_numpy_computed_is_a_value_as_in_virtual_time(small, live):
     small.code("""\
         import numpy as np
