@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -143,14 +144,18 @@ class ConsoleApp(App[None]):
 
     # questions and commands
 
-    def _ask(self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = False) -> None:
-        self.run_worker(work, group=group, exclusive=exclusive)
+    def _ask(self, work: Coroutine[Any, Any, None], group: str) -> None:
+        self.run_worker(work, group=group)
+
+    def _ask_newest(self, work: Callable[[], Coroutine[None, None, None]], group: str) -> None:
+        """Ask, and drop the question before; made as it begins, so that a dropped one leaves nothing."""
+        self.run_worker(work, group=group, exclusive=True)  # type: ignore[arg-type]
 
     @on(HistoryWanted)
     def fetch_history(self, event: HistoryWanted) -> None:
         screen = next((each for each in self.screen_stack if isinstance(each, TrendScreen)), None)
         if screen:
-            self._ask(self._history(screen, event), "history", exclusive=True)
+            self._ask_newest(partial(self._history, screen, event), "history")
 
     async def _history(self, screen: TrendScreen, event: HistoryWanted) -> None:
         try:
@@ -163,7 +168,7 @@ class ConsoleApp(App[None]):
     def fetch_journal(self) -> None:
         screen = next((each for each in self.screen_stack if isinstance(each, AlarmsScreen)), None)
         if screen:
-            self._ask(self._journal(screen), "journal", exclusive=True)
+            self._ask_newest(partial(self._journal, screen), "journal")
 
     async def _journal(self, screen: AlarmsScreen) -> None:
         try:

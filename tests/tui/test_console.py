@@ -693,6 +693,24 @@ def test_window_keys_ask_for_their_time(plant):
     drive(plant, script)
 
 
+def test_what_happened_while_another_screen_was_seen_is_asked_for_at_once(plant):
+    def asked() -> int:
+        return sum(1 for name, *_ in plant.calls if name == "trend")
+
+    async def script(app, pilot):
+        await pilot.press("f3", "9")
+        await pilot.pause(1.0)
+        before = asked()
+        await pilot.press("f1")
+        await pilot.pause(1.0)
+        assert asked() == before
+        await pilot.press("f3")
+        await pilot.pause(1.0)
+        assert asked() == before + 1
+
+    drive(plant, script)
+
+
 def test_pens_are_chosen_from_the_tags(plant):
     async def script(app, pilot):
         await pilot.press("f3")

@@ -73,6 +73,10 @@ class TrendScreen(PlantScreen):
     def on_mount(self) -> None:
         self.query_one(Legend).focus()
 
+    def on_screen_resume(self) -> None:
+        """Ask for what happened while another screen was looked at: no live values were taken then."""
+        self._asked_ns = 0
+
     @property
     def paths(self) -> tuple[str, ...]:
         return tuple(pen.path for pen in self._pens)
