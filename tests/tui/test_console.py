@@ -271,6 +271,21 @@ def test_acknowledge_all_asks_first(plant):
     drive(plant, script)
 
 
+def test_acknowledge_all_fits_at_80_by_24_whatever_the_texts(plant, make_alarm):
+    long = "Level of the syrup tank is so low that the filler will run dry within minutes"
+    for number in range(12):
+        plant.raise_alarm(make_alarm(f"x{number}", "tank/level_pct", "high", long, "液位低" * 20, number + 1))
+
+    async def script(app, pilot):
+        await pilot.press("f2", "A")
+        await appears(pilot, "Acknowledge 14 alarms at once")
+        frame = app.screen.query_one("#frame").region
+        for widget in app.screen.query("#frame Input, #frame Button"):
+            assert frame.contains_region(widget.region)
+
+    drive(plant, script, (80, 24))
+
+
 def test_a_refused_acknowledge_says_why(plant):
     async def script(app, pilot):
         plant.refusal = WriteRejectedError("viewers do not acknowledge", "log in as operator")
