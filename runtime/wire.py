@@ -7,9 +7,10 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
-from runtime.contract import Value, glob
+from runtime.contract import Quality, Value, glob
 
 PREFIX = "/api/v1"
+_QUALITY = {int(each): "".join(word.capitalize() for word in each.name.split("_")) for each in Quality}
 
 
 class Text(Struct, frozen=True):
@@ -641,3 +642,9 @@ class Refusal(Struct, frozen=True):
     detail: str = ""
     title: str = ""
     status: int = 0
+
+
+def quality_text(code: int) -> str:
+    """Return the symbolic name of an OPC UA status code."""
+    known = _QUALITY.get(code & 0xFFFF_0000)
+    return known or f"{('Good', 'Uncertain', 'Bad', 'Bad')[code >> 30]} (0x{code:08X})"

@@ -7,7 +7,7 @@ from runtime.contract import Value
 from runtime.wire import RequestView, TagView
 from tui.locale import Words
 from tui.model import View
-from tui.shown import described, format_since, format_value, role_word, show, unit_of
+from tui.shown import described, format_since, format_value, plain, role_word, show, unit_of
 
 
 def change_of(view: View, request: RequestView) -> str:
@@ -47,7 +47,7 @@ def facts_of(view: View, request: RequestView) -> list[str]:
         lines.append(f"{needs} ({words('write.your_role', role=mine)})")
     if tag and tag.interlock:
         lines.append(f"{words('tags.interlock')}: {tag.interlock}")
-    return lines
+    return [plain(each) for each in lines]
 
 
 def format_left(left_ns: int) -> str:

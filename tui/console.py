@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -24,7 +25,7 @@ from tui.locale import LANGUAGES, Words, language_of
 from tui.model import Link, PlantModel, View
 from tui.picture import mend
 from tui.screens.acknowledge import AcknowledgeWanted
-from tui.screens.alarm_command import AlarmCommandWanted
+from tui.screens.alarm_command import AlarmCommandDialog, AlarmCommandWanted
 from tui.screens.alarms import AlarmsScreen, JournalWanted
 from tui.screens.base import PlantScreen
 from tui.screens.decide import DecisionWanted
@@ -34,11 +35,12 @@ from tui.screens.help import HelpDialog
 from tui.screens.mode import ModeWanted
 from tui.screens.overview import OverviewScreen, ShowTags
 from tui.screens.pick import PenToggled
+from tui.screens.reason import ReasonDialog
 from tui.screens.restart import RestartWanted
 from tui.screens.system import SystemScreen
 from tui.screens.tags import TagsScreen, ToTrend
 from tui.screens.trend import HistoryWanted, TrendScreen
-from tui.screens.write import WriteWanted
+from tui.screens.write import WriteDialog, WriteWanted
 from tui.shown import format_since, format_value
 from tui.widgets.keybar import SCREENS
 
@@ -142,14 +144,18 @@ class ConsoleApp(App[None]):
 
     # questions and commands
 
-    def _ask(self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = False) -> None:
-        self.run_worker(work, group=group, exclusive=exclusive)
+    def _ask(self, work: Coroutine[Any, Any, None], group: str) -> None:
+        self.run_worker(work, group=group)
+
+    def _ask_newest(self, work: Callable[[], Coroutine[None, None, None]], group: str) -> None:
+        """Ask, and drop the question before; made as it begins, so that a dropped one leaves nothing."""
+        self.run_worker(work, group=group, exclusive=True)  # type: ignore[arg-type]
 
     @on(HistoryWanted)
     def fetch_history(self, event: HistoryWanted) -> None:
         screen = next((each for each in self.screen_stack if isinstance(each, TrendScreen)), None)
         if screen:
-            self._ask(self._history(screen, event), "history", exclusive=True)
+            self._ask_newest(partial(self._history, screen, event), "history")
 
     async def _history(self, screen: TrendScreen, event: HistoryWanted) -> None:
         try:
@@ -162,7 +168,7 @@ class ConsoleApp(App[None]):
     def fetch_journal(self) -> None:
         screen = next((each for each in self.screen_stack if isinstance(each, AlarmsScreen)), None)
         if screen:
-            self._ask(self._journal(screen), "journal", exclusive=True)
+            self._ask_newest(partial(self._journal, screen), "journal")
 
     async def _journal(self, screen: AlarmsScreen) -> None:
         try:
@@ -208,10 +214,10 @@ class ConsoleApp(App[None]):
                 case _:
                     alarm = await client.reset_alarm(name, reason)
         except PlantError as exc:
-            event.dialog.refused(exc.text, exc.remedy)
+            self._not_done(event.dialog, exc)
             return
         self.model.take_alarm(alarm)
-        event.dialog.dismiss()
+        event.dialog.finish()
         words = self._speaking
         self.notify(words("command.done", name=name, what=words(f"alarm.verb.{event.verb}")), markup=False)
 
@@ -230,9 +236,9 @@ class ConsoleApp(App[None]):
             else:
                 written = await client.write(tag.path, event.value, event.reason, signature=event.signature)
         except PlantError as exc:
-            event.dialog.refused(exc.text, exc.remedy)
+            self._not_done(event.dialog, exc)
             return
-        event.dialog.dismiss()
+        event.dialog.finish()
         if tag.two_person:
             time = format_since(made.until_ns, self.view.now_ns)
             self._say("request.done", tag=self._short(tag.path), number=made.id, time=time)
@@ -252,9 +258,9 @@ class ConsoleApp(App[None]):
             else:
                 self.model.take_gate(await client.reject(request.id, event.reason))
         except PlantError as exc:
-            event.dialog.refused(exc.text, exc.remedy)
+            self._not_done(event.dialog, exc)
             return
-        event.dialog.dismiss()
+        event.dialog.finish()
         tag = self._short(request.path)
         if event.approve:
             self._say("request.approved", tag=tag, name=request.actor, **self._change(request.path, written))
@@ -274,10 +280,10 @@ class ConsoleApp(App[None]):
             else:
                 gate = await client.set_mode(change, event.reason)
         except PlantError as exc:
-            event.dialog.refused(exc.text, exc.remedy)
+            self._not_done(event.dialog, exc)
             return
         self.model.take_gate(gate)
-        event.dialog.dismiss()
+        event.dialog.finish()
         self._say("mode.done", what=self._speaking(f"mode.to.{change}"))
 
     def _say(self, key: str, **values: object) -> None:
@@ -303,6 +309,13 @@ class ConsoleApp(App[None]):
             self._refused(exc)
             return
         self.notify(self._speaking("restart.done", name=name), markup=False)
+
+    def _not_done(self, dialog: AlarmCommandDialog | ReasonDialog | WriteDialog, exc: PlantError) -> None:
+        """Tell a refusal in the dialog that asked; beside it where the operator has left that."""
+        if dialog.is_current:
+            dialog.refused(exc.text, exc.remedy)
+        else:
+            self._refused(exc)
 
     def _refused(self, exc: PlantError) -> None:
         text = exc.text + (f"\n{exc.remedy}" if exc.remedy else "")

@@ -119,6 +119,8 @@ class PlantLink:
         while True:
             health = await client.health()
             self.model.take_health(self.clock.now_ns(), health)
+            info = await client.info()
+            self.model.take_time(self.clock.now_ns(), info.now_ns)
             await self.clock.sleep(HEALTH_S)
 
     async def _gate(self, client: Client) -> None:

@@ -25,6 +25,7 @@ from runtime.wire import (
 from tui.locale import Words
 
 SECOND_NS = 1_000_000_000
+APART_NS = SECOND_NS  # less is the way of the answer
 PRIORITIES = ("critical", "high", "medium", "low")
 _RANK = {name: rank for rank, name in enumerate(PRIORITIES)}
 
@@ -170,6 +171,12 @@ class PlantModel:
     def plant_ns(self, now_ns: int) -> int:
         """Return the plant's time for this machine's."""
         return now_ns + self._offset_ns
+
+    def take_time(self, now_ns: int, plant_ns: int) -> None:
+        """Follow the plant's clock where it was set, or ran apart from this machine's."""
+        if abs(plant_ns - self.plant_ns(now_ns)) > APART_NS:
+            self._offset_ns = plant_ns - now_ns
+            self._set()
 
     def speak(self, words: Words) -> None:
         self._set(words=words)

@@ -44,6 +44,7 @@ _QUALITY_WORD = {
     Quality.BAD_SENSOR_FAILURE: "sensor",
     Quality.BAD_OUT_OF_SERVICE: "out_of_service",
 }
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n"}
 _SUBCODE = 0xFFFF_0000  # the lower half holds flags, not the kind of quality (OPC 10000-4, 7.39)
 
 
@@ -114,7 +115,12 @@ def _format(value: Value | None, type_: str, span: float | None, words: Words) -
         return f"{value / SECOND_NS:{'.3f' if whole else 'g'}} s"
     if type_ == "DT" and isinstance(value, int) and abs(value) < 1 << 63:
         return format_clock(value, date=True)
-    return str(value)
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Write control characters as escapes: what a device or a person sent moves no cursor."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def format_range(tag: TagView, words: Words) -> str:
@@ -190,6 +196,7 @@ def format_since(at_ns: int, now_ns: int) -> str:
 
 def fit(text: str, width: int, align: str = "left") -> str:
     """Return text of exactly `width` terminal cells, cut with an ellipsis where it must be."""
+    text = plain(text)
     length = cell_len(text)
     if length > width:
         return set_cell_size(text, max(0, width - 1)) + "…" if width > 0 else ""

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Mapping
 from apps.sdk import Output
 from runtime.contract import Batch, Quality, Tag, Value
 
+REFUSALS = 20  # an app that makes up paths fills neither memory nor journal
+LENGTH = 200
+
 
 class Outlet:
     """Checks outputs and turns those that changed into a batch.
 
     Attributes:
-        refused: what was refused, path to why; each path is told once.
+        refused: what was refused first, path to why; each path is told once.
     """
 
     def __init__(self, root: str, tags: Iterable[Tag]) -> None:
@@ -28,7 +31,7 @@ class Outlet:
         for path, (value, quality) in outputs.items():
             tag = self._tags.get(path)
             if tag is None:
-                self.refused.setdefault(path, "it is not among the tags that the app produces")
+                self._refuse(path, "it is not among the tags that the app produces")
                 continue
             row = self._judge(tag, path, value, quality)
             last, last_quality = self._sent.get(path, (None, -1))
@@ -57,13 +60,20 @@ class Outlet:
         self._told.update(new)
         return [f"{path}: {self.refused[path]}" for path in new]
 
+    def _refuse(self, path: str, why: str) -> None:
+        if len(self.refused) < REFUSALS:
+            self.refused.setdefault(path[:LENGTH], why[:LENGTH])
+
     def _judge(self, tag: Tag, path: str, value: Value | None, quality: int) -> tuple[Value | None, int]:
+        if not 0 <= quality < 1 << 32:
+            self._refuse(path, f"{quality} is no quality")
+            return None, Quality.BAD_CONFIGURATION_ERROR
         if value is None:
             return None, quality
         try:
             tag.data_type.encode(value)
         except (TypeError, ValueError, OverflowError) as exc:
-            self.refused.setdefault(path, str(exc))
+            self._refuse(path, str(exc))
             return None, Quality.BAD_CONFIGURATION_ERROR
         if isinstance(value, str | bool):
             return value, quality

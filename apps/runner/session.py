@@ -5,6 +5,9 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from apps.errors import AppError
 from apps.runner.loader import make_app
@@ -35,7 +38,10 @@ class Session:
         """
         self._values.take(changes)
         try:
-            made = self._app.step(now_ns, self._values)
+            made: Any = self._app.step(now_ns, self._values)
+            if not isinstance(made, Mapping):
+                kind = type(made).__name__
+                raise AppError(f"{self._name}: step returned {kind}, no products by path", "{} changes none")
             return {path: _output(value) for path, value in made.items()}
         except (PlantError, MemoryError):
             raise
@@ -50,5 +56,7 @@ class Session:
         return AppError(f"{self._name}: {what} failed at {place}: {type(exc).__name__}: {exc}")
 
 
-def _output(value: Value | Output) -> Output:
-    return value if isinstance(value, Output) else Output(value)
+def _output(made: Value | Output) -> Output:
+    """Return an output in Python's own types: what numpy computed counts the same live and in tests."""
+    value, quality = made if isinstance(made, Output) else Output(made)
+    return Output(value.item() if isinstance(value, np.generic) else value, int(quality))

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from runtime.api.answers import Refused
 from runtime.config import TagList
-from runtime.contract import Batch, DataType, Quality, Tag, Value
-from runtime.wire import TagView
+from runtime.contract import Batch, DataType, Tag, Value
+from runtime.wire import TagView, quality_text
 
 _BOOL, _UNSIGNED, _SIGNED, _FLOAT, _TEXT = range(5)
 _KINDS = {"u": _UNSIGNED, "i": _SIGNED, "f": _FLOAT, "s": _TEXT}
-_QUALITY = {int(each): "".join(word.capitalize() for word in each.name.split("_")) for each in Quality}
 _PATTERNS = 32
 _PATTERN_LENGTH = 256
 _CROSSING = 2
@@ -94,12 +93,6 @@ class TagViews:
                 two_person=id_ in self._two_person,
                 signature=self._signed.get(id_, ()),
             )
-
-
-def quality_text(code: int) -> str:
-    """Return the symbolic name of an OPC UA status code."""
-    known = _QUALITY.get(code & 0xFFFF_0000)
-    return known or f"{('Good', 'Uncertain', 'Bad', 'Bad')[code >> 30]} (0x{code:08X})"
 
 
 def one(tags: TagList, path: str) -> Tag:

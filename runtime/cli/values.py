@@ -170,13 +170,14 @@ async def _table(
     import msgspec
     from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
-    from runtime.wire import ConfigChange, Values
+    from runtime.wire import ConfigChange, Values, quality_text
 
     def table() -> Table:
         made = Table(*_HEADER, box=None, pad_edge=False)
         for view in views.values():
-            made.add_row(*_row(view), style="" if view.quality >> 30 == 0 else "yellow")
+            made.add_row(*map(Text, _row(view)), style="" if view.quality >> 30 == 0 else "yellow")
         return made
 
     with Live(table(), auto_refresh=False) as live:
@@ -187,7 +188,7 @@ async def _table(
                 if not isinstance(message, Values):
                     continue
                 for id_, value, quality, source_ns in message.rows:
-                    text = views[id_].quality_text if views[id_].quality == quality else f"0x{quality:08X}"
+                    text = quality_text(quality)
                     views[id_] = msgspec.structs.replace(
                         views[id_], value=value, quality=quality, quality_text=text, source_ns=source_ns
                     )

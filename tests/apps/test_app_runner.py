@@ -163,6 +163,87 @@ def test_outputs_outside_the_permission_are_refused_and_told_once(small, live):
     live(scene)
 
 
+def test_an_app_that_makes_up_paths_fills_neither_memory_nor_journal(small, live):
+    small.code("""\
+        from apps.sdk import App
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                made = {f"other/{now_ns}/{n}": 0.0 for n in range(50)}
+                return {"unit/double": 2.0, "long" * 10_000: 0.0, "unit/word": 5} | made
+        """)
+
+    async def scene(plant):
+        events = plant.kernel.bus.events("app.refused")
+        await plant.until(lambda: (plant["sys/apps/mine/steps"] or 0) > 20)
+        told = [event.text for event in events.drain()]
+        assert told[0].startswith("longlong")
+        assert told[1].startswith("unit/word: ")
+        assert len(told) == 20
+        assert max(map(len, told)) < 500
+        assert plant["unit/double"] == 2.0
+        await plant.until(lambda: plant.component()["state"] == "degraded")
+        assert len(plant.component()["text"]) < 5000
+
+    live(scene)
+
+
+def test_a_step_that_returns_nothing_is_told_as_such(small, live):
+    small.code("""\
+        from apps.sdk import App
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                {"unit/double": 2.0}
+        """)
+
+    async def scene(plant):
+        await plant.until(lambda: plant.component()["state"] == "faulted")
+        assert "mine: step returned NoneType, no products by path" in plant.component()["text"]
+
+    live(scene)
+
+
+def test_what_numpy_computed_is_a_value_as_in_virtual_time(small, live):
+    small.code("""\
+        import numpy as np
+        from apps.sdk import App, Output
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                high = np.float32(values.number("unit/x")) > 0.5
+                return {"unit/double": np.float32(2.5), "unit/word": Output(str(high), np.uint32(0))}
+        """)
+
+    async def scene(plant):
+        await plant.until(lambda: plant["unit/double"] == 2.5 and plant["unit/word"] == "True")
+        assert plant.quality("unit/word") == Quality.GOOD
+
+    live(scene)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [("Output(2.0, -1)", "-1 is no quality"), ("Output(2.0, 1 << 40)", "1099511627776 is no quality")],
+)
+def test_what_is_no_quality_is_refused_and_the_tag_is_bad(small, live, made, told):
+    small.code(f"""\
+        from apps.sdk import App, Output
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                return {{"unit/double": {made}, "unit/word": "calm"}}
+        """)
+
+    async def scene(plant):
+        await plant.until(lambda: plant.component()["state"] == "degraded")
+        assert plant.component()["text"] == f"unit/double: {told}"
+        assert plant.quality("unit/double") == Quality.BAD_CONFIGURATION_ERROR
+        assert plant["unit/word"] == "calm"
+
+    live(scene)
+
+
 def test_a_value_beyond_the_range_is_uncertain_and_no_number_is_bad(small, live):
     small.code("""\
         from apps.sdk import App

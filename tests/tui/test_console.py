@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 from rich.cells import cell_len
+from textual import events
 
 from runtime.clock import monotonic_ns
 from runtime.errors import WriteRejectedError
@@ -18,6 +19,7 @@ from tui.model import Link
 from tui.screens.tags import TagsScreen
 from tui.screens.trend import TrendScreen
 from tui.screens.write import WriteDialog
+from tui.shown import DAY_NS, format_clock
 from tui.widgets.alarm_list import AlarmList
 from tui.widgets.keybar import SCREENS
 from tui.widgets.mimic import Mimic
@@ -187,6 +189,33 @@ def test_alarms_are_sorted_and_told_by_word_and_shape(plant):
     drive(plant, script)
 
 
+def test_an_alarm_of_another_day_is_not_told_as_of_today(plant):
+    three_days_ns = plant.alarm_list["tank.level_low"].raised_ns - 3 * DAY_NS
+    plant.alarm_list["tank.level_low"] = msgspec.structs.replace(
+        plant.alarm_list["tank.level_low"], raised_ns=three_days_ns
+    )
+    day, clock = format_clock(three_days_ns, date=True)[5:].split()
+
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, f"{day} +Syrup tank level low")
+        assert f"{clock} Syrup tank level low" not in seen(app)
+
+    drive(plant, script)
+
+
+def test_a_connection_lost_on_another_day_says_so(plant):
+    async def script(app, pilot):
+        plant.cut()
+        await appears(pilot, r"CONNECTION LOST \d\d:\d\d:\d\d ·")
+        lost_ns = app.view.changed_ns
+        now_ns = app.clock.now_ns
+        app.clock.now_ns = lambda: now_ns() + 2 * DAY_NS
+        await appears(pilot, f"CONNECTION LOST {format_clock(lost_ns, date=True)}")
+
+    drive(plant, script)
+
+
 def test_header_counts_what_nobody_has_acknowledged(plant):
     async def script(app, pilot):
         await appears(pilot, "◆ 1")
@@ -240,6 +269,21 @@ def test_acknowledge_all_asks_first(plant):
         }  # fmt: skip
 
     drive(plant, script)
+
+
+def test_acknowledge_all_fits_at_80_by_24_whatever_the_texts(plant, make_alarm):
+    long = "Level of the syrup tank is so low that the filler will run dry within minutes"
+    for number in range(12):
+        plant.raise_alarm(make_alarm(f"x{number}", "tank/level_pct", "high", long, "液位低" * 20, number + 1))
+
+    async def script(app, pilot):
+        await pilot.press("f2", "A")
+        await appears(pilot, "Acknowledge 14 alarms at once")
+        frame = app.screen.query_one("#frame").region
+        for widget in app.screen.query("#frame Input, #frame Button"):
+            assert frame.contains_region(widget.region)
+
+    drive(plant, script, (80, 24))
 
 
 def test_a_refused_acknowledge_says_why(plant):
@@ -391,6 +435,39 @@ async def open_write(pilot) -> None:
     await appears(pilot, "Write a value")
 
 
+def test_control_characters_of_a_device_or_a_person_move_no_cursor(plant, make_tag):
+    said = "ended with code 1:\n  KeyError"
+    plant.component_list["fault_warning"] = msgspec.structs.replace(
+        plant.component_list["fault_warning"], text=said
+    )
+    plant.alarm_list["tank.level_low"] = msgspec.structs.replace(
+        plant.alarm_list["tank.level_low"], comment="on its way\r\n\x1b[2Jsoon"
+    )
+    code = "A-17\r\n\x1b]0;x\x07"  # a scanner's line end, and what a terminal would obey
+    plant.tag_list.append(
+        make_tag(30, ("tank/batch", "STRING", "", None, None, "Batch", "批号", "rw", code), 0)
+    )
+    plant.ask("tank/batch", code, "li", "first line\nApprove: yes")
+
+    async def script(app, pilot):
+        for keys, text in (
+            (("f2", "down", "enter"), r"on its way\\x0d\\n\\x1b\[2Jsoon"),
+            (("f5",), r"code 1:\\n  KeyError"),
+            (("f6",), r"first line\\nApprove"),
+            (("a",), r"first line\\nApprove"),
+            (("escape", "f4", "slash", *"batch", "enter"), r"A-17\\x0"),
+            (("w",), r"Now: A-17\\x0d\\n\\x1b\]0;x\\x07"),
+        ):
+            await pilot.press(*keys)
+            await appears(pilot, text)
+            await pilot.pause(0.3)
+            for strip in app.screen._compositor.render_strips(app.size):
+                assert strip.text.isprintable()
+                assert cell_len(strip.text) == app.size.width
+
+    drive(plant, script)
+
+
 def test_write_shows_what_is_then_asks_twice_then_writes(plant):
     async def script(app, pilot):
         await open_write(pilot)
@@ -502,6 +579,97 @@ def test_a_refused_write_says_why_and_what_to_do_and_can_be_corrected(plant):
     drive(plant, script)
 
 
+def at_once(app, *keys: str) -> None:
+    """Press keys faster than the console works them off, as a slow line delivers them."""
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_write_dialog_left_before_the_answer_loses_neither_answer_nor_console(plant, refused):
+    answered = asyncio.Event()
+    write = plant.write
+
+    async def slow(*args, **more):
+        await answered.wait()
+        return await write(*args, **more)
+
+    plant.write = slow
+    plant.refusal = WriteRejectedError("the interlock forbids it", "stop the filler") if refused else None
+
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"speed_sp", "enter", "w")
+        await pilot.pause()
+        await pilot.press(*"41", "enter", *"slower", "enter", "y")
+        await appears(pilot, "Sending")
+        await pilot.press("escape")
+        await goes(pilot, "Sending")
+        await pilot.press("question_mark")
+        await appears(pilot, "On this screen")
+        answered.set()
+        await appears(pilot, "the interlock forbids it" if refused else r"42\.0 -> 41\.0")
+        assert "On this screen" in seen(app), "the answer closes no other dialog"
+
+    drive(plant, script)
+
+
+@pytest.mark.parametrize(
+    ("opening", "keys", "call"),
+    [
+        (("f2", "a"), ("enter", "enter"), ("acknowledge", "capper.torque_high", "")),
+        (("f2", "s"), ("x", "enter", "enter"), ("shelve", "capper.torque_high", 1_800_000_000_000, "x")),
+        (("f5", "r", "shift+tab"), ("enter", "enter"), ("restart", "plc")),
+    ],
+)
+def test_a_key_that_comes_twice_commands_once(plant, opening, keys, call):
+    async def script(app, pilot):
+        for key in opening:
+            await pilot.press(key)
+            await pilot.pause(0.3)
+        at_once(app, *keys)
+        await pilot.pause(0.5)
+        assert app.is_running
+        assert plant.calls.count(call) == 1
+
+    drive(plant, script)
+
+
+def test_the_write_dialog_shows_its_tag_also_when_the_list_was_scrolled_away(plant, make_tag):
+    row = ("x", "REAL", "%", 0, 100, "Value", "数值", "rw", 7.5)
+    plant.tag_list = [make_tag(i, (f"m{i:03}/value", *row[1:]), 0) for i in range(300)]
+
+    async def script(app, pilot):
+        await pilot.press("f4")
+        await appears(pilot, "m000/value")
+        app.screen.query_one(TagList).scroll_to(y=200, animate=False)
+        await appears(pilot, "m200/value")
+        await pilot.pause(0.5)
+        await pilot.press("w")
+        await appears(pilot, r"Write a value · m000")
+        await appears(pilot, r"Now: 7\.5 %")
+
+    drive(plant, script)
+
+
+def test_the_write_dialog_shows_its_tag_also_when_another_configuration_runs(plant, make_tag):
+    async def script(app, pilot):
+        await pilot.press("f4", "slash", *"speed_sp", "enter", "w")
+        await appears(pilot, r"Now: 42\.0 bpm")
+        first = ("line/a_mode", "REAL", "", None, None, "New", "新", "r", 99.0)
+        moved = [msgspec.structs.replace(tag, id=tag.id + 1) for tag in plant.tag_list]
+        plant.tag_list = [make_tag(0, first, 0), *moved]
+        plant.cut()
+        await appears(pilot, "stale")
+        plant.up = True
+        await goes(pilot, "CONNECTION LOST", 12)
+        await pilot.pause(0.6)
+        await appears(pilot, r"Now: 42\.0 bpm +good")
+        await pilot.press(*"30", "enter", *"why", "enter")
+        await appears(pilot, r"42\.0 bpm  ->  30\.0 bpm")
+
+    drive(plant, script)
+
+
 def test_a_read_only_tag_cannot_be_written(plant):
     async def script(app, pilot):
         await pilot.press("f4")
@@ -536,6 +704,24 @@ def test_window_keys_ask_for_their_time(plant):
             asked = [call[2] for call in plant.calls if call[0] == "trend"]
             assert asked[-1] == seconds * 10**9
         assert "[8 h]" in seen(app)
+
+    drive(plant, script)
+
+
+def test_what_happened_while_another_screen_was_seen_is_asked_for_at_once(plant):
+    def asked() -> int:
+        return sum(1 for name, *_ in plant.calls if name == "trend")
+
+    async def script(app, pilot):
+        await pilot.press("f3", "9")
+        await pilot.pause(1.0)
+        before = asked()
+        await pilot.press("f1")
+        await pilot.pause(1.0)
+        assert asked() == before
+        await pilot.press("f3")
+        await pilot.pause(1.0)
+        assert asked() == before + 1
 
     drive(plant, script)
 
@@ -743,7 +929,8 @@ def test_dialogs_fit_at_80_by_24(plant, language):
     async def script(app, pilot):
         for keys in (
             ("question_mark",),
-            ("f2", "A"),
+            ("f2", "question_mark"),
+            ("A",),
             ("f3", "t"),
             ("f4", "slash", *"speed_sp", "enter", "w"),
         ):

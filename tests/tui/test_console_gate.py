@@ -166,6 +166,27 @@ def test_the_time_left_runs_down_and_what_is_too_late_goes(plant):
     drive(plant, script)
 
 
+def test_a_plant_whose_clock_is_set_back_hides_no_request(plant):
+    plant.ask("line/speed_sp_bpm", 30.0, "li", "slow down")
+    info, back_ns = plant.info, 3600 * SECOND_NS
+
+    async def set_back():
+        told = await info()
+        return msgspec.structs.replace(told, now_ns=told.now_ns - back_ns)
+
+    async def script(app, pilot):
+        await pilot.press("f6")
+        await appears(pilot, "slow down")
+        waiting = plant.gate_view.requests[0]
+        moved = msgspec.structs.replace(waiting, until_ns=waiting.until_ns - back_ns)  # as the gate does it
+        plant.gate_view = msgspec.structs.replace(plant.gate_view, requests=(moved,))
+        plant.info = set_back
+        await pilot.pause(3.5)  # gate and clock are asked meanwhile
+        await appears(pilot, r" 9:\d\d slow down")
+
+    drive(plant, script)
+
+
 def test_the_cursor_stays_on_its_request(plant):
     async def script(app, pilot):
         first = plant.ask(SPEED, 45.0, "li")

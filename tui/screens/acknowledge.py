@@ -12,9 +12,10 @@ from textual.widgets import Button, Input, Static
 from runtime.wire import AlarmView
 from tui.model import View
 from tui.screens.dialog import Dialog
-from tui.shown import PRIORITY_SHAPE
+from tui.shown import PRIORITY_SHAPE, fit
 
 _LISTED = 8
+_WIDTH = 64  # of a line of the dialog
 
 
 @dataclass
@@ -41,6 +42,8 @@ class AcknowledgeDialog(Dialog):
             f"{PRIORITY_SHAPE[alarm.priority]} {words.pick(alarm.text) or alarm.name}"
             for alarm in self._alarms[:_LISTED]
         ]
+        if len(lines) > 1:  # a line each, so that question and buttons are seen whatever the texts
+            lines = [fit(each, _WIDTH).rstrip() for each in lines]
         if len(self._alarms) > _LISTED:
             lines.append(f"… +{len(self._alarms) - _LISTED}")
         if len(self._alarms) > 1:
@@ -56,6 +59,8 @@ class AcknowledgeDialog(Dialog):
     @on(Button.Pressed, "#ok")
     @on(Input.Submitted)
     def accept(self) -> None:
+        if not self.is_current:  # Enter came twice
+            return
         names = tuple(alarm.name for alarm in self._alarms)
         self.app.post_message(AcknowledgeWanted(names, self.query_one(Input).value.strip()))
-        self.dismiss()
+        self.finish()

@@ -37,6 +37,7 @@ class AlarmCommandDialog(Dialog):
         super().__init__(view)
         self._alarm = alarm
         self._verb = verb
+        self._sending = False
 
     def title_text(self) -> str:
         return self.words(f"alarm.verb.{self._verb}")
@@ -62,6 +63,8 @@ class AlarmCommandDialog(Dialog):
     @on(Input.Submitted, "#reason")
     def accept(self) -> None:
         """Check what was typed and send it."""
+        if self._sending:
+            return
         reason = self.query_one("#reason", Input).value.strip()
         if not reason and self._verb in NEEDS_REASON:
             self.say(self.words("write.need_reason"), wrong=True)
@@ -75,9 +78,11 @@ class AlarmCommandDialog(Dialog):
                 self.say(str(exc), wrong=True)
                 self.query_one("#for").focus()
                 return
+        self._sending = True
         self.say(self.words("write.sending"))
         self.app.post_message(AlarmCommandWanted(self, self._alarm.name, self._verb, reason, for_ns))
 
     def refused(self, text: str, remedy: str) -> None:
         """Show why the plant did not do it."""
+        self._sending = False
         self.say(f"{self.words('write.refused')}: {text}" + (f"\n{remedy}" if remedy else ""), wrong=True)

@@ -59,6 +59,11 @@ class Dialog(ModalScreen[None]):
         message.update(text)
         message.set_class(wrong, "wrong")
 
+    def finish(self) -> None:
+        """Leave the dialog; nothing where it was left already: keys and the plant's answer cross."""
+        if self.is_current:
+            self.dismiss()
+
     @on(Button.Pressed, "#cancel")
     def action_cancel(self) -> None:
-        self.dismiss()
+        self.finish()

@@ -41,13 +41,12 @@ class HelpDialog(Dialog):
             ("q", words("key.quit")),
         ]
         marks = [(mark, words(f"help.mark.{name}")) for mark, name in _MARKS]
-        grave = "  ".join(f"{PRIORITY_SHAPE[name]} {words(f'priority.{name}')}" for name in PRIORITIES)
+        marks += [(PRIORITY_SHAPE[name], words(f"priority.{name}")) for name in PRIORITIES]
         with Horizontal(id="columns"):
             left = _page(words, (("help.screens", screens), ("help.here", here)))
             yield Static(left, markup=False)
             right = _page(words, (("help.everywhere", everywhere), ("help.marks", marks)))
             yield Static(right, markup=False)
-        yield Static(grave, markup=False)
 
     def buttons(self) -> Sequence[tuple[str, str]]:
         return (("cancel", f"{self.words('key.close')} (Esc)"),)
@@ -64,4 +63,4 @@ def _page(words: Words, parts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) 
             *(f" {key}{' ' * (_KEY_WIDTH - cell_len(key))}{text}" for key, text in rows),
             "",
         ]
-    return "\n".join(lines)
+    return "\n".join(lines[:-1])

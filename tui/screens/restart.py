@@ -46,5 +46,7 @@ class RestartDialog(Dialog):
 
     @on(Button.Pressed, "#ok")
     def action_accept(self) -> None:
+        if not self.is_current:
+            return
         self.app.post_message(RestartWanted(self._component))
-        self.dismiss()
+        self.finish()

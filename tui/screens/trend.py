@@ -73,6 +73,10 @@ class TrendScreen(PlantScreen):
     def on_mount(self) -> None:
         self.query_one(Legend).focus()
 
+    def on_screen_resume(self) -> None:
+        """Ask for what happened while another screen was looked at: no live values were taken then."""
+        self._asked_ns = 0
+
     @property
     def paths(self) -> tuple[str, ...]:
         return tuple(pen.path for pen in self._pens)
@@ -95,7 +99,7 @@ class TrendScreen(PlantScreen):
             tag = view.tags.get(pen.path)
             if tag:
                 pen.take_live(view, view.values.get(tag.id))
-        if not view.stale and self._pens and view.now_ns - self._asked_ns >= self._refetch_ns:
+        if not view.stale and self._pens and abs(view.now_ns - self._asked_ns) >= self._refetch_ns:
             self._ask_history()
         if abs(view.now_ns - self._drawn_ns) >= self._redraw_ns:
             self._draw()

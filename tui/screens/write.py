@@ -5,7 +5,7 @@ A tag that takes two persons gets a request instead, which someone else approves
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,9 +19,9 @@ from runtime.config import parse_value
 from runtime.contract import DataType, Value
 from runtime.logins import Signing
 from runtime.wire import TagView
-from tui.model import View
+from tui.model import Point, View
 from tui.screens.dialog import Dialog
-from tui.shown import described, format_range, format_value, role_word, show, signer_of, unit_of
+from tui.shown import described, format_range, format_value, role_word, show_point, signer_of, unit_of
 from tui.widgets.signing import SigningFields
 
 _TYPES = {each.iec: each for each in DataType}
@@ -81,9 +81,18 @@ class WriteDialog(Dialog):
         if self.is_mounted and self.query("#facts"):
             self.query_one("#facts", Static).update(self._facts())
 
+    def watched(self) -> Iterable[int]:
+        now = self.view.tags.get(self.tag.path)
+        return (now.id,) if now else ()
+
+    def _point(self) -> Point | None:
+        """Return the present value; the tag has another number where another configuration runs now."""
+        now = self.view.tags.get(self.tag.path)
+        return self.view.values.get(now.id) if now else None
+
     def _facts(self) -> str:
         words, tag = self.words, self.tag
-        shown = show(self.view, tag)
+        shown = show_point(self.view, tag, self._point())
         role = role_word(tag.role, words)
         mine = role_word(self.view.info.user.role_at(tag.path), words) if self.view.info else ""
         description = described(tag, words)
@@ -139,7 +148,8 @@ class WriteDialog(Dialog):
             return
         words, tag = self.words, self.tag
         unit = f" {unit_of(tag)}" if unit_of(tag) else ""
-        old = format_value(self.view.values[tag.id].value if tag.id in self.view.values else None, tag, words)
+        point = self._point()
+        old = format_value(point.value if point else None, tag, words)
         asked = words("request.question" if tag.two_person else "write.question")
         question = f"{asked}\n\n  {old}{unit}  ->  {self._told()}{unit}\n  {words('write.reason')}: {reason}"
         self.query_one("#question", Static).update(question)

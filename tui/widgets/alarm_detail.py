@@ -6,7 +6,7 @@ from rich.cells import cell_len, chop_cells
 
 from runtime.wire import AlarmView
 from tui.model import View
-from tui.shown import PRIORITY_SHAPE, format_limit, format_since
+from tui.shown import PRIORITY_SHAPE, format_limit, format_since, plain
 from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
@@ -61,7 +61,7 @@ def wrap(text: str, width: int) -> list[str]:
     """
     lines: list[str] = []
     line = ""
-    for word in _words(text):
+    for word in _words(plain(text)):
         if line and cell_len(line + word.rstrip()) > width:
             lines.append(line.rstrip())
             line = ""

@@ -58,10 +58,16 @@ class AlarmList(Rows[str]):
                 f"{alarm.priority}-new" if new else alarm.priority,
             ),
             Cell(words(f"alarm.{standing_of(alarm)}") + stale, text_style),
-            Cell(format_since(alarm.raised_ns, self.view.now_ns)[-8:] if alarm.raised_ns else "", text_style),
+            Cell(_raised(alarm, self.view.now_ns), text_style),
             Cell(text, text_style),
             Cell(value_of(self.view, alarm), text_style),
         )
+
+
+def _raised(alarm: AlarmView, now_ns: int) -> str:
+    """Return when an alarm was raised, in eight cells: the clock today, month and day before."""
+    text = format_since(alarm.raised_ns, now_ns) if alarm.raised_ns else ""
+    return text if len(text) <= 8 else text[5:10]
 
 
 def standing_of(alarm: AlarmView) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.model import SECOND_NS, Link, View
-from tui.shown import fit, format_clock
+from tui.shown import fit, format_since
 from tui.widgets.cells import Cell
 from tui.widgets.sheet import Sheet
 
@@ -17,7 +17,7 @@ class Banner(Sheet):
         if not self.display:
             return
         words = view.words
-        at = format_clock(view.changed_ns) if view.changed_ns else ""
+        at = format_since(view.changed_ns, view.now_ns) if view.changed_ns else ""
         reason = view.trouble.splitlines()[0] if view.trouble else ""
         if view.link is Link.CONNECTING:
             text = words("link.first", reason=reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tui.shown import plain
 from tui.widgets.cells import Cells, Line
 
 
@@ -20,6 +21,6 @@ class Sheet(Cells, can_focus=False):
 
     def put(self, lines: Sequence[Line]) -> None:
         """Show other lines."""
-        self._lines = lines
+        self._lines = [tuple(cell._replace(text=plain(cell.text)) for cell in line) for line in lines]
         self.resize_content(len(lines))
         self.sync()
