@@ -180,5 +180,5 @@ class Keeper:
     def _figures(self) -> tuple[int, ...]:
         gate = self._gate
         mode = gate.mode.name
-        counts = (len(gate.requests.waiting), len(gate.holds), len(gate.late), self._identity.lockout.names())
+        counts = (gate.requests.count, len(gate.holds), len(gate.late), self._identity.lockout.names())
         return MODES.index(mode), mode == "read_only", mode == "maintenance", *counts

@@ -50,6 +50,7 @@ class Requests:
         self._check_signature = check_signature
         self._count = 0
         self.waiting: dict[int, Request] = {}
+        self._ending = 0
 
     def configure(self, patience_ns: int, tags: Tags) -> None:
         """Take up how long a request waits; one whose tag is gone, or another type now, can wait no more."""
@@ -60,6 +61,11 @@ class Requests:
                 self.waiting[request.id] = replace(request, tag=tags[path])
             else:
                 self.waiting[request.id] = replace(request, until_ns=0)  # `expire` tells the audit
+
+    @property
+    def count(self) -> int:
+        """How many wait, or end at this moment: those may have to wait on."""
+        return len(self.waiting) + self._ending
 
     async def add(
         self,
@@ -129,13 +135,12 @@ class Requests:
         if refusal is not None:
             await self._attempts.refused(entry, refusal)
             raise refusal
-        del self.waiting[id_]  # nobody else approves it meanwhile
         try:
-            return await self._write(request, entry)
-        except UnsettledError:  # it is written
+            with self._taken(request):
+                return await self._write(request, entry)
+        except UnsettledError:
             raise
         except WriteRejectedError as exc:
-            self.waiting[id_] = request
             await self._attempts.refused(entry, exc)
             raise
 
@@ -158,13 +163,18 @@ class Requests:
 
     @contextmanager
     def _taken(self, request: Request) -> Iterator[None]:
-        """Take a request out, so that nobody approves it while its end is kept; back in where that fails."""
+        """Take a request out, so that nobody approves it while it ends; back in where that fails."""
         del self.waiting[request.id]
+        self._ending += 1
         try:
             yield
+        except UnsettledError:  # it is written
+            raise
         except WriteRejectedError:
             self.waiting[request.id] = request
             raise
+        finally:
+            self._ending -= 1
 
     def shift(self, step_ns: int) -> None:
         """Move with a clock that was set."""
