@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from apps.entries import entry_findings
 from apps.errors import ModelError
 from apps.installed import AppList, Installed, resolve
+from apps.manifest import MANIFEST_FILE
 from runtime.config import Basis, Declared, Plant, load_yaml
 from runtime.contract import Component, Stepper
 from runtime.errors import Finding, Place
@@ -70,6 +72,7 @@ class AppsPlugin:
                 if not len(plant.tags.select(pattern)):
                     text = f"{installed.name} reads {pattern!r}, and no tag matches"
                     yield Finding(text, place, plant.tags.close_to(pattern))
+            yield from _check_code(installed)
             if installed.model is not None and not self._standing_by:
                 yield from _check_model(installed.model, installed.name, place)
             cpu += manifest.budget.cpu
@@ -116,6 +119,13 @@ class AppsPlugin:
 
 def _counts(file: Path) -> bool:
     return file.is_file() and "__pycache__" not in file.parts
+
+
+def _check_code(installed: Installed) -> Iterator[Finding]:
+    document = load_yaml(installed.folder / MANIFEST_FILE)
+    yield from entry_findings(installed.folder, installed.manifest.entry, document.place("entry"))
+    if installed.manifest.fit:
+        yield from entry_findings(installed.folder, installed.manifest.fit, document.place("fit"))
 
 
 def _check_model(folder: Path, name: str, place: Place) -> Iterator[Finding]:

@@ -76,6 +76,55 @@ def test_a_wrong_entry_of_the_plant_file_is_told_with_its_place(small, entry, to
     assert told in wrong(small)
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (
+            "class Mime:\n    pass\n",
+            "app.yaml:5:1: error: app:Mine: app.py defines no Mine\n    did you mean app:Mime?",
+        ),
+        ("x = 1\n", "define it there"),
+        ("class Mine:\n  def step(self:\n", "app.py:2:11: error: no valid Python: "),
+        ("\0", "app.py:1:1: error: no valid Python: "),
+    ],
+)
+def test_code_without_the_class_of_the_manifest_is_told(small, code, told):
+    small.code(code)
+    [found] = small.findings()
+    assert told in found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from .other import Mine",
+        "from .other import *",
+        "from .other import Theirs as Mine",
+        "import sys\nif sys.platform:\n    class Mine: pass\n",
+        "try:\n    Mine = 1\nexcept ValueError:\n    pass\n",
+        "def __getattr__(name): return None",
+    ],
+)
+def test_a_class_may_come_from_elsewhere(small, code):
+    small.code(code)
+    assert small.findings() == []
+
+
+def test_a_module_may_be_a_package_and_must_be_there(small):
+    small.manifest("entry: app:Mine", "entry: parts.unit:Mine")
+    [found] = small.findings()
+    assert "app.yaml:5:1: error: parts.unit:Mine: there is no parts/unit.py in " in found
+    (small.app / "parts" / "unit").mkdir(parents=True)
+    (small.app / "parts" / "unit" / "__init__.py").write_text("class Mine: pass\n")
+    assert small.findings() == []
+
+
+def test_a_fit_that_is_not_there_is_told(small):
+    small.manifest("entry: app:Mine", "entry: app:Mine\nfit: app:fit")
+    [found] = small.findings()
+    assert "app.yaml:6:1: error: app:fit: app.py defines no fit" in found
+
+
 def test_reading_what_is_not_there_and_producing_what_is_are_errors(small):
     small.manifest('["unit/*"]', '["unit/*", "unti/x"]')
     small.manifest("unit/double", "other/y")
