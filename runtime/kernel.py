@@ -419,13 +419,15 @@ class Kernel:
         plant = replace(assembly.plant, tags=tags)
         fresh = await asyncio.to_thread(parts_of, assembly, plant, begun)
         values = await self.journal.read(operator_values)
-        for part in [each for each in self.parts if each.unit in ended]:
-            await self.supervisor.end(part.component.name)
-            del self._ports[part.component.name]
-            self.parts.remove(part)
-        self._succeed(plant)
-        self._give_values(restored(values, self.table))
-        await self.alarms.renew(plant.alarms, tags)
+        taken_out = {each.name for each in self.plant.alarms} - {each.name for each in plant.alarms}
+        with self.alarms.leaving(taken_out):
+            for part in [each for each in self.parts if each.unit in ended]:
+                await self.supervisor.end(part.component.name)
+                del self._ports[part.component.name]
+                self.parts.remove(part)
+            self._succeed(plant)
+            self._give_values(restored(values, self.table))
+            await self.alarms.renew(plant.alarms, tags)
         if self.historian and plant.head.history:
             try:
                 await self.historian.renew(plant.head.history, tags)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from runtime.alarms.commands import COMMANDS, allow
@@ -55,6 +56,7 @@ class AlarmService:
         self._port: Port | None = None
         self._changes: Changes | None = None
         self._in_hand: Batch | None = None  # taken from the changes, and waiting for its turn
+        self._leaving: frozenset[str] = frozenset()
         self._group: asyncio.TaskGroup | None = None
 
     def views(self) -> list[dict[str, Any]]:
@@ -96,6 +98,18 @@ class AlarmService:
         finally:
             self._group = None  # a command that comes now is carried out, and timed by the next run
 
+    @contextmanager
+    def leaving(self, names: Iterable[str]) -> Iterator[None]:
+        """Keep and tell nothing of alarms that `renew` is about to take out: their tags end before them."""
+        self._leaving = frozenset(names)
+        try:
+            yield
+        finally:
+            self._leaving = frozenset()
+
+    def _staying(self, moved: Sequence[Transition]) -> list[Transition]:
+        return [each for each in moved if each.alarm.name not in self._leaving]
+
     async def renew(self, configs: Sequence[AlarmConfig], tags: TagList) -> None:
         """Go on with other definitions and tags. Alarms stand as they stood, by name; delays begin anew.
 
@@ -105,8 +119,7 @@ class AlarmService:
             back = await self._that_come_back(configs)
             port, changes = self._port, self._changes
             while port and changes and (batch := self._next(changes)) is not None:
-                moved = self.engine.on_batch(batch, port.clock.now_ns())
-                if moved:
+                if moved := self._staying(self.engine.on_batch(batch, port.clock.now_ns())):
                     await self._keep_and_tell(port, moved)
             engine = AlarmEngine(configs, tags)
             standing = [*back, *(alarm.as_row() for alarm in self.engine.alarms())]
@@ -233,7 +246,7 @@ class AlarmService:
                 batch = self._next(changes)
                 if batch is None:
                     break
-                moved += self.engine.on_batch(batch, now_ns)
+                moved += self._staying(self.engine.on_batch(batch, now_ns))
             if moved:
                 await self._keep_and_tell(port, moved)
         self._schedule(port)
@@ -254,7 +267,7 @@ class AlarmService:
         await port.clock.sleep_until(port.clock.steady_ns() + due_ns - port.clock.now_ns())
         self._timers_ns.discard(due_ns)
         async with self._order:
-            if moved := self.engine.on_time(port.clock.now_ns()):
+            if moved := self._staying(self.engine.on_time(port.clock.now_ns())):
                 await self._keep_and_tell(port, moved)
         self._schedule(port)
 

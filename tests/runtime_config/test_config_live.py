@@ -20,7 +20,7 @@ from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Actor, Quality, Role
 from runtime.endpoint import find
 from runtime.errors import ConfigError, PlantError, WriteRejectedError
-from runtime.journal import config_log
+from runtime.journal import alarm_log, config_log
 from runtime.kernel import Kernel
 from runtime.supervisor import State
 from runtime.versions import service, start, views
@@ -631,6 +631,34 @@ def test_an_alarm_that_was_taken_out_comes_back_as_it_stood(folder):
             assert alarm(kernel, "sp.high")["state"] == "acknowledged"
             assert alarm(kernel, "sp.low")["shelved"]["by"] == "erna"
 
+    asyncio.run(main())
+
+
+def test_alarms_that_go_with_their_device_are_not_raised_by_its_end(folder):
+    bad = "  - {{name: {0}.bad, tag: tank/{0}, kind: bad_quality, text: bad}}\n"
+
+    async def main():
+        async with running(folder) as kernel:
+            await until(lambda: kernel.table.quality[kernel.table["tank/temp"].id] == 0)
+            edit(folder / "plant.yaml", ("  - {name: other, kind: simulated, period: 50ms}\n", ""))
+            edit(folder / "tags.csv", ("tank/temp,REAL,other,r,sine(20s),,0,100,\n", ""))
+            edit(folder / "tags.csv", ("tank/old,DINT,operator,rw,,1,,,\n", ""))
+            edit(folder / "alarms.yaml", (bad.format("temp"), ""), (bad.format("old"), ""))
+            await kernel.versions.apply(ENGINEER)
+            assert alarm(kernel, "temp.bad") is alarm(kernel, "old.bad") is None
+            # one that stays is raised as ever
+            edit(folder / "plant.yaml", ("name: steady, kind: simulated", "name: anew, kind: simulated"))
+            edit(folder / "tags.csv", ("steady,r,ramp", "anew,r,ramp"))
+            await kernel.versions.apply(ENGINEER)
+            await until(lambda: alarm(kernel, "level.bad")["count"])
+            raised = [each.alarm for each in await kernel.journal.read(alarm_log, 50)]
+            assert "level.bad" in raised
+            assert not {"temp.bad", "old.bad"} & set(raised)
+
+    edit(
+        folder / "alarms.yaml",
+        ("text: low}\n", "text: low}\n" + "".join(map(bad.format, ("temp", "old", "level")))),
+    )
     asyncio.run(main())
 
 
