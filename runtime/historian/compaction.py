@@ -17,8 +17,8 @@ FULL = 0.95  # of the disk limit: from here on the oldest samples go
 ROOMY = 0.90  # of the disk limit: down to here
 _MIB = 1 << 20
 _TABLE_ROWS = 2_000_000
-_FILE_ROWS = 16_000_000  # the store keeps sums of each tag of each file: 0.1 MiB of memory for 10,000 tags
-_MANY = 12  # files of a day that still goes on: more are made one
+_MANY = 6  # files of a day that still goes on are made one; more at a time leave holes in the heap
+_FILE_ROWS = (_MANY + 1) * _TABLE_ROWS  # tables end a little later than they are full
 
 
 def table_rows(config: HistoryConfig) -> int:
