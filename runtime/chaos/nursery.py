@@ -30,13 +30,13 @@ def main() -> None:
     import runtime.kernel  # noqa: F401 - loaded once for all of them
     from runtime import registry
     from runtime.assembly import plant_file
-    from runtime.historian import compaction, hot
+    from runtime.historian import compaction, keeping
     from runtime.versions import service
 
     for kind in ("simulated", "modbus.server"):  # the folder may be wrong just now: it is not asked
         registry.load("drivers", kind)
     service.SETTLE_NS, service.PERIOD_S = SETTLE_NS, PERIOD_S
-    hot.TIDY_S = TIDY_S
+    keeping.TIDY_S = TIDY_S
     compaction.table_rows = lambda config: TABLE_ROWS
     compaction._MANY = FILES_OF_A_DAY
     children: dict[int, int] = {}  # pid to what holds its standard input open

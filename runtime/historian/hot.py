@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,18 +16,18 @@ from numpy.typing import NDArray
 from runtime.config import HistoryConfig, TagList
 from runtime.contract import Batch, Changes, Clock, DataType, Event, Port, Quality
 from runtime.errors import StoreError
-from runtime.historian import compaction, feed
 from runtime.historian.analyst import Answer, answer, library
-from runtime.historian.cold import DAY_NS, Part, whole
+from runtime.historian.cold import DAY_NS
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.compression import Compression
 from runtime.historian.door import HOLD_NS
 from runtime.historian.faults import ClosedError, DamagedPartsError, UnreadablePartError
 from runtime.historian.house import TAGS
+from runtime.historian.keeping import Keeper
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
 from runtime.historian.reading import Rows, Snapshot
-from runtime.historian.snapshot import snapshot
 from runtime.historian.store import Store
+from runtime.historian.threads import Threads
 from runtime.settled import settled
 from runtime.tracing import span
 
@@ -37,8 +36,6 @@ T = TypeVar("T")
 OPEN_S = 10.0  # how long a question waits for the store to open
 FLUSH_ROWS = 100_000
 FIGURES_S = 1.0
-TIDY_S = 60.0
-UNREADABLE_NS = 300_000_000_000  # a file that cannot be read for so long is taken for damaged
 SUDDEN_NS = 7 * DAY_NS  # a clock that goes ahead by more may be wrong
 
 
@@ -82,17 +79,15 @@ class Historian:
         self._clock = clock
         self._buffer_rows = buffer_rows
         self._store = Store(path, clock, config.memory_limit_mib)
+        self._threads = Threads(self._store)
+        self._keeper = Keeper(self._store, config, clock, self._threads)
         self._kinds = Kinds(tags)
         self._compression = Compression(tags, self._kinds)
         self._port: Port | None = None
         self._stored: NDArray[np.int64] = np.full(len(tags), -1, np.int64)
         self._recorded = np.array([tag.id for tag in tags if tag.retention != "none"], np.int32)
         self._writing = asyncio.Lock()
-        self._tidying = asyncio.Lock()
-        self._full = asyncio.Event()
-        self._checked = 0
         self._whole: set[int] = set()
-        self._unreadable: dict[int, int] = {}  # since when, by number
         self._buffer: list[Batch] = []
         self._rows = 0
         self._since_ns = 0
@@ -100,12 +95,9 @@ class Historian:
         self._unknown_ns = -1  # from when to the beginning nothing was recorded
         self._gap_ns: int | None = None
         self._failing = False
-        self._evicting = False
-        self._used_bytes = 0
         self._stats = Stats()
         self._opened = asyncio.Event()
         self._changes: Changes | None = None
-        self._spared_until_ns = 0
         self._seen_problems = 0
 
     @property
@@ -131,13 +123,14 @@ class Historian:
         before = self._stored
         stored = np.concatenate([before, np.full(len(tags) - len(before), -1, np.int64)])
         self._config, self._tags = config, tags
+        self._keeper.config = config
         held = self._compression.rest()
         self._compression = Compression(tags, Kinds(tags))
         if self._port is not None:
             self._add(self._port, held)
         try:
             await self._until_open()
-            found = await self._call(self._store.register, tags)
+            found = await self._threads.write(self._store.register, tags)
             stored = np.where(found < 0, stored, found)
         finally:
             self._stored = stored
@@ -155,28 +148,26 @@ class Historian:
         changes = self._changes = port.changes(
             self._recorded, every=True
         )  # what comes while the store opens counts
-        with ThreadPoolExecutor(1, "historian") as thread, ThreadPoolExecutor(1, "compaction") as beside:
-            self._thread, self._beside = thread, beside
+        with self._threads:
             try:
                 await self._start(port, changes)
                 try:
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._flush_each_interval(port))
                         group.create_task(self._tell_figures(port))
-                        group.create_task(self._keep_house(port))
-                        group.create_task(self._compact_when_full())
+                        group.create_task(self._keeper.run(port))
+                        group.create_task(self._keeper.compact_when_full())
                         await self._record(port, changes)
                 finally:
                     self._drain(port, changes)
             finally:
                 self._opened.clear()
-                self._store.interrupt()  # a snapshot that somebody asked for
-                await settled(asyncio.get_running_loop().run_in_executor(beside, int))
+                await self._threads.break_off()  # a snapshot that somebody asked for
                 await self._end(port)
 
     async def _start(self, port: Port, changes: Changes) -> None:
         """Open the store and begin; a stop meanwhile waits, and keeps what the bus has handed out."""
-        opening = asyncio.create_task(self._call(self._open))
+        opening = asyncio.create_task(self._threads.write(self._open))
         cancelled = await settled(opening)
         beginning = asyncio.create_task(self._begin(port, opening.result(), self._store.ended_whole()))
         cancelled |= await settled(beginning)
@@ -259,8 +250,8 @@ class Historian:
             raise StoreError("a sample is older than 1970", "give the times as ns since 1970-01-01 UTC")
         for first in range(0, len(batch), FLUSH_ROWS):
             piece = batch.take(np.arange(first, min(first + FLUSH_ROWS, len(batch))))
-            await self._call(self._append, [piece], 0)
-            self._note_fullness()
+            await self._threads.write(self._append, [piece], 0)
+            self._keeper.note_fullness()
 
     async def clock_set(self, step_ns: int) -> None:
         """Go on after the clock was set: samples come with the new time from now on.
@@ -269,19 +260,14 @@ class Historian:
             StoreError: the store cannot be written.
         """
         if step_ns > SUDDEN_NS:
-            self._spare(step_ns)
+            self._keeper.spare(step_ns)
         elif step_ns < 0:
             await self._until_open()
             await self.flush()
-            await self._call(self._store.clock_set, self._clock.now_ns())
+            await self._threads.write(self._store.clock_set, self._clock.now_ns())
             held = self._compression.clock_set()
             if self._port is not None:
                 self._add(self._port, held)
-
-    def _spare(self, step_ns: int) -> None:
-        """Delete nothing for its age for a day: the clock may be wrong, and somebody should see it first."""
-        self._spared_until_ns = self._clock.steady_ns() + DAY_NS
-        log.warning("the clock is %d days ahead: for a day no history is too old", step_ns // DAY_NS)
 
     async def snapshot(self, folder: Path) -> None:
         """Write the history as of now into a folder, for a backup; samples are committed meanwhile.
@@ -291,12 +277,7 @@ class Historian:
         """
         await self._until_open()
         await self.flush()
-        async with self._tidying:  # no file goes while it is linked
-            job = asyncio.get_running_loop().run_in_executor(self._beside, snapshot, self._store, folder)
-            if await settled(job):
-                job.exception()
-                raise asyncio.CancelledError
-            job.result()
+        await self._keeper.snapshot(folder)
 
     @property
     def unsent_lost(self) -> int:
@@ -314,8 +295,8 @@ class Historian:
 
     async def check_file(self, number: int) -> None:
         """Set a cold file aside if it is damaged."""
-        parts = await self.with_store(Store.parts)
-        await self._lose_damaged([part for part in parts if part.number == number])
+        await self._until_open()
+        await self._keeper.check_file(number)
 
     async def with_store(self, work: Callable[..., T], *args: Any) -> T:
         """Do work on the store, in the thread that writes it.
@@ -324,7 +305,7 @@ class Historian:
             StoreError: the store is not open, or fails.
         """
         await self._until_open()
-        return await self._call(work, self._store, *args)
+        return await self._threads.write(work, self._store, *args)
 
     async def flush(self) -> None:
         """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so."""
@@ -334,7 +315,7 @@ class Historian:
             batches, rows, since_ns = self._buffer, self._rows, self._since_ns
             self._buffer, self._rows = [], 0
             now_ns = self._clock.now_ns()
-            job = asyncio.get_running_loop().run_in_executor(self._thread, self._append, batches, now_ns)
+            job = self._threads.begun(self._append, batches, now_ns)
             cancelled = await settled(job)
             try:
                 last_ns = max(self._stats.last_ns, job.result())
@@ -351,7 +332,7 @@ class Historian:
                 self._failing = False
                 committed = self._stats.committed + rows
                 self._stats = replace(self._stats, committed=committed, last_ns=last_ns)
-                self._note_fullness()
+                self._keeper.note_fullness()
             if cancelled:
                 raise asyncio.CancelledError
 
@@ -417,13 +398,15 @@ class Historian:
             log.warning("%s", text)
             last_ns = now_ns
         elif last_ns and now_ns - last_ns > SUDDEN_NS:
-            self._spare(now_ns - last_ns)
+            self._keeper.spare(now_ns - last_ns)
         self._unknown_ns = -1
         if last_ns:
             lost = self._compression.lined[self._recorded] & (not whole)
             held_ns = last_ns - HOLD_NS - self._config.flush  # what is held back is looked at each flush
             for ids, since_ns in ((self._recorded[~lost], last_ns), (self._recorded[lost], held_ns)):
-                begun_ns = await self._call(self._store.mark_gap, self._stored[ids], since_ns, now_ns)
+                begun_ns = await self._threads.write(
+                    self._store.mark_gap, self._stored[ids], since_ns, now_ns
+                )
                 self._unknown_ns = max(self._unknown_ns, begun_ns)
         self._begun_ns = max(now_ns, last_ns + 2)
         self._gap_ns = None
@@ -465,9 +448,9 @@ class Historian:
                 self._seen_problems = len(self.problems)
             stats = self.stats()
             values = (
-                stats.committed, stats.dropped, stats.lag_ms, self._used_bytes / 2**20,
-                100 * self._used_bytes / (self._config.disk_limit_mib * 2**20),
-                self._failing, self._evicting, bool(self.problems),
+                stats.committed, stats.dropped, stats.lag_ms, self._keeper.used_bytes / 2**20,
+                100 * self._keeper.used_bytes / (self._config.disk_limit_mib * 2**20),
+                self._failing, self._keeper.evicting, bool(self.problems),
             )  # fmt: skip
             raws = [tag.data_type.encode(value) for tag, value in zip(tags, values, strict=True)]
             changed = [row for row in range(len(raws)) if not told or raws[row] != told[row]]
@@ -476,134 +459,6 @@ class Historian:
                 port.submit(Batch.of(ids, [raws[row] for row in changed], port.clock.now_ns()))
             told = raws
             await port.clock.sleep(FIGURES_S)
-
-    def _note_fullness(self) -> None:
-        if self._store.waiting_rows >= compaction.table_rows(self._config):
-            self._full.set()
-
-    async def _keep_house(self, port: Port) -> None:
-        while True:
-            await port.clock.sleep(TIDY_S)
-            try:
-                evicted = await self._tidy()
-            except StoreError as exc:
-                log.error("the history cannot be tidied: %s", exc)
-                continue
-            self._evicting = evicted > 0
-            if evicted:
-                text = f"{evicted} samples were deleted early: the history reached its disk limit"
-                self._emit(port, "historian.evicted", text, {"samples": evicted})
-
-    async def _compact_when_full(self) -> None:
-        while True:
-            await self._full.wait()
-            self._full.clear()
-            try:
-                async with self._tidying:
-                    await self._compact()
-            except StoreError as exc:  # the next round of the house tries again
-                log.error("the history cannot be compacted: %s", exc)
-
-    async def _tidy(self) -> int:
-        """Compact, delete what is too old or too much; return how many samples went before their time."""
-        async with self._tidying:
-            await self._call(self._store.recorded_until, self._clock.now_ns())
-            await self._compact()
-            now_ns = self._clock.now_ns()
-            if self._clock.steady_ns() >= self._spared_until_ns:
-                for part in compaction.expired(await self._call(self._store.parts), self._config, now_ns):
-                    await self._drop(part)
-            await self._check_one()
-            await self._call(self._store.sweep)
-            evicted = await self._evict()
-            self._used_bytes = await self._call(self._store.used_bytes)
-            return evicted
-
-    async def _compact(self) -> None:
-        """Turn sealed tables into files, and files of a day into one. Samples are committed meanwhile."""
-        store, config = self._store, self._config
-        if compaction.due(store, config, self._clock.now_ns()):
-            await self._call(store.seal)
-        most = compaction.file_rows(config)
-        try:
-            for table in await self._call(self._choose_tables):
-                written = await self._do_beside(compaction.write_table, store, table)
-                await self._call(store.commit_parts, written, table)
-                await self._call(store.sweep)
-            store.compacting = frozenset()
-            while group := await self._call(self._choose_group, most):
-                try:
-                    merged = await self._do_beside(compaction.merge, store, group)
-                except StoreError:
-                    if not await self._lose_damaged(group):
-                        raise
-                    continue
-                await self._call(store.commit_parts, [merged], None, group)
-                await self._call(store.sweep)
-        finally:
-            store.compacting = store.merging = frozenset()
-        for part in await self._call(store.parts):
-            if not part.digested:
-                digest = await self._do_beside(store.digest, part)
-                await self._call(store.commit_digest, part, digest)
-
-    async def _drop(self, part: Part) -> None:
-        try:
-            newest = await self._do_beside(self._store.newest, part)
-        except StoreError:
-            if not await self._lose_damaged([part]):
-                raise
-            return
-        await self._call(self._store.drop_part, part, newest)
-
-    async def _evict(self) -> int:
-        """Delete the oldest files while more than the disk limit allows is used; return how many samples."""
-        store, evicted = self._store, 0
-        goal = compaction.FULL
-        while await self._call(store.used_bytes) > goal * self._config.disk_limit_mib * 2**20:
-            goal = compaction.ROOMY
-            parts = await self._call(store.parts)
-            if not parts:
-                if not store.waiting_rows:
-                    break
-                await self._call(store.seal)
-                await self._compact()
-                continue
-            oldest = min(parts, key=lambda part: part.last_ns)
-            await self._drop(oldest)
-            evicted += oldest.rows
-            await self._call(store.sweep)
-        return evicted
-
-    async def _check_one(self) -> None:
-        """Check that one more file is as it was written, and those that could not be read.
-
-        All of them take their turn. What stays unreadable is set aside.
-        """
-        parts = sorted(await self._call(self._store.parts), key=lambda each: each.number)
-        chosen = [each for each in parts if each.number in self._unreadable]
-        self._unreadable = {part.number: self._unreadable[part.number] for part in chosen}
-        if parts:
-            part = next((each for each in parts if each.number > self._checked), parts[0])
-            self._checked = part.number
-            chosen.append(part)
-        for part in chosen:
-            now_ns = self._clock.steady_ns()
-            try:
-                await self._lose_damaged([part])
-                self._unreadable.pop(part.number, None)
-            except UnreadablePartError as exc:
-                if now_ns - self._unreadable.setdefault(part.number, now_ns) >= UNREADABLE_NS:
-                    log.error("%s", exc)
-                    await self._call(self._store.lose_parts, [part])
-
-    async def _lose_damaged(self, parts: Sequence[Part]) -> bool:
-        """Set those of the files aside that are damaged; return whether any was."""
-        folder = self._store.folder
-        damaged = [part for part in parts if not await self._do_beside(whole, folder / part.name, part)]
-        if damaged:
-            await self._call(self._store.lose_parts, damaged)
-        return bool(damaged)
 
     async def _read(self, work: Callable[[Snapshot], T]) -> T:
         """Commit what waits, then read."""
@@ -622,12 +477,9 @@ class Historian:
             except ClosedError:
                 continue
             except DamagedPartsError as exc:
-                there = {part.number: part for part in await self._call(self._store.parts)}
-                lost = [there[number] for number in exc.numbers if number in there]
-                if lost:  # else they were replaced by others while they were read
-                    await self._call(self._store.lose_parts, lost)
+                await self._keeper.lose_numbers(exc.numbers)
             except UnreadablePartError as exc:
-                self._unreadable.setdefault(exc.number, self._clock.steady_ns())
+                self._keeper.note_unreadable(exc.number)
                 raise
 
     async def _until_open(self) -> None:
@@ -653,33 +505,13 @@ class Historian:
         now_ns = self._clock.now_ns()
         try:
             if not self._failing and self._gap_ns is None:
-                await self._call(self._store.end_whole, now_ns)
-            await self._call(self._store.close)
+                await self._threads.write(self._store.end_whole, now_ns)
+            await self._threads.write(self._store.close)
         except StoreError as exc:
             log.error("%s", exc)
 
     def _emit(self, port: Port, kind: str, text: str, data: dict[str, Any]) -> None:
         port.emit(Event(kind, self.name, port.clock.now_ns(), text, data))
-
-    async def _call(self, work: Callable[..., T], *args: Any) -> T:
-        """Do work on the one thread that writes; a cancellation waits until it is done."""
-        job = asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
-        if await settled(job):
-            job.exception()
-            raise asyncio.CancelledError
-        return job.result()
-
-    async def _do_beside(self, work: Callable[..., T], *args: Any) -> T:
-        """Do work that only reads the store beside the thread that writes; a cancellation breaks it off."""
-        job = asyncio.get_running_loop().run_in_executor(self._beside, work, *args)
-        try:
-            await asyncio.wait([job])
-        except asyncio.CancelledError:
-            self._store.interrupt()
-            await settled(job)
-            job.exception()
-            raise
-        return job.result()
 
     # In threads.
 
@@ -687,20 +519,6 @@ class Historian:
         self._store.open()
         self._stored = self._store.register(self._tags)
         return self._store.last_ns()
-
-    def _choose_tables(self) -> list[int]:
-        """Return the tables to make files of; they are not sent meanwhile."""
-        tables = self._store.sealed()
-        self._store.compacting = frozenset(tables)
-        return tables
-
-    def _choose_group(self, most_rows: int) -> list[Part]:
-        """Return the files to make one of next; none that is being sent, and these are not sent meanwhile."""
-        sending = feed.part_in_hand(self._store)
-        parts = [part for part in self._store.parts() if part.number != sending]
-        group = compaction.mergeable(parts, self._clock.now_ns(), most_rows)
-        self._store.merging = frozenset(part.number for part in group)
-        return group
 
     def _append(self, batches: Sequence[Batch], now_ns: int) -> int:
         columns = to_columns(batches, self._stored, self._kinds)

@@ -228,7 +228,7 @@ def test_history_is_spared_though_the_journal_cannot_be_written(folder, monkeypa
             clock.jump(20_000 * DAY)
             await seconds(clock, 3)
         assert kernel.table.value(kernel.table["sys/clock/jumps"]) == 1
-        assert kernel.historian._spared_until_ns > clock.steady_ns()
+        assert kernel.historian._keeper._spared_until_ns > clock.steady_ns()
 
     running(folder, work, clock)
 

@@ -60,9 +60,9 @@ async def _fill(state, samples):
     async with recording(state, clock) as historian:
         for day in range(3):
             await historian.backfill(batch(clock.now_ns() - day * 86_400 * S, samples))
-        async with historian._tidying:
-            await historian._call(historian._store.seal)
-            await historian._compact()
+        async with historian._keeper.tidying:
+            await historian._threads.write(historian._store.seal)
+            await historian._keeper.compact()
         await historian.backfill(batch(clock.now_ns() + S, 100))
     (state / "cache").mkdir(exist_ok=True)
     (state / "cache" / "big.o").write_bytes(b"object code")

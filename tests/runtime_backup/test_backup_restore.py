@@ -102,7 +102,7 @@ def test_a_snapshot_of_a_running_historian_is_whole(kit, home, tmp_path):
                     await historian.snapshot(tmp_path / f"s{number}")
                     counts.append(samples(tmp_path / f"s{number}")[0])
                 writing.cancel()
-            await historian._tidy()
+            await historian._keeper.tidy()
             assert historian.problems == []
 
     async def write(historian):

@@ -12,7 +12,7 @@ import pytest
 from runtime.clock import ManualClock
 from runtime.config import HistoryConfig, TagList
 from runtime.contract import Batch, DataType, Quality, Tag
-from runtime.historian import TAGS, Historian, hot
+from runtime.historian import TAGS, Historian, hot, keeping
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.query import read_samples
 from runtime.historian.reading import Snapshot
@@ -56,7 +56,7 @@ async def until(condition):
 
 async def keep_house(port, historian, seconds=1800):
     """Let half an hour pass, and wait for the house to be kept in it."""
-    stopped = historian._tidying
+    stopped = historian._keeper.tidying
     await port.clock.advance(seconds)
     async with stopped:
         pass
@@ -110,7 +110,7 @@ class Shelf:
 
 @pytest.fixture
 def kit(monkeypatch):
-    monkeypatch.setattr(hot, "TIDY_S", 1800)  # days pass in these tests
+    monkeypatch.setattr(keeping, "TIDY_S", 1800)  # days pass in these tests
     monkeypatch.setattr(hot, "FIGURES_S", 1800)
     return SimpleNamespace(
         running=running, until=until, keep_house=keep_house, batch=batch, samples=samples, Shelf=Shelf,

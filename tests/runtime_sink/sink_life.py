@@ -9,12 +9,12 @@ import numpy as np
 from runtime.clock import WallClock
 from runtime.config import HistoryConfig, SinkConfig
 from runtime.contract import Batch, DataType, Tag
-from runtime.historian import SINK_TAGS, TAGS, Historian, Sink, compaction, feed, hot, sink
+from runtime.historian import SINK_TAGS, TAGS, Historian, Sink, compaction, feed, keeping, sink
 from runtime.testing import FakePort
 
 feed.PIECE_ROWS = 300
 sink.IDLE_S = sink.FIGURES_S = 0.01
-hot.TIDY_S = 0.2
+keeping.TIDY_S = 0.2
 compaction.table_rows = lambda config: 2000  # many tables become files, while they are sent
 compaction._MANY = 3
 PLANT = [Tag(f"site/area/line/n{number}", DataType.LREAL, source="plc") for number in range(50)]

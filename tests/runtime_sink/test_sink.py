@@ -18,7 +18,18 @@ import pytest
 from runtime.clock import ManualClock, WallClock
 from runtime.config import HistoryConfig, SinkConfig, TagList
 from runtime.contract import Batch, DataType, Quality, Tag
-from runtime.historian import SINK_ALARMS, SINK_TAGS, TAGS, Historian, Sink, feed, hot, open_readonly, sink
+from runtime.historian import (
+    SINK_ALARMS,
+    SINK_TAGS,
+    TAGS,
+    Historian,
+    Sink,
+    feed,
+    hot,
+    keeping,
+    open_readonly,
+    sink,
+)
 from runtime.testing import FakePort
 
 pytestmark = pytest.mark.peer
@@ -42,7 +53,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(sink, "IDLE_S", 0.01)
     monkeypatch.setattr(sink, "FIGURES_S", 0.05)
     monkeypatch.setattr(sink, "_SLOWEST_S", 0.1)
-    monkeypatch.setattr(hot, "TIDY_S", 1800)
+    monkeypatch.setattr(keeping, "TIDY_S", 1800)
     monkeypatch.setattr(hot, "FIGURES_S", 1800)
 
 
@@ -82,7 +93,7 @@ async def caught_up(historian, outer):
 
 async def keep_house(port, historian):
     await port.clock.advance(1800)
-    async with historian._tidying:
+    async with historian._keeper.tidying:
         pass
 
 
