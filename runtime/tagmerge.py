@@ -161,17 +161,18 @@ def merge(
 
 def merged_text(table: Table, new: Sequence[Tag], gone: Sequence[Tag] = ()) -> str:
     """Return the new text of the table: order and comments stay, new tags come last."""
-    text = read_text(table.file)
     by_path = {tag.path: tag for tag in new}
     old = {tag.path: tag for tag in table.tags()}
     left = {tag.path for tag in gone}
-    lines = text.splitlines()
-    rows = csv.reader(io.StringIO(text))
+    lines = io.StringIO(read_text(table.file), newline=None).readlines()
+    rows = csv.reader(lines)
     column = [name.strip().lower() for name in next(rows)].index("path")
     out = [",".join(COLUMNS)]
+    done = rows.line_num
     for cells in rows:
+        first, done = done, rows.line_num
         if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
-            out.append(lines[rows.line_num - 1])
+            out.append("".join(lines[first:done]).removesuffix("\n"))
             continue
         path = cells[column].strip()
         path = path if path.startswith(f"{table.root}/") else f"{table.root}/{path}"

@@ -54,6 +54,32 @@ def test_an_import_shows_and_merges_what_changed(ironworks: Any, folder: Path, t
     assert ironworks("tags", "export", "--plant", folder).stdout.count("\n") == 3
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\n", "\r"),
+        ("\n", "\r\n"),
+        ("Wanted level", "Wanted\u2028level"),
+        ("Wanted level", "Wanted\x0blevel"),
+        ("# the pump\n", '# pump/old,BOOL,,,,,"Old\npump",rw,operator,,\n'),
+    ],
+)
+def test_an_import_leaves_comments_and_rows_as_they_were_whatever_ends_lines(
+    ironworks: Any, folder: Path, tmp_path: Path, before: str, after: str
+) -> None:
+    file = folder / "tags.csv"
+    file.write_bytes(file.read_text().replace(before, after).encode())
+    there = [(tag.path, tag.description) for tag in assemble(folder).plant.tags]
+    comments = [line for line in file.read_text().split("\n") if line.startswith(("#", 'pump"'))]
+    (tmp_path / "new.csv").write_text("path,type\ntank/cooler,BOOL\n")
+    result = ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder)
+    assert result.exit_code == 0, result.exception
+    now = [(tag.path, tag.description) for tag in assemble(folder).plant.tags]
+    assert [each for each in now if each not in there] == [("site/area/line/tank/cooler", "")]
+    assert [each for each in there if each not in now] == []
+    assert [line for line in file.read_text().split("\n") if line.startswith(("#", 'pump"'))] == comments
+
+
 def test_a_wrong_csv_is_refused_with_its_line_and_nothing_is_written(
     ironworks: Any, folder: Path, tmp_path: Path
 ) -> None:
