@@ -137,16 +137,18 @@ def merge(
 ) -> tuple[Difference, list[Finding]]:
     """Put a list into a plant's table, if the plant is right with it; return what changes, and warnings.
 
-    `device`: of that one alone; `replace`: what the list lacks goes; `dry_run`: nothing is written.
+    A column that the list lacks stays as it is. `device`: of that one alone; `replace`: the tags that the
+    list lacks go; `dry_run`: nothing is written.
 
     Raises:
         ConfigError: the list or the plant with it is wrong; nothing was written.
         PlantError: the table cannot be written.
     """
-    read = read_tags(csv, table.root)
+    present = table.tags()
+    read = read_tags(csv, table.root, present)
     wrong = list(strangers(read, device)) if device else []
     new = [tag for tag, _ in read]
-    found = difference(table.tags(), new)
+    found = difference(present, new)
     if device:
         found = replace_(found, missing=[tag for tag in found.missing if device_of(tag) == device])
     gone = found.missing if replace else []

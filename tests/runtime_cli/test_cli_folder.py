@@ -80,6 +80,22 @@ def test_an_import_leaves_comments_and_rows_as_they_were_whatever_ends_lines(
     assert [line for line in file.read_text().split("\n") if line.startswith(("#", 'pump"'))] == comments
 
 
+def test_an_import_leaves_the_columns_that_the_csv_lacks(
+    ironworks: Any, folder: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("path,type,high\ntank/setpoint,REAL,95\n")
+    done = json.loads(ironworks("tags", "import", new, "--plant", folder, "--json").stdout)
+    assert done["changed"] == {"site/area/line/tank/setpoint": {"high": [100.0, 95.0]}}
+    assert "tank/setpoint,REAL,%,%,0,95,Wanted level,,rw" in (folder / "tags.csv").read_text()
+    new.write_text("path,type,unit\ntank/limit,REAL,bar\n")
+    done = json.loads(ironworks("tags", "import", new, "--plant", folder, "--json").stdout)
+    assert done["changed"] == {"site/area/line/tank/limit": {"unit": ["%", "bar"], "unit_text": ["%", "bar"]}}
+    new.write_text("path,type\ntank/setpoint,BOOL\n")
+    error = ironworks("tags", "import", new, "--plant", folder).exception
+    assert "new.csv:2:1: error: column 'initial': '40' is not a value of BOOL" in str(error)
+
+
 def test_a_wrong_csv_is_refused_with_its_line_and_nothing_is_written(
     ironworks: Any, folder: Path, tmp_path: Path
 ) -> None:
