@@ -120,14 +120,17 @@ def read_tags(file: Path, root: str, present: Iterable[Tag] = ()) -> list[tuple[
     lines = _lines(rows, file, findings)
     _, first = next(lines, (1, []))
     header = [name.strip().lower() for name in first]
-    if len(header) == 1 and (other := next((each for each in ";\t|" if each in header[0]), "")):
+    if len(header) == 1 and (other := next((each for each in ";\t|，；" if each in header[0]), "")):
         remedy = "save it as CSV with commas"
         raise ConfigError([Finding(f"cells are separated by {other!r} here", Place(file, 1, 1), remedy)])
     if any(header) and not any(name in COLUMNS for name in header):
         text = "the first line names no column of a tag table"
         raise ConfigError([Finding(text, Place(file, 1, 1), "begin a CSV with path,type,unit,description")])
     for column, name in enumerate(header, 1):
-        if name in header[: column - 1]:
+        if not name:
+            text = f"column {column} has no name"
+            findings.append(Finding(text, Place(file, 1, column), "name it, or remove it with its cells"))
+        elif name in header[: column - 1]:
             text = f"column {name!r} is there twice"
             findings.append(Finding(text, Place(file, 1, column), "keep one of the two"))
         elif name not in COLUMNS:
@@ -234,6 +237,8 @@ def _tag(row: dict[str, str], root: str) -> Tag:
     path = row["path"]
     if not _PATH.fullmatch(path):
         raise _CellError("path", f"{path!r} is not a path", "use levels of letters and digits joined by /")
+    if not path.isprintable():
+        raise _CellError("path", f"{path!r} holds a character that cannot be seen", "type the path anew")
     if path.startswith("sys/"):
         raise _CellError("path", "sys/ is kept for the system's own tags", "use another first level")
     if len(path) > _LONGEST_PATH:
