@@ -125,8 +125,10 @@ def _built(sources: Mapping[str, str], cache: Path, profile: str) -> Build:
         pass
     else:
         return kept
+    from runtime.config import make_folder  # not for the compiler's process
+
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         _compile_in_child(sources, profile, target, core, bytecode)
         made = Build.from_bytes(target.read_bytes())
         _prune(cache)
