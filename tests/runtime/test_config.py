@@ -160,6 +160,7 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
         ),
         ("plant: p\nroot: a/b\napi: {port: eight}\n", 3, "'eight' is no whole number", "digits"),
         ("plant: p\nroot: a/b\nhistory: {flush: 1ms}\n", 3, "'1ms' is too small", "write 10ms or more"),
+        ("plant: p\nroot: a/b\nhistory: {flush: 0}\n", 3, "0 is too small", "write 10ms or more"),
         ("plant: p\nroot: a/b\ndrivers: {kind: a}\n", 3, "drivers: a list belongs here", "`- `"),
         ("plant: p\nroot: a/b\ngate: {two_person: a/b}\n", 3, "a list belongs here", "write [a/b]"),
         ("plant: 5\nroot: a/b\n", 1, "plant: 5 is no text", "quotes"),
