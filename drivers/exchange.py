@@ -43,7 +43,10 @@ def import_(
     plant: FolderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
-    """Put a driver's tags into the plant's tag table, if the whole plant is right with them; else nothing."""
+    """Put a driver's tags into the plant's tag table, if the whole plant is right with them; else nothing.
+
+    Tags are merged by path; a column that the CSV lacks stays as it is.
+    """
     from runtime.tagmerge import as_data, as_lines, merge, table_of
 
     table = table_of(plant)

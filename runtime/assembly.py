@@ -61,6 +61,7 @@ class Assembly:
             *_check_gate(self.plant),
             *_check_api(self.plant),
             *_check_history(self.plant),
+            *_check_state(self.plant),
             *_check_tags(self.plant, {each.name for each in self.sections}),
         ]
         for entry in self.sections:
@@ -291,6 +292,13 @@ def _check_history(plant: Plant) -> Iterator[Finding]:
     if sink and find_spec("psycopg") is None:
         remedy = "install it: pip install 'ironworks[postgres]'"
         yield Finding("the sink needs psycopg", plant.place("history", "sink"), remedy)
+
+
+def _check_state(plant: Plant) -> Iterator[Finding]:
+    """Yield that the stores lie among the files of the plant: they would be part of each version of these."""
+    if plant.state.resolve() == plant.file.parent.resolve():
+        remedy = "name a folder in it, such as .ironworks, or one elsewhere"
+        yield Finding("state: this is the plant folder itself", plant.place("state"), remedy)
 
 
 def _with_device(tag: Tag, drivers: set[str]) -> Tag:

@@ -96,14 +96,14 @@ def credentials(
     a person where nothing else gives it.
 
     Raises:
-        PlantError: a file cannot be read, or a user has no secret.
+        PlantError: a file cannot be read, what it holds is of no use, or a user has no secret.
     """
     found = Credentials()
     if certificate := os.environ.get("IRONWORKS_CERTIFICATE"):
         found["certificate"] = certificate
     user = user or endpoint.user or os.environ.get("IRONWORKS_USER")
     if not user:
-        token = _secret("IRONWORKS_TOKEN") or (None if certificate else kept_session(endpoint))
+        token = _token() or (None if certificate else kept_session(endpoint))
         if token:
             found["token"] = token
         return found
@@ -119,16 +119,41 @@ def credentials(
     return found
 
 
+def _token() -> str | None:
+    token = _secret("IRONWORKS_TOKEN")
+    if token and not (token.isascii() and token.isprintable()):  # it goes into a header
+        remedy = "give it the one line that `ironworks user token` printed"
+        raise PlantError(
+            "what $IRONWORKS_TOKEN, or the file of $IRONWORKS_TOKEN_FILE, holds is no token", remedy
+        )
+    return token
+
+
 def _secret(variable: str) -> str | None:
     file = os.environ.get(f"{variable}_FILE")
     if not file:
-        return os.environ.get(variable)
+        found = os.environ.get(variable)
+        return None if found is None else secret_line(found, f"${variable}")
     try:
-        return Path(file).read_text("utf-8").removesuffix("\n")
+        return secret_line(Path(file).read_text("utf-8"), file)
     except (OSError, UnicodeDecodeError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
         text = f"{file}, named by ${variable}_FILE, cannot be read: {why}"
         raise PlantError(text, "correct the variable, or the rights of the file") from exc
+
+
+def secret_line(text: str, source: str) -> str:
+    """Return a secret without the end of its line, and the mark that editors put before UTF-8.
+
+    Raises:
+        PlantError: it is not UTF-8.
+    """
+    line = text.removeprefix("\ufeff").rstrip("\r\n")
+    if any("\ud800" <= each <= "\udfff" for each in line):
+        raise PlantError(
+            f"the secret of {source} is not UTF-8", "set the terminal to UTF-8, or save it as such"
+        )
+    return line
 
 
 def sessions_file() -> Path:

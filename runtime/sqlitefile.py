@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from runtime.config import make_folder
 from runtime.errors import StoreError
 
 
@@ -24,7 +26,7 @@ def open_file(
         StoreError: the folder or file cannot be used.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return _begin(path, prepare), ""
     except (OSError, sqlite3.OperationalError) as exc:
         raise StoreError(
@@ -49,6 +51,10 @@ def known_or_empty(connection: sqlite3.Connection, table: str, columns: Iterable
 
 
 def _begin(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    if os.geteuid() == 0 and not path.exists():  # the account of the plant must be able to open it too
+        owner = path.parent.stat()
+        path.touch()
+        os.chown(path, owner.st_uid, owner.st_gid)
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -137,16 +137,18 @@ def merge(
 ) -> tuple[Difference, list[Finding]]:
     """Put a list into a plant's table, if the plant is right with it; return what changes, and warnings.
 
-    `device`: of that one alone; `replace`: what the list lacks goes; `dry_run`: nothing is written.
+    A column that the list lacks stays as it is. `device`: of that one alone; `replace`: the tags that the
+    list lacks go; `dry_run`: nothing is written.
 
     Raises:
         ConfigError: the list or the plant with it is wrong; nothing was written.
         PlantError: the table cannot be written.
     """
-    read = read_tags(csv, table.root)
+    present = table.tags()
+    read = read_tags(csv, table.root, present)
     wrong = list(strangers(read, device)) if device else []
     new = [tag for tag, _ in read]
-    found = difference(table.tags(), new)
+    found = difference(present, new)
     if device:
         found = replace_(found, missing=[tag for tag in found.missing if device_of(tag) == device])
     gone = found.missing if replace else []
@@ -161,17 +163,18 @@ def merge(
 
 def merged_text(table: Table, new: Sequence[Tag], gone: Sequence[Tag] = ()) -> str:
     """Return the new text of the table: order and comments stay, new tags come last."""
-    text = read_text(table.file)
     by_path = {tag.path: tag for tag in new}
     old = {tag.path: tag for tag in table.tags()}
     left = {tag.path for tag in gone}
-    lines = text.splitlines()
-    rows = csv.reader(io.StringIO(text))
+    lines = io.StringIO(read_text(table.file), newline=None).readlines()
+    rows = csv.reader(lines)
     column = [name.strip().lower() for name in next(rows)].index("path")
     out = [",".join(COLUMNS)]
+    done = rows.line_num
     for cells in rows:
+        first, done = done, rows.line_num
         if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
-            out.append(lines[rows.line_num - 1])
+            out.append("".join(lines[first:done]).removesuffix("\n"))
             continue
         path = cells[column].strip()
         path = path if path.startswith(f"{table.root}/") else f"{table.root}/{path}"

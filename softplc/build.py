@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -125,8 +126,10 @@ def _built(sources: Mapping[str, str], cache: Path, profile: str) -> Build:
         pass
     else:
         return kept
+    from runtime.config import make_folder  # not for the compiler's process
+
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         _compile_in_child(sources, profile, target, core, bytecode)
         made = Build.from_bytes(target.read_bytes())
         _prune(cache)
@@ -152,6 +155,11 @@ def _compile_in_child(
     if done.returncode == -signal.SIGKILL:
         remedy = "free some memory: the system's log says whether it ran out"
         raise PlantError(f"the compiler was killed {1 + _AGAIN} times", remedy)
+    if done.returncode not in (0, _REFUSED) and bytecode.is_dir():
+        shutil.rmtree(
+            bytecode, ignore_errors=True
+        )  # a full disk cuts files of it short, which Python believes
+        done = COMPILERS.run(request, bytecode)
     if done.returncode == _REFUSED:
         answer = json.loads(done.stdout)
         if "store" in answer:

@@ -183,12 +183,14 @@ def _parsed(text: str, file: Path) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _check_header(columns: Sequence[str], place: Place) -> Iterator[Finding]:
-    if len(columns) == 1 and (other := next((each for each in ";\t|" if each in columns[0]), "")):
+    if len(columns) == 1 and (other := next((each for each in ";\t|，；" if each in columns[0]), "")):
         yield Finding(f"cells are separated by {other!r} here", place, "save it as CSV with commas")
         return
     for number, name in enumerate(columns, 1):
         here = Place(place.file, place.line, number)
-        if name in columns[: number - 1]:
+        if not name:
+            yield Finding(f"column {number} has no name", here, "name it, or remove it with its cells")
+        elif name in columns[: number - 1]:
             yield Finding(f"column {name!r} is there twice", here, "keep one of the two")
         elif name not in COLUMNS:
             close = get_close_matches(name, COLUMNS, 1)

@@ -46,7 +46,7 @@ def plant_checks(file: Path, mine: Endpoint | None) -> Iterator[Check]:
     limit_mib = plant.head.history.disk_limit_mib if plant.head.history else 256
     yield from disk(plant.state, limit_mib, _growth_mib(plant.state / "history"))
     yield from _ports(assembly, mine)
-    yield from _rights(plant.state)
+    yield from _rights(plant.state, plant.folder)
     yield from _certificates(plant.state)
     yield from _stores(plant, mine)
 
@@ -102,22 +102,35 @@ def _growth_mib(folder: Path) -> float:
     return sum(sizes) / len(sizes) / _MIB if sizes else 0.0
 
 
-def _rights(state: Path) -> Iterator[Check]:
+def _rights(state: Path, folder: Path) -> Iterator[Check]:
     import os
 
     if not state.exists():
         return
-    who = state.owner() if os.geteuid() == 0 else ""
+    whose = folder.stat().st_uid
+    who = _account(state.stat().st_uid) if os.geteuid() == 0 else ""
     if not os.access(state, os.W_OK):
         yield Check("state", FAIL, f"{state} may not be written by this account", f"chown or chmod {state}")
     elif state.stat().st_mode & 0o002:
         yield Check("state", FAIL, f"anyone may write {state}", f"chmod o-w {state}")
+    elif whose and (of_root := [each for each in (state, *state.iterdir()) if each.stat().st_uid == 0]):
+        text = f"{of_root[0]} belongs to root, the plant to {_account(whose)}, which cannot write it"
+        yield Check("state", WARN, text, f"chown -R {_account(whose)} {state}")
     else:
         yield Check("state", OK, f"{state}" + (f" of {who}" if who else ""))
     keys = [file for file in state.rglob("*.pem") if b"PRIVATE KEY" in _head(file)]
     for file in keys:
         if file.stat().st_mode & 0o077:
             yield Check("keys", FAIL, f"others may read the private key {file}", f"chmod 600 {file}")
+
+
+def _account(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # of a container, for one
+        return str(uid)
 
 
 def _head(file: Path) -> bytes:

@@ -98,13 +98,18 @@ def ask_secret(what: str = "Secret", *, twice: bool = False) -> str:
     """Return a secret that is typed without echo, or a line of standard input in a pipe.
 
     Raises:
-        PlantError: it is empty.
+        PlantError: it is empty, or not UTF-8.
     """
+    from runtime.logins import secret_line
+
     secret: str
     if sys.stdin.isatty():
         secret = typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
     else:
-        secret = sys.stdin.readline().rstrip("\r\n")
+        try:
+            secret = secret_line(sys.stdin.readline(), "standard input")
+        except UnicodeDecodeError as exc:
+            raise PlantError("the secret of standard input is not UTF-8", "save it as such") from exc
     if not secret:
         raise PlantError("the secret is empty", "type one, or send one line to standard input")
     return secret

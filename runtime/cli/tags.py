@@ -41,7 +41,10 @@ def import_(
     replace: Annotated[bool, typer.Option("--replace", help="Remove tags that the CSV lacks.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put a CSV into the plant's tag table, if the whole plant is right with it; else nothing."""
+    """Put a CSV into the plant's tag table, if the whole plant is right with it; else nothing.
+
+    Tags are merged by path; a column that the CSV lacks stays as it is.
+    """
     from runtime.tagmerge import as_data, as_lines, merge, table_of
 
     table = table_of(plant)

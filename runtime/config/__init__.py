@@ -25,7 +25,7 @@ from runtime.config.models import (
     is_loopback,
     parse_duration_ns,
 )
-from runtime.config.plant import WIRING, Basis, Declared, Plant, Plugin
+from runtime.config.plant import WIRING, Basis, Declared, Plant, Plugin, make_folder
 from runtime.config.positions import Document, load_yaml, read_text
 from runtime.config.taglist import COLUMNS, TagList, read_tags, write_tags
 from runtime.config.validation import findings_of, load_model, validate
@@ -65,6 +65,7 @@ __all__ = [
     "is_loopback",
     "load_model",
     "load_yaml",
+    "make_folder",
     "parse_duration_ns",
     "parse_value",
     "read_tags",

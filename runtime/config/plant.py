@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,19 @@ def state_folder(file: Path, head: PlantFile) -> Path:
         return file.parent / head.state
     home = file.parent / ".ironworks"
     return home if file.name == PLANT_FILE else home / file.stem
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it that are not there.
+
+    What root makes belongs to the account of the folder that was there: a plant is to run under its own.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        for each in reversed(missing):
+            owner = each.parent.stat()
+            os.chown(each, owner.st_uid, owner.st_gid)
 
 
 @dataclass(frozen=True, slots=True)

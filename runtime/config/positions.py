@@ -22,7 +22,7 @@ Key = tuple[str | int, ...]
 _MOST_VALUES = 500_000  # in one file, aliases counted as often as they are used
 _LONGEST_YAML = 8 << 20  # read in about a minute
 _LONGEST_SHOWN = 80
-_WORKBOOK = b"PK\x03\x04"  # how a ZIP begins, and so what Excel and LibreOffice save
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how a ZIP and an OLE file begin: what spreadsheets save
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -62,7 +62,7 @@ def read_text(file: Path) -> str:
         why = exc.strerror if isinstance(exc, OSError) else str(exc)
         remedy = "check the path, the owner of the file and its rights"
         raise ConfigError([Finding(f"cannot be read: {why}", Place(file), remedy)]) from exc
-    if data.startswith(_WORKBOOK):
+    if data.startswith(_WORKBOOKS):
         raise ConfigError([Finding("this is a workbook, not text", Place(file), "save it as CSV UTF-8")])
     try:
         text = data.decode("utf-8-sig")

@@ -107,8 +107,10 @@ def _left(tag: Tag) -> Tag:
     return Tag("", tag.data_type, source="", retention="none")
 
 
-def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
+def read_tags(file: Path, root: str, present: Iterable[Tag] = ()) -> list[tuple[Tag, Place]]:
     """Read a tag table; paths become whole.
+
+    `present`: tags of which a row tells anew what there is a column for; the rest of them stays.
 
     Raises:
         ConfigError: with every wrong cell, by line and column.
@@ -118,14 +120,17 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
     lines = _lines(rows, file, findings)
     _, first = next(lines, (1, []))
     header = [name.strip().lower() for name in first]
-    if len(header) == 1 and (other := next((each for each in ";\t|" if each in header[0]), "")):
+    if len(header) == 1 and (other := next((each for each in ";\t|，；" if each in header[0]), "")):
         remedy = "save it as CSV with commas"
         raise ConfigError([Finding(f"cells are separated by {other!r} here", Place(file, 1, 1), remedy)])
     if any(header) and not any(name in COLUMNS for name in header):
         text = "the first line names no column of a tag table"
         raise ConfigError([Finding(text, Place(file, 1, 1), "begin a CSV with path,type,unit,description")])
     for column, name in enumerate(header, 1):
-        if name in header[: column - 1]:
+        if not name:
+            text = f"column {column} has no name"
+            findings.append(Finding(text, Place(file, 1, column), "name it, or remove it with its cells"))
+        elif name in header[: column - 1]:
             text = f"column {name!r} is there twice"
             findings.append(Finding(text, Place(file, 1, column), "keep one of the two"))
         elif name not in COLUMNS:
@@ -140,6 +145,7 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
     if findings:
         raise ConfigError(findings)
     tags: list[tuple[Tag, Place]] = []
+    known = {tag.path: tag for tag in present}
     seen: dict[str, int] = {}
     for line, cells in lines:
         if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
@@ -149,10 +155,14 @@ def read_tags(file: Path, root: str) -> list[tuple[Tag, Place]]:
             findings.append(Finding(text, Place(file, line), 'put cells that hold a comma into "quotes"'))
             continue
         row = {name: cell.strip() for name, cell in zip_longest(header, cells, fillvalue="")}
+        if old := known.get(_whole(row["path"], root)):
+            if row.get("unit", old.unit) != old.unit:
+                row.setdefault("unit_text", "")  # the old one is of another unit
+            row = _cells(old, root) | row
         try:
             tag = _tag(row, root)
         except _CellError as exc:
-            column = header.index(exc.column) + 1
+            column = header.index(exc.column) + 1 if exc.column in header else 1
             findings.append(
                 Finding(f"column {exc.column!r}: {exc.text}", Place(file, line, column), exc.remedy)
             )
@@ -227,6 +237,8 @@ def _tag(row: dict[str, str], root: str) -> Tag:
     path = row["path"]
     if not _PATH.fullmatch(path):
         raise _CellError("path", f"{path!r} is not a path", "use levels of letters and digits joined by /")
+    if not path.isprintable():
+        raise _CellError("path", f"{path!r} holds a character that cannot be seen", "type the path anew")
     if path.startswith("sys/"):
         raise _CellError("path", "sys/ is kept for the system's own tags", "use another first level")
     if len(path) > _LONGEST_PATH:
@@ -257,7 +269,7 @@ def _tag(row: dict[str, str], root: str) -> Tag:
             raise _CellError("compression", "swinging_door without a deadband", remedy)
     role = _one_of(row, "role", [each.name.lower() for each in Role], "operator")
     return Tag(
-        path=path if path.startswith(f"{root}/") else f"{root}/{path}",
+        path=_whole(path, root),
         data_type=data_type,
         unit=row.get("unit", ""),
         unit_text=row.get("unit_text", "") or row.get("unit", ""),
@@ -279,6 +291,10 @@ def _tag(row: dict[str, str], root: str) -> Tag:
     )
 
 
+def _whole(path: str, root: str) -> str:
+    return path if path.startswith(f"{root}/") else f"{root}/{path}"
+
+
 def _within(low: float | None, value: float, high: float | None) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
@@ -289,17 +305,20 @@ def write_tags(tags: Iterable[Tag], root: str) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for tag in tags:
-        cells: dict[str, object] = {
-            name: getattr(tag, name) for name in COLUMNS if name not in ("type", "access", "role")
-        }
-        cells |= {"type": tag.data_type.iec, "access": tag.access.value, "role": tag.role.name.lower()}
-        relative = tag.path.removeprefix(f"{root}/")
-        cells["path"] = tag.path if relative.startswith(f"{root}/") else relative
-        scale = tag.data_type
-        cells |= {name: _cell(scale, getattr(tag, name)) for name in ("low", "high", "initial")}
-        cells["deadband"] = _cell(DataType.TIME if scale in TIMES else scale, tag.deadband)
+        cells = _cells(tag, root)
         writer.writerow([cells[name] for name in COLUMNS])
     return out.getvalue()
+
+
+def _cells(tag: Tag, root: str) -> dict[str, str]:
+    cells = {name: getattr(tag, name) or "" for name in COLUMNS if name != "type"}
+    cells |= {"type": tag.data_type.iec, "access": tag.access.value, "role": tag.role.name.lower()}
+    relative = tag.path.removeprefix(f"{root}/")
+    cells["path"] = tag.path if relative.startswith(f"{root}/") else relative
+    scale = tag.data_type
+    cells |= {name: _cell(scale, getattr(tag, name)) for name in ("low", "high", "initial")}
+    cells["deadband"] = _cell(DataType.TIME if scale in TIMES else scale, tag.deadband)
+    return cells
 
 
 def _cell(data_type: DataType, value: Value | None) -> str:

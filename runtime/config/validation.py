@@ -82,16 +82,23 @@ def findings_of(
             remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
             yield Finding(f"unknown key {name!r}", place, remedy)
         else:
-            text, remedy = _told(each, name, reduce(getitem, location, data))
+            field = _model_at(model, each["loc"][:-1]).model_fields.get(name)
+            lasts = field is not None and any(
+                getattr(each, "func", None) is models.parse_duration_ns for each in field.metadata
+            )
+            text, remedy = _told(each, name, reduce(getitem, location, data), lasts=lasts)
             yield Finding(f"{what}: {text}" if what else text, place, remedy)
 
 
-def _told(error: Mapping[str, Any], name: str, value: Any) -> tuple[str, str]:
-    """Return what is wrong with a value as it was written, and what to write instead."""
+def _told(error: Mapping[str, Any], name: str, value: Any, *, lasts: bool) -> tuple[str, str]:
+    """Return what is wrong with a value as it was written, and what to write instead.
+
+    `lasts`: it is a duration; 0 is one without a unit.
+    """
     kind, context = error["type"], error.get("ctx", {})
     found = shortened(value)
     if kind in _BOUNDS:
-        return _beyond(kind, value, context)
+        return _beyond(kind, value, context, lasts=lasts)
     match kind:
         case "model_type" | "dict_type":
             return "keys and values belong here", "write `key: value` lines below it"
@@ -126,10 +133,10 @@ def _told(error: Mapping[str, Any], name: str, value: Any) -> tuple[str, str]:
     return text, remedy or f"found {found}"
 
 
-def _beyond(kind: str, value: object, context: Mapping[str, Any]) -> tuple[str, str]:
+def _beyond(kind: str, value: object, context: Mapping[str, Any], *, lasts: bool) -> tuple[str, str]:
     key, said, wanted = _BOUNDS[kind]
     limit = context[key]
-    if models.is_duration(value):
+    if lasts or models.is_duration(value):
         limit = models.format_duration(int(limit))
     return said.format(shortened(value)), f"write {wanted.format(limit)}"
 

@@ -123,8 +123,9 @@ def assemble_version(store: VersionStore, version: Version, file: Path) -> Assem
     store.content(version)
     place = store.place(version)
     assembly = assemble(place / file.name)
-    _check(assembly)
-    return replace(assembly, plant=replace(assembly.plant, file=file, content=place))
+    assembly = replace(assembly, plant=replace(assembly.plant, file=file, content=place))
+    _check(assembly)  # with the plant's own state folder: what it compiles is kept there
+    return assembly
 
 
 def _check(assembly: Assembly) -> None:

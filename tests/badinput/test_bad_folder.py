@@ -87,6 +87,7 @@ MISTAKES |= {
     "wrong indentation": (change(PLANT, "    kind:", "   kind:"), PLANT, 11, "not valid YAML"),
     "a file without end": (put(PLANT, "x: y\n" * 2_000_000), PLANT, None, "million characters"),
     "unknown section": (more(PLANT, "mqtt: {a: 1}\n"), PLANT, 23, "unknown key 'mqtt'"),
+    "stores among the files": (more(PLANT, "state: ./\n"), PLANT, 23, "state: this is the plant folder"),
     "mistyped section": (change(PLANT, "twin:", "twn:"), PLANT, 20, "unknown key 'twn'"),
     "mistyped key": (change(PLANT, "host:", "hots:"), PLANT, 12, "unknown key 'hots'"),
     "empty section": (change(PLANT, '  sources: ["plc/*.st"]', ""), PLANT, 16, "keys and values"),

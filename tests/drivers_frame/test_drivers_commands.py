@@ -181,8 +181,7 @@ def test_an_import_changes_the_tags_of_its_driver_only(ironworks, folder, tmp_pa
     )
     before = (folder / "tags.csv").read_text()
     dry = ironworks("drivers", "import", "io", file, "--plant", folder, "--dry-run").stdout
-    assert f"~ {WHOLE[0]}  unit: 'm' -> ''" in dry
-    assert "address: '30001:float' -> '30011:float'" in dry
+    assert f"~ {WHOLE[0]}  high: 10.0 -> 12.0, address: '30001:float' -> '30011:float'\n" in dry
     assert (folder / "tags.csv").read_text() == before
     done = json.loads(ironworks("drivers", "import", "io", file, "--plant", folder, "--json").stdout)
     assert (done["added"], done["kept"]) == (["site/area/line/io/new"], WHOLE[1:])

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.alarms.table import read_table
 from runtime.config import (
     DriverConfig,
     PlantFile,
@@ -34,6 +35,12 @@ def findings(file, text, read):
     [
         ("tank/level,REEL,,,,,", 2, "unknown type 'REEL'", "did you mean 'REAL'?"),
         ("tank level,REAL,,,,,", 1, "'tank level' is not a path", "levels"),
+        (
+            "tank/level\u200b,REAL,,,,,",
+            1,
+            r"'tank/level\u200b' holds a character that cannot be seen",
+            "anew",
+        ),
         ("tank/level,REAL,,ten,,,", 4, "'ten' is not a number", "point"),
         ("tank/level,REAL,,50,10,,", 5, "high (10) must be above low (50)", ""),
         ("tank/level,REAL,,,,write,", 6, "unknown access 'write'", "r, rw"),
@@ -59,6 +66,22 @@ def test_an_unknown_column_has_a_suggestion(tmp_path):
         tmp_path / "t.csv", "path,type,acess\n", lambda f: read_tags(f, "s")
     )
     assert (line, column, text, remedy) == (1, 3, "unknown column 'acess'", "did you mean 'access'?")
+
+
+def test_columns_without_a_name_are_told_as_such(tmp_path):
+    found = findings(tmp_path / "t.csv", "path,type,,\na,REAL,,\n", lambda f: read_tags(f, "s"))
+    assert [each[:3] for each in found] == [(1, 3, "column 3 has no name"), (1, 4, "column 4 has no name")]
+    found = findings(tmp_path / "a.csv", "name,tag,,\na,b,,\n", read_table)
+    assert [each[:3] for each in found] == [(1, 3, "column 3 has no name"), (1, 4, "column 4 has no name")]
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "，", "；"])
+def test_another_separator_than_a_comma_is_told(tmp_path, sign):
+    told = [(1, f"cells are separated by {sign!r} here")]
+    found = findings(tmp_path / "t.csv", f"path{sign}type\n", lambda f: read_tags(f, "s"))
+    assert [(line, text) for line, _, text, _ in found] == told
+    found = findings(tmp_path / "a.csv", f"name{sign}tag\n", read_table)
+    assert [(line, text) for line, _, text, _ in found] == told
 
 
 CELL = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), max_size=20).map(str.strip)
@@ -137,6 +160,7 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
         ),
         ("plant: p\nroot: a/b\napi: {port: eight}\n", 3, "'eight' is no whole number", "digits"),
         ("plant: p\nroot: a/b\nhistory: {flush: 1ms}\n", 3, "'1ms' is too small", "write 10ms or more"),
+        ("plant: p\nroot: a/b\nhistory: {flush: 0}\n", 3, "0 is too small", "write 10ms or more"),
         ("plant: p\nroot: a/b\ndrivers: {kind: a}\n", 3, "drivers: a list belongs here", "`- `"),
         ("plant: p\nroot: a/b\ngate: {two_person: a/b}\n", 3, "a list belongs here", "write [a/b]"),
         ("plant: 5\nroot: a/b\n", 1, "plant: 5 is no text", "quotes"),
@@ -156,9 +180,10 @@ def test_a_missing_file_and_a_binary_file_are_told(tmp_path):
     (tmp_path / "bin.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_model(DriverConfig, tmp_path / "bin.yaml")
-    (tmp_path / "tags.csv").write_bytes(b"PK\x03\x04\x14\x00")
-    with pytest.raises(ConfigError, match="workbook"):
-        read_tags(tmp_path / "tags.csv", "s")
+    for begins in (b"PK\x03\x04\x14\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"):
+        (tmp_path / "tags.csv").write_bytes(begins)
+        with pytest.raises(ConfigError, match="workbook"):
+            read_tags(tmp_path / "tags.csv", "s")
 
 
 def test_a_pipe_and_a_device_are_told_and_not_waited_for(tmp_path):

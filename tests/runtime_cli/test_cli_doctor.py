@@ -1,6 +1,7 @@
 """`ironworks doctor`: what is wrong with a plant's state is told, with a remedy."""
 
 import json
+import os
 import resource
 import socket
 import sqlite3
@@ -160,3 +161,33 @@ def test_a_disk_that_fills_within_a_week_is_told(tmp_path):
     soon, *_ = doctor.disk(tmp_path, 1, free_mib / 3)
     assert (quiet.verdict, soon.verdict) == ("ok", "warn")
     assert "a day" in soon.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_beside_a_plant_belongs_to_the_account_of_the_plant(ironworks, folder):
+    account = 54_321  # one without a name, as of a container
+    (folder / "plc").mkdir()
+    (folder / "plc" / "main.st").write_text("PROGRAM Main\nEND_PROGRAM\n")
+    (folder / "plant.yaml").write_text("plant: brewery\nroot: s\nplc: {}\n")
+    os.chown(folder, account, account)
+    assert ironworks("check", folder).exit_code == 0
+    assert (
+        ironworks("user", "add", "anna", "--role", "admin", "-p", folder, input="hops & malt\n").exit_code
+        == 0
+    )
+    made = [folder / ".ironworks" / name for name in (".", "cache", "cache/plc", "journal.sqlite")]
+    assert {each.stat().st_uid for each in made} == {account}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_state_that_the_account_of_the_plant_cannot_write_is_told(checks, folder, state):
+    assert checks()["state"]["verdict"] == "ok"
+    os.chown(folder, 54_321, 54_321)
+    told = checks()["state"]
+    assert (told["verdict"], told["remedy"]) == ("warn", f"chown -R 54321 {state}")
+    os.chown(state, 54_321, 54_321)
+    assert checks()["state"]["text"].startswith(
+        f"{state / 'journal.sqlite'} belongs to root, the plant to 54321"
+    )
+    os.chown(state / "journal.sqlite", 54_321, 54_321)
+    assert checks()["state"]["text"] == f"{state} of 54321"

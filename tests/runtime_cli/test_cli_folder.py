@@ -19,6 +19,7 @@ from runtime.cli.doctor_plant import _ports
 from runtime.cli.session import iso_time, parse_time
 from runtime.endpoint import Endpoint
 from runtime.errors import ConfigError, ConnectError, PlantError, StoreError
+from runtime.logins import credentials
 
 NEW = """path,type,unit,unit_text,low,high,description,access,source,role,initial
 tank/setpoint,REAL,%,%,0,95,Wanted level,rw,operator,,40
@@ -52,6 +53,78 @@ def test_an_import_shows_and_merges_what_changed(ironworks: Any, folder: Path, t
     assert ",".join(line.split(",")[0] for line in lines) == order
     ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder, "--replace")
     assert ironworks("tags", "export", "--plant", folder).stdout.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\n", "\r"),
+        ("\n", "\r\n"),
+        ("Wanted level", "Wanted\u2028level"),
+        ("Wanted level", "Wanted\x0blevel"),
+        ("# the pump\n", '# pump/old,BOOL,,,,,"Old\npump",rw,operator,,\n'),
+    ],
+)
+def test_an_import_leaves_comments_and_rows_as_they_were_whatever_ends_lines(
+    ironworks: Any, folder: Path, tmp_path: Path, before: str, after: str
+) -> None:
+    file = folder / "tags.csv"
+    file.write_bytes(file.read_text().replace(before, after).encode())
+    there = [(tag.path, tag.description) for tag in assemble(folder).plant.tags]
+    comments = [line for line in file.read_text().split("\n") if line.startswith(("#", 'pump"'))]
+    (tmp_path / "new.csv").write_text("path,type\ntank/cooler,BOOL\n")
+    result = ironworks("tags", "import", tmp_path / "new.csv", "--plant", folder)
+    assert result.exit_code == 0, result.exception
+    now = [(tag.path, tag.description) for tag in assemble(folder).plant.tags]
+    assert [each for each in now if each not in there] == [("site/area/line/tank/cooler", "")]
+    assert [each for each in there if each not in now] == []
+    assert [line for line in file.read_text().split("\n") if line.startswith(("#", 'pump"'))] == comments
+
+
+def test_an_import_leaves_the_columns_that_the_csv_lacks(
+    ironworks: Any, folder: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("path,type,high\ntank/setpoint,REAL,95\n")
+    done = json.loads(ironworks("tags", "import", new, "--plant", folder, "--json").stdout)
+    assert done["changed"] == {"site/area/line/tank/setpoint": {"high": [100.0, 95.0]}}
+    assert "tank/setpoint,REAL,%,%,0,95,Wanted level,,rw" in (folder / "tags.csv").read_text()
+    new.write_text("path,type,unit\ntank/limit,REAL,bar\n")
+    done = json.loads(ironworks("tags", "import", new, "--plant", folder, "--json").stdout)
+    assert done["changed"] == {"site/area/line/tank/limit": {"unit": ["%", "bar"], "unit_text": ["%", "bar"]}}
+    new.write_text("path,type\ntank/setpoint,BOOL\n")
+    error = ironworks("tags", "import", new, "--plant", folder).exception
+    assert "new.csv:2:1: error: column 'initial': '40' is not a value of BOOL" in str(error)
+
+
+def test_a_secret_is_the_same_however_its_line_ends_and_begins(
+    ironworks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xef\xbb\xbfhops & malt\r\n")
+    monkeypatch.setenv("IRONWORKS_SECRET_FILE", str(file))
+    assert credentials(Endpoint(), "anna") == {"user": "anna", "secret": "hops & malt"}
+    line = json.loads(ironworks("user", "hash", "--json", input=file.read_bytes()).stdout)["secret"]
+    assert PasswordHasher().verify(line, "hops & malt")
+    monkeypatch.setenv("IRONWORKS_TOKEN_FILE", str(file))
+    file.write_text("iw_1_2\r\n")
+    assert credentials(Endpoint()) == {"token": "iw_1_2"}
+
+
+def test_a_secret_and_a_token_that_are_none_are_told_and_not_shown(
+    ironworks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ironworks("user", "hash", input="中国 hops & malt".encode("gbk")).exception
+    assert isinstance(error, PlantError)
+    assert error.text == "the secret of standard input is not UTF-8"
+    monkeypatch.setenv("IRONWORKS_SECRET", os.fsdecode("中国 hops & malt".encode("gbk")))
+    with pytest.raises(PlantError, match="IRONWORKS_SECRET is not UTF-8"):
+        credentials(Endpoint(), "anna")
+    for wrong in ("iw_1_令", "iw_1\niw_2"):
+        monkeypatch.setenv("IRONWORKS_TOKEN", wrong)
+        with pytest.raises(PlantError, match="is no token") as told:
+            credentials(Endpoint())
+        assert "iw_" not in str(told.value)
 
 
 def test_a_wrong_csv_is_refused_with_its_line_and_nothing_is_written(

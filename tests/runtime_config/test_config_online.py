@@ -17,7 +17,7 @@ from runtime.kernel import Kernel
 from runtime.online import DifferenceLine, OnlineView, RehearsalView, VariableLine, Wish
 from runtime.versions import service
 from runtime.versions.service import Change
-from runtime.versions.start import choose
+from runtime.versions.start import assemble_version, choose, store_of
 
 PLANT = "plant: p\nroot: s/l\napi: {port: null}\nplc: {trial: 300ms}\n"
 TAGS = """path,type,source,access,variable,initial
@@ -162,6 +162,16 @@ def test_a_changed_program_is_taken_over_refused_left_again_and_gone_back_from(f
             assert plc(kernel)["restarts"] == 0
 
     asyncio.run(main())
+
+
+def test_a_version_is_compiled_into_the_cache_of_the_plant_and_stays_as_it_was_kept(folder):
+    file = folder / "plant.yaml"
+    store = store_of(file)
+    version = store.keep(store.present(), 1)
+    before = sorted(store.place(version).rglob("*"))
+    assemble_version(store, version, file)
+    assert sorted(store.place(version).rglob("*")) == before
+    assert list((folder / ".ironworks" / "cache" / "plc").iterdir())
 
 
 def plc(kernel):

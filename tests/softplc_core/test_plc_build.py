@@ -1,14 +1,17 @@
 """Compiling in a child process, and the cache."""
 
 import os
+import py_compile
 import subprocess
 import sys
+from importlib.util import cache_from_source
+from pathlib import Path
 
 import pytest
 
 from runtime.errors import ConfigError, PlantError
 from softplc import build as building
-from softplc import compiler
+from softplc import compiler, pipeline
 from softplc.diagnostics import CompileError
 
 GOOD = "PROGRAM Main VAR n : DINT; END_VAR n := n + 1; END_PROGRAM"
@@ -144,3 +147,13 @@ def test_files_are_named_relative_to_the_plant(tmp_path):
 def test_no_program_is_a_finding(tmp_path):
     with pytest.raises(ConfigError, match=r"nothing matches plc/\*\.st"):
         building.read_sources(tmp_path, ["plc/*.st"])
+
+
+def test_bytecode_that_a_full_disk_cut_short_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiler, "cache_from_source", lambda _: tmp_path / "none beside the sources")
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "bytecode"))
+    cut = Path(cache_from_source(pipeline.__file__))
+    py_compile.compile(pipeline.__file__, cfile=str(cut))
+    os.truncate(cut, 40)
+    assert building.build({"main.st": GOOD}, tmp_path / "plc").application.tasks
+    assert not cut.exists() or cut.stat().st_size > 40
