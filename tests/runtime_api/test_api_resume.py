@@ -143,6 +143,21 @@ def test_an_every_stream_goes_on_from_the_history_without_doubles(desk: Any) -> 
     asyncio.run(main())
 
 
+def test_a_source_whose_clock_is_ahead_is_filled_in_too(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            id_ = desk.plant.tags["pump/count"].id
+            ahead_ns = desk.clock.now_ns() + 3600 * 10**9
+            missed = Batch.of([id_] * 3, [1, 2, 3], ahead_ns + np.arange(3))
+            desk.remember(missed)
+            desk.bus.publish(missed)
+            place = Place("", ahead_ns)  # it had the first
+            async with aclosing(client.stream(["pump/count"], every=True, place=place)) as stream:
+                assert [row[1] for row in (await anext(stream)).rows] == [2, 3]
+
+    asyncio.run(main())
+
+
 def test_a_gap_of_several_tags_reaches_to_where_the_last_of_them_begins(desk: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(every_module, "BACK_ROWS", 4)  # two of each
 
