@@ -92,6 +92,10 @@ def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
             found = desk.execute(query)
             columns = tuple(each[0] for each in found.description or ())
             rows = found.fetchmany(limit + 1)
+            plain = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
+        except (OverflowError, RecursionError) as exc:
+            text = "the answer has a value that cannot be told: too great, or nested too deep"
+            raise SqlError(text, "select it as text: value::VARCHAR") from exc
         except duckdb.Error as exc:
             if late.is_set():
                 raise SqlError(
@@ -105,7 +109,6 @@ def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
             ) from exc
         finally:
             timer.cancel()
-    plain = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
     return Answer(columns, plain, len(rows) > limit)
 
 
