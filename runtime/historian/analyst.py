@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -148,8 +149,10 @@ def _check(desk: duckdb.DuckDBPyConnection, query: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can carry it."""
-    if value is None or isinstance(value, bool | int | float | str):
+    """Return a value as JSON can carry it; what is infinite or not a number is no value there."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Decimal):
         return float(value)
