@@ -23,7 +23,7 @@ from runtime.historian.cold import DAY_NS, Part, whole
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.compression import Compression
 from runtime.historian.door import HOLD_NS
-from runtime.historian.faults import ClosedError, DamagedPartsError, UnreadablePartError
+from runtime.historian.faults import ClosedError, DamagedPartsError, UnreadablePartError, tells_damage
 from runtime.historian.house import TAGS
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
 from runtime.historian.reading import Rows, Snapshot
@@ -488,6 +488,7 @@ class Historian:
                 evicted = await self._tidy()
             except StoreError as exc:
                 log.error("the history cannot be tidied: %s", exc)
+                await self._lose_store(exc)
                 continue
             self._evicting = evicted > 0
             if evicted:
@@ -503,6 +504,7 @@ class Historian:
                     await self._compact()
             except StoreError as exc:  # the next round of the house tries again
                 log.error("the history cannot be compacted: %s", exc)
+                await self._lose_store(exc)
 
     async def _tidy(self) -> int:
         """Compact, delete what is too old or too much; return how many samples went before their time."""
@@ -629,6 +631,20 @@ class Historian:
             except UnreadablePartError as exc:
                 self._unreadable.setdefault(exc.number, self._clock.steady_ns())
                 raise
+            except StoreError as exc:
+                if not await self._lose_store(exc):
+                    raise
+
+    async def _lose_store(self, exc: StoreError) -> bool:
+        """Set the store aside if it is damaged, and go on from the present values; return whether it was."""
+        port = self._port
+        if port is None or not tells_damage(exc) or not await self._call(self._store.lose_if_damaged):
+            return False
+        self._add(port, self._compression.rest())
+        await self._begin(port, self._store.last_ns(), whole=False)
+        self._take(port, self._as_of_start(port.tags.snapshot(self._recorded)))
+        await self.flush()
+        return True
 
     async def _until_open(self) -> None:
         """Wait for the store: an answer before it is open would say that there is nothing.

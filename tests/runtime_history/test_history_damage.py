@@ -311,6 +311,39 @@ def test_a_file_in_the_making_while_the_store_is_opened_anew_costs_nothing(tmp_p
     store.close()
 
 
+@pytest.mark.parametrize("hours", [0, 3])
+def test_a_store_whose_samples_cannot_be_read_is_set_aside_while_it_runs(tmp_path, kit, hours):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path, hours)
+    noise = np.random.default_rng(1).random(5000)
+    shelf.append(kit.batch(shelf.tags[0], 11_000 + np.arange(5000) / 10, noise), now_ns=kit.T0 + 4 * kit.HOUR)
+    shelf.store.close()
+    with duckdb.connect(str(path), read_only=True) as file:
+        segments = "SELECT block_id FROM pragma_storage_info('samples_{}') WHERE segment_type = 'DOUBLE'"
+        (block,) = file.execute(segments.format(shelf.store._table)).fetchone()
+    data = bytearray(path.read_bytes())
+    data[3 * 4096 + block * 262_144 + 10_000] ^= 1
+    path.write_bytes(data)
+
+    async def main():
+        start_ns = kit.T0 + 5 * kit.HOUR
+        async with kit.running(path, start_ns=start_ns) as (port, historian):
+            port.set("level", 5.0)
+            await port.clock.settle()
+            found = await kit.samples(historian, port, "level")
+            assert [value for _, value in found[: 60 * hours]] == list(range(60 * hours))
+            assert [value for _, value in found[60 * hours :]] == [*([None] if hours else []), 5.0]
+            assert "damaged" in historian.problems[0]
+            await kit.keep_house(port, historian, 3600)
+            assert len(historian._store.parts()) > hours
+            assert await kit.samples(historian, port, "level") == found
+            assert await historian.sql("SELECT DISTINCT path FROM samples WHERE value = 5", 9, 9.0)
+            assert len(historian.problems) == 1
+
+    asyncio.run(main())
+    assert len(list(tmp_path.glob("history.duckdb.corrupt-*[0-9]"))) == 1
+
+
 def test_what_is_opened_anew_while_it_is_read_is_read_anew(tmp_path, kit):
     """A commit that fails opens the store anew; a question under way at that moment gets its answer."""
 
