@@ -112,10 +112,10 @@ class Store:
             self._stopping = False
             try:
                 self._begin(self._connect)
-            except duckdb.Error as exc:
-                if not is_damage(exc):
+            except (duckdb.Error, StoreError) as exc:  # told already: by its first checkpoint
+                cause = exc.__cause__ if isinstance(exc, StoreError) else exc
+                if not isinstance(cause, duckdb.Error) or not is_damage(cause):
                     raise
-                cause = exc
                 self._begin(lambda: self._reopen(cause))
 
     def _begin(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
