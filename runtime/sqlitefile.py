@@ -33,7 +33,7 @@ def open_file(
             f"the {what} {path} cannot be opened: {exc}",
             "check that the folder exists, may be written, and its disk has space",
         ) from exc
-    except sqlite3.DatabaseError as exc:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:  # Python reads SQLite's words as UTF-8, too
         kept = f"{path.name}.corrupt-{now_ns}"
         for suffix in ("", "-wal", "-shm"):
             file = path.with_name(path.name + suffix)

@@ -324,14 +324,16 @@ class AlarmService:
     def _tell(self, port: Port, moved: Sequence[Transition], numbers: Sequence[int]) -> None:
         self._shown = self.engine.alarms()
         for each, seq in zip(moved, numbers, strict=True):
-            self._emit(port, f"alarm.{each.trigger.value}", each.alarm, seq, each.actor)
+            self._emit(port, f"alarm.{each.trigger.value}", each.alarm, seq, each.actor, each.at_ns)
             if each.announced:
                 self._load.add(each.at_ns, each.alarm.name)
         self._count(port)
 
-    def _emit(self, port: Port, kind: str, alarm: Alarm, seq: int = 0, actor: str = "") -> None:
+    def _emit(
+        self, port: Port, kind: str, alarm: Alarm, seq: int = 0, actor: str = "", at_ns: int = 0
+    ) -> None:
         text = f"{alarm.name}: {alarm.config.text}"
-        data = {"alarm": alarm.as_dict(), "seq": seq, "by": actor}
+        data = {"alarm": alarm.as_dict(), "seq": seq, "by": actor, "at_ns": at_ns}
         port.emit(Event(kind, self.name, port.clock.now_ns(), text, data))
 
     def _count(self, port: Port) -> None:

@@ -60,8 +60,9 @@ async def _missed(
         yield Gap(since_ns, now_ns, None, "this plant keeps no history"), None
         return
     limit = max(1, BACK_ROWS // len(ids))
+    newest_ns = max(now_ns, int(services.bus.table.source_ns[ids].max()))  # of a source whose clock is ahead
     try:
-        found = await services.historian.query(ids, since_ns + 1, now_ns + 1, limit)
+        found = await services.historian.query(ids, since_ns + 1, newest_ns + 1, limit)
     except StoreError as exc:
         yield Gap(since_ns, now_ns, None, exc.text), None
         return

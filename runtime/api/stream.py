@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, aclosing, closing, suppress
 
@@ -33,6 +34,8 @@ from runtime.wire import (
 
 INTERVAL_MS = (50, 10_000)
 MISSED = 1000  # transitions at most that a client gets when it comes back
+# The time is not there in what an earlier Ironworks said: clients outlive servers.
+_PLACE = re.compile(r"([0-9]{1,19})\.([0-9]{1,18})(?:\.([0-9]{1,19}))?")
 _POLICY = 1008
 _TRY_AGAIN = 1013
 
@@ -173,8 +176,8 @@ class _Follower:
 
     async def _alarms(self) -> None:
         with closing(self._services.bus.events("alarm.")) as events:
-            began_ns, seq = await self._services.journal.read(alarm_place)
-            missed = await self._missed(began_ns, seq)
+            began_ns, *last = await self._services.journal.read(alarm_place)
+            missed = await self._missed(began_ns, *last)
             names = {each.alarm for each in missed.entries}
             await self._send(missed)
             self._placed.set()
@@ -184,23 +187,28 @@ class _Follower:
                     await self._send(AlarmChange(alarm_view(view)))
             async for event in _all(events):
                 number: int = event.data.get("seq", 0)
-                seq = max(seq, number)
-                resume = _token(began_ns, seq) if number and began_ns else ""
+                last = max(last, [number, event.data.get("at_ns", 0)])
+                resume = _token(began_ns, *last) if number and began_ns else ""
                 await self._send(AlarmChange(alarm_view(alarm_of(event)), resume))
 
-    async def _missed(self, began_ns: int, seq: int) -> Missed:
+    async def _missed(self, began_ns: int, seq: int, at_ns: int) -> Missed:
         """Return what happened to the alarms since the client was here; nothing for one that is new."""
-        resume = _token(began_ns, seq)
+        resume = _token(began_ns, seq, at_ns)
         if not self._wanted.resume:
             return Missed((), True, resume)
-        began, _, after = self._wanted.resume.partition(".")
-        if not (began.isdecimal() and after.isdecimal() and len(began) <= 19 and len(after) <= 18):
+        place = _PLACE.fullmatch(self._wanted.resume)
+        if place is None:
             raise _Closed(_POLICY, "not a subscription: resume is not what a stream said")
-        if int(after) > seq or (int(began) not in (0, began_ns)):
+        began, after = int(place[1]), int(place[2])
+        if after > seq or began not in (0, began_ns):
             return Missed((), False, resume)  # the journal was begun anew
-        rows = await self._services.journal.read(alarm_log_after, int(after), MISSED + 1)
-        entries = msgspec.convert(rows[-MISSED:], tuple[JournalEntry, ...], from_attributes=True)
-        return Missed(entries, len(rows) <= MISSED, resume)
+        rows = await self._services.journal.read(alarm_log_after, after - 1, MISSED + 1)
+        if after and rows[0].seq == after and str(rows[0].at_ns) != place[3]:
+            return Missed((), False, resume)  # it went another way since: a backup was restored
+        complete = len(rows) <= MISSED or rows[0].seq == after
+        rows = [each for each in rows if each.seq > after][-MISSED:]
+        entries = msgspec.convert(rows, tuple[JournalEntry, ...], from_attributes=True)
+        return Missed(entries, complete, resume)
 
     async def _components(self) -> None:
         await self._placed.wait()
@@ -216,8 +224,8 @@ class _Follower:
         await self._websocket.send_text(msgspec.json.encode(message).decode())
 
 
-def _token(began_ns: int, seq: int) -> str:
-    return f"{began_ns}.{seq}"
+def _token(began_ns: int, seq: int, at_ns: int) -> str:
+    return f"{began_ns}.{seq}.{at_ns}"
 
 
 async def _all(events: EventStream) -> AsyncIterator[Event]:

@@ -70,7 +70,7 @@ def parse(data: bytes) -> Manifest:
                 "a later Ironworks wrote it: install that version or a newer one",
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise StoreError(f"its manifest cannot be read: {exc}", "this is no backup of Ironworks") from exc
     if not _plain(manifest.file):
         raise StoreError(f"its manifest names the plant file {manifest.file!r}", _STRANGE)

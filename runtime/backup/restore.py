@@ -146,7 +146,9 @@ def _put(new: Path, target: Path, at_ns: int) -> Path | None:
         new.rename(target)
         sync(target.parent)
         return None
-    kept = target.with_name(f"{target.name}.before-{at_ns // 1_000_000_000}")
+    at_s = at_ns // 1_000_000_000
+    while (kept := target.with_name(f"{target.name}.before-{at_s}")).exists():  # of a restore just before
+        at_s += 1
     if not _exchange(new, target):  # a file system that cannot: two steps, and both folders stay whole
         target.rename(kept)
         new.rename(target)

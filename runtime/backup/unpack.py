@@ -155,9 +155,12 @@ class _Archive:
 
     def _parsed(self, block: bytes) -> TarInfo:
         try:
-            return TarInfo.frombuf(block, "utf-8", "replace")
+            info = TarInfo.frombuf(block, "utf-8", "replace")
         except HeaderError as exc:
             raise StoreError(f"it is no archive: {exc}", _CHANGED) from exc
+        if info.size < 0:  # the format can say so, and all that follows would be read at once
+            raise StoreError(f"{info.name[:200]!r} has no size that can be", _CHANGED)
+        return info
 
     def _exactly(self, size: int) -> bytes:
         data = self._stream.read(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
@@ -334,6 +335,8 @@ def _read(archive: Archive, chosen: list[Tag], span: tuple[int, int], limit: int
     for row in archive.query(np.array([tag.id for tag in chosen], np.int32), *span, limit):
         bad = Quality.is_bad(row.quality)
         value = None if bad else archive.tags[row.id].data_type.decode(row.raw, row.text)
+        if isinstance(value, float) and not math.isfinite(value):
+            value = None  # as a plant that runs tells it
         points[row.id].append((row.source_ns, value, row.quality))
     return [Series(tag.path, tag.data_type.iec, tag.unit_text, tuple(points[tag.id])) for tag in chosen]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
 from runtime.config.valuetext import TIMES, value_text, wanted
 from runtime.contract import Access, Actor, Batch, Clock, DataType, Quality, Role, Tag, Tags, Value
-from runtime.errors import ForbiddenError, UnfitValueError, WriteRejectedError
+from runtime.errors import ForbiddenError, PlantError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
 from runtime.gate.expression import Expression, Undecided, parse_expression
 from runtime.gate.forcing import Forcing
@@ -175,6 +175,7 @@ class Gate:
         self.late: dict[str, int] = {}
         self._held: Counter[str] = Counter()  # by path, how many holds there were: which one it is
         self._under_way: Counter[str] = Counter()  # by path, writes on their way
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by path
 
     def configure(self, config: GateConfig) -> None:
         """Take up the rules, for the tags as they are now."""
@@ -281,16 +282,13 @@ class Gate:
             WriteRejectedError: says why.
         """
         actor = actor.at(tag.path)
-        attempt = self._attempt(tag, value, actor, reason, for_ns, signature)
 
-        async def verdict(_: AuditEntry) -> Passed:
+        def verdict() -> Passed:
             passed = self._pass(tag, value, actor, reason, for_ns)
             self._check_alone(tag, signature)
             return passed
 
-        with self._traced(attempt):
-            await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
-        return attempt.old
+        return await self._write(tag, self._attempt(tag, value, actor, reason, for_ns, signature), verdict)
 
     async def judge(self, writes: Sequence[tuple[Tag, Value]], actor: Actor, reason: str = "") -> None:
         """Judge writes that come one after the other, before the first is made; none of them is.
@@ -393,9 +391,10 @@ class Gate:
         """
         now_ns = self._clock.now_ns()
         for hold in [each for each in self.holds.values() if now_ns >= each.until_ns]:
-            there = self.holds.get(hold.path) is hold  # still, after those before it went back
-            if there and now_ns >= self.late.get(hold.path, 0) and not self._under_way[hold.path]:
-                await self._revert(hold)
+            async with self._turn(self._tags[hold.path]) if hold.path in self._tags else nullcontext():
+                there = self.holds.get(hold.path) is hold  # still, after what came before it
+                if there and now_ns >= self.late.get(hold.path, 0) and not self._under_way[hold.path]:
+                    await self._revert(hold)
 
     async def _revert(self, hold: Hold) -> None:
         known = hold.path in self._tags
@@ -429,6 +428,10 @@ class Gate:
         text = hold.previous if isinstance(hold.previous, str) else None
         return AbsentValue(hold.path, hold.type, raw, text, self._clock.now_ns())
 
+    def _turn(self, tag: Tag) -> AbstractAsyncContextManager[object]:
+        """Let writes of an operator's tag wait for each other: each begins with what the one before left."""
+        return self._turns[tag.path] if tag.source == "operator" else nullcontext()
+
     def _again_later(self, hold: Hold) -> bool:
         """Have a value go back later; return whether this is the first time."""
         first = hold.path not in self.late
@@ -457,12 +460,25 @@ class Gate:
         attempt = self._attempt(tag, request.value, actor, request.reason, request.for_ns, *signatures)
         attempt = replace(attempt, detail=f"approved by {approval.actor}", also=(approval,))
 
-        async def verdict(_: AuditEntry) -> Passed:
+        def verdict() -> Passed:
             return self._pass(tag, request.value, actor, request.reason, request.for_ns)
 
+        return await self._write(tag, attempt, verdict)
+
+    async def _write(self, tag: Tag, attempt: AuditEntry, verdict: Callable[[], Passed]) -> Value | None:
+        """Judge a write when it is its turn, and do it; a refusal keeps nobody waiting for its audit row."""
         with self._traced(attempt):
-            await self._carry_out(tag, await self.attempts.around(attempt, verdict), attempt)
-        return attempt.old
+            async with self._turn(tag):
+                attempt = replace(attempt, old=self._tags.value(tag))
+                try:
+                    passed = verdict()
+                except PlantError as exc:
+                    refusal = exc
+                else:
+                    await self._carry_out(tag, passed, attempt)
+                    return attempt.old
+            await self.attempts.refused(attempt, refusal)
+            raise refusal
 
     def _pass(
         self, tag: Tag, value: Value, actor: Actor, reason: str, for_ns: int, *, take: bool = True

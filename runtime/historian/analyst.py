@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -92,6 +93,10 @@ def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
             found = desk.execute(query)
             columns = tuple(each[0] for each in found.description or ())
             rows = found.fetchmany(limit + 1)
+            plain = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
+        except (OverflowError, RecursionError) as exc:
+            text = "the answer has a value that cannot be told: too great, or nested too deep"
+            raise SqlError(text, "select it as text: value::VARCHAR") from exc
         except duckdb.Error as exc:
             if late.is_set():
                 raise SqlError(
@@ -105,7 +110,6 @@ def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
             ) from exc
         finally:
             timer.cancel()
-    plain = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
     return Answer(columns, plain, len(rows) > limit)
 
 
@@ -145,8 +149,10 @@ def _check(desk: duckdb.DuckDBPyConnection, query: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can carry it."""
-    if value is None or isinstance(value, bool | int | float | str):
+    """Return a value as JSON can carry it; what is infinite or not a number is no value there."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Decimal):
         return float(value)

@@ -49,7 +49,11 @@ class Kinds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Rows as the store takes them. `exact` and `text` belong to the rows of `special` only."""
+    """Rows as the store takes them. `exact` and `text` belong to the rows of `special` only.
+
+    Of a tag all rows are special or none: the two are written one after the other, and samples of one tag
+    and time are to keep their order.
+    """
 
     tag: NDArray[np.uint32]
     t: NDArray[np.int64]
@@ -69,7 +73,10 @@ def to_columns(batches: Sequence[Batch], stored: NDArray[np.int64], kinds: Kinds
     ids, raw = batch.ids, batch.raw
     value = kinds.decode(ids, raw)
     rounded = kinds.rounded(ids, value)
-    special = np.union1d(np.flatnonzero(rounded), np.array(list(batch.text), np.intp)).astype(np.intp)
+    apart = np.zeros(len(stored), np.bool_)
+    apart[ids[rounded]] = True
+    apart[ids[np.array(list(batch.text), np.intp)]] = True
+    special = np.flatnonzero(apart[ids])
     return Columns(
         stored[ids].astype(np.uint32),
         batch.source_ns,

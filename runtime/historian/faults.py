@@ -62,6 +62,11 @@ def told(text: str, remedy: str = "") -> Iterator[None]:
         raise StoreError(f"{text}: {first}", remedy) from exc
 
 
+def tells_damage(exc: StoreError) -> bool:
+    """Tell whether what could not be done may be for want of a whole store."""
+    return isinstance(exc.__cause__, duckdb.Error) and is_damage(exc.__cause__)
+
+
 def is_damage(exc: duckdb.Error) -> bool:
     """Tell a damaged file from a full disk, a lock or missing rights, by what the library says."""
     text = str(exc)

@@ -21,7 +21,7 @@ from runtime.historian.cold import DAY_NS
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.compression import Compression
 from runtime.historian.door import HOLD_NS
-from runtime.historian.faults import ClosedError, DamagedPartsError, UnreadablePartError
+from runtime.historian.faults import ClosedError, DamagedPartsError, UnreadablePartError, tells_damage
 from runtime.historian.house import TAGS
 from runtime.historian.keeping import Keeper
 from runtime.historian.query import Bucket, Points, read_figures, read_samples, read_trend
@@ -80,7 +80,7 @@ class Historian:
         self._buffer_rows = buffer_rows
         self._store = Store(path, clock, config.memory_limit_mib)
         self._threads = Threads(self._store)
-        self._keeper = Keeper(self._store, config, clock, self._threads)
+        self._keeper = Keeper(self._store, config, clock, self._threads, self._lose_store)
         self._kinds = Kinds(tags)
         self._compression = Compression(tags, self._kinds)
         self._port: Port | None = None
@@ -481,6 +481,24 @@ class Historian:
             except UnreadablePartError as exc:
                 self._keeper.note_unreadable(exc.number)
                 raise
+            except StoreError as exc:
+                if not await self._lose_store(exc):
+                    raise
+
+    async def _lose_store(self, exc: StoreError) -> bool:
+        """Set the store aside if it is damaged, and go on from the present values; return whether it was."""
+        port = self._port
+        if (
+            port is None
+            or not tells_damage(exc)
+            or not await self._threads.write(self._store.lose_if_damaged)
+        ):
+            return False
+        self._add(port, self._compression.rest())
+        await self._begin(port, self._store.last_ns(), whole=False)
+        self._take(port, self._as_of_start(port.tags.snapshot(self._recorded)))
+        await self.flush()
+        return True
 
     async def _until_open(self) -> None:
         """Wait for the store: an answer before it is open would say that there is nothing.

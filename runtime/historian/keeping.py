@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 from runtime.config import HistoryConfig
@@ -32,7 +32,14 @@ class Keeper:
         evicting: whether samples went early at the last round.
     """
 
-    def __init__(self, store: Store, config: HistoryConfig, clock: Clock, threads: Threads) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: HistoryConfig,
+        clock: Clock,
+        threads: Threads,
+        lose_store: Callable[[StoreError], Awaitable[bool]],
+    ) -> None:
         self.config = config
         self.tidying = asyncio.Lock()
         self.used_bytes = 0
@@ -40,6 +47,7 @@ class Keeper:
         self._store = store
         self._clock = clock
         self._threads = threads
+        self._lose_store = lose_store  # sets it aside, if it is damaged
         self._full = asyncio.Event()
         self._checked = 0
         self._unreadable: dict[int, int] = {}  # since when, by number
@@ -58,6 +66,7 @@ class Keeper:
                 evicted = await self.tidy()
             except StoreError as exc:
                 log.error("the history cannot be tidied: %s", exc)
+                await self._lose_store(exc)
                 continue
             self.evicting = evicted > 0
             if evicted:
@@ -76,6 +85,7 @@ class Keeper:
                     await self.compact()
             except StoreError as exc:  # the next round of the house tries again
                 log.error("the history cannot be compacted: %s", exc)
+                await self._lose_store(exc)
 
     async def tidy(self) -> int:
         """Compact, delete what is too old or too much; return how many samples went before their time."""

@@ -202,7 +202,7 @@ class Snapshot:
         unknown = [part for part in self.files(span) if not part.digested and part.number not in digested]
         for part in unknown:
             looked[part.number] = list(wanted.tags)
-        for number, tags in sorted(looked.items()):
+        for number, tags in sorted(looked.items(), reverse=True):  # of one time the last written is the last
             if number in places:
                 asked = Wanted(tags, wanted.exact, wanted.text)
                 for tag, found in _ends(self.cold(asked, span, [places[number]]), backward).items():

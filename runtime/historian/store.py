@@ -112,10 +112,10 @@ class Store:
             self._stopping = False
             try:
                 self._begin(self._connect)
-            except duckdb.Error as exc:
-                if not is_damage(exc):
+            except (duckdb.Error, StoreError) as exc:  # told already: by its first checkpoint
+                cause = exc.__cause__ if isinstance(exc, StoreError) else exc
+                if not isinstance(cause, duckdb.Error) or not is_damage(cause):
                     raise
-                cause = exc
                 self._begin(lambda: self._reopen(cause))
 
     def _begin(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
@@ -445,6 +445,27 @@ class Store:
                 f" {part.name} was damaged; it is {fate}"
             )
 
+    def lose_if_damaged(self) -> bool:
+        """Read all that the store holds; set it aside where that fails, and begin anew with the cold files.
+
+        Return whether it was.
+        """
+        connection = self._connection
+        if connection is None:
+            return False
+        try:
+            tables = connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE NOT temporary"
+            ).fetchall()
+            for (table,) in tables:
+                connection.execute(f"SELECT bit_xor(hash(each)) FROM {table} AS each").fetchall()  # noqa: S608
+        except duckdb.Error as exc:
+            self._give_up(connection, exc)
+            if self._connection is None:  # else it is no damage: memory was short, or the disk refused
+                self.open()
+                return True
+        return False
+
     def sweep(self) -> None:
         """Delete the files that do not count any more, and give free room back to the disk."""
         with told("old history cannot be deleted"), self.cursor() as cursor:
@@ -600,10 +621,10 @@ class Store:
             return {}
 
     def _adopt(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Take the cold files into a new store: they know their tags' ids from the file of tags."""
+        """Take the cold files into a new store, and the ids of the tags, by which more is still to come."""
         files = self._files()
         names = self.folder / TAGS_FILE
-        if not files or not names.exists():
+        if not names.exists():
             return
         found = {file: about for file in files if (about := self._about(connection, file))}
         replaced = {name for about in found.values() for name in _names(about.get("replaces"))}

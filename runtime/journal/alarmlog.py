@@ -132,13 +132,13 @@ def alarm_log(
     return [_entry(row) for row in rows]
 
 
-def alarm_place(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return time and number of the first and the last transition: (when this journal began, where it is)."""
-    first, last = connection.execute("SELECT min(seq), max(seq) FROM alarm_journal").fetchone()
-    if first is None:
-        return 0, 0
-    (began_ns,) = connection.execute("SELECT at_ns FROM alarm_journal WHERE seq = ?", (first,)).fetchone()
-    return began_ns, last
+def alarm_place(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return when this journal began, and where it is: number and time of the last transition."""
+    ends = connection.execute(
+        "SELECT seq, at_ns FROM alarm_journal WHERE seq IN"
+        " ((SELECT min(seq) FROM alarm_journal), (SELECT max(seq) FROM alarm_journal)) ORDER BY seq"
+    ).fetchall()
+    return (ends[0][1], *ends[-1]) if ends else (0, 0, 0)
 
 
 def alarm_log_after(connection: sqlite3.Connection, after: int, limit: int) -> list[AlarmLogEntry]:

@@ -128,6 +128,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
     Raises:
         StoreError: a later Ironworks wrote it, or it cannot be brought to this format.
+        sqlite3.DatabaseError: its tables are not what they must be.
     """
     chain.install(connection)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -143,6 +144,27 @@ def prepare(connection: sqlite3.Connection) -> None:
         _take_steps(connection, version)
         for each in copies_of(Path(file)) if file else ():
             each.unlink()  # a kill came between the last step and this
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        chain.install(made)
+        _take_steps(made, 0)
+        damaged = _columns(made) - _columns(connection)
+    if damaged:  # SQLite takes nearly any word for a name or a type
+        table, column, *_ = min(damaged)
+        raise sqlite3.DatabaseError(f"the column {column} of the table {table} is not what it was")
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str, str, int, int]]:
+    """Return table, name, type, whether it must be there, and place in the key, of every column."""
+    read_any_text(connection)
+    try:
+        return set(
+            connection.execute(
+                'SELECT tables.name, columns.name, columns.type, "notnull", pk FROM sqlite_master AS tables'
+                " JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+            )
+        )
+    finally:
+        connection.text_factory = str
 
 
 def _bring_along(connection: sqlite3.Connection, file: Path, version: int) -> None:

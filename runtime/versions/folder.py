@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.backup.manifest import SUFFIX
 from runtime.errors import PlantError
 
 MOST_FILES = 2000
@@ -35,7 +36,9 @@ def digest_of(data: bytes) -> str:
 
 
 def read_folder(folder: Path, state: Path) -> Content:
-    """Read the plant folder's own files: all but hidden ones, caches, links to folders and the state folder.
+    """Read the plant folder's own files.
+
+    These are all but hidden ones, caches, backups, links to folders and the state folder.
 
     Raises:
         PlantError: they are too many or too large to be kept as a version, or one cannot be read or named.
@@ -78,7 +81,7 @@ def own_files(folder: Path, state: Path) -> Iterator[Path]:
         )
         for name in sorted(names):
             file = here / name
-            if not name.startswith(".") and file.is_file():
+            if not name.startswith(".") and not name.endswith(SUFFIX) and file.is_file():
                 yield file
 
 

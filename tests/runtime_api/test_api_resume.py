@@ -54,12 +54,15 @@ def test_a_place_in_another_journal_or_too_far_back_is_a_gap(desk: Any, monkeypa
                 desk.port.set("tank/level", level)
                 await desk.until(lambda level=level: desk.port.value("sys/alarms/active") == (level > 90))
             entries = (await client.alarm_journal())[::-1]
-            began_ns, last = entries[0].at_ns, entries[-1].seq
+            began_ns, last, at_ns = entries[0].at_ns, entries[-1].seq, [each.at_ns for each in entries]
             for resume, complete, count in (
-                (f"{began_ns}.{last - 2}", True, 2),
-                (f"{began_ns}.{last - 3}", False, 2),
-                (f"{began_ns + 1}.{last}", False, 0),
-                (f"{began_ns}.{last + 1}", False, 0),
+                (f"{began_ns}.{last - 2}.{at_ns[-3]}", True, 2),
+                (f"{began_ns}.{last - 3}.{at_ns[-4]}", False, 2),
+                (f"{began_ns + 1}.{last}.{at_ns[-1]}", False, 0),
+                (f"{began_ns}.{last + 1}.{at_ns[-1]}", False, 0),
+                (f"{began_ns}.{last - 2}.{at_ns[-3] + 1}", False, 0),  # a backup was restored since
+                (f"{began_ns}.{last}", False, 0),  # of an earlier Ironworks
+                ("0.0.0", False, 2),
                 ("0.0", False, 2),
             ):
                 async with aclosing(client.stream(alarms=True, place=Place(resume))) as stream:
@@ -136,6 +139,21 @@ def test_an_every_stream_goes_on_from_the_history_without_doubles(desk: Any) -> 
                 assert isinstance(gap, Gap)
                 assert "no history" in gap.text
                 assert gap.lost is None
+
+    asyncio.run(main())
+
+
+def test_a_source_whose_clock_is_ahead_is_filled_in_too(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            id_ = desk.plant.tags["pump/count"].id
+            ahead_ns = desk.clock.now_ns() + 3600 * 10**9
+            missed = Batch.of([id_] * 3, [1, 2, 3], ahead_ns + np.arange(3))
+            desk.remember(missed)
+            desk.bus.publish(missed)
+            place = Place("", ahead_ns)  # it had the first
+            async with aclosing(client.stream(["pump/count"], every=True, place=place)) as stream:
+                assert [row[1] for row in (await anext(stream)).rows] == [2, 3]
 
     asyncio.run(main())
 

@@ -194,6 +194,15 @@ def test_a_huge_header_is_not_read_into_memory(tmp_path):
             verify(tmp_path / "b")
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_with_a_size_below_nothing_is_refused(tmp_path, kind):
+    info = tarfile.TarInfo("manifest.json")
+    info.type, info.size = kind, -1
+    (tmp_path / "b").write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(4096)))
+    with pytest.raises(StoreError, match="no size that can be"):
+        verify(tmp_path / "b")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -202,11 +211,13 @@ def test_a_huge_header_is_not_read_into_memory(tmp_path):
         (b'{"format": 1}', "cannot be read"),
         (b'{"format": 99}', "later Ironworks"),
         (b'{"format": "x"}', "cannot be read"),
+        (b'{"format": 1, "x": ' + b"[" * 100_000, "cannot be read"),
         (
             b'{"format": 1, "ironworks": "", "plant": "", "file": "../x", "at_ns": 0, "files": []}',
             "names the plant file",
         ),
     ],
+    ids=range(7),
 )
 def test_a_wrong_manifest_is_told(words, told):
     with pytest.raises(StoreError) as error:

@@ -125,6 +125,9 @@ def test_a_folder_that_is_there_is_not_touched(kit, home, tmp_path):
     done = restore(file, tmp_path / "there", force=True, entry=ENTRY)
     assert (done.kept / "mine").read_text() == "1"
     assert (tmp_path / "there" / "plant.yaml").is_file()
+    (tmp_path / "there" / "mine").write_text("2")
+    again = restore(file, tmp_path / "there", force=True, entry=ENTRY)  # within the second
+    assert [(each.kept / "mine").read_text() for each in (done, again)] == ["1", "2"]
 
 
 def test_a_plant_at_work_is_not_replaced(kit, home, tmp_path):

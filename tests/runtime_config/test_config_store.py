@@ -68,6 +68,16 @@ def test_state_caches_and_hidden_files_are_no_part_of_a_version(plant, store):
     assert set(elsewhere.present().files) == set(FILES)
 
 
+def test_backups_in_the_plant_folder_are_no_part_of_a_version_and_outlive_a_rollback(plant, store):
+    first = store.keep(store.present(), 1)
+    backups = {f"backups/p-2026080{day}T000000Z.ironworks.tar.gz": "x" * day for day in (1, 2)}
+    write(plant, backups | {"tags.csv": "path,type\na,REAL\n"})
+    assert set(store.present().files) == set(FILES)
+    store.put_back(first, 2)
+    assert texts(plant) == FILES
+    assert {name: (plant / name).read_text() for name in backups} == backups
+
+
 def test_a_folder_that_is_too_large_is_refused_in_words(plant, store, monkeypatch):
     monkeypatch.setattr(folder_module, "MOST_FILES", 2)
     with pytest.raises(PlantError, match="more than 2 files"):

@@ -93,6 +93,24 @@ def bench(tmp_path, request):
 
 
 @pytest.mark.parametrize(
+    ("first_s", "second_s", "last"), [(0, 0, 70), (10, 0, 70), (0, 10, 60), (20, 10, 50)]
+)
+def test_of_writes_at_once_each_begins_with_what_the_one_before_left(bench, first_s, second_s, last):
+    async def both():
+        tag = bench.table["tank/sp"]
+        await asyncio.gather(
+            bench.gate.write(tag, 60, LI, for_ns=first_s * SECOND_NS),
+            bench.gate.write(tag, 70, MEI, for_ns=second_s * SECOND_NS),
+        )
+
+    bench.do(both())
+    assert bench.audit("actor", "old", "new") == [("mei", 60, 70), ("li", 50, 60)]
+    bench.restart()
+    bench.later(15)
+    assert bench.value("tank/sp") == last
+
+
+@pytest.mark.parametrize(
     "bench",
     [{"rates": [{"tags": ["tank/*"], "writes": 3, "per": "10s"}, {"writes": 5, "per": "10s"}]}],
     indirect=True,

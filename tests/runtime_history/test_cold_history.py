@@ -10,9 +10,10 @@ import pytest
 
 from runtime.clock import ManualClock
 from runtime.config import HistoryConfig
-from runtime.contract import Batch
+from runtime.contract import Batch, Quality
 from runtime.errors import StoreError
 from runtime.historian import TAGS, Historian, compaction, feed, open_readonly
+from runtime.historian.query import read_figures
 from runtime.testing import FakePort
 
 
@@ -98,6 +99,33 @@ def test_late_samples_and_backfill_take_their_place(tmp_path, kit):
                 await historian.backfill(kit.batch(silent, [0], [1.0]))
 
     asyncio.run(main())
+
+
+def test_of_several_samples_of_one_time_the_last_written_holds(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    level, count, recipe = (shelf.tags[f"site/area/line/{name}"] for name in ("level", "count", "recipe"))
+    for value in (1.0, 2.0, 3.0):
+        shelf.append(kit.batch(level, [60], [value]))
+        shelf.store.seal()
+        for table in shelf.store.sealed():
+            shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    shelf.append(kit.batch(level, [7200], [0.0]))
+    raw, bad = [5, 2**53 + 1, 2**53 + 3, 7], int(Quality.BAD_NO_COMMUNICATION)
+    shelf.append(Batch.of([count.id] * 4, raw, kit.T0))
+    shelf.append(Batch.of([recipe.id] * 2, [0, 0], kit.T0, np.array([bad, 0], np.uint32), {1: "cola"}))
+    stored = int(shelf.stored[level.id])
+
+    def figures(mode, start_s):
+        span = (kit.T0 + start_s * kit.S, kit.T0 + 7200 * kit.S)
+        with shelf.view() as view:
+            return read_figures(view, [stored], span, 3600 * kit.S, mode, 2**62)[stored].value.tolist()
+
+    assert figures("at", 3600) == [3.0]
+    assert figures("time_weighted", 3600) == [3.0]
+    first = shelf.read((0, kit.T0 + 61 * kit.S))
+    assert [each.raw for each in first if each.id == count.id] == raw
+    assert [each.text for each in first if each.id == recipe.id] == [None, "cola"]
+    shelf.store.close()
 
 
 def test_files_go_by_class_and_the_last_value_stays(tmp_path, kit):

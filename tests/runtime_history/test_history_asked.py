@@ -197,6 +197,24 @@ def test_a_text_with_a_carriage_return_is_one_cell_of_csv(ironworks, folder):
         assert list(csv.reader(written)) == [["n", "text", "nothing"], ["1", "a\rb\r", ""]]
 
 
+def test_what_is_not_finite_is_no_value_as_of_a_plant_that_runs(ironworks, folder, kit):
+    shelf = kit.Shelf(folder / ".ironworks" / "history.duckdb")
+    shelf.append(
+        kit.batch(
+            shelf.tags["site/area/line/level"], [60, 61], [np.inf, np.nan], start_ns=kit.T0 + 6 * kit.HOUR
+        )
+    )
+    shelf.store.close()
+    span = ("--from", "2023-11-15T06:00:00+00:00", "--to", "2023-11-15T07:00:00+00:00")
+    query = "SELECT value FROM samples WHERE t >= '2023-11-15 06:00'"
+    for asked in (("query", "level", *span), ("sql", query)):
+        result = ironworks("history", *asked, "--csv", "-", "--plant", folder)
+        assert [row["value"] for row in csv.DictReader(result.stdout.splitlines())] == ["", ""]
+        file = folder / "out.parquet"
+        ironworks("history", *asked, "--parquet", file, "--plant", folder)
+        assert duckdb.connect().execute(f"SELECT value FROM '{file}'").fetchall() == [(None,), (None,)]
+
+
 def test_a_plant_that_runs(ironworks, running_plant):
     ask(ironworks, running_plant)
 

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,20 @@ def spoil(file):
     data = bytearray(file.read_bytes())
     middle = len(data) // 3
     data[middle : middle + 40] = os.urandom(40)
+    file.write_bytes(data)
+
+
+def block_of_samples(store):
+    """Return where the values of the table that is written lie in the store's file."""
+    segments = "SELECT block_id FROM pragma_storage_info('samples_{}') WHERE segment_type = 'DOUBLE'"
+    with store.cursor() as cursor:
+        (block,) = cursor.execute(segments.format(store._table)).fetchone()
+    return 3 * 4096 + block * 262_144
+
+
+def flip(file, at):
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
     file.write_bytes(data)
 
 
@@ -309,6 +324,59 @@ def test_a_file_in_the_making_while_the_store_is_opened_anew_costs_nothing(tmp_p
     assert shelf.read().raw.view(np.float64).tolist() == [float(each) for each in range(60)]
     assert store.sealed() == []
     store.close()
+
+
+@pytest.mark.parametrize("hours", [0, 3])
+def test_a_store_whose_samples_cannot_be_read_is_set_aside_while_it_runs(tmp_path, kit, hours):
+    path = tmp_path / "history.duckdb"
+    shelf = filled(kit, path, hours)
+    noise = np.random.default_rng(1).random(5000)
+    shelf.append(kit.batch(shelf.tags[0], 11_000 + np.arange(5000) / 10, noise), now_ns=kit.T0 + 4 * kit.HOUR)
+    shelf.store.sweep()
+    block = block_of_samples(shelf.store)
+    shelf.store.close()
+    flip(path, block + 10_000)
+
+    async def main():
+        start_ns = kit.T0 + 5 * kit.HOUR
+        async with kit.running(path, start_ns=start_ns) as (port, historian):
+            port.set("level", 5.0)
+            await port.clock.settle()
+            found = await kit.samples(historian, port, "level")
+            assert [value for _, value in found[: 60 * hours]] == list(range(60 * hours))
+            assert [value for _, value in found[60 * hours :]] == [*([None] if hours else []), 5.0]
+            assert "damaged" in historian.problems[0]
+            await kit.keep_house(port, historian, 3600)
+            assert len(historian._store.parts()) > hours
+            assert await kit.samples(historian, port, "level") == found
+            assert await historian.sql("SELECT DISTINCT path FROM samples WHERE value = 5", 9, 9.0)
+            assert len(historian.problems) == 1
+
+    asyncio.run(main())
+    assert len(list(tmp_path.glob("history.duckdb.corrupt-*[0-9]"))) == 1
+
+
+def test_a_killed_store_starts_whichever_of_its_blocks_is_damaged(tmp_path, kit):
+    shelf = filled(kit, tmp_path / "before" / "history.duckdb")
+    noise = np.random.default_rng(1).random(2000)
+    for first_s in (11_000, 12_000):
+        shelf.append(kit.batch(shelf.tags[0], first_s + np.arange(2000) / 10, noise))
+        shelf.append(Batch.of([2] * 50, [0] * 50, kit.T0, text={row: f"{row}" for row in range(50)}))
+        if first_s == 11_000:  # the rest is in the log only
+            shelf.store.sweep()
+    shutil.copytree(tmp_path / "before", tmp_path / "killed")
+    shelf.store.close()
+    size = (tmp_path / "killed" / "history.duckdb").stat().st_size
+    for block in range(3 * 4096, size, 262_144):
+        path = shutil.copytree(tmp_path / "killed", tmp_path / f"{block}") / "history.duckdb"
+        flip(path, block + 10_000)
+        try:
+            again = kit.Shelf(path)
+        except StoreError:  # the historian starts again
+            again = kit.Shelf(path)
+        again.store.lose_if_damaged()
+        assert len(again.read()) >= 180
+        again.store.close()
 
 
 def test_what_is_opened_anew_while_it_is_read_is_read_anew(tmp_path, kit):

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from runtime.contract import DataType, Tag
-from runtime.historian import open_readonly, write_parquet
+from runtime.historian import SqlError, open_readonly, write_parquet
 from runtime.historian.analyst import Library, answer
 
 
@@ -13,6 +15,18 @@ def test_ten_thousand_tags_are_laid_out_as_they_are(tmp_path):
     tags = [(number, f"工厂/a/{number}", "REAL", "Cel", "long") for number in range(10_000)]
     found = answer(Library([file], tags), "SELECT * FROM tags", len(tags), 20)
     assert found.rows == tuple(tag[1:] for tag in tags)
+
+
+@pytest.mark.parametrize(
+    "value", ["INTERVAL 100000000 YEAR", "[" * 500 + "1" + "]" * 500], ids=["great", "deep"]
+)
+def test_a_value_that_cannot_be_told_is_refused_in_words(tmp_path, value):
+    file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
+    write_parquet(file, {name: [0] for name in names})
+    books = Library([file], [(0, "a/b", "REAL", "", "long")])
+    with pytest.raises(SqlError, match="cannot be told"):
+        answer(books, f"SELECT {value}", 10, 20)
+    assert answer(books, f"SELECT length(({value})::VARCHAR) > 1", 10, 20).rows == ((True,),)
 
 
 def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):

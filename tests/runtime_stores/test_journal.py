@@ -187,6 +187,26 @@ def test_damage_inside_the_file_is_found_at_start(tmp_path):
     assert again.read_now(audit_log, 10) == []
 
 
+@pytest.mark.parametrize(
+    ("made", "damaged"),
+    [
+        (b"CREATE TABLE gate_mode (", b"CREATE TABLE gate_mod\xe5 ("),
+        (b"CREATE TABLE gate_mode (", b"CREAT\xc5 TABLE gate_mode ("),
+        (b"path TEXT PRIMARY KEY", b"path TEPT PRIMARY KEY"),
+        (b"raw INTEGER NOT NULL", b"raw INTEGER NOT0NULL"),
+        (b"alarm TEXT NOT NULL", b"alarm TE\xd8T NOT NULL"),
+        (b"actor TEXT NOT NULL", b"actor\xa0TEXT NOT NULL"),
+    ],
+)
+def test_damage_to_the_list_of_tables_is_found_at_start(tmp_path, made, damaged):
+    path = tmp_path / "journal.sqlite"
+    reopened(path)
+    path.write_bytes(path.read_bytes().replace(made, damaged))
+    again = reopened(path)
+    assert "damaged" in again.problems[0]
+    assert len(list(tmp_path.glob("journal.sqlite.corrupt-*"))) == 1
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError) as caught:
