@@ -74,6 +74,7 @@ def restore(
 
     Nothing changes before the whole backup is checked and unpacked; then the folder is there at once.
     """
+    from runtime.backup.manifest import SUFFIX
     from runtime.backup.restore import restore as carry_out
 
     entry = _entry("restore", str(file.name))
@@ -86,6 +87,8 @@ def restore(
     _tell(file, done.manifest, f"restored to {done.target}", json)
     if done.kept:
         print(f"  what was there is in {done.kept}: remove it when all is well")
+        if backups := sum(1 for _ in done.kept.rglob(f"*{SUFFIX}")):
+            print(f"  with {backups} backups that were in it: keep them elsewhere first")
     if not done.noted:
         print("  its audit trail has no row of this: the journal is missing, damaged or of another version")
     print(f"  next: ironworks check {target}   ironworks doctor --plant {target}   ironworks run {target}")

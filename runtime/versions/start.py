@@ -63,8 +63,8 @@ def choose(target: Path, now_ns: int, *, fallback: bool = True) -> tuple[Assembl
     """
     file = plant_file(target)
     store = store_of(file)
-    if store.finish(now_ns):
-        log.warning("a rollback that was interrupted is completed")
+    if version := store.finish(now_ns):
+        log.warning("a rollback that was interrupted: the folder is version %s now", version)
     for _ in range(_READINGS):
         try:
             content = store.present()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from msgspec import Struct
 from runtime.errors import PlantError
 from runtime.versions.folder import Content, own_files, put, read_folder, settle
 
+log = logging.getLogger(__name__)
 KEPT = 50
 T = TypeVar("T")
 _RECORD = ".version.json"
@@ -176,20 +178,36 @@ class VersionStore:
     def finish(self, now_ns: int) -> Version | None:
         """Complete what a kill interrupted; return the version that the folder is now, None if nothing was.
 
+        Where the version that was to be put back is damaged or gone, the one before it comes back; where
+        that is too, the folder stays as it is.
+
         Raises:
-            PlantError: the version is damaged, or the disk does not take it.
+            PlantError: the disk does not take it.
         """
         intent = self._read(_INTENT, _PuttingBack)
         if intent is None:
             return None
-        version = self.find(intent.digest)
-        content = self.content(version)
+        found = self._first_whole(intent.digest, intent.before)
+        if found is None:
+            with _told(self.root):
+                (self.root / _INTENT).unlink()
+            return None
+        version, content = found
         present = self.present()
         if not self._is_between(present, content, intent.before):  # edited since: nothing is lost
             self.keep(present, now_ns, version.digest)
         with self._locked():
             self._complete(content)
         return version
+
+    def _first_whole(self, *digests: str) -> tuple[Version, Content] | None:
+        for digest in digests:
+            try:
+                version = self.find(digest)
+                return version, self.content(version)
+            except PlantError as exc:
+                log.error("a rollback that was interrupted: %s", exc)
+        return None
 
     def _is_between(self, present: Content, new: Content, before: str) -> bool:
         """Tell whether each file is as in the new content or as in the version before: kept already."""

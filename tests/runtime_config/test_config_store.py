@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -185,6 +186,25 @@ def test_a_rollback_to_the_oldest_version_that_a_kill_interrupts_is_completed(pl
     assert store.finish(3) == oldest
     assert texts(plant) == FILES
     assert edited in [texts(store.place(each)) for each in store.versions()]
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_an_interrupted_rollback_to_what_is_damaged_by_now_stops_no_start(plant, store, monkeypatch, both):
+    first = store.keep(store.present(), 0)
+    (plant / "tags.csv").write_text("path,type\n# newer\n")
+    newer = store.keep(store.present(), 1)
+    wanted = texts(plant)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_complete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.put_back(first, 2)
+    (plant / "tags.csv").write_text("half")
+    (store.place(first) / "tags.csv").write_text("damaged")
+    if both:
+        shutil.rmtree(store.place(newer))
+    assert store.finish(3) == (None if both else newer)
+    assert texts(plant) == ({**wanted, "tags.csv": "half"} if both else wanted)
+    assert store.finish(4) is None
 
 
 def killed(*_):
