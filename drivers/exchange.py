@@ -20,7 +20,7 @@ def export(
 ) -> None:
     """Write a driver's tags, with their addresses, as CSV."""
     from runtime.config import write_tags
-    from runtime.tagmerge import put_text, table_of
+    from runtime.tagmerge import for_spreadsheets, put_text, table_of
 
     table = table_of(plant)
     table.check_device(name)
@@ -29,7 +29,7 @@ def export(
     if csv is None:
         typer.echo(text, nl=False)
     else:
-        put_text(csv, text)
+        put_text(csv, for_spreadsheets(text))
         typer.echo(f"{len(tags)} tags of {name} are in {csv}")
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from dataclasses import replace as replace_
@@ -19,6 +20,7 @@ from runtime.endpoint import plant_file
 from runtime.errors import ConfigError, Finding, Place, PlantError
 
 _HIDDEN = ("id", "path")
+_MARK = BOM_UTF8.decode()
 
 
 @dataclass(frozen=True)
@@ -188,10 +190,16 @@ def _row(tag: Tag, root: str) -> str:
     return write_tags([tag], root).split("\n", 1)[1].removesuffix("\n")
 
 
+def for_spreadsheets(text: str) -> str:
+    """Return a table with the mark by which spreadsheets know UTF-8; without it they take Chinese for GBK."""
+    return text if text.isascii() else f"{_MARK}{text}"
+
+
 def put_text(file: Path, text: str) -> None:
     """Write a file so that a kill leaves the old or the new one, with the rights and the owner of the old.
 
-    What a link points to is written, and what is no file, such as a device, is written into.
+    What a link points to is written, and what is no file, such as a device, is written into. A byte order
+    mark stays.
 
     Raises:
         PlantError: it cannot be written.
@@ -201,11 +209,17 @@ def put_text(file: Path, text: str) -> None:
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8", newline="")
         else:
-            _put(target, text)
+            marked = target.exists() and _is_marked(target)
+            _put(target, f"{_MARK}{text}" if marked and not text.startswith(_MARK) else text)
     except OSError as exc:
         raise PlantError(
             f"{file} cannot be written: {exc.strerror}", "check the folder's rights and room"
         ) from exc
+
+
+def _is_marked(file: Path) -> bool:
+    with file.open("rb") as present:
+        return present.read(len(BOM_UTF8)) == BOM_UTF8
 
 
 def _put(file: Path, text: str) -> None:

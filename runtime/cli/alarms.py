@@ -282,13 +282,13 @@ def export(
     """Write the alarms of a plant folder as CSV, for a spreadsheet."""
     from runtime.alarms.exchange import export_table
     from runtime.assembly import assemble
-    from runtime.tagmerge import put_text
+    from runtime.tagmerge import for_spreadsheets, put_text
 
     text = export_table(assemble(folder).plant)
     if output is None:
         print(text, end="")
     else:
-        put_text(output, text)
+        put_text(output, for_spreadsheets(text))
 
 
 @app.command("import")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,8 +48,12 @@ def logs(
     if not file.exists() and not follow:
         raise PlantError(f"{file}: no log yet", "the plant makes it at its first start")
     position, inode = _end(file)
-    for line in deque(filter(wanted, log_lines(file)), maxlen=lines):
+    found = deque(filter(wanted, log_lines(file)), maxlen=lines)
+    for line in found:
         _print(line, json)
+    if not found and component and not follow:
+        known = sorted({line.component for line in log_lines(file)})
+        print(f"nothing of {component!r}; the log has lines of {', '.join(known)}", file=sys.stderr)
     if follow:
         asyncio.run(_follow(file, position, inode, wanted, json))
 

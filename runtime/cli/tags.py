@@ -22,14 +22,14 @@ def export(
 ) -> None:
     """Write the plant's tags as CSV."""
     from runtime.config import write_tags
-    from runtime.tagmerge import put_text, table_of
+    from runtime.tagmerge import for_spreadsheets, put_text, table_of
 
     table = table_of(plant)
     text = write_tags(table.tags(), table.root)
     if file is None:
         print(text, end="")
     else:
-        put_text(file, text)
+        put_text(file, for_spreadsheets(text))
         print(f"{text.count(chr(10)) - 1} tags written to {file}")
 
 

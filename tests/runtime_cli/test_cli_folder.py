@@ -37,6 +37,23 @@ def test_exported_tags_import_without_a_change(ironworks: Any, folder: Path, tmp
     assert (folder / "tags.csv").read_text() == before
 
 
+def test_what_a_spreadsheet_shows_is_marked_as_utf_8_and_stays_so(
+    ironworks: Any, folder: Path, tmp_path: Path
+) -> None:
+    mark = b"\xef\xbb\xbf"
+    table, out = folder / "tags.csv", tmp_path / "out.csv"
+    table.write_bytes(table.read_bytes().rstrip() + "\n储罐/液位,REAL,%\n".encode())
+    ironworks("tags", "export", out, "--plant", folder)
+    assert out.read_bytes().startswith(mark)
+    out.write_bytes(out.read_bytes().replace("储罐/液位".encode(), "储罐/温度".encode()))
+    ironworks("tags", "import", out, "--plant", folder)
+    assert not table.read_bytes().startswith(mark)
+    table.write_bytes(mark + table.read_bytes())
+    ironworks("tags", "import", out, "--plant", folder, "--replace")
+    assert table.read_bytes().count(mark) == 1
+    assert "储罐/温度" in table.read_text()
+
+
 def test_an_import_shows_and_merges_what_changed(ironworks: Any, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text(NEW)
     before = (folder / "tags.csv").read_text()

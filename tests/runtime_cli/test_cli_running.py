@@ -365,6 +365,10 @@ def test_logs_are_read_by_level_and_component_and_followed(ironworks: Any, runti
     chosen = ironworks("logs", "--component", "journal", "--since", "-1h").stdout
     assert "api running" not in chosen
     assert ironworks("logs", "--level", "error", "-n", "5").stdout == ""
+    assert (
+        "nothing of 'nobody'; the log has lines of alarms, "
+        in ironworks("logs", "--component", "nobody").stderr
+    )
     assert isinstance(ironworks("logs", "--level", "loud").exception, PlantError)
     assert isinstance(ironworks("logs", "--since", "lately").exception, PlantError)
     command = [sys.executable, "-m", "runtime.cli", "logs", "--follow", "--json", "-n", "1"]
