@@ -207,7 +207,7 @@ def put_text(file: Path, text: str) -> None:
     target = Path(os.path.realpath(file))
     try:
         if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8", newline="")
+            target.write_text(text.removeprefix(_MARK), encoding="utf-8", newline="")  # no spreadsheet
         else:
             marked = target.exists() and _is_marked(target)
             _put(target, f"{_MARK}{text}" if marked and not text.startswith(_MARK) else text)

@@ -173,7 +173,7 @@ def test_what_is_written_keeps_its_place_its_rights_and_its_kind(tmp_path):
     link.symlink_to(real)
     assert run(app, ["export", str(tmp_path), "-o", str(link)]).exit_code == 0
     assert (link.is_symlink(), stat.S_IMODE(real.stat().st_mode)) == (True, 0o640)
-    assert real.read_text().startswith("name,")
+    assert real.read_text("utf-8-sig").startswith("name,")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     held = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
