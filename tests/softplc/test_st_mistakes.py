@@ -109,6 +109,7 @@ UNITS = [
         "an element with",
     ),
     ("TYPE S : STRUCT a : ARRAY[0..1] OF INT := 0; END_STRUCT; END_TYPE", "1:43", "write [1, 2, 3]"),
+    ("PROGRAM P VAR t : TON := (PT := T#1s, pt := T#2s); END_VAR t(); END_PROGRAM", "1:39", "give it once"),
     ("CLASS C VAR_TEMP n : INT; END_VAR END_CLASS", "1:18", "declare it in VAR, or in the method"),
     ("INTERFACE I VAR n : INT; END_VAR END_INTERFACE", "1:17", "declare it in what implements"),
     (
