@@ -145,8 +145,8 @@ def adapts(node: Expr) -> bool:
     if isinstance(node, Unary):
         return adapts(node.operand) or (node.op == "NOT" and _is_open(node.operand))
     if isinstance(node, Binary):
-        sides = (node.left, node.right)
-        return node.op not in COMPARISONS and any(map(adapts, sides)) and all(map(_is_open, sides))
+        sides = (node.right, node.left)  # in a long chain the left side is the rest of it
+        return node.op not in COMPARISONS and all(map(_is_open, sides)) and any(map(adapts, sides))
     if not isinstance(node, Call) or not isinstance(node.callee, Name):
         return False
     shift = _shifts(node)
@@ -162,6 +162,15 @@ def adapts(node: Expr) -> bool:
         and (each.name or place == 0 or not shift)
     ]
     return bool(values) and all(map(_is_open, values))
+
+
+def calls(node: Expr) -> bool:
+    """Tell whether a call is a part of a value: what it yields may depend on what is wanted."""
+    if isinstance(node, Unary):
+        return calls(node.operand)
+    if isinstance(node, Binary):
+        return node.op not in COMPARISONS and (calls(node.right) or calls(node.left))
+    return isinstance(node, Call)
 
 
 def _shifts(node: Expr) -> bool:
@@ -180,7 +189,7 @@ def _is_open(node: Expr) -> bool:
     if isinstance(node, Unary):
         return _is_open(node.operand)
     if isinstance(node, Binary):
-        return node.op not in COMPARISONS and _is_open(node.left) and _is_open(node.right)
+        return node.op not in COMPARISONS and _is_open(node.right) and _is_open(node.left)
     return adapts(node)
 
 
@@ -423,7 +432,7 @@ class Expressions:
                 wider = known and pushed and _shifts(side) and common(known, pushed) is pushed
                 self.expr(side, known if isinstance(base_of(known), Elementary) and not wider else pushed)
             else:
-                self.expr(side, pushed if isinstance(side, Call) else None)
+                self.expr(side, pushed if pushed is not None and calls(side) else None)
         return self.combine(node, pushed)
 
     def combine(self, node: Binary, pushed: Type | None = None) -> Type | None:
