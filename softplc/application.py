@@ -215,6 +215,18 @@ class Application(msgspec.Struct, frozen=True, dict=True):
             return root, shape, offset
         return _leaf(root, root.path + rest, shape, offset, section)
 
+    def is_constant(self, path: str) -> bool:
+        """Tell whether a variable is a constant, or a part of one: the program has its value in its code."""
+        if path.startswith("%"):
+            return False
+        root, rest = self._split(path)
+        shape, constant = self.shapes[root.shape], root.constant
+        for part in _PART.finditer(rest):
+            name = part.group(1)
+            constant = constant or (name is not None and name.casefold() in shape.constants)
+            shape = self.shapes[shape.by_key[name.casefold()][2] if name is not None else shape.element]
+        return constant
+
     def _split(self, path: str) -> tuple[Root, str]:
         """Split a path into the longest root and the rest."""
         key = path.casefold()

@@ -226,7 +226,7 @@ class Controls:
             raise WriteRejectedError(
                 f"{symbol.path} is READ_ONLY", "force the variable behind the access path"
             )
-        if running.lookup.is_constant(symbol.path):
+        if running.build.application.is_constant(symbol.path):
             raise WriteRejectedError(f"{symbol.path} is a constant", "change it in the program")
         return Target(symbol.path, symbol.type, running.bindings.at(running.lookup.variable(symbol).bits))
 

@@ -107,12 +107,6 @@ class Lookup:
             raise UnknownVariableError(f"{found.path} is of type {found.type}: its parts are forced", remedy)
         return found.symbol
 
-    def is_constant(self, path: str) -> bool:
-        """Tell whether a variable is a constant, or a part of one: the program does not read it."""
-        key = path.casefold()
-        roots = (root.path.casefold() for root in self._application.roots if root.constant)
-        return any(key == root or key.startswith((f"{root}.", f"{root}[")) for root in roots)
-
     def variable(self, symbol: Symbol) -> Variable | Text:
         """Return how an elementary variable lies in the image."""
         if symbol.type in _TEXTS:

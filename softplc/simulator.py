@@ -145,6 +145,8 @@ class Simulator:
         found = self.application.find(path)
         if found.read_only if isinstance(found, Symbol) else found[0].read_only:
             raise PlantError(f"{path} is READ_ONLY", "make the access path READ_WRITE")
+        if self.application.is_constant(path):
+            raise PlantError(f"{path} is a constant", "change it in the program")
         if isinstance(found, Symbol):
             write_value(self.image, found, value)
             return

@@ -121,6 +121,9 @@ def wire(tags: Iterable[Tag], application: Application, policy: FaultPolicy | No
             continue
         produced = tag.source == OWNER
         problems = list(_mismatch(tag, symbol, produced=produced))
+        if application.is_constant(symbol.path) and (not produced or tag.access is Access.READ_WRITE):
+            text = f"{symbol.path} is a constant, but {'people' if produced else tag.source} would write it"
+            problems.append(Problem(tag, text, "declare it without CONSTANT, or make the tag's access read"))
         place = symbol.offset, symbol.bit
         if not produced and place in writers:
             text = f"{symbol.path} already takes its value from {writers[place].path}"

@@ -546,12 +546,12 @@ def _of_type(typer: Expressions, binding: Binding, function: Function, values: l
 
 def _mark_generic(typer: Expressions, values: list[Expr], expected: Type | None) -> None:
     """Mark the values that share a type: those that can take any of several come last."""
-    from softplc.bind.expressions import adapts, is_literal
+    from softplc.bind.expressions import adapts, calls, is_literal
 
     known: Type | None = None
     for value in values:
         if not adapts(value):
-            type_ = typer.expr(value)
+            type_ = typer.expr(value, expected if calls(value) else None)
             known = known or (type_ if type_ is not None and not is_literal(value) else None)
     for value in values:
         if adapts(value):

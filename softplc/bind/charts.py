@@ -72,6 +72,8 @@ class _Expansion:
 
     def statements(self) -> list[Statement]:
         self._check()
+        if self._is_hidden():
+            return []
         at = self.chart
         self._declare(self.started, "BOOL", at)
         body = [each for transition in self.chart.transitions for each in self._prepare(transition)]
@@ -100,6 +102,15 @@ class _Expansion:
                 if name.casefold() not in self.steps:
                     remedy = did_you_mean(name, known) or "declare it with STEP"
                     self._problem(f"there is no step {name}", Node(at, at + len(name)), remedy)
+
+    def _is_hidden(self) -> bool:
+        """Tell whether a step has the name of a variable, and say so: nothing that names it would fit."""
+        names = {each.name.casefold() for block in self.decl.blocks for each in block.declarations}
+        hidden = [each for each in self.chart.steps if each.name.casefold() in names]
+        for each in hidden:
+            message, remedy = f"variable {each.name} is already declared", "rename or remove one of the two"
+            self.problems.append(Diagnostic("ST2002", message, each.at, each.end, remedy))
+        return bool(hidden)
 
     def _problem(self, message: str, where: Node, remedy: str) -> None:
         self.problems.append(Diagnostic("ST2060", message, where.at, where.end, remedy))

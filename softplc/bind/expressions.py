@@ -141,15 +141,16 @@ def is_literal(expr: Expr) -> bool:
 
 
 def adapts(node: Expr) -> bool:
-    """Tell whether a value is made of untyped literals by NOT or a function of choice: it has no type yet."""
+    """Tell whether a value is made of untyped literals by NOT, a shift or a choice: it has no type yet."""
     if isinstance(node, Unary):
         return adapts(node.operand) or (node.op == "NOT" and _is_open(node.operand))
     if isinstance(node, Binary):
-        sides = (node.left, node.right)
-        return node.op not in COMPARISONS and any(map(adapts, sides)) and all(map(_is_open, sides))
+        sides = (node.right, node.left)  # in a long chain the left side is the rest of it
+        return node.op not in COMPARISONS and all(map(_is_open, sides)) and any(map(adapts, sides))
     if not isinstance(node, Call) or not isinstance(node.callee, Name):
         return False
-    first = {"SEL": 1, "MUX": 1, "MAX": 0, "MIN": 0, "LIMIT": 0}.get(node.callee.name.upper())
+    shift = _shifts(node)
+    first = 0 if shift else {"SEL": 1, "MUX": 1, "MAX": 0, "MIN": 0, "LIMIT": 0}.get(node.callee.name.upper())
     if first is None:
         return False
     values = [
@@ -157,9 +158,29 @@ def adapts(node: Expr) -> bool:
         for place, each in enumerate(node.arguments)
         if each.value is not None
         and not each.output
-        and (each.name.upper() not in ("EN", "G", "K") if each.name else place >= first)
+        and (each.name.upper() not in ("EN", "G", "K", "N") if each.name else place >= first)
+        and (each.name or place == 0 or not shift)
     ]
     return bool(values) and all(map(_is_open, values))
+
+
+def calls(node: Expr) -> bool:
+    """Tell whether a call is a part of a value: what it yields may depend on what is wanted."""
+    if isinstance(node, Unary):
+        return calls(node.operand)
+    if isinstance(node, Binary):
+        return node.op not in COMPARISONS and (calls(node.right) or calls(node.left))
+    return isinstance(node, Call)
+
+
+def _shifts(node: Expr) -> bool:
+    """Tell whether a value is made by a shift: a narrow type would lose bits of it."""
+    if isinstance(node, Unary):
+        return _shifts(node.operand)
+    if isinstance(node, Binary):
+        return _shifts(node.left) or _shifts(node.right)
+    name = node.callee.name if isinstance(node, Call) and isinstance(node.callee, Name) else ""
+    return name.upper() in ("SHL", "SHR", "ROL", "ROR")
 
 
 def _is_open(node: Expr) -> bool:
@@ -168,7 +189,7 @@ def _is_open(node: Expr) -> bool:
     if isinstance(node, Unary):
         return _is_open(node.operand)
     if isinstance(node, Binary):
-        return node.op not in COMPARISONS and _is_open(node.left) and _is_open(node.right)
+        return node.op not in COMPARISONS and _is_open(node.right) and _is_open(node.left)
     return adapts(node)
 
 
@@ -408,9 +429,10 @@ class Expressions:
         for side, other in sorted(((node.left, node.right), (node.right, node.left)), key=_adapts_last):
             if adapts(side):
                 known = other.type if not adapts(other) and not is_literal(other) else None
-                self.expr(side, known if isinstance(base_of(known), Elementary) else pushed)
+                wider = known and pushed and _shifts(side) and common(known, pushed) is pushed
+                self.expr(side, known if isinstance(base_of(known), Elementary) and not wider else pushed)
             else:
-                self.expr(side, pushed if isinstance(side, Call) else None)
+                self.expr(side, pushed if pushed is not None and calls(side) else None)
         return self.combine(node, pushed)
 
     def combine(self, node: Binary, pushed: Type | None = None) -> Type | None:

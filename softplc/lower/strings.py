@@ -132,7 +132,7 @@ class Strings(Context):
             given = self.text(values[1])
             if given.place is not None and (given.place.steps or given.place.tag in ("", target.tag)):
                 return None
-        numbers = [self.expr(each, LINT) for each in values[1:] if in_class(each.type, "ANY_INT")]
+        numbers = [self._count(each) for each in values[1:] if in_class(each.type, "ANY_INT")]
         if name == "INSERT":
             return ir.Splice(target, given, numbers[0], ir.Const(LINT, 0), capacity, is_wide(node))
         return ir.Splice(target, given, _before(numbers[1]), numbers[0], capacity, is_wide(node))
@@ -225,12 +225,18 @@ class Strings(Context):
 
     def _once(self, node: Expr, prelude: list[ir.Stmt]) -> ir.Expr:
         """Evaluate a number before the string is built, so that it may be used more than once."""
-        value = self.expr(node, LINT)
+        value = self._count(node)
         if isinstance(value, ir.Const):
             return value
         slot = self.slot(8)
         prelude.append(ir.Store(slot, value, LINT))
         return ir.Load(LINT, slot)
+
+    def _count(self, node: Expr) -> ir.Expr:
+        """Lower a count or a position; what LINT does not hold is behind the end of every text."""
+        if base_of(node.type) is not ULINT:
+            return self.expr(node, LINT)
+        return convert(ir.Op(ULINT, "MIN", (self.expr(node, ULINT), ir.Const(ULINT, MAX_COUNT))), LINT)
 
     def _conversion_text(self, result: ir.Place, binding: Binding, wide: bool) -> list[ir.Stmt]:
         value = binding.values[0]

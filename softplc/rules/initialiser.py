@@ -21,7 +21,7 @@ ON = (Initial,)
 
 
 def check(initial: Initial, context: Context) -> Iterator[Diagnostic]:
-    """Yield findings for a list where no array is, too many elements, or unknown members."""
+    """Yield findings for a list where no array is, too many elements, members unknown or given twice."""
     init, target = initial.init, initial.target
     if isinstance(init, ArrayInit):
         if not isinstance(target, Array):
@@ -67,10 +67,15 @@ def _members(init: StructInit, initial: Initial, context: Context) -> Iterator[D
     keys = {name.casefold() for name in names}
     if isinstance(target, BlockType):
         keys |= target.pou.other_names.keys()
+    given: set[str] = set()
     for name, _, at in init.items:
-        if name.casefold() not in keys:
+        key = name.casefold()
+        if key not in keys:
             remedy = did_you_mean(name, names) or f"it has {', '.join(names)}"
             yield Diagnostic("ST2007", f"{target} has no member {name}", at, at + len(name), remedy)
+        elif key in given:
+            yield Diagnostic("ST2007", f"{name} is given twice", at, at + len(name), "give it once")
+        given.add(key)
 
 
 def _count(init: ArrayInit) -> int:

@@ -64,3 +64,10 @@ def test_what_is_wrong_with_a_chart_in_an_action_is_told_once(parts, finding):
     given = {"outer": "", "inner": STEPS, "actions": "", "last": "Hold"} | parts
     found = softplc.check(sources={"a.st": AROUND.format(**given)})
     assert [(each.line, f"{each.message}; {each.remedy}") for each in found] == ([finding] if finding else [])
+
+
+def test_a_step_with_the_name_of_a_variable_is_told_once():
+    text = AROUND.format(outer="", inner=STEPS, last="Hold", actions="").replace("Two", "lamp")
+    (finding,) = softplc.check(sources={"a.st": text})
+    assert (finding.line, finding.column) == (3, 6)
+    assert finding.message == "variable lamp is already declared"

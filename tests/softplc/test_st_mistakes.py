@@ -109,6 +109,17 @@ UNITS = [
         "an element with",
     ),
     ("TYPE S : STRUCT a : ARRAY[0..1] OF INT := 0; END_STRUCT; END_TYPE", "1:43", "write [1, 2, 3]"),
+    ("PROGRAM P VAR t : TON := (PT := T#1s, pt := T#2s); END_VAR t(); END_PROGRAM", "1:39", "give it once"),
+    ("CLASS C VAR_TEMP n : INT; END_VAR END_CLASS", "1:18", "declare it in VAR, or in the method"),
+    ("INTERFACE I VAR n : INT; END_VAR END_INTERFACE", "1:17", "declare it in what implements"),
+    (
+        "INTERFACE I METHOD m VAR_INPUT a : INT; END_VAR VAR n : INT; END_VAR END_METHOD END_INTERFACE",
+        "1:53",
+        "declare it in what implements the interface",
+    ),
+    ("FUNCTION F : INT VAR_GLOBAL n : INT; END_VAR F := n; END_FUNCTION", "1:29", "name it in VAR_EXTERNAL"),
+    ("FUNCTION F : INT VAR RETAIN n : INT; END_VAR n := 1; F := n; END_FUNCTION", "1:29", "without RETAIN"),
+    ("PROGRAM P VAR_TEMP RETAIN n : INT; END_VAR n := n + 1; END_PROGRAM", "1:27", "without RETAIN"),
 ]
 CASES = [
     *((HEAD + text + "\nEND_PROGRAM\n", LINES, *rest) for text, *rest in STATEMENTS),

@@ -196,6 +196,22 @@ def test_a_value_outside_of_a_subrange_is_refused():
     assert simulator.read("Main.x") == 5
 
 
+def test_a_constant_is_refused_wherever_it_is_declared():
+    text = "VAR_GLOBAL CONSTANT most : INT := 4; END_VAR\nFUNCTION_BLOCK F VAR_OUTPUT q : INT; END_VAR\n"
+    text += (
+        "VAR CONSTANT k : INT := 3; list : ARRAY[1..2] OF INT := [1, 2]; END_VAR q := k; END_FUNCTION_BLOCK\n"
+    )
+    text += (
+        "PROGRAM Main VAR f : F; many : ARRAY[0..1] OF F; END_VAR VAR CONSTANT late : TIME := T#1s; END_VAR\n"
+    )
+    simulator = softplc.compile(sources={"main.st": text + "f(); END_PROGRAM"}).simulator()
+    for path in ("most", "main.late", "Main.f.k", "Main.many[1].K", "Main.f.list[2]"):
+        with pytest.raises(PlantError, match="is a constant"):
+            simulator.write(path, 1)
+    simulator.write("Main.many[1].q", 7)
+    assert simulator.read("Main.many[1]") == {"q": 7, "k": 3, "list": [1, 2]}
+
+
 def test_an_index_that_a_loop_keeps_inside_is_the_whole_variable_only():
     text = (
         "PROGRAM Main VAR i : INT; a : ARRAY[-5..-1] OF INT; n : INT; part : BOOL; END_VAR\n"

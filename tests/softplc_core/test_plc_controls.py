@@ -26,10 +26,16 @@ from softplc.lookup import Lookup
 from softplc.wiring import lay_core, wire
 
 SOURCE = """
+FUNCTION_BLOCK Part
+VAR CONSTANT most : INT := 6; END_VAR
+VAR_OUTPUT q : INT; END_VAR
+q := most;
+END_FUNCTION_BLOCK
 PROGRAM Main
 VAR speed : REAL; double : REAL; count : LINT; many : ARRAY[1..300] OF INT; END_VAR
 VAR RETAIN kept : LINT; END_VAR
 VAR CONSTANT most : INT := 5; END_VAR
+VAR part : Part; END_VAR
 VAR bits AT %MB2 : BYTE; bit AT %MX2.0 : BOOL; END_VAR
 double := speed * 2.0; count := count + 1; kept := kept + 1;
 END_PROGRAM
@@ -127,8 +133,9 @@ def test_what_cannot_be_is_refused_with_the_reason(start, tmp_path):
             ):
                 with pytest.raises(kind, match=says):
                     await controller.force(wrong)
-            with pytest.raises(WriteRejectedError, match=r"Main\.most is a constant"):
-                controller.target("Main.most")
+            for constant in ("Main.most", "Main.part.most"):
+                with pytest.raises(WriteRejectedError, match=f"{constant} is a constant"):
+                    controller.target(constant)
             with pytest.raises(UnknownVariableError, match="no variable"):
                 await controller.read(["Main.count", "Main.nope"])
             for paths in (["Store.big"], ["Main.count"] * (WATCHED + 1)):

@@ -121,6 +121,15 @@ def test_two_tags_for_one_input_are_refused(check):
     assert "already takes its value from a/b/c/speed" in finding.text
 
 
+def test_a_constant_is_shown_by_a_tag_and_takes_no_value_from_one(check):
+    source = SOURCE.replace("END_VAR", "END_VAR VAR CONSTANT most : INT := 5; END_VAR", 1)
+    source = source.replace("level > 0", "level > most")
+    assert check(GOOD + "most,INT,plc,Main.most\n", source) == []
+    (finding,) = check(GOOD + "most,INT,operator,Main.most\n", source)
+    assert (finding.place.line, finding.severity) == (5, "error")
+    assert "Main.most is a constant, but operator would write it" in finding.text
+
+
 def test_an_output_that_the_plc_does_not_produce_is_a_warning(check):
     (finding,) = check(GOOD.replace("motor,BOOL,plc,Main.motor", "motor,BOOL,operator,%QX0.0"))
     assert finding.severity == "warning"
