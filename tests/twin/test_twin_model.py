@@ -52,6 +52,8 @@ def test_good_model_loads(tmp_path):
         ("    next: out\n", "", 6, "'next' is missing", "add next:"),
         ("every: 2s", "evry: 2s", 5, "unknown key 'evry'", "did you mean 'every'?"),
         ("every: 2s", "every: soon", 5, "not a duration", ""),
+        ("every: 2s", "every: 0s", 5, "its mean is 0", "such as 2s"),
+        ("mean: 2s, sd: 100ms", "mean: 0s, sd: 100ms", 9, "its mean is 0", "such as 2s"),
         ("{force_n: -1}", "{farce_n: -1}", 13, "nothing named 'farce_n'", "did you mean 'force_n'?"),
         (
             "kind: sink",
