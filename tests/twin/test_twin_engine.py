@@ -310,6 +310,19 @@ def test_tank_heats_as_energy_over_mass():
     assert tank.temperature_c == pytest.approx(20 + 5000 * 600 / (400 * 4186), rel=1e-9)
 
 
+def test_heater_gives_nothing_to_a_tank_that_ran_dry_between_two_samples():
+    engine = Engine(
+        model(
+            t={"kind": "tank", "volume_l": 10, "initial_l": 1, "demand_lpm": 44},
+            heater={"kind": "heater", "tank": "t", "power_kw": 2},
+        )
+    )
+    engine.equipment["heater"].command("on", True)
+    engine.advance(3 * SECOND)
+    assert engine.equipment["t"].volume_l == 0
+    assert engine.equipment["t"].temperature_c < 50
+
+
 def test_tank_cools_to_the_closed_form():
     engine, tank = tank_engine(initial_c=60, ambient_c=20, loss_w_per_k=500)
     engine.advance(60 * MINUTE)
