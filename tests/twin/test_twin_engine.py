@@ -487,6 +487,20 @@ def test_stuck_sensor_keeps_its_last_value():
     assert capper.read("torque_nm") != stuck
 
 
+@pytest.mark.parametrize("severity", [0.4, 1.0])
+def test_a_belt_slows_down_as_its_fault_grows_and_is_as_slow_in_the_end(severity):
+    drag = {"over": "10s", "effects": {"speed": -0.5}}
+    belt = {
+        "kind": "conveyor", "next": "out", "length_mm": 1000, "speed_mm_s": 100, "pitch_mm": 10,
+        "faults": {"drag": drag},
+    }  # fmt: skip
+    engine = Engine(model(belt=belt, out={"kind": "sink"}))
+    engine.equipment["belt"].set_fault("drag", severity)
+    engine.advance(20 * SECOND)
+    assert engine.equipment["belt"].speed_mm_s == pytest.approx(100 * (1 - 0.5 * severity))
+    assert not engine.equipment["belt"].due, "nothing is left to do for an empty belt at its speed"
+
+
 # -- terminals -------------------------------------------------------------------------------------
 
 
