@@ -47,6 +47,9 @@ def test_good_model_loads(tmp_path):
     ("old", "new", "line", "said", "remedy"),
     [
         ("kind: station", "kind: sttion", 7, "unknown kind 'sttion'", "did you mean 'station'?"),
+        ("kind: station", "kind: [station]", 7, "unknown kind ['station']", "did you mean 'station'?"),
+        ("{mean: 10}", "{mean: .inf}", 11, "is no finite number", "write digits"),
+        ("effects: {force_n: -1}", "effects: {force_n: .nan}", 13, "is no finite number", "write digits"),
         ("next: out", "next: oot", 8, "no equipment 'oot'", "did you mean 'out'?"),
         ("next: out", "next: infeed", 8, "which is a source", "name a station or"),
         ("    next: out\n", "", 6, "'next' is missing", "add next:"),

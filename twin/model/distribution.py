@@ -133,7 +133,7 @@ class Weibull(Section):
 
     dist: Literal["weibull"]
     scale: DurationNs = Field(gt=0)
-    shape: float = Field(gt=0)
+    shape: float = Field(ge=0.1)
 
     @property
     def mean_ns(self) -> float:

@@ -57,7 +57,7 @@ def _equipment_findings(document: Document) -> Iterator[Finding]:
         kind = entry.get("kind")
         if kind is None:
             yield Finding(f"{name!r} has no kind", place, f"add `kind:`, one of {', '.join(KINDS)}")
-        elif kind not in KINDS:
+        elif not isinstance(kind, str) or kind not in KINDS:
             place = document.place("equipment", name, "kind")
             yield Finding(f"unknown kind {kind!r}", place, did_you_mean(str(kind), KINDS, "kinds"))
         else:
