@@ -60,6 +60,13 @@ def test_good_model_loads(tmp_path):
         ("{force_n: -1}", "{farce_n: -1}", 13, "nothing named 'farce_n'", "did you mean 'force_n'?"),
         (
             "kind: sink",
+            "kind: sink\n    faults: {jam: {stops: true}}",
+            16,
+            "out (sink) has no drive to stop",
+            "use effects or stuck",
+        ),
+        (
+            "kind: sink",
             "kind: sink\n    signals: {cuont: a/b}",
             16,
             "no signal 'cuont'",

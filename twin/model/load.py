@@ -77,6 +77,9 @@ def _reference_findings(model: TwinModel, document: Document) -> Iterator[Findin
                 text = f"{name} ({entry.kind}) has no signal {signal!r}"
                 yield Finding(text, place, did_you_mean(signal, signals, "its signals"))
         for fault, fault_model in entry.faults.items():
+            if fault_model.stops and "fault" not in signals:
+                place = document.place("equipment", name, "faults", fault, "stops")
+                yield Finding(f"{name} ({entry.kind}) has no drive to stop", place, "use effects or stuck")
             for effect in fault_model.effects:
                 if effect not in entry.all_effects():
                     place = document.place("equipment", name, "faults", fault, "effects", effect)
