@@ -298,6 +298,27 @@ def test_a_refused_acknowledge_says_why(plant):
     drive(plant, script)
 
 
+def test_an_alarm_that_cannot_be_acknowledged_keeps_none_of_the_others_back(plant):
+    acknowledge = plant.acknowledge
+
+    async def only_some(name, comment=""):
+        if name == "capper.torque_high":
+            raise WriteRejectedError(f"{name} has nothing to acknowledge", "another did it")
+        return await acknowledge(name, comment)
+
+    plant.acknowledge = only_some
+
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("A", "enter")
+        await appears(pilot, "capper.torque_high has nothing to acknowledge")
+        await appears(pilot, "1 acknowledged")
+        assert [call[1] for call in plant.calls if call[0] == "acknowledge"] == ["capper.vibration_bad"]
+
+    drive(plant, script)
+
+
 def test_a_new_alarm_appears_and_the_cursor_stays_on_its_alarm(plant, make_alarm):
     async def script(app, pilot):
         await pilot.press("f2")
