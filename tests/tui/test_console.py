@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from textual import events
 
 from runtime.clock import monotonic_ns
+from runtime.contract import Quality
 from runtime.errors import WriteRejectedError
 from tui.console import ConsoleApp, take_screenshots
 from tui.locale import Words
@@ -503,6 +504,18 @@ def test_write_shows_what_is_then_asks_twice_then_writes(plant):
         await goes(pilot, "Write this value")
         assert plant.calls[-1] == ("write", "nb/bottling/line1/line/speed_sp_bpm", 45.0, "more bottles")
         await appears(pilot, r"speed_sp_bpm +45\.0")
+
+    drive(plant, script)
+
+
+def test_the_second_look_shows_the_value_of_now_and_how_far_it_is_to_be_trusted(plant):
+    async def script(app, pilot):
+        await open_write(pilot)
+        await appears(pilot, r"42\.0 bpm")
+        await pilot.press(*"45", "enter", *"more bottles", "enter")
+        await appears(pilot, r"42\.0 bpm +-> +45\.0 bpm")
+        plant.push("line/speed_sp_bpm", 30.0, Quality.UNCERTAIN_LAST_USABLE_VALUE)
+        await appears(pilot, r"30\.0~ bpm +-> +45\.0 bpm")
 
     drive(plant, script)
 
