@@ -64,6 +64,20 @@ def with_made(body, framing=TcpFraming):
     asyncio.run(main())
 
 
+def test_a_unit_that_refuses_without_saying_why_is_there_all_the_same():
+    async def main():
+        listener = Listener(lambda unit, message: bytes([message[0] | 0x80]), 4, 10**12, TcpFraming)
+        port = await listener.open("127.0.0.1", 0)
+        connect = to_socket(None, "127.0.0.1", port, Manner(timeout_s=2.0), rtu=False)
+        transport = await connect(Traffic(), lambda: None)
+        found = await Probe(transport, WallClock(), rate=100_000).unit(1, [Table.COIL], 0, 1)
+        assert found is not None
+        assert found.ranges(Table.COIL) == []
+        listener.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("framing", [TcpFraming, RtuFraming])
 def test_ranges_units_and_identity_are_found_with_reads_alone(framing):
     async def body(port, made):
