@@ -67,6 +67,7 @@ def test_a_wrong_manifest_is_told_with_its_place(small, old, new, told):
             "plant.yaml:7:18: error: ./apps/mine: parameter 'factor': 11",
         ),
         ("./apps/mine\n    parameters: {factor: fast}", "'fast' is not of type REAL"),
+        ("./apps/mine\n    parameters: {factor: .nan}", "parameter 'factor': nan is no finite number"),
         ("./apps/mine\n  - app: ./apps/mine", "the name 'mine' is already used by another app"),
         ("./apps/mine\n    enabeld: no", "unknown key 'enabeld'"),
     ],
