@@ -218,6 +218,8 @@ def show_state(view: View, tag: TagView) -> Shown:
     """Return how an equipment's state looks: its word and shape, in colour only when it is not normal."""
     shown = show(view, tag)
     point = view.values.get(tag.id)
+    if point is not None and isinstance(point.value, str):
+        return shown
     if point is None or not isinstance(point.value, int | float):
         return Shown(shown.word, shown.mark, shown.word, shown.style)
     code = int(point.value)

@@ -58,3 +58,9 @@ def test_a_long_text_among_the_figures_moves_none_of_the_others(make_tag):
     view = seen(make_tag, [recipe, ("line/rate_bpm", "REAL", "bpm", 0, 60, "Rate", "速度", "r", 41.2)])
     names, values = (text_of(line) for line in _row(view, list(view.tags), 16))
     assert values.index("41.2") == names.index("Rate")
+
+
+def test_a_state_that_is_a_text_is_shown_as_such(make_tag):
+    view = seen(make_tag, [("press/state", "STRING", "", None, None, "State", "状态", "r", "JAMMED")])
+    lines = [text_of(line) for line in _box(view, station_of(view, "press"), 30, 1, False, None, 0)]
+    assert "~ JAMMED" in lines[1]
