@@ -287,6 +287,17 @@ def test_acknowledge_all_fits_at_80_by_24_whatever_the_texts(plant, make_alarm):
     drive(plant, script, (80, 24))
 
 
+def test_what_a_narrow_terminal_cuts_off_in_a_list_says_so(plant):
+    async def script(app, pilot):
+        await pilot.press("f3")
+        await appears(pilot, r"level_pct|lev|━ 1")
+        await appears(pilot, r"63\.4")
+        (row,) = [line for line in seen(app).splitlines() if "━ 1" in line]
+        assert row.endswith("…"), "0 to 10 is not the range of a level up to 100"
+
+    drive(plant, script, (56, 20))
+
+
 def test_a_refused_acknowledge_says_why(plant):
     async def script(app, pilot):
         plant.refusal = WriteRejectedError("viewers do not acknowledge", "log in as operator")
