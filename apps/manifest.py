@@ -6,6 +6,7 @@ gives one entry for each of its items.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -58,6 +59,8 @@ class ParameterConfig(Section):
             raise ValueError(f"{value!r} is not of type {self.type}")
         if self.type == "DURATION":
             return duration_ns(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{value} is no finite number")
         if isinstance(value, int | float) and not isinstance(value, bool):
             if self.low is not None and value < self.low:
                 raise ValueError(f"{value} is below {self.low:g}")

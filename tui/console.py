@@ -16,7 +16,7 @@ from textual.screen import Screen
 
 from runtime.clock import WallClock
 from runtime.contract import Clock
-from runtime.errors import PlantError
+from runtime.errors import ConnectError, PlantError
 from runtime.wire import Written
 from tui.approval import told
 from tui.client import Connect
@@ -181,14 +181,19 @@ class ConsoleApp(App[None]):
         self._ask(self._acknowledge(event), "acknowledge")
 
     async def _acknowledge(self, event: AcknowledgeWanted) -> None:
+        """Acknowledge one after the other; one that is refused keeps none of the others back."""
         done = 0
+        refused: PlantError | None = None
         for name in event.names:
             try:
                 self.model.take_alarm(await self.link.client.acknowledge(name, event.comment))
                 done += 1
             except PlantError as exc:
-                self._refused(exc)
-                break
+                refused = refused or exc
+                if isinstance(exc, ConnectError):
+                    break
+        if refused:
+            self._refused(refused)
         if done:
             self.notify(self._speaking("acknowledge.done", count=done))
 

@@ -157,8 +157,8 @@ def span_of(tag: TagView) -> float | None:
 
 
 def format_number(value: float, span: float | None) -> str:
-    """Write a number with about four digits of its range; of itself where there is none."""
-    size = span if span else abs(value)
+    """Write a number with about four digits of its range; of itself where there is none, or it is far off."""
+    size = span if span and abs(value) < 1e9 else abs(value)
     if size and not 1e-3 <= size < 1e9:
         return f"{value:.4g}"
     decimals = 1 if not size else 3 if size < 2 else 2 if size < 20 else 1 if size <= 1000 else 0
@@ -218,6 +218,8 @@ def show_state(view: View, tag: TagView) -> Shown:
     """Return how an equipment's state looks: its word and shape, in colour only when it is not normal."""
     shown = show(view, tag)
     point = view.values.get(tag.id)
+    if point is not None and isinstance(point.value, str):
+        return shown
     if point is None or not isinstance(point.value, int | float):
         return Shown(shown.word, shown.mark, shown.word, shown.style)
     code = int(point.value)

@@ -61,7 +61,10 @@ def _fits(tag: Tag, terminal: Signal, side: Side) -> bool:
 
 def check_bindings(plant: Plant, model: TwinModel, document: Document, side: Side) -> Iterator[Finding]:
     """Yield every signal without a fitting tag, and every tag of the twin without a signal."""
-    bound = {binding.tag.path for binding in bind(model, plant.tags, side)}
+    bindings = bind(model, plant.tags, side)
+    bound = {binding.tag.path for binding in bindings}
+    fitting = {(binding.equipment, binding.signal) for binding in bindings}
+    givers: dict[str, str] = {}
     blamed: set[str] = set()
     for equipment, entry in model.equipment.items():
         for signal, terminal in entry.all_signals().items():
@@ -73,11 +76,17 @@ def check_bindings(plant: Plant, model: TwinModel, document: Document, side: Sid
                     yield Finding(f"there is no tag {path!r}", place, plant.tags.close_to(path))
                 continue
             tag = plant.tags[path]
-            if tag.path in bound:
-                continue
             place = (
                 document.place("equipment", equipment, "signals", signal) if explicit else plant.place_of(tag)
             )
+            if (equipment, signal) in fitting:
+                name = f"{equipment}.{signal}"
+                if not terminal.command and givers.setdefault(tag.path, name) != name:
+                    text = f"{tag.path} is given by {givers[tag.path]} and by {name}"
+                    yield Finding(text, place, "give each reading a tag of its own")
+                continue
+            if tag.path in bound and not explicit:
+                continue
             right_way = side.takes(tag) if terminal.command else side.gives(tag)
             if right_way:
                 blamed.add(tag.path)

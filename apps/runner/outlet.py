@@ -38,6 +38,8 @@ class Outlet:
             value, quality = row
             if value is None:
                 value = last
+            if value is None and not Quality.is_bad(quality):  # there is no last value to keep
+                quality = Quality.BAD_WAITING_FOR_INITIAL_DATA
             if quality == last_quality and _near(value, last, tag.deadband):
                 continue
             self._sent[path] = (value, quality)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from apps.errors import AppError
@@ -135,11 +137,13 @@ class Worker:
         return Usage(100 * (spent - last_spent) / span_s if last_ns else 0.0, memory_mib)
 
     async def stop(self) -> None:
-        """End the worker: by closing its socket, else by force."""
+        """End the worker: by closing its socket, else by force; what it has started ends with it."""
         self.writer.close()
         if not await self._ended(END_S):
             self.kill()
             await self._ended(END_S)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # it began a session, so the group is its own
 
     def kill(self) -> None:
         if self.process.returncode is None:

@@ -42,7 +42,7 @@ class Session:
             if not isinstance(made, Mapping):
                 kind = type(made).__name__
                 raise AppError(f"{self._name}: step returned {kind}, no products by path", "{} changes none")
-            return {path: _output(value) for path, value in made.items()}
+            return {str(path): _output(value) for path, value in made.items()}
         except (PlantError, MemoryError):
             raise
         except Exception as exc:

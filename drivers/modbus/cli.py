@@ -46,7 +46,7 @@ def probe(
     from drivers.modbus.probe import Probe, tags_of
     from runtime.clock import WallClock
     from runtime.config import write_tags
-    from runtime.errors import PlantError
+    from runtime.errors import ConnectError, PlantError
 
     wanted = _units(units)
     if not tables or set(tables) - set(_TABLES):
@@ -69,10 +69,16 @@ def probe(
         looking = Probe(transport, WallClock(), rate=rate, limit=limit, grain=grain, tell=tell)
         chosen = [table for table in Table if str(table.digit) in tables]
         try:
-            found = []
+            found: list[FoundUnit] = []
             for unit in wanted:
                 tell(f"unit {unit}")
-                one = await looking.unit(unit, chosen, first - 1, last - 1)
+                try:
+                    one = await looking.unit(unit, chosen, first - 1, last - 1)
+                except ConnectError as exc:
+                    if not found:
+                        raise
+                    found[-1].note = found[-1].note or f"ended early, at unit {unit}: {exc.text}"
+                    break
                 found += [] if one is None else [one]
             return found, looking.requests
         finally:

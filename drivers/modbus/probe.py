@@ -17,6 +17,7 @@ from drivers.modbus.identity import parse, request
 from drivers.modbus.messages import SILENT, ExceptionCode, Reply, Request, Transport
 from runtime.clock import SECOND_NS
 from runtime.contract import Clock, DataType, Tag
+from runtime.errors import ConnectError
 
 _PRESENT = b"\x03\0\0\0\1"
 _MAX_SILENCES = 3
@@ -89,12 +90,14 @@ class Probe:
     async def unit(self, unit: int, tables: Iterable[Table], first: int, last: int) -> FoundUnit | None:
         """Return what a unit has between two places, or None where nobody answers.
 
+        What was found before the connection was lost is returned with a note.
+
         Raises:
-            ConnectError: the connection was lost.
+            ConnectError: it was lost before the unit answered.
         """
         await self._pace()
         response = await self._transport.ask(unit, _PRESENT)
-        if response is None or (response[0] & 0x80 and response[1] in SILENT):
+        if response is None or (response[0] & 0x80 and int.from_bytes(response[1:2]) in SILENT):
             return None
         found = FoundUnit(unit)
         self._silences = 0
@@ -106,6 +109,8 @@ class Probe:
                 await self._table(found, table, first, last + 1)
         except _EndError as exc:
             found.note = exc.note
+        except ConnectError as exc:
+            found.note = f"ended early: {exc.text}"
         return found
 
     async def _identity(self, unit: int) -> dict[int, str]:

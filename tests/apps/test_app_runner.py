@@ -296,6 +296,34 @@ def test_an_app_that_prints_and_dies_leaves_its_last_words(small, live):
     live(scene)
 
 
+def test_what_an_app_has_started_ends_with_it(small, live):
+    told = small.folder / "child"
+    small.code(f"""\
+        import subprocess
+        from pathlib import Path
+        from apps.sdk import App
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                child = subprocess.Popen(["sleep", "60"])
+                if not Path({str(told)!r}).exists():
+                    Path({str(told)!r}).write_text(str(child.pid))
+                raise ValueError("no more")
+        """)
+
+    def lives():
+        try:
+            return psutil.Process(int(told.read_text())).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    async def scene(plant):
+        await plant.until(lambda: plant.component()["state"] == "faulted")
+        await plant.until(lambda: not lives())
+
+    live(scene)
+
+
 def test_bad_inputs_reach_the_app_as_none(small, live):
     small.code("""\
         from apps.sdk import App, Output

@@ -4,6 +4,7 @@ import pytest
 
 from apps.section import plugin
 from runtime.assembly import assemble
+from runtime.contract import Quality
 from runtime.errors import ConfigError
 from runtime.testing.virtual import VirtualPlant
 
@@ -67,6 +68,7 @@ def test_a_wrong_manifest_is_told_with_its_place(small, old, new, told):
             "plant.yaml:7:18: error: ./apps/mine: parameter 'factor': 11",
         ),
         ("./apps/mine\n    parameters: {factor: fast}", "'fast' is not of type REAL"),
+        ("./apps/mine\n    parameters: {factor: .nan}", "parameter 'factor': nan is no finite number"),
         ("./apps/mine\n  - app: ./apps/mine", "the name 'mine' is already used by another app"),
         ("./apps/mine\n    enabeld: no", "unknown key 'enabeld'"),
     ],
@@ -153,6 +155,39 @@ def test_the_same_app_runs_in_virtual_time(small):
     plant.run_for("1s")
     assert plant["unit/double"] == 42.0
     assert plant["unit/word"] == "calm"
+
+
+def test_nothing_keeps_the_last_value_and_is_none_before_the_first(small):
+    small.code("""\
+        from apps.sdk import App, Output
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                x = values.number("unit/x")
+                return {"unit/double": x if x > 1 else None, "unit/word": Output(None, 0x40900000)}
+        """)
+    plant = VirtualPlant(small.folder)
+    plant.run_for("1s")
+    assert plant.quality("unit/double") == Quality.BAD_WAITING_FOR_INITIAL_DATA
+    assert plant.quality("unit/word") == Quality.BAD_WAITING_FOR_INITIAL_DATA
+    for x in (7.0, 0.0):
+        plant.write("unit/x", x)
+        plant.run_for("1s")
+        assert plant["unit/double"] == 7.0
+        assert plant.quality("unit/double") == Quality.GOOD
+
+
+def test_a_path_that_is_no_text_is_refused_in_virtual_time_too(small):
+    small.code("""\
+        from apps.sdk import App
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                return {7: 1.0, "unit/double": 2.0}
+        """)
+    plant = VirtualPlant(small.folder)
+    plant.run_for("1s")
+    assert plant["unit/double"] == 2.0
 
 
 def test_an_app_never_gets_its_own_products(small):

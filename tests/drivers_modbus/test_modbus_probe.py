@@ -64,6 +64,20 @@ def with_made(body, framing=TcpFraming):
     asyncio.run(main())
 
 
+def test_a_unit_that_refuses_without_saying_why_is_there_all_the_same():
+    async def main():
+        listener = Listener(lambda unit, message: bytes([message[0] | 0x80]), 4, 10**12, TcpFraming)
+        port = await listener.open("127.0.0.1", 0)
+        connect = to_socket(None, "127.0.0.1", port, Manner(timeout_s=2.0), rtu=False)
+        transport = await connect(Traffic(), lambda: None)
+        found = await Probe(transport, WallClock(), rate=100_000).unit(1, [Table.COIL], 0, 1)
+        assert found is not None
+        assert found.ranges(Table.COIL) == []
+        listener.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("framing", [TcpFraming, RtuFraming])
 def test_ranges_units_and_identity_are_found_with_reads_alone(framing):
     async def body(port, made):
@@ -139,3 +153,40 @@ def test_the_command_writes_a_tag_list_that_can_be_read(tmp_path):
             assert says in str(done.exception), (arguments, str(done.exception))
 
     with_made(body)
+
+
+@pytest.mark.parametrize(
+    ("unit", "start", "note"),
+    [(5, 0, "ended early, at unit 5: the device closed"), (1, 125, "ended early: the device closed")],
+)
+def test_what_was_found_before_the_device_hangs_up_is_told(unit, start, note):
+    async def main():
+        made = Made()
+
+        def answer(of_unit, message):
+            if of_unit == unit and (unit == 5 or message[:3] == bytes([3, 0, start])):
+                for each in list(listener.connections):
+                    each.close()
+                return b""
+            return made(of_unit, message)
+
+        listener = Listener(answer, 4, 10**12, TcpFraming)
+        port = await listener.open("127.0.0.1", 0)
+        arguments = [
+            f"127.0.0.1:{port}",
+            "--units",
+            "1,5",
+            "--tables",
+            "4",
+            "--rate",
+            "1000",
+            "--last",
+            "200",
+        ]
+        done = await invoke(*arguments)
+        assert done.exit_code == 0, done.output
+        assert "40001 to 40010" in done.output
+        assert note in done.output
+        listener.close()
+
+    asyncio.run(main())

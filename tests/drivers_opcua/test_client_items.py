@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from asyncua import ua
 
 from drivers.opcua.client.address import Point, parse
 from drivers.opcua.client.items import Items, Said
+from drivers.opcua.client.values import said
 from runtime.contract import DataType, Quality, Tag
 
 GOOD, HELD = 0, int(Quality.UNCERTAIN_LAST_USABLE_VALUE)
@@ -24,6 +26,13 @@ def rows(batch):
 
 def test_a_value_keeps_its_source_time_and_status(items):
     assert rows(items.take([Said(0, 7, 0x4096_0000, 100)], 500)) == [(0, 7, 0x4096_0000, 100)]
+
+
+@pytest.mark.parametrize("code", [GOOD, 0x4092_0000])  # UncertainInitialValue
+def test_a_status_that_is_not_bad_without_a_value_is_no_data(code):
+    data = ua.DataValue(ua.Variant(None, ua.VariantType.Null), ua.StatusCode(code))
+    told = said(0, DataType.REAL, None, data, 500)
+    assert (told.raw, told.quality) == (None, 0x809B_0000)  # BadNoData
 
 
 def test_silence_makes_values_uncertain_then_bad_and_each_is_told_once(items):

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from textual import events
 
 from runtime.clock import monotonic_ns
+from runtime.contract import Quality
 from runtime.errors import WriteRejectedError
 from tui.console import ConsoleApp, take_screenshots
 from tui.locale import Words
@@ -286,6 +287,17 @@ def test_acknowledge_all_fits_at_80_by_24_whatever_the_texts(plant, make_alarm):
     drive(plant, script, (80, 24))
 
 
+def test_what_a_narrow_terminal_cuts_off_in_a_list_says_so(plant):
+    async def script(app, pilot):
+        await pilot.press("f3")
+        await appears(pilot, r"level_pct|lev|━ 1")
+        await appears(pilot, r"63\.4")
+        (row,) = [line for line in seen(app).splitlines() if "━ 1" in line]
+        assert row.endswith("…"), "0 to 10 is not the range of a level up to 100"
+
+    drive(plant, script, (56, 20))
+
+
 def test_a_refused_acknowledge_says_why(plant):
     async def script(app, pilot):
         plant.refusal = WriteRejectedError("viewers do not acknowledge", "log in as operator")
@@ -294,6 +306,27 @@ def test_a_refused_acknowledge_says_why(plant):
         await pilot.press("a", "enter")
         await appears(pilot, "viewers do not acknowledge")
         assert "log in as operator" in seen(app)
+
+    drive(plant, script)
+
+
+def test_an_alarm_that_cannot_be_acknowledged_keeps_none_of_the_others_back(plant):
+    acknowledge = plant.acknowledge
+
+    async def only_some(name, comment=""):
+        if name == "capper.torque_high":
+            raise WriteRejectedError(f"{name} has nothing to acknowledge", "another did it")
+        return await acknowledge(name, comment)
+
+    plant.acknowledge = only_some
+
+    async def script(app, pilot):
+        await pilot.press("f2")
+        await appears(pilot, "Capper torque high")
+        await pilot.press("A", "enter")
+        await appears(pilot, "capper.torque_high has nothing to acknowledge")
+        await appears(pilot, "1 acknowledged")
+        assert [call[1] for call in plant.calls if call[0] == "acknowledge"] == ["capper.vibration_bad"]
 
     drive(plant, script)
 
@@ -482,6 +515,18 @@ def test_write_shows_what_is_then_asks_twice_then_writes(plant):
         await goes(pilot, "Write this value")
         assert plant.calls[-1] == ("write", "nb/bottling/line1/line/speed_sp_bpm", 45.0, "more bottles")
         await appears(pilot, r"speed_sp_bpm +45\.0")
+
+    drive(plant, script)
+
+
+def test_the_second_look_shows_the_value_of_now_and_how_far_it_is_to_be_trusted(plant):
+    async def script(app, pilot):
+        await open_write(pilot)
+        await appears(pilot, r"42\.0 bpm")
+        await pilot.press(*"45", "enter", *"more bottles", "enter")
+        await appears(pilot, r"42\.0 bpm +-> +45\.0 bpm")
+        plant.push("line/speed_sp_bpm", 30.0, Quality.UNCERTAIN_LAST_USABLE_VALUE)
+        await appears(pilot, r"30\.0~ bpm +-> +45\.0 bpm")
 
     drive(plant, script)
 

@@ -310,6 +310,19 @@ def test_tank_heats_as_energy_over_mass():
     assert tank.temperature_c == pytest.approx(20 + 5000 * 600 / (400 * 4186), rel=1e-9)
 
 
+def test_heater_gives_nothing_to_a_tank_that_ran_dry_between_two_samples():
+    engine = Engine(
+        model(
+            t={"kind": "tank", "volume_l": 10, "initial_l": 1, "demand_lpm": 44},
+            heater={"kind": "heater", "tank": "t", "power_kw": 2},
+        )
+    )
+    engine.equipment["heater"].command("on", True)
+    engine.advance(3 * SECOND)
+    assert engine.equipment["t"].volume_l == 0
+    assert engine.equipment["t"].temperature_c < 50
+
+
 def test_tank_cools_to_the_closed_form():
     engine, tank = tank_engine(initial_c=60, ambient_c=20, loss_w_per_k=500)
     engine.advance(60 * MINUTE)
@@ -472,6 +485,20 @@ def test_stuck_sensor_keeps_its_last_value():
     capper.set_fault("sensor", 0.0)
     engine.advance(3 * MINUTE)
     assert capper.read("torque_nm") != stuck
+
+
+@pytest.mark.parametrize("severity", [0.4, 1.0])
+def test_a_belt_slows_down_as_its_fault_grows_and_is_as_slow_in_the_end(severity):
+    drag = {"over": "10s", "effects": {"speed": -0.5}}
+    belt = {
+        "kind": "conveyor", "next": "out", "length_mm": 1000, "speed_mm_s": 100, "pitch_mm": 10,
+        "faults": {"drag": drag},
+    }  # fmt: skip
+    engine = Engine(model(belt=belt, out={"kind": "sink"}))
+    engine.equipment["belt"].set_fault("drag", severity)
+    engine.advance(20 * SECOND)
+    assert engine.equipment["belt"].speed_mm_s == pytest.approx(100 * (1 - 0.5 * severity))
+    assert not engine.equipment["belt"].due, "nothing is left to do for an empty belt at its speed"
 
 
 # -- terminals -------------------------------------------------------------------------------------

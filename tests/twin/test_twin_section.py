@@ -310,3 +310,21 @@ def test_rack_that_dies_is_told_with_its_last_words(racked):
         asyncio.run(asyncio.wait_for(Rack(racked / "broken.yaml", faults).run(port), 60))
     assert "broken.yaml" in caught.value.text
     assert "ended with code 1" in caught.value.text
+
+
+def test_two_readings_of_one_tag_are_told(folder):
+    (folder / "twin.yaml").write_text(TWIN + "    signals: {count: press/count}\n")
+    (folder / "tags.csv").write_text(TAGS.replace("out/count,USINT,twin,,,,\n", ""))
+    (finding,) = said(folder)
+    assert "twin.yaml:17" in finding
+    assert "press/count is given by press.count and by out.count" in finding
+    assert "give each reading a tag of its own" in finding
+
+
+def test_a_command_is_no_tag_that_another_signal_gives(folder):
+    speed = "    cycle: 1s\n    signals: {speed_bpm: press/force_n}\n"
+    (folder / "twin.yaml").write_text(TWIN.replace("    cycle: 1s\n", speed))
+    (finding,) = said(folder)
+    assert "twin.yaml:10" in finding
+    assert "press.speed_bpm is a command, but its tag" in finding
+    assert "does not reach the twin" in finding

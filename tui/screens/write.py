@@ -80,6 +80,8 @@ class WriteDialog(Dialog):
         super().show(view)
         if self.is_mounted and self.query("#facts"):
             self.query_one("#facts", Static).update(self._facts())
+            if not self._sending:
+                self.query_one("#question", Static).update(self._question())
 
     def watched(self) -> Iterable[int]:
         now = self.view.tags.get(self.tag.path)
@@ -146,20 +148,25 @@ class WriteDialog(Dialog):
             self.say(self.words("write.need_reason"), wrong=True)
             self.query_one("#reason").focus()
             return
-        words, tag = self.words, self.tag
-        unit = f" {unit_of(tag)}" if unit_of(tag) else ""
-        point = self._point()
-        old = format_value(point.value if point else None, tag, words)
-        asked = words("request.question" if tag.two_person else "write.question")
-        question = f"{asked}\n\n  {old}{unit}  ->  {self._told()}{unit}\n  {words('write.reason')}: {reason}"
-        self.query_one("#question", Static).update(question)
+        self.query_one("#question", Static).update(self._question())
         self.say("")
         self._step(confirming=True)
-        if tag.signature:
-            self.say(words("write.sign"))
+        if self.tag.signature:
+            self.say(self.words("write.sign"))
             self.query_one(SigningFields).begin()
         else:
             self.query_one("#cancel").focus()
+
+    def _question(self) -> str:
+        """Return what will be sent, beside the present value and how far that is to be trusted."""
+        if self._value is None:
+            return ""
+        words, tag = self.words, self.tag
+        unit = f" {unit_of(tag)}" if unit_of(tag) else ""
+        old = show_point(self.view, tag, self._point()).marked.rstrip()
+        asked = words("request.question" if tag.two_person else "write.question")
+        reason = self.query_one("#reason", Input).value.strip()
+        return f"{asked}\n\n  {old}{unit}  ->  {self._told()}{unit}\n  {words('write.reason')}: {reason}"
 
     def _wanted(self) -> str:
         """Return how a value is typed; nothing where it is text."""

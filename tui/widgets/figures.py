@@ -40,10 +40,15 @@ def _row(view: View, tags: Sequence[TagView], width: int) -> list[Line]:
         names.append(Cell(fit(label, width - 2) + "  ", "label"))
         if is_state(tag):
             shown = show_state(view, tag)
-            text, unit = f"{shown.mark} {shown.text}", ""
+            text, unit = f"{shown.mark} {_cut(shown.text, width - 3)}", ""
         else:
             shown = show(view, tag)
-            text, unit = f"{shown.text}{shown.mark}", unit_of(tag)
+            text, unit = f"{_cut(shown.text, width - 2)}{shown.mark}", unit_of(tag)
         style = "title" if shown.style in ("value", "text") else shown.style
         values += [Cell(text, style), Cell(fit(unit, max(0, width - cell_len(text))), "label")]
     return [tuple(names), tuple(values)]
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text of at most so many cells, so that the next value stands below its own name."""
+    return fit(text, min(cell_len(text), most))

@@ -207,8 +207,9 @@ def _box(
 def _value(view: View, tag: TagView, width: int, action: str) -> Line:
     shown = show(view, tag)
     unit = unit_of(tag) if cell_len(unit_of(tag)) <= UNIT_WIDTH else ""
-    number = f"{shown.text}{shown.mark}"
     unit_width = UNIT_WIDTH if width >= ROOMY else cell_len(unit)
+    text = fit(shown.text, min(cell_len(shown.text), max(1, width - unit_width - 2)))
+    number = f"{text}{shown.mark}"
     room = width - cell_len(number) - unit_width - 1
     label = fit(label_of(tag, view.words, room), room) if room > 2 else " " * max(0, room)
     return (
@@ -221,13 +222,13 @@ def _value(view: View, tag: TagView, width: int, action: str) -> Line:
 def _level(view: View, tag: TagView, width: int, action: str) -> Line:
     shown = show(view, tag)
     point = view.values.get(tag.id)
-    low, high = tag.low or 0.0, tag.high or 1.0
+    low, high = 0.0 if tag.low is None else tag.low, 1.0 if tag.high is None else tag.high
     if is_float(tag):
         unit = unit_of(tag) if cell_len(unit_of(tag)) <= 2 else ""
         number = f"{shown.text}{shown.mark}{unit}"
     else:
         number = f"{shown.text}{shown.mark.strip()}/{high:g}"
-    number_width = max(cell_len(number) + 1, width // 2)
+    number_width = min(width, max(cell_len(number) + 1, width // 2))
     room = width - number_width
     share = 0.0
     if point and isinstance(point.value, int | float):

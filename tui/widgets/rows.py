@@ -139,6 +139,10 @@ class Rows(Cells, Generic[K], can_focus=True):
                 continue
             part = max(4, free * -each.width // shares)
             widths.append(part)
+        room = self.size.width - 1  # where that is too little, what is cut says so
+        for index, width in enumerate(widths):
+            widths[index] = max(0, min(width, room))
+            room -= width + 1
         return widths
 
     def go_to(self, index: int) -> None:

@@ -11,6 +11,7 @@ from twin.equipment.flow import Flow, Item
 from twin.model.equipment import ConveyorModel
 
 EPSILON_MM = 1e-6
+RAMP_NS = SECOND_NS // 2  # between two speeds, while a fault grows
 
 
 class Conveyor(Flow):
@@ -66,7 +67,10 @@ class Conveyor(Flow):
 
     def on_event(self, event: str) -> None:
         super().on_event(event)
-        self.on_room()
+        if event == "ramp":
+            self._update()
+        else:
+            self.on_room()
 
     def on_command(self, signal: str) -> None:
         self._update()
@@ -98,6 +102,9 @@ class Conveyor(Flow):
         self.speed_mm_s = self._wanted_mm_s()
         self.out["fault"] = self.stopped_by_fault
         self.out["running"] = self.speed_mm_s > 0
+        now = self.calendar.now_ns
+        if any("speed" in each.model.effects and each.grows(now) for each in self.faults.values()):
+            self.after("ramp", RAMP_NS)
         self.on_room()
 
     def _entrance_free(self) -> bool:

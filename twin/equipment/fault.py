@@ -31,6 +31,10 @@ class Fault:
             return self.severity
         return min(self.severity, self.base + (now_ns - self.since_ns) / self.model.over)
 
+    def grows(self, now_ns: int) -> bool:
+        """Tell whether it is still on its way to the wanted severity."""
+        return self.level(now_ns) < self.severity
+
     def strikes(self, now_ns: int) -> bool:
         """Tell whether half severity is reached, where equipment stops and sensors stick."""
         return self.level(now_ns) >= STRIKES

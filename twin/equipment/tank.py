@@ -125,7 +125,9 @@ class Tank(Equipment):
         model = self.model
         loss = model.loss_w_per_k / HEAT_CAPACITY_J_PER_L_K
         a = self.flow_lps + loss
-        b = self.flow_lps * model.inlet_c + loss * model.ambient_c + self.heat_w / HEAT_CAPACITY_J_PER_L_K
+        dry = max(before_l, self.volume_l) <= model.dead_l + TINY  # the heater's switch cuts it at once
+        heat = 0.0 if dry else self.heat_w / HEAT_CAPACITY_J_PER_L_K
+        b = self.flow_lps * model.inlet_c + loss * model.ambient_c + heat
         before_l = max(before_l, TINY)
         after_l = max(self.volume_l, TINY)
         grown = math.log(after_l / before_l) / rate if abs(rate) > TINY else step_s / before_l

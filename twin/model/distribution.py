@@ -6,7 +6,7 @@ import math
 from random import Random
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from runtime.config import DurationNs, Section
 
@@ -133,7 +133,7 @@ class Weibull(Section):
 
     dist: Literal["weibull"]
     scale: DurationNs = Field(gt=0)
-    shape: float = Field(gt=0)
+    shape: float = Field(ge=0.1)
 
     @property
     def mean_ns(self) -> float:
@@ -163,3 +163,12 @@ Distribution = Annotated[
         | Weibull,
     ),
 ]
+
+
+def _lasts(value: Distribution) -> Distribution:
+    if not value.mean_ns > 0:
+        raise ValueError("its mean is 0, give it a duration such as 2s")
+    return value
+
+
+Lasting = Annotated[Distribution, AfterValidator(_lasts)]

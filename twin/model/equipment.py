@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from runtime.config import DurationNs, Name, Section, Words
-from twin.model.distribution import Distribution
+from twin.model.distribution import Distribution, Lasting
 from twin.model.fault import FaultModel
 from twin.model.signals import Carries, Signal, command, reading
 
@@ -62,7 +62,7 @@ class SourceModel(EquipmentModel):
 
     kind: Literal["source"]
     next: str
-    every: Distribution
+    every: Lasting
 
     def references(self) -> dict[str, tuple[str, ...]]:
         return {"next": FLOW}
@@ -71,7 +71,7 @@ class SourceModel(EquipmentModel):
 class FailureModel(Section):
     """Failures of a machine that works: time to failure counts working time only."""
 
-    mttf: Distribution
+    mttf: Lasting
     mttr: Distribution
 
 
@@ -142,7 +142,7 @@ class StationModel(EquipmentModel):
 
     kind: Literal["station"]
     next: str
-    cycle: Distribution
+    cycle: Lasting
     failure: FailureModel | None = None
     reject_rate: float = Field(0.0, ge=0, le=1)
     rejects: dict[str, LimitModel] = Field(default_factory=dict)

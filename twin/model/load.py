@@ -57,7 +57,7 @@ def _equipment_findings(document: Document) -> Iterator[Finding]:
         kind = entry.get("kind")
         if kind is None:
             yield Finding(f"{name!r} has no kind", place, f"add `kind:`, one of {', '.join(KINDS)}")
-        elif kind not in KINDS:
+        elif not isinstance(kind, str) or kind not in KINDS:
             place = document.place("equipment", name, "kind")
             yield Finding(f"unknown kind {kind!r}", place, did_you_mean(str(kind), KINDS, "kinds"))
         else:
@@ -77,6 +77,9 @@ def _reference_findings(model: TwinModel, document: Document) -> Iterator[Findin
                 text = f"{name} ({entry.kind}) has no signal {signal!r}"
                 yield Finding(text, place, did_you_mean(signal, signals, "its signals"))
         for fault, fault_model in entry.faults.items():
+            if fault_model.stops and "fault" not in signals:
+                place = document.place("equipment", name, "faults", fault, "stops")
+                yield Finding(f"{name} ({entry.kind}) has no drive to stop", place, "use effects or stuck")
             for effect in fault_model.effects:
                 if effect not in entry.all_effects():
                     place = document.place("equipment", name, "faults", fault, "effects", effect)

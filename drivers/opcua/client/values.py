@@ -16,7 +16,7 @@ from runtime.contract import DataType, Quality, Value
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST_NS = 7_258_118_400_000_000_000  # 2200: servers say 9999 for "never", which 64 bits do not hold
-_NO_DATA = 0x809B_0000  # BadNoData: a good status without a value. Source: OPC 10000-6, annex A.2
+_NO_DATA = 0x809B_0000  # BadNoData: a status that is not bad, without a value. Source: OPC 10000-6, annex A.2
 _CODE = 0xFFFF_0000  # without the info bits: overflow and limits are not the tag's quality
 _MS = 1_000_000
 _GREATEST = 3.4028234663852886e38
@@ -68,7 +68,7 @@ def said(row: int, data_type: DataType, value: Any, data: Any, now_ns: int) -> S
     if data_type is DataType.STRING and _is_null_text(data.Value) and not Quality.is_bad(quality):
         value = ""  # servers send it for an empty one
     if value is None:
-        return Said(row, None, quality or _NO_DATA, source_ns)
+        return Said(row, None, quality if Quality.is_bad(quality) else _NO_DATA, source_ns)
     try:
         raw, fits, text = to_raw(data_type, value)
     except UnfitError:
