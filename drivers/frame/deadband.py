@@ -13,7 +13,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
 from runtime.contract import Tag
 
@@ -36,7 +36,7 @@ def _sane(deadband: tuple[float, bool]) -> tuple[float, bool]:
 
 # As a section of plant.yaml has it: `0.5` in units of the value, `2%` of its range; (amount, is per cent).
 Deadband = Annotated[
-    tuple[Annotated[float, Field(allow_inf_nan=True)], bool],  # `_sane` tells what it is to be
+    tuple[float, bool],
     BeforeValidator(_parse, json_schema_input_type=float | str),
     AfterValidator(_sane),
 ]

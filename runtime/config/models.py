@@ -140,9 +140,9 @@ RoleName = Annotated[
 
 
 class Section(BaseModel):
-    """Base of every section of a plant folder: unknown keys are errors, numbers finite, values fixed."""
+    """Base of every section of a plant folder: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Text(Section):

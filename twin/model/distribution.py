@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from runtime.config import DurationNs, Section
+from runtime.config import DurationNs
+from twin.model.part import Part
 
 
-class Const(Section):
+class Const(Part):
     """Always the same duration; written short as `2s`."""
 
     dist: Literal["const"] = "const"
@@ -25,7 +26,7 @@ class Const(Section):
         return self.value
 
 
-class Uniform(Section):
+class Uniform(Part):
     """Anything between `low` and `high`, all equally likely."""
 
     dist: Literal["uniform"]
@@ -46,7 +47,7 @@ class Uniform(Section):
         return round(random.uniform(self.low, self.high))
 
 
-class Normal(Section):
+class Normal(Part):
     """Normal, cut off at `low` (0 by default) and `high`; the cut moves the mean where it is near."""
 
     dist: Literal["normal"]
@@ -76,7 +77,7 @@ class Normal(Section):
                 return round(value)
 
 
-class Triangular(Section):
+class Triangular(Part):
     """Least, likeliest and greatest duration: what a person can tell without data."""
 
     dist: Literal["triangular"]
@@ -98,7 +99,7 @@ class Triangular(Section):
         return round(random.triangular(self.low, self.high, self.mode))
 
 
-class Exponential(Section):
+class Exponential(Part):
     """Memoryless, as times to failure usually are."""
 
     dist: Literal["exponential"]
@@ -112,7 +113,7 @@ class Exponential(Section):
         return round(random.expovariate(1 / self.mean))
 
 
-class Lognormal(Section):
+class Lognormal(Part):
     """Skewed to the right, as repair times usually are; `mean` and `sd` are those of the duration itself."""
 
     dist: Literal["lognormal"]
@@ -128,7 +129,7 @@ class Lognormal(Section):
         return round(random.lognormvariate(math.log(self.mean) - variance / 2, math.sqrt(variance)))
 
 
-class Weibull(Section):
+class Weibull(Part):
     """Wear-out (shape above 1) or early failures (below 1)."""
 
     dist: Literal["weibull"]

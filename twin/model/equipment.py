@@ -6,16 +6,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from runtime.config import DurationNs, Name, Section, Words
+from runtime.config import DurationNs, Name, Words
 from twin.model.distribution import Distribution, Lasting
 from twin.model.fault import FaultModel
+from twin.model.part import Part
 from twin.model.signals import Carries, Signal, command, reading
 
 BOOL, COUNT, NUMBER = Carries.BOOL, Carries.COUNT, Carries.NUMBER
 SECOND_NS = 1_000_000_000
 
 
-class EquipmentModel(Section):
+class EquipmentModel(Part):
     """What all equipment has.
 
     Attributes:
@@ -68,20 +69,20 @@ class SourceModel(EquipmentModel):
         return {"next": FLOW}
 
 
-class FailureModel(Section):
+class FailureModel(Part):
     """Failures of a machine that works: time to failure counts working time only."""
 
     mttf: Lasting
     mttr: Distribution
 
 
-class LoadModel(Section):
+class LoadModel(Part):
     """Slow wander of a machine's load, common to all its values (an Ornstein-Uhlenbeck process of sd 1)."""
 
     time: DurationNs = Field(60 * SECOND_NS, gt=0)
 
 
-class ValueModel(Section):
+class ValueModel(Part):
     """A measured value of a station: linear in speed and load, with noise.
 
     Attributes:
@@ -101,14 +102,14 @@ class ValueModel(Section):
     idle: float | None = None
 
 
-class LimitModel(Section):
+class LimitModel(Part):
     """Items whose value lies outside are rejected."""
 
     below: float | None = None
     above: float | None = None
 
 
-class UseModel(Section):
+class UseModel(Part):
     """What each item takes from a tank."""
 
     tank: str
@@ -414,7 +415,7 @@ KINDS: dict[str, type[EquipmentModel]] = {
 }
 
 
-class TwinModel(Section):
+class TwinModel(Part):
     """A plant model: twin.yaml.
 
     Attributes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from runtime.config import DurationNs, Section, Words
+from runtime.config import DurationNs, Words
+from twin.model.part import Part
 
 
-class FaultModel(Section):
+class FaultModel(Part):
     """What goes wrong, and how fast.
 
     Attributes:
