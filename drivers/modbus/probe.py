@@ -94,7 +94,7 @@ class Probe:
         """
         await self._pace()
         response = await self._transport.ask(unit, _PRESENT)
-        if response is None or (response[0] & 0x80 and response[1] in SILENT):
+        if response is None or (response[0] & 0x80 and int.from_bytes(response[1:]) in SILENT):
             return None
         found = FoundUnit(unit)
         self._silences = 0
