@@ -140,8 +140,8 @@ class Codec:
                 unfit[rows] = part.write(payload, raw[rows], pick)
         for row, index in self._texts:
             if chosen[row]:
-                data = text.get(row, "").encode()
-                if len(data) > len(index):
+                data = _utf8(text.get(row, ""))
+                if data is None or len(data) > len(index):
                     unfit[row] = True
                 else:
                     payload[index] = np.frombuffer(data.ljust(len(index), b"\0"), np.uint8)
@@ -150,6 +150,14 @@ class Codec:
 
 def _text(payload: Bytes, index: NDArray[np.intp]) -> str:
     return payload[index].tobytes().partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _utf8(text: str) -> bytes | None:
+    """Return a text as it goes over the wire; None where it has half of a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def _text_index(least_first: Sequence[int], address: Address) -> NDArray[np.intp]:

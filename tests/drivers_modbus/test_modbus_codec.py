@@ -130,3 +130,8 @@ def test_values_that_do_not_fit_the_device_are_not_written():
     assert encode([point("40001:float", DataType.LREAL)], [1e300], b"\0\0\0\1") == (b"\0\0\0\1", [True])
     assert encode([point("40001:int16", DataType.REAL)], [float("nan")], b"\x12\x34") == (b"\x12\x34", [True])
     assert encode([point("40001:bool", DataType.BOOL)], [True], b"\0\0") == (b"\0\1", [False])
+
+
+def test_a_text_with_half_of_a_surrogate_pair_does_not_fit_and_its_neighbour_is_written():
+    points = [point("40001:string[2]", DataType.STRING), point("40002", DataType.INT)]
+    assert encode(points, ["\ud800", 7], b"ab\0\0") == (b"ab\0\7", [True, False])
