@@ -10,6 +10,7 @@ from runtime.contract import Command
 from runtime.errors import ConnectError
 
 MAX_COMMANDS = 100
+UNKNOWN = "whether the value arrived is not known"
 CarryOut = Callable[[Command], Awaitable[str]]  # returns why it was not done, or nothing
 
 
@@ -50,10 +51,10 @@ class Commands:
         try:
             refusal = await carry_out(command)
         except ConnectError as exc:
-            command.failed(f"{self._name} was lost: {exc.text}")
+            command.failed(f"{self._name} was lost: {exc.text}: {UNKNOWN}")
             raise
         except BaseException:
-            command.failed(f"{self._name} was interrupted: whether the value arrived is not known")
+            command.failed(f"{self._name} was interrupted: {UNKNOWN}")
             raise
         if refusal:
             command.failed(refusal)

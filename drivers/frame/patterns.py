@@ -12,6 +12,7 @@ from runtime.contract import DataType
 
 Raw = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
 
 
 def to_pattern(values: NDArray[Any], tag_type: DataType) -> tuple[Raw, Mask]:
@@ -45,10 +46,25 @@ def convert(values: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], M
     return hold(values, dtype, *_limits(dtype))
 
 
+def scaled(values: NDArray[Any], scale: Numbers, offset: Numbers) -> tuple[Numbers, Mask]:
+    """Return raw values times scale plus offset, and where that is beyond all doubles."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a NaN that signals
+        numbers: Numbers = values.astype(np.float64) * scale + offset
+    return numbers, np.isinf(numbers) & np.isfinite(values)
+
+
+def unscaled(values: NDArray[Any], scale: Numbers, offset: Numbers) -> tuple[Numbers, Mask]:
+    """Return the raw values that `scaled` makes these of, and where they are beyond all doubles."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers: Numbers = (values.astype(np.float64) - offset) / scale
+    return numbers, np.isinf(numbers) & np.isfinite(values)
+
+
 def hold(values: NDArray[Any], dtype: np.dtype[Any], low: int, high: int) -> tuple[NDArray[Any], Mask]:
     """Return whole numbers held within low and high, and where they lay outside or were no number."""
     if values.dtype.kind == "f":
-        whole = np.rint(values.astype(np.float64))
+        with np.errstate(invalid="ignore"):  # a NaN that signals
+            whole = np.rint(values.astype(np.float64))
         above = whole >= float(high + 1)  # exact: high + 1 is a power of two
         below = whole < float(low)
         outside = above | below | np.isnan(whole)

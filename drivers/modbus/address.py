@@ -91,10 +91,10 @@ _DEFAULTS = {
 }
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _ADDRESS = re.compile(
-    rf"(?:(?P<unit>\d+)!)?(?P<reference>\d+)(?:\.(?P<bit>\d+))?(?P<marks>(?:[:#][A-Za-z0-9\[\]]+)*)"
+    rf"(?:(?P<unit>\d{{1,9}})!)?(?P<reference>\d+)(?:\.(?P<bit>\d{{1,9}}))?(?P<marks>(?:[:#][A-Za-z0-9\[\]]+)*)"
     rf"(?:\*(?P<scale>-?{_NUMBER}))?(?P<offset>[+-]{_NUMBER})?"
 )
-_TEXT = re.compile(r"string\[(\d+)\]")
+_TEXT = re.compile(r"string\[(\d{1,9})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,9 @@ def parse(text: str, data_type: DataType, unit: int = 1, order: str = "ABCD") ->
     offset = float(match["offset"] or 0.0)
     raw = _fit(table, data_type, bit, raw)
     if not (math.isfinite(scale) and scale and math.isfinite(offset)):
-        raise AddressError("the scale must not be 0", "leave *scale out where the raw value is the value")
+        raise AddressError(
+            "the scale must not be 0 or infinite", "leave *scale out where the raw value is the value"
+        )
     address = Address(unit, table, start, raw, bit, length, order, scale, offset)
     if address.scaled and (data_type in (DataType.BOOL, DataType.STRING)):
         raise AddressError(f"{data_type.iec} cannot be scaled", "remove *scale and offset")
@@ -208,6 +210,9 @@ def _reference(digits: str) -> tuple[Table, int]:
 def _marks(text: str, order: str) -> tuple[RawType | None, int, str]:
     raw: RawType | None = None
     length = 0
+    for sign, what in ((":", "types"), ("#", "orders")):
+        if text.count(sign) > 1:
+            raise AddressError(f"several {what}: {text}", "write one")
     for kind, mark in re.findall(r"([:#])([^:#]+)", text):
         if kind == "#":
             order = mark.upper()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.frame.held import Values
-from drivers.frame.patterns import Mask, Raw, convert, from_pattern, to_pattern
+from drivers.frame.patterns import Mask, Raw, convert, from_pattern, scaled, to_pattern, unscaled
 from drivers.modbus.address import Address, Point, RawType
 from runtime.contract import NO_TEXT, DataType, Quality
 
@@ -140,8 +140,8 @@ class Codec:
                 unfit[rows] = part.write(payload, raw[rows], pick)
         for row, index in self._texts:
             if chosen[row]:
-                data = text.get(row, "").encode()
-                if len(data) > len(index):
+                data = _utf8(text.get(row, ""))
+                if data is None or len(data) > len(index):
                     unfit[row] = True
                 else:
                     payload[index] = np.frombuffer(data.ljust(len(index), b"\0"), np.uint8)
@@ -150,6 +150,14 @@ class Codec:
 
 def _text(payload: Bytes, index: NDArray[np.intp]) -> str:
     return payload[index].tobytes().partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def _utf8(text: str) -> bytes | None:
+    """Return a text as it goes over the wire; None where it has half of a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
 
 
 def _text_index(least_first: Sequence[int], address: Address) -> NDArray[np.intp]:
@@ -259,15 +267,19 @@ class _Numbers:
         if self._always_fits:
             with np.errstate(invalid="ignore"):  # a NaN that signals
                 return values.astype(self._wide).view(np.uint64), None
-        if self._scaled:
-            values = values.astype(np.float64) * self._scale[pick] + self._offset[pick]
-        return to_pattern(values, self._tag_type)
+        if not self._scaled:
+            return to_pattern(values, self._tag_type)
+        values, beyond = scaled(values, self._scale[pick], self._offset[pick])
+        held, exceeded = to_pattern(values, self._tag_type)
+        return held, exceeded | beyond
 
     def write(self, payload: Bytes, raw: Raw, pick: Pick) -> Mask:
         values = from_pattern(raw, self._tag_type)
+        beyond = np.zeros(len(raw), np.bool_)
         if self._scaled:
-            values = (values.astype(np.float64) - self._offset[pick]) / self._scale[pick]
+            values, beyond = unscaled(values, self._scale[pick], self._offset[pick])
         wire, unfit = convert(values, self._dtype)
+        unfit |= beyond
         index = self._index[pick]
         payload[index[~unfit]] = wire.view(np.uint8).reshape(index.shape)[~unfit]
         return unfit

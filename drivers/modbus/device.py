@@ -127,7 +127,8 @@ class Area:
         self._kind = np.array([tag.data_type.kind for tag in tags])
         self._low = np.array([_widened(tag, tag.low, -math.inf) for tag in tags])
         self._high = np.array([_widened(tag, tag.high, math.inf) for tag in tags])
-        self._has_range = (np.isfinite(self._low) | np.isfinite(self._high)) & (self._kind != "s")
+        has_range = (np.isfinite(self._low) | np.isfinite(self._high)) & (self._kind != "s")
+        self._is_judged = has_range | (self._kind == "f")  # NaN is no value, whatever the range
         bits = Counter(self._start[self._is_bit].tolist())
         self._shares = self._is_bit & np.array([bits[start] > 1 for start in self._start.tolist()], np.bool_)
         self._is_place_of_input = self._places_of(self._is_input & self.table.writable)
@@ -230,7 +231,7 @@ class Area:
 
     def _outside(self, rows: NDArray[np.bool_], raw: NDArray[np.uint64]) -> bool:
         """Tell whether a number lies outside its tag's range; what is no number does."""
-        at = np.flatnonzero(rows & self._has_range)
+        at = np.flatnonzero(rows & self._is_judged)
         if not len(at):
             return False
         raw, kind = raw[at], self._kind[at]

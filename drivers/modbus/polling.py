@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from drivers.frame import polling
+from drivers.frame.commands import UNKNOWN
 from drivers.frame.held import Together, Values
 from drivers.modbus.address import Point, Table
 from drivers.modbus.codec import Codec, bit_mask, pack_bits, unpack_bits
@@ -24,6 +25,7 @@ from runtime.contract import Command, Port
 Scan = polling.Scan[Block]
 FAULTS = 3
 _ADDRESS = (ExceptionCode.ILLEGAL_DATA_ADDRESS, ExceptionCode.ILLEGAL_DATA_VALUE)
+_UNDECIDED = (ExceptionCode.ACKNOWLEDGE, ExceptionCode.GATEWAY_TARGET_FAILED)  # no refusals of a write
 
 
 class ModbusClient(polling.Client[Transport, Block, Point]):
@@ -300,7 +302,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Area]):
         if masked and self.lacks_masks(address.unit, written):
             return await self.put(transport, point, command)
         if not written.ok:
-            return _why(written)
+            return _why_not_written(written)
         after = await _one(transport, read)
         if not after.ok:
             return f"written, but not read back: {_why(after)}"
@@ -326,3 +328,10 @@ def _listed(units: Sequence[int]) -> str:
 
 def _why(reply: Reply) -> str:
     return f"the device refuses: {reply.why}" if reply.answered else "the device does not answer"
+
+
+def _why_not_written(reply: Reply) -> str:
+    """Return why it is not told that a value was written; only a refusal says that it was not."""
+    if reply.exception in _UNDECIDED:
+        return f"the device answers with {reply.why}: {UNKNOWN}"
+    return _why(reply) if reply.answered else f"{_why(reply)}: {UNKNOWN}"

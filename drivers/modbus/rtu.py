@@ -15,6 +15,7 @@ _FIXED = {5: 8, 6: 8, 8: 8, 15: 8, 16: 8, 22: 10}
 _REQUESTS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 22: 10, 43: 7}
 _REQUEST_COUNTS = {15: 6, 16: 6, 23: 10}  # where the byte count stands
 _LONGEST_HEAD = 11
+_MOST_NOISE = 1024  # bytes on end that are looked through, at a CRC each
 
 
 def _table() -> list[int]:
@@ -159,7 +160,7 @@ class Requests:
         """Return (unit, message) of the requests that are complete now."""
         self._data += data
         found = []
-        at = 0
+        at = noise = 0
         while (left := len(self._data) - at) > 0:
             size = request_size(self._data[at : at + _LONGEST_HEAD])
             if size is None or size > left:
@@ -170,8 +171,10 @@ class Requests:
                 size = left  # a function that is not ours, or the answer of another device
             if size and is_whole(self._data[at : at + size]):
                 found.append((self._data[at], self._data[at + 1 : at + size - 2]))
-                at += size
-            else:
-                at += 1
+                at, noise = at + size, 0
+                continue
+            at, noise = at + 1, noise + 1
+            if noise > _MOST_NOISE:
+                at = max(at, len(self._data) - MAX_FRAME)
         self._data = self._data[at:]
         return found

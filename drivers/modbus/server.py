@@ -20,7 +20,7 @@ from drivers.modbus.commands import Commands
 from drivers.modbus.device import Device, Wish
 from drivers.modbus.identity import Identity
 from drivers.modbus.listener import Later, Listener, RtuFraming, TcpFraming
-from drivers.modbus.points import check_inputs, check_points, parsed, points_of
+from drivers.modbus.points import check_inputs, check_points, check_units, parsed, points_of
 from drivers.modbus.serialport import Line
 from drivers.modbus.serving import FACTS, Serving
 from drivers.modbus.ways import SECURE_PORT, SerialConfig, TlsConfig, check_line, check_tls, context_of
@@ -290,6 +290,8 @@ class ServerPlugin:
 
         yield from check_points(plant, config.name, config.unit, config.order, is_output)
         yield from check_inputs(plant, config.name, config.unit, config.order)
+        if config.serial:
+            yield from check_units(plant, config.name, config.unit, config.order)
         others = (
             point.tag
             for point in parsed(plant, config.name, config.unit, config.order)

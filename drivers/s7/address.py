@@ -70,11 +70,11 @@ _SIZES = {"B": 1, "W": 2, "D": 4}
 _NUMBER = r"\d+(?:\.\d+)?(?:E[+-]?\d+)?"
 _TAIL = rf"(?:\*(?P<scale>-?{_NUMBER}))?(?P<offset>[+-]{_NUMBER})?"
 _ADDRESS = re.compile(
-    r"%?(?:DB(?P<db>\d+)[.,]|(?P<area>[IEQAM]))"
-    r"(?P<what>S5TIME|[A-Z_]*)(?P<byte>\d+)(?:\.(?P<dot>\d+))?(?:\[(?P<n>\d+)\])?"
-    r"(?::(?P<type>[A-Z0-9_]+)(?:\[(?P<length>\d+)\])?)?" + _TAIL
+    r"%?(?:DB(?P<db>\d{1,9})[.,]|(?P<area>[IEQAM]))"
+    r"(?P<what>S5TIME|[A-Z_]*)(?P<byte>\d{1,9})(?:\.(?P<dot>\d{1,9}))?(?:\[(?P<n>\d{1,9})\])?"
+    r"(?::(?P<type>[A-Z0-9_]+)(?:\[(?P<length>\d{1,9})\])?)?" + _TAIL
 )
-_PLACE = re.compile(r"%?(?P<area>[TCZ])(?P<number>\d+)" + _TAIL)
+_PLACE = re.compile(r"%?(?P<area>[TCZ])(?P<number>\d{1,9})" + _TAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +294,8 @@ def _check_family(raw: S7Type, data_type: DataType) -> None:
 
 def _check_scale(address: Address, data_type: DataType) -> None:
     if not (math.isfinite(address.scale) and address.scale and math.isfinite(address.offset)):
-        raise AddressError("the scale must not be 0", "leave *scale out where the raw value is the value")
+        raise AddressError(
+            "the scale must not be 0 or infinite", "leave *scale out where the raw value is the value"
+        )
     if address.scaled and family_of(data_type) is not Family.NUMBER:
         raise AddressError(f"{data_type.iec} cannot be scaled", "remove *scale and offset")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.frame.held import Values
-from drivers.frame.patterns import Mask, Raw, convert, from_pattern, to_pattern
+from drivers.frame.patterns import Mask, Raw, convert, from_pattern, scaled, to_pattern, unscaled
 from drivers.s7 import clocks
 from drivers.s7.address import Address, Point
 from drivers.s7.datatypes import Family, S7Type
@@ -188,17 +188,21 @@ class _Numbers:
             values, bad = clocks.counter_value(data)
         else:
             values = data.view(self._dtype)[:, 0]
+        beyond = np.zeros(len(values), np.bool_)
         if self._scaled:
-            values = values.astype(np.float64) * self._scale + self._offset
+            values, beyond = scaled(values, self._scale, self._offset)
         raw, exceeded = to_pattern(values, self._tag_type)
+        exceeded |= beyond
         quality = np.where(exceeded, EXCEEDED, np.uint32(0))
         return raw, quality if bad is None else np.where(bad, NOT_OF_TYPE, quality)
 
     def write(self, payload: Bytes, raw: Raw, pick: Mask) -> Mask:
         values = from_pattern(raw, self._tag_type)
+        beyond = np.zeros(len(raw), np.bool_)
         if self._scaled:
-            values = (values.astype(np.float64) - self._offset[pick]) / self._scale[pick]
+            values, beyond = unscaled(values, self._scale[pick], self._offset[pick])
         wire, unfit = convert(values, self._dtype)
+        unfit |= beyond
         index = self._index[pick]
         payload[index[~unfit]] = wire.view(np.uint8).reshape(index.shape)[~unfit]
         return unfit

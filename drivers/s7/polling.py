@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from drivers.frame import polling
+from drivers.frame.commands import UNKNOWN
 from drivers.frame.held import Values
 from drivers.frame.kept import some
 from drivers.s7.address import Area, Point
@@ -221,7 +222,7 @@ class Life(polling.Life[Transport, Block, Reply, Point, Memory]):
         writes = list(writes_of(written(address), body, transport.pdu))
         reply = _joined([each[0] for each in await transport.exchange(writes)])
         if not reply.ok:
-            return reply.why
+            return f"{reply.why}: {UNKNOWN}" if reply.silent else reply.why
         whole = Item(address.area, address.db, address.start, address.count)
         reads = [Read((piece,)) for piece in pieces(whole, max_read(transport.pdu))]
         after = _joined([each[0] for each in await transport.exchange(reads)])

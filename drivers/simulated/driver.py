@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from drivers.simulated.waveform import Generator, parse_waveform
 from runtime.clock import SECOND_NS
@@ -22,7 +24,7 @@ class SimulatedConfig(DriverConfig):
         period: how often its tags get new values.
     """
 
-    period: DurationNs = SECOND_NS
+    period: Annotated[DurationNs, Field(ge=1_000_000)] = SECOND_NS
 
 
 class SimulatedDevice:
@@ -37,7 +39,7 @@ class SimulatedDevice:
         waves = [tag for tag in own if tag.address]
         memory = [tag for tag in own if not tag.address]
         async with asyncio.TaskGroup() as group:
-            if memory:
+            if own:
                 group.create_task(self._take_writes(port, memory))
             group.create_task(self._play(port, waves))
 
@@ -56,8 +58,13 @@ class SimulatedDevice:
     async def _take_writes(self, port: Port, tags: list[Tag]) -> None:
         texts = {row: "" for row, tag in enumerate(tags) if tag.data_type.kind == "s"}
         raw = [tag.data_type.encode("" if tag.data_type.kind == "s" else 0) for tag in tags]
-        port.submit(Batch.of([tag.id for tag in tags], raw, port.clock.now_ns(), Quality.GOOD, texts))
+        if tags:
+            ids = [tag.id for tag in tags]
+            port.submit(Batch.of(ids, raw, port.clock.now_ns(), Quality.GOOD, texts))
         async for command in port.commands():
+            if command.tag.address:
+                command.failed(f"{command.tag.path} is a waveform; clear its address to keep what is written")
+                continue
             text = {} if command.text is None else {0: command.text}
             port.submit(Batch.of([command.tag.id], [command.raw], port.clock.now_ns(), Quality.GOOD, text))
             command.done()

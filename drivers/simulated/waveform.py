@@ -1,12 +1,13 @@
 """Waveforms as tag addresses: `sine(20s)`, `ramp(1min)`, `square(5s)`, `noise(2s)`, `counter(1s)`.
 
-They run over the tag's range (0 to 1 without one); `counter` counts periods since 1970 and begins again at 0
-where the tag's type ends, `constant(4)` stays.
+They run over the tag's range (0 to 1 without one, 1 wide where one end is open); `counter` counts periods
+since 1970 and begins again at 0 where the tag's type ends, `constant(4)` stays.
 Pure: a value depends on the time and the tag's place only.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,9 +46,12 @@ def parse_waveform(address: str) -> Waveform:
         )
     if match[1] == "constant":
         try:
-            return Waveform("constant", level=float(match[2]))
+            level = float(match[2])
         except ValueError:
-            raise ValueError(f"{match[2]!r} is not a number") from None
+            level = math.nan
+        if not math.isfinite(level):
+            raise ValueError(f"{match[2]!r} is not a number")
+        return Waveform("constant", level=level)
     period_ns = parse_duration_ns(match[2])
     if period_ns <= 0:
         raise ValueError("the period must be longer than 0")
@@ -61,15 +65,18 @@ class Generator:
         self._shape = np.array([SHAPES.index(wave.shape) for wave in waveforms])
         self._period_ns = np.array([max(wave.period_ns, 1) for wave in waveforms], np.int64)
         self._level = np.array([wave.level for wave in waveforms])
-        self._low = np.array([tag.low if tag.low is not None else 0.0 for tag in tags])
-        self._high = np.array([tag.high if tag.high is not None else 1.0 for tag in tags])
+        ranges = [_range(tag) for tag in tags]
+        self._low = np.array([low for low, _ in ranges])
+        self._high = np.array([high for _, high in ranges])
         self._phase = (np.arange(len(tags)) * 0.618033988749895 % 1.0).astype(np.float64)
         self._whole = np.array([tag.data_type.kind != "f" for tag in tags])
         self._single = np.array([tag.data_type is DataType.REAL for tag in tags])
-        limits = [tag.data_type.limits or (-np.inf, np.inf) for tag in tags]
-        self._least = np.array([each[0] for each in limits], float)
-        self._greatest = np.array([min(each[1], _GREATEST) for each in limits], float)
-        self._numbers = np.array([int(min(each[1] + 1, _ENDLESS)) for each in limits], np.int64)
+        limits = [tag.data_type.limits for tag in tags]
+        ends = [_ends(tag.data_type) for tag in tags]
+        self._least = np.array([least for least, _ in ends], float)
+        self._greatest = np.array([greatest for _, greatest in ends], float)
+        numbers = [_ENDLESS if each is None else int(min(each[1] + 1, _ENDLESS)) for each in limits]
+        self._numbers = np.array(numbers, np.int64)
 
     def raw(self, now_ns: int) -> NDArray[np.uint64]:
         """Return the raw patterns at a time, uint64 of shape (n,)."""
@@ -91,8 +98,24 @@ class Generator:
         value = np.where(self._shape == SHAPES.index("counter"), count % self._numbers, value)
         value = np.where(self._shape == SHAPES.index("constant"), self._level, value)
         value = np.clip(np.where(self._whole, np.rint(value), value), self._least, self._greatest)
-        value = np.where(self._single, value.astype(np.float32).astype(float), value)
-        return np.where(self._whole, value.astype(np.int64).view(np.uint64), value.view(np.uint64))
+        value[self._single] = value[self._single].astype(np.float32)
+        whole = np.where(self._whole, value, 0.0).astype(np.int64)
+        return np.where(self._whole, whole.view(np.uint64), value.view(np.uint64))
+
+
+def _ends(data_type: DataType) -> tuple[float, float]:
+    """Return the least and greatest double that a type holds."""
+    if data_type.limits is not None:
+        return data_type.limits[0], min(data_type.limits[1], _GREATEST)
+    greatest = float(np.finfo(np.float32 if data_type is DataType.REAL else np.float64).max)
+    return -greatest, greatest
+
+
+def _range(tag: Tag) -> tuple[float, float]:
+    """Return the ends of a tag's range; one that is open lies 1 beyond the other."""
+    if tag.low is None:
+        return (0.0, 1.0) if tag.high is None else (tag.high - 1.0, tag.high)
+    return tag.low, tag.low + 1.0 if tag.high is None else tag.high
 
 
 def _hash(count: NDArray[np.int64], phase: NDArray[np.float64]) -> NDArray[np.float64]:

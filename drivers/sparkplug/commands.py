@@ -11,8 +11,7 @@ from drivers.sparkplug.catalogue import Catalogue
 from drivers.sparkplug.datatypes import UnfitError, value_of
 from drivers.sparkplug.facts import Facts
 from drivers.sparkplug.payload import Metric, decode
-from drivers.sparkplug.session import REBIRTH
-from drivers.sparkplug.topics import Topic
+from drivers.sparkplug.topics import REBIRTH, Topic
 from drivers.sparkplug.wire import PayloadError
 from runtime.contract import Actor, Port, Tag
 from runtime.errors import WriteRejectedError

@@ -12,7 +12,7 @@ from drivers.frame.gated import CommandsConfig, actor_of, check_commands
 from drivers.sparkplug.access import AccessConfig, check_access, client_id, connector
 from drivers.sparkplug.catalogue import Device, Published, online_tag, published
 from drivers.sparkplug.facts import declare
-from drivers.sparkplug.topics import Id
+from drivers.sparkplug.topics import REBIRTH, Id
 from runtime.clock import SECOND_NS
 from runtime.config import WIRING, Basis, Declared, DurationNs, Plant, Section
 from runtime.contract import Component, DataType, Stepper
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from drivers.sparkplug.edge import Plan
 
 _MIB = 1 << 20
+_OWN = ("bdSeq", REBIRTH)  # metrics of each birth of a node
 
 
 def _tags(value: object) -> object:
@@ -179,6 +180,9 @@ def _check_names(plant: Plant, entries: Sequence[Published], key: tuple[str | in
     seen: dict[tuple[str, str], Published] = {}
     for entry in entries:
         folded = (entry.device.casefold(), entry.metric.casefold())
+        if not entry.device and entry.metric in _OWN:
+            text = f"{entry.tag.path} would be metric {entry.metric!r} of the node, which is Sparkplug's own"
+            yield Finding(text, plant.place_of(entry.tag), "rename it, leave it out, or make it a device's")
         other = seen.setdefault(folded, entry)
         if other is entry:
             continue

@@ -11,10 +11,9 @@ from drivers.sparkplug.catalogue import MS_NS, Catalogue
 from drivers.sparkplug.datatypes import BOOLEAN_TYPE, INT64, carried, quality_property
 from drivers.sparkplug.payload import BOOLEAN, LONG, Carried, Metric, Payload, encode, encode_metric, framed
 from drivers.sparkplug.spool import Piece
-from drivers.sparkplug.topics import Topic
+from drivers.sparkplug.topics import REBIRTH, Topic
 from runtime.contract import Batch, Quality
 
-REBIRTH = "Node Control/Rebirth"
 _FRAME_BYTES = 32  # timestamp and sequence number of a message, amply
 Sent = tuple[str, bytes]  # topic, payload
 

@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, Field
 
 NAMESPACE = "spBv1.0"
+REBIRTH = "Node Control/Rebirth"
 _NODE = ("NBIRTH", "NDEATH", "NDATA", "NCMD")
 _DEVICE = ("DBIRTH", "DDEATH", "DDATA", "DCMD")
 

@@ -77,7 +77,10 @@ def test_the_queue_is_bounded_and_what_waits_is_refused_with_the_loss():
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(ConnectError("reset"), "io was lost: reset"), (ZeroDivisionError(), "whether the value arrived")],
+    [
+        (ConnectError("reset"), "io was lost: reset: whether the value arrived is not known"),
+        (ZeroDivisionError(), "io was interrupted: whether the value arrived is not known"),
+    ],
     ids=["lost", "bug"],
 )
 def test_what_ends_a_write_half_way_is_told(error, told):

@@ -57,6 +57,12 @@ def test_addresses_mean_what_the_documentation_says(text, data_type, expected):
         ("40001:string[0]", DataType.STRING, "0 bytes", "string[1]"),
         ("40001.1*2", DataType.BOOL, "cannot be scaled", "remove"),
         ("40001*0", DataType.REAL, "scale", "leave"),
+        ("40001*1e400", DataType.REAL, "infinite", "leave"),
+        ("40001:int16:int32", DataType.DINT, "several types", "one"),
+        ("40001#ABCD:int32#CDAB", DataType.DINT, "several orders", "one"),
+        ("40001." + "1" * 5000, DataType.BOOL, "not a Modbus address", "40001.3"),
+        ("1" * 5000 + "!40001", DataType.INT, "not a Modbus address", "2!30010"),
+        (f"40001:string[{'1' * 5000}]", DataType.STRING, "unknown type", "string[n]"),
     ],
 )
 def test_a_wrong_address_says_what_and_the_remedy(text, data_type, says, remedy):

@@ -73,6 +73,15 @@ def test_a_unit_that_no_device_on_a_line_can_be_is_told(plant, tag):
     assert not findings(plant, tags, "client")
 
 
+def test_a_server_on_a_line_cannot_be_the_unit_that_means_all(plant, tag):
+    tags = [tag("a", DataType.INT, "30001", source="plc"), tag("b", DataType.INT, "7!30001", source="plc")]
+    line = {"name": "io", "kind": "modbus.server", "serial": {"device": "/dev/ttyS0"}}
+    section = ServerConfig.model_validate(line | {"unit": 0})
+    (found,) = server_plugin.check(plant_with(plant, server_plugin, section, tags), section, ("drivers", 0))
+    assert ("is unit 0" in found.text, found.place.line) == (True, 2)
+    assert "unit:" in found.remedy
+
+
 def test_a_server_cannot_take_what_masters_cannot_write(plant, tag):
     (found,) = findings(plant, [tag("a", DataType.INT, "30001", source="io")], "server")
     assert "masters" in found.text

@@ -130,3 +130,24 @@ def test_values_that_do_not_fit_the_device_are_not_written():
     assert encode([point("40001:float", DataType.LREAL)], [1e300], b"\0\0\0\1") == (b"\0\0\0\1", [True])
     assert encode([point("40001:int16", DataType.REAL)], [float("nan")], b"\x12\x34") == (b"\x12\x34", [True])
     assert encode([point("40001:bool", DataType.BOOL)], [True], b"\0\0") == (b"\0\1", [False])
+
+
+def test_a_text_with_half_of_a_surrogate_pair_does_not_fit_and_its_neighbour_is_written():
+    points = [point("40001:string[2]", DataType.STRING), point("40002", DataType.INT)]
+    assert encode(points, ["\ud800", 7], b"ab\0\0") == (b"ab\0\7", [True, False])
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_a_scale_makes_infinite_is_not_good_and_is_not_written():
+    far = [point("40001:double*1e300", DataType.LREAL)]
+    assert decode(far, struct.pack(">d", 1e300))[1] == [Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED]
+    near = [point("40001:float*1e-300", DataType.LREAL)]
+    assert encode(near, [1e300], b"\0\0\0\1") == (b"\0\0\0\1", [True])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("text", "data_type"), [("40001:float*2", DataType.REAL), ("40001:float", DataType.INT)]
+)
+def test_a_number_that_signals_to_be_none_is_no_warning(text, data_type):
+    decode([point(text, data_type)], b"\x7f\xa0\0\0")

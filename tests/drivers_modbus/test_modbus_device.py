@@ -213,6 +213,12 @@ def test_a_write_of_a_master_changes_only_what_it_names():
     assert ask(device, "16 0000 00f2 0025")[1].raw.tolist() == [0x17]  # the standard's own example
 
 
+def test_what_is_no_number_is_refused_where_there_is_no_range_either():
+    device = make_device()
+    assert ask(device, "10 0001 0002 04 7fc0 0000") == ("90 03", None)
+    assert ask(device, "10 0001 0002 04 7f80 0000")[0] == "10 00 01 00 02"  # infinite
+
+
 def test_values_of_the_plant_are_read_and_bad_ones_hold_the_last():
     device = make_device()
     device.show(Batch.of([4, 5, 3], [2**64 - 2, DataType.REAL.encode(1.5), 1], 1))

@@ -353,6 +353,30 @@ def test_a_write_to_a_silent_unit_is_answered_at_once(side, tag, wait):
     with_device(side, tags, body, Device(silent={2}))
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"", "the device does not answer: whether the value arrived is not known"),
+        (
+            b"\x86\5",
+            "the device answers with exception 5 (acknowledge): whether the value arrived is not known",
+        ),
+        (b"\x86\x0b", "whether the value arrived is not known"),
+        (b"\x86\4", "the device refuses: exception 4 (server device failure)"),
+    ],
+)
+def test_only_a_refusal_of_a_write_says_that_the_value_did_not_arrive(side, tag, wait, answer, told):
+    class Undecided(Device):
+        def __call__(self, unit, message):
+            return answer if message[0] == 6 else super().__call__(unit, message)
+
+    async def body(client, device):
+        await wait(lambda: client.port.quality("sp") == Quality.GOOD)
+        assert (await client.port.command("sp", 5)).endswith(told)
+
+    with_device(side, [tag("sp", DataType.INT, "40001", access=Access.READ_WRITE)], body, Undecided())
+
+
 def test_what_a_program_produces_beyond_the_range_is_written_as_the_limit_and_told_once(side, tag, wait):
     tags = [tag("valve", DataType.INT, "40001", source="plc", low=0.0, high=100.0)]
 

@@ -53,9 +53,10 @@ class Made:
         )
 
 
-def with_made(body, framing=TcpFraming):
+def with_made(body, framing=TcpFraming, made=None):
+    made = made or Made()
+
     async def main():
-        made = Made()
         listener = Listener(made, 4, 10**12, framing)
         port = await listener.open("127.0.0.1", 0)
         await body(port, made)
@@ -101,6 +102,16 @@ def test_ranges_units_and_identity_are_found_with_reads_alone(framing):
         transport.close()
 
     with_made(body, framing)
+
+
+def test_a_refusal_without_its_code_is_a_refusal():
+    async def body(port, _):
+        transport = await to_socket(None, "127.0.0.1", port, Manner(timeout_s=0.05))(Traffic(), lambda: None)
+        found = await Probe(transport, WallClock(), rate=100_000).unit(1, [Table.COIL], 0, 0)
+        assert (found.unit, found.ranges(Table.COIL)) == (1, [])
+        transport.close()
+
+    with_made(body, made=lambda unit, message: bytes([message[0] | 0x80]))
 
 
 def test_the_rate_is_kept():

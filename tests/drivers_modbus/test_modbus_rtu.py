@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.frame.connection import Traffic
+from drivers.modbus import rtu
 from drivers.modbus.address import Table
 from drivers.modbus.line import RtuTransport, gap_ns
 from drivers.modbus.messages import Request
@@ -63,6 +64,20 @@ def test_any_noise_is_bounded_and_the_next_request_is_found(noise):
     line.take(noise)
     line.silence()
     assert line.take(frame(9, b"\x06\0\1\0\2"))[-1] == (9, b"\x06\0\1\0\2")
+
+
+@pytest.mark.parametrize("noise", [b"\x10", b"\x01\x10\0\0\0\x7b\xf6"])
+def test_much_noise_at_once_costs_no_more_than_some(noise, monkeypatch):
+    looked = []
+    monkeypatch.setattr(rtu, "is_whole", lambda data: looked.append(data) or rtu.crc(data) == 0)
+    requests = Requests()
+    asked = frame(1, b"\x03\0\0\0\1")
+    assert requests.take(asked * 2000) == [(1, b"\x03\0\0\0\1")] * 2000
+    looked.clear()
+    requests.take(noise * 20_000)
+    assert len(looked) < 2000
+    requests.silence()
+    assert requests.take(asked) == [(1, b"\x03\0\0\0\1")]
 
 
 def test_what_is_owed_is_flushed_by_any_answer_that_came_after():

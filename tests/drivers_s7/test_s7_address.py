@@ -104,6 +104,8 @@ def test_an_address_reads_as_it_is_told(area, db, raw, start, bit, length, scale
         ("DB1.REAL4:INT", DataType.REAL, "two types", "write one"),
         ("DB1.DBD4:TIME", DataType.REAL, "REAL does not go with TIME", "make the tag TIME"),
         ("DB1.INT4*0", DataType.REAL, "the scale must not be 0", "leave"),
+        ("DB1.INT4*1e400", DataType.REAL, "infinite", "leave"),
+        ("MW" + "1" * 5000, DataType.INT, "not an S7 address", "MW10"),
         ("DB1.TIME4*2", DataType.TIME, "TIME cannot be scaled", "remove"),
         ("DB1.DBD65534", DataType.REAL, "reaches past byte 65535", "within the block"),
         ("T5", DataType.INT, "INT does not go with S5TIME", "make the tag TIME"),

@@ -236,6 +236,7 @@ def test_bytes_that_are_no_value_of_the_type_are_bad(data_type, address, data):
         (DataType.LREAL, "DB1.REAL0", 1e39),
         (DataType.LREAL, "DB1.INT0*0.1", 4000.0),
         (DataType.LREAL, "DB1.INT0", float("nan")),
+        (DataType.LREAL, "DB1.REAL0*1E-300", 1e300),
         (DataType.TIME, "DB1.TIME0", 2**31 * MS),
         (DataType.TIME, "DB1.TOD0", DAY),
         (DataType.TIME, "DB1.LTOD0", -1),

@@ -12,7 +12,7 @@ from drivers.s7.address import Area
 from drivers.s7.iso import FrameError, Incoming, connect_request, data_packet
 from drivers.s7.messages import AskState, Item, Read, Write
 from drivers.s7.pdu import message_of, replies_of, setup_answer
-from runtime.contract import DataType, Quality
+from runtime.contract import Access, DataType, Quality
 
 ITEM = Item(Area.DB, 1, 0, 4)
 CONFIRM = bytes.fromhex("0300000b06d00001000100")
@@ -40,7 +40,7 @@ def with_peer(side, tag, script, body, **config):
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        client = side([tag("a", DataType.DINT, "DB1.DBD0")], port=port, **config)
+        client = side([tag("a", DataType.DINT, "DB1.DBD0", access=Access.READ_WRITE)], port=port, **config)
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             polling = client.start(group)
             await body(client)
@@ -96,6 +96,18 @@ def test_each_answer_has_its_quality(side, tag, wait, body, code, count, error, 
         await wait(lambda: client.port.quality("a") == quality)
 
     with_peer(side, tag, scripted(reply), watch)
+
+
+def test_a_write_without_an_answer_is_not_told_as_one_that_did_not_arrive(side, tag, wait):
+    def reply(number, message):
+        return b"" if message[10] == 5 else data_packet(answer(number, WELL))
+
+    async def write(client):
+        await wait(lambda: client.port.value("a") == 7)
+        told = await client.port.command("a", 8)
+        assert told == "the CPU does not answer: whether the value arrived is not known"
+
+    with_peer(side, tag, scripted(reply), write)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from drivers.simulated.driver import SimulatedConfig, SimulatedDevice
 from drivers.simulated.waveform import Generator, parse_waveform
@@ -51,10 +52,56 @@ def test_a_counter_begins_again_where_its_type_ends(data_type, seconds, value):
     assert data_type.decode(int(raw[0])) == value
 
 
-@pytest.mark.parametrize("address", ["sin(2s)", "sine", "sine(2)", "sine(0s)", "constant(x)", ""])
+@pytest.mark.parametrize(
+    "address", ["sin(2s)", "sine", "sine(2)", "sine(0s)", "constant(x)", "constant(nan)", "constant(inf)", ""]
+)
 def test_a_wrong_address_is_refused(address):
     with pytest.raises(ValueError, match=r"waveform|duration|longer|number"):
         parse_waveform(address)
+
+
+@pytest.mark.parametrize(("low", "high"), [(5.0, None), (None, -5.0)])
+def test_a_wave_stays_within_a_range_that_has_one_end(low, high):
+    generator = Generator([Tag("s/x", DataType.LREAL, low=low, high=high)], [parse_waveform("ramp(10s)")])
+    for second in range(10):
+        value = DataType.LREAL.decode(int(generator.raw(second * 10**9)[0]))
+        assert (low or -6.0) <= value <= (high or 6.0)
+
+
+@pytest.mark.parametrize(
+    ("data_type", "written", "value"),
+    [
+        (DataType.LREAL, 1e30, 1e30),
+        (DataType.LREAL, -1e300, -1e300),
+        (DataType.REAL, 2.0**100, 2.0**100),
+        (DataType.REAL, 1e300, float(np.finfo(np.float32).max)),
+        (DataType.INT, 1e300, 32767),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_constant_is_held_at_the_limit_of_its_type_and_no_sooner(data_type, written, value):
+    raw = Generator([Tag("s/x", data_type)], [parse_waveform(f"constant({written})")]).raw(0)
+    assert data_type.decode(int(raw[0])) == value
+
+
+def test_a_period_of_no_time_is_refused():
+    with pytest.raises(ValidationError, match="period"):
+        SimulatedConfig(name="sim", kind="simulated", period="0s")
+
+
+def test_a_write_to_a_waveform_is_refused_with_the_remedy():
+    wave = Tag("s/w", DataType.REAL, source="sim", address="ramp(10s)", access=Access.READ_WRITE)
+
+    async def main():
+        port = FakePort([wave], "sim")
+        device = asyncio.create_task(SimulatedDevice(SimulatedConfig(name="sim", kind="simulated")).run(port))
+        await port.clock.advance(1)
+        async with asyncio.timeout(5):
+            assert "clear its address" in await port.command("s/w", 4.0)
+        device.cancel()
+        await asyncio.wait({device})
+
+    asyncio.run(main())
 
 
 def test_the_device_moves_its_waves_and_keeps_what_is_written():

@@ -50,6 +50,14 @@ def test_a_wrong_setting_is_told_once(plant, root, tag, config, says, remedy):
     assert remedy in found.remedy
 
 
+@pytest.mark.parametrize("name", ["bdSeq", "Node Control/Rebirth"])
+def test_a_tag_that_would_be_a_metric_of_sparkplug_itself_is_told(plant, root, tag, name):
+    (found,) = findings(plant, root, [tag("a"), tag(name)])
+    assert ("Sparkplug's own" in found.text, found.place.line) == (True, 3)
+    assert "rename" in found.remedy
+    assert not findings(plant, root, [tag(f"d/{name}")], devices={"d": ["d/**"]})
+
+
 def test_names_that_differ_by_case_and_tags_on_the_node_are_told(plant, root, tag):
     tags = [tag("a", access=Access.READ_WRITE), tag("A"), tag("b", device="spark", address="x")]
     first, second = findings(plant, root, tags)

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.sparkplug.catalogue import Catalogue
-from drivers.sparkplug.payload import decode
+from drivers.sparkplug.host import nodes
+from drivers.sparkplug.host.nodes import EdgeNode
+from drivers.sparkplug.payload import INT, Carried, Metric, Payload, decode
 from drivers.sparkplug.primary import PrimaryHost
 from drivers.sparkplug.reporting import Reporter, deadbands, newest_of_each_ms
 from drivers.sparkplug.session import Session
 from drivers.sparkplug.spool import Piece, Spool
-from drivers.sparkplug.topics import parse
+from drivers.sparkplug.topics import Topic, parse
 from runtime.clock import WallClock
 from runtime.contract import Batch, DataType, Quality
 from runtime.errors import StoreError
@@ -207,6 +209,31 @@ def test_messages_are_numbered_from_the_birth_on_and_anew_after_255():
     _, death = session.death(1)
     assert decode(death).seq is None
     assert [(each.name, each.value.content) for each in decode(death).metrics] == [("bdSeq", 7)]
+
+
+def test_a_device_that_is_born_again_has_the_aliases_and_metrics_of_that_birth_alone():
+    node = EdgeNode()
+
+    def say(seq, verb, device="", **aliases):
+        metrics = [Metric(name, alias, 5000, 3, value=Carried(INT, 1)) for name, alias in aliases.items()]
+        return list(node.take(Topic(verb, "g", "n", device), Payload(5000, metrics, seq)))
+
+    say(0, "NBIRTH", own=1)
+    say(1, "DBIRTH", "d", speed=2, gone=3)
+    say(2, "DBIRTH", "d", speed=7)
+    assert (node.alias("d", "speed"), node.datatype("d", "speed")) == (7, 3)
+    assert (node.alias("d", "gone"), node.datatype("d", "gone")) == (None, None)
+    assert (node.alias("", "own"), node.datatype("", "own")) == (1, 3)
+
+
+def test_a_device_that_is_born_again_and_again_with_other_metrics_leaves_room_for_others(monkeypatch):
+    monkeypatch.setattr(nodes, "MOST_METRICS", 4)
+    node = EdgeNode()
+    for seq in range(8):
+        metric = Metric(f"batch{seq}", seq, 5000, 3, value=Carried(INT, seq))
+        verb, device = ("DBIRTH", "d") if seq else ("NBIRTH", "")
+        born = next(iter(node.take(Topic(verb, "g", "n", device), Payload(5000, [metric], seq))))
+        assert born.names == {f"batch{seq}"}
 
 
 def test_only_the_newest_word_of_the_primary_host_counts():

@@ -64,6 +64,7 @@ class EdgeNode:
         self._born: tuple[int | None, int | None] = None, None
         self._next = 0
         self._early: dict[int, tuple[Topic, Payload]] = {}
+        self._births: set[str] = set()  # since the node's: devices that were born
         self._names: dict[int, tuple[str, str]] = {}
         self._types: dict[tuple[str, str], int | None] = {}
         self._wide: set[tuple[str, str]] = set()
@@ -138,6 +139,7 @@ class EdgeNode:
         self.online, self.lost = True, False
         self._next = ((payload.seq or 0) + 1) % 256
         self._early.clear()
+        self._births.clear()
         self._names.clear()
         self._types.clear()
         self._wide.clear()
@@ -147,6 +149,11 @@ class EdgeNode:
         yield from self._birth("", payload)
 
     def _birth(self, device: str, payload: Payload) -> Iterator[What]:
+        if device in self._births:  # what it told then holds no more
+            self._names = {alias: key for alias, key in self._names.items() if key[0] != device}
+            self._types = {key: datatype for key, datatype in self._types.items() if key[0] != device}
+            self._wide = {key for key in self._wide if key[0] != device}
+        self._births.add(device)
         names = set()
         for metric in payload.metrics:
             if not metric.name or len(self._types) >= MOST_METRICS:

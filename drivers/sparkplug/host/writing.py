@@ -10,8 +10,7 @@ from drivers.sparkplug.datatypes import BOOLEAN_TYPE, SPARKPLUG, UnfitError, car
 from drivers.sparkplug.host.address import Address, NodeId, Point
 from drivers.sparkplug.host.nodes import EdgeNode, Told
 from drivers.sparkplug.payload import BOOLEAN, LONG, Carried, Metric, Payload, encode
-from drivers.sparkplug.session import REBIRTH
-from drivers.sparkplug.topics import Topic
+from drivers.sparkplug.topics import REBIRTH, Topic
 from drivers.sparkplug.transport import Connection, Message
 from runtime.contract import Clock, Command, Tag
 
