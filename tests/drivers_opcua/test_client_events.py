@@ -130,6 +130,28 @@ def test_conditions_are_asked_for_anew_where_the_server_says_that_events_were_lo
     asyncio.run(main())
 
 
+def test_what_people_do_to_a_condition_whose_namespace_the_server_has_no_more_is_not_asked_for(side, tag):
+    class Restarted:
+        def node_id(self, node):
+            return None
+
+    async def main():
+        plant = side([tag("high", DataType.BOOL, "event:nsu=urn:gone;s=High")], "opc.tcp://127.0.0.1:1")
+        port, name = plant.port, plant.port.tags["high"].path
+        events = Events("io", plant.component.plan.conditions, False, port)
+        events._by_tag[name].event_id = b"of before"
+        events._session = Restarted()
+
+        async def acknowledged():
+            yield Event("alarm.acknowledged", "alarms", 0, "", {"alarm": {"tag": name}, "seq": 1})
+
+        await events.follow(acknowledged())
+        await events.carry()
+        assert not events._said
+
+    asyncio.run(main())
+
+
 def test_a_condition_is_an_address():
     text = "event:nsu=urn:plc;s=Tank.High"
     assert str(parse(text)) == text

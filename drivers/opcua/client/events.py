@@ -197,6 +197,8 @@ class Events:
             condition, kind, comment = self._said.popleft()
             method, done = CARRIED[kind]
             node = self._session.node_id(condition.point.address.node)
+            if node is None:  # it has come back without that namespace
+                continue
             arguments = [
                 ua.Variant(condition.event_id, ua.VariantType.ByteString),
                 ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
