@@ -87,6 +87,18 @@ def test_a_past_state_that_is_still_to_be_acknowledged_is_not_how_a_condition_is
     assert events._by_tag[plant.port.tags["high"].path].event_id == b"1"
 
 
+@pytest.mark.parametrize("unknown", [None, ua.StatusCode(ua.StatusCodes.BadConditionDisabled)])
+def test_a_condition_that_is_disabled_is_not_active(side, tag, unknown):
+    plant = side([tag("high", DataType.BOOL, "event:ns=2;s=High")], "opc.tcp://127.0.0.1:1")
+    events = Events("io", plant.component.plan.conditions, False, plant.port)
+    node, at = ua.NodeId("High", 2), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    events._by_node = {node: list(events._by_tag.values())}
+    for retain, active in ((True, True), (False, unknown)):
+        told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", retain, None, active, unknown]
+        events.take([ua.Variant(each) for each in told])
+    assert [row.raw for batch in plant.port.submitted for row in batch] == [1, 0]
+
+
 @pytest.mark.parametrize("kind", ["RefreshRequiredEventType", "EventQueueOverflowEventType"])
 def test_conditions_are_asked_for_anew_where_the_server_says_that_events_were_lost(side, tag, kind):
     class Asked:

@@ -160,7 +160,8 @@ class Events:
             if isinstance(event_id, bytes):
                 each.event_id = event_id
             self._seen.add(each.point.tag.path)
-            holds = bool(active) if active is not None else bool(retain)
+            # of one that is disabled they are not told, or as a status code
+            holds = active if isinstance(active, bool) else retain is True
             self._set(each, holds, moment_ns(at) or self._port.clock.now_ns())
         if self._everything:
             text = f"{_text(source)}: {_text(message)}"
