@@ -22,6 +22,7 @@ from drivers.opcua.picking import BINARY, NEITHER, stamps_of, unfit_range
 from drivers.opcua.points import Points
 from drivers.opcua.values import FOREVER_NS, instant, moment
 from drivers.opcua.wire import Samples, Wire
+from runtime.clock import SECOND_NS
 from runtime.contract import Batch, DataType, HistoryPoints, Port, Tag
 from runtime.errors import PlantError
 
@@ -34,7 +35,9 @@ _FIRST_SPAN_NS = 60 * 10**9
 _CODES = ua.StatusCodes
 _DATA = ua.NodeId(ua.ObjectIds.HistoryData_Encoding_DefaultBinary)
 _COUNT = struct.Struct("<i")
-_PLACE = struct.Struct("<qqIB")  # of a reading: where it goes on, its end, values to skip there, backward
+# of a reading: where it goes on, its end, values to skip there, backward, a last bound that is missing
+_PLACE = struct.Struct("<qqIBq")
+_ONE_MOMENT_NS = 1_000  # times on the wire are whole microseconds
 
 
 class _Refused(Exception):  # noqa: N818
@@ -124,20 +127,34 @@ class History:
 
     async def _raw(self, id_: int, span: _Span, details: Any, most: int, first: bool) -> _Part:
         most = min(details.NumValuesPerNode or most, most)
+        bounds = first and details.ReturnBounds
+        is_bounded = True
+        if first and span.start_ns == span.end_ns:
+            span = replace(span, end_ns=span.end_ns + _ONE_MOMENT_NS)
+        if bounds:
+            span, is_bounded = await self._widened(id_, span)
+        room = most - (not is_bounded)
         if span.backward:
             low, high = span.end_ns + (span.end_ns != span.start_ns), span.start_ns + 1
-            found = await self._port.history(_ids(id_), max(low, 0), high, most + span.skip + 1)
+            found = await self._port.history(_ids(id_), max(low, 0), high, room + span.skip + 1)
             found = found.take(np.arange(len(found))[::-1])
         else:
-            found = await self._forward(id_, span.start_ns, span.end_ns, most + span.skip + 1)
+            found = await self._forward(id_, span.start_ns, span.end_ns, room + span.skip + 1)
         found = found.take(np.arange(span.skip, len(found)))
-        more = len(found) > most
-        found = found.take(np.arange(min(most, len(found))))
+        more = len(found) > room
+        found = found.take(np.arange(min(room, len(found))))
+        last_ns = span.last_ns or (span.beyond(found) if bounds and not span.ends else 0)
+        if last_ns and len(found) == room:
+            more, last_ns = True, 0
         place = span.behind(found) if more and span.ends else None
-        missing: dict[int, bytes] = {}
-        if details.ReturnBounds:
-            found, missing = await self._bounded(id_, span, found, first, last=not more)
-        return _Part(found, self._wire, missing, place)
+        pieces, missing = [found], dict[int, bytes]()
+        if not is_bounded:
+            pieces.insert(0, _placeholder(id_))
+            missing[0] = _not_found(span.start_ns)
+        if last_ns and not more:
+            missing[sum(map(len, pieces))] = _not_found(last_ns)
+            pieces.append(_placeholder(id_))
+        return _Part(Batch.joined(pieces), self._wire, missing, place)
 
     async def _forward(self, id_: int, start_ns: int, end_ns: int, most: int) -> Batch:
         """Return the oldest samples of a time; the historian gives the newest of a span, so it tries."""
@@ -156,22 +173,20 @@ class History:
         whole = Batch.joined(found)
         return whole.take(np.arange(min(most, len(whole))))
 
-    async def _bounded(
-        self, id_: int, span: _Span, found: Batch, first: bool, last: bool
-    ) -> tuple[Batch, dict[int, bytes]]:
-        """Put the values at or beyond both ends to those between; return what stands where there is none."""
-        pieces, missing = [found], {}
-        if first and not (len(found) and found.source_ns[0] == span.start_ns):
-            bound = await self._bound(id_, span.start_ns, before=not span.backward)
-            pieces.insert(0, bound or _placeholder(id_))
-            if bound is None:
-                missing[0] = _not_found(span.start_ns)
-        if last and span.ends:
-            bound = await self._bound(id_, span.end_ns, before=span.backward)
-            pieces.append(bound or _placeholder(id_))
-            if bound is None:
-                missing[sum(map(len, pieces)) - 1] = _not_found(span.end_ns)
-        return Batch.joined(pieces), missing
+    async def _widened(self, id_: int, span: _Span) -> tuple[_Span, bool]:
+        """Return a span with the values at or beyond both ends; tell whether there is one at its start.
+
+        Source: OPC 10000-11, 4.6 Bounding Values and time domain.
+        """
+        start = await self._bound(id_, span.start_ns, before=not span.backward)
+        wider = span if start is None else replace(span, start_ns=int(start.source_ns[0]))
+        if span.ends:
+            end = await self._bound(id_, span.end_ns, before=span.backward)
+            if end is None:
+                wider = replace(wider, last_ns=span.end_ns)
+            else:
+                wider = replace(wider, end_ns=int(end.source_ns[0]) + (-1 if span.backward else 1))
+        return wider, start is not None
 
     async def _bound(self, id_: int, at_ns: int, before: bool) -> Batch | None:
         if before:
@@ -215,7 +230,7 @@ class History:
         if span.backward:
             found = found.take(np.arange(len(found))[::-1])
         next_ns = span.start_ns - reach_ns if span.backward else span.start_ns + reach_ns
-        go_on = None if reach_ns == long_ns else _PLACE.pack(next_ns, span.end_ns, 0, span.backward)
+        go_on = None if reach_ns == long_ns else _PLACE.pack(next_ns, span.end_ns, 0, span.backward, 0)
         return replace(part, batch=found, place=go_on)
 
     async def _partial(self, id_: int, start_ns: int, end_ns: int, interval_ns: int) -> NDArray[np.bool_]:
@@ -276,21 +291,30 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """What is read: from start on, that included, to end, that not; `ends` where the client named an end."""
+    """What is read: from start on, that included, to end, that not; `ends` where the client named an end.
+
+    `last_ns` is the end of what has no bound there, 0 where it has one or none is wanted.
+    """
 
     start_ns: int
     end_ns: int
     ends: bool
     backward: bool
     skip: int = 0
+    last_ns: int = 0
+
+    def beyond(self, found: Batch) -> int:
+        """Return the time of a bound that is missing where no end is named: a second further."""
+        last_ns = int(found.source_ns[-1]) if len(found) else self.start_ns
+        return last_ns - SECOND_NS if self.backward else last_ns + SECOND_NS
 
     def behind(self, found: Batch) -> bytes:
         """Return where it goes on behind these samples."""
-        last_ns = int(found.source_ns[-1])
+        last_ns = int(found.source_ns[-1]) if len(found) else self.start_ns
         given = int(np.count_nonzero(found.source_ns == last_ns)) + (
             self.skip if last_ns == self.start_ns else 0
         )
-        return _PLACE.pack(last_ns, self.end_ns, given, self.backward)
+        return _PLACE.pack(last_ns, self.end_ns, given, self.backward, self.last_ns)
 
 
 def _least(how: Any) -> tuple[int, int]:
@@ -316,8 +340,8 @@ def _span(details: Any, place: bytes | None) -> _Span:
         _Refused: it says too little.
     """
     if place is not None:
-        start_ns, end_ns, skip, backward = _PLACE.unpack(place)
-        return _Span(start_ns, end_ns, True, bool(backward), skip)
+        start_ns, end_ns, skip, backward, last_ns = _PLACE.unpack(place)
+        return _Span(start_ns, end_ns, True, bool(backward), skip, last_ns)
     start_ns, end_ns = instant(details.StartTime), instant(details.EndTime)
     count = getattr(details, "NumValuesPerNode", 0)
     if start_ns and end_ns:

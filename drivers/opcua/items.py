@@ -341,7 +341,10 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         if not isinstance(parameters.Filter, DataChangeFilter):
             parameters.Filter = None
         parameters.QueueSize = min(parameters.QueueSize or 1, OTHERS_QUEUE)
-        return await super()._create_data_change_monitored_item(params)
+        result = await super()._create_data_change_monitored_item(params)
+        if result.StatusCode.is_good():
+            self._monitored_items[result.MonitoredItemId].discard_oldest = parameters.DiscardOldest
+        return result
 
     async def datachange_callback(self, handle: int, value: Any, error: Any = None) -> None:
         """Queue what the item asks for of a value of one of asyncua's own nodes."""
@@ -393,7 +396,9 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
             if not isinstance(parameters.Filter, DataChangeFilter):
                 parameters.Filter = None
             item.stamps, item.client_handle = self._stamps, parameters.ClientHandle
-            return super()._modify_monitored_item(params)
+            item.filter, item.discard_oldest = parameters.Filter, parameters.DiscardOldest
+            result = super()._modify_monitored_item(params)
+            result.RevisedSamplingInterval = self.isub.data.RevisedPublishingInterval
         return result
 
     async def _set_monitoring_mode(self, mode: Any, mid: int) -> Any:

@@ -95,7 +95,11 @@ class HardenedSession(InternalSession):  # type: ignore[misc]
             ServiceError: it proves nobody.
         """
         token = params.UserIdentityToken
-        if token is None or isinstance(token, ua.ExtensionObject | ua.AnonymousIdentityToken):
+        if isinstance(token, ua.ExtensionObject):
+            if not token.TypeId.is_null():
+                raise ServiceError(ua.StatusCodes.BadIdentityTokenInvalid)
+            token = None
+        if token is None or isinstance(token, ua.AnonymousIdentityToken):
             if self.iserver.anonymous is None:
                 raise ServiceError(ua.StatusCodes.BadIdentityTokenRejected)
             return self.iserver.anonymous  # type: ignore[no-any-return]

@@ -12,6 +12,7 @@ from drivers.opcua.conditions.queue import EventSubscription
 from drivers.opcua.items import TagItem, Watch, data_filter, revised
 from drivers.opcua.model import PlantNodes
 from drivers.opcua.picking import stamped
+from drivers.opcua.publishing import mark_overflow
 from drivers.opcua.queue import NOTHING_THERE, OVERFLOW, Part, part_of
 from drivers.opcua.values import TagValues
 from runtime.contract import Clock, Quality
@@ -140,7 +141,7 @@ class PlainItem(TagItem):
             else:
                 del queue[self.queue_size - 1 : -1]
             if self.queue_size > 1:
-                _mark_overflow(queue[0 if self.discard_oldest else -1])
+                mark_overflow(queue[0 if self.discard_oldest else -1])
 
     def set_mode(self, mode: Any) -> None:
         before, self._mode = self._mode, mode
@@ -204,7 +205,7 @@ class PlainItem(TagItem):
             if self.discard_oldest:
                 queue.pop(0)
                 if queue:
-                    _mark_overflow(queue[0])
+                    mark_overflow(queue[0])
             else:
                 queue.pop()
                 extra_bits = OVERFLOW if self.queue_size > 1 else 0
@@ -217,13 +218,3 @@ class PlainItem(TagItem):
             value.StatusCode = values.status(quality | extra_bits)
         queue.append(ua.MonitoredItemNotification(self._handle, value))
         self._subscription.links.fire(self.monitored_item_id)
-
-
-def _mark_overflow(notification: Any) -> None:
-    value = notification.Value
-    notification.Value = ua.DataValue(
-        value.Value,
-        ua.StatusCode(value.StatusCode.value | OVERFLOW),
-        value.SourceTimestamp,
-        value.ServerTimestamp,
-    )

@@ -62,7 +62,7 @@ def test_a_condition_that_a_refresh_tells_after_a_loss_is_told_behind_it(side, t
     events = Events("io", plan.conditions, False, port)
     node, at = ua.NodeId("High", 2), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     events._by_node = {node: list(events._by_tag.values())}
-    told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", True, True, False]
+    told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", True, None, True, False]
     event = [ua.Variant(each) for each in told]
     events.take(event)
     events.lose()
@@ -73,6 +73,95 @@ def test_a_condition_that_a_refresh_tells_after_a_loss_is_told_behind_it(side, t
     times = [row.source_ns for row in rows]
     assert times[0] == 1_767_323_040_000_000_000
     assert times == sorted(set(times))
+
+
+def test_a_past_state_that_is_still_to_be_acknowledged_is_not_how_a_condition_is(side, tag):
+    plant = side([tag("high", DataType.BOOL, "event:ns=2;s=High")], "opc.tcp://127.0.0.1:1")
+    events = Events("io", plant.component.plan.conditions, False, plant.port)
+    node, branch, at = ua.NodeId("High", 2), ua.NodeId(7, 2), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    events._by_node = {node: list(events._by_tag.values())}
+    for event_id, of, active in ((b"1", ua.NodeId(), False), (b"2", branch, True)):
+        told = [event_id, ua.NodeId(2782), "Tank", at, "high", 700, node, "High", True, of, active, False]
+        events.take([ua.Variant(each) for each in told])
+    assert [row.raw for batch in plant.port.submitted for row in batch] == [0]
+    assert events._by_tag[plant.port.tags["high"].path].event_id == b"1"
+
+
+@pytest.mark.parametrize("unknown", [None, ua.StatusCode(ua.StatusCodes.BadConditionDisabled)])
+def test_a_condition_that_is_disabled_is_not_active(side, tag, unknown):
+    plant = side([tag("high", DataType.BOOL, "event:ns=2;s=High")], "opc.tcp://127.0.0.1:1")
+    events = Events("io", plant.component.plan.conditions, False, plant.port)
+    node, at = ua.NodeId("High", 2), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    events._by_node = {node: list(events._by_tag.values())}
+    for retain, active in ((True, True), (False, unknown)):
+        told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", retain, None, active, unknown]
+        events.take([ua.Variant(each) for each in told])
+    assert [row.raw for batch in plant.port.submitted for row in batch] == [1, 0]
+
+
+@pytest.mark.parametrize("kind", ["RefreshRequiredEventType", "EventQueueOverflowEventType"])
+def test_conditions_are_asked_for_anew_where_the_server_says_that_events_were_lost(side, tag, kind):
+    class Asked:
+        """A session whose server is still busy with the refresh before."""
+
+        codes = (ua.StatusCodes.BadRefreshInProgress, ua.StatusCodes.Good)
+
+        def __init__(self):
+            self.methods = []
+
+        async def ask(self, request, answer):
+            self.methods += [each.MethodId for each in request.Parameters.MethodsToCall]
+            code = self.codes[len(self.methods) - 1]
+            return ua.CallResponse(Results=[ua.CallMethodResult(StatusCode=ua.StatusCode(code))])
+
+    async def main():
+        plant = side([tag("high", DataType.BOOL, "event:ns=2;s=High")], "opc.tcp://127.0.0.1:1")
+        events = Events("io", plant.component.plan.conditions, False, plant.port)
+        events._session = session = Asked()
+        node = ua.NodeId("High", 2)
+        events._by_node = {node: list(events._by_tag.values())}
+
+        def take(type_, *more):
+            told = [b"1", ua.NodeId(getattr(ua.ObjectIds, type_)), *[None] * 10]
+            told[6:6] = more
+            events.take([ua.Variant(each) for each in told[:12]])
+
+        await events.carry()
+        assert session.methods == []
+        take("RefreshStartEventType")
+        take("AlarmConditionType", node, "High", True)
+        take(kind)
+        await events.carry()
+        take("RefreshEndEventType")  # of the one before: what it told holds
+        for _ in range(3):
+            await events.carry()
+        assert session.methods == [ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)] * 2
+        assert events.refused == ""
+        assert plant.port.value("high") is True
+
+    asyncio.run(main())
+
+
+def test_what_people_do_to_a_condition_whose_namespace_the_server_has_no_more_is_not_asked_for(side, tag):
+    class Restarted:
+        def node_id(self, node):
+            return None
+
+    async def main():
+        plant = side([tag("high", DataType.BOOL, "event:nsu=urn:gone;s=High")], "opc.tcp://127.0.0.1:1")
+        port, name = plant.port, plant.port.tags["high"].path
+        events = Events("io", plant.component.plan.conditions, False, port)
+        events._by_tag[name].event_id = b"of before"
+        events._session = Restarted()
+
+        async def acknowledged():
+            yield Event("alarm.acknowledged", "alarms", 0, "", {"alarm": {"tag": name}, "seq": 1})
+
+        await events.follow(acknowledged())
+        await events.carry()
+        assert not events._said
+
+    asyncio.run(main())
 
 
 def test_a_condition_is_an_address():

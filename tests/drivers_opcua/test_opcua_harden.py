@@ -375,6 +375,9 @@ def test_a_user_names_a_policy_that_is_offered(serve: Any) -> None:
                 token = ua.UserNameIdentityToken(policy, name, b"pump", None)
                 params = ua.ActivateSessionParameters(UserIdentityToken=token)
                 assert await code_of(client.uaclient.activate_session(params)) == code
+            strange = ua.ExtensionObject(ua.NodeId(4711, 2), b"of another kind")
+            params = ua.ActivateSessionParameters(UserIdentityToken=strange)
+            assert await code_of(client.uaclient.activate_session(params)) == "BadIdentityTokenInvalid"
             await dropped(client)
 
     asyncio.run(main())

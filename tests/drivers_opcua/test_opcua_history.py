@@ -296,6 +296,53 @@ async def bounds_are_there_or_told_as_missing(opc: Client) -> None:
     assert steps(rest) == [0, 1]
 
 
+async def bounds_count_as_values(opc: Client) -> None:
+    """As Table 1 of OPC 10000-11, 4.6 has it; a time of 0 is not given, None is a bound that is missing."""
+    for start, end, most, bounds, *expected in (
+        (5, 8, 0, True, [5, 6, 7, 8]),
+        (5, 8, 3, True, [5, 6, 7], [8]),
+        (5.5, 7.5, 3, True, [5, 6, 7], [8]),
+        (8, 5, 3, True, [8, 7, 6], [5]),
+        (7.5, 5.5, 3, True, [8, 7, 6], [5]),
+        (-1, 3, 3, True, [None, 0, 1], [2, 3]),
+        (-1, 3, 1, True, [None], [0], [1], [2], [3]),
+        (7.5, 10, 2, True, [7, 8], [9, None]),
+        (7.5, 10, 3, True, [7, 8, 9], [None]),
+        (7, 0, 2, True, [7, 8]),
+        (7, 0, 6, True, [7, 8, 9, None]),
+        (10, 0, 6, True, [9, None]),
+        (0, 2, 6, True, [2, 1, 0, None]),
+        (0, -1, 6, True, [0, None]),
+        (-1, -1, 0, True, [None, 0]),
+        (-1, -1, 0, False, []),
+        (5, 5, 0, True, [5, 6]),
+        (5, 5, 0, False, [5]),
+        (5, 5, 1, True, [5], [6]),
+        (5.5, 5.5, 0, True, [5, 6]),
+        (5.5, 5.5, 1, False, []),
+        (9, 9, 0, True, [9, None]),
+    ):
+        pages: list[Any] = []
+        points: dict[str, Any] = {}
+        while not pages or points["left"]:
+            details = raw(start and at(start), end and at(end), most, bounds)
+            (result,) = await ask(opc, details, "left", points=points)
+            pages.append(
+                [
+                    None if each.StatusCode.value == ua.StatusCodes.BadBoundNotFound else steps([each])[0]
+                    for each in values(result)
+                ]
+            )
+            points = {"left": result.ContinuationPoint}
+        assert pages == expected, (start, end, most, bounds)
+
+
+async def a_missing_bound_has_the_time_that_was_asked_for_or_the_next_second(opc: Client) -> None:
+    for start, end, moment in ((at(9), at(11), 11), (at(9), None, 9.1), (None, at(0), -0.1)):
+        (result,) = await ask(opc, raw(start, end, 6, bounds=True), "left")
+        assert steps(values(result))[-1] == moment
+
+
 def plain(value: Any) -> Any:
     """Return a value of a variant, a status code as its number."""
     return value.value if isinstance(value, ua.StatusCode) else value
@@ -488,6 +535,8 @@ CHECKS: list[Callable[[Client], Coroutine[Any, Any, None]]] = [
     pages_by_continuation_points_lose_and_double_nothing,
     a_continuation_point_is_used_once_or_released,
     bounds_are_there_or_told_as_missing,
+    bounds_count_as_values,
+    a_missing_bound_has_the_time_that_was_asked_for_or_the_next_second,
     aggregates_have_a_value_for_each_interval,
     an_interval_that_is_not_complete_says_so,
     a_tag_that_moves_in_steps_keeps_its_type,

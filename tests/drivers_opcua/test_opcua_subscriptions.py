@@ -420,6 +420,46 @@ def called(name: str, *arguments: int, owner: Any = SERVER) -> Any:
 
 
 @BOTH
+def test_an_item_on_a_node_that_is_no_tag_says_that_values_went_and_is_modified_as_asked_for(
+    serve: Any, asking: Any, fast: bool
+) -> None:
+    async def main() -> None:
+        async with serve(fast=fast) as served, opened(served.url) as client:
+            ask, space = asking(client), inner(served).aspace
+
+            async def levels(*found: int) -> None:
+                for each in found:
+                    value = ua.DataValue(ua.Variant(each, ua.VariantType.Byte))
+                    await space.write_attribute_value(SERVICE_LEVEL, ua.AttributeIds.Value, value)
+
+            async def told() -> list[tuple[int, int]]:
+                page = await ask.published()
+                return [(each.Value.Value, each.StatusCode.value) for each in asking.values(page)]
+
+            number = await ask.subscribe(50)
+            (made,) = await ask.watch(number, SERVICE_LEVEL, QueueSize=3)
+            assert await told() == [(255, 0)]
+            await levels(1, 2, 3, 4)
+            assert await told() == [(2, 0x480), (3, 0), (4, 0)]
+            modified = await ask(
+                "ModifyMonitoredItems",
+                SubscriptionId=number,
+                TimestampsToReturn=ua.TimestampsToReturn.Both,
+                ItemsToModify=[
+                    ua.MonitoredItemModifyRequest(
+                        made.MonitoredItemId,
+                        ua.MonitoringParameters(0, -1.0, QueueSize=2, DiscardOldest=False),
+                    )
+                ],
+            )
+            assert modified.Results[0].RevisedSamplingInterval == made.RevisedSamplingInterval == 50
+            await levels(5, 6, 7, 8)
+            assert await told() == [(5, 0), (8, 0x480)]
+
+    asyncio.run(main())
+
+
+@BOTH
 def test_what_is_only_sampled_is_kept_and_told_when_it_reports_and_what_is_disabled_is_lost(
     serve: Any, asking: Any, fast: bool
 ) -> None:

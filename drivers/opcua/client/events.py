@@ -2,7 +2,8 @@
 
 A tag with the address `event:NODE` is TRUE while the condition of that node is active. When an alarm on it is
 acknowledged, confirmed or commented in the plant, the server's condition is too.
-Source: OPC 10000-9, 5.5 (conditions) and 5.5.7 ConditionRefresh; OPC 10000-4, 7.22.3 EventFilter.
+Source: OPC 10000-9, 5.5 (conditions), 5.5.7 ConditionRefresh and 5.11.4 RefreshRequired; OPC 10000-4,
+7.22.3 EventFilter.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _FIELDS = (
     (ua.ObjectIds.ConditionType, ""),  # the condition itself
     (ua.ObjectIds.ConditionType, "ConditionName"),
     (ua.ObjectIds.ConditionType, "Retain"),
+    (ua.ObjectIds.ConditionType, "BranchId"),
     (ua.ObjectIds.AlarmConditionType, "ActiveState/Id"),
     (ua.ObjectIds.AcknowledgeableConditionType, "AckedState/Id"),
 )
@@ -46,6 +48,9 @@ _REFRESHED = frozenset(
     {ua.NodeId(ua.ObjectIds.RefreshStartEventType), ua.NodeId(ua.ObjectIds.RefreshEndEventType)}
 )
 _END = ua.NodeId(ua.ObjectIds.RefreshEndEventType)
+_LOST = frozenset(
+    {ua.NodeId(ua.ObjectIds.RefreshRequiredEventType), ua.NodeId(ua.ObjectIds.EventQueueOverflowEventType)}
+)
 
 
 @dataclass(slots=True)
@@ -81,6 +86,7 @@ class Events:
         self._said: deque[tuple[Condition, str, str]] = deque(maxlen=MAX_WAITING)  # kind of event, comment
         self._session: Session | None = None
         self._id = 0
+        self._stale = False
         self._second, self._told, self._left_out = 0, 0, 0
 
     @property
@@ -94,6 +100,7 @@ class Events:
             ConnectError: it does not answer.
         """
         self._by_node = {}
+        self._seen.clear()
         for each in self._by_tag.values():
             node = session.node_id(each.point.address.node)
             if node is not None:
@@ -124,13 +131,15 @@ class Events:
         """
         if self._session is None or not self._points:
             return
-        self._seen.clear()
+        self._stale = False
         arguments = [ua.Variant(self._id, ua.VariantType.UInt32)]
         try:
             code = await self._call(ua.NodeId(ua.ObjectIds.ConditionType), _REFRESH, arguments)
         except RefusedError as exc:
             code = exc.code
-        if code >> 31:
+        if code == ua.StatusCodes.BadRefreshInProgress:
+            self._stale = True
+        elif code >> 31:
             self._give_up(f"conditions are not told before they change: {status_name(code)}")
 
     def take(self, fields: Sequence[Any]) -> None:
@@ -138,16 +147,21 @@ class Events:
         if len(fields) != len(_FIELDS):
             return
         values = [each.Value if isinstance(each, ua.Variant) else None for each in fields]
-        event_id, kind, source, at, message, severity, node, name, retain, active, acked = values
+        event_id, kind, source, at, message, severity, node, name, retain, branch, active, acked = values
         if kind in _REFRESHED:
             if kind == _END:
                 self._refreshed()
+            else:
+                self._seen.clear()
             return
-        for each in self._by_node.get(node, ()):
+        self._stale = self._stale or kind in _LOST  # `carry` has it told anew
+        is_past = isinstance(branch, ua.NodeId) and not branch.is_null()  # and still to be acknowledged
+        for each in () if is_past else self._by_node.get(node, ()):
             if isinstance(event_id, bytes):
                 each.event_id = event_id
             self._seen.add(each.point.tag.path)
-            holds = bool(active) if active is not None else bool(retain)
+            # of one that is disabled they are not told, or as a status code
+            holds = active if isinstance(active, bool) else retain is True
             self._set(each, holds, moment_ns(at) or self._port.clock.now_ns())
         if self._everything:
             text = f"{_text(source)}: {_text(message)}"
@@ -173,13 +187,19 @@ class Events:
     async def carry(self) -> None:
         """Do to the server's conditions what people did to the alarms in the plant.
 
+        Where the server says that events were lost, have it tell its conditions anew.
+
         Raises:
             ConnectError: the server does not answer.
         """
+        if self._stale:
+            await self.refresh()
         while self._said and self._session is not None:
             condition, kind, comment = self._said.popleft()
             method, done = CARRIED[kind]
             node = self._session.node_id(condition.point.address.node)
+            if node is None:  # it has come back without that namespace
+                continue
             arguments = [
                 ua.Variant(condition.event_id, ua.VariantType.ByteString),
                 ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
