@@ -50,6 +50,7 @@ from runtime.historian.sorting import slices
 from runtime.migration import copied, copies_of
 
 log = logging.getLogger(__name__)
+_PIECES = 10  # of a file that are written before memory is given back
 NOT_RECORDED = int(Quality.BAD_OUT_OF_SERVICE)
 TAGS_FILE = f"tags{SUFFIX}"
 _HELD = """
@@ -88,6 +89,7 @@ class Store:
         self._memory_mib = memory_limit_mib
         self._root: duckdb.DuckDBPyConnection | None = None  # only there to have cursors
         self._asking = threading.Lock()  # a connection that two threads use at a time refuses
+        self._writing = threading.Lock()  # nobody is to be short of memory while it is written
         self._readers = 0
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._checkpoints: Checkpoints | None = None
@@ -355,6 +357,8 @@ class Store:
                     return self.write_part(query, part, replaces)
                 with told("cold history cannot be written"), self.reading() as cursor:
                     pieces.append(write_piece(cursor, query, file, number))
+                if not len(pieces) % _PIECES:
+                    self._give_back()
             return self.write_part(f"SELECT {COLUMNS} FROM read_parquet({listed(pieces)})", part, replaces)  # noqa: S608
         finally:
             for piece in pieces:
@@ -489,13 +493,17 @@ class Store:
                 log.debug("no checkpoint now: %s", str(exc).splitlines()[0])
                 return
         try:
-            with self._asking, told("the history cannot give memory back"):
-                if self._connection is not None and not self._readers:  # nobody is to be short of memory
-                    let_go_of_blocks(self._connection, self._memory_mib)
+            self._give_back()
         except StoreError:
             self._let_go()  # opened anew, it has its whole limit
             raise
         heap.trim()  # each time at the same point: else resident memory goes up and down over hours
+
+    def _give_back(self) -> None:
+        """Have DuckDB give back what nobody uses, unless somebody reads: nobody is to be short of memory."""
+        with self._writing, self._asking, told("the history cannot give memory back"):
+            if self._root is not None and not self._readers:
+                let_go_of_blocks(self._root, self._memory_mib)
 
     def interrupt(self) -> None:
         """Break off what runs beside the writing thread, now and from now on."""
@@ -722,7 +730,7 @@ class Store:
             samples=mark.samples + samples,
             last_ns=max(mark.last_ns, until_ns),
         )
-        with told("the history cannot be written"):
+        with self._writing, told("the history cannot be written"):
             try:
                 connection.begin()
                 yield connection
