@@ -33,6 +33,15 @@ def rounds(request):
 
 
 @pytest.fixture
+def runtime_folder(monkeypatch):
+    """Give the plants of a test a folder for their sockets: a short one, since a socket's path is limited."""
+    home = tempfile.mkdtemp(prefix="iw")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", home)
+    yield Path(home)
+    shutil.rmtree(home)
+
+
+@pytest.fixture
 def free_port():
     """A function that returns a TCP port of loopback that nobody listens on."""
 

@@ -174,9 +174,8 @@ def lay_out(folder, commands=COMMANDS, tags=TAGS, more=""):
 
 
 @pytest.fixture
-def works(tmp_path, monkeypatch):
+def works(tmp_path, runtime_folder):
     """A function that runs `body(works)` on a kernel that serves."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
     def run(body, commands=COMMANDS, more="", tags=TAGS):
         async def main():

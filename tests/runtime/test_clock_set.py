@@ -41,8 +41,7 @@ ALARMS = """alarms:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+def folder(tmp_path, runtime_folder):
     (tmp_path / "plant.yaml").write_text(PLANT)
     (tmp_path / "tags.csv").write_text(TAGS)
     (tmp_path / "alarms.yaml").write_text(ALARMS)

@@ -47,13 +47,12 @@ def cli(*arguments):
     return CliRunner().invoke(build(), [str(each) for each in arguments])
 
 
-def test_a_backup_under_writes_holds_every_confirmed_write(kit, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+def test_a_backup_under_writes_holds_every_confirmed_write(kit, tmp_path, runtime_folder):
     home = kit.lay_out(tmp_path / "home", PLANT)
     confirmed = []
 
     async def work(kernel):
-        await until(lambda: (tmp_path / "r" / "ironworks").is_dir() and _found(home))
+        await until(lambda: (runtime_folder / "ironworks").is_dir() and _found(home))
         async with PlantClient(find(home)) as client, asyncio.TaskGroup() as group:
             writing = group.create_task(write(client))
             await until(lambda: len(confirmed) > 5)
@@ -92,8 +91,7 @@ def _found(home):
         return None
 
 
-def test_only_an_admin_gets_one(kit, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+def test_only_an_admin_gets_one(kit, tmp_path, runtime_folder):
     users = "users: [{name: root, os_user: root, role: engineer}]\n"
     home = kit.lay_out(tmp_path / "home", PLANT + users)
 
@@ -109,8 +107,7 @@ def test_only_an_admin_gets_one(kit, tmp_path, monkeypatch):
     assert [(row.action, row.outcome) for row in rows] == [("backup.send", "refused")]
 
 
-def test_scheduled_backups_are_made_kept_and_missed(kit, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+def test_scheduled_backups_are_made_kept_and_missed(kit, tmp_path, runtime_folder):
     backups = tmp_path / "disk"
     home = kit.lay_out(tmp_path / "home", f"{PLANT}backup: {{every: 1min, keep: 2, to: {backups}}}\n")
     backups.mkdir()
@@ -147,8 +144,7 @@ def test_scheduled_backups_are_made_kept_and_missed(kit, tmp_path, monkeypatch):
     asyncio.run(running(home, work, clock))
 
 
-def test_backups_of_a_clock_that_was_ahead_do_not_push_out_the_new_ones(kit, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "r"))
+def test_backups_of_a_clock_that_was_ahead_do_not_push_out_the_new_ones(kit, tmp_path, runtime_folder):
     backups = tmp_path / "disk"
     home = kit.lay_out(tmp_path / "home", f"{PLANT}backup: {{every: 1min, keep: 2, to: {backups}}}\n")
     backups.mkdir()
