@@ -88,7 +88,7 @@ def restore(
     if done.kept:
         print(f"  what was there is in {done.kept}: remove it when all is well")
         if backups := sum(1 for _ in done.kept.rglob(f"*{SUFFIX}")):
-            print(f"  with {backups} backups that were in it: keep them elsewhere first")
+            print(f"  backups that were in it: {backups}; keep them elsewhere first")
     if not done.noted:
         print("  its audit trail has no row of this: the journal is missing, damaged or of another version")
     print(f"  next: ironworks check {target}   ironworks doctor --plant {target}   ironworks run {target}")

@@ -492,18 +492,19 @@ class Store:
             except duckdb.TransactionException as exc:  # the log grows a little until the next time
                 log.debug("no checkpoint now: %s", str(exc).splitlines()[0])
                 return
-        try:
-            self._give_back()
-        except StoreError:
-            self._let_go()  # opened anew, it has its whole limit
-            raise
+        self._give_back()
         heap.trim()  # each time at the same point: else resident memory goes up and down over hours
 
     def _give_back(self) -> None:
         """Have DuckDB give back what nobody uses, unless somebody reads: nobody is to be short of memory."""
-        with self._writing, self._asking, told("the history cannot give memory back"):
-            if self._root is not None and not self._readers:
-                let_go_of_blocks(self._root, self._memory_mib)
+        with self._writing:
+            try:
+                with self._asking, told("the history cannot give memory back"):
+                    if self._root is not None and not self._readers:
+                        let_go_of_blocks(self._root, self._memory_mib)
+            except StoreError:
+                self._let_go()  # opened anew, it has its whole limit
+                raise
 
     def interrupt(self) -> None:
         """Break off what runs beside the writing thread, now and from now on."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import StoreError
-from runtime.historian import store
+from runtime.historian import compaction, store
 from runtime.historian.checkpoint import WAL_BYTES, Checkpoints
 
 PAGE = 4096
@@ -136,13 +136,36 @@ def refuse(checkpoints, cursor):
     raise OSError(28, "No space left on device")
 
 
+def short(connection, _, limit="1B"):
+    connection.execute(f"SET memory_limit = '{limit}'")
+    connection.execute("SET memory_limit = 'as before'")
+
+
+def test_a_store_that_is_left_short_while_a_file_is_made_is_opened_anew(tmp_path, kit, monkeypatch):
+    shelf = kit.Shelf(tmp_path / "history.duckdb")
+    rows = np.arange(300_000) / 10  # three pieces of a day
+    with shelf.store.cursor() as cursor:
+        [limit] = cursor.execute("SELECT current_setting('memory_limit')").fetchone()
+    shelf.append(kit.batch(shelf.tags[0], rows, rows), now_ns=kit.T0)
+    shelf.store.seal()
+    shelf.store.sweep()
+    monkeypatch.setattr(store, "_PIECES", 1)
+    monkeypatch.setattr(store, "let_go_of_blocks", lambda connection, _: short(connection, 0, "20MiB"))
+    with pytest.raises(StoreError, match="cannot give memory back"):
+        compaction.write_table(shelf.store, 1)
+    monkeypatch.undo()
+    shelf.store.recorded_until(kit.T0)
+    with shelf.store.cursor() as cursor:
+        assert cursor.execute("SELECT current_setting('memory_limit')").fetchone() == (limit,)
+    shelf.append(kit.batch(shelf.tags[0], rows + 30_000, rows), now_ns=kit.T0)
+    shelf.store.commit_parts(compaction.write_table(shelf.store, 1), 1)
+    assert len(shelf.read().ids) == 600_000
+    assert len(list(shelf.store.folder.glob("*/*"))) == 1  # no piece is left
+    shelf.store.close()
+
+
 def test_a_store_that_cannot_have_its_limit_back_is_opened_anew(tmp_path, kit, monkeypatch):
     shelf = kit.Shelf(tmp_path / "history.duckdb")
-
-    def short(connection, limit_mib):
-        connection.execute("SET memory_limit = '1B'")
-        connection.execute("SET memory_limit = 'as before'")
-
     monkeypatch.setattr(store, "let_go_of_blocks", short)
     shelf.append(kit.batch(shelf.tags[0], [0], [0]), now_ns=kit.T0)
     with pytest.raises(StoreError, match="cannot give memory back"):
