@@ -156,9 +156,8 @@ def _compile_in_child(
         remedy = "free some memory: the system's log says whether it ran out"
         raise PlantError(f"the compiler was killed {1 + _AGAIN} times", remedy)
     if done.returncode not in (0, _REFUSED) and bytecode.is_dir():
-        shutil.rmtree(
-            bytecode, ignore_errors=True
-        )  # a full disk cuts files of it short, which Python believes
+        # A full disk cuts files of it short, which Python believes.
+        shutil.rmtree(bytecode, ignore_errors=True)
         done = COMPILERS.run(request, bytecode)
     if done.returncode == _REFUSED:
         answer = json.loads(done.stdout)
