@@ -427,16 +427,19 @@ def test_a_flood_tells_its_first_alarm(plant, make_tag):
     drive(plant, script)
 
 
-def test_journal_lists_transitions(plant):
+@pytest.mark.parametrize(
+    ("language", "cleared", "text"), [("en", "cleared", "Capper torque high"), ("zh", "恢复", "扭矩")]
+)
+def test_journal_lists_transitions(plant, language, cleared, text):
     async def script(app, pilot):
         await pilot.press("f2", "j")
-        await appears(pilot, "cleared")
+        await appears(pilot, cleared)
         assert "wang" in seen(app)
         assert "4.20 Nm" in seen(app)
         await pilot.press("j")
-        await appears(pilot, "Capper torque high")
+        await appears(pilot, text)
 
-    drive(plant, script)
+    drive(plant, script, language=language)
 
 
 # tags and writing

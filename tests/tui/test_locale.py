@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import tui
+from runtime.alarms.states import Trigger
 from runtime.wire import Text
 from tui.locale import LANGUAGES, Words, language_of
 
@@ -34,7 +35,7 @@ def test_every_text_is_used():
     )
     made = (
         "nav.", "role.", "priority.", "alarm.", "equipment.", "component.", "trend.", "quality.",
-        "help.mark.", "mode.", "write.wanted.",
+        "help.mark.", "mode.", "write.wanted.", "transition.",
     )  # fmt: skip
     unused = [
         key
@@ -42,6 +43,12 @@ def test_every_text_is_used():
         if f'"{key}"' not in code.replace("'", '"') and not key.startswith(made)
     ]
     assert unused == []
+
+
+def test_every_transition_has_a_word():
+    assert {f"transition.{each.value}" for each in Trigger} == {
+        key for key in LANGUAGES["en"] if key.startswith("transition.")
+    }
 
 
 @pytest.mark.parametrize(
