@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ def lay_out(folder: Path, template: str) -> list[Path]:
     """Copy a template into a new folder; returns the files.
 
     Raises:
-        PlantError: the template is unknown, the name is not usable, or the folder is not empty.
+        PlantError: the template is unknown, the name is not usable, the folder is not empty or cannot be
+            written.
     """
     name = folder.resolve().name
     if not _NAME.fullmatch(name):
@@ -32,13 +35,14 @@ def lay_out(folder: Path, template: str) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PlantError(f"{folder} is there already and not empty", "name another folder")
     source: Path = registry.load("templates", template)
-    copy_plant(source, folder)
-    for file in folder.rglob("*"):
-        if file.is_file():
-            text = file.read_text(encoding="utf-8")
-            if _PLACEHOLDER in text:
-                file.write_text(text.replace(_PLACEHOLDER, name), encoding="utf-8")
-    write_schemas(folder / ".ironworks" / "schema")
+    with _all_or_nothing(folder):
+        shutil.copytree(source, folder, ignore=IGNORED, dirs_exist_ok=True)
+        for file in folder.rglob("*"):
+            if file.is_file():
+                text = file.read_text(encoding="utf-8")
+                if _PLACEHOLDER in text:
+                    file.write_text(text.replace(_PLACEHOLDER, name), encoding="utf-8")
+        write_schemas(folder / ".ironworks" / "schema")
     return sorted(file for file in folder.rglob("*") if file.is_file() and ".ironworks" not in file.parts)
 
 
@@ -48,11 +52,27 @@ def copy_plant(source: Path, folder: Path) -> None:
     Raises:
         PlantError: the folder cannot be written.
     """
-    try:
+    with _all_or_nothing(folder):
         shutil.copytree(source, folder, ignore=IGNORED, dirs_exist_ok=True)
+
+
+@contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[None]:
+    """Take back what was written when it does not succeed, unless something was there before."""
+    there = folder.is_dir()
+    mine = not there or not any(folder.iterdir())
+    try:
+        yield
     except OSError as exc:
+        if mine:
+            with suppress(OSError):  # the first reason is the one to tell
+                for each in folder.iterdir():
+                    shutil.rmtree(each) if each.is_dir() else each.unlink()
+                if not there:
+                    folder.rmdir()
+        reason = exc.args[0][0][2] if isinstance(exc, shutil.Error) else exc.strerror or exc
         raise PlantError(
-            f"{folder} cannot be written: {exc.strerror or exc}", "choose a folder with room and rights"
+            f"{folder} cannot be written: {reason}", "choose a folder with room and rights"
         ) from exc
 
 

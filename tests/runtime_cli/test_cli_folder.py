@@ -1,5 +1,6 @@
 """Commands on a plant folder, nothing running."""
 
+import errno
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from runtime.assembly import assemble
+from runtime.cli import layout
 from runtime.cli.doctor_plant import _ports
 from runtime.cli.session import iso_time, parse_time
 from runtime.endpoint import Endpoint
@@ -25,6 +27,21 @@ NEW = """path,type,unit,unit_text,low,high,description,access,source,role,initia
 tank/setpoint,REAL,%,%,0,95,Wanted level,rw,operator,,40
 tank/cooler,BOOL,,,,,Cooler,rw,operator,,
 """
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_new_plant_that_does_not_fit_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(layout, "write_schemas", full)
+    if there:
+        (tmp_path / "works").mkdir()
+    with pytest.raises(PlantError, match="No space left"):
+        layout.lay_out(tmp_path / "works", "minimal")
+    assert list(tmp_path.rglob("*")) == ([tmp_path / "works"] if there else [])
 
 
 def test_exported_tags_import_without_a_change(ironworks: Any, folder: Path, tmp_path: Path) -> None:
