@@ -49,10 +49,13 @@ def browse(
 ) -> None:
     """List an OPC UA server's variables as tags, with type, access, unit, range and address."""
     from runtime.config import write_tags
+    from runtime.tagmerge import check_place, for_spreadsheets, put_text
 
+    if csv is not None:
+        check_place(csv)
     found, device = asyncio.run(_browse(target, start, name, plant))
     if csv is not None:
-        csv.write_text(write_tags(found.tags, ""), "utf-8")
+        put_text(csv, for_spreadsheets(write_tags(found.tags, "")))
     if as_json:
         rows = [
             {"path": tag.path, "type": tag.data_type.iec, "access": tag.access.value, "address": tag.address}

@@ -217,6 +217,18 @@ def put_text(file: Path, text: str) -> None:
         ) from exc
 
 
+def check_place(file: Path) -> None:
+    """Refuse a file that cannot be written, before the work whose result it is to hold.
+
+    Raises:
+        PlantError: its folder is not there, or it is a folder itself.
+    """
+    if file.is_dir():
+        raise PlantError(f"{file} is a folder", "name a file in it")
+    if not file.parent.is_dir():
+        raise PlantError(f"there is no folder {file.parent}", f"make it, or write {file.name} elsewhere")
+
+
 def _is_marked(file: Path) -> bool:
     with file.open("rb") as present:
         return present.read(len(BOM_UTF8)) == BOM_UTF8

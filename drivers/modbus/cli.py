@@ -47,7 +47,10 @@ def probe(
     from runtime.clock import WallClock
     from runtime.config import write_tags
     from runtime.errors import ConnectError, PlantError
+    from runtime.tagmerge import check_place, for_spreadsheets, put_text
 
+    if csv is not None:
+        check_place(csv)
     wanted = _units(units)
     if not tables or set(tables) - set(_TABLES):
         raise PlantError(f"--tables {tables!r}", "name some of 0, 1, 3 and 4, such as --tables 34")
@@ -88,7 +91,7 @@ def probe(
     tell("")
     tags = tags_of(found, device)
     if csv is not None:
-        csv.write_text(write_tags(tags, ""), "utf-8")
+        put_text(csv, for_spreadsheets(write_tags(tags, "")))
     if as_json:
         rows = [_told(each) for each in found]
         typer.echo(json.dumps({"device": device, "requests": requests, "units": rows}, ensure_ascii=False))

@@ -158,6 +158,8 @@ def test_the_command_writes_a_tag_list_that_can_be_read(tmp_path):
             ((f"127.0.0.1:{port}", "--units", "a"), "like 1-10,20"),
             ((f"127.0.0.1:{port}", "--tables", "5"), "0, 1, 3 and 4"),
             (("/dev/no-such-line",), "there is no /dev/no-such-line"),
+            ((f"127.0.0.1:{port}", "--csv", str(tmp_path / "no" / "tags.csv")), "there is no folder"),
+            ((f"127.0.0.1:{port}", "--csv", str(tmp_path)), "is a folder"),
         ):
             done = await invoke(*arguments)
             assert isinstance(done.exception, PlantError)
