@@ -140,7 +140,16 @@ class Rules:
         if len(rows):
             self._rates.watch(alarms[rows], condition[rows], bad[rows], now_ns)
         changed = self._delay(alarms[told], condition[told], silent[told], now_ns)
-        return changed[np.argsort(self.table.source_ns[self._tag[changed]], kind="stable")]
+        return changed[np.argsort(self._moved_ns(changed), kind="stable")]
+
+    def _moved_ns(self, alarms: Rows) -> NDArray[np.int64]:
+        """Return the source time of the newest value that each alarm looks at."""
+        source_ns = self.table.source_ns
+        moved_ns = np.maximum(source_ns[self._tag[alarms]], source_ns[self._setpoint[alarms]])
+        for row, alarm in enumerate(alarms.tolist()):
+            if alarm in self._expressions:  # its tag is what it is about, and may be older or not among these
+                moved_ns[row] = source_ns[self._expressions[alarm].ids].max()
+        return moved_ns
 
     def expire(self, now_ns: int) -> Rows:
         """End the delays and windows that are over; return each change of activity, in order of time."""
