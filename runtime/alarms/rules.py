@@ -78,7 +78,7 @@ class Rules:
         for row, (config, tag) in enumerate(zip(configs, chosen, strict=True)):
             looked_at = [tag.id]
             if config.kind == "discrete":
-                self._state[row] = tag.data_type.encode(config.state)
+                self._state[row] = tag.data_type.encode(config.state) if config.state != 0 else 0  # -0.0 is 0
                 if tag.data_type is DataType.STRING:
                     self._state_text[row] = str(config.state)
             elif config.kind == "deviation":
@@ -197,7 +197,7 @@ class Rules:
     ) -> Mask:
         kind = self._kind[alarms]
         edge = self._edges[self._condition[alarms].astype(np.intp), alarms]
-        equal = raw == self._state[alarms]
+        equal = np.where(measure == 0, np.uint64(0), raw) == self._state[alarms]
         if self._state_text:
             for row, alarm in enumerate(alarms.tolist()):
                 if alarm in self._state_text:
