@@ -128,6 +128,26 @@ def test_an_import_merges_by_name_and_keeps_comments(tmp_path, text, name):
     assert "pump.mode" not in only.text
 
 
+BLOCKS = """\
+alarms:
+  - name: a
+    tag: pump/run
+    kind: discrete
+    text: Runs
+    cause: |
+      By hand
+      or by mistake
+    action: >
+      Stop it
+"""
+
+
+def test_texts_of_yaml_blocks_are_the_same_after_a_spreadsheet(tmp_path):
+    there = plant(tmp_path, BLOCKS)
+    assert there.alarms[0].action.en == "Stop it"
+    assert plan_import(there, brought(tmp_path, export_table(there))).changed == ()
+
+
 TRANSLATED = """\
 alarms:
   - {name: a, tag: pump/run, kind: discrete, text: {en: Runs, zh: 运行}, cause: {en: By hand, zh: 手动}}
