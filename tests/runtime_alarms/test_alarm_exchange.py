@@ -86,6 +86,7 @@ def test_both_formats_say_the_same(tmp_path):
         ("name,tag,kind,text\nkernel.values_lost,pump/run,discrete,x\n", "already defined", 2, 1),
         ("name,tag,kind,text\na,pump/run,discrete,x\na,pump/run,discrete,x\n", "already defined", 3, 1),
         ("name,tag,kind\nnew,pump/run,discrete\n", "'text' is missing", 2, 1),
+        ("area,name,tag,kind,text\n# a, note\n#1,a,pump/run,discrete,x\n", "begins with #", 3, 1),
     ],
 )
 def test_what_is_wrong_has_line_and_column(tmp_path, text, said, line, column):
