@@ -205,4 +205,6 @@ def _check_state(config: AlarmConfig, tag: Tag) -> Iterator[tuple[str, str]]:
     try:
         tag.data_type.encode(config.state)
     except (TypeError, ValueError) as exc:
-        yield f"state {config.state!r} is no value of {tag.path}: {exc}", "correct state:"
+        quotes = 'write a text in quotes: state: "5" in YAML, \'"""5"""\' in a CSV'
+        remedy = quotes if tag.data_type is DataType.STRING else "correct state:"
+        yield f"state {config.state!r} is no value of {tag.path}: {exc}", remedy

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.alarms.configuration import check_alarms, document_of, read_alarms
-from runtime.alarms.table import TEXTS, cells_of, columns_of, keys_of, line_of, read_table
+from runtime.alarms.table import TEXTS, cells_of, columns_of, keys_of, line_of, read_table, rows_as_comments
 from runtime.config import AlarmConfig, Plant
 from runtime.errors import ConfigError, Place, PlantError
 
@@ -59,6 +59,8 @@ def plan_import(plant: Plant, source: Path, replace: bool = False) -> Import:
     file = alarm_file(plant)
     there = {config.name: (config, place) for config, place in read_alarms(document_of(file))}
     table = read_table(source)
+    if lost := list(rows_as_comments(table)):
+        raise ConfigError(lost)
     brought = table.document()
     columns = {column.removesuffix("_zh") for column in table.columns}
     for alarm in brought.data["alarms"]:

@@ -36,6 +36,7 @@ class FloodWatch:
         floods: the latest floods, oldest first; the last may still last.
         peak: most announcements within 10 minutes.
         total: all announcements.
+        flood_ns: how long the floods lasted that are over.
     """
 
     def __init__(self, area: str) -> None:
@@ -44,6 +45,7 @@ class FloodWatch:
         self.peak = 0
         self.total = 0
         self.flood_ns = 0
+        self._from_ns = 0  # since when it is counted
         self._over_ns = 0  # when the last flood ended
         self._latest: deque[tuple[int, str]] = deque()
 
@@ -71,6 +73,12 @@ class FloodWatch:
             began_ns = max(began_ns, self._over_ns)  # what came before may have been of the flood before
             self.floods.append(Flood(self.area, first, began_ns, len(self._latest)))
 
+    def count_from(self, at_ns: int) -> None:
+        """Count anew from a time on; a flood that lasts, and what came just before, still tell."""
+        self.advance(at_ns)
+        self.floods = deque([self.flood] if self.flood else [], maxlen=_KEPT)
+        self.peak, self.total, self.flood_ns, self._from_ns = self.rate, 0, 0, at_ns
+
     def shift(self, step_ns: int) -> None:
         """Move what still counts with a clock that was set."""
         self._latest = deque((at_ns + step_ns, alarm) for at_ns, alarm in self._latest)
@@ -85,5 +93,5 @@ class FloodWatch:
             flood = self.flood
             if flood and len(self._latest) < ENDS_BELOW:
                 self.floods[-1] = replace(flood, ended_ns=over_ns)
-                self.flood_ns += over_ns - flood.began_ns
+                self.flood_ns += over_ns - max(flood.began_ns, self._from_ns)
                 self._over_ns = over_ns

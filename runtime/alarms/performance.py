@@ -59,15 +59,25 @@ def stale(alarms: Iterable[Alarm], now_ns: int) -> list[Alarm]:
 
 
 def performance(
-    moves: Iterable[AlarmMove], alarms: Sequence[Alarm], start_ns: int, end_ns: int
+    moves: Iterable[AlarmMove],
+    alarms: Sequence[Alarm],
+    start_ns: int,
+    end_ns: int,
+    before: Iterable[AlarmMove] = (),
 ) -> dict[str, Any]:
     """Return the figures of a span with the fields of `runtime.wire.AlarmFigures`.
 
     `alarms` is how they stand at the end; transitions of alarms that the plant no longer has count as of no
-    area and low priority.
+    area and low priority. `before`: the transitions of the time before, in which a flood may have begun.
     """
     known = {alarm.name: alarm.config for alarm in alarms}
     watches = {area: FloodWatch(area) for area in sorted({config.area for config in known.values()})}
+    for move in before:
+        if move.announced:
+            area = known[move.alarm].area if move.alarm in known else ""
+            watches.setdefault(area, FloodWatch(area)).add(move.at_ns, move.alarm)
+    for watch in watches.values():
+        watch.count_from(start_ns)
     chatter = Chatter()
     counts: Counter[str] = Counter()
     fleeting: Counter[str] = Counter()
@@ -91,7 +101,7 @@ def performance(
     operators = []
     for watch in watches.values():
         watch.advance(end_ns)
-        lasting = end_ns - watch.flood.began_ns if watch.flood else 0
+        lasting = end_ns - max(watch.flood.began_ns, start_ns) if watch.flood else 0
         operators.append(
             {
                 "area": watch.area,

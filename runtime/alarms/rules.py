@@ -78,7 +78,7 @@ class Rules:
         for row, (config, tag) in enumerate(zip(configs, chosen, strict=True)):
             looked_at = [tag.id]
             if config.kind == "discrete":
-                self._state[row] = tag.data_type.encode(config.state)
+                self._state[row] = tag.data_type.encode(config.state) if config.state != 0 else 0  # -0.0 is 0
                 if tag.data_type is DataType.STRING:
                     self._state_text[row] = str(config.state)
             elif config.kind == "deviation":
@@ -140,7 +140,16 @@ class Rules:
         if len(rows):
             self._rates.watch(alarms[rows], condition[rows], bad[rows], now_ns)
         changed = self._delay(alarms[told], condition[told], silent[told], now_ns)
-        return changed[np.argsort(self.table.source_ns[self._tag[changed]], kind="stable")]
+        return changed[np.argsort(self._moved_ns(changed), kind="stable")]
+
+    def _moved_ns(self, alarms: Rows) -> NDArray[np.int64]:
+        """Return the source time of the newest value that each alarm looks at."""
+        source_ns = self.table.source_ns
+        moved_ns = np.maximum(source_ns[self._tag[alarms]], source_ns[self._setpoint[alarms]])
+        for row, alarm in enumerate(alarms.tolist()):
+            if alarm in self._expressions:  # its tag is what it is about, and may be older or not among these
+                moved_ns[row] = source_ns[self._expressions[alarm].ids].max()
+        return moved_ns
 
     def expire(self, now_ns: int) -> Rows:
         """End the delays and windows that are over; return each change of activity, in order of time."""
@@ -188,7 +197,7 @@ class Rules:
     ) -> Mask:
         kind = self._kind[alarms]
         edge = self._edges[self._condition[alarms].astype(np.intp), alarms]
-        equal = raw == self._state[alarms]
+        equal = np.where(measure == 0, np.uint64(0), raw) == self._state[alarms]
         if self._state_text:
             for row, alarm in enumerate(alarms.tolist()):
                 if alarm in self._state_text:

@@ -227,7 +227,13 @@ class AlarmService:
         start_ns = end_ns - span_ns
         alarms = self.engine.alarms()
         return await self._journal.read(
-            lambda file: performance(alarm_moves(file, start_ns, end_ns), alarms, start_ns, end_ns)
+            lambda file: performance(
+                alarm_moves(file, start_ns, end_ns),
+                alarms,
+                start_ns,
+                end_ns,
+                alarm_moves(file, start_ns - REMEMBERED_NS, start_ns),
+            )
         )
 
     async def _follow_load(self, port: Port) -> None:

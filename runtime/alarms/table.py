@@ -159,6 +159,18 @@ def read_table(file: Path) -> Table:
     return Table(file, columns, head, tuple(rows))
 
 
+def rows_as_comments(table: Table) -> Iterator[Finding]:
+    """Yield the lines that are comments because their first cell, which is no name, begins with #."""
+    if table.columns[0] == "name":
+        return
+    for row in table.rows:
+        cells = next(csv.reader(io.StringIO(row.text, newline="")), [])
+        named = dict(zip(table.columns, cells, strict=False)).get("name", "").strip()
+        if row.cells is None and named and len(cells) == len(table.columns):
+            said = f"alarm {named!r} is in a line that begins with #, which is a comment"
+            yield Finding(said, Place(table.file, row.line, 1), "let the column name come first")
+
+
 def _is_row(cells: Sequence[str]) -> bool:
     return any(cell.strip() for cell in cells) and not cells[0].lstrip().startswith("#")
 

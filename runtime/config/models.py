@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    StringConstraints,
     WithJsonSchema,
     WrapValidator,
     model_validator,
@@ -145,11 +146,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Text(Section):
-    """A text for people, in English and Chinese."""
+Trimmed = Annotated[str, StringConstraints(strip_whitespace=True)]
 
-    en: str
-    zh: str = ""
+
+class Text(Section):
+    """A text for people, in English and Chinese; blanks and line ends around it are dropped."""
+
+    en: Trimmed
+    zh: Trimmed = ""
 
     def __str__(self) -> str:
         return self.en

@@ -314,7 +314,7 @@ def _cells(tag: Tag, root: str) -> dict[str, str]:
     cells = {name: getattr(tag, name) or "" for name in COLUMNS if name != "type"}
     cells |= {"type": tag.data_type.iec, "access": tag.access.value, "role": tag.role.name.lower()}
     relative = tag.path.removeprefix(f"{root}/")
-    cells["path"] = tag.path if relative.startswith(f"{root}/") else relative
+    cells["path"] = tag.path if relative.startswith((f"{root}/", "#")) else relative  # rows in # are comments
     scale = tag.data_type
     cells |= {name: _cell(scale, getattr(tag, name)) for name in ("low", "high", "initial")}
     cells["deadband"] = _cell(DataType.TIME if scale in TIMES else scale, tag.deadband)

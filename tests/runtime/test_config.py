@@ -116,6 +116,12 @@ def test_a_tag_table_survives_writing_and_reading(tmp_path_factory, tags):
         assert [getattr(tag, name) for tag in back] == [getattr(tag, name) for tag in tags]
 
 
+def test_a_path_that_would_read_as_a_comment_is_written_whole(tmp_path):
+    file = tmp_path / "tags.csv"
+    file.write_text(write_tags([Tag("s/#1/run", DataType.BOOL)], "s"), encoding="utf-8")
+    assert [tag.path for tag, _ in read_tags(file, "s")] == ["s/#1/run"]
+
+
 def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
     tags = TagList([Tag(f"n/l1/{name}", DataType.BOOL) for name in ("a/run", "b/run", "b/x/run")], "n/l1")
     assert tags["a/run"] is tags["n/l1/a/run"]

@@ -353,6 +353,25 @@ def test_the_first_within_one_batch_is_the_one_with_the_earliest_source_time():
     assert engine.alarm("b").first_out
 
 
+@pytest.mark.parametrize(
+    "late",
+    [
+        {"kind": "expression", "limit": None, "expression": "third > 80"},
+        {"kind": "deviation", "limit": 5, "setpoint": "third"},
+    ],
+)
+def test_an_alarm_is_as_early_as_the_newest_value_that_it_is_judged_by(late):
+    """Its tag may be what it is about alone, and old."""
+    tags = TagList([LEVEL, OTHER, Tag("site/area/line/third", DataType.REAL, source="plc")], "site/area/line")
+    engine = AlarmEngine([config("a", group="trip", **late), config("b", "other", group="trip")], tags)
+    ids = [tags[path].id for path in ("level", "other", "third")]
+    raws = [DataType.REAL.encode(value) for value in (0.0, 90.0, 90.0)]
+    engine.on_batch(Batch.of(ids[:1], raws[:1], 1 * S), 1 * S)
+    batch = Batch.of(ids[1:], raws[1:], np.array([5 * S, 7 * S]))
+    assert [moved.alarm.name for moved in engine.on_batch(batch, 9 * S)] == ["b", "a"]
+    assert engine.alarm("b").first_out
+
+
 LEVEL_ID, OTHER_ID = TAGS["level"].id, TAGS["other"].id
 
 

@@ -86,6 +86,7 @@ def test_both_formats_say_the_same(tmp_path):
         ("name,tag,kind,text\nkernel.values_lost,pump/run,discrete,x\n", "already defined", 2, 1),
         ("name,tag,kind,text\na,pump/run,discrete,x\na,pump/run,discrete,x\n", "already defined", 3, 1),
         ("name,tag,kind\nnew,pump/run,discrete\n", "'text' is missing", 2, 1),
+        ("area,name,tag,kind,text\n# a, note\n#1,a,pump/run,discrete,x\n", "begins with #", 3, 1),
     ],
 )
 def test_what_is_wrong_has_line_and_column(tmp_path, text, said, line, column):
@@ -126,6 +127,26 @@ def test_an_import_merges_by_name_and_keeps_comments(tmp_path, text, name):
     only = plan_import(assemble(tmp_path).plant, brought(tmp_path, SHEET), replace=True)
     assert only.removed == ("pump.mode",)
     assert "pump.mode" not in only.text
+
+
+BLOCKS = """\
+alarms:
+  - name: a
+    tag: pump/run
+    kind: discrete
+    text: Runs
+    cause: |
+      By hand
+      or by mistake
+    action: >
+      Stop it
+"""
+
+
+def test_texts_of_yaml_blocks_are_the_same_after_a_spreadsheet(tmp_path):
+    there = plant(tmp_path, BLOCKS)
+    assert there.alarms[0].action.en == "Stop it"
+    assert plan_import(there, brought(tmp_path, export_table(there))).changed == ()
 
 
 TRANSLATED = """\

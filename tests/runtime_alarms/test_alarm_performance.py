@@ -75,6 +75,23 @@ def test_a_flood_that_comes_right_after_another_begins_where_that_ended():
     assert operator["flood_percent"] == pytest.approx(100 * 1300 / 3600)
 
 
+def test_a_flood_that_began_before_the_span_lasts_in_it():
+    """Eleven at once, and then one every 100 s: never again enough to begin a flood."""
+    moves = [raised(0, f"a{n}") for n in range(11)] + [raised(n * 100 * S, "late") for n in range(1, 18)]
+    start = 1000 * S
+    before, within = moves[:20], moves[20:]
+    figures = performance(within, [], start, 1800 * S, before)
+    assert [(each["first"], each["began_ns"], each["ended_ns"]) for each in figures["floods"]] == [
+        ("a0", 0, None)
+    ]
+    (operator,) = figures["operators"]
+    assert (operator["announced"], operator["peak_10min"], operator["flood_percent"]) == (8, 6, 100)
+    short = performance(moves[26:], [], 1600 * S, 1800 * S, moves[:26])["operators"][0]
+    assert (short["announced"], short["last_10min"]) == (2, 5)
+    ebbed = performance([], [], start, HOUR, [each for each in before if each.at_ns < 500 * S])
+    assert (ebbed["floods"], ebbed["operators"][0]["flood_percent"]) == ([], 0)
+
+
 def test_each_area_is_an_operators_own():
     alarms = [alarm("a", "north"), alarm("b", "south", "high")]
     moves = [raised(n * S, "a") for n in range(12)] + [raised(HOUR, "b"), raised(HOUR + 1, "b", False)]

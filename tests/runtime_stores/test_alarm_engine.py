@@ -68,6 +68,8 @@ def test_high_alarm_with_deadband():
         (config("x", "fault", "discrete", state=False), True, False),
         (config("x", "count", "discrete", state=5), 4, 5),
         (config("x", "recipe", "discrete", state="bad"), "good", "bad"),
+        (config("x", "level", "discrete", state=0), 1.0, -0.0),
+        (config("x", "level", "discrete", state=-0.0), 1.0, 0.0),
     ],
 )
 def test_each_kind_and_type(alarm, normal, wrong):
