@@ -147,6 +147,23 @@ def test_of_one_time_the_last_written_holds_also_where_many_tags_are_asked(tmp_p
     shelf.store.close()
 
 
+@pytest.mark.parametrize("over", [True, False])
+def test_files_that_become_one_are_the_newest_that_fit(tmp_path, kit, over):
+    shelf = kit.Shelf(tmp_path / "history.duckdb", kit.PLANT[:1])
+    sizes, most = ([1, 1, 20, 1, 1], 22) if over else ([1] * 5 + [9] * 6, 36)
+    for value, size in enumerate(sizes):
+        shelf.append(kit.batch(shelf.tags[0], range(size), [float(value)] * size))
+        shelf.store.seal()
+        for table in shelf.store.sealed():
+            shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    while group := compaction.mergeable(shelf.store.parts(), 2**62 if over else kit.T0, most):
+        shelf.store.commit_parts([compaction.merge(shelf.store, group)], None, group)
+    assert sum(part.merged for part in shelf.store.parts()) == 1
+    same_time = shelf.read((kit.T0, kit.T0 + 1)).raw.view(np.float64)
+    assert same_time.tolist() == list(range(len(sizes)))  # as they were written
+    shelf.store.close()
+
+
 def test_files_go_by_class_and_the_last_value_stays(tmp_path, kit):
     config = HistoryConfig(standard="30h", long="300h", flush="30min")
 
