@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from runtime.config import HistoryConfig
 from runtime.historian.cold import DAY_NS, Part, listed, quoted
@@ -74,17 +75,19 @@ def merge(store: Store, group: Sequence[Part]) -> tuple[Part, Digest]:
 def mergeable(parts: Sequence[Part], now_ns: int, most_rows: int) -> list[Part]:
     """Return files of a day and class that should be one, or none.
 
-    All of a day that is over; of the present day only when there are many.
+    All of a day that is over; of the present day only when there are many. The newest come first: what they
+    become is the newest, and of samples of one time the last written holds.
     """
     groups: dict[tuple[str, str, bool], list[Part]] = {}
     for part in parts:
         groups.setdefault((part.day, part.keep, part.sent), []).append(part)
     for (day, *_), group in groups.items():
         over = _name((now_ns - HOUR_NS) // DAY_NS) > day
-        small = group if over else [part for part in group if not part.merged]
+        newest = sorted(group, key=lambda each: -each.number)
+        small = newest if over else list(takewhile(lambda each: not each.merged, newest))
         if len(small) >= (2 if over else _MANY):
             chosen, rows = [], 0
-            for part in sorted(small, key=lambda each: each.rows):
+            for part in small:
                 rows += part.rows
                 if rows > most_rows:
                     break

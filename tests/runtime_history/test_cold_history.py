@@ -10,7 +10,7 @@ import pytest
 
 from runtime.clock import ManualClock
 from runtime.config import HistoryConfig
-from runtime.contract import Batch, Quality
+from runtime.contract import Batch, DataType, Quality, Tag
 from runtime.errors import StoreError
 from runtime.historian import TAGS, Historian, compaction, feed, open_readonly
 from runtime.historian.query import read_figures
@@ -125,6 +125,42 @@ def test_of_several_samples_of_one_time_the_last_written_holds(tmp_path, kit):
     first = shelf.read((0, kit.T0 + 61 * kit.S))
     assert [each.raw for each in first if each.id == count.id] == raw
     assert [each.text for each in first if each.id == recipe.id] == [None, "cola"]
+    shelf.store.close()
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_of_one_time_the_last_written_holds_also_where_many_tags_are_asked(tmp_path, kit, cold):
+    tags = [Tag(f"site/area/line/level{number}", DataType.REAL) for number in range(12)]
+    shelf = kit.Shelf(tmp_path / "history.duckdb", tags)
+    for value, seconds in ((1.0, 5), (2.0, 200)):  # few rows, then so many that these do not wait for more
+        shelf.store.sweep()  # with a checkpoint, after which rows are written apart
+        for tag in shelf.tags:
+            shelf.append(kit.batch(tag, range(seconds), [value] * seconds))
+        if cold:
+            shelf.store.seal()
+            for table in shelf.store.sealed():
+                shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    wanted = shelf.stored.tolist()[::2]
+    with shelf.view() as view:
+        found = read_figures(view, wanted, (kit.T0, kit.T0 + 200 * kit.S), kit.S, "at", 2**62)
+    assert [found[tag].value.tolist() for tag in wanted] == [[2.0] * 200] * 6
+    shelf.store.close()
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_files_that_become_one_are_the_newest_that_fit(tmp_path, kit, over):
+    shelf = kit.Shelf(tmp_path / "history.duckdb", kit.PLANT[:1])
+    sizes, most = ([1, 1, 20, 1, 1], 22) if over else ([1] * 5 + [9] * 6, 36)
+    for value, size in enumerate(sizes):
+        shelf.append(kit.batch(shelf.tags[0], range(size), [float(value)] * size))
+        shelf.store.seal()
+        for table in shelf.store.sealed():
+            shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    while group := compaction.mergeable(shelf.store.parts(), 2**62 if over else kit.T0, most):
+        shelf.store.commit_parts([compaction.merge(shelf.store, group)], None, group)
+    assert sum(part.merged for part in shelf.store.parts()) == 1
+    same_time = shelf.read((kit.T0, kit.T0 + 1)).raw.view(np.float64)
+    assert same_time.tolist() == list(range(len(sizes)))  # as they were written
     shelf.store.close()
 
 

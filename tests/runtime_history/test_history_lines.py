@@ -9,8 +9,9 @@ import pytest
 
 from runtime.config import HistoryConfig
 from runtime.contract import DataType, Tag
-from runtime.historian import open_readonly
+from runtime.historian import compaction, open_readonly
 from runtime.historian.door import HOLD_NS
+from runtime.historian.query import read_figures
 
 FLOW = Tag("site/area/line/flow", DataType.LREAL, source="plc", deadband=0.5, compression="swinging_door")
 LEVEL = Tag("site/area/line/level", DataType.LREAL, source="plc")
@@ -59,6 +60,20 @@ def test_a_ramp_is_few_samples_and_every_answer_follows_it(tmp_path, kit):
             assert found[tag.id].value.tolist() == pytest.approx([16.5, 49.5, 82.5])
 
     asyncio.run(main())
+
+
+def test_sums_of_a_file_follow_the_lines_of_each_tag(tmp_path, kit):
+    shelf = kit.Shelf(tmp_path / "h.duckdb", [LEVEL, FLOW])  # 2048 samples are read at a time
+    for tag, count in zip(shelf.tags, (2020, 4000), strict=True):
+        shelf.append(kit.batch(tag, range(count), range(count)))
+    shelf.store.seal()
+    for table in shelf.store.sealed():
+        shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    stored, span = int(shelf.stored[1]), (kit.T0, kit.T0 + 5000 * kit.S)
+    with shelf.view() as view:
+        found = read_figures(view, [stored], span, 5000 * kit.S, "mean", kit.T0 + 4000 * kit.S)[stored]
+    assert found.value.tolist() == pytest.approx([(3999 / 2 * 3999 + 3999) / 4000])
+    shelf.store.close()
 
 
 def test_nothing_is_held_back_for_longer_than_told(tmp_path, kit):
