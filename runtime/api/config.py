@@ -23,7 +23,7 @@ from runtime.configview import (
     VersionList,
 )
 from runtime.contract import Role
-from runtime.errors import ConfigError, PlantError
+from runtime.errors import ConfigError, ForbiddenError, PlantError
 from runtime.journal import config_log
 from runtime.online import MOST_SCANS, Wish
 from runtime.versions import views
@@ -140,6 +140,6 @@ def router(services: Services) -> APIRouter:
 
 
 def _refused(error: PlantError, role: Role) -> Refused:
-    if role < Role.ENGINEER:
+    if role < Role.ENGINEER or isinstance(error, ForbiddenError):
         return Refused(403, error.text, error.remedy)
     return Refused(422 if isinstance(error, ConfigError) else 409, error.text, error.remedy)

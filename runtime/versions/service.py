@@ -46,6 +46,7 @@ class Change:
 
 
 _PLAIN = Change()
+_RIGHTS = ("users", "login")  # of plant.yaml: who may do what
 _NOTHING = Wish()
 
 
@@ -285,7 +286,7 @@ class Versions:
                 version = await self._found(name)
                 side = await asyncio.to_thread(self._understand_version, version)
                 plan = await self._plan(side, change.wish)
-                self._allow(plan, restart, change)
+                self._allow(plan, restart, change, actor)
                 before = await asyncio.to_thread(self.store.put_back, version, self._kernel.clock.now_ns())
                 again = Change(replace(change.wish, rehearse=0), change.online)
                 _, done = await self._apply("rollback", actor, comment, restart, again)
@@ -327,7 +328,11 @@ class Versions:
         raise PlantError("no version ran before this one", "`ironworks config list` shows what is kept")
 
     @staticmethod
-    def _allow(plan: Plan, restart: bool, change: Change) -> None:
+    def _allow(plan: Plan, restart: bool, change: Change, actor: Actor) -> None:
+        settings = [each.name for each in plan.changes if each.kind == "setting"]
+        rights = [name for name in settings if name.partition(".")[0] in _RIGHTS]
+        if rights and (refusal := lacking(actor, Role.ADMIN, f"a change of {rights[0]} in plant.yaml")):
+            raise refusal
         if change.online and not plan.needs and all(each.same for each in plan.online):
             raise WriteRejectedError("the program is the one that runs; nothing was changed", "edit it first")
         if plan.needs and not restart:
@@ -344,7 +349,7 @@ class Versions:
     ) -> tuple[Version, Plan]:
         side = await asyncio.to_thread(self._understand_folder)
         plan = await self._plan(side, change.wish)
-        self._allow(plan, restart, change)
+        self._allow(plan, restart, change, actor)
         version = await asyncio.to_thread(self.store.keep, side.content, self._kernel.clock.now_ns())
         same = self.running is not None and version.digest == self.running.digest
         before = self.store.standing()

@@ -19,7 +19,7 @@ from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Actor, Quality, Role
 from runtime.endpoint import find
-from runtime.errors import ConfigError, PlantError, WriteRejectedError
+from runtime.errors import ConfigError, ForbiddenError, PlantError, WriteRejectedError
 from runtime.journal import alarm_log, config_log
 from runtime.kernel import Kernel
 from runtime.supervisor import State
@@ -47,6 +47,7 @@ ALARMS = """alarms:
   - {name: sp.low, tag: tank/sp, kind: low, limit: 5, text: low}
 """
 ENGINEER = Actor("erna", Role.ENGINEER, "test")
+ADMIN = Actor("ada", Role.ADMIN, "test")
 
 
 @pytest.fixture
@@ -229,6 +230,28 @@ def test_errors_are_told_with_their_places_and_nothing_is_touched(folder):
             assert (await kernel.journal.audit(1))[0].outcome == "refused"
             with pytest.raises(WriteRejectedError, match="needs engineer"):
                 await kernel.versions.apply(Actor("olga", Role.OPERATOR, "test"))
+
+    asyncio.run(main())
+
+
+def test_who_may_do_what_is_changed_by_admins_only_also_by_going_back(folder):
+    async def main():
+        async with running(folder) as kernel:
+            plain = (folder / "plant.yaml").read_text()
+            edited = plain + "users:\n  - {name: erna, role: admin}\n"
+            (folder / "plant.yaml").write_text(edited)
+            with pytest.raises(
+                ForbiddenError, match=r"erna is engineer; a change of users\.erna\S* in plant"
+            ):
+                await kernel.versions.apply(ENGINEER)
+            assert kernel.versions.running.number == 1
+            await kernel.versions.apply(ADMIN)
+            (folder / "plant.yaml").write_text(plain)
+            await kernel.versions.apply(ADMIN)
+            with pytest.raises(ForbiddenError, match="needs admin"):
+                await kernel.versions.rollback("2", ENGINEER)
+            assert kernel.identity.user("erna") is None
+            assert (folder / "plant.yaml").read_text() == plain
 
     asyncio.run(main())
 
