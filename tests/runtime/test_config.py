@@ -14,6 +14,7 @@ from runtime.config import (
     TagList,
     format_duration,
     load_model,
+    make_folder,
     parse_duration_ns,
     read_tags,
     write_tags,
@@ -126,6 +127,12 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
     assert "did you mean 'n/l1/a/run'" in tags.close_to("a/rum")
     assert "did you mean 'n/l1/b/x/run'" in tags.close_to("x/run")
     assert "did you mean" not in tags.close_to("nonsense"), "the long root makes nothing alike"
+
+
+def test_what_is_made_for_the_state_is_not_for_everybody_to_read(tmp_path):
+    make_folder(tmp_path / ".ironworks" / "cache")
+    make_folder(tmp_path / ".ironworks")
+    assert not (tmp_path / ".ironworks").stat().st_mode & 0o007, "it holds hashes of secrets"
 
 
 def test_a_mistyped_tag_among_many_is_compared_with_few(monkeypatch):
