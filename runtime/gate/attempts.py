@@ -154,8 +154,15 @@ class Attempts:
             await self.refused(entry, exc)
             raise
 
-    async def noted(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
+    async def noted(
+        self,
+        entry: AuditEntry,
+        work: Callable[[], Awaitable[T]],
+        new: Callable[[T], Value] | None = None,
+    ) -> T:
         """Do work that changes nothing in the journal; noted before, so that a kill leaves a row too.
+
+        `new` tells of what came of it what the row has as the new value.
 
         Raises:
             PlantError: it is refused, or cannot be audited.
@@ -167,7 +174,7 @@ class Attempts:
             await self.end(number, refusal_of(entry, str(exc)))
             raise
         try:
-            await self.end(number, entry)
+            await self.end(number, replace(entry, new=new(result)) if new else entry)
         except WriteRejectedError as exc:
             late = f"{entry.target}: it is done, but the audit cannot be written now"
             raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc

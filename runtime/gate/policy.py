@@ -386,14 +386,23 @@ class Gate:
             return await self.attempts.around(attempt, work)
 
     async def audited(
-        self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
+        self,
+        action: str,
+        target: str,
+        actor: Actor,
+        reason: str,
+        work: Callable[[], Awaitable[T]],
+        old: Value | None = None,
+        new: Callable[[T], Value] | None = None,
     ) -> T:
         """Run a command that changes nothing in the journal; noted before, so that a kill leaves a row too.
+
+        `new` tells of what came of it what the row has as the new value.
 
         Raises:
             PlantError: it is refused, or cannot be audited.
         """
-        return await self.attempts.noted(self.attempts.entry(action, target, actor, reason), work)
+        return await self.attempts.noted(self.attempts.entry(action, target, actor, reason, old), work, new)
 
     async def revert(self) -> None:
         """Write back what was written for a time that is over; what cannot be now is tried again.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
+Done = TypeVar("Done", tuple[Version, Plan], tuple[Version, Version, Plan])
 PERIOD_S = 0.5
 SETTLE_NS = 10 * SECOND_NS  # so long must all that changed be up, until a configuration is good
 FAULTS = 3  # so often may one of it fault meanwhile
@@ -48,6 +49,7 @@ class Change:
 _PLAIN = Change()
 _RIGHTS = ("users", "login")  # of plant.yaml: who may do what
 _NOTHING = Wish()
+_DIGEST = 16  # hexadecimal digits
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ class Versions:
             with self._working(f"apply by {actor.name}"):
                 return await self._apply("apply", actor, comment, restart, change)
 
-        return await self._kernel.gate.audited("apply", "config", actor, comment, work)
+        return await self._audited("apply", "config", actor, comment, work)
 
     async def rollback(
         self, name: str, actor: Actor, comment: str = "", *, restart: bool = False, change: Change = _PLAIN
@@ -292,7 +294,16 @@ class Versions:
                 _, done = await self._apply("rollback", actor, comment, restart, again)
                 return version, before, replace(done, online=plan.online)
 
-        return await self._kernel.gate.audited("rollback", f"config {name}", actor, comment, work)
+        return await self._audited("rollback", f"config {name}", actor, comment, work)
+
+    async def _audited(
+        self, action: str, target: str, actor: Actor, comment: str, work: Callable[[], Awaitable[Done]]
+    ) -> Done:
+        """Do it with a row in the audit that says from what to what: the digests bind the files to it."""
+        before = _told(self.running) if self.running else None
+        return await self._kernel.gate.audited(
+            action, target, actor, comment, work, before, lambda done: _told(done[0])
+        )
 
     def _admit(self, actor: Actor) -> None:
         refusal = lacking(actor, Role.ENGINEER, "a change of the configuration")
@@ -437,3 +448,8 @@ class Versions:
             await self._kernel.journal.append(row)
         except StoreError as exc:  # what happened has happened; the log has it too
             log.error("not in the journal: %s of version %s: %s: %s", action, version, result, exc)
+
+
+def _told(version: Version) -> str:
+    """Name a version in the audit: with so much of its digest that no other files have the same."""
+    return f"{version.number} ({version.digest[:_DIGEST]})"

@@ -181,8 +181,12 @@ def test_tags_and_alarms_change_while_everything_else_goes_on(folder):
             async with asyncio.timeout(60):
                 while (await steps(kernel))[:2] != [("apply", 2, "good"), ("apply", 2, "applied")]:
                     await kernel.clock.sleep(0.02)
-            rows = {(each.action, each.actor, each.reason) for each in await kernel.journal.audit(20)}
-            assert ("apply", "erna", "for the new tank") in rows
+            rows = {each.action: each for each in await kernel.journal.audit(20)}
+            assert (rows["apply"].actor, rows["apply"].reason) == ("erna", "for the new tank")
+            assert rows["apply"].old.startswith("1 (")
+            assert rows["apply"].new == f"2 ({version.digest[:16]})", (
+                "the audit says which files came into force"
+            )
 
     asyncio.run(main())
 
@@ -290,6 +294,8 @@ def test_a_rollback_brings_files_and_plant_back_and_keeps_the_edits(folder):
             kept = kernel.versions.store.content(before)
             assert kept.files["tags.csv"].decode() == edited
             assert (await steps(kernel))[0][:2] == ("rollback", 1)
+            audited = (await kernel.journal.audit(1))[0]
+            assert [each[:3] for each in (audited.old, audited.new)] == ["2 (", "1 ("]
             with pytest.raises(PlantError, match="no version"):
                 await kernel.versions.rollback("77", ENGINEER)
 
