@@ -264,6 +264,8 @@ def test_foreign_host_origin_and_large_bodies_are_refused_on_tcp(desk: Any) -> N
                 ("Host", "localhost:1234", 200),
                 ("Origin", "http://localhost:9", 403),
                 ("Origin", endpoint.http, 200),
+                ("X-Forwarded-For", "10.0.0.9", 401),  # a proxy on this machine: who asks is elsewhere
+                ("Via", "1.1 proxy", 401),
                 ("Sec-Fetch-Site", "cross-site", 403),
                 ("Sec-Fetch-Site", "same-origin", 200),
             ):
