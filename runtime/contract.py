@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Value = bool | int | float | str
 NO_TEXT: Mapping[int, str] = {}
 LONGEST_SHELF_NS = 24 * 3_600_000_000_000  # of an alarm
+LONGEST_TEXT = 32_767  # characters of a value that is written: a program's longest STRING
 
 
 class Quality(IntEnum):

@@ -19,7 +19,7 @@ from runtime.assembly import Assembly
 from runtime.backup.service import Backups
 from runtime.bus import Bus, EventStream, Journal, Mailbox
 from runtime.clock import SteppingClock, WallClock
-from runtime.config import Plant, format_duration, is_loopback
+from runtime.config import Plant, format_duration, is_loopback, make_folder
 from runtime.contract import (
     Actor,
     Batch,
@@ -284,7 +284,7 @@ class Kernel:
         self.log: LogFile | None = None  # who runs the kernel gives it one
         state = self.plant.state
         try:
-            state.mkdir(parents=True, exist_ok=True)
+            make_folder(state)
         except OSError as exc:
             text = f"the state folder {state} cannot be made: {exc.strerror}"
             raise PlantError(text, "give it room and rights, or set state: in the plant file") from exc

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from runtime.alarms.rules import Rules, in_rounds
 from runtime.alarms.states import NORMAL, Standing, State, Trigger, after
 from runtime.alarms.suppression import Suppression
 from runtime.alarms.watched import watched_tag
-from runtime.config import AlarmConfig, TagList
+from runtime.config import AlarmConfig, TagList, closest
 from runtime.contract import LONGEST_SHELF_NS, Actor, Batch, Tag, Value
 from runtime.errors import WriteRejectedError
 from runtime.journal import AlarmRow
@@ -85,10 +84,10 @@ class AlarmEngine:
         """
         row = self._rows.get(name)
         if row is None:
-            close = get_close_matches(name, self._rows, 1)
+            close = closest(name, self._rows)
             raise WriteRejectedError(
                 f"there is no alarm {name!r}",
-                f"did you mean {close[0]!r}?" if close else "`ironworks alarms` lists them",
+                f"did you mean {close!r}?" if close else "`ironworks alarms` lists them",
             )
         return self._alarms[row]
 

@@ -34,6 +34,7 @@ from runtime.wire import PREFIX
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS
 _LOG_IN = "log in as a user (--user anna, or $IRONWORKS_USER), with a token, or with a client certificate"
+_HANDED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _AT_ONCE = 2  # each check of a secret costs memory and time by design
 
 
@@ -88,7 +89,7 @@ class Callers:
             return self._identity.peer(state[PEER])
         if CERTIFICATE in state:
             return self._by_certificate(state[CERTIFICATE])
-        if greets or connection.client is None or is_loopback(connection.client.host):
+        if greets or _from_here(connection):
             return Actor("anonymous", Role.VIEWER, "http")
         raise _unauthorized("from another machine this needs a name", _LOG_IN)
 
@@ -223,6 +224,13 @@ class Callers:
         if found is None or found.mark != self._identity.mark(name):  # the user was changed meanwhile
             raise _unauthorized("the name or the secret is wrong")
         return found
+
+
+def _from_here(connection: HTTPConnection) -> bool:
+    """Tell whether the client is on this machine; what a proxy here hands on may come from anywhere."""
+    if any(name in connection.headers for name in _HANDED_ON):
+        return False
+    return connection.client is None or is_loopback(connection.client.host)
 
 
 def _basic(login: str) -> tuple[str, str]:

@@ -173,6 +173,7 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
         schemas[name]["examples"] = [msgspec.to_builtins(example)]
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(schemas)
+    _say_items(schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["responses"] = {str(status): _problem(status) for status in _WHY}
@@ -195,6 +196,18 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
                     "description": "It is as the client has it (`If-None-Match`)."
                 }
     return document
+
+
+def _say_items(part: Any) -> None:
+    """Say what arrays hold as generators of clients take it: `maxItems` closes those of fixed length."""
+    for each in part.values() if isinstance(part, dict) else part:
+        if isinstance(each, dict | list):
+            _say_items(each)
+    if isinstance(part, dict) and part.get("type") == "array":
+        if part.get("items") is False and part.get("maxItems") == len(part.get("prefixItems", ())):
+            del part["items"]
+        elif "items" not in part and "prefixItems" not in part:
+            part["items"] = {}
 
 
 def _problem(status: int) -> dict[str, Any]:

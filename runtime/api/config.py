@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from runtime.api.access import Caller
-from runtime.api.answers import Json, Refused, answers
+from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.services import Services
 from runtime.api.texts import Comment, UnicodeText
 from runtime.configview import (
@@ -23,7 +23,8 @@ from runtime.configview import (
     VersionList,
 )
 from runtime.contract import Role
-from runtime.errors import ConfigError, PlantError
+from runtime.errors import ConfigError, ForbiddenError, PlantError
+from runtime.gate.scope import TokenActor
 from runtime.journal import config_log
 from runtime.online import MOST_SCANS, Wish
 from runtime.versions import views
@@ -93,10 +94,14 @@ def router(services: Services) -> APIRouter:
         return Json(ConfigLog(msgspec.convert(rows, tuple[ConfigStep, ...], from_attributes=True)))
 
     @routes.get("/config/files", **answers(VersionFiles, "The files of a version.", 404))
-    async def files(version: VersionName, file: FileName = None) -> Json:
-        """List the files of a version; with `file` that one's text too (engineer)."""
+    async def files(version: VersionName, actor: Caller, file: FileName = None) -> Json:
+        """List the files of a version; with `file` that one's text (engineer), secrets for admins only."""
+        secrets = actor.role >= Role.ADMIN and not isinstance(actor, TokenActor)
         try:
-            return Json(await asyncio.to_thread(views.files, config.store, version, file))
+            found = await asyncio.to_thread(views.files, config.store, version, file, secrets=secrets)
+            return Json(found)
+        except ForbiddenError as exc:
+            raise refused(exc) from exc
         except PlantError as exc:
             raise Refused(404, exc.text, exc.remedy) from exc
 
@@ -140,6 +145,6 @@ def router(services: Services) -> APIRouter:
 
 
 def _refused(error: PlantError, role: Role) -> Refused:
-    if role < Role.ENGINEER:
+    if role < Role.ENGINEER or isinstance(error, ForbiddenError):
         return Refused(403, error.text, error.remedy)
     return Refused(422 if isinstance(error, ConfigError) else 409, error.text, error.remedy)

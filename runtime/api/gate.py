@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from fastapi import Path as UrlPath
-from pydantic import BaseModel, ConfigDict, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, Refused, answers, refused
@@ -46,7 +46,7 @@ class ApproveRequest(Why, Signed):
 
 
 class RequestBody(WriteFields):
-    path: UnicodeText
+    path: Annotated[UnicodeText, Field(max_length=1024)]
 
 
 def router(services: Services) -> APIRouter:

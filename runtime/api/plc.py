@@ -11,7 +11,7 @@ from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, Refused, answers, refused
 from runtime.api.services import Services
 from runtime.api.tags import ForNs
-from runtime.api.texts import Comment, UnicodeText
+from runtime.api.texts import Comment, UnicodeText, ValueText
 from runtime.errors import (
     ConnectError,
     PlantError,
@@ -52,7 +52,7 @@ class ForceRequest(Signed):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     path: VariablePath
-    value: Annotated[StrictBool | StrictInt | StrictFloat | UnicodeText, Field(examples=["T#5s"])]
+    value: Annotated[StrictBool | StrictInt | StrictFloat | ValueText, Field(examples=["T#5s"])]
     reason: Comment
     for_ns: ForNs = 0
 

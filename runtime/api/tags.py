@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 from runtime.api.access import Caller, Signed, callers_of
 from runtime.api.answers import Json, answers, refused
 from runtime.api.services import Services
-from runtime.api.texts import Comment, TagPath, UnicodeText
+from runtime.api.texts import Comment, TagPath, ValueText
 from runtime.api.views import TagViews, chosen, one
 from runtime.errors import WriteRejectedError
 from runtime.wire import TagPage, TagView, Written
@@ -29,7 +29,7 @@ class WriteFields(Signed):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    value: Annotated[StrictBool | StrictInt | StrictFloat | UnicodeText, Field(examples=[42.5])]
+    value: Annotated[StrictBool | StrictInt | StrictFloat | ValueText, Field(examples=[42.5])]
     reason: Comment = ""
     for_ns: ForNs = 0
 

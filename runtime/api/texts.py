@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import AfterValidator, Field, StrictStr
 
+from runtime.contract import LONGEST_TEXT
+
 
 def _whole(text: str) -> str:
     try:
@@ -17,6 +19,7 @@ def _whole(text: str) -> str:
 
 
 UnicodeText = Annotated[StrictStr, AfterValidator(_whole)]
+ValueText = Annotated[StrictStr, Field(max_length=LONGEST_TEXT), AfterValidator(_whole)]
 Comment = Annotated[StrictStr, Field(max_length=500), AfterValidator(_whole)]
 TagPath = Annotated[str, Path(max_length=1024, description="whole, or relative to the plant's root")]
 AlarmName = Annotated[str, Path(min_length=1, max_length=128)]

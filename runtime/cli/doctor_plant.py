@@ -116,6 +116,9 @@ def _rights(state: Path, folder: Path) -> Iterator[Check]:
     elif whose and (of_root := [each for each in (state, *state.iterdir()) if each.stat().st_uid == 0]):
         text = f"{of_root[0]} belongs to root, the plant to {_account(whose)}, which cannot write it"
         yield Check("state", WARN, text, f"chown -R {_account(whose)} {state}")
+    elif state.stat().st_mode & 0o001:
+        text = f"anyone may read hashes of secrets in {state}"
+        yield Check("state", WARN, text, f"chmod o-rx {state}")
     else:
         yield Check("state", OK, f"{state}" + (f" of {who}" if who else ""))
     keys = [file for file in state.rglob("*.pem") if b"PRIVATE KEY" in _head(file)]

@@ -1,5 +1,6 @@
 """The plant folder: models, places, tags. Public to every package."""
 
+from runtime.config.likeness import closest
 from runtime.config.models import (
     AlarmConfig,
     ApiConfig,
@@ -60,6 +61,7 @@ __all__ = [
     "TlsConfig",
     "UserConfig",
     "Words",
+    "closest",
     "findings_of",
     "format_duration",
     "is_loopback",

@@ -76,12 +76,15 @@ def state_folder(file: Path, head: PlantFile) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those around it that are not there.
+    """Make a folder of the plant's state and those around it that are not there.
 
-    What root makes belongs to the account of the folder that was there: a plant is to run under its own.
+    Nobody else may look in: journal and kept versions hold hashes of secrets. What root makes belongs to
+    the account of the folder that was there: a plant is to run under its own.
     """
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        each.mkdir(mode=0o750, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     if os.geteuid() == 0:
         for each in reversed(missing):
             owner = each.parent.stat()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.config.likeness import closest
 from runtime.config.positions import read_text
 from runtime.config.valuetext import TIMES, parse_value, value_text, wanted
 from runtime.contract import Access, DataType, Role, Tag, Value, glob
@@ -79,11 +80,9 @@ class TagList:
         root = f"{self.root}/"
         known = {each.removeprefix(root): each for each in self._by_path}
         wanted = path.removeprefix(root)
-        close = [each for each in known if wanted in each] or get_close_matches(wanted, known, 1)
+        close = next((each for each in known if wanted in each), None) or closest(wanted, known)
         return (
-            f"did you mean {known[close[0]]!r}?"
-            if close
-            else "`ironworks tags export` lists the tags there are"
+            f"did you mean {known[close]!r}?" if close else "`ironworks tags export` lists the tags there are"
         )
 
     def select(self, *patterns: str) -> NDArray[np.int32]:

@@ -58,7 +58,7 @@ class Accounts:
         )
 
     async def add_user(self, name: str, role: Role, secret: str, actor: Actor, areas: Areas = ()) -> None:
-        """Add a user by the argon2 hash of a secret.
+        """Add a user by the argon2 hash of a secret, who has no tokens and certificates yet.
 
         Raises:
             WriteRejectedError: says why not.
@@ -71,7 +71,12 @@ class Accounts:
         if refusal is None and self._identity.user(name):
             refusal = WriteRejectedError(f"there is a user {name!r} already", "remove it first")
         refusal = refusal or _no_hash(secret) or _unfit(areas)
-        await self._attempts.command(entry, refusal, self._record(name, role, areas, secret, actor))
+        # What a user of that name in plant.yaml has left behind is not this one's.
+        end = UserEnd(name, self._clock.now_ns())
+        await self._attempts.command(entry, refusal, end, self._record(name, role, areas, secret, actor))
+        self._identity.restore_certificates(
+            each for each in self._identity.certificates() if each.user != name
+        )
         await self.load()
 
     async def set_role(self, name: str, role: Role, actor: Actor, areas: Areas = ()) -> None:

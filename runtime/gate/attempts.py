@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runtime.contract import Actor, Clock, Role, Tag, Value
 from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.journal.store import Record
 
 T = TypeVar("T")
+_TOLD = 1000  # characters of each cell of a refusal
 
 
 class UnsettledError(WriteRejectedError):
@@ -139,7 +140,7 @@ class Attempts:
     async def refused(self, entry: AuditEntry, error: PlantError) -> None:
         """Record that an attempt was refused, unless it was for want of a journal."""
         if not isinstance(error.__cause__, StoreError):
-            await self.record(replace(entry, outcome="refused", detail=str(error), keep=None, also=()))
+            await self.record(replace(refusal_of(entry, str(error)), keep=None, also=()))
 
     async def around(self, entry: AuditEntry, work: Callable[[AuditEntry], Awaitable[T]]) -> T:
         """Do work that keeps the row in the commit of what it changes; record a refusal.
@@ -153,8 +154,15 @@ class Attempts:
             await self.refused(entry, exc)
             raise
 
-    async def noted(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
+    async def noted(
+        self,
+        entry: AuditEntry,
+        work: Callable[[], Awaitable[T]],
+        new: Callable[[T], Value] | None = None,
+    ) -> T:
         """Do work that changes nothing in the journal; noted before, so that a kill leaves a row too.
+
+        `new` tells of what came of it what the row has as the new value.
 
         Raises:
             PlantError: it is refused, or cannot be audited.
@@ -163,10 +171,10 @@ class Attempts:
         try:
             result = await work()
         except PlantError as exc:
-            await self.end(number, replace(entry, outcome="refused", detail=str(exc)))
+            await self.end(number, refusal_of(entry, str(exc)))
             raise
         try:
-            await self.end(number, entry)
+            await self.end(number, replace(entry, new=new(result)) if new else entry)
         except WriteRejectedError as exc:
             late = f"{entry.target}: it is done, but the audit cannot be written now"
             raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc
@@ -182,6 +190,18 @@ class Attempts:
             await self.refused(entry, refusal)
             raise refusal
         await self.record(replace(entry, also=records))
+
+
+def refusal_of(entry: AuditEntry, why: str) -> AuditEntry:
+    """Return the row of an attempt that was refused, long texts cut: who may do nothing fills no disk."""
+    cells: dict[str, Any] = {name: _cut(getattr(entry, name)) for name in ("target", "old", "new", "reason")}
+    return replace(entry, **cells, outcome="refused", detail=_cut(why))
+
+
+def _cut(cell: T) -> T | str:
+    if not isinstance(cell, str) or len(cell) <= _TOLD:
+        return cell
+    return f"{cell[:_TOLD]}... ({len(cell)} characters)"
 
 
 def _unaudited(entry: AuditEntry, exc: StoreError) -> WriteRejectedError:

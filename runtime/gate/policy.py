@@ -11,9 +11,21 @@ from typing import NamedTuple, TypeVar
 
 from runtime.config.models import GateConfig, format_duration
 from runtime.config.valuetext import TIMES, value_text, wanted
-from runtime.contract import Access, Actor, Batch, Clock, DataType, Quality, Role, Tag, Tags, Value
+from runtime.contract import (
+    LONGEST_TEXT,
+    Access,
+    Actor,
+    Batch,
+    Clock,
+    DataType,
+    Quality,
+    Role,
+    Tag,
+    Tags,
+    Value,
+)
 from runtime.errors import ForbiddenError, PlantError, UnfitValueError, WriteRejectedError
-from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError
+from runtime.gate.attempts import Attempts, AuditTrail, UnsettledError, refusal_of
 from runtime.gate.expression import Expression, Undecided, parse_expression
 from runtime.gate.forcing import Forcing
 from runtime.gate.mode import ModeSwitch
@@ -84,6 +96,8 @@ def judge(
             f"{name} is read only", "set access to rw in the tag table if it should not be"
         )
     judge_role(tag, actor)
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise UnfitValueError(f"{name}: {len(value)} characters are too many", f"write up to {LONGEST_TEXT}")
     try:
         if isinstance(value, bool) and tag.data_type not in (DataType.BOOL, DataType.STRING):
             raise TypeError(f"{tag.data_type.iec} cannot be {value_text(tag.data_type, value)}")
@@ -331,7 +345,7 @@ class Gate:
         """
         attempt = self._attempt(tag, value, actor.at(tag.path), reason, 0)
         with self._traced(attempt):
-            await self.attempts.record(replace(attempt, outcome="refused", detail=why))
+            await self.attempts.record(refusal_of(attempt, why))
 
     def dry_run(self, tag: Tag, value: Value, actor: Actor, for_ns: int = 0) -> Value | None:
         """Judge a write without any effect, not even an audit row; returns the present value.
@@ -372,14 +386,23 @@ class Gate:
             return await self.attempts.around(attempt, work)
 
     async def audited(
-        self, action: str, target: str, actor: Actor, reason: str, work: Callable[[], Awaitable[T]]
+        self,
+        action: str,
+        target: str,
+        actor: Actor,
+        reason: str,
+        work: Callable[[], Awaitable[T]],
+        old: Value | None = None,
+        new: Callable[[T], Value] | None = None,
     ) -> T:
         """Run a command that changes nothing in the journal; noted before, so that a kill leaves a row too.
+
+        `new` tells of what came of it what the row has as the new value.
 
         Raises:
             PlantError: it is refused, or cannot be audited.
         """
-        return await self.attempts.noted(self.attempts.entry(action, target, actor, reason), work)
+        return await self.attempts.noted(self.attempts.entry(action, target, actor, reason, old), work, new)
 
     async def revert(self) -> None:
         """Write back what was written for a time that is over; what cannot be now is tried again.
@@ -535,7 +558,7 @@ class Gate:
             if hold and not isinstance(exc, LateError) and (end := self._end_of(tag.path, own)):
                 back = (before,) if before else end
                 self._take_up(tag.path, before)
-            refused = replace(attempt, outcome="refused", detail=str(exc), also=back)
+            refused = replace(refusal_of(attempt, str(exc)), also=back)
             await self.attempts.end(number, None if told else refused)
             raise
         if hold is None and (end := self._end_of(tag.path, count)):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import numpy as np
 
 from runtime.errors import PlantError, StoreError
@@ -23,6 +24,8 @@ from runtime.historian.reading import Snapshot
 
 MOST_ROWS = 100_000
 _MEMORY_MIB = 256
+_LARGEST_MIB = 32  # of an answer, as JSON
+_PIECE = 1000  # rows
 _COLUMNS = "tag, t, value, quality, text"
 _OF_FILES = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 
@@ -92,8 +95,7 @@ def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
             _check(desk, query)
             found = desk.execute(query)
             columns = tuple(each[0] for each in found.description or ())
-            rows = found.fetchmany(limit + 1)
-            plain = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
+            rows = _taken(found, limit + 1)
         except (OverflowError, RecursionError) as exc:
             text = "the answer has a value that cannot be told: too great, or nested too deep"
             raise SqlError(text, "select it as text: value::VARCHAR") from exc
@@ -110,7 +112,7 @@ def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
             ) from exc
         finally:
             timer.cancel()
-    return Answer(columns, plain, len(rows) > limit)
+    return Answer(columns, tuple(rows[:limit]), len(rows) > limit)
 
 
 def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
@@ -140,6 +142,25 @@ def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
             "temp_directory = ''", "enable_external_access = false", "lock_configuration = true",
         ):  # fmt: skip
             desk.execute(f"SET {setting}")
+
+
+def _taken(found: duckdb.DuckDBPyConnection, most: int) -> list[tuple[Any, ...]]:
+    """Take the rows of an answer while they are few and small enough to be sent.
+
+    Raises:
+        SqlError: they are too large.
+    """
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while piece := found.fetchmany(min(_PIECE, most - len(rows))):
+        plain = [tuple(_plain(value) for value in row) for row in piece]
+        size += len(msgspec.json.encode(plain))
+        if size > _LARGEST_MIB << 20:
+            raise SqlError(
+                f"the answer is larger than {_LARGEST_MIB} MiB", "ask for fewer rows or shorter values"
+            )
+        rows += plain
+    return rows
 
 
 def _check(desk: duckdb.DuckDBPyConnection, query: str) -> None:

@@ -30,7 +30,7 @@ class UserRecord:
 
 @dataclass(frozen=True, slots=True)
 class UserEnd:
-    """A user is removed; the tokens of that name end."""
+    """A user is removed; the tokens and certificates of that name end."""
 
     name: str
     at_ns: int
@@ -39,6 +39,7 @@ class UserEnd:
         """Yield what the writer executes."""
         yield "DELETE FROM users WHERE name = ?", (self.name,)
         yield "DELETE FROM locks WHERE name = ?", (self.name,)
+        yield "DELETE FROM certificates WHERE user = ?", (self.name,)
         yield (
             "UPDATE tokens SET revoked_ns = ? WHERE user = ? AND revoked_ns IS NULL",
             (self.at_ns, self.name),

@@ -11,6 +11,7 @@ from runtime.assembly import Assembly
 from runtime.contract import Tag
 from runtime.online import OnlineView
 from runtime.versions.folder import Content, digest_of
+from runtime.versions.hidden import is_secret, without_hashes
 from runtime.versions.units import Mark, Unit, units_of
 
 PLANT = "plant"
@@ -319,7 +320,9 @@ def _files(old: Side, new: Side, told: set[str]) -> Iterator[Change]:
         before, after = old.content.files.get(path), new.content.files.get(path)
         if before != after:
             what = "added" if before is None else "removed" if after is None else "changed"
-            yield Change("file", path, what, text=_lines(path, before or b"", after or b""))
+            secret = any(is_secret(side.content, path) for side in (old, new))
+            text = "(kept secret)" if secret else without_hashes(_lines(path, before or b"", after or b""))
+            yield Change("file", path, what, text=text)
 
 
 def _lines(path: str, before: bytes, after: bytes) -> str:

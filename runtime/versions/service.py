@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runtime.kernel import Kernel
 
 log = logging.getLogger(__name__)
+Done = TypeVar("Done", tuple[Version, Plan], tuple[Version, Version, Plan])
 PERIOD_S = 0.5
 SETTLE_NS = 10 * SECOND_NS  # so long must all that changed be up, until a configuration is good
 FAULTS = 3  # so often may one of it fault meanwhile
@@ -46,7 +47,9 @@ class Change:
 
 
 _PLAIN = Change()
+_RIGHTS = ("users", "login")  # of plant.yaml: who may do what
 _NOTHING = Wish()
+_DIGEST = 16  # hexadecimal digits
 
 
 @dataclass(frozen=True)
@@ -266,7 +269,7 @@ class Versions:
             with self._working(f"apply by {actor.name}"):
                 return await self._apply("apply", actor, comment, restart, change)
 
-        return await self._kernel.gate.audited("apply", "config", actor, comment, work)
+        return await self._audited("apply", "config", actor, comment, work)
 
     async def rollback(
         self, name: str, actor: Actor, comment: str = "", *, restart: bool = False, change: Change = _PLAIN
@@ -285,13 +288,22 @@ class Versions:
                 version = await self._found(name)
                 side = await asyncio.to_thread(self._understand_version, version)
                 plan = await self._plan(side, change.wish)
-                self._allow(plan, restart, change)
+                self._allow(plan, restart, change, actor)
                 before = await asyncio.to_thread(self.store.put_back, version, self._kernel.clock.now_ns())
                 again = Change(replace(change.wish, rehearse=0), change.online)
                 _, done = await self._apply("rollback", actor, comment, restart, again)
                 return version, before, replace(done, online=plan.online)
 
-        return await self._kernel.gate.audited("rollback", f"config {name}", actor, comment, work)
+        return await self._audited("rollback", f"config {name}", actor, comment, work)
+
+    async def _audited(
+        self, action: str, target: str, actor: Actor, comment: str, work: Callable[[], Awaitable[Done]]
+    ) -> Done:
+        """Do it with a row in the audit that says from what to what: the digests bind the files to it."""
+        before = _told(self.running) if self.running else None
+        return await self._kernel.gate.audited(
+            action, target, actor, comment, work, before, lambda done: _told(done[0])
+        )
 
     def _admit(self, actor: Actor) -> None:
         refusal = lacking(actor, Role.ENGINEER, "a change of the configuration")
@@ -327,7 +339,11 @@ class Versions:
         raise PlantError("no version ran before this one", "`ironworks config list` shows what is kept")
 
     @staticmethod
-    def _allow(plan: Plan, restart: bool, change: Change) -> None:
+    def _allow(plan: Plan, restart: bool, change: Change, actor: Actor) -> None:
+        settings = [each.name for each in plan.changes if each.kind == "setting"]
+        rights = [name for name in settings if name.partition(".")[0] in _RIGHTS]
+        if rights and (refusal := lacking(actor, Role.ADMIN, f"a change of {rights[0]} in plant.yaml")):
+            raise refusal
         if change.online and not plan.needs and all(each.same for each in plan.online):
             raise WriteRejectedError("the program is the one that runs; nothing was changed", "edit it first")
         if plan.needs and not restart:
@@ -344,7 +360,7 @@ class Versions:
     ) -> tuple[Version, Plan]:
         side = await asyncio.to_thread(self._understand_folder)
         plan = await self._plan(side, change.wish)
-        self._allow(plan, restart, change)
+        self._allow(plan, restart, change, actor)
         version = await asyncio.to_thread(self.store.keep, side.content, self._kernel.clock.now_ns())
         same = self.running is not None and version.digest == self.running.digest
         before = self.store.standing()
@@ -432,3 +448,8 @@ class Versions:
             await self._kernel.journal.append(row)
         except StoreError as exc:  # what happened has happened; the log has it too
             log.error("not in the journal: %s of version %s: %s: %s", action, version, result, exc)
+
+
+def _told(version: Version) -> str:
+    """Name a version in the audit: with so much of its digest that no other files have the same."""
+    return f"{version.number} ({version.digest[:_DIGEST]})"

@@ -16,10 +16,11 @@ from runtime.configview import (
     VersionList,
     VersionView,
 )
-from runtime.errors import ConfigError, PlantError
+from runtime.errors import ConfigError, ForbiddenError, PlantError
 from runtime.journal import ConfigRecord
 from runtime.versions.difference import Plan, Side, compare
 from runtime.versions.folder import digest_of
+from runtime.versions.hidden import is_secret, without_hashes
 from runtime.versions.start import assemble_version
 from runtime.versions.store import KEPT, Version, VersionStore
 
@@ -64,11 +65,12 @@ def versions(store: VersionStore, log: Sequence[ConfigRecord], running: Version 
     return VersionList(tuple(views), KEPT)
 
 
-def files(store: VersionStore, name: str, file: str | None = None) -> VersionFiles:
-    """Return the files of a version, and the text of one of them.
+def files(store: VersionStore, name: str, file: str | None = None, *, secrets: bool = True) -> VersionFiles:
+    """Return the files of a version, and the text of one of them; without `secrets` what is none in it.
 
     Raises:
         PlantError: there is no such version or file, or it is not text.
+        ForbiddenError: all of it is secret.
     """
     version = store.find(name)
     content = store.content(version)
@@ -76,11 +78,14 @@ def files(store: VersionStore, name: str, file: str | None = None) -> VersionFil
     if file is not None:
         if file not in content.files:
             raise PlantError(f"version {version} has no file {file!r}", "`ironworks config show` lists them")
+        if not secrets and is_secret(content, file):
+            raise ForbiddenError(f"{file} is secret", "ask an admin")
         try:
             text = content.files[file].decode("utf-8-sig")
         except UnicodeDecodeError as exc:
             place = store.place(version) / file
             raise PlantError(f"{file} is not text", f"it lies in {place}") from exc
+        text = text if secrets else without_hashes(text)
     listed = [VersionFile(path, len(data), digest_of(data)) for path, data in sorted(content.files.items())]
     return VersionFiles(version.number, tuple(listed), text)
 

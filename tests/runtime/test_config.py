@@ -1,6 +1,7 @@
 """The plant folder: every mistake has file, line, column and remedy."""
 
 import os
+from difflib import SequenceMatcher
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from runtime.config import (
     TagList,
     format_duration,
     load_model,
+    make_folder,
     parse_duration_ns,
     read_tags,
     write_tags,
@@ -131,6 +133,22 @@ def test_paths_may_be_relative_or_whole_and_patterns_match_levels():
     assert "did you mean 'n/l1/a/run'" in tags.close_to("a/rum")
     assert "did you mean 'n/l1/b/x/run'" in tags.close_to("x/run")
     assert "did you mean" not in tags.close_to("nonsense"), "the long root makes nothing alike"
+
+
+def test_what_is_made_for_the_state_is_not_for_everybody_to_read(tmp_path):
+    make_folder(tmp_path / ".ironworks" / "cache")
+    make_folder(tmp_path / ".ironworks")
+    assert not (tmp_path / ".ironworks").stat().st_mode & 0o007, "it holds hashes of secrets"
+
+
+def test_a_mistyped_tag_among_many_is_compared_with_few(monkeypatch):
+    compared = []
+    monkeypatch.setattr(SequenceMatcher, "quick_ratio", lambda self: compared.append(self) or 1.0)
+    names = [f"n/line{line}/motor_{at:03}/{what}" for line in range(10) for at in range(50) for what in "ab"]
+    tags = TagList([Tag(name, DataType.BOOL) for name in names], "n")
+    assert "did you mean 'n/line7/motor_033/b'" in tags.close_to("lin7/motor_033/b")
+    assert "did you mean 'n/line7/motor_033/a'" in tags.close_to("line7/moter_033/a")
+    assert len(compared) <= 200, "each costs 0.1 ms of the loop: 10,000 tags would cost a second"
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,18 @@ def test_a_refusal_says_why_and_is_audited(bench, path, value, says):
     assert says.split(" (")[0] in row.detail
 
 
+def test_an_endless_text_is_not_written_and_its_refusals_stay_short_in_the_audit(bench):
+    assert "32768 characters are too many (write up to 32767)" in bench.refusal("lot", "x" * 32_768)
+    assert "needs engineer" in bench.refusal("plc/mode", "x" * 1_000_000)
+    assert "cannot be" in bench.refusal("tank/sp", "x" * 30_000)
+    with pytest.raises(WriteRejectedError, match="needs engineer"):
+        bench.loop.run_until_complete(bench.gate.forcing.force("Main.lot", "x" * 1_000_000, OPERATOR))
+    assert [len(str(row)) < 3000 for row in bench.audit()] == [True] * 4, "anybody may try, and it is kept"
+    assert bench.audit()[2].new == "x" * 1000 + "... (1000000 characters)"
+    bench.write("lot", "x" * 32_767)
+    assert bench.audit()[0].new == "x" * 32_767, "what was done stands there whole"
+
+
 def test_interlock_holds_back_until_its_tags_allow(bench):
     assert "cannot be judged" in bench.refusal("pump/run", True)
     bench.put("tank/level", 10.0)

@@ -1,6 +1,7 @@
 """What HTTP clients get: reads, writes through the gate, roles, refusals in one shape."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -263,6 +264,8 @@ def test_foreign_host_origin_and_large_bodies_are_refused_on_tcp(desk: Any) -> N
                 ("Host", "localhost:1234", 200),
                 ("Origin", "http://localhost:9", 403),
                 ("Origin", endpoint.http, 200),
+                ("X-Forwarded-For", "10.0.0.9", 401),  # a proxy on this machine: who asks is elsewhere
+                ("Via", "1.1 proxy", 401),
                 ("Sec-Fetch-Site", "cross-site", 403),
                 ("Sec-Fetch-Site", "same-origin", 200),
             ):
@@ -416,6 +419,15 @@ def test_history_and_trend(desk: Any) -> None:
     asyncio.run(main())
 
 
+def parts_of(document: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in a JSON document."""
+    if isinstance(document, dict):
+        yield document
+    for each in document.values() if isinstance(document, dict) else document:
+        if isinstance(each, dict | list):
+            yield from parts_of(each)
+
+
 def test_openapi_describes_every_answer(desk: Any) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
@@ -437,6 +449,9 @@ def test_openapi_describes_every_answer(desk: Any) -> None:
                     names.append(operation["operationId"])
             assert len(names) == len(set(names))
             assert {"TagView", "AlarmView", "Subscription", "Refusal"} <= schemas.keys()
+            arrays = [each for each in parts_of(schemas) if each.get("type") == "array"]
+            assert all(isinstance(each.get("items", {}), dict) for each in arrays), "generators know no false"
+            assert all({"items", "prefixItems"} & each.keys() for each in arrays)
             assert (await raw.get("/docs")).status_code == 404
             missing = await raw.get("/api/v1/nothing")
             assert (missing.status_code, missing.headers["content-type"]) == (

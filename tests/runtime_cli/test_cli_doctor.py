@@ -23,7 +23,7 @@ from runtime.journal.schema import VERSION, prepare
 @pytest.fixture
 def state(folder):
     made = folder / ".ironworks"
-    made.mkdir()
+    made.mkdir(mode=0o750)
     with closing(sqlite3.connect(made / "journal.sqlite", isolation_level=None)) as connection:
         prepare(connection)
     return made
@@ -79,6 +79,10 @@ def test_a_key_that_others_may_read_is_told(checks, state):
 def test_a_state_folder_that_anyone_may_write_is_told(checks, state):
     state.chmod(0o777)
     assert checks()["state"]["verdict"] == "fail"
+    state.chmod(0o755)
+    assert checks()["state"]["text"].startswith("anyone may read hashes of secrets")
+    state.chmod(0o750)
+    assert checks()["state"]["verdict"] == "ok"
 
 
 def test_backups_and_times_are_told(checks, state):

@@ -19,7 +19,7 @@ from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Actor, Quality, Role
 from runtime.endpoint import find
-from runtime.errors import ConfigError, PlantError, WriteRejectedError
+from runtime.errors import ConfigError, ForbiddenError, PlantError, WriteRejectedError
 from runtime.journal import alarm_log, config_log
 from runtime.kernel import Kernel
 from runtime.supervisor import State
@@ -47,6 +47,7 @@ ALARMS = """alarms:
   - {name: sp.low, tag: tank/sp, kind: low, limit: 5, text: low}
 """
 ENGINEER = Actor("erna", Role.ENGINEER, "test")
+ADMIN = Actor("ada", Role.ADMIN, "test")
 
 
 @pytest.fixture
@@ -180,8 +181,12 @@ def test_tags_and_alarms_change_while_everything_else_goes_on(folder):
             async with asyncio.timeout(60):
                 while (await steps(kernel))[:2] != [("apply", 2, "good"), ("apply", 2, "applied")]:
                     await kernel.clock.sleep(0.02)
-            rows = {(each.action, each.actor, each.reason) for each in await kernel.journal.audit(20)}
-            assert ("apply", "erna", "for the new tank") in rows
+            rows = {each.action: each for each in await kernel.journal.audit(20)}
+            assert (rows["apply"].actor, rows["apply"].reason) == ("erna", "for the new tank")
+            assert rows["apply"].old.startswith("1 (")
+            assert rows["apply"].new == f"2 ({version.digest[:16]})", (
+                "the audit says which files came into force"
+            )
 
     asyncio.run(main())
 
@@ -233,6 +238,28 @@ def test_errors_are_told_with_their_places_and_nothing_is_touched(folder):
     asyncio.run(main())
 
 
+def test_who_may_do_what_is_changed_by_admins_only_also_by_going_back(folder):
+    async def main():
+        async with running(folder) as kernel:
+            plain = (folder / "plant.yaml").read_text()
+            edited = plain + "users:\n  - {name: erna, role: admin}\n"
+            (folder / "plant.yaml").write_text(edited)
+            with pytest.raises(
+                ForbiddenError, match=r"erna is engineer; a change of users\.erna\S* in plant"
+            ):
+                await kernel.versions.apply(ENGINEER)
+            assert kernel.versions.running.number == 1
+            await kernel.versions.apply(ADMIN)
+            (folder / "plant.yaml").write_text(plain)
+            await kernel.versions.apply(ADMIN)
+            with pytest.raises(ForbiddenError, match="needs admin"):
+                await kernel.versions.rollback("2", ENGINEER)
+            assert kernel.identity.user("erna") is None
+            assert (folder / "plant.yaml").read_text() == plain
+
+    asyncio.run(main())
+
+
 def test_what_needs_a_restart_of_the_plant_says_so_and_waits_for_the_word(folder):
     async def main():
         async with running(folder) as kernel:
@@ -267,6 +294,8 @@ def test_a_rollback_brings_files_and_plant_back_and_keeps_the_edits(folder):
             kept = kernel.versions.store.content(before)
             assert kept.files["tags.csv"].decode() == edited
             assert (await steps(kernel))[0][:2] == ("rollback", 1)
+            audited = (await kernel.journal.audit(1))[0]
+            assert [each[:3] for each in (audited.old, audited.new)] == ["2 (", "1 ("]
             with pytest.raises(PlantError, match="no version"):
                 await kernel.versions.rollback("77", ENGINEER)
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from runtime.cli import build
 from runtime.clock import ManualClock
-from runtime.errors import PlantError
+from runtime.errors import ForbiddenError, PlantError
 from runtime.journal import ConfigRecord, Journal
 from runtime.versions import folder as folder_module
 from runtime.versions import store as store_module
@@ -107,6 +107,25 @@ def test_a_difference_shows_every_digit_that_differs(plant, store):
     assert [(each.name, each.old, each.new) for each in change.fields] == [
         ("low", "0", "1.234567e-05"), ("high", "1234567", "1234568")
     ]  # fmt: skip
+
+
+def test_secrets_in_the_folder_are_shown_to_those_only_who_may_know_them(plant, store):
+    hashed = "$argon2id$v=19$m=65536,t=3,p=4$zQCUjK2DvzOp+kM8dRA$N3aBsXtukkfKH0XnaoN/8jzh1JS"
+    head = f'plant: p\nusers: [{{name: ada, secret: "{hashed}"}}]\nx: {{password_file: ./db/pw}}\n'
+    write(plant, {"plant.yaml": head, "db/pw": "hunter2", "tls.key": "-----BEGIN EC PRIVATE KEY-----\n"})
+    store.keep(store.present(), 1)
+    told = views.files(store, "1", "plant.yaml", secrets=False).text
+    assert told == head.replace(hashed, "(kept secret)")
+    for name in ("db/pw", "tls.key"):
+        with pytest.raises(ForbiddenError, match="is secret"):
+            views.files(store, "1", name, secrets=False)
+        assert views.files(store, "1", name).text
+    write(plant, {"plant.yaml": head + "  - broken", "db/pw": "hunter3", "tls.key": ""})
+    differing = {
+        each.name: each.text for each in views.difference(store, ("1", "folder"), "plant.yaml").changes
+    }
+    assert differing.keys() == {"db/pw", "plant.yaml", "tls.key"}
+    assert not any(each in str(differing) for each in ("hunter", "argon2", "PRIVATE"))
 
 
 def test_the_log_of_a_stopped_plant_is_as_long_as_it_is_asked_for(plant, store, monkeypatch):

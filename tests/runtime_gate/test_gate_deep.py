@@ -436,7 +436,9 @@ def test_two_persons(bench):
     tag = bench.table["safe/sp"]
     request = bench.do(bench.gate.request(tag, 5, LI, "new recipe"))
     assert bench.value("safe/sp") == 1
-    for actor, why in ((LI, "someone else"), (Actor("jan", Role.VIEWER, "http"), "needs operator")):
+    again = Actor("oidc:Li", Role.ENGINEER, "oidc")  # the same person by the site's issuer
+    viewer = Actor("jan", Role.VIEWER, "http")
+    for actor, why in ((LI, "someone else"), (again, "someone else"), (viewer, "needs operator")):
         with pytest.raises(ForbiddenError, match=why):
             bench.do(bench.gate.requests.approve(request.id, actor, ""))
     assert bench.do(bench.gate.requests.approve(request.id, MEI, "agreed")) == 1

@@ -26,6 +26,8 @@ from runtime.journal.accounts import lock_rows
 from runtime.kernel import Kernel
 from runtime.logins import keep_session, kept_session, sessions_file
 from runtime.testing import FakePort
+from runtime.tls.certificate import check_client
+from runtime.tls.issue import new_client
 from runtime.wire import PREFIX
 
 SECRET = "correct horse battery"
@@ -152,6 +154,30 @@ def test_sessions_end_with_what_their_user_was(tmp_path, change):
         assert house.who(text) is None
 
     using(tmp_path, work)
+
+
+def test_a_new_user_has_nothing_of_one_who_stood_in_the_plant_file(tmp_path):
+    async def main():
+        house = House(tmp_path)
+        await house.start()
+        certificates = Certificates(house.identity, house.journal, house.clock)
+        _, pem = new_client("fay", 1, house.clock.now_ns())
+        print_ = check_client(pem, house.clock.now_ns()).fingerprint
+        await certificates.add("fay", pem.decode(), ADMIN)
+        _, text = await house.accounts.issue_token("fay", ("**",), ("**",), 0, ADMIN)
+        assert house.identity.by_token(text, house.clock.now_ns())
+        assert house.identity.by_certificate(print_, house.clock.now_ns())
+        house.identity.configure(())
+        house.fixed = []
+        await house.accounts.add_user("fay", Role.ADMIN, HASH, ADMIN)  # another one, years later
+        for _ in range(2):
+            assert house.identity.by_token(text, house.clock.now_ns()) is None
+            assert house.identity.by_certificate(print_, house.clock.now_ns()) is None
+            await house.restart()
+            await Certificates(house.identity, house.journal, house.clock).load()
+        await house.journal.close()
+
+    asyncio.run(main())
 
 
 def test_a_user_has_so_many_sessions_and_the_oldest_goes(tmp_path):

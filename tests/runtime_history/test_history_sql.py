@@ -29,6 +29,16 @@ def test_a_value_that_cannot_be_told_is_refused_in_words(tmp_path, value):
     assert answer(books, f"SELECT length(({value})::VARCHAR) > 1", 10, 20).rows == ((True,),)
 
 
+def test_an_answer_that_would_fill_the_memory_is_refused_in_words(tmp_path):
+    file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
+    write_parquet(file, {name: [0] for name in names})
+    books = Library([file], [(0, "a/b", "REAL", "", "long")])
+    with pytest.raises(SqlError, match="the answer is larger than 32 MiB"):
+        answer(books, "SELECT repeat('x', 20000) FROM range(2000)", 100_000, 20)
+    found = answer(books, "SELECT range FROM range(2500)", 2400, 20)
+    assert (found.rows, found.truncated) == (tuple((each,) for each in range(2400)), True)
+
+
 def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):
     before = Tag("site/area/line/level", DataType.REAL, unit="m")
     shelf = kit.Shelf(tmp_path / "history.duckdb", [before])
