@@ -223,7 +223,10 @@ class Sizes:
         if isinstance(type_, Struct):
             for member in type_.fields.values():
                 if not type_.overlap or member.init is not None or any(self.initial(member.type)):
-                    self._member(data, 0, member, member.init)
+                    if member.bit < 0:
+                        self.write(data, member.offset, member.type, member.init)
+                    else:
+                        self._member(data, 0, member, member.init)
         elif isinstance(type_, BlockType):
             self.write_frame(data, type_.pou)
         return bytes(data)

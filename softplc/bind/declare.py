@@ -54,6 +54,7 @@ from softplc.syntax import (
     PouDecl,
     RefSpec,
     ResourceDecl,
+    StructInit,
     StructSpec,
     TypeDecl,
     TypeSpec,
@@ -307,8 +308,7 @@ class Declarations:
             if variable.decl is None or variable.type is not None:
                 continue
             variable.type, init = self.resolve(variable.decl.spec, self.scope_of(variable))
-            if variable.init is None:
-                variable.init = init
+            variable.init = _over(variable.init, init)
             block = variable.type
             while isinstance(block, Array):
                 block = block.element
@@ -440,7 +440,7 @@ class Declarations:
             result = spec.resolved = self._enum(spec, name, scope)
         else:
             inner, own = self.resolve(spec, scope)
-            init = init or own
+            init = _over(init, own)
             result = inner
             if isinstance(inner, Subrange) and isinstance(spec, NamedSpec) and spec.low is not None:
                 result = spec.resolved = Subrange(name, inner.base, inner.low, inner.high)
@@ -512,7 +512,7 @@ class Declarations:
             if type_ is None:
                 good = False
                 continue
-            member = Field(each.name, type_, 0, each.init or init, packed=self._is_bit(each.spec))
+            member = Field(each.name, type_, 0, _over(each.init, init), packed=self._is_bit(each.spec))
             place = parse_relative(each.address)
             if place is not None:
                 member.fixed = True
@@ -590,7 +590,7 @@ class Declarations:
             return
         if variable.type is None and variable.decl is not None:
             variable.type, init = self.resolve(variable.decl.spec, self.scope_of(variable))
-            variable.init = variable.init or init
+            variable.init = _over(variable.init, init)
         if isinstance(variable.init, Expr):
             mark_init(self.typer(self.scope_of(variable)), variable.init, variable.type)
             variable.value = _as_declared(variable.init, variable.type)
@@ -599,6 +599,15 @@ class Declarations:
             self.typer(self.scope_of(None)).value(zero, variable.type)
             variable.value = zero.value
         self._evaluating.discard(variable)
+
+
+def _over(own: Init | None, type_s: Init | None) -> Init | None:
+    """Return an initial value over that of its type: members that it leaves out keep theirs."""
+    if not isinstance(own, StructInit) or not isinstance(type_s, StructInit):
+        return own or type_s
+    given = {name.casefold() for name, _, _ in own.items}
+    kept = [each for each in type_s.items if each[0].casefold() not in given]
+    return StructInit(own.at, own.end, [*kept, *own.items])
 
 
 def _as_declared(init: Expr, type_: Type | None) -> bool | int | float | str | None:
