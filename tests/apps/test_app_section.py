@@ -34,6 +34,7 @@ def test_an_unknown_key_of_the_manifest_is_placed(small):
         ("entry: app:Mine", "entry: app", "entry"),
         ('reads: ["unit/*"]', "reads: []", "permissions.reads"),
         ('reads: ["unit/*"]', 'reads: ["{unit}/*"]', "no parameter is named 'unit'"),
+        ('reads: ["unit/*"]', 'reads: ["{Unit 1}/*"]', "no parameter is named 'Unit 1'"),
         ("default: 2,", "default: two,", "'two' is not of type REAL"),
         ('["unit/*"]', '["unit/*"]\n  writes: ["unit/x"]', "permissions.writes"),
         (
@@ -217,8 +218,30 @@ def test_a_list_parameter_names_several_tags(tmp_path):
     from apps.manifest import load_manifest
 
     manifest, parameters = load_manifest(CATALOG / "fault_warning", {"equipment": "filler", "speed": ""})
-    assert manifest.permissions.reads[:2] == ["filler/torque_nm", "filler/current_a"]
+    assert {"filler/torque_nm", "filler/current_a"} < set(manifest.permissions.reads)
     assert "filler/" not in manifest.permissions.reads
     assert manifest.alarms[0].name == "filler.early_warning"
     assert manifest.alarms[0].tag == "filler/early_warning"
     assert parameters["false_alarm_every"] == 30 * 86_400 * 10**9
+
+
+def test_a_list_parameter_multiplies_products_and_alarms(small):
+    small.manifest("parameters:", "parameters:\n  p1: {type: LIST, default: [a, b], description: Pumps}")
+    small.manifest(
+        "produces:",
+        "alarms: [{name: '{p1}.hot', tag: '{p1}/hot', kind: discrete, text: '{p1} is hot'}]\n"
+        "produces:\n  - {path: '{p1}/hot', type: BOOL, description: Hot}",
+    )
+    plant = assemble(small.folder).plant
+    assert {"a/hot", "b/hot"} < {tag.path.removeprefix(f"{plant.root}/") for tag in plant.tags}
+    assert {(each.name, each.tag, each.text.en) for each in plant.alarms if each.name.endswith("hot")} == {
+        ("a.hot", "a/hot", "a is hot"),
+        ("b.hot", "b/hot", "b is hot"),
+    }
+
+
+def test_an_entry_after_a_multiplied_one_is_told_with_its_own_place(small):
+    small.manifest("parameters:", "parameters:\n  pumps: {type: LIST, default: [a, b], description: Pumps}")
+    small.manifest("produces:", "produces:\n  - {path: '{pumps}/hot', type: BOOL, description: Hot}")
+    small.manifest("type: STRING", "type: TEXT")
+    assert "app.yaml:14:23: error: produces.2.type" in wrong(small)
