@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from apps.sdk import Parameters, ParameterValue
 from runtime.config import AlarmConfig, Document, DurationNs, Name, Section, Words, load_yaml, validate
@@ -62,6 +62,8 @@ class ParameterConfig(Section):
             return duration_ns(value)
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{value} is no finite number")
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise ValueError("the number is too large")
         if isinstance(value, int | float) and not isinstance(value, bool):
             if self.low is not None and value < self.low:
                 raise ValueError(f"{value} is below {self.low:g}")
@@ -82,15 +84,24 @@ class Permissions(Section):
 class Product(Section):
     """A tag that the app is the source of."""
 
-    path: Annotated[str, Field(pattern=r"^[^/\s*,]+(/[^/\s*,]+)*$")]
+    path: Annotated[str, Field(pattern=r"^[^/\s*?,]+(/[^/\s*?,]+)*$")]
     type: Literal[tuple(each.iec for each in DataType)]  # type: ignore[valid-type]
     unit: str = ""
     unit_text: str = ""
-    low: float | None = None
-    high: float | None = None
-    deadband: float = Field(0.0, ge=0)
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    deadband: FiniteFloat = Field(0.0, ge=0)
     retention: Literal["none", "short", "standard", "long"] = "standard"
     description: Words
+
+    @model_validator(mode="after")
+    def _range_fits(self) -> Product:
+        ranged = self.low is not None or self.high is not None
+        if ranged and self.data_type in (DataType.BOOL, DataType.STRING):
+            raise ValueError(f"{self.type} has no range")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"high ({self.high:g}) must be above low ({self.low:g})")
+        return self
 
     @property
     def data_type(self) -> DataType:

@@ -43,6 +43,10 @@ def test_an_unknown_key_of_the_manifest_is_placed(small):
             "'unit/x' is no tag of the app's own",
         ),
         ("name: mine\n", "name: [mine\n", "not valid YAML"),
+        ("low: -100", "low: 100", "app.yaml:11:5: error: produces.0: high (100) must be above low (100)"),
+        ("low: -100", "low: .nan", "produces.0.low"),
+        ("type: STRING", "type: STRING, low: 1", "produces.1: STRING has no range"),
+        ("unit/double", "unit/d?uble", "produces.0.path"),
     ],
 )
 def test_a_wrong_manifest_is_told_with_its_place(small, old, new, told):
@@ -70,6 +74,7 @@ def test_a_wrong_manifest_is_told_with_its_place(small, old, new, told):
         ),
         ("./apps/mine\n    parameters: {factor: fast}", "'fast' is not of type REAL"),
         ("./apps/mine\n    parameters: {factor: .nan}", "parameter 'factor': nan is no finite number"),
+        (f"./apps/mine\n    parameters: {{factor: {10**19}}}", "parameter 'factor': the number is too large"),
         ("./apps/mine\n  - app: ./apps/mine", "the name 'mine' is already used by another app"),
         ("./apps/mine\n    enabeld: no", "unknown key 'enabeld'"),
     ],
