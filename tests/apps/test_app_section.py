@@ -250,3 +250,10 @@ def test_an_entry_after_a_multiplied_one_is_told_with_its_own_place(small):
     small.manifest("produces:", "produces:\n  - {path: '{pumps}/hot', type: BOOL, description: Hot}")
     small.manifest("type: STRING", "type: TEXT")
     assert "app.yaml:14:23: error: produces.2.type" in wrong(small)
+
+
+@pytest.mark.parametrize("name", ["alarms", "journal", "operator", "gate"])
+def test_an_app_cannot_have_the_name_of_a_part_of_the_kernel(small, name):
+    text = (small.folder / "plant.yaml").read_text()
+    small.plant(f"{text}    name: {name}\n")
+    assert f"plant.yaml:6:5: error: the name '{name}' is already used" in small.findings()[0]
