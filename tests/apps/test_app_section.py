@@ -2,6 +2,10 @@
 
 import pytest
 
+from apps.errors import AppError
+from apps.runner.protocol import Outputs, frame
+from apps.runner.session import Session
+from apps.sdk import Context
 from apps.section import plugin
 from runtime.assembly import assemble
 from runtime.contract import Quality
@@ -257,3 +261,61 @@ def test_an_app_cannot_have_the_name_of_a_part_of_the_kernel(small, name):
     text = (small.folder / "plant.yaml").read_text()
     small.plant(f"{text}    name: {name}\n")
     assert f"plant.yaml:6:5: error: the name '{name}' is already used" in small.findings()[0]
+
+
+APP = "from apps.sdk import App, Output\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (f"{APP}x = nothing\nclass Mine(App): ...\n", "cannot be loaded at app.py:2: NameError"),
+        (f"{APP}from helper import f\nclass Mine(App): ...\n", r"a dot before them: from .helper import"),
+        (f"{APP}import none_such.part\nclass Mine(App): ...\n", "install the package that has it"),
+        (
+            f"{APP}class Mine(App):\n    def __init__(self):\n        1 / 0\n",
+            "mine: setup failed at app.py:4: ZeroDivisionError",
+        ),
+        (f"{APP}class Mine(App): ...\n", r"mine: step failed: NotImplementedError: it has no `def step\("),
+    ],
+)
+def test_what_fails_as_an_app_starts_is_told_with_line_and_remedy(small, code, told):
+    (small.app / "helper.py").write_text("def f(): ...\n")
+    small.code(code)
+    with pytest.raises(AppError, match=told):
+        VirtualPlant(small.folder).run_for("1s")
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("[1.0, 2.0]", "unit/double: list is no value"),
+        ("(1.0, 0)", r"unit/double: tuple is no value .*Output\(value, quality\)"),
+        ("__import__('decimal').Decimal(1)", "unit/double: Decimal is no value"),
+        ("__import__('datetime').date.today()", "unit/double: date is no value"),
+        ("Output(1.0, 'good')", "unit/double: 'good' is no quality"),
+        ("float('y' * 5000)", "ValueError: could not convert.{900,1000}$"),
+    ],
+)
+def test_what_is_no_value_fails_in_virtual_time_as_it_does_live(small, made, told):
+    small.code(f"{APP}class Mine(App):\n    def step(self, *_):\n        return {{'unit/double': {made}}}\n")
+    with pytest.raises(AppError, match=told):
+        VirtualPlant(small.folder).run_for("1s")
+
+
+def test_what_computes_as_a_value_can_be_sent_as_one(small):
+    small.code("""\
+        from enum import IntEnum, StrEnum
+        from apps.sdk import App
+
+        class Mode(StrEnum):
+            CALM = "calm"
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                return {"unit/double": 1 << 70, "unit/word": Mode.CALM, "n": IntEnum("N", "a b").b}
+        """)
+    context = Context("mine", {}, 1, ())
+    made = Session(small.app, "app:Mine", context).step(0, {})
+    assert frame(Outputs(made))
+    assert made == {"unit/double": (2.0**70, 0), "unit/word": ("calm", 0), "n": (2, 0)}
