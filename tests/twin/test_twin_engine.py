@@ -125,6 +125,20 @@ def test_belt_carries_an_item_in_length_by_speed():
     assert engine.equipment["out"].out["count"] == 1
 
 
+@pytest.mark.parametrize("pitch_mm", [100, 500])
+def test_an_item_leaves_a_belt_at_the_very_instant_that_another_one_comes(pitch_mm):
+    engine = Engine(
+        model(
+            infeed={"kind": "source", "next": "belt", "every": "2s"},
+            belt={"kind": "conveyor", "next": "out", "length_mm": 500, "speed_mm_s": 250, "pitch_mm": pitch_mm},
+            out={"kind": "sink"},
+        )
+    )
+    engine.advance(MINUTE)
+    assert readings(engine)["out"]["count"] == 29
+    assert engine.equipment["out"].lead_ns == pytest.approx(29 * 2 * SECOND, abs=100)
+
+
 def test_belt_that_stands_for_a_second_is_a_second_late():
     engine = Engine(
         model(infeed={"kind": "source", "next": "belt", "every": "10s"}, belt=belt(), out={"kind": "sink"}),
