@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from apps.sdk import Parameters, ParameterValue
 from runtime.config import AlarmConfig, Document, DurationNs, Name, Section, Words, load_yaml, validate
@@ -23,7 +24,7 @@ from runtime.errors import ConfigError, Finding
 
 MANIFEST_FILE = "app.yaml"
 _TEMPLATES = ("permissions", "produces", "alarms")
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _KINDS: dict[str, tuple[type, ...]] = {
     "BOOL": (bool,),
     "INT": (int,),
@@ -61,6 +62,8 @@ class ParameterConfig(Section):
             return duration_ns(value)
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{value} is no finite number")
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise ValueError("the number is too large")
         if isinstance(value, int | float) and not isinstance(value, bool):
             if self.low is not None and value < self.low:
                 raise ValueError(f"{value} is below {self.low:g}")
@@ -81,15 +84,24 @@ class Permissions(Section):
 class Product(Section):
     """A tag that the app is the source of."""
 
-    path: Annotated[str, Field(pattern=r"^[^/\s*,]+(/[^/\s*,]+)*$")]
+    path: Annotated[str, Field(pattern=r"^[^/\s*?,]+(/[^/\s*?,]+)*$")]
     type: Literal[tuple(each.iec for each in DataType)]  # type: ignore[valid-type]
     unit: str = ""
     unit_text: str = ""
-    low: float | None = None
-    high: float | None = None
-    deadband: float = Field(0.0, ge=0)
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    deadband: FiniteFloat = Field(0.0, ge=0)
     retention: Literal["none", "short", "standard", "long"] = "standard"
     description: Words
+
+    @model_validator(mode="after")
+    def _range_fits(self) -> Product:
+        ranged = self.low is not None or self.high is not None
+        if ranged and self.data_type in (DataType.BOOL, DataType.STRING):
+            raise ValueError(f"{self.type} has no range")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"high ({self.high:g}) must be above low ({self.low:g})")
+        return self
 
     @property
     def data_type(self) -> DataType:
@@ -200,26 +212,42 @@ def load_manifest(folder: Path, given: Mapping[str, Any] | None = None) -> tuple
     return validate(Manifest, Document(document.file, filled, document.marks)), parameters
 
 
-def _fill(node: Any, values: Parameters, document: Document, key: tuple[str | int, ...]) -> Any:
-    """Put parameters into every text below a node; a list parameter multiplies its text."""
+def _fill(node: Any, values: Mapping[str, Any], document: Document, key: tuple[str | int, ...]) -> Any:
+    """Put parameters into every text below a node; a list parameter multiplies the entry that names it."""
     if isinstance(node, dict):
         return {name: _fill(value, values, document, (*key, name)) for name, value in node.items()}
     if isinstance(node, list):
-        out: list[Any] = []
+        first: list[Any] = []
+        more: list[Any] = []  # behind all others, which so keep the index that places are told by
         for index, value in enumerate(node):
-            new = _fill(value, values, document, (*key, index))
-            out += new if isinstance(value, str) and isinstance(new, list) else [new]
-        return out
+            made = [_fill(value, each, document, (*key, index)) for each in _each(value, values)]
+            first += made[:1]
+            more += made[1:]
+        return first + more
     if not isinstance(node, str):
         return node
-    texts = [node]
-    for name in dict.fromkeys(_PLACEHOLDER.findall(node)):
+    for name in _PLACEHOLDER.findall(node):
         if name not in values:
             place, remedy = document.place(*key), "add it to parameters:"
             raise ConfigError([Finding(f"no parameter is named {name!r}", place, remedy)])
-        value = values[name]
-        if value in ("", []):
-            return []  # a signal that this plant does not have
-        items = value if isinstance(value, list) else [value]
-        texts = [text.replace(f"{{{name}}}", str(item)) for text in texts for item in items]
-    return texts[0] if len(texts) == 1 else texts
+        node = node.replace(f"{{{name}}}", str(values[name]))
+    return node
+
+
+def _each(entry: Any, values: Parameters) -> Iterator[Mapping[str, Any]]:
+    """Yield the values for each time that an entry is there: once for each item of its list parameters."""
+    named = dict.fromkeys(_named(entry))
+    if isinstance(entry, str) and any(values.get(name) == "" for name in named):
+        return  # a signal that this plant does not have
+    lists = {name: value for name in named if isinstance(value := values.get(name), list)}
+    for items in product(*lists.values()):
+        yield {**values, **dict(zip(lists, items, strict=True))}
+
+
+def _named(node: Any) -> Iterator[str]:
+    """Yield the placeholders in the texts of a node."""
+    if isinstance(node, str):
+        yield from _PLACEHOLDER.findall(node)
+    elif isinstance(node, dict | list):
+        for value in node.values() if isinstance(node, dict) else node:
+            yield from _named(value)

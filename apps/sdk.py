@@ -107,4 +107,4 @@ class App:
 
     def step(self, now_ns: int, values: Values) -> Mapping[str, Value | Output]:
         """Return products by path; those left out stay as they are. Called once a period."""
-        raise NotImplementedError
+        raise NotImplementedError("it has no `def step(self, now_ns, values)`")

@@ -12,7 +12,7 @@ from apps.entries import entry_findings
 from apps.errors import ModelError
 from apps.installed import AppList, Installed, resolve
 from apps.manifest import MANIFEST_FILE
-from runtime.config import Basis, Declared, Plant, load_yaml
+from runtime.config import RESERVED, Basis, Declared, Plant, load_yaml
 from runtime.contract import Component, Stepper
 from runtime.errors import Finding, Place
 
@@ -55,12 +55,16 @@ class AppsPlugin:
 
     def check(self, plant: Plant, config: AppList, key: tuple[str | int, ...]) -> Iterator[Finding]:
         paths = Counter(tag.path for tag in plant.tags)
-        drivers = {str(each.get("name")) for each in plant.head.drivers} | set(plant.head.model_extra or {})
+        taken = {
+            *RESERVED,
+            *(plant.head.model_extra or {}),
+            *(str(each.get("name")) for each in plant.head.drivers),
+        }
         cpu = 0.0
         for index, installed in self._installed(plant, config):
             place = plant.place(*key, index)
             manifest = installed.manifest
-            if installed.name in drivers:
+            if installed.name in taken:
                 text = f"the name {installed.name!r} is already used"
                 yield Finding(text, place, "give the app another with name:")
             for product in manifest.produces:

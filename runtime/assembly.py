@@ -15,7 +15,7 @@ from runtime.alarms.tags import TAGS as ALARM_TAGS
 from runtime.backup import service
 from runtime.clock import WallClock
 from runtime.config.models import AlarmConfig, PlantFile
-from runtime.config.plant import PLANT_FILE, Declared, Plant, Plugin
+from runtime.config.plant import PLANT_FILE, RESERVED, Declared, Plant, Plugin
 from runtime.config.positions import Document, load_yaml
 from runtime.config.taglist import TagList, read_tags
 from runtime.config.validation import validate
@@ -27,11 +27,6 @@ from runtime.historian import house
 from runtime.journal import room
 from runtime.tls import facts
 from runtime.versions import tags as versions_tags
-
-RESERVED = (
-    "operator", "kernel", "alarms", "historian", "history-sink", "api", "gate", "backup", "clock", "config",
-    "rack",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from apps.errors import AppError
-from apps.runner.loader import make_app
-from apps.sdk import Context, Output, Reading, Value, Values
+from apps.runner.loader import app_class, told
+from apps.sdk import Context, Output, Quality, Reading, Values
 from runtime.errors import PlantError
 
 
@@ -22,8 +21,9 @@ class Session:
         self._folder = folder
         self._name = context.name
         self._values = Values()
-        self._app = make_app(folder, entry)
+        kind = app_class(folder, entry)
         try:
+            self._app = kind()
             self._app.setup(context)
         except (PlantError, MemoryError):
             raise
@@ -42,21 +42,37 @@ class Session:
             if not isinstance(made, Mapping):
                 kind = type(made).__name__
                 raise AppError(f"{self._name}: step returned {kind}, no products by path", "{} changes none")
-            return {str(path): _output(value) for path, value in made.items()}
+            return {str(path): _output(str(path), value) for path, value in made.items()}
         except (PlantError, MemoryError):
             raise
         except Exception as exc:
             raise self._told("step", exc) from exc
 
     def _told(self, what: str, exc: Exception) -> AppError:
-        frames = traceback.extract_tb(exc.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename).is_relative_to(self._folder)]
-        frame = (own or frames)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        return AppError(f"{self._name}: {what} failed at {place}: {type(exc).__name__}: {exc}")
+        return AppError(f"{self._name}: {what} failed{told(exc, self._folder)}")
 
 
-def _output(made: Value | Output) -> Output:
-    """Return an output in Python's own types: what numpy computed counts the same live and in tests."""
-    value, quality = made if isinstance(made, Output) else Output(made)
-    return Output(value.item() if isinstance(value, np.generic) else value, int(quality))
+def _output(path: str, made: Any) -> Output:
+    """Return an output in Python's own types: what a library computed counts the same live and in tests.
+
+    Raises:
+        AppError: it is no value.
+    """
+    value: Any
+    quality: Any
+    value, quality = made if isinstance(made, Output) else (made, Quality.GOOD)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        value = str.__str__(value)
+        value.encode()  # half of a surrogate pair, as in names of files, is no text
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = int(value) if -(1 << 63) <= value < 1 << 64 else float(value)
+    elif isinstance(value, float):
+        value = float(value)
+    elif value is not None and not isinstance(value, bool):
+        text = f"{path}: {type(value).__name__} is no value"
+        raise AppError(text, "return a bool, a number or a text; with a quality, Output(value, quality)")
+    if not isinstance(quality, int | np.integer):
+        raise AppError(f"{path}: {quality!r} is no quality", "take one of apps.sdk.Quality")
+    return Output(value, int(quality))

@@ -17,6 +17,11 @@ from runtime.contract import Component, Stepper, Tag
 from runtime.errors import Finding, Place
 
 PLANT_FILE = "plant.yaml"
+# Names of the kernel's own components and sources: no driver and no app has one of them.
+RESERVED = (
+    "operator", "kernel", "alarms", "historian", "history-sink", "api", "gate", "backup", "clock", "config",
+    "journal", "rack",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,10 @@
 
 import pytest
 
+from apps.errors import AppError
+from apps.runner.protocol import Outputs, frame
+from apps.runner.session import Session
+from apps.sdk import Context
 from apps.section import plugin
 from runtime.assembly import assemble
 from runtime.contract import Quality
@@ -34,6 +38,7 @@ def test_an_unknown_key_of_the_manifest_is_placed(small):
         ("entry: app:Mine", "entry: app", "entry"),
         ('reads: ["unit/*"]', "reads: []", "permissions.reads"),
         ('reads: ["unit/*"]', 'reads: ["{unit}/*"]', "no parameter is named 'unit'"),
+        ('reads: ["unit/*"]', 'reads: ["{Unit 1}/*"]', "no parameter is named 'Unit 1'"),
         ("default: 2,", "default: two,", "'two' is not of type REAL"),
         ('["unit/*"]', '["unit/*"]\n  writes: ["unit/x"]', "permissions.writes"),
         (
@@ -42,6 +47,10 @@ def test_an_unknown_key_of_the_manifest_is_placed(small):
             "'unit/x' is no tag of the app's own",
         ),
         ("name: mine\n", "name: [mine\n", "not valid YAML"),
+        ("low: -100", "low: 100", "app.yaml:11:5: error: produces.0: high (100) must be above low (100)"),
+        ("low: -100", "low: .nan", "produces.0.low"),
+        ("type: STRING", "type: STRING, low: 1", "produces.1: STRING has no range"),
+        ("unit/double", "unit/d?uble", "produces.0.path"),
     ],
 )
 def test_a_wrong_manifest_is_told_with_its_place(small, old, new, told):
@@ -69,6 +78,7 @@ def test_a_wrong_manifest_is_told_with_its_place(small, old, new, told):
         ),
         ("./apps/mine\n    parameters: {factor: fast}", "'fast' is not of type REAL"),
         ("./apps/mine\n    parameters: {factor: .nan}", "parameter 'factor': nan is no finite number"),
+        (f"./apps/mine\n    parameters: {{factor: {10**19}}}", "parameter 'factor': the number is too large"),
         ("./apps/mine\n  - app: ./apps/mine", "the name 'mine' is already used by another app"),
         ("./apps/mine\n    enabeld: no", "unknown key 'enabeld'"),
     ],
@@ -217,8 +227,95 @@ def test_a_list_parameter_names_several_tags(tmp_path):
     from apps.manifest import load_manifest
 
     manifest, parameters = load_manifest(CATALOG / "fault_warning", {"equipment": "filler", "speed": ""})
-    assert manifest.permissions.reads[:2] == ["filler/torque_nm", "filler/current_a"]
+    assert {"filler/torque_nm", "filler/current_a"} < set(manifest.permissions.reads)
     assert "filler/" not in manifest.permissions.reads
     assert manifest.alarms[0].name == "filler.early_warning"
     assert manifest.alarms[0].tag == "filler/early_warning"
     assert parameters["false_alarm_every"] == 30 * 86_400 * 10**9
+
+
+def test_a_list_parameter_multiplies_products_and_alarms(small):
+    small.manifest("parameters:", "parameters:\n  p1: {type: LIST, default: [a, b], description: Pumps}")
+    small.manifest(
+        "produces:",
+        "alarms: [{name: '{p1}.hot', tag: '{p1}/hot', kind: discrete, text: '{p1} is hot'}]\n"
+        "produces:\n  - {path: '{p1}/hot', type: BOOL, description: Hot}",
+    )
+    plant = assemble(small.folder).plant
+    assert {"a/hot", "b/hot"} < {tag.path.removeprefix(f"{plant.root}/") for tag in plant.tags}
+    assert {(each.name, each.tag, each.text.en) for each in plant.alarms if each.name.endswith("hot")} == {
+        ("a.hot", "a/hot", "a is hot"),
+        ("b.hot", "b/hot", "b is hot"),
+    }
+
+
+def test_an_entry_after_a_multiplied_one_is_told_with_its_own_place(small):
+    small.manifest("parameters:", "parameters:\n  pumps: {type: LIST, default: [a, b], description: Pumps}")
+    small.manifest("produces:", "produces:\n  - {path: '{pumps}/hot', type: BOOL, description: Hot}")
+    small.manifest("type: STRING", "type: TEXT")
+    assert "app.yaml:14:23: error: produces.2.type" in wrong(small)
+
+
+@pytest.mark.parametrize("name", ["alarms", "journal", "operator", "gate"])
+def test_an_app_cannot_have_the_name_of_a_part_of_the_kernel(small, name):
+    text = (small.folder / "plant.yaml").read_text()
+    small.plant(f"{text}    name: {name}\n")
+    assert f"plant.yaml:6:5: error: the name '{name}' is already used" in small.findings()[0]
+
+
+APP = "from apps.sdk import App, Output\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (f"{APP}x = nothing\nclass Mine(App): ...\n", "cannot be loaded at app.py:2: NameError"),
+        (f"{APP}from helper import f\nclass Mine(App): ...\n", r"a dot before them: from .helper import"),
+        (f"{APP}import none_such.part\nclass Mine(App): ...\n", "install the package that has it"),
+        (
+            f"{APP}class Mine(App):\n    def __init__(self):\n        1 / 0\n",
+            "mine: setup failed at app.py:4: ZeroDivisionError",
+        ),
+        (f"{APP}class Mine(App): ...\n", r"mine: step failed: NotImplementedError: it has no `def step\("),
+    ],
+)
+def test_what_fails_as_an_app_starts_is_told_with_line_and_remedy(small, code, told):
+    (small.app / "helper.py").write_text("def f(): ...\n")
+    small.code(code)
+    with pytest.raises(AppError, match=told):
+        VirtualPlant(small.folder).run_for("1s")
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("[1.0, 2.0]", "unit/double: list is no value"),
+        ("(1.0, 0)", r"unit/double: tuple is no value .*Output\(value, quality\)"),
+        ("__import__('decimal').Decimal(1)", "unit/double: Decimal is no value"),
+        ("__import__('datetime').date.today()", "unit/double: date is no value"),
+        ("Output(1.0, 'good')", "unit/double: 'good' is no quality"),
+        ("float('y' * 5000)", "ValueError: could not convert.{900,1000}$"),
+    ],
+)
+def test_what_is_no_value_fails_in_virtual_time_as_it_does_live(small, made, told):
+    small.code(f"{APP}class Mine(App):\n    def step(self, *_):\n        return {{'unit/double': {made}}}\n")
+    with pytest.raises(AppError, match=told):
+        VirtualPlant(small.folder).run_for("1s")
+
+
+def test_what_computes_as_a_value_can_be_sent_as_one(small):
+    small.code("""\
+        from enum import IntEnum, StrEnum
+        from apps.sdk import App
+
+        class Mode(StrEnum):
+            CALM = "calm"
+
+        class Mine(App):
+            def step(self, now_ns, values):
+                return {"unit/double": 1 << 70, "unit/word": Mode.CALM, "n": IntEnum("N", "a b").b}
+        """)
+    context = Context("mine", {}, 1, ())
+    made = Session(small.app, "app:Mine", context).step(0, {})
+    assert frame(Outputs(made))
+    assert made == {"unit/double": (2.0**70, 0), "unit/word": ("calm", 0), "n": (2, 0)}

@@ -122,6 +122,7 @@ class Conveyor(Flow):
     def _plan(self) -> None:
         """Schedule when the first item meets the end and when the last one clears the entrance."""
         speed = self.speed_mm_s
+        arrives = "end" in self.due  # also at this very instant, where another event came before its own
         self.cancel("end")
         self.cancel("entrance")
         if speed <= 0 or not self.positions_mm:
@@ -129,6 +130,8 @@ class Conveyor(Flow):
         to_end = self.model.length_mm - self.positions_mm[0]
         if to_end > EPSILON_MM:
             self.after("end", self._time_ns(to_end, speed))
+        elif arrives:
+            self.after("end", 0)
         to_clear = self.model.pitch_mm - self.positions_mm[-1]
         if to_clear > EPSILON_MM and not self._queue_full():
             self.after("entrance", self._time_ns(to_clear, speed))
