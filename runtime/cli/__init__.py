@@ -129,19 +129,36 @@ def main() -> None:
         raise
 
 
-def _run() -> None:
+def _drop_output() -> None:
+    """Send what could not be written nowhere: Python tries once more at its end, and would tell it again."""
+    if sys.stdout:
+        with suppress(OSError):  # it is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ready_streams() -> None:
+    if sys.stdin is None:  # closed by whoever started this: there is nobody to ask
+        sys.stdin = io.TextIOWrapper(io.BytesIO())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             if stream.isatty():
                 stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it cannot
             else:
                 stream.reconfigure(encoding="utf-8")
+
+
+def _run() -> None:
+    _ready_streams()
     try:
         commands = build()
         for ending in (signal.SIGTERM, signal.SIGHUP):  # so that no temporary folder and no child stays
             if signal.getsignal(ending) == signal.SIG_DFL:
                 signal.signal(ending, _end)
-        commands()
+        try:
+            commands()
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # a full disk and a reader that left are told as any other error
     except ConfigError as exc:
         _tell(*map(str, exc.findings))
         sys.exit(1)
@@ -151,7 +168,7 @@ def _run() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(141)
     except ConnectionError as exc:
         _tell(f"error: the connection was lost: {exc}", "  see whether the other side runs, and try again")
@@ -162,6 +179,7 @@ def _run() -> None:
     except OSError as exc:
         name = f"{exc.filename}: " if exc.filename else ""
         _tell(f"error: {name}{exc.strerror or exc}", "  check the path, its rights, and the room on its disk")
+        _drop_output()
         sys.exit(1)
     except Exception as exc:
         if isinstance(exc, UnicodeEncodeError) and any(

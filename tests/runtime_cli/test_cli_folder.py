@@ -16,7 +16,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from runtime.assembly import assemble
-from runtime.cli import layout
+from runtime.cli import _ready_streams, layout
 from runtime.cli.doctor_plant import _ports
 from runtime.cli.session import iso_time, parse_time
 from runtime.endpoint import Endpoint
@@ -357,3 +357,21 @@ def test_times_are_read_as_people_write_them() -> None:
     for wrong in ("", "1h", "-1x", "yesterday", "2023-99-01"):
         with pytest.raises(PlantError):
             parse_time(wrong, now_ns)
+
+
+def test_a_full_disk_behind_the_output_is_told_once() -> None:
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "runtime.cli", "--version"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=60)
+    assert done.returncode == 1
+    first, remedy = done.stderr.decode().splitlines()
+    assert first == "error: No space left on device"
+    assert "room on its disk" in remedy
+
+
+def test_an_input_that_is_closed_is_one_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python makes it of `<&-`
+    _ready_streams()
+    assert not sys.stdin.isatty()
+    assert sys.stdin.readline() == ""
