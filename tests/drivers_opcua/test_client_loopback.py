@@ -1,6 +1,7 @@
 """The client on real servers: values in and out, refusals, methods, arrays, structures, many tags."""
 
 import asyncio
+import math
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +9,13 @@ from asyncua import ua, uamethod
 from asyncua.common.structures104 import new_struct, new_struct_field
 from asyncua.server.internal_session import InternalSession
 
+from drivers.frame.connection import Traffic
+from drivers.opcua.client.address import parse, parse_node
+from drivers.opcua.client.browse import listing
+from drivers.opcua.client.connect import Way, open_session
+from drivers.opcua.client.login import NOBODY
+from runtime.clock import WallClock
+from runtime.config.taglist import read_tags, write_tags
 from runtime.contract import Access, DataType, Quality
 
 RW = Access.READ_WRITE
@@ -393,6 +401,56 @@ def test_times_that_never_come_and_texts_that_are_none_harm_nothing(side, tag, s
                 await wait(lambda: port.value("a") == 2)
                 assert abs(int(port.table.source_ns[port.tags["a"].id]) - port.clock.now_ns()) < 10 * 10**9
                 assert port.value("sys/drivers/io/reconnects") == 0
+
+    asyncio.run(main())
+
+
+def test_a_list_of_tags_that_a_browse_makes_can_be_used_whatever_the_server_has(stock, tmp_path):
+    infinite, beyond = ua.Range(-math.inf, math.inf), ua.Range(-1.7e308, 1.7e308)
+    names = {  # browse name and node id, type, value, range, limits of the tag
+        "level": (ua.VariantType.Double, 1.0, ua.Range(0, 100), (0, 100)),
+        "free": (ua.VariantType.Float, 1.0, infinite, (None, None)),
+        "count": (ua.VariantType.Int16, 1, ua.Range(0, 100_000), (0, None)),
+        "total": (ua.VariantType.UInt16, 1, beyond, (None, None)),
+        "on": (ua.VariantType.Boolean, True, ua.Range(0, 1), (None, None)),
+        "text": (ua.VariantType.String, "x", ua.Range(0, 1), (None, None)),
+        "time": (ua.VariantType.Double, 1500.0, ua.Range(0, 5000), (0, 5 * 10**9)),
+        "L\udce4rm": (ua.VariantType.Double, 1.0, None, (None, None)),
+        "no\u200bspace": (ua.VariantType.Double, 1.0, None, (None, None)),
+        "tank#[0]": (ua.VariantType.Double, 1.0, None, (None, None)),
+    }
+
+    async def build(server):
+        space = await server.register_namespace("urn:plc")
+        for name, (wire, value, span, _) in names.items():
+            id_ = ua.NodeId("alarm" if name.startswith("L") else name, space)
+            kind = ua.NodeId(ua.ObjectIds.Duration) if name == "time" else None
+            node = await server.nodes.objects.add_variable(
+                id_, ua.QualifiedName(name, space), value, wire, kind
+            )
+            if name.startswith("L"):
+                said = ua.Variant(ua.LocalizedText(name), ua.VariantType.LocalizedText)
+                await node.write_attribute(ua.AttributeIds.Description, ua.DataValue(said))
+            if span is not None:
+                await node.add_property(ua.NodeId(f"{name}.r", space), ua.QualifiedName("EURange", 0), span)
+        await server.nodes.objects.add_variable(ua.NodeId("\udce4", space), "nobody can write this", 1.0)
+
+    async def main():
+        async with stock(build) as (_, url):
+            way = Way("io", "urn:test", "None", False, tmp_path, 10.0)
+            session = await open_session(url, way, NOBODY, Traffic(), WallClock())
+            await session.learn()
+            made = await listing(session, session.node_id(parse_node("i=85")), "io")
+            await session.close(politely=True)
+        assert made.left_out["node ids that are no UTF-8"] == 1
+        file = tmp_path / "tags.csv"
+        file.write_text(write_tags(made.tags, ""))
+        found = {each.address.removeprefix("nsu=urn:plc;s="): each for each, _ in read_tags(file, "")}
+        for name, (_, _, _, limits) in names.items():
+            tag = found.pop({"tank#[0]": "tank#[0]#"}.get(name, "alarm" if name.startswith("L") else name))
+            assert (tag.low, tag.high) == limits, name
+            assert not parse(tag.address).index
+        assert not found
 
     asyncio.run(main())
 

@@ -30,6 +30,7 @@ _NODE = re.compile(r"(?:(?:ns=(?P<ns>[^;]*)|nsu=(?P<nsu>.*?));)?(?P<kind>[isgb])
 _METHOD = re.compile(r">(?=(?:nsu?=|[isgb]=))")
 _INSIDE = re.compile(r"(?P<index>\[\d+(?:,\d+)*\])?(?P<fields>(?:\.[^.\[\]]+|\[\d+\])*)")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_LOOKS_INSIDE = re.compile(r"#([\[.]|$)")
 _LONGEST = 4096  # characters of a string identifier. Source: OPC 10000-3, 8.2.4
 
 
@@ -75,7 +76,7 @@ class Address:
         if self.is_condition:
             return f"{CONDITION}{self.node}"
         head = str(self.node) if self.method is None else f"{CALL}{self.node}>{self.method}"
-        return f"{head}#{index}{steps}" if index or steps else head
+        return f"{head}#{index}{steps}" if index or steps or _LOOKS_INSIDE.search(head) else head
 
     @property
     def is_result(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from asyncua import ua
 
 from drivers.opcua.client.address import Address
 from drivers.opcua.client.session import Session, chunks, fitting, read_id
+from drivers.opcua.client.values import is_readable, readable
 from drivers.opcua.client.wiretypes import WireTypes
 from runtime.contract import Access, DataType, Tag
 
@@ -20,8 +22,9 @@ AT_ONCE = 100
 _DURATION = ua.NodeId(290)
 _PROPERTY = ua.NodeId(ua.ObjectIds.PropertyType)
 _SERVER = ua.NodeId(ua.ObjectIds.Server)
-_OUTSIDE = re.compile(r"[/\s*?,\x00-\x1f]+")
+_OUTSIDE = re.compile(r"[/\s*?,]+")
 _LONGEST_PATH = 250
+_UNBOUNDED = frozenset({DataType.BOOL, DataType.STRING, DataType.DT})
 TYPES = {
     ua.VariantType.Boolean: DataType.BOOL,
     ua.VariantType.SByte: DataType.SINT,
@@ -174,20 +177,23 @@ async def _describe(
             made.leave_out("structures and other types: name a field, such as #.speed")
         elif not (access or 0) & ua.AccessLevel.CurrentRead.mask:
             made.leave_out("not readable")
+        elif not is_readable(address := str(Address(session.node_ref(each.node_id)))):
+            made.leave_out("node ids that are no UTF-8")
         else:
             span, unit = more.get((each.node_id, "EURange")), more.get((each.node_id, "EngineeringUnits"))
+            low, high = _bounds(kind, span)
             made.tags.append(
                 Tag(
                     _path(device, each.path, taken),
                     kind,
                     unit_text=_text(unit.DisplayName) if isinstance(unit, ua.EUInformation) else "",
-                    low=_bound(span, "Low"),
-                    high=_bound(span, "High"),
+                    low=low,
+                    high=high,
                     description=_text(text),
                     access=Access.READ_WRITE if access & ua.AccessLevel.CurrentWrite.mask else Access.READ,
                     source=device,
                     device=device,
-                    address=str(Address(session.node_ref(each.node_id))),
+                    address=address,
                 )
             )
 
@@ -206,18 +212,23 @@ def _value(data: Any) -> Any:
 
 def _text(text: Any) -> str:
     said = getattr(text, "Text", None) or ""
-    return " ".join(said.split())
+    return " ".join(readable(said).split())
 
 
-def _bound(span: Any, name: str) -> float | None:
-    if not isinstance(span, ua.Range) or not span.Low < span.High:
-        return None
-    return float(getattr(span, name))
+def _bounds(kind: DataType, span: Any) -> tuple[float | None, float | None]:
+    """Return the limits that a server tells, as a tag has them: of a TIME in ns, none beyond all values."""
+    if kind in _UNBOUNDED or not isinstance(span, ua.Range) or not span.Low < span.High:
+        return None, None
+    scale = 1_000_000 if kind is DataType.TIME else 1
+    least, most = kind.limits or (-math.inf, math.inf)
+    low, high = float(span.Low) * scale, float(span.High) * scale
+    return low if -math.inf < low >= least else None, high if math.inf > high <= most else None
 
 
 def _path(device: str, way: Sequence[str], taken: set[str]) -> str:
     """Return a tag path of a node's way, unlike all before."""
-    levels = [_OUTSIDE.sub("_", each) or "_" for each in way]
+    seen = ("".join(one if one.isprintable() else "_" for one in readable(each)) for each in way)
+    levels = [_OUTSIDE.sub("_", each) or "_" for each in seen]
     wanted = "/".join((device, *levels))[-_LONGEST_PATH + 10 :]
     path, number = wanted, 2
     while path in taken:

@@ -169,7 +169,7 @@ def _plain(data_type: DataType, value: Value, wire: Any) -> Any:
         if value in (0, 1):
             return bool(value)
     elif wire in (ua.VariantType.String, ua.VariantType.LocalizedText):
-        if isinstance(value, str) and _is_utf8(value):
+        if isinstance(value, str) and is_readable(value):
             return value if wire is ua.VariantType.String else ua.LocalizedText(value)
     elif wire is ua.VariantType.Guid:
         if isinstance(value, str) and (guid := _guid(value)) is not None:
@@ -209,12 +209,13 @@ def _guid(text: str) -> uuid.UUID | None:
 
 def readable(text: str) -> str:
     """Return a text without what is no UTF-8, as some servers send it: nobody could store or show it."""
-    if _is_utf8(text):
+    if is_readable(text):
         return text
     return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _is_utf8(text: str) -> bool:
+def is_readable(text: str) -> bool:
+    """Tell whether a text is UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
