@@ -14,7 +14,7 @@ from runtime import statelock
 from runtime.backup.manifest import FORMAT, SUFFIX, Manifest, possible
 from runtime.backup.pack import Source, entries, packed, write_whole
 from runtime.backup.staging import gather, sources, staging
-from runtime.config.plant import Plant
+from runtime.config.plant import Plant, make_folder
 from runtime.errors import StoreError
 from runtime.journal import AuditEntry, chain
 from runtime.journal.schema import VERSION
@@ -61,7 +61,7 @@ def back_up_stopped(plant: Plant, target: Path, at_ns: int, tell: Callable[[int]
     Raises:
         PlantError: it runs, or the backup cannot be written.
     """
-    plant.state.mkdir(parents=True, exist_ok=True)
+    make_folder(plant.state)
     with statelock.held(plant.state), staging(plant) as staged:
         gather(plant, staged, live_history=False)
         manifest, found = prepare(plant, staged, at_ns)

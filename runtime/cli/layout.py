@@ -12,6 +12,7 @@ from typing import Any
 
 from runtime import registry
 from runtime.alarms.configuration import AlarmFile
+from runtime.config import make_folder
 from runtime.config.models import PlantFile
 from runtime.errors import PlantError
 
@@ -42,6 +43,7 @@ def lay_out(folder: Path, template: str) -> list[Path]:
                 text = file.read_text(encoding="utf-8")
                 if _PLACEHOLDER in text:
                     file.write_text(text.replace(_PLACEHOLDER, name), encoding="utf-8")
+        make_folder(folder / ".ironworks")
         write_schemas(folder / ".ironworks" / "schema")
     return sorted(file for file in folder.rglob("*") if file.is_file() and ".ironworks" not in file.parts)
 
