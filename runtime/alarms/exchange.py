@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from runtime.alarms.configuration import check_alarms, document_of, read_alarms
 from runtime.alarms.table import TEXTS, cells_of, columns_of, keys_of, line_of, read_table, rows_as_comments
 from runtime.config import AlarmConfig, Plant
 from runtime.errors import ConfigError, Place, PlantError
+
+_ANCHOR = re.compile(r"\s&\w")  # others may refer to what stands there
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,10 @@ def _yaml_text(
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    data = yaml.load(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8-sig")
+    data = yaml.load(text)
+    if removed:
+        data = yaml.load(_without(text, data["alarms"], removed))
     alarms = data["alarms"]
     for index in reversed(range(len(alarms))):
         item, name = alarms[index], alarms[index]["name"]
@@ -144,11 +150,28 @@ def _yaml_text(
     return out.getvalue()
 
 
+def _without(text: str, alarms: Sequence[Any], removed: Sequence[str]) -> str:
+    """Cut the lines of these alarms out of a YAML file, but no comments: they may be about others."""
+    lines = io.StringIO(text).readlines()
+    first = [alarm.lc.line for alarm in alarms]
+    plain = all(lines[line].lstrip().startswith("- ") for line in first) and not _ANCHOR.search(text)
+    if not plain or len(removed) == len(alarms):
+        return text
+    for alarm, begin, end in reversed(list(zip(alarms, first, [*first[1:], len(lines)], strict=True))):
+        while lines[end - 1].strip()[:1] in ("", "#"):
+            end -= 1
+        if alarm["name"] in removed:
+            del lines[begin:end]
+    return "".join(lines)
+
+
 def _update(item: Any, keys: Mapping[str, Any]) -> None:
     """Change the keys that differ, so that comments beside the others stay."""
     old = keys_of(AlarmConfig.model_validate(item))
     for key in [key for key in item if key not in keys]:
         del item[key]
     for key, value in keys.items():
-        if old.get(key) != value:
+        if key not in item:
+            item.insert(len(item) - 1, key, value)  # below the last one stands what is about the next alarm
+        elif old.get(key) != value:
             item[key] = value
