@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,8 @@ def plan_import(plant: Plant, source: Path, replace: bool = False) -> Import:
     merged = read_alarms(brought)
     names = {config.name for config, _ in merged}
     removed = tuple(name for name in there if name not in names) if replace else ()
-    others = [each for each in there.values() if each[0].name not in {*names, *removed}]
+    replaced = names.union(removed)
+    others = [each for each in there.values() if each[0].name not in replaced]
     declared = [(config, Place(plant.file)) for config in plant.alarms if config.name not in there]
     findings = list(check_alarms([*others, *declared, *merged], plant.tags))
     if findings:
@@ -91,7 +92,7 @@ def plan_import(plant: Plant, source: Path, replace: bool = False) -> Import:
         if config.name in there and there[config.name][0] != config
     }
     write = _csv_text if file.suffix == ".csv" else _yaml_text
-    text = write(file, new, changed, removed)
+    text = write(file, new, changed, frozenset(removed))
     return Import(file, tuple(new), tuple(changed), removed, text)
 
 
@@ -105,7 +106,7 @@ def _csv_text(
     file: Path,
     new: Mapping[str, AlarmConfig],
     changed: Mapping[str, AlarmConfig],
-    removed: Sequence[str],
+    removed: Set[str],
 ) -> str:
     table = read_table(file)
     fresh = {name: cells_of(keys_of(config)) for name, config in {**changed, **new}.items()}
@@ -124,7 +125,7 @@ def _yaml_text(
     file: Path,
     new: Mapping[str, AlarmConfig],
     changed: Mapping[str, AlarmConfig],
-    removed: Sequence[str],
+    removed: Set[str],
 ) -> str:
     from ruamel.yaml import YAML
 
@@ -150,7 +151,7 @@ def _yaml_text(
     return out.getvalue()
 
 
-def _without(text: str, alarms: Sequence[Any], removed: Sequence[str]) -> str:
+def _without(text: str, alarms: Sequence[Any], removed: Set[str]) -> str:
     """Cut the lines of these alarms out of a YAML file, but no comments: they may be about others."""
     lines = io.StringIO(text).readlines()
     first = [alarm.lc.line for alarm in alarms]
