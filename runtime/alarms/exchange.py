@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.alarms.configuration import check_alarms, document_of, read_alarms
 from runtime.alarms.table import TEXTS, cells_of, columns_of, keys_of, line_of, read_table, rows_as_comments
-from runtime.config import AlarmConfig, Plant
+from runtime.config import AlarmConfig, Plant, read_text
 from runtime.errors import ConfigError, Place, PlantError
 
 _ANCHOR = re.compile(r"\s&\w")  # others may refer to what stands there
@@ -111,14 +111,15 @@ def _csv_text(
     table = read_table(file)
     fresh = {name: cells_of(keys_of(config)) for name, config in {**changed, **new}.items()}
     columns = columns_of(fresh.values(), table.columns)
-    parts = [table.head, line_of(columns, dict(zip(columns, columns, strict=True)))]
+    end = "\r\n" if any(row.text.endswith("\r\n") for row in table.rows) else "\n"
+    parts = [table.head, line_of(columns, dict(zip(columns, columns, strict=True)), end)]
     for row in table.rows:
         name = row.cells["name"] if row.cells else ""
         if name in changed:
-            parts.append(line_of(columns, fresh[name]))
+            parts.append(line_of(columns, fresh[name], end))
         elif name not in removed:
-            parts.append(row.text if row.text.endswith("\n") else row.text + "\n")
-    return "".join([*parts, *(line_of(columns, fresh[name]) for name in new)])
+            parts.append(row.text if row.text.endswith("\n") else row.text + end)
+    return "".join([*parts, *(line_of(columns, fresh[name], end) for name in new)])
 
 
 def _yaml_text(
@@ -133,7 +134,8 @@ def _yaml_text(
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    text = file.read_text(encoding="utf-8-sig")
+    written = read_text(file)
+    text = written.replace("\r\n", "\n")
     data = yaml.load(text)
     if removed:
         data = yaml.load(_without(text, data["alarms"], removed))
@@ -148,7 +150,7 @@ def _yaml_text(
         alarms.append(keys_of(config))
     out = io.StringIO()
     yaml.dump(data, out)
-    return out.getvalue()
+    return out.getvalue() if text == written else out.getvalue().replace("\n", "\r\n")
 
 
 def _without(text: str, alarms: Sequence[Any], removed: Set[str]) -> str:

@@ -215,10 +215,10 @@ def _check_header(columns: Sequence[str], place: Place) -> Iterator[Finding]:
         yield Finding("column 'name' is missing", place, "add it to the first line")
 
 
-def line_of(columns: Iterable[str], cells: Mapping[str, str]) -> str:
+def line_of(columns: Iterable[str], cells: Mapping[str, str], end: str = "\n") -> str:
     """Write one row."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow([cells.get(column, "") for column in columns])
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator=end).writerow([cells.get(column, "") for column in columns])
     return out.getvalue()
 
 

@@ -203,6 +203,15 @@ def test_an_alarm_goes_however_the_file_is_written(tmp_path, text):
     assert (config.name, config.text.en) == ("b", "A")
 
 
+@pytest.mark.parametrize(("text", "name"), [(YAML, "alarms.yaml"), (CSV, "alarms.csv")])
+def test_lines_end_after_an_import_as_they_did(tmp_path, text, name):
+    """As editors on Windows and spreadsheets write them."""
+    sheet = brought(tmp_path, SHEET)
+    plain = plan_import(plant(tmp_path, text, name), sheet).text
+    (tmp_path / name).write_bytes(text.replace("\n", "\r\n").encode())
+    assert plan_import(assemble(tmp_path).plant, sheet).text == plain.replace("\n", "\r\n")
+
+
 TRANSLATED = """\
 alarms:
   - {name: a, tag: pump/run, kind: discrete, text: {en: Runs, zh: 运行}, cause: {en: By hand, zh: 手动}}
