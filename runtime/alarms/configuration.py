@@ -7,10 +7,13 @@ from pathlib import Path
 
 from runtime.alarms.table import read_table
 from runtime.config import AlarmConfig, Document, Section, Span, TagList, load_yaml, validate, value_text
+from runtime.config.taglist import NO_TAG
 from runtime.config.valuetext import TIMES
 from runtime.contract import DataType, Tag
 from runtime.errors import ConfigError, Finding, Place
 from runtime.gate.expression import check_expression, parse_expression
+
+_LOOKED_FOR = 20  # unknown tags for which a close one is sought: that takes a while, and all may be unknown
 
 
 class AlarmFile(Section):
@@ -68,6 +71,7 @@ def read_alarms(document: Document) -> list[tuple[AlarmConfig, Place]]:
 def check_alarms(alarms: Iterable[tuple[AlarmConfig, Place]], tags: TagList) -> Iterator[Finding]:
     """Yield what is wrong with alarms, given all tags."""
     seen: dict[str, Place] = {}
+    lost = 0
     for config, place in alarms:
         about = f"alarm {config.name!r}"
         if config.name in seen:
@@ -75,7 +79,9 @@ def check_alarms(alarms: Iterable[tuple[AlarmConfig, Place]], tags: TagList) -> 
             yield Finding(f"{about} is already defined at {first}", place, "give one of them another name")
         seen.setdefault(config.name, place)
         if config.tag not in tags:
-            yield Finding(f"{about}: there is no tag {config.tag!r}", place, tags.close_to(config.tag))
+            lost += 1
+            remedy = tags.close_to(config.tag) if lost <= _LOOKED_FOR else NO_TAG
+            yield Finding(f"{about}: there is no tag {config.tag!r}", place, remedy)
             continue
         for text, remedy in _check(config, tags[config.tag], tags):
             yield Finding(f"{about}: {text}", place, remedy)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runtime.alarms.configuration import check_alarms, document_of, read_alarms
 from runtime.alarms.table import TEXTS, cells_of, columns_of, keys_of, line_of, read_table, rows_as_comments
-from runtime.config import AlarmConfig, Plant
+from runtime.config import AlarmConfig, Plant, read_text
 from runtime.errors import ConfigError, Place, PlantError
+
+_ANCHOR = re.compile(r"\s&\w")  # others may refer to what stands there
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def plan_import(plant: Plant, source: Path, replace: bool = False) -> Import:
     merged = read_alarms(brought)
     names = {config.name for config, _ in merged}
     removed = tuple(name for name in there if name not in names) if replace else ()
-    others = [each for each in there.values() if each[0].name not in {*names, *removed}]
+    replaced = names.union(removed)
+    others = [each for each in there.values() if each[0].name not in replaced]
     declared = [(config, Place(plant.file)) for config in plant.alarms if config.name not in there]
     findings = list(check_alarms([*others, *declared, *merged], plant.tags))
     if findings:
@@ -88,7 +92,7 @@ def plan_import(plant: Plant, source: Path, replace: bool = False) -> Import:
         if config.name in there and there[config.name][0] != config
     }
     write = _csv_text if file.suffix == ".csv" else _yaml_text
-    text = write(file, new, changed, removed)
+    text = write(file, new, changed, frozenset(removed))
     return Import(file, tuple(new), tuple(changed), removed, text)
 
 
@@ -102,26 +106,27 @@ def _csv_text(
     file: Path,
     new: Mapping[str, AlarmConfig],
     changed: Mapping[str, AlarmConfig],
-    removed: Sequence[str],
+    removed: Set[str],
 ) -> str:
     table = read_table(file)
     fresh = {name: cells_of(keys_of(config)) for name, config in {**changed, **new}.items()}
     columns = columns_of(fresh.values(), table.columns)
-    parts = [table.head, line_of(columns, dict(zip(columns, columns, strict=True)))]
+    end = "\r\n" if any(row.text.endswith("\r\n") for row in table.rows) else "\n"
+    parts = [table.head, line_of(columns, dict(zip(columns, columns, strict=True)), end)]
     for row in table.rows:
         name = row.cells["name"] if row.cells else ""
         if name in changed:
-            parts.append(line_of(columns, fresh[name]))
+            parts.append(line_of(columns, fresh[name], end))
         elif name not in removed:
-            parts.append(row.text if row.text.endswith("\n") else row.text + "\n")
-    return "".join([*parts, *(line_of(columns, fresh[name]) for name in new)])
+            parts.append(row.text if row.text.endswith("\n") else row.text + end)
+    return "".join([*parts, *(line_of(columns, fresh[name], end) for name in new)])
 
 
 def _yaml_text(
     file: Path,
     new: Mapping[str, AlarmConfig],
     changed: Mapping[str, AlarmConfig],
-    removed: Sequence[str],
+    removed: Set[str],
 ) -> str:
     from ruamel.yaml import YAML
 
@@ -129,7 +134,11 @@ def _yaml_text(
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    data = yaml.load(file.read_text(encoding="utf-8"))
+    written = read_text(file)
+    text = written.replace("\r\n", "\n")
+    data = yaml.load(text)
+    if removed:
+        data = yaml.load(_without(text, data["alarms"], removed))
     alarms = data["alarms"]
     for index in reversed(range(len(alarms))):
         item, name = alarms[index], alarms[index]["name"]
@@ -141,7 +150,22 @@ def _yaml_text(
         alarms.append(keys_of(config))
     out = io.StringIO()
     yaml.dump(data, out)
-    return out.getvalue()
+    return out.getvalue() if text == written else out.getvalue().replace("\n", "\r\n")
+
+
+def _without(text: str, alarms: Sequence[Any], removed: Set[str]) -> str:
+    """Cut the lines of these alarms out of a YAML file, but no comments: they may be about others."""
+    lines = io.StringIO(text).readlines()
+    first = [alarm.lc.line for alarm in alarms]
+    plain = all(lines[line].lstrip().startswith("- ") for line in first) and not _ANCHOR.search(text)
+    if not plain or len(removed) == len(alarms):
+        return text
+    for alarm, begin, end in reversed(list(zip(alarms, first, [*first[1:], len(lines)], strict=True))):
+        while lines[end - 1].strip()[:1] in ("", "#"):
+            end -= 1
+        if alarm["name"] in removed:
+            del lines[begin:end]
+    return "".join(lines)
 
 
 def _update(item: Any, keys: Mapping[str, Any]) -> None:
@@ -150,5 +174,7 @@ def _update(item: Any, keys: Mapping[str, Any]) -> None:
     for key in [key for key in item if key not in keys]:
         del item[key]
     for key, value in keys.items():
-        if old.get(key) != value:
+        if key not in item:
+            item.insert(len(item) - 1, key, value)  # below the last one stands what is about the next alarm
+        elif old.get(key) != value:
             item[key] = value

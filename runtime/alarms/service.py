@@ -48,7 +48,7 @@ class AlarmService:
         self._configs = configs
         self._journal = journal
         self._order = asyncio.Lock()  # state and journal move together, one transition after the other
-        self._backlog: deque[AlarmLogEntry] = deque()
+        self._backlog: deque[Record] = deque()
         self._lost = 0
         self._timers_ns: set[int] = set()  # when the timers that wait will end
         self._told: tuple[Value, ...] = ()
@@ -201,21 +201,21 @@ class AlarmService:
 
     def clock_set(self, step_ns: int) -> None:
         """Move what is timed with a clock that was set: delays and shelves last as they were meant to."""
-        shelved = [alarm.name for alarm in self.engine.shift(step_ns)]
+        shelved = self.engine.shift(step_ns)
         self._load.shift(step_ns)
         if self._group is not None and self._port is not None:
             self._timers_ns.clear()
             self._schedule(self._port)
             if shelved:
-                self._group.create_task(self._keep_shelves(shelved))
+                self._group.create_task(self._keep_shelves(self._port))
 
-    async def _keep_shelves(self, names: Sequence[str]) -> None:
+    async def _keep_shelves(self, port: Port) -> None:
         async with self._order:
-            try:
-                await self._journal.append_all([self.engine.alarm(name).as_row() for name in names])
-                self._shown = self.engine.alarms()
-            except StoreError as exc:  # they end in time all the same, unless there is a restart before
-                log.error("shelves could not be moved with the clock: %s", exc)
+            rows = [alarm.as_row() for alarm in self.engine.alarms() if alarm.shelf]
+            _, cancelled = await self._keep(port, rows)
+            self._shown = self.engine.alarms()
+            if cancelled:
+                raise asyncio.CancelledError
 
     async def figures(self, span_ns: int) -> dict[str, Any]:
         """Return the figures of the time until now with the fields of `runtime.wire.AlarmFigures`.
@@ -287,14 +287,13 @@ class AlarmService:
             return exc, cancelled
 
     async def _keep_and_tell(self, port: Port, moved: Sequence[Transition]) -> None:
-        numbers, cancelled = await self._keep(port, moved)
+        numbers, cancelled = await self._keep(port, [self._entry(each) for each in moved])
         self._tell(port, moved, numbers)
         if cancelled:
             raise asyncio.CancelledError
 
-    async def _keep(self, port: Port, moved: Sequence[Transition]) -> tuple[Sequence[int], bool]:
-        """Keep transitions; return their numbers in the journal, 0 while they wait for the disk."""
-        entries = [self._entry(each) for each in moved]
+    async def _keep(self, port: Port, entries: Sequence[Record]) -> tuple[Sequence[int], bool]:
+        """Keep transitions or rows; return their numbers in the journal, 0 while they wait for the disk."""
         cancelled = False
         if entries and not self._backlog:
             kept, cancelled = await self._write(entries)

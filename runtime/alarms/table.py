@@ -178,20 +178,23 @@ def _is_row(cells: Sequence[str]) -> bool:
 def _parsed(text: str, file: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Yield each row with its line, its text and its cells; comments are not read as CSV."""
     lines = io.StringIO(text, newline="").readlines()
+    rest = iter(lines)
+    reader = csv.reader(rest, strict=True)
     done = 0
     while done < len(lines):
         if lines[done].lstrip().startswith("#"):
-            yield done + 1, lines[done], [lines[done]]
+            yield done + 1, lines[done], [next(rest)]
             done += 1
             continue
-        reader = csv.reader(lines[done:], strict=True)
+        before = reader.line_num
         try:
             cells = next(reader)
         except csv.Error as exc:
             said = Finding(f"not valid CSV: {exc}", Place(file, done + 1, 1), "check the quotes from here on")
             raise ConfigError([said]) from exc
-        yield done + 1, "".join(lines[done : done + reader.line_num]), cells
-        done += reader.line_num
+        taken = reader.line_num - before
+        yield done + 1, "".join(lines[done : done + taken]), cells
+        done += taken
 
 
 def _check_header(columns: Sequence[str], place: Place) -> Iterator[Finding]:
@@ -212,10 +215,10 @@ def _check_header(columns: Sequence[str], place: Place) -> Iterator[Finding]:
         yield Finding("column 'name' is missing", place, "add it to the first line")
 
 
-def line_of(columns: Iterable[str], cells: Mapping[str, str]) -> str:
+def line_of(columns: Iterable[str], cells: Mapping[str, str], end: str = "\n") -> str:
     """Write one row."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow([cells.get(column, "") for column in columns])
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator=end).writerow([cells.get(column, "") for column in columns])
     return out.getvalue()
 
 

@@ -31,6 +31,7 @@ _TYPES = {each.iec: each for each in DataType}
 _LEVEL = r"(?!\.{1,2}(?:/|$))[^/\s*?,\x00-\x1f]+"  # . and .. lead elsewhere in a URL
 _PATH = re.compile(f"{_LEVEL}(/{_LEVEL})*")
 _LONGEST_PATH = 250
+NO_TAG = "`ironworks tags export` lists the tags there are"
 
 
 class TagList:
@@ -48,6 +49,7 @@ class TagList:
         self._tags = tuple(replace(tag, id=index) for index, tag in enumerate(tags))
         self._by_path = {tag.path: tag for tag in self._tags if tag.path}
         self.ids = np.array([tag.id for tag in self._tags if tag.path], np.int32)
+        self._last_close: tuple[str | None, str] = (None, "")
 
     def succeeded_by(self, following: TagList) -> TagList:
         """Return another list of tags with the ids of this one wherever path and type stay."""
@@ -76,14 +78,17 @@ class TagList:
         return path in self._by_path or f"{self.root}/{path}" in self._by_path
 
     def close_to(self, path: str) -> str:
-        """Return a remedy for an unknown path."""
+        """Return a remedy for an unknown path; among thousands of tags that takes a while."""
+        if self._last_close[0] != path:  # many rows of a table may name the same
+            self._last_close = (path, self._close_to(path))
+        return self._last_close[1]
+
+    def _close_to(self, path: str) -> str:
         root = f"{self.root}/"
         known = {each.removeprefix(root): each for each in self._by_path}
         wanted = path.removeprefix(root)
         close = next((each for each in known if wanted in each), None) or closest(wanted, known)
-        return (
-            f"did you mean {known[close]!r}?" if close else "`ironworks tags export` lists the tags there are"
-        )
+        return f"did you mean {known[close]!r}?" if close else NO_TAG
 
     def select(self, *patterns: str) -> NDArray[np.int32]:
         """Return the ids of the paths that match any glob (`*` within a level, `**` across levels)."""

@@ -89,8 +89,8 @@ class VirtualPlant:
         span_ns = parse_duration_ns(duration) if isinstance(duration, str) else round(duration * SECOND_NS)
         end_ns = self.clock.now_ns() + span_ns
         queue = self._queue
-        while queue:
-            due_ns = queue[0][0]
+        while True:
+            due_ns = queue[0][0] if queue else end_ns + 1
             alarm_ns = self._alarms.next_due_ns()
             if alarm_ns is not None and alarm_ns <= min(due_ns, end_ns):
                 self.clock.set_ns(max(alarm_ns, self.clock.now_ns()))

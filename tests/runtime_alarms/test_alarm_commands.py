@@ -17,6 +17,7 @@ from runtime.contract import Actor, Batch, DataType, Quality, Role, Tag
 from runtime.errors import WriteRejectedError
 from runtime.journal import Journal, alarm_log, alarm_rows
 from runtime.testing import FakePort
+from runtime.testing.virtual import VirtualPlant
 
 S = 1_000_000_000
 LEVEL = Tag("site/area/line/level", DataType.REAL, source="plc")
@@ -51,6 +52,18 @@ class Played:
 
     def alarm(self, name="high"):
         return self.engine.alarm(name)
+
+
+def test_a_delay_ends_in_its_time_in_a_virtual_plant_in_which_nothing_else_moves(tmp_path):
+    (tmp_path / "plant.yaml").write_text(
+        "plant: p\nroot: s/l\napi: null\nhistory: null\nalarms: alarms.csv\n"
+    )
+    (tmp_path / "tags.csv").write_text("path,type\nlevel,REAL\n")
+    (tmp_path / "alarms.csv").write_text("name,tag,kind,limit,on_delay,text\nhigh,level,high,80,2s,x\n")
+    plant = VirtualPlant(tmp_path)
+    plant.force("level", 90.0)
+    plant.run_for("60s")
+    assert plant.alarms()[0]["raised_ns"] == plant.start_ns + 2 * S
 
 
 def test_a_shelf_hides_and_ends_by_itself():

@@ -149,6 +149,69 @@ def test_texts_of_yaml_blocks_are_the_same_after_a_spreadsheet(tmp_path):
     assert plan_import(there, brought(tmp_path, export_table(there))).changed == ()
 
 
+COMMENTED = """\
+alarms:
+  # about a
+  - name: a  # here
+    tag: pump/run
+    kind: discrete
+    text: A
+
+  # about b
+  - {name: b, tag: pump/run, kind: discrete,
+     text: B}
+  # about c
+  - name: c
+    tag: pump/run
+    kind: discrete
+    text:
+      en: C
+      zh: 丙
+# the end
+"""
+
+
+def test_comments_stay_where_they_are_when_alarms_gain_keys_or_go(tmp_path):
+    gained = plan_import(plant(tmp_path, COMMENTED), brought(tmp_path, "name,area\na,north\n"))
+    assert gained.text == COMMENTED.replace("    text: A\n", "    area: north\n    text: A\n").replace(
+        "discrete,\n     text", "discrete, text"
+    )
+    left = plan_import(plant(tmp_path, COMMENTED), brought(tmp_path, "name\nc\n"), replace=True)
+    assert (left.removed, left.text) == (
+        ("a", "b"),
+        COMMENTED[: COMMENTED.index("  - name: a")]
+        + "\n  # about b\n"
+        + COMMENTED[COMMENTED.index("  # about c") :],
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "alarms: [{name: a, tag: pump/run, kind: discrete, text: A},"
+        " {name: b, tag: pump/run, kind: discrete, text: A}]",
+        "alarms:\n  -\n    name: a\n    tag: pump/run\n    kind: discrete\n    text: A\n"
+        "  - {name: b, tag: pump/run, kind: discrete, text: A}\n",
+        "alarms:\n  - {name: a, tag: pump/run, kind: discrete, text: &t A}\n"
+        "  - {name: b, tag: pump/run, kind: discrete, text: *t}\n",
+    ],
+)
+def test_an_alarm_goes_however_the_file_is_written(tmp_path, text):
+    planned = plan_import(plant(tmp_path, text), brought(tmp_path, "name\nb\n"), replace=True)
+    (tmp_path / "alarms.yaml").write_text(planned.text, encoding="utf-8")
+    ((config, _),) = load_alarms(tmp_path / "alarms.yaml")
+    assert (config.name, config.text.en) == ("b", "A")
+
+
+@pytest.mark.parametrize(("text", "name"), [(YAML, "alarms.yaml"), (CSV, "alarms.csv")])
+def test_lines_end_after_an_import_as_they_did(tmp_path, text, name):
+    """As editors on Windows and spreadsheets write them."""
+    sheet = brought(tmp_path, SHEET)
+    plain = plan_import(plant(tmp_path, text, name), sheet).text
+    (tmp_path / name).write_bytes(text.replace("\n", "\r\n").encode())
+    assert plan_import(assemble(tmp_path).plant, sheet).text == plain.replace("\n", "\r\n")
+
+
 TRANSLATED = """\
 alarms:
   - {name: a, tag: pump/run, kind: discrete, text: {en: Runs, zh: 运行}, cause: {en: By hand, zh: 手动}}

@@ -1,11 +1,13 @@
 """Wrong alarms are told with file, line and remedy."""
 
+from pathlib import Path
+
 import pytest
 
 from runtime.alarms import check_alarms, load_alarms
-from runtime.config import TagList
+from runtime.config import AlarmConfig, TagList
 from runtime.contract import DataType, Tag
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, Place
 
 TAGS = TagList(
     [
@@ -150,3 +152,21 @@ def test_a_name_used_twice_tells_both_places(tmp_path):
     (finding,) = check_alarms(load_alarms(written(tmp_path, "alarms:\n" + item * 2)), TAGS)
     assert "already defined at" in finding.text
     assert finding.place.line == 3
+
+
+def test_a_close_tag_is_sought_for_the_first_alarms_alone_where_thousands_are_wrong(monkeypatch):
+    sought = []
+    monkeypatch.setattr(TagList, "close_to", lambda _, path: sought.append(path) or "did you mean ...?")
+    alarms = [
+        (AlarmConfig(name=f"a{n}", tag=f"no/tag{n}", kind="discrete", text="x"), Place(Path("a.csv"), n))
+        for n in range(50)
+    ]
+    findings = list(check_alarms(alarms, TAGS))
+    assert (len(findings), len(sought)) == (50, 20)
+    assert "tags export" in findings[-1].remedy
+
+
+def test_the_same_unknown_path_is_sought_once():
+    tags = TagList(TAGS, "nb/line")
+    assert "filler/fault" in tags.close_to("filler/falt")
+    assert tags.close_to("filler/falt") is tags.close_to("filler/falt")

@@ -13,8 +13,8 @@ import pytest
 from runtime.alarms import TAGS, AlarmService
 from runtime.config import AlarmConfig
 from runtime.contract import Actor, DataType, Role, Tag
-from runtime.errors import WriteRejectedError
-from runtime.journal import AlarmLogEntry, Journal
+from runtime.errors import StoreError, WriteRejectedError
+from runtime.journal import AlarmLogEntry, Journal, alarm_rows
 from runtime.testing import FakePort
 
 LEVEL = Tag("site/area/line/tank/level", DataType.REAL, source="plc")
@@ -194,6 +194,36 @@ def test_a_full_disk_hides_no_alarm_and_is_caught_up(tmp_path):
     code += f"test_alarm_service._full_disk(pathlib.Path({str(tmp_path / 'j.sqlite')!r}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
+
+
+def test_a_shelf_that_moves_with_the_clock_while_the_disk_is_full_is_on_disk_later(tmp_path, monkeypatch):
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            append = journal.append_all
+
+            async def full(_):
+                raise StoreError("no room", "free it")
+
+            await service.command("shelve", "tank.high", ANN, "sensor is cleaned", 3600 * 1_000_000_000)
+            await service.command("shelve", "tank.low", ANN, "sensor is cleaned", 3600 * 1_000_000_000)
+            monkeypatch.setattr(journal, "append_all", full)
+            port.set("tank/level", 90.0)
+            await until(lambda: port.emitted[-1].kind == "alarm.raised")
+            port.clock.jump(-1800)
+            service.clock_set(port.clock.follow())
+            await service.renew(CONFIGS[:1], port.tags.tags)
+            until_ns = port.clock.now_ns() + 3600 * 1_000_000_000
+            await until(lambda: service.view("tank.high")["shelved"]["until_ns"] == until_ns)
+            monkeypatch.setattr(journal, "append_all", append)
+            await port.clock.advance(1.1)
+            await until(lambda: port.healthy)
+            rows = {row.name: row for row in await journal.read(alarm_rows)}
+            assert (rows["tank.high"].state, rows["tank.high"].shelved_until_ns) == (
+                "unacknowledged",
+                until_ns,
+            )
+
+    asyncio.run(main())
 
 
 def test_figures_of_many_transitions_take_no_more_memory(tmp_path):
