@@ -1,5 +1,6 @@
 """The desk of an SQL query: what is laid out on it before the query begins."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,14 @@ def test_a_value_that_cannot_be_told_is_refused_in_words(tmp_path, value):
     with pytest.raises(SqlError, match="cannot be told"):
         answer(books, f"SELECT {value}", 10, 20)
     assert answer(books, f"SELECT length(({value})::VARCHAR) > 1", 10, 20).rows == ((True,),)
+
+
+def test_now_is_in_utc_as_samples_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
+    write_parquet(file, {name: [time.time_ns() if name == "t" else 0] for name in names})
+    query = "SELECT count(*) FROM samples WHERE t > now()::TIMESTAMP - INTERVAL 1 HOUR"
+    assert answer(Library([file], [(0, "a/b", "REAL", "", "long")]), query, 10, 20).rows == ((1,),)
 
 
 def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):
