@@ -28,6 +28,7 @@ Interval = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="ns; for 
 _SAMPLES = 1_000_000
 _POINTS = 100_000
 _AT_ONCE = 1  # a query may take a core for as long as it is allowed
+_WAIT_S = 10.0  # for the one before, whose client may be gone; each client is more patient than that
 Buckets = Annotated[int, Query(ge=1, le=10_000)]
 
 
@@ -115,10 +116,16 @@ def router(services: Services) -> APIRouter:
         if services.historian is None:
             raise Refused(404, "this plant keeps no history", "add history: to plant.yaml")
         try:
-            async with room:
-                found = await services.historian.sql(body.query, body.limit, body.seconds)
+            async with asyncio.timeout(_WAIT_S):
+                await room.acquire()
+        except TimeoutError as exc:
+            raise Refused(503, "another query is still at work", "ask again once it has ended") from exc
+        try:
+            found = await services.historian.sql(body.query, body.limit, body.seconds)
         except SqlError as exc:
             raise Refused(422, exc.text, exc.remedy) from exc
+        finally:
+            room.release()
         return Json(SqlAnswer(found.columns, found.rows, found.truncated))
 
     @routes.get("/history/trend", **answers(TrendList, "Buckets of each tag.", 404))

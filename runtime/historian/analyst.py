@@ -139,7 +139,8 @@ def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
         desk.execute("SET allowed_paths = ?", [allowed])
         for setting in (
             "autoinstall_known_extensions = false", "autoload_known_extensions = false",
-            "temp_directory = ''", "enable_external_access = false", "lock_configuration = true",
+            "TimeZone = 'UTC'", "temp_directory = ''", "enable_external_access = false",
+            "lock_configuration = true",
         ):  # fmt: skip
             desk.execute(f"SET {setting}")
 

@@ -117,12 +117,9 @@ class Keeper:
                 await self._threads.write(store.sweep)
             store.compacting = frozenset()
             while group := await self._threads.write(self._choose_group, most):
-                try:
-                    merged = await self._threads.read(compaction.merge, store, group)
-                except StoreError:
-                    if not await self._lose_damaged(group):
-                        raise
+                if await self._lose_damaged(group):  # the new file would be whole, with what is wrong in it
                     continue
+                merged = await self._threads.read(compaction.merge, store, group)
                 await self._threads.write(store.commit_parts, [merged], None, group)
                 await self._threads.write(store.sweep)
         finally:

@@ -10,9 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import unix_connect
 from websockets.exceptions import InvalidStatus
 
-from runtime.api import answers, limits
+from runtime.api import answers, history, limits
 from runtime.contract import Actor, Role
-from runtime.errors import RateLimitedError
+from runtime.errors import PlantError, RateLimitedError
+from runtime.historian import Answer
 from runtime.wire import PREFIX
 
 
@@ -55,6 +56,30 @@ def test_head_is_answered_as_get_without_a_body(desk: Any) -> None:
             assert (await raw.head(f"{PREFIX}/tags/tank/none")).status_code == 404
             assert (await raw.head(f"{PREFIX}/users")).status_code == 403  # the rule of GET holds
             assert (await raw.head(f"{PREFIX}/history/sql")).headers["allow"] == "POST"
+
+    asyncio.run(main())
+
+
+def test_a_query_says_that_another_is_at_work_rather_than_nothing(desk: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(history, "_WAIT_S", 0.01)
+    asked, end = asyncio.Event(), asyncio.Event()
+
+    class Busy:
+        async def sql(self, query: str, limit: int, seconds: float) -> Answer:
+            asked.set()
+            await end.wait()
+            return Answer(("one",), ((1,),), False)
+
+    desk.historian = Busy()
+
+    async def main() -> None:
+        async with desk.client() as client, asyncio.TaskGroup() as group:
+            long = group.create_task(client.sql("SELECT 1"))
+            await asked.wait()
+            with pytest.raises(PlantError, match="another query is still at work"):
+                await client.sql("SELECT 1")
+            end.set()
+            assert (await long).rows == (await client.sql("SELECT 1")).rows == ((1,),)
 
     asyncio.run(main())
 

@@ -140,6 +140,28 @@ def test_damage_that_no_one_asks_for_is_found_by_the_house(tmp_path, kit):
     asyncio.run(main())
 
 
+def test_a_file_is_looked_at_before_it_becomes_part_of_another(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    shelf = kit.Shelf(path)
+    for hour in range(3):  # values that do not pack: Parquet does not notice that one is another
+        values = np.random.default_rng(hour).normal(size=3600)
+        shelf.append(kit.batch(shelf.tags[0], hour * 3600 + np.arange(3600), values))
+        shelf.store.seal()
+        for table in shelf.store.sealed():
+            shelf.store.commit_parts(compaction.write_table(shelf.store, table), table)
+    spoilt = shelf.store.folder / shelf.store.parts()[1].name
+    shelf.store.close()
+    flip(spoilt, spoilt.stat().st_size // 2)
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 48 * kit.HOUR) as (_, historian):
+            await historian._keeper.compact()
+            assert [part.rows for part in historian._store.parts()] == [7200]
+            assert "3600 samples between 2023-11-15T01:00:00" in historian.problems[0]
+
+    asyncio.run(main())
+
+
 def test_a_file_that_is_gone_is_told_at_the_start(tmp_path, kit):
     path = tmp_path / "history.duckdb"
     shelf = filled(kit, path)

@@ -1,5 +1,6 @@
 """The desk of an SQL query: what is laid out on it before the query begins."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,14 @@ def test_an_answer_that_would_fill_the_memory_is_refused_in_words(tmp_path):
         answer(books, "SELECT repeat('x', 20000) FROM range(2000)", 100_000, 20)
     found = answer(books, "SELECT range FROM range(2500)", 2400, 20)
     assert (found.rows, found.truncated) == (tuple((each,) for each in range(2400)), True)
+
+
+def test_now_is_in_utc_as_samples_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
+    write_parquet(file, {name: [time.time_ns() if name == "t" else 0] for name in names})
+    query = "SELECT count(*) FROM samples WHERE t > now()::TIMESTAMP - INTERVAL 1 HOUR"
+    assert answer(Library([file], [(0, "a/b", "REAL", "", "long")]), query, 10, 20).rows == ((1,),)
 
 
 def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):
