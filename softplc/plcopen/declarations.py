@@ -107,7 +107,8 @@ class Declarations:
 
     def _derived(self, origin: Origin, text: str) -> Code:
         words = text.upper().split()
-        if len(words) > 1 and words[0] not in ("POINTER", "REF_TO", "ARRAY") and words[0].isalpha():
+        known = words[:1] in (["POINTER"], ["REFERENCE"], ["REF_TO"], ["ARRAY"])
+        if len(words) > 1 and not known and words[0].isalpha():
             remedy = "use a name, or a pointer"
             self.notes.error(UNKNOWN, f"the type {text} cannot be translated", origin, remedy)
             return origin.code("BOOL")
@@ -160,7 +161,8 @@ class Declarations:
         if value is None:
             return Code()
         written = self._value(value, origin, type_name)
-        return origin.code(" := ") + written if written else Code()
+        sign = " REF= " if type_name.upper().startswith("REFERENCE TO ") else " := "
+        return origin.code(sign) + written if written else Code()
 
     def _value(self, holder: Element, origin: Origin, type_name: str) -> Code:
         for each in holder.children:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import softplc
 from softplc.cli import app
 from softplc.plcopen.export import export
+from softplc.profiles import profile_of
 from softplc.texts import parse_value
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance"
@@ -25,6 +26,7 @@ TYPES = """
 <initialValue><simpleValue value="it's"/></initialValue></variable></struct></baseType></dataType>
 <dataType name="Distance"><baseType><derived name="DINT"/></baseType></dataType>
 """
+REFERRING = "PROGRAM Main VAR n : INT; r : REFERENCE TO INT REF= n; END_VAR r := r + 1; END_PROGRAM"
 INTERFACE = """
 <localVars><variable name="tone"><type><derived name="Color"/></type></variable>
 <variable name="row"><type><derived name="Row"/></type></variable>
@@ -231,3 +233,18 @@ def test_what_codesys_keeps_beside_the_standard_is_read(draw):
     simulator = softplc.compile(sources={"p.xml": text}, profile="codesys").simulator()
     simulator.scan(3)
     assert (simulator.read("Main.n"), simulator.read("Main.m")) == (27, 3)
+    told = softplc.check(sources={"p.xml": text})
+    assert "Level is a property of Heir (POU Main, ST)" in [each.message for each in told]
+
+
+def test_references_of_codesys_are_read_and_written(draw):
+    kinds = {"n": "INT", "r": "REFERENCE TO INT", "l": "REFERENCE TO ARRAY [0..1] OF INT"}
+    local = draw.variables("localVars", kinds).replace(
+        'TO INT"/></type>', 'TO INT"/></type><initialValue><simpleValue value="n"/></initialValue>', 1
+    )
+    text = draw.project(draw.pou("Main", draw.text("r := r + 1;"), local))
+    profile = profile_of("codesys")
+    for each in (text, export({"p.xml": text}, profile), export({"p.st": REFERRING}, profile)):
+        simulator = softplc.compile(sources={"p.xml": each}, profile="codesys").simulator()
+        simulator.scan(3)
+        assert simulator.read("Main.n") == 3
