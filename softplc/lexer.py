@@ -125,7 +125,7 @@ _PATTERN = re.compile(
   | (?P<string>'(?:\$.|[^'$\n])*')
   | (?P<wstring>"(?:\$.|[^"$\n])*")
   | (?P<direct>%[A-Za-z]+[0-9][0-9.]*|%[A-Za-z]+\*|%[IQM][XBWDL]?\b)
-  | (?P<foreign>==|!=|&&|\|\|?|!|%|~)
+  | (?P<foreign>==|!=|=<|&&|\|\|?|!|%|~)
   | (?P<op>:=|=>|\?=|\.\.|\*\*|<>|<=|>=|[-+*/=<>&():;,.\[\]^\#])
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -137,6 +137,7 @@ _KINDS = {"time": "time", "date": "date", "based": "int"}
 FOREIGN = {  # operators of C and its heirs, and what they are here
     "==": "=",
     "!=": "<>",
+    "=<": "<=",
     "&&": "AND",
     "||": "OR",
     "|": "OR",

@@ -123,12 +123,13 @@ class Binary(Expr):
 
 @dataclass(slots=True, eq=False)
 class Argument(Node):
-    """An argument: positional (no name), `name := value`, or `name => value`."""
+    """An argument: positional (no name), `name := value`, or `name => value`; `compared`: written with =."""
 
     name: str
     value: Expr | None
     output: bool = False
     negated: bool = False
+    compared: bool = field(default=False, init=False)
 
 
 @dataclass(slots=True, eq=False)

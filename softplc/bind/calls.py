@@ -236,6 +236,8 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
     binding.pou = pou
     if typer.scope.pou is not None:
         typer.scope.pou.uses.add(pou)
+    for each in node.arguments:
+        _look_for_name(typer, binding, pou, each)
     if _is_mixed(typer, node, binding):
         return pou.result.type if pou.result else None
     asked, owner = pou, pou.owner if pou.kind == "ACTION" and binding.instance is not None else None
@@ -277,6 +279,18 @@ def _user_call(typer: Expressions, node: Call, binding: Binding, pou: Pou) -> Ty
     if asked is pou:
         _missing(typer, binding, node, pou, parameters, taken)
     return pou.result.type if pou.result else None
+
+
+def _look_for_name(typer: Expressions, binding: Binding, pou: Pou, argument: Argument) -> None:
+    """Take `IN = x` for `IN := x`, and note it, where IN is a parameter and nothing else."""
+    value = argument.value
+    if not argument.name and isinstance(value, Binary) and value.op == "=" and isinstance(value.left, Name):
+        name = value.left.name
+        if pou.find_variable(name.casefold()) is not None and typer.scope.lookup(name) is None:
+            argument.name, argument.value, argument.compared = name, value.right, True
+    if argument.compared:
+        text = f"{argument.name} = ... is a comparison, not an argument"
+        binding.problem("mixed", text, argument, f"write {argument.name} := ...")
 
 
 def _is_mixed(typer: Expressions, node: Call, binding: Binding) -> bool:

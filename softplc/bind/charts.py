@@ -10,6 +10,7 @@ Source: IEC 61131-3:2013, 6.7.4 and 6.7.5; actions run without a final scan (fig
 from __future__ import annotations
 
 from softplc.diagnostics import Diagnostic, did_you_mean
+from softplc.parser.charts import TIMED
 from softplc.syntax import (
     ActionDecl,
     Argument,
@@ -34,7 +35,6 @@ from softplc.syntax import (
     VarDecl,
 )
 
-TIMED = ("L", "D", "SD", "DS", "SL")
 STARTED = "started$"
 
 
@@ -91,9 +91,16 @@ class _Expansion:
 
     def _check(self) -> None:
         initial = [each for each in self.chart.steps if each.initial]
-        if len(initial) != 1:
-            where: Node = initial[1] if initial else self.chart
-            self._problem(f"{self.name} has {len(initial)} initial steps", where, "give it one INITIAL_STEP")
+        if not initial:
+            self._problem(f"{self.name} has 0 initial steps", self.chart, "give it one INITIAL_STEP")
+        networks = self._networks()
+        for network in dict.fromkeys(networks.values()):
+            mine = [each for each in initial if networks[each.name.casefold()] == network]
+            if len(mine) > 1:
+                message = f"{self.name} has {len(mine)} initial steps"
+                if len(set(networks.values())) > 1:
+                    message += " in one network"
+                self._problem(message, mine[1], "give it one INITIAL_STEP")
         if self.decl.kind in ("FUNCTION", "METHOD"):
             self._problem("a function has no steps: it keeps nothing", self.chart, "use a function block")
         known = [each.name for each in self.chart.steps]
@@ -102,6 +109,16 @@ class _Expansion:
                 if name.casefold() not in self.steps:
                     remedy = did_you_mean(name, known) or "declare it with STEP"
                     self._problem(f"there is no step {name}", Node(at, at + len(name)), remedy)
+
+    def _networks(self) -> dict[str, str]:
+        """Return to which network each step belongs: the steps that transitions connect (6.7.1)."""
+        networks = {key: key for key in self.steps}
+        for each in self.chart.transitions:
+            keys = {name.casefold() for name, _ in (*each.sources, *each.targets)}
+            joined = {networks[key] for key in keys if key in networks}
+            into = min(joined, default="")
+            networks = {key: into if at in joined else at for key, at in networks.items()}
+        return networks
 
     def _is_hidden(self) -> bool:
         """Tell whether a step has the name of a variable, and say so: nothing that names it would fit."""

@@ -11,14 +11,19 @@ from softplc.syntax import (
     ActionDecl,
     Association,
     Chart,
+    Direct,
     Expr,
+    Index,
     Literal,
+    Member,
+    Name,
     Statement,
     StepDecl,
     TransitionDecl,
 )
 
 QUALIFIERS = ("N", "R", "S", "L", "D", "P", "P0", "P1", "SD", "DS", "SL")
+TIMED = ("L", "D", "SD", "DS", "SL")
 PARTS = ("STEP", "TRANSITION", "ACTION")
 PART_ENDS = ("END_STEP", "END_TRANSITION", "END_ACTION")
 
@@ -72,18 +77,30 @@ class Charts(Statements):
 
     def _association(self) -> Association:
         name = self.expect_name("an action or END_STEP")
-        qualifier, time = "N", None
+        qualifier: str = "N"
+        time: Expr | None = None
         if self.take_op("("):
-            word = self.expect_name("a qualifier")
-            if word.key not in QUALIFIERS:
-                raise self.fail_at(
-                    word, f"there is no qualifier {word.text}", f"there are {', '.join(QUALIFIERS)}"
-                )
-            qualifier = word.key
-            time = self.expression() if self.take_op(",") else None
+            if not self.at_op(",") and not self.at_op(")"):
+                qualifier = self._qualifier()
+            while self.take_op(","):
+                first = self.token
+                value = self.expression()
+                indicator = isinstance(value, Name | Member | Index | Direct)  # tells readers, does nothing
+                if time is None and (qualifier in TIMED or not indicator):
+                    time = value
+                elif not indicator:
+                    raise self.fail_at(first, "an indicator is a variable", "name one, or remove it")
             self.expect_op(")")
         self.semicolon()
         return Association(name.at, name.end, name.text, qualifier, time)
+
+    def _qualifier(self) -> str:
+        word = self.expect_name("a qualifier")
+        if word.key not in QUALIFIERS:
+            raise self.fail_at(
+                word, f"there is no qualifier {word.text}", f"there are {', '.join(QUALIFIERS)}"
+            )
+        return word.key
 
     def _transition(self) -> TransitionDecl:
         start = self.advance()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from softplc.diagnostics import did_you_mean
+from softplc.iectypes import ELEMENTARY
 from softplc.lexer import Token
 
 _HEX = re.compile(r"0x([0-9A-Fa-f]+)", re.IGNORECASE)
@@ -41,6 +42,8 @@ JUMPS = {
     "VAR_STAT": "VAR_STAT belongs to the profile codesys",
     "__TRY": "there is no __TRY: a fault stops the task, its outputs go to their safe values",
 }
+DECLARED = "variables are declared in a VAR block: name : type;"
+TYPES = {*ELEMENTARY, "STRING", "WSTRING", "ARRAY"}
 CLOSED = {"ENDIF": "END_IF", "ENDCASE": "END_CASE", "ENDFOR": "END_FOR", "ENDWHILE": "END_WHILE"} | {
     "ENDREPEAT": "END_REPEAT"
 }
@@ -72,13 +75,14 @@ def for_statement(first: Token, token: Token, following: Token) -> str:
     if token.kind == "op" and token.text in ("+", "-", "*", "/"):
         return f"write {first.text} := {first.text} {token.text} ...;"
     if token.kind == "op" and token.text == ":":
-        apart = following.text == "="
-        return "assignments are written with := , without a blank in it" if apart else JUMPS["GOTO"]
+        if following.text == "=":
+            return "assignments are written with := , without a blank in it"
+        return DECLARED if following.key in TYPES else JUMPS["GOTO"]
     if first.key in JUMPS:
         return JUMPS[first.key]
     near = did_you_mean(first.text, WORDS)
     if near:
         return near
     if token.kind == "id":
-        return "variables are declared in a VAR block: name : type;"
+        return DECLARED
     return f"write {first.text} := value; or call it: {first.text}();"

@@ -241,7 +241,7 @@ class Statements(Expressions):
         branches: list[tuple[Expr, list[Statement]]] = []
         otherwise: list[Statement] = []
         while True:
-            condition = self.expression()
+            condition = self._condition()
             self._then()
             branches.append((condition, self._block("ELSIF", "ELSE", "END_IF")))
             if not self.take_keyword("ELSIF"):
@@ -249,6 +249,17 @@ class Statements(Expressions):
         if self.take_keyword("ELSE"):
             otherwise = self._block("END_IF")
         return If(at, self._end("END_IF", at), branches, otherwise)
+
+    def _condition(self) -> Expr:
+        """Read a condition; where it has :=, tell that and read it again as the comparison that was meant."""
+        start = self.position
+        condition = self.expression()
+        if not self.at_op(":="):
+            return condition
+        self.fail("'='", "values are compared with =")
+        self.tokens[self.position] = self.token._replace(key="=", text="=")
+        self.position, self.token = start, self.tokens[start]
+        return self._condition()
 
     def _then(self) -> None:
         self._word("THEN")
@@ -337,7 +348,7 @@ class Statements(Expressions):
             self.advance()
 
     def _while(self, at: int) -> Statement:
-        condition = self.expression()
+        condition = self._condition()
         self._do()
         body = self._block("END_WHILE")
         return While(at, self._end("END_WHILE", at), condition, body)
@@ -345,7 +356,7 @@ class Statements(Expressions):
     def _repeat(self, at: int) -> Statement:
         body = self._block("UNTIL", "END_REPEAT")
         self.expect_keyword("UNTIL")
-        condition = self.expression()
+        condition = self._condition()
         self.take_op(";")
         return Repeat(at, self._end("END_REPEAT", at), body, condition)
 

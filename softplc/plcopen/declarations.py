@@ -6,7 +6,7 @@ Source: PLCopen TC6 XML 2.01, dataType, value, varList; IEC 61131-3:2013, 6.4 an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from softplc.iectypes import ELEMENTARY
 from softplc.plcopen.notes import NAME, UNKNOWN, Notes
@@ -36,12 +36,22 @@ _ADDRESS = re.compile(r"%[A-Za-z]+[0-9*][0-9.]*|%[A-Za-z]+\*")
 
 
 class Declarations:
-    """Writes declarations, in the words of a profile; `constants` are casefolded names that values may be."""
+    """Writes declarations, in the words of a profile; `constants` are casefolded names that values may be.
 
-    def __init__(self, notes: Notes, profile: Profile, constants: frozenset[str] = frozenset()) -> None:
+    `begins` tells whether instances of a type are begun by FB_Init.
+    """
+
+    def __init__(
+        self,
+        notes: Notes,
+        profile: Profile,
+        constants: frozenset[str] = frozenset(),
+        begins: Callable[[str], bool] = lambda name: False,
+    ) -> None:
         self.notes = notes
         self.profile = profile
         self.constants = constants
+        self.begins = begins
 
     # Names -------------------------------------------------------------------------------------------
 
@@ -107,7 +117,8 @@ class Declarations:
 
     def _derived(self, origin: Origin, text: str) -> Code:
         words = text.upper().split()
-        if len(words) > 1 and words[0] not in ("POINTER", "REF_TO", "ARRAY") and words[0].isalpha():
+        known = words[:1] in (["POINTER"], ["REFERENCE"], ["REF_TO"], ["ARRAY"])
+        if len(words) > 1 and not known and words[0].isalpha():
             remedy = "use a name, or a pointer"
             self.notes.error(UNKNOWN, f"the type {text} cannot be translated", origin, remedy)
             return origin.code("BOOL")
@@ -160,7 +171,8 @@ class Declarations:
         if value is None:
             return Code()
         written = self._value(value, origin, type_name)
-        return origin.code(" := ") + written if written else Code()
+        sign = " REF= " if type_name.upper().startswith("REFERENCE TO ") else " := "
+        return origin.code(sign) + written if written else Code()
 
     def _value(self, holder: Element, origin: Origin, type_name: str) -> Code:
         for each in holder.children:
@@ -221,45 +233,48 @@ class Declarations:
             remedy = "addresses look like %IX0.0, %QW4 or %MD8"
             self.notes.error(NAME, f"{address!r} is no address", origin, remedy)
         spec = self.type(element.child("type"), origin)
-        init = self.initial(element, origin, str(spec)) or self._assigned(origin)
+        init = self.initial(element, origin, str(spec))
+        if self.begins(str(spec)):
+            init = self._assigned(origin, begins=True) + init
+        init = init or self._assigned(origin)
         return name + place + origin.code(" : ") + spec + init + origin.code(";") + _remark(origin)
 
-    def _assigned(self, origin: Origin) -> Code:
-        """Return the initial inputs of an instance, as CODESYS keeps them."""
-        pairs: list[Code] = []
+    def _assigned(self, origin: Origin, *, begins: bool = False) -> Code:
+        """Return what CODESYS keeps beside the type of an instance: arguments of FB_Init, or first inputs."""
+        given: list[Code] = []
         for each in origin.element.walk():
             name, value = each.child("Name"), each.child("Value")
-            if each.name == "InputAssignment" and name is not None and value is not None:
+            if each.name == "InputAssignment" and value is not None and (name is not None or begins):
                 own = Origin(value, origin.where)
-                pairs.append(
-                    self.plain(own, name.text.strip())
-                    + own.code(" := ")
-                    + self.plain(own, value.text.strip())
-                )
-        if not pairs:
+                target = self.plain(own, name.text.strip()) + own.code(" := ") if name is not None else Code()
+                given.append(target + self.plain(own, value.text.strip()))
+        if not given:
             return Code()
-        return origin.code(" := (") + joined(origin.code(", "), pairs) + origin.code(")")
+        return origin.code("(" if begins else " := (") + joined(origin.code(", "), given) + origin.code(")")
 
     def blocks(self, holder: Element, where: str) -> Code:
         """Return every list of variables in an interface, a configuration or a resource."""
         parts: list[Code] = []
         for each in holder.children:
             if each.name in SECTIONS:
-                parts += self.block(each, where)
+                parts += self.block(each, where, inside=holder.name == "interface")
         return joined(Code(), parts)
 
-    def block(self, element: Element, where: str) -> Iterator[Code]:
+    def block(self, element: Element, where: str, *, inside: bool = False) -> Iterator[Code]:
         """Yield a list of variables; one of CODESYS whose parts differ in what they keep as several."""
         mixed = [each for each in element.walk() if each.name == "MixedAttrsVarList"]
         for each in mixed[0].children if mixed else (element,):
-            yield self._block(Origin(each, where))
+            yield self._block(Origin(each, where), inside)
 
-    def _block(self, origin: Origin) -> Code:
+    def _block(self, origin: Origin, inside: bool) -> Code:
         element = origin.element
         declared = [self.variable(Origin(e, origin.where)) for e in element.all("variable")]
         if not declared:
             return Code()
-        words = [SECTIONS[element.name], *(word for key, word in QUALIFIERS if element.flag(key))]
+        section = SECTIONS[element.name]
+        if inside and section == "VAR_GLOBAL" and self.profile.objects:
+            section = "VAR_STAT"  # of a unit: so CODESYS and TwinCAT export it
+        words = [section, *(word for key, word in QUALIFIERS if element.flag(key))]
         body = joined(Code(), [origin.code("    ") + each + origin.code("\n") for each in declared])
         return origin.code(" ".join(words) + "\n") + body + origin.code("END_VAR\n")
 

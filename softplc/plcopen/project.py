@@ -32,7 +32,9 @@ def units_of(root: Element) -> Iterator[Element]:
 
 def interfaces_of(root: Element) -> Iterator[Element]:
     yield from (
-        each for each in root.walk() if each.name == "Interface" and each.child("Methods") is not None
+        each
+        for each in root.walk()
+        if each.name == "Interface" and (each.child("Methods") or each.child("Properties")) is not None
     )
 
 
@@ -69,8 +71,9 @@ class Project:
             if block.flag("constant")
             for variable in block.all("variable")
         }
-        self.declarations = Declarations(notes, profile, frozenset(constants))
         self.units = Units()
+        begins = self.units.begins if profile.objects else lambda name: False
+        self.declarations = Declarations(notes, profile, frozenset(constants), begins)
         for each in units_of(root):
             self.units.add(each)
 
@@ -221,6 +224,9 @@ class Project:
         if name is None:
             return Code()
         methods = joined(Code(), [self._method(each, origin) for each in element.all("Methods", "Method")])
+        methods += joined(
+            Code(), [self._property(each, origin) for each in element.all("Properties", "Property")]
+        )
         parents = self._parents(element.child("Inheritance"), origin)
         return origin.code("INTERFACE ") + name + parents + origin.code("\n") + methods + _end(origin)
 

@@ -51,6 +51,10 @@ class Units:
             parent = self.parents.get(parent, "")
         return False
 
+    def begins(self, name: str) -> bool:
+        """Tell whether FB_Init begins instances of a unit."""
+        return "fb_init" in self.methods.get(name.casefold(), ()) or self.overrides(name, "fb_init")
+
     def is_function_block(self, name: str) -> bool:
         key = name.casefold()
         if key in self.kinds:

@@ -123,6 +123,8 @@ class Writer:
             ]
             base = made("baseType", None, made(spec.base.upper())) if spec.base else None
             return made("enum", None, made("values", None, *values), base)
+        if isinstance(spec, RefSpec) and spec.implicit:
+            return made("derived", {"name": f"REFERENCE TO {self.pieces.of(spec.target)}"})  # as CODESYS does
         if isinstance(spec, RefSpec | PointerSpec):
             if isinstance(spec, RefSpec) and self.pieces.profile.pointers:
                 self._cannot("REF_TO beside POINTER TO", spec)

@@ -1,4 +1,4 @@
-"""ST2060: a chart has one initial step, names steps that exist, uses its actions, gives times where asked.
+"""ST2060: networks of a chart have one initial step each, name steps that exist, use its actions, give times.
 
 Accepted: PROGRAM P VAR q : BOOL; END_VAR INITIAL_STEP a: q(L, T#1s); END_STEP STEP b: END_STEP TRANSITION
     FROM a TO b := q; END_TRANSITION TRANSITION FROM b TO a := NOT q; END_TRANSITION END_PROGRAM

@@ -17,7 +17,7 @@ from softplc.links import referred
 from softplc.profiles import current
 from softplc.rules.context import Constant, Context
 from softplc.symbols import Variable
-from softplc.syntax import Deref, Expr, Index, Member, Name
+from softplc.syntax import Binary, Deref, Expr, Index, Member, Name
 
 ON = (Constant,)
 
@@ -31,7 +31,9 @@ def check(use: Constant, context: Context) -> Iterator[Diagnostic]:
         if why:
             yield context.error("ST2006", f"{use.what} refers to {why}", value, "assign it in the body")
         return
-    if value.type is None or value.value is not None or isinstance(value.type, Array | Struct | BlockType):
+    if value.value is not None or isinstance(value.type, Array | Struct | BlockType):
+        return
+    if value.type is None and not _comes_later(value):
         return
     declared = context.declared
     anew = declared is not None and declared.temporary and not declared.constant and current().objects
@@ -39,6 +41,15 @@ def check(use: Constant, context: Context) -> Iterator[Diagnostic]:
         return
     remedy = "use literals and VAR CONSTANT"
     yield context.error("ST2006", f"{use.what} must be a constant expression", value, remedy)
+
+
+def _comes_later(value: Expr) -> bool:
+    """Tell whether a value has no type because it names a variable that is declared behind it."""
+    if isinstance(value, Binary):
+        return _comes_later(value.left) or _comes_later(value.right)
+    if not isinstance(value, Name) or value.type is not None:
+        return False
+    return isinstance(value.ref, Variable) and value.ref.type is not None
 
 
 def _moving(target: Expr, use: Constant, context: Context) -> str:

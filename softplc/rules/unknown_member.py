@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softplc.bind.expressions import is_copy
-from softplc.bind.properties import shown
+from softplc.bind.properties import GET, SET, shown
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import ELEMENTARY, Array, BlockType, Enum, Interface, Pointer, Reference, Struct
+from softplc.profiles import current
 from softplc.rules.context import Context, meant, of_copy, of_method
 from softplc.syntax import Member, Name, TypedName
 
@@ -48,6 +49,12 @@ def check(node: Member | TypedName, context: Context) -> Iterator[Diagnostic]:
         if method is not None:
             message, remedy = of_method(method, node.name)
             yield Diagnostic("ST2004", message, node.name_at, node.end, remedy)
+            return
+        if not current().objects and any(base.pou.find_method(node.name + each) for each in (GET, SET)):
+            message = f"{node.name} is a property of {base}"
+            yield Diagnostic(
+                "ST2004", message, node.name_at, node.end, "properties belong to the profile codesys"
+            )
             return
         names = [each.name for each in base.pou.parameters("VAR_INPUT", "VAR_OUTPUT", "VAR_IN_OUT")]
         names += list(

@@ -17,6 +17,7 @@ ACTION Batch:
 END_ACTION
 END_PROGRAM"""
 STEPS = "INITIAL_STEP Fill: END_STEP STEP Hold: END_STEP"
+X_TO_Y = "TRANSITION FROM x TO y := a; END_TRANSITION"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,18 @@ STEPS = "INITIAL_STEP Fill: END_STEP STEP Hold: END_STEP"
         (
             {"inner": STEPS.replace("Fill:", "Fill: lamp(L);")},
             (7, "the qualifier L needs a time; lamp(L, T#1s)"),
+        ),
+        (
+            {"inner": f"{STEPS} INITIAL_STEP x: END_STEP INITIAL_STEP y: END_STEP {X_TO_Y}"},
+            (7, "Batch has 2 initial steps in one network; give it one INITIAL_STEP"),
+        ),
+        (
+            {"inner": STEPS.replace("Fill:", "Fill: lamp(N, T#1s);")},
+            (7, "the qualifier N takes no time; remove it"),
+        ),
+        (
+            {"inner": STEPS.replace("Fill:", "Fill: lamp(L, T#1s, 5);")},
+            (7, "an indicator is a variable; name one, or remove it"),
         ),
         ({"actions": "STEP Bad END_STEP"}, (10, "expected ':', found 'END_STEP'; ")),
         ({"actions": "n := ;"}, (10, "expected an expression, found ';'; ")),

@@ -13,6 +13,13 @@ END_VAR
 LINES = HEAD.count("\n")
 STATEMENTS = [
     ("IF i == 1 THEN n := 1; END_IF;", "1:6", "did you mean =?"),
+    ("IF i := 1 OR b THEN n := 1; END_IF;", "1:6", "values are compared with ="),
+    ("IF b THEN n := 1; ELSIF n := 2 AND c THEN n := 3; END_IF;", "1:27", "values are compared with ="),
+    ("WHILE i := 1 DO n := 1; END_WHILE;", "1:9", "values are compared with ="),
+    ("REPEAT n := 1; UNTIL i := 1 END_REPEAT;", "1:24", "values are compared with ="),
+    ("b := i =< 1;", "1:8", "did you mean <=?"),
+    ("x : INT := 3;", "1:3", "variables are declared in a VAR block: name : type;"),
+    ("x : ARRAY[0..1] OF INT;", "1:3", "variables are declared in a VAR block: name : type;"),
     ("IF i != 1 THEN n := 1; END_IF;", "1:6", "did you mean <>?"),
     ("IF b && c THEN n := 1; END_IF;", "1:6", "did you mean AND?"),
     ("IF b || c THEN n := 1; END_IF;", "1:6", "did you mean OR?"),
@@ -75,6 +82,7 @@ DECLARATIONS = [
     ("VAR x : ARRAY[5] OF INT; END_VAR", "1:16", "a dimension is its limits: 0..9"),
     ("VAR x : BOOL AT %IX0.0; END_VAR", "1:14", "the address stands before the colon: x AT %IX0.0 : BOOL;"),
     ("VAR x : INTEGER; END_VAR", "1:9", "did you mean INT?"),
+    ("VAR x : ARRAY[0..n + 1] OF INT; n : INT; END_VAR", "1:18", "use literals and VAR CONSTANT"),
     ("VAR type : INT; END_VAR", "1:5", "TYPE is a keyword: choose another name"),
     ("VAR x : INT(0..10) := 11; END_VAR", "1:23", "INT(0..10) goes from 0 to 10"),
     ("VAR x : INT;", "2:1", "the declarations after VAR end with END_VAR"),
@@ -110,6 +118,8 @@ UNITS = [
     ),
     ("TYPE S : STRUCT a : ARRAY[0..1] OF INT := 0; END_STRUCT; END_TYPE", "1:43", "write [1, 2, 3]"),
     ("PROGRAM P VAR t : TON := (PT := T#1s, pt := T#2s); END_VAR t(); END_PROGRAM", "1:39", "give it once"),
+    ("PROGRAM P VAR t : TON; END_VAR t(IN = TRUE, PT := T#1s); END_PROGRAM", "1:34", "write IN := ..."),
+    ("PROGRAM P VAR t : TON; END_VAR t(IN = TRUE); END_PROGRAM", "1:34", "write IN := ..."),
     ("CLASS C VAR_TEMP n : INT; END_VAR END_CLASS", "1:18", "declare it in VAR, or in the method"),
     ("INTERFACE I VAR n : INT; END_VAR END_INTERFACE", "1:17", "declare it in what implements"),
     (

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import softplc
 from softplc.cli import app
 from softplc.plcopen.export import export
+from softplc.profiles import profile_of
 from softplc.texts import parse_value
 
 CONFORMANCE = Path(__file__).parents[1] / "conformance"
@@ -25,6 +26,7 @@ TYPES = """
 <initialValue><simpleValue value="it's"/></initialValue></variable></struct></baseType></dataType>
 <dataType name="Distance"><baseType><derived name="DINT"/></baseType></dataType>
 """
+REFERRING = "PROGRAM Main VAR n : INT; r : REFERENCE TO INT REF= n; END_VAR r := r + 1; END_PROGRAM"
 INTERFACE = """
 <localVars><variable name="tone"><type><derived name="Color"/></type></variable>
 <variable name="row"><type><derived name="Row"/></type></variable>
@@ -231,3 +233,49 @@ def test_what_codesys_keeps_beside_the_standard_is_read(draw):
     simulator = softplc.compile(sources={"p.xml": text}, profile="codesys").simulator()
     simulator.scan(3)
     assert (simulator.read("Main.n"), simulator.read("Main.m")) == (27, 3)
+    told = softplc.check(sources={"p.xml": text})
+    assert "Level is a property of Heir (POU Main, ST)" in [each.message for each in told]
+
+
+def test_references_of_codesys_are_read_and_written(draw):
+    kinds = {"n": "INT", "r": "REFERENCE TO INT", "l": "REFERENCE TO ARRAY [0..1] OF INT"}
+    local = draw.variables("localVars", kinds).replace(
+        'TO INT"/></type>', 'TO INT"/></type><initialValue><simpleValue value="n"/></initialValue>', 1
+    )
+    text = draw.project(draw.pou("Main", draw.text("r := r + 1;"), local))
+    profile = profile_of("codesys")
+    for each in (text, export({"p.xml": text}, profile), export({"p.st": REFERRING}, profile)):
+        simulator = softplc.compile(sources={"p.xml": each}, profile="codesys").simulator()
+        simulator.scan(3)
+        assert simulator.read("Main.n") == 3
+
+
+def test_arguments_of_fb_init_static_variables_and_properties_of_interfaces_are_read(draw):
+    def data(content):
+        return (
+            f'<data name="http://www.3s-software.com/plcopenxml/x" handleUnknown="discard">{content}</data>'
+        )
+
+    number = "<interface><returnType><INT/></returnType></interface>"
+    level = f'<Property name="Level">{number}<GetAccessor>'
+    get = f"<body>{draw.text('Level := kept + calls;')}</body>"
+    ends = "</GetAccessor></Property>"
+    sized = f'<Interface name="ISized"><Properties>{level}{ends}</Properties></Interface>'
+    given = draw.variables("inputVars", {"bInitRetains": "BOOL", "bInCopyCode": "BOOL", "size": "INT"})
+    first = f"<interface>{given}</interface><body>{draw.text('kept := size;')}</body>"
+    inside = draw.variables("localVars", {"kept": "INT"}) + draw.variables("globalVars", {"calls": "INT"})
+    inside += f"<addData>{data('<Implements>ISized</Implements>')}</addData>"
+    added = data(f'<Method name="FB_init">{first}</Method>') + data(f"{level}{get}{ends}")
+    tank = draw.pou("Tank", draw.text("calls := calls + 1;"), inside, "functionBlock")
+    tank = tank.replace("</pou>", f"<addData>{added}</addData></pou>")
+    local = draw.variables("localVars", {"a": "Tank", "b": "Tank", "i": "ISized", "n": "INT"})
+    for value in ("<Value>3</Value>", "<Name>size</Name><Value>40</Value>"):
+        arguments = data(f"<InputAssignments><InputAssignment>{value}</InputAssignment></InputAssignments>")
+        local = local.replace(
+            '"Tank"/></type></variable>', f'"Tank"/></type><addData>{arguments}</addData></variable>', 1
+        )
+    main = draw.pou("Main", draw.text("a(); b(); i := b; n := a.Level * 100 + i.Level;"), local)
+    text = draw.project(tank, main).replace("</project>", f"<addData>{data(sized)}</addData></project>")
+    simulator = softplc.compile(sources={"p.xml": text}, profile="codesys").simulator()
+    simulator.scan(1)
+    assert simulator.read("Main.n") == 542
