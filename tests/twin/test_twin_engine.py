@@ -130,7 +130,13 @@ def test_an_item_leaves_a_belt_at_the_very_instant_that_another_one_comes(pitch_
     engine = Engine(
         model(
             infeed={"kind": "source", "next": "belt", "every": "2s"},
-            belt={"kind": "conveyor", "next": "out", "length_mm": 500, "speed_mm_s": 250, "pitch_mm": pitch_mm},
+            belt={
+                "kind": "conveyor",
+                "next": "out",
+                "length_mm": 500,
+                "speed_mm_s": 250,
+                "pitch_mm": pitch_mm,
+            },
             out={"kind": "sink"},
         )
     )
@@ -289,6 +295,28 @@ def test_speed_command_sets_the_pace():
     assert count_after_10_min(30.0) == pytest.approx(300, abs=1)
     assert count_after_10_min(45.0) == pytest.approx(450, abs=1)
     assert count_after_10_min(0.0) == 0
+
+
+def test_a_speed_that_is_ramped_up_from_nothing_counts_at_once():
+    engine = Engine(
+        model(
+            infeed={"kind": "source", "next": "press", "every": "1s"},
+            press={"kind": "station", "next": "out", "cycle": "1s"},
+            out={"kind": "sink"},
+        ),
+        {"infeed": ("speed_bpm",), "press": ("speed_bpm",)},
+    )
+    for step in range(1, 101):  # to 60 items/min within 10 s, which is the work of 5 s
+        for machine in ("infeed", "press"):
+            engine.equipment[machine].command("speed_bpm", 0.6 * step)
+        engine.advance(step * SECOND // 10)
+    told = readings(engine)
+    assert told["infeed"]["count"] == 5
+    assert told["press"]["count"] == 4
+    assert 1.0 < told["press"]["cycle_s"] < 1.1
+    engine.advance(MINUTE)
+    assert_conserved(engine)
+    assert readings(engine)["press"]["count"] == 54
 
 
 # -- tank ------------------------------------------------------------------------------------------
@@ -530,7 +558,7 @@ def test_every_reading_a_model_promises_is_given():
         assert promised <= set(engine.equipment[name].out), name
 
 
-@pytest.mark.parametrize("speed", [math.nan, math.inf, -math.inf, -5.0, 1e12])
+@pytest.mark.parametrize("speed", [math.nan, math.inf, -math.inf, -5.0, 1e12, 1e-310])
 def test_nonsense_speed_over_the_wire_neither_hangs_nor_breaks_the_plant(speed):
     commands = {"infeed": ("speed_bpm",), "belt": ("speed_mm_s",), "press": ("run", "speed_bpm")}
     engine = Engine(line(), commands)

@@ -13,6 +13,7 @@ from twin.model.equipment import EquipmentModel
 
 SECOND_NS = 1_000_000_000
 SHORTEST_NS = 1_000_000  # of a cycle or interval, whatever speed is commanded
+LEAST = 1e-9  # of a commanded number, so that nothing lasts infinitely
 Reading = bool | int | float
 
 
@@ -71,9 +72,9 @@ class Equipment:
         """React to a changed command."""
 
     def number(self, signal: str, default: float) -> float:
-        """Return a commanded number; `default` when the command is not bound, 0 when it is no number."""
+        """Return a commanded number; `default` when the command is not bound, 0 when it is none or tiny."""
         value = float(self.commands.get(signal, default))
-        return value if math.isfinite(value) else 0.0
+        return value if math.isfinite(value) and abs(value) > LEAST else 0.0
 
     @property
     def commanded(self) -> bool:

@@ -11,13 +11,17 @@ from twin.model.equipment import SourceModel
 
 
 class Source(Flow):
-    """Makes the next item ready after each interval; it waits for room, and so does the interval after it."""
+    """Makes the next item ready after each interval; it waits for room, and so does the interval after it.
 
-    __slots__ = ("ready", "serial")
-    STATE: ClassVar[tuple[str, ...]] = ("ready", "serial")
+    What is left of an interval goes on at another pace from the moment that one is commanded.
+    """
+
+    __slots__ = ("pace", "ready", "serial")
+    STATE: ClassVar[tuple[str, ...]] = ("pace", "ready", "serial")
 
     def __init__(self, name: str, model: SourceModel, calendar: Calendar, seed: int) -> None:
         super().__init__(name, model, calendar, seed)
+        self.pace = 1.0
         self.ready = False
         self.serial = 0
         self.out = {"running": False, "blocked": False, "fault": False, "count": 0}
@@ -61,9 +65,14 @@ class Source(Flow):
             self._deliver()
         elif "ready" not in self.due:
             self._next()
+        elif (pace := self._pace()) != self.pace:
+            left_ns = self.due["ready"][0] - self.calendar.now_ns
+            self.after("ready", round(left_ns * self.pace / pace))
+            self.pace = pace
 
     def _next(self) -> None:
-        interval = round(self.model.every.sample(self.random) / self._pace())
+        self.pace = self._pace()
+        interval = round(self.model.every.sample(self.random) / self.pace)
         self.after("ready", max(SHORTEST_NS, interval))
 
     def _deliver(self) -> None:

@@ -17,17 +17,17 @@ RETRY_NS = SECOND_NS // 2
 class Station(Flow):
     """Takes an item, works, hands it on; blocks after service.
 
-    Work is measured as `left_ns`. A stop, failure or fault pauses it; it goes on where it was. Time to
-    failure counts down while it works. Speed is taken at the start of each cycle.
+    Work is measured as `left_ns`, at the speed `ratio`; another speed holds from when it is commanded. A
+    stop, failure or fault pauses it; it goes on where it was. Time to failure counts down while it works.
     """
 
     __slots__ = (
         "began_ns", "cycle_ns", "down", "finished", "item", "left_ns", "load", "load_ns",
-        "nominal_bpm", "share_ns", "since_ns", "state", "tank", "to_failure_ns",
+        "nominal_bpm", "ratio", "share_ns", "since_ns", "state", "tank", "to_failure_ns",
     )  # fmt: skip
     STATE: ClassVar[tuple[str, ...]] = (
-        "began_ns", "cycle_ns", "down", "finished", "item", "left_ns", "load", "load_ns", "share_ns",
-        "since_ns", "state", "to_failure_ns",
+        "began_ns", "cycle_ns", "down", "finished", "item", "left_ns", "load", "load_ns", "ratio",
+        "share_ns", "since_ns", "state", "to_failure_ns",
     )  # fmt: skip
 
     def __init__(self, name: str, model: StationModel, calendar: Calendar, seed: int) -> None:
@@ -40,6 +40,7 @@ class Station(Flow):
         self.began_ns: int | None = None
         self.left_ns = 0
         self.cycle_ns = 0
+        self.ratio = 1.0
         self.to_failure_ns = model.failure.mttf.sample(self.random) if model.failure else None
         self.load = 0.0
         self.load_ns = 0
@@ -74,7 +75,8 @@ class Station(Flow):
         self.item = item
         self._draw_load()
         stretch = max(0.1, 1 + self.effect("cycle") + self.model.cycle_load * self.load)
-        cycle_ns = round(self.model.cycle.sample(self.random) * stretch / self.speed_ratio)
+        self.ratio = self.speed_ratio
+        cycle_ns = round(self.model.cycle.sample(self.random) * stretch / self.ratio)
         self.cycle_ns = max(SHORTEST_NS, cycle_ns)
         self.left_ns = self.cycle_ns
         self._work()
@@ -111,6 +113,12 @@ class Station(Flow):
                 self.after("sample", self.model.sample)
 
     def on_command(self, signal: str) -> None:
+        ratio = self.speed_ratio
+        if self.item is not None and ratio > 0 and ratio != self.ratio:
+            self._pause()
+            left_ns = round(self.left_ns * self.ratio / ratio)
+            self.cycle_ns += left_ns - self.left_ns
+            self.left_ns, self.ratio = left_ns, ratio
         self._update()
 
     def on_fault(self) -> None:
