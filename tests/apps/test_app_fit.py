@@ -174,12 +174,23 @@ def test_a_whole_number_is_varied_and_a_tag_that_is_not_there_is_told(press):
     ],
 )
 def test_a_mistake_in_the_fit_of_an_app_is_told_and_the_old_model_stays(press, code, told):
+    with pytest.raises(PlantError, match=told):
+        fit_app(own_fit(press, code), "press", [], History("virtual", 0, 1, {}))
+    assert not (press / "apps" / "fault_warning" / "model").exists()
+
+
+def test_a_fit_says_how_a_running_plant_takes_the_model_over(press, monkeypatch):
+    mine = own_fit(press, "    return Fitted(MODEL, [], {}, 1, {'cycles': 1})")
+    monkeypatch.setattr("apps.cli._named", lambda file, name: mine)
+    done = CliRunner().invoke(app, ["fit", "fault_warning", "--plant", str(press), "--virtual", "1s"])
+    assert done.stdout.splitlines()[-1] == "a plant that runs takes it over with: ironworks config apply"
+
+
+def own_fit(press, code):
+    """The app with a `fit` of its own, whose body is `code`."""
     installed = resolve(press, [AppEntry.model_validate(_entry())], None)[0]
     manifest = installed.manifest.model_copy(update={"fit": "fit:fit"})
-    mine = replace(installed, folder=press, manifest=manifest)
     head = "import numpy as np; from apps.fitting import Fitted; from apps.models.registry import Golden\n"
     detector = Detector(np.ones(1), np.ones(1), np.zeros((2, 1)), np.zeros(1), 1.0, 1.0, np.eye(1))
     (press / "fit.py").write_text(f"{head}MODEL = {detector.graph()!r}\ndef fit(history, context):\n{code}\n")
-    with pytest.raises(PlantError, match=told):
-        fit_app(mine, "press", [], History("virtual", 0, 1, {}))
-    assert not installed.model.exists()
+    return replace(installed, folder=press, manifest=manifest)
