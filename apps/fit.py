@@ -184,15 +184,21 @@ async def recall(
 def alarmed(
     entries: Sequence[JournalEntry], watched: dict[str, AlarmView], end_ns: int
 ) -> Iterator[Excluded]:
-    """Yield the times around alarms: what leads to one is not normal either."""
+    """Yield the times around alarms: what leads to one is not normal either.
+
+    One that was raised before the entries begin has been there all the time.
+    """
     raised: dict[str, int] = {}
     for entry in sorted(entries, key=lambda each: each.seq):
         if entry.alarm not in watched:
             continue
         if entry.transition == "raised":
             raised.setdefault(entry.alarm, entry.at_ns)
-        elif entry.transition == "cleared" and entry.alarm in raised:
-            began = raised.pop(entry.alarm)
+        elif entry.transition == "cleared":
+            began = raised.pop(entry.alarm, 0)
             yield Excluded(began - BEFORE_ALARM_NS, entry.at_ns + AFTER_ALARM_NS, entry.alarm)
-    for alarm, began in raised.items():
-        yield Excluded(began - BEFORE_ALARM_NS, end_ns, alarm)
+    for name, alarm in watched.items():
+        if alarm.active:
+            raised.setdefault(name, alarm.raised_ns or 0)
+    for name, began in raised.items():
+        yield Excluded(began - BEFORE_ALARM_NS, end_ns, name)

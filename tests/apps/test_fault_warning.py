@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from apps.catalog.fault_warning.mewma import Detector, ewma
 from apps.errors import AppError, FitError, ModelError
@@ -168,22 +169,31 @@ def test_excluded_times_teach_nothing(tmp_path):
     assert clean.facts["features"][0]["sd"] < 0.5 * dirty.facts["features"][0]["sd"]
 
 
+VIEW = AlarmView(
+    "m.low", "r/m/torque", "low", 1.0, "high", "normal", False, False, Text("x"), None, None, None,
+    None, None, None, "", "", None, 1,
+)  # fmt: skip
+
+
+def entry(seq, minute, transition, alarm="m.low"):
+    return JournalEntry(seq, minute * 60 * SECOND, alarm, transition, "", "", "", None)
+
+
+def test_an_alarm_that_was_raised_before_the_entries_begin_is_excluded():
+    stands = replace(VIEW, name="m.high", active=True)
+    found = alarmed([entry(9, 110, "cleared")], {"m.low": VIEW, "m.high": stands}, 140 * 60 * SECOND)
+    spans = {each.why: (each.start_ns <= 0, each.end_ns // 60 // SECOND) for each in found}
+    assert spans == {"m.low": (True, 115), "m.high": (True, 140)}
+
+
 def test_the_time_before_an_alarm_is_excluded_too():
-    view = AlarmView(
-        "m.low", "r/m/torque", "low", 1.0, "high", "normal", False, False, Text("x"), None, None, None,
-        None, None, None, "", "", None, 1,
-    )  # fmt: skip
-
-    def entry(seq, minute, transition, alarm="m.low"):
-        return JournalEntry(seq, minute * 60 * SECOND, alarm, transition, "", "", "", None)
-
     entries = [
         entry(3, 130, "raised"),
         entry(2, 110, "cleared"),
         entry(1, 100, "raised"),
         entry(4, 131, "raised", "z"),
     ]
-    found = list(alarmed(entries, {"m.low": view}, 140 * 60 * SECOND))
+    found = list(alarmed(entries, {"m.low": VIEW}, 140 * 60 * SECOND))
     minutes = [(each.start_ns // 60 // SECOND, each.end_ns // 60 // SECOND) for each in found]
     assert minutes == [(70, 115), (100, 140)]
 
