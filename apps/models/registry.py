@@ -72,8 +72,12 @@ def check_files(folder: Path) -> Card | None:
     Raises:
         ModelError: a file is missing or changed.
     """
-    if not (folder / CARD_FILE).is_file():
-        return None
+    try:
+        if not (folder / CARD_FILE).is_file():
+            return None
+    except OSError as exc:
+        remedy = "check the owner of the folder and its rights"
+        raise ModelError(f"{folder} cannot be read: {exc.strerror}", remedy) from exc
     card = read_card(folder)
     for name in (MODEL_FILE, GOLDEN_FILE):
         try:
