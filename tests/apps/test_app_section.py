@@ -264,6 +264,9 @@ def test_a_list_parameter_names_several_tags(tmp_path):
     assert "filler/" not in manifest.permissions.reads
     assert manifest.alarms[0].name == "filler.early_warning"
     assert manifest.alarms[0].tag == "filler/early_warning"
+    manifest, _ = load_manifest(CATALOG / "fault_warning", {"equipment": "hall/press"})
+    assert manifest.alarms[0].name == "hall.press.early_warning"
+    assert manifest.alarms[0].tag == "hall/press/early_warning"
     assert parameters["false_alarm_every"] == 30 * 86_400 * 10**9
 
 
