@@ -108,6 +108,7 @@ def fit(
         typer.echo(f"  left out around alarm {each.why}")
     for note in made.notes:
         typer.echo(f"  note: {note}")
+    typer.echo("a plant that runs takes it over with: ironworks config apply")
 
 
 @app.command(name="test")

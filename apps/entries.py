@@ -35,6 +35,14 @@ def entry_findings(folder: Path, entry: str, place: Place) -> Iterator[Finding]:
         at = Place(file, exc.lineno or 1, exc.offset or 1)
         yield Finding(f"no valid Python: {exc.msg}", at, f"{entry} cannot be loaded until this is corrected")
         return
+    except OSError as exc:
+        yield Finding(
+            f"cannot be read: {exc.strerror}", Place(file), "check the owner of the file and its rights"
+        )
+        return
+    except (MemoryError, RecursionError):
+        yield Finding("no valid Python: nested too deeply", Place(file, 1, 1), "take it apart")
+        return
     except ValueError as exc:  # a zero byte
         yield Finding(f"no valid Python: {exc}", Place(file, 1, 1), "write it as UTF-8 text")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,8 +13,9 @@ import numpy as np
 from apps.errors import FitError
 from apps.fitting import Excluded, Fitted, History
 from apps.installed import Installed
+from apps.models.onnx import Model, open_session, verify
 from apps.models.registry import Card, write_model
-from apps.runner.loader import attribute
+from apps.runner.loader import attribute, told
 from apps.sdk import Context
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS
@@ -48,14 +50,19 @@ class Variation:
         path, _, span = text.partition("=")
         low, _, high = span.partition("..")
         try:
-            return cls(path, float(low), float(high))
-        except ValueError as exc:
+            made = cls(path, float(low), float(high))
+        except ValueError:
+            made = cls(path, math.nan, math.nan)
+        if not math.isfinite(made.high - made.low):
             remedy = "write it like line/speed_sp_bpm=24..40"
-            raise PlantError(f"{text!r} is not PATH=LOW..HIGH", remedy) from exc
+            raise PlantError(f"{text!r} is not PATH=LOW..HIGH", remedy)
+        return made
 
     def value(self, turn: int) -> float:
         """Return the value of a turn: a low-discrepancy sequence, the same each time."""
-        return round(self.low + (self.high - self.low) * (turn * GOLDEN_RATIO % 1), 1)
+        span = self.high - self.low
+        digits = 1 - math.floor(math.log10(abs(span))) if span else 1
+        return round(self.low + span * (turn * GOLDEN_RATIO % 1), max(1, 1 + digits))
 
 
 def fit_app(installed: Installed, plant: str, reads: Sequence[str], history: History) -> tuple[Card, Fitted]:
@@ -70,7 +77,14 @@ def fit_app(installed: Installed, plant: str, reads: Sequence[str], history: His
     context = Context(
         installed.name, installed.parameters, manifest.budget.period, tuple(reads), installed.model
     )
-    made = attribute(installed.folder, manifest.fit)(history, context)
+    function = attribute(installed.folder, manifest.fit)
+    try:
+        made = function(history, context)
+    except (PlantError, MemoryError):
+        raise
+    except Exception as exc:
+        text = f"{manifest.fit} failed{told(exc, installed.folder)}"
+        raise FitError(text, "correct the app's fit") from exc
     if not isinstance(made, Fitted):
         raise FitError(f"{manifest.fit} returned no apps.fitting.Fitted", "correct the app's fit")
     card = Card(
@@ -86,6 +100,7 @@ def fit_app(installed: Installed, plant: str, reads: Sequence[str], history: His
         libraries={name: version(name) for name in LIBRARIES},
         sha256={},
     )
+    verify(Model(card, open_session(made.model)), made.golden, f"the model of {manifest.fit}")
     return write_model(installed.model, made.model, made.golden, card), made
 
 
@@ -109,11 +124,15 @@ def play(
         ids = np.array([plant.tags[path].id for path in paths], np.int32)
         journal = virtual.bus.journal(ids)
         points: dict[str, list[tuple[int, Value | None, int]]] = {path: [] for path in paths}
+        for each in variations:
+            if each.path not in plant.tags:
+                raise PlantError(f"--vary: there is no tag {each.path!r}", plant.tags.close_to(each.path))
         by_id = dict(zip(ids.tolist(), paths, strict=True))
         turn = 0
         while virtual.seconds < seconds:
             for each in variations:
-                virtual.write(each.path, each.value(turn))
+                whole = plant.tags[each.path].data_type.kind in "iu"
+                virtual.write(each.path, round(each.value(turn)) if whole else each.value(turn))
             turn += 1
             virtual.run_for(min(CHUNK_S, seconds - virtual.seconds))
             while (batch := journal.take()) is not None:
@@ -165,15 +184,21 @@ async def recall(
 def alarmed(
     entries: Sequence[JournalEntry], watched: dict[str, AlarmView], end_ns: int
 ) -> Iterator[Excluded]:
-    """Yield the times around alarms: what leads to one is not normal either."""
+    """Yield the times around alarms: what leads to one is not normal either.
+
+    One that was raised before the entries begin has been there all the time.
+    """
     raised: dict[str, int] = {}
     for entry in sorted(entries, key=lambda each: each.seq):
         if entry.alarm not in watched:
             continue
         if entry.transition == "raised":
             raised.setdefault(entry.alarm, entry.at_ns)
-        elif entry.transition == "cleared" and entry.alarm in raised:
-            began = raised.pop(entry.alarm)
+        elif entry.transition == "cleared":
+            began = raised.pop(entry.alarm, 0)
             yield Excluded(began - BEFORE_ALARM_NS, entry.at_ns + AFTER_ALARM_NS, entry.alarm)
-    for alarm, began in raised.items():
-        yield Excluded(began - BEFORE_ALARM_NS, end_ns, alarm)
+    for name, alarm in watched.items():
+        if alarm.active:
+            raised.setdefault(name, alarm.raised_ns or 0)
+    for name, began in raised.items():
+        yield Excluded(began - BEFORE_ALARM_NS, end_ns, name)

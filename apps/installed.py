@@ -144,7 +144,12 @@ def _folder(plant_folder: Path, app: str) -> Path:
     """Return where an app is; LookupError with text and remedy where there is none."""
     if "/" in app or app.startswith("."):
         folder = (plant_folder / app).resolve()
-        if not (folder / MANIFEST_FILE).is_file():
+        try:
+            there = (folder / MANIFEST_FILE).is_file()
+        except OSError as exc:
+            remedy = "check the owner of the folder and its rights"
+            raise LookupError(f"{folder} cannot be read: {exc.strerror}", remedy) from exc
+        if not there:
             raise LookupError(f"no {MANIFEST_FILE} in {folder}", "name the folder that holds one")
         return folder
     known = catalog()

@@ -231,7 +231,8 @@ def _fill(node: Any, values: Mapping[str, Any], document: Document, key: tuple[s
             place, remedy = document.place(*key), "add it to parameters:"
             raise ConfigError([Finding(f"no parameter is named {name!r}", place, remedy)])
         node = node.replace(f"{{{name}}}", str(values[name]))
-    return node
+    is_name = key[0] == "alarms" and key[-1] == "name"
+    return node.replace("/", ".") if is_name else node  # a machine in a folder: names hold no slash
 
 
 def _each(entry: Any, values: Parameters) -> Iterator[Mapping[str, Any]]:

@@ -74,7 +74,11 @@ def verify(model: Model, golden: list[Golden], file: Path | str) -> float:
     """
     worst = 0.0
     for index, each in enumerate(golden):
-        answer = model.run({name: np.array([row], np.float64) for name, row in each.inputs.items()})
+        try:
+            answer = model.run({name: np.array([row], np.float64) for name, row in each.inputs.items()})
+        except Exception as exc:
+            text = f"{file}: vector {index} cannot be asked: {exc}"
+            raise ModelError(text, "make golden vectors of the model's own inputs") from exc
         for name, expected in each.outputs.items():
             wanted = np.array([expected], np.float64)
             if name not in answer or answer[name].shape != wanted.shape:

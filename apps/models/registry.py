@@ -72,8 +72,12 @@ def check_files(folder: Path) -> Card | None:
     Raises:
         ModelError: a file is missing or changed.
     """
-    if not (folder / CARD_FILE).is_file():
-        return None
+    try:
+        if not (folder / CARD_FILE).is_file():
+            return None
+    except OSError as exc:
+        remedy = "check the owner of the folder and its rights"
+        raise ModelError(f"{folder} cannot be read: {exc.strerror}", remedy) from exc
     card = read_card(folder)
     for name in (MODEL_FILE, GOLDEN_FILE):
         try:
@@ -101,13 +105,19 @@ def write_model(folder: Path, model: bytes, golden: list[Golden], card: Card) ->
     """Write a model folder; the card comes last, so that a half-written model is found out.
 
     Raises:
-        ModelError: the folder cannot be written.
+        ModelError: the folder cannot be written, or what is to be written is no model.
     """
-    vectors = msgspec.json.format(msgspec.json.encode(golden), indent=1) + b"\n"
-    files = {MODEL_FILE: model, GOLDEN_FILE: vectors}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    card = msgspec.structs.replace(card, sha256=hashes)
-    files[CARD_FILE] = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
+    try:
+        vectors = msgspec.json.format(msgspec.json.encode(golden), indent=1) + b"\n"
+        files = {MODEL_FILE: model, GOLDEN_FILE: vectors}
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        card = msgspec.structs.replace(card, sha256=hashes)
+        files[CARD_FILE] = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
+        msgspec.json.decode(vectors, type=list[Golden])
+        msgspec.json.decode(files[CARD_FILE], type=Card)
+    except (TypeError, msgspec.ValidationError) as exc:
+        remedy = "a model is bytes, golden vectors are lists of float, facts have Python's own types"
+        raise ModelError(f"the model cannot be written: {exc}", remedy) from exc
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

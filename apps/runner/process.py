@@ -83,9 +83,14 @@ class Worker:
         Raises:
             AppError: the worker failed, ended, or sent what is no answer.
         """
+        try:
+            data = frame(message)
+        except ProtocolError as exc:
+            remedy = "narrow permissions.reads in app.yaml, or its parameters"
+            raise AppError(f"what the app is given cannot be sent: {exc}", remedy) from exc
         self._asking = True
         try:
-            self.writer.write(frame(message))
+            self.writer.write(data)
             await self.writer.drain()
             head = await self.reader.readexactly(4)
             answer = decode(await self.reader.readexactly(length_of(head)))

@@ -72,7 +72,8 @@ def findings_of(
         location = locate(each["loc"], data)
         place = document.place(*prefix, *location)
         name = str(each["loc"][-1]) if each["loc"] else ""
-        what = ".".join(map(str, each["loc"] or prefix[-1:]))
+        is_key = name == "[key]"
+        what = ".".join(map(str, each["loc"][: -2 if is_key else None] or prefix[-1:]))
         if each["type"] == "missing":
             yield Finding(f"{name!r} is missing", place, f"add {name}: to this section")
         elif each["type"] == "extra_forbidden":
@@ -86,7 +87,8 @@ def findings_of(
             lasts = field is not None and any(
                 getattr(each, "func", None) is models.parse_duration_ns for each in field.metadata
             )
-            text, remedy = _told(each, name, reduce(getitem, location, data), lasts=lasts)
+            value = each["input"] if is_key else reduce(getitem, location, data)
+            text, remedy = _told(each, name, value, lasts=lasts)
             yield Finding(f"{what}: {text}" if what else text, place, remedy)
 
 

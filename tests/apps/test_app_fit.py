@@ -4,13 +4,16 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from apps.catalog.fault_warning.mewma import Detector
 from apps.cli import app
-from apps.fit import Variation, fit_app, recall
+from apps.fit import Variation, fit_app, play, recall
+from apps.fitting import History
 from apps.installed import AppEntry, resolve
 from runtime.client import PlantClient
 from runtime.contract import Batch
@@ -105,20 +108,17 @@ def test_fit_and_test_say_what_is_wrong(press, runtime_home):
     done = command("fit", "fault_warning", "--plant", press)
     assert done.returncode == 1
     assert "is not running" in done.stderr
-    done = command("fit", "fault_waring", "--plant", press)
-    assert "has no app 'fault_waring'; there are: fault_warning" in done.stderr
-    done = command("test", "fault_warning", "--plant", press)
-    assert done.returncode == 1
-    assert "ironworks app fit" in done.stderr
-    done = command("fit", "fault_warning", "--plant", press, "--virtual", "soon")
-    assert "--virtual: 'soon' is not a duration" in done.stderr
-    done = command(
-        "fit", "fault_warning", "--plant", press, "--virtual", "1min", "--vary", "press/speed_bpm=fast"
-    )
-    assert "is not PATH=LOW..HIGH" in done.stderr
-    done = command("fit", "fault_warning", "--plant", press, "--virtual", "5min")
-    assert "cycles of normal running are too few" in done.stderr
     assert "Traceback" not in done.stderr
+    for arguments, told in (
+        ("fit fault_waring", "has no app 'fault_waring'; there are: fault_warning"),
+        ("test fault_warning", "the app has no model yet (make one: ironworks app fit NAME)"),
+        ("fit fault_warning --virtual soon", "--virtual: 'soon' is not a duration"),
+        ("fit fault_warning --virtual 1min --vary press/speed_bpm=fast", "is not PATH=LOW..HIGH"),
+        ("fit fault_warning --virtual 5min", "cycles of normal running are too few"),
+    ):
+        done = CliRunner().invoke(app, [*arguments.split(), "--plant", str(press)])
+        assert isinstance(done.exception, PlantError)
+        assert told in str(done.exception)
 
 
 def test_list_tells_catalogue_and_models(press):
@@ -138,3 +138,59 @@ def test_a_variation_covers_its_span():
     assert max(np.diff(values)) < 2
     with pytest.raises(PlantError):
         Variation.parse("line/speed=20-40")
+    for text in ("line/speed=nan..40", "line/speed=20..inf"):
+        with pytest.raises(PlantError, match="is not PATH=LOW"):
+            Variation.parse(text)
+
+
+@pytest.mark.parametrize("span", ["0.02..0.08", "0.0008..0.0002", "5..5", "-1e6..1e6"])
+def test_a_variation_stays_within_its_span_however_small(span):
+    variation = Variation.parse(f"a/b={span}")
+    low, high = sorted((variation.low, variation.high))
+    values = {variation.value(turn) for turn in range(24)}
+    assert all(low <= value <= high for value in values)
+    assert len(values) == (1 if low == high else 24)
+
+
+def test_a_whole_number_is_varied_and_a_tag_that_is_not_there_is_told(press):
+    installed = resolve(press, [AppEntry.model_validate(_entry())], None)[0]
+    *_, (_, history) = play(press, installed, 2400, [Variation.parse("press/count=1..9")])
+    assert [value for _, value, _ in history.points["press/count"]] == [0, 1, 6, 3, 8]
+    with pytest.raises(PlantError, match=r"there is no tag 'press/cuont'.*press/count"):
+        list(play(press, installed, 1, [Variation.parse("press/cuont=1..9")]))
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("    return 1 / 0", "fit:fit failed at fit.py:4: ZeroDivisionError"),
+        ("    return Fitted(b'junk', [], {}, 1, {})", "does not run the model"),
+        ("    return Fitted(MODEL, [Golden({'y': [1.0]}, {})], {}, 1, {})", "vector 0 cannot be asked"),
+        (
+            "    return Fitted(MODEL, [], {'a': np.ones(2)}, 1, {})",
+            "cannot be written: Encoding objects of type",
+        ),
+        ("    return Fitted(MODEL, [], {}, 1.5, {})", "cannot be written: Expected `int`, got `float`"),
+    ],
+)
+def test_a_mistake_in_the_fit_of_an_app_is_told_and_the_old_model_stays(press, code, told):
+    with pytest.raises(PlantError, match=told):
+        fit_app(own_fit(press, code), "press", [], History("virtual", 0, 1, {}))
+    assert not (press / "apps" / "fault_warning" / "model").exists()
+
+
+def test_a_fit_says_how_a_running_plant_takes_the_model_over(press, monkeypatch):
+    mine = own_fit(press, "    return Fitted(MODEL, [], {}, 1, {'cycles': 1})")
+    monkeypatch.setattr("apps.cli._named", lambda file, name: mine)
+    done = CliRunner().invoke(app, ["fit", "fault_warning", "--plant", str(press), "--virtual", "1s"])
+    assert done.stdout.splitlines()[-1] == "a plant that runs takes it over with: ironworks config apply"
+
+
+def own_fit(press, code):
+    """The app with a `fit` of its own, whose body is `code`."""
+    installed = resolve(press, [AppEntry.model_validate(_entry())], None)[0]
+    manifest = installed.manifest.model_copy(update={"fit": "fit:fit"})
+    head = "import numpy as np; from apps.fitting import Fitted; from apps.models.registry import Golden\n"
+    detector = Detector(np.ones(1), np.ones(1), np.zeros((2, 1)), np.zeros(1), 1.0, 1.0, np.eye(1))
+    (press / "fit.py").write_text(f"{head}MODEL = {detector.graph()!r}\ndef fit(history, context):\n{code}\n")
+    return replace(installed, folder=press, manifest=manifest)

@@ -278,6 +278,23 @@ def test_a_message_that_is_too_long_is_refused(small, live):
     live(scene)
 
 
+def test_more_inputs_than_a_message_holds_are_told_as_such(small, live):
+    text = (small.folder / "tags.csv").read_text()
+    long = f"{'unit/' * 40}" + "t{}"
+    (small.folder / "tags.csv").write_text(
+        text + "".join(f"{long.format(n)},BOOL,,,,r,\n" for n in range(6000))
+    )
+    small.manifest('"unit/*"', '"unit/**"')
+
+    async def scene(plant):
+        await plant.until(lambda: plant.component()["state"] == "faulted")
+        text = plant.component()["text"]
+        assert text.startswith("what the app is given cannot be sent: a message of ")
+        assert "narrow permissions.reads" in text
+
+    live(scene)
+
+
 def test_an_app_that_prints_and_dies_leaves_its_last_words(small, live):
     small.code("""\
         import os, sys

@@ -1,5 +1,9 @@
 """What `ironworks check` says about apps, and apps in virtual time."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from apps.errors import AppError
@@ -104,6 +108,35 @@ def test_code_without_the_class_of_the_manifest_is_told(small, code, told):
     small.code(code)
     [found] = small.findings()
     assert told in found
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "told"),
+    [
+        ("read_bytes", "app.py", "app.py: error: cannot be read: Permission denied\n    check the owner"),
+        (
+            "is_file",
+            "app.yaml",
+            "plant.yaml:6:5: error: {app} cannot be read: Permission denied\n    check the owner",
+        ),
+        ("is_file", "card.json", "plant.yaml:6:5: error: {app}/model cannot be read: Permission denied"),
+    ],
+)
+def test_what_the_account_may_not_read_is_told(small, monkeypatch, method, name, told):
+    real = getattr(Path, method)
+
+    def refused(path):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    small.manifest("entry: app:Mine", "entry: app:Mine\nmodel: model.onnx")
+    monkeypatch.setattr(Path, method, refused)
+    try:
+        said = "\n".join(small.findings())
+    except ConfigError as exc:
+        said = str(exc)
+    assert told.format(app=small.app) in said
 
 
 @pytest.mark.parametrize(
@@ -231,6 +264,9 @@ def test_a_list_parameter_names_several_tags(tmp_path):
     assert "filler/" not in manifest.permissions.reads
     assert manifest.alarms[0].name == "filler.early_warning"
     assert manifest.alarms[0].tag == "filler/early_warning"
+    manifest, _ = load_manifest(CATALOG / "fault_warning", {"equipment": "hall/press"})
+    assert manifest.alarms[0].name == "hall.press.early_warning"
+    assert manifest.alarms[0].tag == "hall/press/early_warning"
     assert parameters["false_alarm_every"] == 30 * 86_400 * 10**9
 
 

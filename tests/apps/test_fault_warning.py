@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from apps.catalog.fault_warning.mewma import Detector, ewma
-from apps.errors import FitError, ModelError
+from apps.errors import AppError, FitError, ModelError
 from apps.fit import alarmed, fit_app
 from apps.fitting import Excluded, History
 from apps.installed import CATALOG, Installed
@@ -168,22 +169,31 @@ def test_excluded_times_teach_nothing(tmp_path):
     assert clean.facts["features"][0]["sd"] < 0.5 * dirty.facts["features"][0]["sd"]
 
 
+VIEW = AlarmView(
+    "m.low", "r/m/torque", "low", 1.0, "high", "normal", False, False, Text("x"), None, None, None,
+    None, None, None, "", "", None, 1,
+)  # fmt: skip
+
+
+def entry(seq, minute, transition, alarm="m.low"):
+    return JournalEntry(seq, minute * 60 * SECOND, alarm, transition, "", "", "", None)
+
+
+def test_an_alarm_that_was_raised_before_the_entries_begin_is_excluded():
+    stands = replace(VIEW, name="m.high", active=True)
+    found = alarmed([entry(9, 110, "cleared")], {"m.low": VIEW, "m.high": stands}, 140 * 60 * SECOND)
+    spans = {each.why: (each.start_ns <= 0, each.end_ns // 60 // SECOND) for each in found}
+    assert spans == {"m.low": (True, 115), "m.high": (True, 140)}
+
+
 def test_the_time_before_an_alarm_is_excluded_too():
-    view = AlarmView(
-        "m.low", "r/m/torque", "low", 1.0, "high", "normal", False, False, Text("x"), None, None, None,
-        None, None, None, "", "", None, 1,
-    )  # fmt: skip
-
-    def entry(seq, minute, transition, alarm="m.low"):
-        return JournalEntry(seq, minute * 60 * SECOND, alarm, transition, "", "", "", None)
-
     entries = [
         entry(3, 130, "raised"),
         entry(2, 110, "cleared"),
         entry(1, 100, "raised"),
         entry(4, 131, "raised", "z"),
     ]
-    found = list(alarmed(entries, {"m.low": view}, 140 * 60 * SECOND))
+    found = list(alarmed(entries, {"m.low": VIEW}, 140 * 60 * SECOND))
     minutes = [(each.start_ns // 60 // SECOND, each.end_ns // 60 // SECOND) for each in found]
     assert minutes == [(70, 115), (100, 140)]
 
@@ -285,3 +295,32 @@ def test_a_model_of_other_parameters_is_refused(tmp_path):
     fit_app(installed(tmp_path), "p", [], history())
     with pytest.raises(ModelError, match="made with other parameters: smoothing"):
         list(steps(tmp_path, [(row(count=1), 0)], smoothing=0.2))
+
+
+def test_one_value_that_is_not_finite_is_not_judged_and_leaves_nothing_behind(tmp_path):
+    fit_app(installed(tmp_path), "p", [], history())
+    values = [2.0] * 10 + [math.inf, math.nan] + [2.0] * 10
+    made = list(steps(tmp_path, [(row(count=i, torque=torque), 0) for i, torque in enumerate(values)]))
+    assert all(each["m/health_t2"].quality == Quality.BAD for each in made[10:12])
+    assert made[-1]["m/health_t2"].quality == Quality.GOOD
+    assert made[-1]["m/health_t2"].value < 30
+
+
+def test_counts_that_could_never_warn_are_refused(tmp_path):
+    fit_app(installed(tmp_path), "p", [], history())
+    with pytest.raises(AppError, match=r"raise_count \(8\) is above of_last \(5\): it would never warn"):
+        list(steps(tmp_path, [(row(count=1), 0)], of_last=5))
+
+
+def test_what_was_left_out_of_a_fit_is_told(tmp_path):
+    points = dict(history(1000).points)
+    del points["m/vibration"]
+    points["m/running"] = [(0, True, 0), (250 * SECOND, False, 0)]
+    with pytest.raises(FitError, match="100 % of the time without m/vibration"):
+        fit_app(installed(tmp_path), "p", [], History("virtual", 0, 1000 * SECOND, points))
+    points["m/vibration"] = points["m/torque"]
+    points["m/speed_bpm"] = [(t, v + t // SECOND % 2, 0) for t, v, _ in points["m/speed_bpm"]]
+    with pytest.raises(
+        FitError, match="75 % of the time standing, 250 cycles after a start or a change of speed"
+    ):
+        fit_app(installed(tmp_path), "p", [], History("virtual", 0, 1000 * SECOND, points))

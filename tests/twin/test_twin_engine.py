@@ -130,7 +130,13 @@ def test_an_item_leaves_a_belt_at_the_very_instant_that_another_one_comes(pitch_
     engine = Engine(
         model(
             infeed={"kind": "source", "next": "belt", "every": "2s"},
-            belt={"kind": "conveyor", "next": "out", "length_mm": 500, "speed_mm_s": 250, "pitch_mm": pitch_mm},
+            belt={
+                "kind": "conveyor",
+                "next": "out",
+                "length_mm": 500,
+                "speed_mm_s": 250,
+                "pitch_mm": pitch_mm,
+            },
             out={"kind": "sink"},
         )
     )
@@ -494,6 +500,27 @@ def test_wear_lets_torque_fall_slowly_until_items_are_rejected():
     engine.advance(20 * MINUTE)
     assert capper.out["rejects"] == before
     assert_conserved(engine)
+
+
+def test_a_fault_that_grows_strikes_when_another_one_came_meanwhile():
+    faults = {
+        "worn": {"stops": True, "over": "10min"},
+        "blind": {"stuck": ["v"], "over": "8min"},
+        "slow": {"effects": {"cycle": 0.1}},
+    }
+    press = {"kind": "station", "next": "out", "cycle": "2s", "values": {"v": {"mean": 5, "noise": 1}}}
+    engine = Engine(model(press={**press, "faults": faults}, out={"kind": "sink"}))
+    machine = engine.equipment["press"]
+    machine.set_fault("worn", 1.0)
+    machine.set_fault("blind", 1.0)
+    engine.advance(MINUTE)
+    machine.set_fault("slow", 1.0)
+    engine.advance(4 * MINUTE)
+    assert list(machine.frozen) == ["v"]
+    assert not machine.out["fault"]
+    engine.advance(5 * MINUTE)
+    assert machine.out["fault"]
+    assert not machine.out["running"]
 
 
 def test_jam_stops_the_machine_until_it_is_cleared():

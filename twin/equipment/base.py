@@ -53,6 +53,7 @@ class Equipment:
         """Do what is due now."""
         if event == "fault":
             self.on_fault()
+            self._expect_fault()
 
     def after(self, event: str, delay_ns: int) -> None:
         self.calendar.schedule(self, event, self.calendar.now_ns + delay_ns)
@@ -72,7 +73,7 @@ class Equipment:
         """React to a changed command."""
 
     def number(self, signal: str, default: float) -> float:
-        """Return a commanded number; `default` when the command is not bound, 0 when it is as good as none."""
+        """Return a commanded number; `default` when the command is not bound, 0 when it is none or tiny."""
         value = float(self.commands.get(signal, default))
         return value if math.isfinite(value) and abs(value) > LEAST else 0.0
 
@@ -92,13 +93,18 @@ class Equipment:
 
     def set_fault(self, fault: str, severity: float) -> None:
         """Put a fault in; 0 takes it away at once."""
-        state = self.faults[fault]
-        state.set(severity, self.calendar.now_ns)
-        crossing = state.crossing_ns()
-        if crossing is not None:
-            self.calendar.schedule(self, "fault", max(crossing, self.calendar.now_ns))
+        self.faults[fault].set(severity, self.calendar.now_ns)
         self.update_frozen()
         self.on_fault()
+        self._expect_fault()
+
+    def _expect_fault(self) -> None:
+        """Schedule when the next of the faults that grow passes half severity."""
+        self.cancel("fault")
+        crossings = [at for fault in self.faults.values() if (at := fault.crossing_ns()) is not None]
+        ahead = [at for at in crossings if at > self.calendar.now_ns]
+        if ahead:
+            self.calendar.schedule(self, "fault", min(ahead))
 
     def on_fault(self) -> None:
         """React to a fault that came, went, or passed half severity."""

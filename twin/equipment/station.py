@@ -17,8 +17,8 @@ RETRY_NS = SECOND_NS // 2
 class Station(Flow):
     """Takes an item, works, hands it on; blocks after service.
 
-    Work is measured as `left_ns`, at the speed `ratio`. A stop, failure or fault pauses it; it goes on where it
-    was, and at another speed from the moment that one is commanded. Time to failure counts down while it works.
+    Work is measured as `left_ns`, at the speed `ratio`; another speed holds from when it is commanded. A
+    stop, failure or fault pauses it; it goes on where it was. Time to failure counts down while it works.
     """
 
     __slots__ = (

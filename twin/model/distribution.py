@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 from random import Random
 from typing import Annotated, Literal
 
@@ -144,8 +145,21 @@ class Weibull(Part):
         return round(random.weibullvariate(self.scale, self.shape))
 
 
+KINDS = ("const", "uniform", "normal", "triangular", "exponential", "lognormal", "weibull")
+
+
 def _short(value: object) -> object:
-    return {"dist": "const", "value": value} if isinstance(value, str) else value
+    """Return the long form of a duration; pydantic's words for what is neither help nobody."""
+    if isinstance(value, str):
+        return {"dist": "const", "value": value}
+    if isinstance(value, bool | int | float | list):
+        raise ValueError(f"{value} is no duration; write it like 2s, or {{dist: exponential, mean: 2s}}")
+    if isinstance(value, dict) and value.get("dist") not in KINDS:
+        dist = str(value.get("dist", ""))
+        close = get_close_matches(dist, KINDS, 1, 0.4)
+        remedy = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(KINDS)}"
+        raise ValueError(f"unknown dist {dist!r}; {remedy}" if dist else f"'dist' is missing; {remedy}")
+    return value
 
 
 Distribution = Annotated[

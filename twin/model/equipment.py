@@ -108,6 +108,12 @@ class LimitModel(Part):
     below: float | None = None
     above: float | None = None
 
+    @model_validator(mode="after")
+    def _leaves_some(self) -> LimitModel:
+        if self.below is not None and self.above is not None and self.below >= self.above:
+            raise ValueError("below must be less than above, else every item is a reject")
+        return self
+
 
 class UseModel(Part):
     """What each item takes from a tank."""

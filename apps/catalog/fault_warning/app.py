@@ -49,7 +49,7 @@ class FaultWarning(App):
                 made = self._unjudged(cycle.quality)
             case Moment.PAUSED:
                 made = self._unjudged(Quality.UNCERTAIN_LAST_USABLE_VALUE)
-            case Moment.WITHIN:
+            case Moment.WITHIN | Moment.SETTLING:
                 made = {}
             case Moment.CYCLE if self._low <= cycle.speed <= self._high:
                 made = self._judge(cycle)

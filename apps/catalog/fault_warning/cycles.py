@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from apps.errors import AppError
 from apps.sdk import Parameters, Quality, Values
 
 SPEED_CHANGE = 0.005
 
 
 class Moment(Enum):
-    """What a step is: a finished cycle to judge, time within one, a standstill, or missing values."""
+    """What a step is: a finished cycle, one to leave out, time within one, a standstill, missing values."""
 
     CYCLE = "cycle"
+    SETTLING = "settling"
     WITHIN = "within"
     PAUSED = "paused"
     BAD = "bad"
@@ -42,8 +46,12 @@ class Cycles:
             assert isinstance(listed, list)
             return tuple(f"{equipment}/{each}" for each in listed)
 
-        settle = parameters["settle"]
-        assert isinstance(settle, int)
+        settle, raise_count, of_last = (
+            int(str(parameters[name])) for name in ("settle", "raise_count", "of_last")
+        )
+        if raise_count > of_last:
+            text = f"raise_count ({raise_count}) is above of_last ({of_last}): it would never warn"
+            raise AppError(text, "correct these parameters of the app in the plant file")
         self.features = paths("features")
         self._unless = paths("unless")
         self._trigger = path("trigger")
@@ -57,12 +65,13 @@ class Cycles:
         self._last_speed = 0.0
         self._last_cycle_ns: int | None = None
 
+    def missing(self, values: Values) -> Iterator[str]:
+        """Yield the inputs that are not good, without which nothing is judged."""
+        return (path for path in self._needed if not Quality.is_good(_quality(values, path)))
+
     def look(self, values: Values) -> Cycle:
         """Return what this moment is."""
-        worst = 0
-        for path in self._needed:
-            reading = values.get(path)
-            worst = max(worst, Quality.BAD_WAITING_FOR_INITIAL_DATA if reading is None else reading.quality)
+        worst = max(_quality(values, path) for path in self._needed)
         if not Quality.is_good(worst):
             self._wait = self._settle
             return Cycle(Moment.BAD, quality=worst)
@@ -79,5 +88,13 @@ class Cycles:
         self._last_cycle_ns = finished_ns
         if self._wait > 0:
             self._wait -= 1
-            return Cycle(Moment.WITHIN)
-        return Cycle(Moment.CYCLE, tuple(values.number(path) or 0.0 for path in self.features), speed)
+            return Cycle(Moment.SETTLING)
+        features = tuple(values.number(path) or 0.0 for path in self.features)
+        if not all(map(math.isfinite, (*features, speed))):  # it would never leave the EWMA again
+            return Cycle(Moment.BAD, quality=Quality.BAD)
+        return Cycle(Moment.CYCLE, features, speed)
+
+
+def _quality(values: Values, path: str) -> int:
+    reading = values.get(path)
+    return Quality.BAD_WAITING_FOR_INITIAL_DATA if reading is None else reading.quality

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
@@ -41,14 +41,15 @@ def fit(history: History, context: Context) -> Fitted:
     parameters = context.parameters
     names = Cycles(parameters).features
     smoothing = float(str(parameters["smoothing"]))
-    x, speed, at_ns = _cycles(history, context)
+    left_out: list[str] = []
+    x, speed, at_ns = _cycles(history, context, left_out)
     split = int(len(x) * FIT_SHARE)
     least = round(LEAST_MEMORIES / smoothing / FIT_SHARE)
     if len(x) < least:
-        out = ", ".join(sorted({each.why for each in history.excluded}))
+        left_out += [f"times around {why}" for why in sorted({each.why for each in history.excluded})]
         raise FitError(
             f"{len(x)} cycles of normal running are too few; {least} are needed"
-            + (f" (left out: times around {out})" if out else ""),
+            + (f" (left out: {', '.join(left_out)})" if left_out else ""),
             "take a longer time, or raise the parameter smoothing",
         )
     notes: list[str] = []
@@ -100,16 +101,29 @@ def fit(history: History, context: Context) -> Fitted:
     return Fitted(model, _golden(model, x, speed, z), facts, split, report, notes)
 
 
-def _cycles(history: History, context: Context) -> tuple[Array, Array, NDArray[np.int64]]:
+def _cycles(
+    history: History, context: Context, left_out: list[str]
+) -> tuple[Array, Array, NDArray[np.int64]]:
     """Return features (n, k), speed (n,) and time (n,) of the cycles that the app would judge."""
     cycles = Cycles(context.parameters)
     rows, speeds, times = [], [], []
+    moments: Counter[Moment] = Counter()
+    missing: Counter[str] = Counter()
     for now_ns, values in history.replay(context.period_ns):
         found = cycles.look(values)
+        moments[found.moment] += 1
+        if found.moment is Moment.BAD:
+            missing.update(cycles.missing(values))
         if found.moment is Moment.CYCLE:
             rows.append(found.features)
             speeds.append(found.speed)
             times.append(now_ns)
+    share = 100 / max(1, moments.total())
+    left_out += [f"{share * n:.0f} % of the time without {path}" for path, n in missing.most_common(3)]
+    if moments[Moment.PAUSED]:
+        left_out.append(f"{share * moments[Moment.PAUSED]:.0f} % of the time standing")
+    if moments[Moment.SETTLING]:
+        left_out.append(f"{moments[Moment.SETTLING]} cycles after a start or a change of speed")
     x = np.array(rows, np.float64).reshape(len(rows), len(cycles.features))
     return x, np.array(speeds), np.array(times, np.int64)
 
