@@ -57,6 +57,8 @@ class _Subscription:
 
         These are stamped `seen_ns` where they are older.
         """
+        if self.closed:  # its component has ended: the bus tells it nothing any more
+            return
         before, self._wanted = self._wanted, self._bus.mask(ids)
         fresh = np.flatnonzero(self._wanted & ~before).astype(np.int32)
         if len(fresh):
