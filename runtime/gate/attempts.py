@@ -12,6 +12,7 @@ from runtime.contract import Actor, Clock, Role, Tag, Value
 from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
 from runtime.journal.audit import AuditEntry
 from runtime.journal.gatelog import Hold, Sent, SentEnd
+from runtime.settled import whole
 
 if TYPE_CHECKING:
     from runtime.journal.store import Record
@@ -156,9 +157,14 @@ class Attempts:
     async def noted(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
         """Do work that changes nothing in the journal; noted before, so that a kill leaves a row too.
 
+        It is done to its end, and has its row, whoever stops waiting for it.
+
         Raises:
             PlantError: it is refused, or cannot be audited.
         """
+        return await whole(self._noted(entry, work))
+
+    async def _noted(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
         number = await self.begin(entry)
         try:
             result = await work()

@@ -636,6 +636,33 @@ def test_an_apply_while_the_history_is_down_changes_all_the_rest(folder, monkeyp
     asyncio.run(main())
 
 
+def test_an_apply_ends_as_it_began_whoever_stops_waiting(folder, monkeypatch):
+    async def main():
+        async with running(folder) as kernel:
+            renew = kernel.alarms.renew
+
+            async def gone(*args):  # the driver has ended, and none has begun
+                assert view(kernel, "other") is None
+                change.cancel()
+                await asyncio.sleep(0)
+                await renew(*args)
+
+            monkeypatch.setattr(kernel.alarms, "renew", gone)
+            edit(
+                folder / "plant.yaml",
+                ("other, kind: simulated, period: 50ms", "other, kind: simulated, period: 60ms"),
+            )
+            change = asyncio.create_task(kernel.versions.apply(ENGINEER))
+            await asyncio.wait([change])
+            assert change.cancelled()
+            assert kernel.versions.running.number == 2
+            await until(lambda: view(kernel, "other")["state"] == "running")
+            (row, *_) = await kernel.journal.audit(1)
+            assert (row.action, row.outcome) == ("apply", "done")
+
+    asyncio.run(main())
+
+
 def test_an_alarm_that_was_taken_out_comes_back_as_it_stood(folder):
     async def main():
         async with running(folder) as kernel:
