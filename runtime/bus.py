@@ -30,6 +30,7 @@ class _Subscription:
         self._bus = bus
         self._wanted = wanted
         self._wake = asyncio.Event()
+        self._paused = False
         self.closed = False
 
     def __aiter__(self) -> _Subscription:
@@ -37,6 +38,8 @@ class _Subscription:
 
     async def __anext__(self) -> Batch:
         while True:
+            if self._paused:
+                raise StopAsyncIteration
             batch = self.take()
             if batch is not None:
                 return batch
@@ -54,11 +57,21 @@ class _Subscription:
 
         These are stamped `seen_ns` where they are older.
         """
+        if self.closed:  # its component has ended: the bus tells it nothing any more
+            return
         before, self._wanted = self._wanted, self._bus.mask(ids)
         fresh = np.flatnonzero(self._wanted & ~before).astype(np.int32)
         if len(fresh):
             present = self._bus.table.snapshot(fresh)
             self.post(replace(present, source_ns=np.maximum(present.source_ns, seen_ns)))
+
+    def pause(self) -> None:
+        """End an iteration before it takes another batch; what comes waits until `go_on`."""
+        self._paused = True
+        self._wake.set()
+
+    def go_on(self) -> None:
+        self._paused = False
 
     def take(self) -> Batch | None:
         raise NotImplementedError

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def settled(job: asyncio.Future[Any]) -> bool:
@@ -15,3 +18,12 @@ async def settled(job: asyncio.Future[Any]) -> bool:
         except asyncio.CancelledError:
             cancelled = True
     return cancelled
+
+
+async def whole(work: Awaitable[T]) -> T:
+    """Do work to its end and return its result; a cancellation that comes meanwhile comes after it."""
+    job = asyncio.ensure_future(work)
+    if await settled(job):
+        job.exception()
+        raise asyncio.CancelledError
+    return job.result()

@@ -69,6 +69,7 @@ class Supervisor:
         self._emit = emit
         self._lives: dict[str, Life] = {}
         self._begun: list[str] = []
+        self._over = False  # nothing is begun any more
 
     def add(self, component: Component, kind: str, port: Port, on_stop: Callable[[], None]) -> None:
         """Take a component under care; `on_stop` runs each time it ends, however it ends."""
@@ -84,14 +85,16 @@ class Supervisor:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
+            self._over |= others
             more = self._begun if others else ()
             tasks = [self._lives[name].task for name in (*names, *more) if name in self._lives]
             await _stopped([task for task in tasks if task])
 
     def begin(self, name: str) -> None:
-        """Start a component that was added while others run."""
-        self._begun.append(name)
-        self._start(name)
+        """Start a component that was added while others run; it stays stopped where they were stopped."""
+        if not self._over:
+            self._begun.append(name)
+            self._start(name)
 
     async def end(self, name: str) -> None:
         """Stop a component and forget it; other components go on."""

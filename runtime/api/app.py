@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
+from fastapi.dependencies import models
 from fastapi.responses import JSONResponse
 
 from runtime import tracing
@@ -98,7 +99,15 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(metrics.router(measured), dependencies=[authorised])
     app.include_router(stream.router(services), prefix=PREFIX)
     app.include_router(probes.router(services))
+    _let_go()
     return app
+
+
+def _let_go() -> None:
+    """Let go of the routes of the apps before: FastAPI remembers thousands, and with each tags and kernel."""
+    for each in vars(models).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
 
 
 async def _document(request: Request) -> JSONResponse:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.api.services import Services
 from runtime.api.views import TagViews
-from runtime.bus import Journal
+from runtime.bus import Bus, Journal
 from runtime.contract import Batch
 from runtime.errors import StoreError
 from runtime.wire import Gap, Values
@@ -20,35 +19,52 @@ BACK_ROWS = 100_000  # of the history, when a client comes back
 _AT_ONCE = 10_000  # rows in one message
 
 
+def journal_of(bus: Bus, ids: NDArray[np.int32]) -> Journal:
+    """Return what takes the values for one client; what overflows is told to it alone."""
+    return bus.journal(ids, WAITING_ROWS, alarmed=False)
+
+
 async def every_value(
-    services: Services, views: TagViews, ids: NDArray[np.int32], since_ns: int | None, interval_s: float
+    services: Services, views: TagViews, journal: Journal, last_ns: int, interval_s: float
 ) -> AsyncGenerator[Values | Gap, None]:
-    """Yield the values since a source time from the history, then each as it comes, in order of time."""
-    bus = services.bus
-    with closing(bus.journal(ids, WAITING_ROWS, alarmed=False)) as journal:
-        if since_ns is not None and len(ids):
-            newest: NDArray[np.int64] = np.full(len(bus.table), since_ns, np.int64)
-            async for message, batch in _missed(services, views, ids, since_ns):
-                yield message
-                if batch is not None:
-                    np.maximum.at(newest, batch.ids, batch.source_ns)
-            for batch in _waiting(journal):  # while the history was read: some of it is told already
-                fresh = batch.take(np.flatnonzero(batch.source_ns > newest[batch.ids]))
-                if len(fresh):
-                    yield Values(tuple(views.rows(fresh)))
-        lost, last_ns = 0, since_ns or 0
-        async for batch in journal:
-            if journal.overflow > lost:
-                text = "the client reads too slowly; the history may have them"
-                yield Gap(last_ns, int(batch.source_ns.min()), journal.overflow - lost, text)
-                lost = journal.overflow
-            last_ns = int(batch.source_ns.max())
-            rows = list(views.rows(batch))
-            while len(rows) < _AT_ONCE and journal.overflow == lost and (more := journal.take()) is not None:
-                rows += views.rows(more)
-                last_ns = int(more.source_ns.max())
-            yield Values(tuple(rows))
-            await services.clock.sleep(interval_s)
+    """Yield each value that a journal takes, until it is paused and empty; `last_ns` came last."""
+
+    def gap(batch: Batch) -> Iterator[Gap]:
+        lost, journal.overflow = journal.overflow, 0
+        if lost:
+            text = "the client reads too slowly; the history may have them"
+            yield Gap(last_ns, int(batch.source_ns.min()), lost, text)
+
+    async for batch in journal:
+        for message in gap(batch):
+            yield message
+        last_ns = int(batch.source_ns.max())
+        rows = list(views.rows(batch))
+        while len(rows) < _AT_ONCE and not journal.overflow and (more := journal.take()) is not None:
+            rows += views.rows(more)
+            last_ns = int(more.source_ns.max())
+        yield Values(tuple(rows))
+        await services.clock.sleep(interval_s)
+    rest = _waiting(journal)
+    for message in gap(rest[0]) if rest else ():
+        yield message
+    for batch in rest:
+        yield Values(tuple(views.rows(batch)))
+
+
+async def values_since(
+    services: Services, views: TagViews, journal: Journal, ids: NDArray[np.int32], since_ns: int
+) -> AsyncGenerator[Values | Gap, None]:
+    """Yield the values since a source time from the history, and what came to the journal meanwhile."""
+    newest: NDArray[np.int64] = np.full(len(services.bus.table), since_ns, np.int64)
+    async for message, batch in _missed(services, views, ids, since_ns):
+        yield message
+        if batch is not None:
+            np.maximum.at(newest, batch.ids, batch.source_ns)
+    for batch in _waiting(journal):  # while the history was read: some of it is told already
+        fresh = batch.take(np.flatnonzero(batch.source_ns > newest[batch.ids]))
+        if len(fresh):
+            yield Values(tuple(views.rows(fresh)))
 
 
 async def _missed(

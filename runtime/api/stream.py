@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing, closing, suppress
 
 import msgspec
+import numpy as np
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from numpy.typing import NDArray
 
 from runtime.api.access import Callers
 from runtime.api.alarms import alarm_view, rests
 from runtime.api.answers import Refused
 from runtime.api.components import component_view
-from runtime.api.every import every_value
+from runtime.api.every import every_value, journal_of, values_since
 from runtime.api.limits import Limits, actor_key
 from runtime.api.services import Services, alarm_of, component_of
 from runtime.api.views import TagViews, chosen
-from runtime.bus import EventStream
+from runtime.bus import EventStream, Journal
 from runtime.contract import Actor, Event
 from runtime.journal import alarm_log_after, alarm_place
 from runtime.wire import (
     AlarmChange,
     ComponentChange,
     ConfigChange,
+    Gap,
     JournalEntry,
     Message,
     Missed,
+    Place,
     Subscription,
     Values,
 )
@@ -82,8 +86,7 @@ def router(services: Services) -> APIRouter:
                     limits.check(actor_key(actor, websocket))
                 except Refused as exc:
                     raise _Closed(_TRY_AGAIN, exc.detail) from exc
-                views = TagViews(services.bus.table.tags)
-                wanted = await _Follower(websocket, services, views, wanted, actor).until_next_request()
+                wanted = await _Follower(websocket, services, wanted, actor).until_next_request()
         except* WebSocketDisconnect:
             pass
         except* _Closed as group:
@@ -108,29 +111,39 @@ async def _request(websocket: WebSocket) -> Subscription:
 class _Follower:
     """Serves one subscription of one client. The mailbox holds what the client is too slow to take."""
 
-    def __init__(
-        self, websocket: WebSocket, services: Services, views: TagViews, wanted: Subscription, actor: Actor
-    ) -> None:
+    def __init__(self, websocket: WebSocket, services: Services, wanted: Subscription, actor: Actor) -> None:
         self._actor = actor
-        self._readable = services.gate.scopes.readable(actor)
         self._websocket = websocket
         self._services = services
-        self._views = views
         self._wanted = wanted
+        self._place = Place(wanted.resume, wanted.since_ns)
+        self._every: Journal | None = None
         low, high = INTERVAL_MS
         self._interval_s = min(max(wanted.interval_ms, low), high) / 1000
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Take up the tags that the plant has now."""
+        self._readable = self._services.gate.scopes.readable(self._actor)
+        self._views = TagViews(self._services.bus.table.tags)
         self._placed = asyncio.Event()  # the client knows where it is in the journal: it can come back
+        self._told = asyncio.Event()  # all of `every` that came before another configuration
 
     async def until_next_request(self) -> Subscription:
-        """Send until the client asks for something else."""
+        """Send until the client asks for something else, over other configurations too."""
         if self._readable is not None and (self._wanted.alarms or self._wanted.components):
             raise _Closed(_POLICY, "alarms and components are outside the scope of the token")
         try:
-            return await self._serve()
-        except* _Renewed as group:
-            version = min(each.version for each in group.exceptions if isinstance(each, _Renewed))
-        await self._send(ConfigChange(version))
-        return self._wanted
+            while True:
+                try:
+                    return await self._serve()
+                except* _Renewed as group:
+                    version = min(each.version for each in group.exceptions if isinstance(each, _Renewed))
+                await self._send(ConfigChange(version))
+                self._look_up()
+        finally:
+            if self._every is not None:
+                self._every.close()
 
     async def _serve(self) -> Subscription:
         async with asyncio.TaskGroup() as group:
@@ -157,27 +170,45 @@ class _Follower:
         ids = ids if self._readable is None else ids[self._readable[ids]]
         await self._placed.wait()
         if self._wanted.every:
-            since_ns = self._wanted.since_ns
-            following = every_value(self._services, self._views, ids, since_ns, self._interval_s)
-            async with aclosing(following) as messages:
-                async for message in messages:
-                    await self._send(message)
+            await self._each_value(ids)
             return
         with closing(bus.mailbox(ids)) as mailbox:
             async for batch in mailbox:
                 await self._send(Values(tuple(self._views.rows(batch))))
                 await self._services.clock.sleep(self._interval_s)
 
+    async def _each_value(self, ids: NDArray[np.int32]) -> None:
+        """Send each value; one journal of the bus has them all, whatever configurations come."""
+        services, views, since_ns = self._services, self._views, self._place.since_ns
+        journal = self._every
+        if journal is not None:
+            journal.follow(ids)
+            journal.go_on()
+        else:
+            journal = self._every = journal_of(services.bus, ids)
+            if since_ns is not None and len(ids):
+                await self._send_all(values_since(services, views, journal, ids, since_ns))
+        await self._send_all(every_value(services, views, journal, since_ns or 0, self._interval_s))
+        self._told.set()
+
+    async def _send_all(self, messages: AsyncGenerator[Values | Gap, None]) -> None:
+        async with aclosing(messages):
+            async for message in messages:
+                await self._send(message)
+
     async def _configuration(self) -> None:
         """Begin anew when the plant has other tags or alarms."""
         with closing(self._services.bus.events("config.applied")) as events:
             async for event in events:
+                if self._every is not None:
+                    self._every.pause()
+                    await self._told.wait()
                 raise _Renewed(event.data["version"])
 
     async def _alarms(self) -> None:
         with closing(self._services.bus.events("alarm.")) as events:
             began_ns, *last = await self._services.journal.read(alarm_place)
-            missed = await self._missed(began_ns, *last)
+            missed = await self._missed(self._place.resume, began_ns, *last)
             names = {each.alarm for each in missed.entries}
             await self._send(missed)
             self._placed.set()
@@ -191,12 +222,12 @@ class _Follower:
                 resume = _token(began_ns, *last) if number and began_ns else ""
                 await self._send(AlarmChange(alarm_view(alarm_of(event)), resume))
 
-    async def _missed(self, began_ns: int, seq: int, at_ns: int) -> Missed:
+    async def _missed(self, known: str, began_ns: int, seq: int, at_ns: int) -> Missed:
         """Return what happened to the alarms since the client was here; nothing for one that is new."""
         resume = _token(began_ns, seq, at_ns)
-        if not self._wanted.resume:
+        if not known:
             return Missed((), True, resume)
-        place = _PLACE.fullmatch(self._wanted.resume)
+        place = _PLACE.fullmatch(known)
         if place is None:
             raise _Closed(_POLICY, "not a subscription: resume is not what a stream said")
         began, after = int(place[1]), int(place[2])
@@ -222,6 +253,7 @@ class _Follower:
         if not self._services.identity.still(self._actor, self._services.clock.now_ns()):
             raise _Closed(_POLICY, "the token or user is not in force any more")
         await self._websocket.send_text(msgspec.json.encode(message).decode())
+        self._place.take(message)
 
 
 def _token(began_ns: int, seq: int, at_ns: int) -> str:

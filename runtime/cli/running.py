@@ -51,6 +51,9 @@ def run_plant(target: Path, *, attached: bool, seconds: float | None, verbose: b
         with tracing(assembly.plant.head.traces, assembly.plant.name):
             asyncio.run(_until_stopped(kernel, notifier, attached, seconds))
         again = kernel.again
+        if again:
+            del assembly, begin, checked, kernel
+            heap.look_through()  # all of it was set aside, and would stay beside what comes
 
 
 def _tell_return(begin: Beginning, failure: Failure) -> None:

@@ -13,6 +13,7 @@ from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejected
 from runtime.gate.refusals import Refusals
 from runtime.journal.audit import AuditEntry
 from runtime.journal.gatelog import Hold, Sent, SentEnd
+from runtime.settled import whole
 
 if TYPE_CHECKING:
     from runtime.journal.store import Record
@@ -180,10 +181,14 @@ class Attempts:
         """Do work that changes nothing in the journal; noted before, so that a kill leaves a row too.
 
         `new` tells of what came of it what the row has as the new value.
+        It is done to its end, and has its row, whoever stops waiting for it.
 
         Raises:
             PlantError: it is refused, or cannot be audited.
         """
+        return await whole(self._noted(entry, work))
+
+    async def _noted(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
         number = await self.begin(entry)
         try:
             result = await work()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -35,6 +35,7 @@ from runtime.gate.scope import Scopes
 from runtime.journal.audit import AuditEntry, Signature
 from runtime.journal.gatelog import Hold, HoldEnd, ModeRecord
 from runtime.journal.values import AbsentValue, OperatorValue
+from runtime.settled import settled, whole
 from runtime.tracing import span
 
 COMMAND_TIMEOUT_S = 5.0
@@ -538,21 +539,25 @@ class Gate:
         raw, text, hold = passed
         before, count = self.holds.get(tag.path), self._held[tag.path]
         if tag.source == "operator":
-            now_ns = self._clock.now_ns()
-            keep = OperatorValue(tag.path, tag.data_type.iec, raw, text, Quality.GOOD, now_ns)
-            end = (hold,) if hold else self._end_of(tag.path, count)
-            await self.attempts.record(replace(attempt, keep=keep, also=(*attempt.also, *end)))
-            self._take_up(tag.path, hold)
-            self._publish(Batch.of([tag.id], [raw], now_ns, text={} if text is None else {0: text}))
+            await whole(self._set(tag, passed, attempt))  # whoever stops waiting: else disk and table part
             return
         # Noted before the owner has the value: a kill in between leaves a row that says so, and only
         # writes the old value again.
-        number = await self.attempts.begin(attempt, *((hold,) if hold else ()))
+        noted = asyncio.ensure_future(self.attempts.begin(attempt, *((hold,) if hold else ())))
+        broken_off = await settled(noted)
+        number = noted.result()
         if hold:
             self._take_up(tag.path, hold)
         own = self._held[tag.path]
         try:
+            if broken_off:
+                raise asyncio.CancelledError
             await self._send(tag, raw, text, attempt.actor)
+        except asyncio.CancelledError:
+            detail = f"it was broken off before {tag.source} answered: the value may have arrived"
+            with suppress(WriteRejectedError):  # its row follows by itself
+                await whole(self.attempts.end(number, replace(attempt, outcome="failed", detail=detail)))
+            raise
         except WriteRejectedError as exc:
             back: tuple[Hold | HoldEnd, ...] = ()
             if hold and not isinstance(exc, LateError) and (end := self._end_of(tag.path, own)):
@@ -569,6 +574,16 @@ class Gate:
         except WriteRejectedError as exc:
             late = f"{tag.path}: {tag.source} took the value, but the audit cannot be written now"
             raise UnsettledError(late, f"{exc.remedy}; its row follows by itself") from exc
+
+    async def _set(self, tag: Tag, passed: Passed, attempt: AuditEntry) -> None:
+        """Give an operator's tag its value: on disk with its row, then in the table."""
+        raw, text, hold = passed
+        now_ns = self._clock.now_ns()
+        keep = OperatorValue(tag.path, tag.data_type.iec, raw, text, Quality.GOOD, now_ns)
+        end = (hold,) if hold else self._end_of(tag.path, self._held[tag.path])
+        await self.attempts.record(replace(attempt, keep=keep, also=(*attempt.also, *end)))
+        self._take_up(tag.path, hold)
+        self._publish(Batch.of([tag.id], [raw], now_ns, text={} if text is None else {0: text}))
 
     def _end_of(self, path: str, count: int) -> tuple[HoldEnd, ...]:
         """Return what ends a hold on disk; nothing where another, be it the same anew, took its place."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from runtime.historian.store import Store
-from runtime.settled import settled
+from runtime.settled import settled, whole
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Threads:
 
     async def write(self, work: Callable[..., T], *args: Any) -> T:
         """Do work in the thread that writes; a cancellation waits until it is done."""
-        return await _result(self.begun(work, *args))
+        return await whole(self.begun(work, *args))
 
     def begun(self, work: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Begin work in the thread that writes; whoever asks for it sees that it ends."""
@@ -53,16 +53,9 @@ class Threads:
 
     async def copy(self, work: Callable[..., T], *args: Any) -> T:
         """Do work that only reads the store beside the thread that writes; a cancellation waits for it."""
-        return await _result(asyncio.get_running_loop().run_in_executor(self._beside, work, *args))
+        return await whole(asyncio.get_running_loop().run_in_executor(self._beside, work, *args))
 
     async def break_off(self) -> None:
         """Break off what only reads, and wait until it has ended."""
         self._store.interrupt()
         await settled(asyncio.get_running_loop().run_in_executor(self._beside, int))
-
-
-async def _result(job: asyncio.Future[T]) -> T:
-    if await settled(job):
-        job.exception()
-        raise asyncio.CancelledError
-    return job.result()

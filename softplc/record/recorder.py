@@ -142,6 +142,10 @@ class Recorder:
         with self._lock:
             self._followed.clear()
             self._new_segment = True
+            try:
+                self._segments.close()
+            except OSError as exc:
+                self._refused(exc)
 
     def _open(self, followed: _Followed) -> Kept:
         """Describe what runs, and go on where an earlier kernel has stopped writing."""

@@ -239,6 +239,38 @@ def test_a_kill_before_the_owners_answer_leaves_one_row_that_says_so(bench):
     assert bench.journal.read_now(verify_audit).ok
 
 
+def test_whoever_stops_waiting_leaves_table_and_disk_the_same(bench):
+    async def broken_off():
+        write = asyncio.ensure_future(bench.gate.write(bench.table["tank/sp"], 60.0, OPERATOR))
+        await bench.clock.settle(3)  # the commit is on its way, and whoever asked goes away
+        write.cancel()
+        await asyncio.wait([write])
+        return write.cancelled()
+
+    assert bench.loop.run_until_complete(broken_off())
+    (kept,) = bench.journal.read_now(operator_values)
+    assert DataType.REAL.decode(kept.raw) == bench.table.value(bench.table["tank/sp"]) == 60.0
+
+
+@pytest.mark.parametrize("rounds", [3, 0])  # while it is noted; while the owner has it
+def test_a_command_that_is_broken_off_has_its_row_at_once(bench, rounds):
+    taken = asyncio.Event()
+    bench.owner = lambda command: taken.set() or True
+
+    async def broken_off():
+        engineer = Actor("wu", Role.ENGINEER, "console")
+        write = asyncio.ensure_future(bench.gate.write(bench.table["plc/mode"], 2, engineer))
+        await (bench.clock.settle(rounds) if rounds else taken.wait())
+        write.cancel()
+        await asyncio.wait([write])
+        return write.cancelled()
+
+    assert bench.loop.run_until_complete(broken_off())
+    (row,) = bench.audit()
+    assert (row.outcome, "may have arrived" in row.detail) == ("failed", True)
+    assert bench.journal.read_now(unanswered) == []
+
+
 def test_a_note_of_an_older_release_becomes_its_row_too(bench):
     """An upgrade may come between a write and its row: notes had no type and unit then."""
     cells = [5, "wu", "engineer", "test", "write", "p/plc/mode", 0, 1, "", "done", "", []]

@@ -136,3 +136,19 @@ def test_degraded_and_back_is_told_once_each():
     kinds = [event.kind for event in events]
     assert kinds.count("component.degraded") == 1
     assert kinds.count("component.running") == 1
+
+
+def test_what_is_begun_after_the_stop_stays_stopped():
+    async def main():
+        supervisor = Supervisor(ManualClock(), [].append)
+        running = asyncio.create_task(supervisor.run(others=True))
+        await ManualClock.settle()
+        running.cancel()
+        await asyncio.wait({running})
+        late = Part("late", forever)
+        supervisor.add(late, "test", None, lambda: None)
+        supervisor.begin("late")  # by a change of the configuration that was on its way
+        await ManualClock.settle()
+        assert (late.runs, state(supervisor, "late")["state"]) == (0, "stopped")
+
+    asyncio.run(main())

@@ -1,6 +1,9 @@
 """What those who operate the API get: probes, metrics, ETags, gzip, limits of pace and of streams."""
 
 import asyncio
+import copy
+import gc
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +14,7 @@ from websockets.asyncio.client import unix_connect
 from websockets.exceptions import InvalidStatus
 
 from runtime.api import answers, history, limits
+from runtime.api.app import create_app
 from runtime.contract import Actor, Role
 from runtime.errors import PlantError, RateLimitedError
 from runtime.historian import Answer
@@ -42,6 +46,16 @@ def test_probes_need_no_login_and_ready_names_what_is_not_up(desk: Any) -> None:
             assert (await raw.get("/healthz")).status_code == 200
 
     asyncio.run(main())
+
+
+def test_an_app_that_another_has_replaced_keeps_nothing_alive(desk: Any) -> None:
+    before = copy.copy(desk)
+    create_app(before)
+    gone = weakref.ref(before)
+    del before
+    create_app(desk)
+    gc.collect()
+    assert gone() is None
 
 
 def test_head_is_answered_as_get_without_a_body(desk: Any) -> None:

@@ -14,10 +14,10 @@ from websockets.exceptions import ConnectionClosed
 
 from runtime.api import every as every_module
 from runtime.client import PlantClient
-from runtime.contract import Batch, DataType
+from runtime.contract import Batch, DataType, Event
 from runtime.errors import ConnectError
 from runtime.follow import Interrupted, follow
-from runtime.wire import PREFIX, AlarmChange, Gap, Missed, Place, Values
+from runtime.wire import PREFIX, AlarmChange, ConfigChange, Gap, Missed, Place, Values
 
 
 async def _take(stream, count):
@@ -139,6 +139,36 @@ def test_an_every_stream_goes_on_from_the_history_without_doubles(desk: Any) -> 
                 assert isinstance(gap, Gap)
                 assert "no history" in gap.text
                 assert gap.lost is None
+
+    asyncio.run(main())
+
+
+def test_over_another_configuration_no_value_is_lost_and_no_alarm_told_twice(desk: Any) -> None:
+    async def main() -> None:
+        async with desk.client() as client:
+            await desk.overflow_the_tank()
+            desk.port.set("pump/count", 0)
+            before = len(desk.bus._subscriptions)
+            options = {"interval_ms": 50, "every": True, "place": Place("0.0.0")}
+            seen: list[Any] = []
+            missed, changed, turns = [], 0, [(1, 1), (5, 2)]
+            async with asyncio.timeout(30), aclosing(client.stream(["pump/count"], True, **options)) as got:
+                while len(missed) < 3 or 8 not in seen:
+                    match await anext(got):
+                        case Values(rows):
+                            seen += [row[1] for row in rows]
+                        case Missed(entries):
+                            missed.append([each.transition for each in entries])
+                        case ConfigChange():
+                            changed += 1
+                    if (len(seen), len(missed)) in turns:  # the stream sleeps now, and then it is to turn
+                        turns.remove((len(seen), len(missed)))
+                        for number in range(len(seen), len(seen) + 4):
+                            desk.port.set("pump/count", number)
+                        desk.bus.emit(Event("config.applied", "config", 0, "", {"version": 2}))
+            assert seen == [*range(9)]
+            assert missed == [["raised"], [], []]
+            await desk.until(lambda: len(desk.bus._subscriptions) == before)
 
     asyncio.run(main())
 

@@ -19,7 +19,8 @@ from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Actor, Quality, Role
 from runtime.endpoint import find
-from runtime.errors import ConfigError, ForbiddenError, PlantError, WriteRejectedError
+from runtime.errors import ConfigError, ForbiddenError, PlantError, StoreError, WriteRejectedError
+from runtime.historian import hot
 from runtime.journal import alarm_log, config_log
 from runtime.kernel import Kernel
 from runtime.supervisor import State
@@ -635,6 +636,58 @@ def test_a_tag_that_was_taken_out_comes_back_with_its_value_and_history_has_it_o
             assert found.raw.tolist() == [1, 8, 8, 8]
             assert found.quality.tolist() == [0, 0, Quality.BAD_OUT_OF_SERVICE, 0]
             assert sorted(set(found.source_ns.tolist())) == found.source_ns.tolist()
+
+    asyncio.run(main())
+
+
+def test_an_apply_while_the_history_is_down_changes_all_the_rest(folder, monkeypatch):
+    def refuse():
+        raise StoreError("the disk is gone")
+
+    async def main():
+        async with running(folder) as kernel:
+            monkeypatch.setattr(hot, "OPEN_S", 0.01)
+            monkeypatch.setattr(kernel.historian, "_open", refuse)
+            kernel.supervisor.restart("historian")
+            await until(lambda: view(kernel, "historian")["state"] == "faulted")
+            edit(
+                folder / "plant.yaml",
+                ("name: other, kind: simulated, period: 50ms", "name: other, kind: simulated, period: 60ms"),
+            )
+            edit(
+                folder / "tags.csv",
+                ("tank/old,DINT,operator,rw,,1,,,\n", "tank/new,DINT,operator,rw,,9,,,\n"),
+            )
+            await kernel.versions.apply(ENGINEER)
+            assert value(kernel, "tank/new") == 9
+            await until(lambda: view(kernel, "other")["state"] == "running")
+
+    asyncio.run(main())
+
+
+def test_an_apply_ends_as_it_began_whoever_stops_waiting(folder, monkeypatch):
+    async def main():
+        async with running(folder) as kernel:
+            renew = kernel.alarms.renew
+
+            async def gone(*args):  # the driver has ended, and none has begun
+                assert view(kernel, "other") is None
+                change.cancel()
+                await asyncio.sleep(0)
+                await renew(*args)
+
+            monkeypatch.setattr(kernel.alarms, "renew", gone)
+            edit(
+                folder / "plant.yaml",
+                ("other, kind: simulated, period: 50ms", "other, kind: simulated, period: 60ms"),
+            )
+            change = asyncio.create_task(kernel.versions.apply(ENGINEER))
+            await asyncio.wait([change])
+            assert change.cancelled()
+            assert kernel.versions.running.number == 2
+            await until(lambda: view(kernel, "other")["state"] == "running")
+            (row, *_) = await kernel.journal.audit(1)
+            assert (row.action, row.outcome) == ("apply", "done")
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -486,6 +487,14 @@ def test_the_program_is_kept_with_its_scans(line, build):
         file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(PlantError, match="a program of the record cannot be read"):
         Replay(Record(plant.folder))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="lists what is open")
+def test_a_record_that_has_ended_is_closed(line):
+    plant = line()
+    plant.scan(5)
+    plant.end()
+    assert not [each for each in Path("/proc/self/fd").iterdir() if plant.folder in each.resolve().parents]
 
 
 def test_only_the_owner_may_read_it(line):
