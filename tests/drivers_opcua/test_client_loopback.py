@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import struct
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,7 @@ from drivers.opcua.client.address import parse, parse_node
 from drivers.opcua.client.browse import listing
 from drivers.opcua.client.connect import Way, open_session
 from drivers.opcua.client.login import NOBODY
+from drivers.opcua.client.structures import Field, Layout, Layouts, Shape, changed
 from runtime.clock import WallClock
 from runtime.config.taglist import read_tags, write_tags
 from runtime.contract import Access, DataType, Quality
@@ -259,6 +261,27 @@ def test_fields_of_structures_and_elements_of_arrays_are_read(side, tag, stock, 
     asyncio.run(main())
 
 
+def test_a_matrix_in_a_structure_is_read_and_written_by_element_and_what_follows_it_too():
+    wire = ua.VariantType
+    fields = [("a", 0, wire.Int16), ("m", 2, wire.Double), ("z", 0, wire.Int32)]
+    layout = Layout(Shape.PLAIN, tuple(Field(name, ranks, False, kind, None) for name, ranks, kind in fields))
+    packed = struct.pack("<hiii6di", 5, 2, 2, 3, 1, 2, 3, 4, 5, 6, 77)  # OPC 10000-6, 5.2.5: sizes first
+    value, layouts = ua.ExtensionObject(ua.NodeId(1, 1), packed), Layouts(None, None)
+    for way, there in (
+        (["m", 1, 2], 6),
+        (["m", 0, 1], 2),
+        (["z"], 77),
+        (["m", 2, 0], None),
+        (["m", 1], None),
+    ):
+        found = layouts.field(value, way, layout)
+        assert (None if isinstance(found, list) else found) == there, way
+    other = changed(layout, value, ["m", 1, 0], 40.5)
+    assert other.Body == struct.pack("<hiii6di", 5, 2, 2, 3, 1, 2, 3, 40.5, 5, 6, 77)
+    empty = ua.ExtensionObject(ua.NodeId(1, 1), struct.pack("<hiiii", 5, 2, 2, 0, 77))
+    assert layouts.field(empty, ["z"], layout) == 77
+
+
 def test_a_field_of_a_structure_is_written_and_the_rest_stays_as_it_is(side, tag, stock, run, wait):
     places = {
         "speed": (DataType.LREAL, "S#.speed"),
@@ -415,6 +438,7 @@ def test_a_list_of_tags_that_a_browse_makes_can_be_used_whatever_the_server_has(
         "on": (ua.VariantType.Boolean, True, ua.Range(0, 1), (None, None)),
         "text": (ua.VariantType.String, "x", ua.Range(0, 1), (None, None)),
         "time": (ua.VariantType.Double, 1500.0, ua.Range(0, 5000), (0, 5 * 10**9)),
+        "state": (ua.VariantType.UInt32, 1, None, (None, None)),  # of the abstract type UInteger
         "L\udce4rm": (ua.VariantType.Double, 1.0, None, (None, None)),
         "no\u200bspace": (ua.VariantType.Double, 1.0, None, (None, None)),
         "tank#[0]": (ua.VariantType.Double, 1.0, None, (None, None)),
@@ -424,7 +448,8 @@ def test_a_list_of_tags_that_a_browse_makes_can_be_used_whatever_the_server_has(
         space = await server.register_namespace("urn:plc")
         for name, (wire, value, span, _) in names.items():
             id_ = ua.NodeId("alarm" if name.startswith("L") else name, space)
-            kind = ua.NodeId(ua.ObjectIds.Duration) if name == "time" else None
+            kinds = {"time": ua.ObjectIds.Duration, "state": ua.ObjectIds.UInteger}
+            kind = ua.NodeId(kinds[name]) if name in kinds else None
             node = await server.nodes.objects.add_variable(
                 id_, ua.QualifiedName(name, space), value, wire, kind
             )
@@ -450,6 +475,7 @@ def test_a_list_of_tags_that_a_browse_makes_can_be_used_whatever_the_server_has(
             tag = found.pop({"tank#[0]": "tank#[0]#"}.get(name, "alarm" if name.startswith("L") else name))
             assert (tag.low, tag.high) == limits, name
             assert not parse(tag.address).index
+            assert tag.data_type is (DataType.UDINT if name == "state" else tag.data_type)
         assert not found
 
     asyncio.run(main())

@@ -205,6 +205,21 @@ def test_a_death_behind_a_value_in_one_go_keeps_that_value(host, tags):
         assert int(port.table.raw[port.tags["count"].id]) == number
 
 
+def test_a_metric_of_many_values_is_told_as_what_no_tag_can_be(host, tags):
+    us = host(tags, ["mqtt://127.0.0.1:1"], host="scada")
+    port = us.port
+    values = Values("spark", points_of(us.plant, "spark"), port)
+    for name, more, quality in (
+        ("text", {}, Quality.BAD_CONFIGURATION_ERROR),
+        ("a/count", {"is_null": True}, Quality.BAD),  # it has none at present, and may be told when it has
+    ):
+        metric = Metric(name, timestamp_ms=5000, **more)
+        values.take(NodeId("g", "n"), [Told("d", name, metric, 16, 5000)])
+        assert port.quality(name.rpartition("/")[2]) == quality
+    (event,) = port.emitted
+    assert (event.kind, "DataSet" in event.text) == ("driver.type_differs", True)
+
+
 def test_a_uint32_is_written_as_wide_as_the_node_has_it(broker, listen, host, tag, wait, payload_class):
     """Eclipse Tahu and what is made with it carry a UInt32 in 64 bits, the standard in 32."""
     places = {"narrow": "g/n:narrow", "wide": "g/n:wide"}

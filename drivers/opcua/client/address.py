@@ -4,7 +4,7 @@
     nsu=urn:vendor:plc;s=Speed     by the URI of its namespace, which stays when the server counts anew
     i=2258                         a node of namespace 0
     ns=2;s=Temperatures#[3]        an element of an array; [2,0] of a matrix
-    ns=2;s=Pump#.status.code       a field of a structure; .stages[2].speed goes on into elements
+    ns=2;s=Pump#.status.code       a field of a structure; .stages[2].speed and .map[1][2] go on into elements
     call:ns=2;s=Pump>ns=2;s=Reset  a method of an object: a write through the gate calls it
     call:...>ns=2;s=Reset#[0]      what its last call gave back first; #.Total by the argument's name
     event:ns=2;s=Tank.High         a condition (alarm) of the server: TRUE while it is active

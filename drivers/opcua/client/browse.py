@@ -168,9 +168,13 @@ async def _describe(
     ]
     values = await session.read([wanted for _, _, wanted in extra]) if extra else []
     more = {(node_id, name): _value(data) for (node_id, name, _), data in zip(extra, values, strict=True)}
-    for each in found:
-        data_type, rank, access, text = (_value(next(answers)) for _ in attributes)
-        kind = await _tag_type(types, data_type)
+    told = [tuple(_value(next(answers)) for _ in attributes) for _ in found]
+    kinds = [await _tag_type(types, data_type) for data_type, *_ in told]
+    open_ = [at for at, (data_type, *_) in enumerate(told) if await _is_abstract(types, data_type)]
+    values = await session.read([read_id(found[at].node_id) for at in open_]) if open_ else []
+    for at, data in zip(open_, values, strict=True):  # Number and the like: as the present value is
+        kinds[at] = TYPES.get(data.Value.VariantType) if data.Value and not data.Value.is_array else None
+    for each, kind, (_, rank, access, text) in zip(found, kinds, told, strict=True):
         if rank is not None and rank >= 0:
             made.leave_out("arrays: name an element, such as #[3]")
         elif kind is None:
@@ -204,6 +208,10 @@ async def _tag_type(types: WireTypes, data_type: Any) -> DataType | None:
     if data_type == _DURATION:
         return DataType.TIME
     return TYPES.get(await types.builtin(data_type))
+
+
+async def _is_abstract(types: WireTypes, data_type: Any) -> bool:
+    return data_type is not None and await types.builtin(data_type) is None
 
 
 def _value(data: Any) -> Any:

@@ -5,6 +5,7 @@ asyncua would generate and run Python for the server's types; here the definitio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,10 +34,14 @@ class Shape(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: `wire` is its built-in type, or `layout` the structure that it is."""
+    """One field: `wire` is its built-in type, or `layout` the structure that it is.
+
+    Attributes:
+        dimensions: 0 of a single value, 2 of a matrix.
+    """
 
     name: str
-    is_array: bool
+    dimensions: int
     is_optional: bool
     wire: Any
     layout: Layout | None
@@ -82,7 +87,7 @@ class Layouts:
                 layout = await self.learn(each.DataType, depth + 1)
                 if layout is None:
                     return None
-            fields.append(Field(each.Name or "", each.ValueRank >= 1, bool(each.IsOptional), wire, layout))
+            fields.append(Field(each.Name or "", max(0, each.ValueRank), bool(each.IsOptional), wire, layout))
         made = Layout(Shape(int(definition.StructureType)), tuple(fields))
         self._by_type[data_type] = self._by_encoding[definition.DefaultEncodingId] = made
         return made
@@ -145,12 +150,27 @@ def _decode(
 
 
 def _value(field: Field, data: Buffer, spans: Spans | None, way: tuple[str | int, ...]) -> Any:
-    if not field.is_array:
-        return _one(field, data, spans, way)
-    length = unpack_uatype(ua.VariantType.Int32, data)
-    if length > MAX_LENGTH:
+    sizes: list[int] = []
+    if field.dimensions == 1:
+        sizes = [unpack_uatype(ua.VariantType.Int32, data)]
+    elif field.dimensions:  # an array of sizes is before the elements. Source: OPC 10000-6, 5.2.5
+        count = unpack_uatype(ua.VariantType.Int32, data)
+        if count not in (-1, 0, field.dimensions):
+            raise ValueError("a matrix of other dimensions")
+        sizes = [unpack_uatype(ua.VariantType.Int32, data) for _ in range(max(0, count))] or [0]
+    if math.prod(max(0, each) for each in sizes) > MAX_LENGTH:
         raise ValueError("an array too long to be true")
-    return [_one(field, data, spans, (*way, number)) for number in range(max(0, length))]
+    if min(sizes, default=1) <= 0:
+        return []
+    return _elements(field, data, sizes, spans, way)
+
+
+def _elements(
+    field: Field, data: Buffer, sizes: Sequence[int], spans: Spans | None, way: tuple[str | int, ...]
+) -> Any:
+    if not sizes:
+        return _one(field, data, spans, way)
+    return [_elements(field, data, sizes[1:], spans, (*way, number)) for number in range(sizes[0])]
 
 
 def _one(field: Field, data: Buffer, spans: Spans | None, way: tuple[str | int, ...]) -> Any:

@@ -14,6 +14,7 @@ from runtime.contract import Batch, Event, Port, Quality
 
 MS_NS = 1_000_000
 _LATEST_MS = 1 << 42  # a time beyond 2109 is no time
+MANY = range(16, 35)  # DataSet, Bytes, File, Template, arrays. Source: Sparkplug 3.0.0, 6.4.16
 Row = tuple[int, int, int, int, str | None]  # id, raw, quality, source time in ns, text
 
 
@@ -69,7 +70,11 @@ class Values:
         at_ns = at_ms * MS_NS if at_ms is not None and known else self._port.clock.now_ns()
         quality = _quality(metric)
         raw, text = self._last(point)
-        if metric.is_null or metric.value is None:
+        if metric.value is None and not metric.is_null and (told.datatype or 0) in MANY:
+            quality = Quality.BAD_CONFIGURATION_ERROR
+            what = "is many values or bytes, which no tag can be"
+            self._refuse("driver.type_differs", point, f"{_type_name(told.datatype)} {what}")
+        elif metric.is_null or metric.value is None:
             quality = quality if Quality.is_bad(quality) else Quality.BAD
         else:
             try:
