@@ -180,15 +180,20 @@ class Attempts:
     ) -> T:
         """Do work that changes nothing in the journal; noted before, so that a kill leaves a row too.
 
-        `new` tells of what came of it what the row has as the new value.
-        It is done to its end, and has its row, whoever stops waiting for it.
+        It is done to its end, and has its row, whoever stops waiting for it. `new` tells of what came of it
+        what the row has as the new value.
 
         Raises:
             PlantError: it is refused, or cannot be audited.
         """
-        return await whole(self._noted(entry, work))
+        return await whole(self._noted(entry, work, new))
 
-    async def _noted(self, entry: AuditEntry, work: Callable[[], Awaitable[T]]) -> T:
+    async def _noted(
+        self,
+        entry: AuditEntry,
+        work: Callable[[], Awaitable[T]],
+        new: Callable[[T], Value] | None,
+    ) -> T:
         number = await self.begin(entry)
         try:
             result = await work()
