@@ -152,6 +152,9 @@ def _check_distance(config: AlarmConfig, tag: Tag, tags: TagList) -> Iterator[tu
             yield f"setpoint: there is no tag {config.setpoint!r}", tags.close_to(config.setpoint)
         elif (other := tags[config.setpoint]).data_type in (DataType.BOOL, DataType.STRING):
             yield f"setpoint: {other.path} is {other.data_type.iec}", "name a tag that is a number"
+        elif tag.data_type is not other.data_type and not {tag.data_type, other.data_type}.isdisjoint(TIMES):
+            text = f"setpoint: {other.path} is {other.data_type.iec}, but {tag.path} is {tag.data_type.iec}"
+            yield text, f"name a tag that is {tag.data_type.iec}, too"
 
 
 def _check_link(tag: Tag, tags: TagList) -> Iterator[tuple[str, str]]:

@@ -218,8 +218,8 @@ def _check_header(columns: Sequence[str], place: Place) -> Iterator[Finding]:
 def line_of(columns: Iterable[str], cells: Mapping[str, str], end: str = "\n") -> str:
     """Write one row."""
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator=end).writerow([cells.get(column, "") for column in columns])
-    return out.getvalue()
+    csv.writer(out, lineterminator="\r\n").writerow([cells.get(column, "") for column in columns])
+    return out.getvalue().removesuffix("\r\n") + end  # so that cells with either are in quotes
 
 
 def columns_of(rows: Iterable[Mapping[str, str]], first: Sequence[str] = ()) -> tuple[str, ...]:

@@ -87,6 +87,10 @@ def check_expression(text: str, tags: TagList) -> Iterator[tuple[str, str]]:
         elif tags[path].data_type is DataType.STRING:
             yield f"{path} is a STRING", "compare numbers and BOOLs only"
     for pair in expression.compared:
+        types = [tags[each].data_type for each in pair if each in expression.paths and each in tags]
+        if len(types) == 2 and (types[0] is DataType.TIME) is not (types[1] is DataType.TIME):
+            said = " and ".join(f"{path} is {type_.iec}" for path, type_ in zip(pair, types, strict=True))
+            yield said, "compare a TIME with a TIME, or with a duration like T#3s"
         for one, other in (pair, pair[::-1]):
             if one not in expression.paths or one not in tags:
                 continue

@@ -292,6 +292,7 @@ flags = st.fixed_dictionaries({"latching": st.booleans(), "confirm": st.booleans
 @settings(max_examples=300, deadline=None)
 @example("x", "", "", 1, 1.0, {})
 @example("x", "", " x ", 1, 1.0, {})
+@example("x\ry\nz", "", "", 1, 1.0, {})
 @given(texts, words.map(str.strip), states, st.integers(1, 10**15), amounts, flags)
 def test_every_alarm_reads_back_from_its_row(tmp_path_factory, en, zh, state, delay_ns, limit, flags):
     config = AlarmConfig.model_validate(

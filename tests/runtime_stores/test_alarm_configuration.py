@@ -92,6 +92,16 @@ alarms:
         ("tag: filler/state\nkind: discrete\nstate: .inf", "whole numbers", "state:"),
         ("tag: filler/state\nkind: discrete\nstate: .nan", "whole numbers", "state:"),
         ("tag: tank/level_pct\nkind: discrete\nstate: 1" + "0" * 400, "so large", "state:"),
+        (
+            "tag: filler/cycle\nkind: expression\nexpression: filler/cycle > filler/state",
+            "filler/cycle is TIME and filler/state is INT",
+            "T#3s",
+        ),
+        (
+            "tag: filler/cycle\nkind: deviation\nlimit: 3s\nsetpoint: filler/state",
+            "state is INT, but nb/line/filler/cycle is TIME",
+            "that is TIME",
+        ),
         ("tag: filler/recipe\nkind: discrete\nstate: 5", "takes text, not 5", 'state: "5"'),
         ("tag: filler/state\nkind: discrete\nlimit: 5", "limit says nothing", "remove limit:"),
         ("tag: filler/fault\nkind: bad_quality\nstate: false", "state says nothing", "remove state:"),
