@@ -131,6 +131,10 @@ class Historian:
         try:
             await self._until_open()
             found = await self._threads.write(self._store.register, tags)
+            ended = [id_ for id_ in self._recorded if tags[int(id_)].path and found[id_] < 0]
+            if ended:  # of tags that are gone the bus tells it
+                now_ns = self._clock.now_ns()
+                await self._threads.write(self._store.mark_gap, before[ended], now_ns, now_ns)
             stored = np.where(found < 0, stored, found)
         finally:
             self._stored = stored
@@ -535,7 +539,7 @@ class Historian:
 
     def _open(self) -> int:
         self._store.open()
-        self._stored = self._store.register(self._tags)
+        self._stored = self._store.register(self._tags, self._store.last_ns())
         return self._store.last_ns()
 
     def _append(self, batches: Sequence[Batch], now_ns: int) -> int:

@@ -208,7 +208,8 @@ class Keeper:
     async def _lose_damaged(self, parts: Sequence[Part]) -> bool:
         """Set those of the files aside that are damaged; return whether any was."""
         folder = self._store.folder
-        damaged = [part for part in parts if not await self._threads.read(whole, folder / part.name, part)]
+        # Who gives up waiting for it, as the sink may, breaks nothing else off.
+        damaged = [part for part in parts if not await self._threads.copy(whole, folder / part.name, part)]
         if damaged:
             await self._threads.write(self._store.lose_parts, damaged)
         return bool(damaged)

@@ -206,10 +206,11 @@ class Store:
 
     # Writing.
 
-    def register(self, tags: TagList) -> NDArray[np.int64]:
+    def register(self, tags: TagList, since_ns: int = 0) -> NDArray[np.int64]:
         """Return the store's id of each recorded tag by tag id, -1 where its retention is none.
 
-        Of each tag is kept from when to when its samples are joined by straight lines.
+        Of each tag is kept from when to when its samples are joined by straight lines. Of those that are
+        recorded no more history says that it knows nothing since a time, where one is given.
         """
         stored = np.full(len(tags), -1, np.int64)
         recorded = [tag for tag in tags if tag.retention != "none"]
@@ -250,10 +251,16 @@ class Store:
                 execute_on(
                     connection,
                     given,
-                    "UPDATE tags SET unit = given.unit, retention = given.retention FROM given"
-                    " WHERE tags.id = given.id"
-                    " AND (tags.unit, tags.retention) IS DISTINCT FROM (given.unit, given.retention)",
+                    "UPDATE tags SET unit = given.unit, retention = given.retention, recorded = true"
+                    " FROM given WHERE tags.id = given.id AND (tags.unit, tags.retention, recorded)"
+                    " IS DISTINCT FROM (given.unit, given.retention, true)",
                 )
+            known_ids = connection.execute("SELECT id FROM tags WHERE recorded").fetchnumpy()["id"]
+            left = np.setdiff1d(known_ids, stored)
+            others = "UPDATE tags SET recorded = false FROM given WHERE tags.id = given.id"
+            execute_on(connection, {"id": left}, others)
+            if len(left) and since_ns:
+                self._say_lost(connection, left, since_ns, self._clock.now_ns())
         with told("the list of recorded tags cannot be written"), self.cursor() as cursor:
             # Beside the cold files: they are of use without this store too.
             write_file(cursor, "SELECT * FROM tags ORDER BY id", self.folder / TAGS_FILE, {})

@@ -3,13 +3,14 @@
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from runtime.clock import ManualClock
-from runtime.config import HistoryConfig
+from runtime.config import HistoryConfig, TagList
 from runtime.contract import Batch, DataType, Quality, Tag
 from runtime.errors import StoreError
 from runtime.historian import TAGS, Historian, compaction, feed, open_readonly
@@ -97,6 +98,32 @@ def test_late_samples_and_backfill_take_their_place(tmp_path, kit):
             silent = port.tags["sys/history/lag_ms"]
             with pytest.raises(StoreError, match="keeps no history"):
                 await historian.backfill(kit.batch(silent, [0], [1.0]))
+
+    asyncio.run(main())
+
+
+def test_nothing_is_known_of_a_tag_while_it_is_not_recorded(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+    without = [replace(kit.PLANT[0], retention="none"), *kit.PLANT[1:]]
+
+    async def main():
+        for number, tags in enumerate([kit.PLANT, without, kit.PLANT]):
+            start_ns = kit.T0 + number * 1000 * kit.S
+            async with kit.running(path, tags, start_ns) as (port, historian):
+                port.set("level", float(number))
+                await port.clock.advance(100)
+                await port.clock.settle()
+                if number == 2:
+                    now = port.tags.tags
+                    await historian.renew(HistoryConfig(), now.succeeded_by(TagList([*without, *TAGS])))
+                    assert (await kit.samples(historian, port, "level"))[2:] == [
+                        (1100.000000001, None), (2000.0, 2.0), (2100.000000001, None)
+                    ]  # fmt: skip
+        with open_readonly(path, "site/area/line") as archive:
+            span = (kit.T0, kit.T0 + 3000 * kit.S, 500 * kit.S)
+            found = archive.figures(np.array([archive.tags["level"].id]), *span, "at")
+            known = [each for each in next(iter(found.values())).value.tolist() if each == each]
+            assert known == [0.0, 2.0]
 
     asyncio.run(main())
 

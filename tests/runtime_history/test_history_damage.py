@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import duckdb
@@ -18,7 +19,7 @@ import pytest
 from runtime.config import HistoryConfig
 from runtime.contract import Batch
 from runtime.errors import StoreError
-from runtime.historian import ALARMS, SqlError, cold, compaction, open_readonly
+from runtime.historian import ALARMS, SqlError, cold, compaction, keeping, open_readonly
 from runtime.historian.cold import whole
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
@@ -158,6 +159,30 @@ def test_a_file_is_looked_at_before_it_becomes_part_of_another(tmp_path, kit):
             await historian._keeper.compact()
             assert [part.rows for part in historian._store.parts()] == [7200]
             assert "3600 samples between 2023-11-15T01:00:00" in historian.problems[0]
+
+    asyncio.run(main())
+
+
+def test_a_look_at_a_file_that_is_given_up_breaks_nothing_else_off(tmp_path, kit, monkeypatch):
+    path = tmp_path / "history.duckdb"
+    filled(kit, path).store.close()
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slow(file, part):
+        begun.set()
+        return goes_on.wait(20) and whole(file, part)
+
+    async def main():
+        async with kit.running(path, start_ns=kit.T0 + 48 * kit.HOUR) as (_, historian):
+            monkeypatch.setattr(keeping, "whole", slow)
+            look = asyncio.create_task(historian.check_file(1))  # as the sink asks for it
+            assert await asyncio.to_thread(begun.wait, 20)
+            look.cancel()
+            await asyncio.sleep(0)
+            goes_on.set()
+            await asyncio.wait([look])
+            await historian._keeper.compact()
+            assert [part.merged for part in historian._store.parts()] == [True]
 
     asyncio.run(main())
 
