@@ -1,4 +1,4 @@
-"""Names that are locked after wrong secrets: at the address that gave them, after many at others too."""
+"""Names that are locked after wrong secrets: at the address that gave them, after many others too."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from runtime.journal.accounts import LockRecord
 
 FREE, FREE_IN_ALL = 5, 50
 EVERYWHERE = "*"
+ANYBODY = "*"
 _FIRST_NS = 5 * SECOND_NS
 _LONGEST_NS = 300 * SECOND_NS
 _FORGET_NS = 900 * SECOND_NS
@@ -42,7 +43,8 @@ class Lockout:
 
     After five from one address the name is locked there for 5 s, then twice as long each time, up to 5 min;
     after fifty in all, likewise, everywhere but at the eight addresses from which it logged in last: a
-    stranger locks out strangers. Names that nobody has are locked alike.
+    stranger locks out strangers. Fifty from one address, whatever the names, lock there all that did not log
+    in from it last. Names that nobody has are locked alike.
     """
 
     def __init__(self, known: Callable[[str], bool], now_ns: Callable[[], int]) -> None:
@@ -59,8 +61,10 @@ class Lockout:
         """Return how long a name is still locked at an address, 0 when it is not."""
         name = name[:_NAME]
         with self._guard:
-            there = [address] if address in self._usual.get(name, ()) else [address, EVERYWHERE]
-            found = [self._failures[name, each].until_ns for each in there if (name, each) in self._failures]
+            keys = [(name, address)]
+            if address not in self._usual.get(name, ()):
+                keys += [(name, EVERYWHERE), (ANYBODY, address)]
+            found = [self._failures[key].until_ns for key in keys if key in self._failures]
             return max(0, max(found, default=0) - self._now_ns())
 
     def longest_ns(self, name: str) -> int:
@@ -81,13 +85,16 @@ class Lockout:
         with self._guard:
             self._count(name, address, via, FREE)
             self._count(name, EVERYWHERE, via, FREE_IN_ALL)
+            if address:
+                self._count(ANYBODY, address, via, FREE_IN_ALL)
 
     def right(self, name: str, address: str) -> None:
         """Note that a user logged in."""
         with self._guard:
-            before = self._failures.pop((name, address), None)
-            if before and before.count >= FREE:
-                self._unlocked.append((name, address))
+            for whose, free in ((name, FREE), (ANYBODY, FREE_IN_ALL)):
+                before = self._failures.pop((whose, address), None)
+                if before and before.count >= free:
+                    self._unlocked.append((whose, address))
             usual = self._usual.setdefault(name, {})
             usual.pop(address, None)
             usual[address] = None
@@ -99,7 +106,7 @@ class Lockout:
         with self._guard:
             for each in locks:
                 left_ns = min(each.until_ns - now_ns, _LONGEST_NS)
-                if self._known(each.name) and left_ns > -_FORGET_NS:
+                if self._told(each.name) and left_ns > -_FORGET_NS:
                     until_ns = self._now_ns() + left_ns
                     self._failures[each.name, each.address] = _Failures(each.failures, until_ns, until_ns)
 
@@ -134,8 +141,12 @@ class Lockout:
         if over >= 0:
             for_ns = min(_LONGEST_NS, _FIRST_NS << min(over, 10))
             found.until_ns = now_ns + for_ns
-            if self._known(name) and len(self._locks) < _KEPT:
+            if self._told(name) and len(self._locks) < _KEPT:
                 self._locks.append(Lock(name, address, via, found.count, for_ns))
+
+    def _told(self, name: str) -> bool:
+        """Tell whether the audit has locks of that name: those that nobody has are anybody's guess."""
+        return name == ANYBODY or self._known(name)
 
     def _dispensable(self) -> tuple[str, str]:
         """Return the oldest entry of a name that nobody has; the oldest of all where there is none."""

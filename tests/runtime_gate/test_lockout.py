@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from runtime.clock import SECOND_NS
-from runtime.gate.lockout import EVERYWHERE, FREE, FREE_IN_ALL, Lockout
+from runtime.gate.lockout import ANYBODY, EVERYWHERE, FREE, FREE_IN_ALL, Lockout
 from runtime.journal import schema
 from runtime.journal.accounts import DAY_NS, LockEnd, LockRecord, UserEnd, lock_rows
 
@@ -52,8 +52,8 @@ def test_names_that_no_user_can_have_are_locked_and_take_no_room(door):
     try:
         for number in range(20):
             name = f"{number:04d}" + "x" * 1_000_000
-            door.wrong(FOE, name, FREE)
-            assert door.locked(FOE, name) == 5
+            door.wrong(f"10.9.0.{number}", name, FREE)
+            assert door.locked(f"10.9.0.{number}", name) == 5
         del name
         assert tracemalloc.get_traced_memory()[0] < 1_000_000
     finally:
@@ -108,12 +108,26 @@ def test_guesses_are_bounded_however_many_addresses_they_come_from(door):
 def test_a_name_that_nobody_has_is_locked_alike_and_pushes_no_user_out(door):
     door.wrong(FOE, times=FREE)
     for number in range(2_000):
-        door.lockout.wrong(f"nobody{number}", FOE, "http")
+        door.lockout.wrong(f"nobody{number}", f"10.4.{number // 250}.{number % 250}", "http")
     assert door.locked(FOE) == 5
     door.wrong(FOE, "nobody", FREE)
     assert door.locked(FOE, "nobody") == 5
     assert {each.name for each in door.lockout.take_locks()} == {"olga"}
     assert len(door.lockout._failures) <= 1_000
+
+
+def test_one_secret_for_many_names_locks_the_address_but_to_who_logged_in_from_it(door):
+    door.lockout.right("olga", FOE)
+    for number in range(FREE_IN_ALL):
+        door.wrong(FOE, f"nobody{number}")
+    assert (door.locked(FOE, "wang"), door.locked(FOE), door.locked(HOME, "wang")) == (5, 0, 0)
+    (lock,) = door.lockout.take_locks()
+    assert (lock.name, lock.address, lock.failures) == (ANYBODY, FOE, FREE_IN_ALL)
+    door.wrong(FOE, "nobody", 6)
+    assert door.locked(FOE, "wang") == 300
+    door.lockout.right("olga", FOE)
+    assert door.locked(FOE, "wang") == 0
+    assert door.lockout.take_unlocked() == [(ANYBODY, FOE)]
 
 
 def test_failures_are_forgotten_after_a_quiet_quarter_of_an_hour(door):
