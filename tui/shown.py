@@ -45,6 +45,8 @@ _QUALITY_WORD = {
     Quality.BAD_OUT_OF_SERVICE: "out_of_service",
 }
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n"}
+_TURNS = (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # ends of lines, directions
+_CONTROLS |= {code: f"\\u{code:04x}" for code in _TURNS}
 _SUBCODE = 0xFFFF_0000  # the lower half holds flags, not the kind of quality (OPC 10000-4, 7.39)
 
 
@@ -119,7 +121,7 @@ def _format(value: Value | None, type_: str, span: float | None, words: Words) -
 
 
 def plain(text: str) -> str:
-    """Write control characters as escapes: what a device or a person sent moves no cursor."""
+    """Write control characters as escapes: what others sent moves no cursor and turns no line."""
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 

@@ -32,6 +32,8 @@ T = TypeVar("T")
 _SECOND_NS = 1_000_000_000
 _BEYOND = 1 << 63
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n"}
+_TURNS = (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # ends of lines, directions
+_CONTROLS |= {code: f"\\u{code:04x}" for code in _TURNS}
 
 
 def hand_on(context: typer.Context, **given: object) -> None:
@@ -153,7 +155,7 @@ def print_json(value: Any) -> None:
 
 
 def plain(text: str) -> str:
-    """Write control characters as escapes: what somebody typed moves no cursor and begins no line."""
+    """Write control characters as escapes: what somebody typed moves no cursor, begins and turns no line."""
     return text.translate(_CONTROLS)
 
 

@@ -216,8 +216,8 @@ def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
 
 
 def test_what_is_typed_as_a_reason_moves_no_cursor_and_begins_no_line(ironworks: Any) -> None:
-    reason = "cleaned \x1b[2J\nsecond line 报警"
-    told = "cleaned \\x1b[2J\\nsecond line 报警"
+    reason = "cleaned \x1b[2J\nsecond \u202eline 报警"
+    told = "cleaned \\x1b[2J\\nsecond \\u202eline 报警"
     assert ironworks("alarms", "shelve", "tank.high", "--reason", reason).stdout.endswith(f"{told}\n")
     assert f"{told}\n" in ironworks("alarms", "show", "tank.high").stdout
     assert told in ironworks("alarms", "list", "--hidden").stdout

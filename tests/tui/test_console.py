@@ -480,7 +480,7 @@ def test_control_characters_of_a_device_or_a_person_move_no_cursor(plant, make_t
     plant.tag_list.append(
         make_tag(30, ("tank/batch", "STRING", "", None, None, "Batch", "批号", "rw", code), 0)
     )
-    plant.ask("tank/batch", code, "li", "first line\nApprove: yes")
+    plant.ask("tank/batch", code, "li", "first line\nApprove: yes \u202eoN")
 
     async def script(app, pilot):
         for keys, text in (
