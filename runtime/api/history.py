@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from runtime.api.services import History, Services
 from runtime.api.texts import UnicodeText
 from runtime.api.views import TagViews, one
 from runtime.contract import Batch, Role, Tag
-from runtime.historian import MOST_ROWS, SqlError
+from runtime.historian import MOST_ROWS, Points, SqlError
 from runtime.wire import Series, SeriesList, SqlAnswer, TrendList, TrendSeries
 
 Paths = Annotated[
@@ -94,16 +95,7 @@ def router(services: Services) -> APIRouter:
             if each.data_type.kind == "s":
                 raise Refused(422, f"{each.path} is text and has no figures", "ask with mode=raw")
         found = await history.figures(ids, start, end, interval, mode)
-        series = (
-            Series(
-                each.path,
-                each.data_type.iec,
-                each.unit_text,
-                tuple(found[each.id].listed(each.data_type, mode)) if each.id in found else (),
-            )
-            for each in wanted
-        )
-        return Json(SeriesList(tuple(series)))
+        return await asyncio.to_thread(_points, wanted, found, mode)
 
     @routes.post("/history/sql", **answers(SqlAnswer, "Rows; times as ISO 8601 in UTC.", 404))
     async def sql(body: SqlRequest, actor: Caller) -> Json:
@@ -131,9 +123,23 @@ def router(services: Services) -> APIRouter:
                 raise Refused(422, f"{each.path} is text and has no trend", "ask /history for it")
             points = await history.trend(each.id, start, end, buckets)
             series.append(TrendSeries(each.path, each.unit_text, tuple(points)))
-        return Json(TrendList(tuple(series)))
+        return await asyncio.to_thread(Json, TrendList(tuple(series)))
 
     return routes
+
+
+def _points(wanted: list[Tag], found: Mapping[int, Points], mode: str) -> Json:
+    """Write many points as JSON: long enough to belong in a thread."""
+    series = (
+        Series(
+            each.path,
+            each.data_type.iec,
+            each.unit_text,
+            tuple(found[each.id].listed(each.data_type, mode)) if each.id in found else (),
+        )
+        for each in wanted
+    )
+    return Json(SeriesList(tuple(series)))
 
 
 def _samples(views: TagViews, wanted: list[Tag], batch: Batch) -> Json:

@@ -1,6 +1,7 @@
 """What HTTP clients get: reads, writes through the gate, roles, refusals in one shape."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
@@ -415,6 +416,28 @@ def test_history_and_trend(desk: Any) -> None:
                     await client.history(paths, start, end)
             with pytest.raises(PlantError, match="is text"):
                 await client.trend(["tank/batch"], 0, 9, 1)
+
+    asyncio.run(main())
+
+
+def test_many_points_are_written_beside_the_loop(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Figures:
+        """Points of one tag that know where they are written."""
+
+        def listed(self, data_type: Any, mode: str) -> list[tuple[int, float, int]]:
+            assert threading.current_thread() is not threading.main_thread(), "it would hold up everything"
+            return [(0, 1.5, 0)]
+
+    async def figures(ids: Any, *_: Any) -> dict[int, Figures]:
+        return {int(each): Figures() for each in ids}
+
+    async def main() -> None:
+        desk.remember(Batch.of([0], [0], 1))
+        monkeypatch.setattr(desk.historian, "figures", figures, raising=False)
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            asked = {"tag": "tank/level", "start": 0, "end": 9, "mode": "mean", "interval": 9}
+            answer = await raw.get("/api/v1/history", params=asked)
+            assert answer.json()["series"][0]["points"] == [[0, 1.5, 0]]
 
     asyncio.run(main())
 
