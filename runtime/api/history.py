@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Annotated, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ Mode = Literal["raw", "at", "interpolated", "min", "max", "mean", "first", "last
 Interval = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="ns; for every mode but raw")]
 _SAMPLES = 1_000_000
 _POINTS = 100_000
+_MANY = 50_000  # rows of an answer
 _AT_ONCE = 1  # a query may take a core for as long as it is allowed
 Buckets = Annotated[int, Query(ge=1, le=10_000)]
 
@@ -50,6 +52,13 @@ def router(services: Services) -> APIRouter:
     room = asyncio.Semaphore(_AT_ONCE)
     tags = services.bus.table.tags
     views = TagViews(tags)
+
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def written(rows: int, write: Callable[..., Json], *given: object) -> Json:
+        """Write an answer in a thread; large ones, of some 200 bytes a row meanwhile, one after the other."""
+        async with turn if rows > _MANY else nullcontext():
+            return await asyncio.to_thread(write, *given)
 
     def asked(paths: list[str], start: int, end: int) -> tuple[History, list[Tag]]:
         if services.historian is None:
@@ -84,7 +93,7 @@ def router(services: Services) -> APIRouter:
                     422, f"{len(wanted)} tags with limit {limit} are too much", f"ask for up to {_SAMPLES}"
                 )
             batch = await history.query(ids, start, end, limit)
-            return await asyncio.to_thread(_samples, views, wanted, batch)
+            return await written(len(batch), _samples, views, wanted, batch)
         if interval is None:
             raise Refused(422, f"mode {mode} needs an interval", "give interval in ns")
         points = -(-(end - start) // interval)
@@ -95,7 +104,7 @@ def router(services: Services) -> APIRouter:
             if each.data_type.kind == "s":
                 raise Refused(422, f"{each.path} is text and has no figures", "ask with mode=raw")
         found = await history.figures(ids, start, end, interval, mode)
-        return await asyncio.to_thread(_points, wanted, found, mode)
+        return await written(points * len(found), _points, wanted, found, mode)
 
     @routes.post("/history/sql", **answers(SqlAnswer, "Rows; times as ISO 8601 in UTC.", 404))
     async def sql(body: SqlRequest, actor: Caller) -> Json:
@@ -123,7 +132,7 @@ def router(services: Services) -> APIRouter:
                 raise Refused(422, f"{each.path} is text and has no trend", "ask /history for it")
             points = await history.trend(each.id, start, end, buckets)
             series.append(TrendSeries(each.path, each.unit_text, tuple(points)))
-        return await asyncio.to_thread(Json, TrendList(tuple(series)))
+        return await written(buckets * len(series), Json, TrendList(tuple(series)))
 
     return routes
 

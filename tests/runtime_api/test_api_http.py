@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from runtime.api import history
 from runtime.client import PlantClient
 from runtime.contract import Batch, DataType, Quality
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
@@ -438,6 +439,29 @@ def test_many_points_are_written_beside_the_loop(desk: Any, monkeypatch: pytest.
             asked = {"tag": "tank/level", "start": 0, "end": 9, "mode": "mean", "interval": 9}
             answer = await raw.get("/api/v1/history", params=asked)
             assert answer.json()["series"][0]["points"] == [[0, 1.5, 0]]
+
+    asyncio.run(main())
+
+
+def test_large_answers_are_written_one_after_the_other(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+    met = []
+
+    def samples(*given: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            met.append(both.wait(0.2))
+        return history.Json({})
+
+    async def main() -> None:
+        monkeypatch.setattr(history, "_samples", samples)
+        rows = history._MANY + 1
+        desk.remember(Batch.of(np.zeros(rows, np.int32), np.zeros(rows, np.uint64), np.arange(rows)))
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            asked = {"tag": "tank/level", "start": 0, "end": rows, "limit": rows}
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(raw.get("/api/v1/history", params=asked)) for _ in range(2)]
+            assert [task.result().status_code for task in tasks] == [200, 200]
+        assert not met, "each may take 200 MB meanwhile"
 
     asyncio.run(main())
 
