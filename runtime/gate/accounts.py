@@ -8,6 +8,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runtime.config.models import format_duration
 from runtime.contract import Actor, Clock, Role
 from runtime.errors import AbsentError, UnfitValueError, WriteRejectedError
 from runtime.gate.attempts import Attempts, lacking
@@ -183,6 +184,9 @@ class Accounts:
             WriteRejectedError: says why not.
         """
         entry = self._attempts.entry("user-remove", name, actor)
+        found = self._identity.user(name)
+        if found:
+            entry = replace(entry, old=rights(found.role, tuple(found.areas.items())))
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "removing a user")
         refusal = refusal or self._not_ours(name)
         await self._attempts.command(entry, refusal, UserEnd(name, self._clock.now_ns()))
@@ -201,8 +205,8 @@ class Accounts:
         id_ = secrets.token_hex(4)
         expires_ns = now_ns + for_ns if for_ns else None
         made = TokenRecord(id_, user, hash_token(secret), read, write, now_ns, actor.name, expires_ns)
-        scope = " ".join([*(f"read:{glob}" for glob in read), *(f"write:{glob}" for glob in write)])
-        entry = replace(self._attempts.entry("token-issue", id_, actor), new=scope, reason=f"for {user}")
+        entry = replace(self._attempts.entry("token-issue", id_, actor), new=_scope(made))
+        entry = replace(entry, reason=f"for {user}" + (f", {format_duration(for_ns)}" if for_ns else ""))
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "a token")
         if refusal is None and not self._identity.user(user):
             refusal = UnfitValueError(f"no user is named {user!r}", "`ironworks user list` lists all")
@@ -223,6 +227,8 @@ class Accounts:
         entry = self._attempts.entry("token-revoke", id_, actor)
         refusal: WriteRejectedError | None = lacking(actor, Role.ADMIN, "ending a token")
         found = self._identity.token(id_)
+        if found:
+            entry = replace(entry, old=_scope(found), reason=f"of {found.user}")
         if refusal is None and (found is None or found.revoked_ns is not None):
             refusal = AbsentError(f"no token {id_!r} is in force", "see `ironworks user tokens`")
         records = (replace(found, revoked_ns=self._clock.now_ns()),) if found else ()
@@ -233,6 +239,10 @@ class Accounts:
 def rights(role: Role, areas: Areas) -> str:
     """Write a role, and those in areas, as the audit trail has it."""
     return " ".join([role.name.lower(), *(f"{glob}={each.name.lower()}" for glob, each in areas)])
+
+
+def _scope(token: TokenRecord) -> str:
+    return " ".join([*(f"read:{glob}" for glob in token.read), *(f"write:{glob}" for glob in token.write)])
 
 
 def _no_hash(secret: str) -> WriteRejectedError | None:

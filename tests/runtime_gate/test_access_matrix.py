@@ -298,9 +298,17 @@ def test_a_token_sees_and_writes_its_scope_only_and_never_commands(world):
             lambda connection: str(connection.execute("SELECT * FROM tokens").fetchall())
         )
         assert not [text for text in (token, whole, lost) if text.rpartition("_")[2] in stored]
-        rows = [(row.action, row.outcome, row.actor) for row in world.journal.read_now(audit_log, 500)]
+        await world.accounts.issue_token("engineer1", ("**",), ("tank/sp",), 3600 * SECOND_NS, admin)
+        made, _ = await world.accounts.issue_token("engineer1", ("tank/*",), (), 0, admin)
+        await world.accounts.revoke_token(made.id, admin)
+        audited = world.journal.read_now(audit_log, 500)
+        rows = [(row.action, row.outcome, row.actor) for row in audited]
         assert ("delete", "refused", "engineer1") in rows
         assert ("token-issue", "done", admin.name) in rows
+        said = [(row.action, row.old, row.new, row.reason) for row in audited]
+        assert ("token-issue", None, "read:** write:tank/sp", "for engineer1, 1h") in said
+        assert ("token-revoke", "read:tank/*", None, "of engineer1") in said
+        assert ("user-remove", "operator", None, "") in said
 
     using(world, work)
 
