@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -23,6 +24,7 @@ KEPT_MIB = 40.0
 LOG_BYTES = 1_000_000
 SERVED_MS = 5_000.0
 _PAGE = 1_000
+_COUNTED = re.compile(r"; (\d+) refused attempts before have no row of their own$")
 
 Ask = Callable[[], Awaitable[tuple[float, dict[str, dict[str, Any]]]]]
 """Gives how late the good clients were by themselves, in seconds, and what each saw since the last time."""
@@ -166,13 +168,16 @@ def audited(
 ) -> None:
     """Judge the rows of an attack: none was done, and who was told that the gate refused has as many.
 
-    A `whole` attack had the time to be refused.
+    Those without a row of their own are counted in another. A `whole` attack had the time to be refused.
     """
     ours = [each for each in rows if (each.via, each.action, each.target) == ("opcua", "write", KEPT)]
     done = sum(each.outcome != "refused" for each in ours)
     if done:
         report.found(f"{attack}: the audit has {done} writes that were done")
     there = Counter(each.actor for each in ours)
+    for each in ours:
+        if counted := _COUNTED.search(each.detail):
+            there[each.actor] += int(counted[1])
     for user, told in refused.items():
         if there[user] < told:
             report.found(f"{attack}: {told} writes of {user} were refused, the audit has {there[user]}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from runtime.contract import Actor, Clock, Role, Tag, Value
 from runtime.errors import ForbiddenError, PlantError, StoreError, WriteRejectedError
+from runtime.gate.refusals import Refusals
 from runtime.journal.audit import AuditEntry
 from runtime.journal.gatelog import Hold, Sent, SentEnd
 
@@ -51,6 +52,7 @@ class Attempts:
         self._trail = trail
         self._clock = clock
         self._unsettled: deque[AuditEntry] = deque()  # each has its note on disk
+        self._refusals = Refusals()
 
     def entry(
         self,
@@ -124,11 +126,13 @@ class Attempts:
         self._unsettled.extend(rows)
 
     async def settle(self) -> None:
-        """Make the rows that the journal did not take before.
+        """Make the rows that the journal did not take before, and those of refusals that are counted.
 
         Raises:
             WriteRejectedError: it still does not.
         """
+        for row in self._refusals.due(self._clock.steady_ns()):
+            await self.record(row)
         while self._unsettled:
             entry = self._unsettled.popleft()
             try:
@@ -140,7 +144,20 @@ class Attempts:
     async def refused(self, entry: AuditEntry, error: PlantError) -> None:
         """Record that an attempt was refused, unless it was for want of a journal."""
         if not isinstance(error.__cause__, StoreError):
-            await self.record(replace(refusal_of(entry, str(error)), keep=None, also=()))
+            await self.record_refusal(replace(entry, keep=None, also=()), str(error))
+
+    async def record_refusal(self, entry: AuditEntry, why: str) -> None:
+        """Record that an attempt was refused; of one who tries again and again some are only counted.
+
+        Raises:
+            WriteRejectedError: it cannot be kept.
+        """
+        row = self._paced(entry, why)
+        if row is not None:
+            await self.record(row)
+
+    def _paced(self, entry: AuditEntry, why: str) -> AuditEntry | None:
+        return self._refusals.paced(refusal_of(entry, why), self._clock.steady_ns())
 
     async def around(self, entry: AuditEntry, work: Callable[[AuditEntry], Awaitable[T]]) -> T:
         """Do work that keeps the row in the commit of what it changes; record a refusal.
@@ -171,7 +188,7 @@ class Attempts:
         try:
             result = await work()
         except PlantError as exc:
-            await self.end(number, refusal_of(entry, str(exc)))
+            await self.end(number, self._paced(entry, str(exc)))
             raise
         try:
             await self.end(number, replace(entry, new=new(result)) if new else entry)

@@ -345,7 +345,7 @@ class Gate:
         """
         attempt = self._attempt(tag, value, actor.at(tag.path), reason, 0)
         with self._traced(attempt):
-            await self.attempts.record(refusal_of(attempt, why))
+            await self.attempts.record_refusal(attempt, why)
 
     def dry_run(self, tag: Tag, value: Value, actor: Actor, for_ns: int = 0) -> Value | None:
         """Judge a write without any effect, not even an audit row; returns the present value.

@@ -94,8 +94,11 @@ def test_who_is_cut_off_counts_unless_it_stood_still_itself(late_s, findings):
     assert len(report.findings) == findings
 
 
-def row(actor, outcome="refused", target=KEPT):
-    return AuditEntry(1, 1, actor, "viewer", "opcua", "write", target, 42.0, 1.0, "", outcome, "")
+def row(actor, outcome="refused", target=KEPT, detail=""):
+    return AuditEntry(1, 1, actor, "viewer", "opcua", "write", target, 42.0, 1.0, "", outcome, detail)
+
+
+COUNTED = "olga is viewer; 41 refused attempts before have no row of their own"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +110,8 @@ def row(actor, outcome="refused", target=KEPT):
             [row("anonymous"), row("anonymous", target="other")],
             "2 writes of anonymous were",
         ),
+        ({"olga": 42}, [row("olga", detail=COUNTED)], ""),
+        ({"olga": 43}, [row("olga", detail=COUNTED)], "43 writes of olga were refused, the audit has 42"),
         ({"olga": 0}, [row("anonymous")], "the gate was not asked for olga"),
         ({}, [row("olga", "done")], "the audit has 1 writes that were done"),
         ({}, [row("olga", "done", "other")], ""),

@@ -120,6 +120,24 @@ def test_an_endless_text_is_not_written_and_its_refusals_stay_short_in_the_audit
     assert bench.audit()[0].new == "x" * 32_767, "what was done stands there whole"
 
 
+def test_refusals_without_end_are_counted_in_a_few_rows(bench):
+    for _ in range(300):
+        bench.refusal("plc/mode", 1)
+    assert len(bench.audit()) == 60, "a script that tries for ever would fill the disk"
+    bench.write("tank/sp", 60.0)
+    assert bench.audit()[0].outcome == "done", "what is done has its row"
+    bench.loop.run_until_complete(bench.gate.attempts.settle())
+    assert len(bench.audit()) == 61
+    bench.loop.run_until_complete(bench.clock.advance(1))
+    for _ in range(2):
+        bench.loop.run_until_complete(bench.gate.attempts.settle())
+    assert bench.audit()[0].detail.endswith("; 239 refused attempts before have no row of their own")
+    bench.loop.run_until_complete(bench.clock.advance(60))
+    bench.refusal("plc/mode", 2)
+    assert len(bench.audit()) == 63
+    assert "no row" not in bench.audit()[0].detail
+
+
 def test_interlock_holds_back_until_its_tags_allow(bench):
     assert "cannot be judged" in bench.refusal("pump/run", True)
     bench.put("tank/level", 10.0)
