@@ -17,6 +17,7 @@ from runtime.api.guard import CERTIFICATE, PEER
 from runtime.api.registration import peer_credentials
 
 REQUEST_S = 15.0
+PIECES, PIECE = 1000, 64  # of a body: after so many they must have so many bytes each, on the average
 STALLED_S = 60.0
 
 
@@ -39,16 +40,38 @@ class _Patience:
             self._timer = None
 
 
+class _Connection(h11.Connection):
+    """An HTTP connection that reads no more of a body in crumbs: each costs as much as a large piece."""
+
+    crumbs = False
+    _pieces = _bytes = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if self.crumbs:
+            return h11.NEED_DATA
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._pieces += 1
+            self._bytes += len(event.data)
+            self.crumbs = self._pieces > PIECES and self._bytes < self._pieces * PIECE
+        return event
+
+
 class HttpProtocol(H11Protocol):
     """HTTP whose scope knows the account, or the certificate, at the other end.
 
-    A request must be there whole after `REQUEST_S`, and its answer be taken after `STALLED_S`.
+    A request must be there whole after `REQUEST_S`, and its answer be taken after `STALLED_S`. One that comes
+    in crumbs is dropped: a megabyte of them would hold up the loop for seconds.
     """
 
+    conn: _Connection
     _request: _Patience
     _answer: _Patience
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.conn = _Connection(h11.SERVER)
         self.app_state = {**self.app_state, **_peer(transport)}
         self._request = _Patience(transport, REQUEST_S)
         self._answer = _Patience(transport, STALLED_S)
@@ -57,6 +80,8 @@ class HttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.conn.crumbs:
+            self.transport.abort()
         ours = self.transport.get_protocol() is self  # it may be a WebSocket's by now
         if ours and self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
             self._request.begin()

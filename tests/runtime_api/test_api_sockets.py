@@ -58,6 +58,28 @@ def test_a_request_that_a_stop_cuts_off_is_no_error(
     assert "ASGI" not in caplog.text
 
 
+def test_a_body_in_crumbs_is_dropped_and_one_in_pieces_is_not(desk: Any) -> None:
+    async def ask(url: str, chunk: bytes, count: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        head = b"POST /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        body = b"%x\r\n%s\r\n" % (len(chunk), chunk) * count
+        writer.write(head + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + body + b"0\r\n\r\n")
+        try:
+            return (await reader.read())[:12]
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    async def main() -> None:
+        async with desk.serving() as endpoint:
+            assert await ask(endpoint.http or "", b" ", 1001) == b""
+            assert await ask(endpoint.http or "", b" ", 1000) == b"HTTP/1.1 400"  # it is no JSON
+            assert await ask(endpoint.http or "", b" " * 100, 2000) == b"HTTP/1.1 400"
+
+    asyncio.run(main())
+
+
 def test_a_plant_runs_only_once(desk: Any, folder: Path) -> None:
     async def main() -> None:
         async with desk.serving():
