@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.errors import PlantError
+from runtime.testing.virtual import VirtualPlant
 from twin.cli import app
 from twin.demo.templates import LINE
 
@@ -50,6 +51,20 @@ def test_same_seed_same_figures_another_seed_others(line):
 
 def test_fault_from_the_start_shows_in_alarms(line):
     assert figures(str(line), "--for", "1min", "--fault", "capper.jam")["alarms"] == ["capper.fault"]
+
+
+def test_a_play_keeps_nothing_of_what_was_published(line, monkeypatch):
+    """A day of the bottling line would be two GiB."""
+    played = []
+
+    class Watched(VirtualPlant):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            played.append(self)
+
+    monkeypatch.setattr("twin.play.VirtualPlant", Watched)
+    assert figures(str(line), "--for", "2s")["plant_s"] == 2
+    assert list(played[0].batches()) == []
 
 
 def test_people_get_a_table(line):
