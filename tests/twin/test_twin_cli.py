@@ -12,9 +12,10 @@ from twin.cli import app
 from twin.demo.templates import LINE
 
 
-@pytest.fixture
-def line(tmp_path):
-    folder = tmp_path / "my-plant"
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    """One folder for all: its program is compiled once."""
+    folder = tmp_path_factory.mktemp("line") / "my-plant"
     shutil.copytree(LINE, folder)
     for each in folder.rglob("*"):
         if each.is_file():
