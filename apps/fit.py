@@ -118,7 +118,7 @@ def play(
     from runtime.testing.virtual import VirtualPlant
 
     with plugin.standing_by():
-        virtual = VirtualPlant(file)
+        virtual = VirtualPlant(file, record=False)
         plant = virtual.plant
         paths = reads_of(plant.tags, plant.root, installed)
         ids = np.array([plant.tags[path].id for path in paths], np.int32)

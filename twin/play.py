@@ -24,7 +24,7 @@ def play(folder: Path, duration: str, seed: int | None, faults: list[str]) -> di
         span_ns = parse_duration_ns(duration)
     except ValueError as exc:
         raise PlantError(f"--for: {exc}") from exc
-    plant = VirtualPlant(folder, {} if seed is None else {"twin": {"seed": seed}})
+    plant = VirtualPlant(folder, {} if seed is None else {"twin": {"seed": seed}}, record=False)
     stepper = next((each for each in plant.steppers if isinstance(each, TwinStepper)), None)
     if stepper is None:
         raise PlantError(f"{folder} has no twin", "add `twin: {model: twin.yaml}` to plant.yaml")

@@ -33,11 +33,15 @@ class VirtualPlant:
     """A plant folder that plays as fast as the machine can.
 
     `plant["tank/level_pct"]` is a value, None while its quality is bad. `settings` change sections
-    for this play: `{"twin": {"seed": 7}}`.
+    for this play: `{"twin": {"seed": 7}}`. Without `record` there is no `history`, and days need no memory.
     """
 
     def __init__(
-        self, target: Path | str | Assembly, settings: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        target: Path | str | Assembly,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        record: bool = True,
     ) -> None:
         assembly = target if isinstance(target, Assembly) else assemble(Path(target))
         assembly = _changed(assembly, settings or {})
@@ -50,7 +54,8 @@ class VirtualPlant:
         self.table = TagTable(self.plant.tags)
         self.bus = Bus(self.table)
         self._alarms = AlarmEngine(self.plant.alarms, self.plant.tags)
-        self._record = self.bus.journal(np.arange(len(self.table), dtype=np.int32), RECORD_ROWS)
+        everything = np.arange(len(self.table), dtype=np.int32)
+        self._record = self.bus.journal(everything, RECORD_ROWS) if record else None
         self._recorded: list[Batch] = []
         self._queue: list[tuple[int, int, Stepper, Mailbox]] = []
         self.steppers = self._ordered(assembly)
@@ -171,7 +176,7 @@ class VirtualPlant:
 
     def batches(self) -> Iterator[Batch]:
         """Yield everything that was published since the start, in order."""
-        while (batch := self._record.take()) is not None:
+        while self._record is not None and (batch := self._record.take()) is not None:
             self._recorded.append(batch)
         return iter(self._recorded)
 

@@ -7,13 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from runtime.errors import PlantError
+from runtime.testing.virtual import VirtualPlant
 from twin.cli import app
 from twin.demo.templates import LINE
 
 
-@pytest.fixture
-def line(tmp_path):
-    folder = tmp_path / "my-plant"
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    """One folder for all: its program is compiled once."""
+    folder = tmp_path_factory.mktemp("line") / "my-plant"
     shutil.copytree(LINE, folder)
     for each in folder.rglob("*"):
         if each.is_file():
@@ -50,6 +52,20 @@ def test_same_seed_same_figures_another_seed_others(line):
 
 def test_fault_from_the_start_shows_in_alarms(line):
     assert figures(str(line), "--for", "1min", "--fault", "capper.jam")["alarms"] == ["capper.fault"]
+
+
+def test_a_play_keeps_nothing_of_what_was_published(line, monkeypatch):
+    """A day of the bottling line would be two GiB."""
+    played = []
+
+    class Watched(VirtualPlant):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            played.append(self)
+
+    monkeypatch.setattr("twin.play.VirtualPlant", Watched)
+    assert figures(str(line), "--for", "2s")["plant_s"] == 2
+    assert list(played[0].batches()) == []
 
 
 def test_people_get_a_table(line):
