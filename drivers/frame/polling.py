@@ -66,16 +66,17 @@ class Block(Piece):
     def split(self, *, first_alone: bool = False) -> tuple[Self, Self] | None:
         """Return two blocks that share the points between places; None where that cannot be.
 
-        The middle divides them, or with `first_alone` the first place is the first block.
+        The middle divides them, or with `first_alone` the first place is the first block. Of points that
+        begin at one place a longer one may reach into what is not there.
         """
         if len(self.points) < 2:
             return None
-        starts = [point.address.start for point in self.points]
-        cuts = [row for row in range(1, len(starts)) if starts[row] != starts[row - 1]]
+        places = [(point.address.start, point.address.count) for point in self.points]
+        cuts = [row for row in range(1, len(places)) if places[row] != places[row - 1]]
         if not cuts:
             return None
-        cut = cuts[0] if first_alone else min(cuts, key=lambda row: abs(row - len(starts) // 2))
-        return self._part(slice(0, cut)), self._part(slice(cut, len(starts)))
+        cut = cuts[0] if first_alone else min(cuts, key=lambda row: abs(row - len(places) // 2))
+        return self._part(slice(0, cut)), self._part(slice(cut, len(places)))
 
     def _part(self, rows: slice) -> Self:
         part = self.of(self.points[rows])

@@ -100,15 +100,15 @@ class ClientConfig(DriverConfig):
     @model_validator(mode="after")
     def _one_way(self) -> ClientConfig:
         if (self.host is None) == (self.serial is None):
-            raise ValueError("name either `host` or `serial`: a device on the network, or on a serial line")
+            raise ValueError("a device is on the network or on a serial line; name either `host` or `serial`")
         if self.serial and (self.port or self.tls or self.backup):
-            raise ValueError("`port`, `tls` and `backup` go with `host`, not with `serial`")
+            raise ValueError("`port`, `tls` and `backup` go with `host`, not with `serial`; leave them out")
         if self.tls and self.framing == "rtu":
-            raise ValueError("`tls` goes with `framing: tcp`")
+            raise ValueError("`tls` goes with `framing: tcp`; leave `framing` out")
         if self.pipeline > 1 and (self.serial or self.framing == "rtu"):
-            raise ValueError("RTU takes one request at a time: leave `pipeline` out")
+            raise ValueError("RTU takes one request at a time; leave `pipeline` out")
         if self.pipeline > 1 and self.pause:
-            raise ValueError("`pause` and `pipeline` exclude each other: keep one of the two")
+            raise ValueError("`pause` and `pipeline` exclude each other; keep one of the two")
         return self
 
 

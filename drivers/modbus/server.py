@@ -100,9 +100,9 @@ class ServerConfig(DriverConfig):
     @model_validator(mode="after")
     def _one_way(self) -> ServerConfig:
         if self.serial and ("host" in self.model_fields_set or self.port is not None or self.tls):
-            raise ValueError("`host`, `port` and `tls` do not go with `serial`: keep the one or the other")
+            raise ValueError("`host`, `port` and `tls` do not go with `serial`; keep the one or the other")
         if self.tls and self.framing == "rtu":
-            raise ValueError("`tls` goes with `framing: tcp`")
+            raise ValueError("`tls` goes with `framing: tcp`; leave `framing` out")
         return self
 
     @property

@@ -34,6 +34,8 @@ def _tsap(value: object) -> object:
     if isinstance(value, float):
         raise ValueError(f"{value} is a number with a fraction; put a TSAP in quotes, such as '02.01'")
     if not isinstance(value, str):
+        if isinstance(value, int) and value < 0x100:  # YAML reads 0201 as a number
+            raise ValueError(f"{value} has no first byte; write a TSAP in quotes, such as '02.01'")
         return value
     parts = value.strip().split(".")
     try:

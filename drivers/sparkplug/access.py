@@ -37,9 +37,9 @@ def check_url(text: str) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{text!r} is no URL: {example}") from None
+        raise ValueError(f"{text!r} is no URL; {example}") from None
     if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError(f"{text!r} is not the URL of an MQTT broker: {example}")
+        raise ValueError(f"{text!r} is not the URL of an MQTT broker; {example}")
     if "@" in parts.netloc:
         raise ValueError("a user does not belong in the URL; name user, and password_env or password_file")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -73,7 +73,8 @@ def findings_of(
         place = document.place(*prefix, *location)
         name = str(each["loc"][-1]) if each["loc"] else ""
         is_key = name == "[key]"
-        what = ".".join(map(str, each["loc"][: -2 if is_key else None] or prefix[-1:]))
+        whole = prefix[-2:] if prefix and isinstance(prefix[-1], int) else prefix[-1:]  # drivers.0
+        what = ".".join(map(str, each["loc"][: -2 if is_key else None] or whole))
         if each["type"] == "missing":
             yield Finding(f"{name!r} is missing", place, f"add {name}: to this section")
         elif each["type"] == "extra_forbidden":

@@ -94,6 +94,12 @@ MISTAKES |= {
     "drivers that are none": (change(PLANT, "drivers:\n", "drivers: yes\nx:\n"), PLANT, 8, "drivers"),
     "driver without kind": (change(PLANT, "    kind: modbus.client\n", ""), PLANT, 10, "needs a kind"),
     "driver of no kind": (change(PLANT, "modbus.client", "modbus.cliet"), PLANT, 11, "modbus.cliet"),
+    "driver without a way": (
+        change(PLANT, "plc:", "  - {name: other, kind: modbus.client}\nplc:"),
+        PLANT,
+        16,
+        "drivers.1: a device is on the network or on a serial line",
+    ),
     "driver name twice": (
         change(PLANT, "plc:", "  - {name: remote_io, kind: modbus.client, host: a}\nplc:"),
         PLANT,

@@ -83,6 +83,14 @@ def test_splitting_ends_at_the_one_bad_place(starts, bad):
     assert asked <= 2 * len(starts)
 
 
+def test_a_longer_value_that_begins_where_another_does_is_divided_from_it():
+    """A REAL on the last register of a device is refused; the WORD there is not."""
+    (block,) = blocks_of([point("40100", DataType.REAL, 0), point("40100", DataType.WORD, 1)], 16)
+    first, second = block.split()
+    assert [(each.start, each.count) for each in (first, second)] == [(99, 1), (99, 2)]
+    assert first.split() is second.split() is None
+
+
 def test_writes_that_follow_each_other_go_in_one_request_and_the_newest_wins():
     points = [point(f"4{row + 1:05d}", DataType.INT, row) for row in range(200)]
     points += [point("40300", DataType.REAL, 200), point("00005", DataType.BOOL, 201)]

@@ -6,6 +6,7 @@ from asyncua import ua
 
 from drivers.opcua.client.address import Point, parse
 from drivers.opcua.client.items import Items, Said
+from drivers.opcua.client.subscribe import PATIENCE, Group, Subscription
 from drivers.opcua.client.values import said
 from runtime.contract import DataType, Quality, Tag
 
@@ -83,3 +84,13 @@ def test_a_gap_reaches_from_the_last_value_before_to_the_first_after(items):
     items.lose(ALL, 700)
     items.take([Said(0, 8, GOOD, 650), Said(0, 9, GOOD, 800)], 900)
     assert (items.resumed_ns[0], items.source_ns[0], items.mark_ns[0]) == (650, 800, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 100])
+def test_a_server_that_counts_two_cycles_more_before_a_keep_alive_is_neither_late_nor_lost(count):
+    """As python-opcua does: a value that stays the same went uncertain again and again."""
+    cycle_ns = 10**9
+    group = Group("slow", cycle_ns, cycle_ns, 0.0, False, ALL)
+    made = Subscription(group, 1, count * cycle_ns, cycle_ns, 0)
+    comes_ns = (count + 2) * cycle_ns if count < 5 else 3 * count * cycle_ns // 2
+    assert comes_ns <= made.late_ns < made.lost_ns(PATIENCE) <= 5 * count * cycle_ns

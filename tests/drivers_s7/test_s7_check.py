@@ -77,6 +77,7 @@ def test_groups_backups_and_a_missing_extra_are_told(plant, tag, monkeypatch):
         ({"tsap": "2.1.1"}, "two hexadecimal bytes"),
         ({"tsap": "zz.01"}, "two hexadecimal bytes"),
         ({"tsap": 2.01}, "in quotes"),
+        ({"tsap": 0o201}, "in quotes"),
         ({"encoding": "latin-9000"}, "is no encoding"),
         ({"encoding": "utf-16"}, "is no encoding"),
         ({"connection": "hmi"}, "'pg', 'op' or 'basic'"),

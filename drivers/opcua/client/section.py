@@ -111,9 +111,9 @@ class ClientConfig(LoginConfig):
         if (self.user_certificate is None) != (self.user_key is None):
             raise ValueError("user_certificate and user_key belong together; name both")
         if self.user and self.user_key:
-            raise ValueError("user and user_certificate: keep one of the two")
+            raise ValueError("user and user_certificate exclude each other; keep one of the two")
         if self.user_key and self.policy == "None":
-            raise ValueError("user_certificate needs a policy to sign with: set security to Basic256Sha256")
+            raise ValueError("user_certificate needs a policy to sign with; set security to Basic256Sha256")
         return self
 
     @property

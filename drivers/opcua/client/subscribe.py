@@ -62,6 +62,7 @@ class Subscription:
 
     Attributes:
         interval_ns: longest time in which a server that is well says something.
+        cycle_ns: time between two looks of the server whether there is something to say.
         heard_ns: when it last did, on the steady clock.
         items: what the server calls the monitored item of each row.
         next_number: that of the next message. They begin with 1. Source: OPC 10000-4, 5.14.1.1.
@@ -69,10 +70,11 @@ class Subscription:
         is_torn: some are lost for good.
     """
 
-    def __init__(self, group: Group, id_: int, interval_ns: int, heard_ns: int) -> None:
+    def __init__(self, group: Group, id_: int, interval_ns: int, cycle_ns: int, heard_ns: int) -> None:
         self.group = group
         self.id = id_
         self.interval_ns = interval_ns
+        self.cycle_ns = cycle_ns
         self.heard_ns = heard_ns
         self.items: dict[int, int] = {}
         self.held = False
@@ -80,6 +82,18 @@ class Subscription:
         self.missing: deque[int] = deque()
         self.parked: deque[Any] = deque()
         self.is_torn = False
+
+    @property
+    def late_ns(self) -> int:
+        """Return after how long without a word values are uncertain.
+
+        Some servers (python-opcua) count two cycles more than was agreed before they send a keep-alive.
+        """
+        return max(PATIENCE * self.interval_ns // 2, self.interval_ns + 5 * self.cycle_ns // 2)
+
+    def lost_ns(self, patience: int) -> int:
+        """Return after how long without a word it is lost."""
+        return max(patience * self.interval_ns, self.interval_ns + 4 * self.cycle_ns)
 
 
 async def subscribe(session: Session, group: Group, keep_alive_ns: int, clock: Clock) -> Subscription:
@@ -100,8 +114,9 @@ async def subscribe(session: Session, group: Group, keep_alive_ns: int, clock: C
     found = (await session.ask(request, ua.CreateSubscriptionResponse)).Parameters
     if not 0 < found.RevisedPublishingInterval < _LONGEST_MS:
         raise ConnectError(f"the server revises the interval to {found.RevisedPublishingInterval} ms")
-    interval_ns = round(found.RevisedPublishingInterval * 1e6) * max(1, found.RevisedMaxKeepAliveCount)
-    return Subscription(group, found.SubscriptionId, max(interval_ns, group.period_ns), clock.steady_ns())
+    cycle_ns = round(found.RevisedPublishingInterval * 1e6)
+    interval_ns = max(cycle_ns * max(1, found.RevisedMaxKeepAliveCount), group.period_ns)
+    return Subscription(group, found.SubscriptionId, interval_ns, cycle_ns, clock.steady_ns())
 
 
 async def unsubscribe(session: Session, subscription: Subscription) -> None:
@@ -324,10 +339,10 @@ class Publishing:
                 if slept_ns > pause_ns:
                     each.heard_ns += slept_ns
                 silent_ns = now_ns - each.heard_ns
-                if silent_ns > (PATIENCE if self.heard else patience) * each.interval_ns:
+                if silent_ns > each.lost_ns(PATIENCE if self.heard else patience):
                     seconds = silent_ns / SECOND_NS
                     raise SilentError(f"no publish and no keep-alive for {seconds:.1f} s")
-                if 2 * silent_ns > PATIENCE * each.interval_ns and not each.held:
+                if silent_ns > each.late_ns and not each.held:
                     each.held = True
                     self._reading.hold(each.group.rows)
 
