@@ -251,6 +251,8 @@ class _Chart:
                     yield key, found
                 elif found.name in MERGING:
                     waiting.append(found)
+                elif found.name == "jumpStep" and here.name == "selectionConvergence":
+                    pass  # CODESYS draws a way that ends with a jump on to where the others meet
                 else:
                     message = f"a {element.name} cannot follow a {found.name} here"
                     remedy = "steps and transitions take turns"
