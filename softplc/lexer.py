@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from softplc.diagnostics import Diagnostic
+from softplc.diagnostics import WARNING, Diagnostic
 from softplc.profiles import IEC, Profile
 from softplc.source import Source
 
@@ -134,6 +134,7 @@ _COMMENT = {"(*": re.compile(r"\(\*|\*\)"), "/*": re.compile(r"/\*|\*/")}
 _UNDERSCORES = re.compile(r"__|_$")
 _NAMES_AND_NUMBERS = ("id", "int", "based", "real", "typed")
 _KINDS = {"time": "time", "date": "date", "based": "int"}
+FOREIGN_CODE = "this pragma holds code for another compiler: it does nothing here"
 FOREIGN = {  # operators of C and its heirs, and what they are here
     "==": "=",
     "!=": "<>",
@@ -176,14 +177,13 @@ def tokenise(source: Source, profile: Profile = IEC) -> tuple[list[Token], list[
                 findings.append(_open_comment(text[start : start + 2], base + start))
             continue
         if kind == "pragma":
-            close = text.find("}", start)
-            if close < 0:
-                findings.append(
-                    Diagnostic(
-                        "ST1003", "pragma is not closed", base + start, base + start + 1, "close it with }"
-                    )
-                )
-            position = close + 1 if close >= 0 else size
+            close, at = pragma_end(text, start), base + start
+            position = size if close is None else close
+            if close is None:
+                findings.append(Diagnostic("ST1003", "pragma is not closed", at, at + 1, "close it with }"))
+            elif text.startswith("{{", start):
+                end = base + position
+                findings.append(Diagnostic("ST6021", FOREIGN_CODE, at, end, "write it in ST", WARNING))
             continue
         word = found.group()
         key = word.upper()
@@ -243,6 +243,13 @@ def _stray(text: str, position: int, base: int) -> Diagnostic:
     if char in "'\"":
         return Diagnostic("ST1002", "string is not closed on its line", at, at + 1, f"close it with {char}")
     return Diagnostic("ST1001", f"character {char!r} has no meaning here", at, at + 1, "remove it")
+
+
+def pragma_end(text: str, start: int) -> int | None:
+    """Return the position after the pragma that starts there, None if it is open; {{ C code }} is one too."""
+    mark = "}}" if text.startswith("{{", start) else "}"
+    close = text.find(mark, start)
+    return close + len(mark) if close >= 0 else None
 
 
 def comment_end(text: str, start: int) -> int | None:

@@ -260,7 +260,8 @@ def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile
             doubtful += loose
         else:
             part, wrong = parse(texts.add(name, text), profile)
-        findings += wrong
+        findings += [each for each in wrong if each.severity == ERROR]
+        doubtful += [each for each in wrong if each.severity == WARNING]
         units[name] = part
         _merge(unit, part)
         if profile.loose and part.globals:

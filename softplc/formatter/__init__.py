@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.errors import PlantError
-from softplc.diagnostics import CompileError
+from softplc.diagnostics import ERROR, CompileError
 from softplc.formatter.layout import lay_out
 from softplc.formatter.pieces import same_meaning, split
 from softplc.formatter.reader import Reader
@@ -27,8 +27,9 @@ def format_text(text: str, name: str = "text.st", profile: Profile = IEC) -> str
     source = sources.add(name, text.replace("\r\n", "\n"))
     with deep_recursion():
         unit, findings = parse(source, profile)
-    if findings:
-        raise CompileError([each.located(sources) for each in findings])
+    wrong = [each.located(sources) for each in findings if each.severity == ERROR]
+    if wrong:
+        raise CompileError(wrong)
     pieces = split(source.text, tokenise(source, profile)[0])
     result = "\n".join(lay_out(Reader(pieces, unit).read(), WIDTH))
     result = f"{result}\n" if result else ""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from softplc.iectypes import ELEMENTARY
-from softplc.lexer import Token, comment_end
+from softplc.lexer import Token, comment_end, pragma_end
 
 _SPACE = re.compile(r"[\s\ufeff]*")
 TYPES = frozenset({*ELEMENTARY, "STRING", "WSTRING", "CHAR", "WCHAR"})
@@ -111,7 +111,7 @@ def _comments(text: str, start: int, end: int) -> tuple[list[Comment], int]:
             line_end = text.find("\n", position)
             close = line_end if 0 <= line_end < end else end
         elif text[position] == "{":
-            close = text.index("}", position) + 1
+            close = pragma_end(text, position) or end
         else:
             close = comment_end(text, position) or end
         line_start = text.rfind("\n", 0, position) + 1

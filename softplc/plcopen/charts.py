@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from softplc.lexer import FOREIGN_CODE
 from softplc.plcopen.declarations import Declarations
 from softplc.plcopen.graph import Graph, Node, Pin, links_of
 from softplc.plcopen.networks import Networks, body_of
@@ -78,8 +79,7 @@ def _without_foreign(text: Code, origin: Origin, notes: Notes) -> Code:
     for found in _FOREIGN.finditer(whole):
         bit = sliced(text, found.start(), found.end()).bits[0]
         place = Element(origin.element.name, origin.element.space, {}, bit.line, bit.column)
-        message = "this pragma holds code for another compiler: it does nothing here"
-        notes.warning(PRAGMA, message, Origin(place, origin.where), "write it in ST")
+        notes.warning(PRAGMA, FOREIGN_CODE, Origin(place, origin.where), "write it in ST")
         if found.group().startswith("{{"):
             result += sliced(text, at, found.start())
             at = found.end()
@@ -251,6 +251,8 @@ class _Chart:
                     yield key, found
                 elif found.name in MERGING:
                     waiting.append(found)
+                elif found.name == "jumpStep" and here.name == "selectionConvergence":
+                    pass  # CODESYS draws a way that ends with a jump on to where the others meet
                 else:
                     message = f"a {element.name} cannot follow a {found.name} here"
                     remedy = "steps and transitions take turns"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import softplc
+from softplc.formatter import format_text
 
 ROOT = Path(__file__).parents[2]
 # What a line is warned of stands behind it.
@@ -188,3 +189,10 @@ def test_such_a_division_still_stops_the_task():
     plc = softplc.compile(sources={"a.st": DIVISIONS}).simulator()
     with pytest.raises(softplc.PlcFaultError, match="division by zero"):
         plc.scan()
+
+
+def test_code_for_another_compiler_is_told_and_does_nothing():
+    text = 'PROGRAM P VAR n : INT; END_VAR\n{{ if (1) { call("}"); } }}\nn := n + 1;\nEND_PROGRAM\n'
+    (told,) = softplc.check(sources={"a.st": text})
+    assert (told.code, told.severity, told.line) == ("ST6021", "warning", 2)
+    assert '\n{{ if (1) { call("}"); } }}\n' in format_text(text)

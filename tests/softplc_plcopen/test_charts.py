@@ -427,3 +427,23 @@ def test_a_chart_in_an_action_that_is_called_is_told(draw):
         "a chart cannot stand here: only steps have actions that are charts"
     ]
     assert findings[0].remedy == "make it a function block, and call that here"
+
+
+def test_a_way_that_ends_with_a_jump_may_be_drawn_on_to_where_the_others_meet(draw):
+    body = draw.Body("SFC")
+    ways = body.chart("selectionDivergence", step(body, "Start", initialStep=True))
+    back = body.chart("jumpStep", transition(body, ways, in_text(draw, "a")), targetName="Start")
+    two = step(body, "Two", transition(body, ways, in_text(draw, "b")))
+    meet = body.chart("selectionConvergence", back, transition(body, two, in_text(draw, "c")))
+    last = body.chart("jumpStep", meet, targetName="Start")
+    body.chart(
+        "jumpStep", body.chart("selectionConvergence", back, last), targetName="Two"
+    )  # nothing leads here
+    text = draw.project(draw.pou("P", body, draw.variables("localVars", dict.fromkeys("abc", "BOOL"))))
+    simulator = softplc.compile(sources={"p.xml": text}).simulator()
+    simulator.scan(1)
+    for name, active in (("b", "Two"), ("c", "Start"), ("a", "Start")):
+        simulator.write(f"P.{name}", True)
+        simulator.scan(1)
+        simulator.write(f"P.{name}", False)
+        assert simulator.read(f"P.{active}.X"), name
