@@ -14,6 +14,7 @@ from runtime.clock import SECOND_NS
 from runtime.contract import Clock, Component, Event, Port
 from runtime.errors import PlantError
 from runtime.logs import COMPONENT
+from runtime.settled import settled
 
 log = logging.getLogger(__name__)
 
@@ -202,8 +203,11 @@ class Supervisor:
         finally:
             again.cancel()
             work.cancel()
-            await asyncio.wait({work, again}, timeout=STOP_TIMEOUT_S)
+            ended = asyncio.ensure_future(asyncio.wait({work, again}, timeout=STOP_TIMEOUT_S))
+            cancelled = await settled(ended)  # twice: by a change of the configuration, and by the stop
             life.on_stop()
+            if cancelled:
+                raise asyncio.CancelledError
         if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         match error:

@@ -20,6 +20,7 @@ from runtime.clock import monotonic_ns
 from runtime.contract import Value
 from runtime.errors import PlantError, StoreError
 from softplc.core.forces import Forced, Forces
+from softplc.core.slots import settle
 from softplc.lookup import Lookup
 
 log = logging.getLogger(__name__)
@@ -239,5 +240,6 @@ class ForceBook:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._file)
+            settle(self._file.parent)
         except OSError as exc:
             raise StoreError(f"{self._file} cannot be written: {exc.strerror}", "check the disk") from exc

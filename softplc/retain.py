@@ -18,7 +18,7 @@ from pathlib import Path
 
 from runtime.errors import StoreError
 from softplc.application import Application
-from softplc.core.slots import Slots
+from softplc.core.slots import Slots, settle
 from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import carry
 from softplc.online.rule import fits, means_the_same, move_of
@@ -153,6 +153,7 @@ class Retention:
         for file in self._slots.files:
             try:
                 file.unlink(missing_ok=True)
+                settle(self.folder)
             except OSError as exc:
                 raise StoreError(f"{file} cannot be removed: {exc.strerror}", "check the disk") from exc
 
@@ -180,6 +181,7 @@ class Retention:
                 opened.flush()
                 os.fsync(opened.fileno())
             part.replace(file)
+            settle(file.parent)
         return file
 
     def _file(self, digest: bytes) -> Path:

@@ -120,8 +120,9 @@ class PlcPlugin:
         return {OWNER: Basis(bound, files=files, adapts=("tag", "file"))}
 
     def build(self, plant: Plant, config: PlcConfig) -> Iterable[Component]:
-        """Return the bridge; it compiles when it starts."""
+        """Return the bridge; it compiles when it starts, what the sources are now: edits take an apply."""
         from softplc.bridge import Bridge, BridgeOptions
+        from softplc.build import read_sources
         from softplc.core.remote import Options
         from softplc.record.recorder import RecordOptions
 
@@ -133,7 +134,8 @@ class PlcPlugin:
             core=Options(tuple(config.cpus), config.stale_after, config.alone),
             record=RecordOptions(config.record.disk_limit_mib << 20, config.record.every),
         )
-        return [Bridge(lambda: _build(plant, config), options, plant.state / "plc")]
+        sources = read_sources(plant.folder, config.sources)
+        return [Bridge(lambda: _build(plant, config, sources), options, plant.state / "plc")]
 
     def steppers(self, plant: Plant, config: PlcConfig) -> Iterable[Stepper]:
         """Return the PLC that virtual time drives."""
@@ -142,10 +144,11 @@ class PlcPlugin:
         return [PlcStepper(_build(plant, config), plant.tags, _policy(plant, config))]
 
 
-def _build(plant: Plant, config: PlcConfig) -> Build:
+def _build(plant: Plant, config: PlcConfig, sources: Mapping[str, str] | None = None) -> Build:
     from softplc.build import build, read_sources
 
-    return build(read_sources(plant.folder, config.sources), plant.state / "cache" / "plc", config.profile)
+    sources = read_sources(plant.folder, config.sources) if sources is None else sources
+    return build(sources, plant.state / "cache" / "plc", config.profile)
 
 
 def _policy(plant: Plant, config: PlcConfig) -> FaultPolicy:

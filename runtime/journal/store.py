@@ -205,12 +205,15 @@ class Journal:
     ) -> list[list[int] | StoreError]:
         """Commit all in one; where that fails each gets an error, or those that are wrong do."""
         try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             answers: list[list[int] | StoreError] = [_execute(connection, records) for records in requests]
             connection.execute("COMMIT")
-        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, who waits must learn of it
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # of a disk that fails: it is done before the next
+                    connection.execute("ROLLBACK")
             if len(requests) > 1 and not isinstance(exc, sqlite3.OperationalError):
                 # one record is wrong: the others must not suffer
                 return [answer for records in requests for answer in self._commit(connection, [records])]

@@ -77,6 +77,15 @@ class Slots:
             os.close(handle)
 
 
+def settle(folder: Path) -> None:
+    """Bring the names in a folder to disk: a file's own fsync does that on some file systems only."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _head(state: int, sequence: int, layout: bytes, data: bytes) -> bytes:
     head = _HEAD.pack(_MAGIC, state, 0, sequence, layout, len(data), 0)
     return _HEAD.pack(_MAGIC, state, 0, sequence, layout, len(data), zlib.crc32(data, zlib.crc32(head)))

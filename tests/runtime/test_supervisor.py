@@ -152,3 +152,26 @@ def test_what_is_begun_after_the_stop_stays_stopped():
         assert (late.runs, state(supervisor, "late")["state"]) == (0, "stopped")
 
     asyncio.run(main())
+
+
+def test_a_component_that_is_stopped_twice_ends_whole():
+    async def slow(part, port):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await port.wait()
+
+    async def main():
+        supervisor, ended, may_end = Supervisor(ManualClock(), [].append), [], asyncio.Event()
+        supervisor.add(Part("slow", slow), "test", may_end, lambda: ended.append("slow"))
+        running = asyncio.create_task(supervisor.run("slow"))
+        await ManualClock.settle()
+        ending = asyncio.create_task(supervisor.end("slow"))  # by a change of the configuration
+        await ManualClock.settle()
+        running.cancel()  # by the stop of the plant
+        await ManualClock.settle()
+        may_end.set()
+        await asyncio.wait({running, ending})
+        assert ended == ["slow"]
+
+    asyncio.run(main())

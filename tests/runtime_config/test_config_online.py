@@ -92,6 +92,18 @@ TRIPLE = ("into * 2", "into * 3")
 FAULTS = ("into * 2", "into / (into - into)")
 
 
+def test_a_plc_that_starts_anew_runs_what_was_applied_and_no_edit_since(folder):
+    async def main():
+        async with running(folder) as kernel:
+            (folder / "plc/main.st").write_text(PROGRAM.replace("into * 2", "into * 3"))
+            kernel.supervisor.restart("plc")
+            await until(lambda: value(kernel, "out") is None)
+            await until(lambda: value(kernel, "out") is not None)
+            assert value(kernel, "out") == 8
+
+    asyncio.run(main())
+
+
 def test_a_changed_program_is_taken_over_refused_left_again_and_gone_back_from(folder):
     async def main():
         async with running(folder) as kernel, PlantClient(find(str(folder))) as client:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 
@@ -112,11 +113,13 @@ def test_only_operator_tags_of_the_same_type_are_restored(tmp_path):
     asyncio.run(main())
 
 
-def test_one_wrong_record_does_not_fail_the_others_of_its_group(tmp_path):
+@pytest.mark.parametrize("wrong", [entry(2**70), entry(5, type=object()), replace(entry(5), new={1})])
+def test_one_wrong_record_does_not_fail_the_others_of_its_group(tmp_path, wrong):
     async def main():
         journal = await opened(tmp_path / "journal.sqlite")
-        calls = [journal.append(entry(2**70 if number == 5 else number)) for number in range(50)]
-        answers = await asyncio.gather(*calls, return_exceptions=True)
+        calls = [journal.append(wrong if number == 5 else entry(number)) for number in range(50)]
+        async with asyncio.timeout(30):
+            answers = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(each) for each in answers].count(StoreError) == 1
         assert isinstance(answers[5], StoreError)
         assert len(await journal.read(audit_log, 100)) == 49

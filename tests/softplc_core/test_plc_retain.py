@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from runtime.testing import FakePort
 from softplc.bridge import Bridge, BridgeOptions
 from softplc.core import remote
 from softplc.core.slots import NAMES, Slots
+from softplc.forcebook import ForceBook
 from softplc.retain import Layout, Retention
 
 COUNTING = """
@@ -240,6 +242,19 @@ def test_both_slots_damaged_means_initial_values_and_a_word(tmp_path):
     read, found = restored(tmp_path, application)
     assert read("Main.a") == 0
     assert len(found.damaged) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks what a descriptor is of")
+def test_a_loss_of_power_takes_no_name_of_a_file_with_it(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink()))
+    retention, folder = Retention(tmp_path), tmp_path.resolve()
+    retention.prepare(after(COUNTING)[1])
+    assert synced.pop() == folder
+    retention.forget()
+    assert synced.pop() == folder
+    asyncio.run(ForceBook(tmp_path).remove([]))
+    assert synced.pop() == folder
 
 
 def test_a_lost_layout_of_another_program_is_told(tmp_path):
