@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key, Paste
 from textual.screen import Screen
 
 from runtime.clock import WallClock
@@ -45,6 +48,7 @@ from tui.shown import format_since, format_value
 from tui.widgets.keybar import SCREENS
 
 TICK_S = 0.2
+KEY_S = 5.0  # no key takes so long, but a widget that went meanwhile would never answer
 JOURNAL_LIMIT = 500
 _SECOND_NS = 1_000_000_000
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -77,6 +81,8 @@ class ConsoleApp(App[None]):
         self.link = PlantLink(self.model, connect, self.clock)
         self._told: tuple[int, int, tuple[Screen[Any], ...]] = (-1, -1, ())
         self._speaking = words
+        self._typed: deque[Event] = deque()
+        self._key_on_its_way = False
 
     async def on_mount(self) -> None:
         await self.switch_mode("overview")
@@ -102,6 +108,40 @@ class ConsoleApp(App[None]):
                 screen.show(view)
                 watched.update(screen.watched())
         self.link.watch(watched)
+
+    # keys
+
+    async def on_event(self, event: Event) -> None:
+        """Hand keys on one after the other.
+
+        Over a slow link several come at once: `w45` opens a dialog, whose field the digits are for.
+        """
+        if not isinstance(event, Key | Paste) or event.is_forwarded:
+            await super().on_event(event)
+        elif self._key_on_its_way:
+            self._typed.append(event)
+        else:
+            self._key_on_its_way = True
+            await super().on_event(event)
+            self.run_worker(self._hand_on(), group="keys")
+
+    async def _hand_on(self) -> None:
+        try:
+            await self._arrived()
+            while self._typed:
+                await super().on_event(self._typed.popleft())
+                await self._arrived()
+        finally:
+            self._key_on_its_way = False
+
+    async def _arrived(self) -> None:
+        """Wait until a key has had its effect: from the focus up to the app, then in what it opened."""
+        for _ in range(2):
+            for each in (self.focused or self.screen).ancestors_with_self:
+                done = asyncio.Event()
+                if each.call_later(done.set):
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(done.wait(), KEY_S)
 
     # navigation
 

@@ -567,6 +567,16 @@ def test_a_write_that_is_signed_asks_for_name_secret_and_meaning(plant, language
     drive(plant, script, (80, 24), language)
 
 
+def test_what_is_typed_ahead_of_a_slow_link_goes_where_it_was_meant(plant):
+    async def script(app, pilot):
+        for key in ("f4", "slash", *"speed_sp", "enter", "w", *"45", "enter", *"more", "enter"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await appears(pilot, r"42\.0 bpm.*->.*45", 20)
+        assert not [call for call in plant.calls if call[0] == "write"]
+
+    drive(plant, script)
+
+
 def test_enter_alone_never_writes(plant):
     async def script(app, pilot):
         await open_write(pilot)
