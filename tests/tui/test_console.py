@@ -431,6 +431,9 @@ def test_journal_lists_transitions(plant):
     async def script(app, pilot):
         await pilot.press("f2", "j")
         await appears(pilot, "cleared")
+        app.action_speak()
+        await appears(pilot, r"torque_high +恢复")
+        app.action_speak()
         assert "wang" in seen(app)
         assert "4.20 Nm" in seen(app)
         await pilot.press("j")

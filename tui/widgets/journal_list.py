@@ -38,11 +38,11 @@ class JournalList(Rows[int]):
     def cells(self, key: int) -> Sequence[Cell]:
         entry = self._entries[key]
         words = self.view.words
-        state = f"alarm.{entry.state}"
+        state, change = f"alarm.{entry.state}", f"alarm.change.{entry.transition}"
         return (
             Cell(format_since(entry.at_ns, 1 << 62), "label"),
             Cell(entry.alarm, "text"),
-            Cell(entry.transition, "text"),
+            Cell(words(change) if words.has(change) else entry.transition, "text"),
             Cell(words(state) if words.has(state) else entry.state, "label"),
             Cell("" if entry.value is None else format_kept(entry, words), "text"),
             Cell(entry.actor or "", "text"),
