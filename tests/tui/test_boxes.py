@@ -6,10 +6,18 @@ import pytest
 from rich.cells import cell_len
 
 from runtime.contract import Quality
+from runtime.wire import Info, Text, User
 from tui.equipment import read_picture
-from tui.model import Link, Point, TagIndex, View
+from tui.model import PRIORITIES, Link, Point, TagIndex, View
+from tui.shown import format_clock
+from tui.widgets.alarm_list import AlarmList
+from tui.widgets.component_list import ComponentList
 from tui.widgets.figures import _row
+from tui.widgets.header import _compose
+from tui.widgets.journal_list import JournalList
+from tui.widgets.legend import Legend
 from tui.widgets.mimic import _box
+from tui.widgets.tag_list import TagList
 
 ROOT = "nb/bottling/line1"
 ROWS = [
@@ -30,6 +38,24 @@ def seen(make_tag, rows) -> View:
 
 def text_of(line) -> str:
     return "".join(cell.text for cell in line)
+
+
+def test_a_narrow_header_leaves_out_rather_than_cuts(make_alarm):
+    alarms = tuple(make_alarm(p, "a/b", p, p, p, 1, state="unacknowledged") for p in PRIORITIES)
+    user = User("wang", "operator", "session")
+    info = Info("p", Text("Bottling line 1"), ROOT, "1", 1, 1, user)
+    for width in (60, 74, 80, 100):
+        view = View(link=Link.LOST, info=info, alarms=alarms, now_ns=1)
+        text = text_of(_compose(view, width))
+        assert cell_len(text) == width
+        assert (format_clock(1) in text) == (width >= 80)
+
+
+@pytest.mark.parametrize("rows", [AlarmList, ComponentList, JournalList, Legend, TagList])
+def test_what_matters_in_a_list_has_room_at_60_columns(rows):
+    columns = [each for each in rows.COLUMNS if each.hide_below <= 60]
+    fixed = sum(each.width for each in columns if each.width > 0) + len(columns)
+    assert 60 - 1 - fixed >= 10
 
 
 @pytest.mark.parametrize("width", [18, 22, 30])

@@ -20,7 +20,7 @@ class AlarmList(Rows[str]):
         Column("column.state", 14),
         Column("column.time", 8),
         Column("column.text", -1),
-        Column("column.value", 14, "right"),
+        Column("column.value", 14, "right", hide_below=70),
     )
     EMPTY = "alarm.none"
 

@@ -18,7 +18,7 @@ class ComponentList(Rows[str]):
     COLUMNS: ClassVar[Sequence[Column]] = (
         Column("column.component", 18),
         Column("column.state", 12),
-        Column("column.since", 19),
+        Column("column.since", 19, hide_below=70),
         Column("column.restarts", 8, "right"),
         Column("column.kind", 14, hide_below=90),
         Column("column.health", -1),

@@ -38,9 +38,15 @@ def _compose(view: View, width: int) -> Line:
     right.append(Cell(words("language"), "header", "app.speak"))
     right.append(Cell(f" │ {format_clock(view.now_ns)} " if view.now_ns else "  ", "header"))
     alarms = [*_requests(view, width), *_alarms(view)]
-    used = sum(cell_len(cell.text) for cell in (*right, *alarms))
+    while len(right) > 1 and _width(*right, *alarms) > width:
+        right.pop()  # better no clock than a part of one
+    used = _width(*right, *alarms)
     title = words.pick(view.info.title) or view.info.plant if view.info else words("header.plant")
     return (Cell(fit(f" {title}", max(0, width - used)), "header strong"), *alarms, *right)
+
+
+def _width(*cells: Cell) -> int:
+    return sum(cell_len(cell.text) for cell in cells)
 
 
 def _requests(view: View, width: int) -> list[Cell]:

@@ -21,7 +21,7 @@ class Legend(Rows[str]):
         Column("column.value", 12, "right"),
         Column("column.unit", 7),
         Column("column.quality", 15),
-        Column("trend.range", 16, "right"),
+        Column("trend.range", 16, "right", hide_below=70),
         Column("column.description", -2, hide_below=100),
     )
     EMPTY = "trend.empty"
