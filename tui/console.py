@@ -415,6 +415,7 @@ async def take_screenshots(
                     await pilot.press("enter")  # cause and action are what is worth seeing
                 await clock.sleep(settle_s)
                 if app.view.link is not Link.ONLINE:
-                    raise PlantError(app.view.trouble or "the plant does not answer", "start it first")
+                    trouble = app.view.trouble.splitlines() or ["the plant does not answer"]
+                    raise PlantError(trouble[0], "start it first")
                 pictures[f"{name}.{language}.svg"] = mend(app.export_screenshot(title="Ironworks"))
     return pictures

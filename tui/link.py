@@ -65,7 +65,8 @@ class PlantLink:
                     delay_s = FIRST_RETRY_S
                     await self._follow(client)
             except* PlantError as group:
-                trouble = _first(group).text
+                error = _first(group)
+                trouble = "\n".join(filter(None, (error.text, error.remedy)))
             finally:
                 self._client = None
             now_ns = self.clock.now_ns()

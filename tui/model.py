@@ -87,7 +87,7 @@ class View:
         now_ns: the plant's time, as this machine reckons it.
         changed_ns: when `link` became what it is.
         retry_ns: when the next try to connect is due; 0 while one runs.
-        trouble: why the plant does not answer.
+        trouble: why the plant does not answer, and what to do about it.
         values: newest point of each watched tag; a tag that is missing has not been told yet.
         alarms: those that are not at rest, by priority and then newest first.
         hidden_alarms: those that are shelved, suppressed by design or out of service.

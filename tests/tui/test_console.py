@@ -857,6 +857,7 @@ def test_a_lost_connection_makes_every_value_stale_and_comes_back(plant):
         await appears(pilot, r"42\.0\?bpm")
         assert "NO CONNECTION" in seen(app)
         assert "42.0 bpm" not in seen(app)
+        await appears(pilot, "the plant at /run/x.sock cannot be reached: refused · is it running?")
         await pilot.press("f4")
         await appears(pilot, r"\? stale")
         assert not re.search(r"\bgood\b", seen(app))
@@ -864,7 +865,7 @@ def test_a_lost_connection_makes_every_value_stale_and_comes_back(plant):
         await appears(pilot, r"\bgood\b", 15)
         assert "CONNECTION LOST" not in seen(app)
 
-    drive(plant, script)
+    drive(plant, script, (80, 24))
 
 
 def test_commands_while_the_connection_is_lost_are_refused_in_words(plant):

@@ -1,4 +1,4 @@
-"""The line that stands under the header while the plant does not answer."""
+"""What stands under the header while the plant does not answer: since when, why, and what to do."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ class Banner(Sheet):
             return
         words = view.words
         at = format_since(view.changed_ns, view.now_ns) if view.changed_ns else ""
-        reason = view.trouble.splitlines()[0] if view.trouble else ""
         if view.link is Link.CONNECTING:
-            text = words("link.first", reason=reason)
+            text = words("link.first")
         elif view.retry_ns > view.now_ns:
             wait_s = -((view.now_ns - view.retry_ns) // SECOND_NS)
-            text = words("link.banner", time=at, wait=wait_s, reason=reason)
+            text = words("link.banner", time=at, wait=wait_s)
         else:
-            text = words("link.trying", time=at, reason=reason)
-        self.put([(Cell(fit(f" ? {text}", self.size.width or 80), "lost"),)])
+            text = words("link.trying", time=at)
+        lines = [f" ? {text}"]
+        if view.trouble:
+            lines.append(f"   {' · '.join(view.trouble.splitlines())}")
+        self.put([(Cell(fit(each, self.size.width or 80), "lost"),) for each in lines])
