@@ -99,6 +99,7 @@ class Recorder:
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self._lock = threading.Lock()
         self._new_segment = True
+        self._saved = b""
 
     # Never waits.
 
@@ -188,6 +189,9 @@ class Recorder:
         try:
             if self._new_segment or (piece.key and self._segments.full):
                 self._begin_segment(kept)
+            elif kept.name != self._saved:  # it was changed online, amid the segment
+                kept.save(self.folder / PROGRAMS)
+            self._saved = kept.name
             self._segments.append(head, piece.words.tobytes())
         except OSError as exc:
             self._refused(exc)

@@ -91,6 +91,8 @@ def test_deeds_changes_and_restarts_are_replayed_and_told(builds, plant_tags, tm
             assert not view.reason
             await bridge.renew()
             await eventually(lambda: port.value("double") == 12)
+            told = await bridge.controller.why("Main.double")  # amid the segment that the one before began
+            assert (told.value, told.before) == (12, 8)
             await bridge.controller.restart(cold=True, task="main", actor="dora", reason="once more")
             await bridge.controller.restart(cold=True, actor="carl", reason="a new day")
             await eventually(lambda: port.value("count") is not None and port.value("double") == 12)
