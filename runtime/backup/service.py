@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from runtime.backup.make import file_name, made_before, prepare
 from runtime.backup.manifest import STATE, Manifest
 from runtime.backup.pack import packed, write_whole
-from runtime.backup.staging import gather, staging
+from runtime.backup.staging import gather, gathering, staging
 from runtime.clock import SECOND_NS
 from runtime.config.models import AlarmConfig, Text
 from runtime.config.plant import Declared, Plant
@@ -180,10 +180,13 @@ class Backups:
         staged = stack.enter_context(staging(self._plant))
         live = self._historian is not None
         at_ns = self._clock.now_ns()
-        await self._in_thread(lambda _: gather(self._plant, staged, live_history=live, leave_out=self._to))
-        if self._historian is not None:
-            await self._historian.snapshot(staged / STATE)
-        manifest, found = await self._in_thread(lambda stop: prepare(self._plant, staged, at_ns, stop))
+        with gathering(staged):
+            await self._in_thread(
+                lambda _: gather(self._plant, staged, live_history=live, leave_out=self._to)
+            )
+            if self._historian is not None:
+                await self._historian.snapshot(staged / STATE)
+            manifest, found = await self._in_thread(lambda stop: prepare(self._plant, staged, at_ns, stop))
         return manifest, packed(manifest, found)
 
     async def _in_thread(self, work: Callable[[Callable[[], None]], T]) -> T:

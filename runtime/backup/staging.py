@@ -40,16 +40,28 @@ def staging(plant: Plant) -> Iterator[Path]:
     """
     folder = plant.state / FOLDER
     try:
+        with gathering(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700, parents=True)
+            yield folder
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
-        yield folder
+
+
+@contextmanager
+def gathering(folder: Path) -> Iterator[None]:
+    """Tell what the disk refuses.
+
+    Raises:
+        StoreError: it does.
+    """
+    try:
+        yield
     except OSError as exc:
         raise StoreError(
             f"the backup cannot be gathered: {exc.filename or folder}: {exc.strerror or exc}",
             "a backup needs room for a copy of the newest history on the disk of the state folder",
         ) from exc
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def gather(plant: Plant, into: Path, *, live_history: bool, leave_out: Path | None = None) -> None:

@@ -1,6 +1,7 @@
 """Backups of a plant that runs: over the API, on a schedule, and what its operator is told."""
 
 import asyncio
+import errno
 import json
 
 import pytest
@@ -12,7 +13,7 @@ from runtime.cli import build
 from runtime.client import PlantClient
 from runtime.clock import ManualClock
 from runtime.endpoint import find
-from runtime.errors import WriteRejectedError
+from runtime.errors import PlantError, WriteRejectedError
 from runtime.historian import open_readonly
 from runtime.journal import Journal, audit_log, operator_values, verify_audit
 from runtime.kernel import Kernel
@@ -47,12 +48,17 @@ def cli(*arguments):
     return CliRunner().invoke(build(), [str(each) for each in arguments])
 
 
-def test_a_backup_under_writes_holds_every_confirmed_write(kit, tmp_path, runtime_folder):
+def test_a_backup_under_writes_holds_every_confirmed_write(kit, tmp_path, runtime_folder, monkeypatch):
     home = kit.lay_out(tmp_path / "home", PLANT)
     confirmed = []
 
     async def work(kernel):
         await until(lambda: (runtime_folder / "ironworks").is_dir() and _found(home))
+        with monkeypatch.context() as patch:
+            patch.setattr("runtime.backup.service.gather", full)
+            told = await asyncio.to_thread(cli, "backup", tmp_path / "b", "--plant", home)
+        assert isinstance(told.exception, PlantError)
+        assert "cannot be gathered: a.parquet: No space left" in str(told.exception)
         async with PlantClient(find(home)) as client, asyncio.TaskGroup() as group:
             writing = group.create_task(write(client))
             await until(lambda: len(confirmed) > 5)
@@ -64,6 +70,9 @@ def test_a_backup_under_writes_holds_every_confirmed_write(kit, tmp_path, runtim
         assert {"backup", "backup.send"} <= set(actions)
         assert not (home / ".ironworks" / "backup.unfinished").exists()
         return before, json.loads(made.output)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "a.parquet")
 
     async def write(client):
         for number in range(1_000_000):
