@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -48,8 +49,9 @@ from tui.shown import format_since, format_value
 from tui.widgets.keybar import SCREENS
 
 TICK_S = 0.2
-KEY_S = 1.0  # no key takes so long, but a widget that went meanwhile would never answer
+KEY_S = 5.0  # no key takes so long, but a widget that went meanwhile would never answer
 JOURNAL_LIMIT = 500
+TERMINAL_S = 0.2  # soon: what cannot be written any more would hold the console in the end
 _SECOND_NS = 1_000_000_000
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -393,6 +395,14 @@ async def _until_quit(app: ConsoleApp) -> None:
     loop = asyncio.get_running_loop()
     for number in _ENDINGS:  # an exception out of a signal handler can be swallowed wherever it comes up
         loop.add_signal_handler(number, app.exit)
+
+    def look() -> None:  # su and a container's exec keep the signal of a terminal that went to themselves
+        if sys.stdin.isatty():
+            loop.call_later(TERMINAL_S, look)
+        else:
+            app.exit()
+
+    loop.call_later(TERMINAL_S, look)
     await app.run_async()
 
 

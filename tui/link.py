@@ -16,6 +16,7 @@ FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0
 HEALTH_S = 2.0
 GATE_S = 1.0
+SILENT_S = 5.0  # the client waits longer, as an answer may be late; values are not good for so long
 STREAM_MS = 200
 STREAM_PATHS = 32  # the API takes no more in one subscription
 
@@ -31,6 +32,7 @@ class PlantLink:
         self._watched: frozenset[int] = frozenset()
         self._paths: tuple[str, ...] = ()
         self._rewatch = asyncio.Event()
+        self._asked_ns = 0  # when the answer that is not there was asked for; 0: none is
 
     @property
     def client(self) -> Client:
@@ -81,7 +83,7 @@ class PlantLink:
         alarms = await client.alarms()
         components = await client.components()
         gate = await client.gate()
-        self._client = client
+        self._client, self._asked_ns = client, 0
         self._watched, self._paths = frozenset(), ()
         self.model.watch(self._watched)
         self.model.connected(self.clock.now_ns(), info, tags, alarms, components, gate)
@@ -92,6 +94,7 @@ class PlantLink:
             group.create_task(self._values(client))
             group.create_task(self._health(client))
             group.create_task(self._gate(client))
+            group.create_task(self._listen())
 
     async def _events(self, client: Client) -> None:
         async for message in client.stream(alarms=True, components=True, interval_ms=STREAM_MS):
@@ -127,7 +130,16 @@ class PlantLink:
     async def _gate(self, client: Client) -> None:
         while True:
             await self.clock.sleep(GATE_S)
+            self._asked_ns = self.clock.steady_ns()
             self.model.take_gate(await client.gate())
+            self._asked_ns = 0
+
+    async def _listen(self) -> None:
+        """Say when the plant owes an answer for too long: it hangs, or the line is dead, unnoticed."""
+        while True:
+            await self.clock.sleep(GATE_S)
+            late = 0 < self._asked_ns < self.clock.steady_ns() - SILENT_S * 1e9
+            self.model.silent(self.clock.now_ns(), late)
 
 
 def _first(group: BaseExceptionGroup[PlantError]) -> PlantError:

@@ -38,6 +38,7 @@ class Link(Enum):
 
     CONNECTING = "connecting"
     ONLINE = "online"
+    SILENT = "silent"
     LOST = "lost"
 
 
@@ -218,6 +219,12 @@ class PlantModel:
         at_ns = self.plant_ns(now_ns) if was_online or not self._view.changed_ns else self._view.changed_ns
         link = Link.LOST if self._view.info else Link.CONNECTING
         self._set(link=link, changed_ns=at_ns, retry_ns=self.plant_ns(retry_ns), trouble=trouble)
+
+    def silent(self, now_ns: int, late: bool) -> None:
+        """Take nothing for good while the plant owes an answer for too long."""
+        if self._view.link is (Link.ONLINE if late else Link.SILENT):
+            link = Link.SILENT if late else Link.ONLINE
+            self._set(link=link, changed_ns=self.plant_ns(now_ns))
 
     def watch(self, ids: frozenset[int]) -> None:
         """Forget the values that no longer follow the plant."""

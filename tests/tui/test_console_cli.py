@@ -1,5 +1,7 @@
 """`ironworks console` on the command line."""
 
+import asyncio
+import os
 import subprocess
 import sys
 
@@ -9,7 +11,6 @@ from runtime.errors import PlantError
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
 
     return subprocess.run(
         [sys.executable, "-m", "runtime.cli", "console", *arguments],
@@ -67,3 +68,20 @@ def test_an_unknown_language_is_refused_in_words():
 
     with pytest.raises(PlantError, match=r"'de'.*en or zh"):
         words_for("de")
+
+
+def test_a_console_whose_terminal_went_without_a_word_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui.console import _until_quit
+
+    master, slave = os.openpty()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(slave))
+    ended = asyncio.Event()
+
+    class App:
+        exit = ended.set
+
+        async def run_async(self) -> None:
+            os.close(master)  # as of a connection that broke, below `su`
+            await asyncio.wait_for(ended.wait(), 20)
+
+    asyncio.run(_until_quit(App()))  # type: ignore[arg-type]

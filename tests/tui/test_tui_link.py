@@ -35,6 +35,36 @@ def test_retries_back_off_to_a_limit():
     asyncio.run(main())
 
 
+def test_a_plant_that_owes_an_answer_is_not_taken_for_one_that_is_well(plant):
+    clock = ManualClock()
+    model = PlantModel(Words("en"))
+    answers = asyncio.Event()
+    gate = plant.gate
+
+    async def late():
+        await answers.wait()
+        return await gate()
+
+    async def main():
+        link = PlantLink(model, plant.connect, clock)
+        task = asyncio.ensure_future(link.run())
+        await clock.advance(3)
+        assert model.view(0).link is Link.ONLINE
+        plant.gate = late
+        await clock.advance(4)
+        assert model.view(0).link is Link.ONLINE
+        await clock.advance(4)
+        assert model.view(0).link is Link.SILENT
+        assert model.view(0).stale
+        answers.set()
+        await clock.advance(2)
+        assert model.view(0).link is Link.ONLINE
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
 def test_many_tags_are_followed_by_several_streams_and_let_go_again(plant, until, make_tag):
     row = ("x", "REAL", "%", 0, 100, "Value", "数值", "r", 1.0)
     plant.tag_list += [make_tag(30 + i, (f"more/m{i}", *row[1:]), 0) for i in range(70)]

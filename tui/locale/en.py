@@ -46,7 +46,9 @@ TEXTS: dict[str, str] = {
     "link.connecting": "connecting",
     "link.online": "online",
     "link.lost": "NO CONNECTION",
+    "link.silent": "NO ANSWER",
     "link.banner": "CONNECTION LOST {time} · every value is stale · next try in {wait} s",
+    "link.waiting": "NO ANSWER SINCE {time} · every value is stale · waiting for the plant",
     "link.trying": "CONNECTION LOST {time} · every value is stale · trying to reconnect",
     "link.first": "Connecting to the plant",
     "header.no_alarms": "no new alarms",
@@ -114,7 +116,7 @@ TEXTS: dict[str, str] = {
     "transition.unsuppressed": "unsuppressed",
     "transition.out_of_service": "out of service",
     "transition.in_service": "in service",
-    "transition.commented": "comment",
+    "transition.commented": "commented",
     # columns
     "column.priority": "Priority",
     "column.state": "State",

@@ -13,13 +13,15 @@ class Banner(Sheet):
 
     def show(self, view: View) -> None:
         """Show the newest state."""
-        self.display = view.link is Link.LOST or bool(view.trouble)
+        self.display = view.link in (Link.SILENT, Link.LOST) or bool(view.trouble)
         if not self.display:
             return
         words = view.words
         at = format_since(view.changed_ns, view.now_ns) if view.changed_ns else ""
         if view.link is Link.CONNECTING:
             text = words("link.first")
+        elif view.link is Link.SILENT:
+            text = words("link.waiting", time=at)
         elif view.retry_ns > view.now_ns:
             wait_s = -((view.now_ns - view.retry_ns) // SECOND_NS)
             text = words("link.banner", time=at, wait=wait_s)

@@ -28,7 +28,8 @@ def _compose(view: View, width: int) -> Line:
     elif view.link is Link.CONNECTING:
         right.append(Cell(f"○ {words('link.connecting')}", "header"))
     else:
-        right.append(Cell(f" ? {words('link.lost')} ", "lost"))
+        state = words("link.silent" if view.link is Link.SILENT else "link.lost")
+        right.append(Cell(f" ? {state} ", "lost"))
     if view.info:
         user = view.info.user
         role = role_word(user.role, words)
