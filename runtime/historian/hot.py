@@ -97,6 +97,7 @@ class Historian:
         self._unknown_ns = -1  # from when to the beginning nothing was recorded
         self._gap_ns: int | None = None
         self._failing = False
+        self._backfill_waits = False
         self._stats = Stats()
         self._opened = asyncio.Event()
         self._changes: Changes | None = None
@@ -244,8 +245,10 @@ class Historian:
     async def backfill(self, batch: Batch) -> None:
         """Commit samples of the past, in any order, as they are; when this returns they are on disk.
 
+        While the store fails they wait: whoever kept them through an outage has no other copy by now.
+
         Raises:
-            StoreError: a tag keeps no history, or they could not be written, and none was.
+            StoreError: a tag keeps no history, a time is before 1970, or the store is not open.
         """
         await self._until_open()
         strangers = np.unique(batch.ids[self._stored[batch.ids] < 0])
@@ -257,8 +260,22 @@ class Historian:
             raise StoreError("a sample is older than 1970", "give the times as ns since 1970-01-01 UTC")
         for first in range(0, len(batch), FLUSH_ROWS):
             piece = batch.take(np.arange(first, min(first + FLUSH_ROWS, len(batch))))
-            await self._threads.write(self._append, [piece], 0)
+            while not await self._backfilled(piece):
+                await self._clock.sleep(self._config.flush / 1e9)
+                await self._until_open()
             self._keeper.note_fullness()
+
+    async def _backfilled(self, piece: Batch) -> bool:
+        """Commit samples of the past; where the store fails return False, and say so once."""
+        try:
+            await self._threads.write(self._append, [piece], 0)
+        except StoreError as exc:
+            if not self._backfill_waits:
+                log.error("samples of the past wait: %s", exc)
+            self._backfill_waits = True
+            return False
+        self._backfill_waits = False
+        return True
 
     async def clock_set(self, step_ns: int) -> None:
         """Go on after the clock was set: samples come with the new time from now on.
