@@ -1,6 +1,7 @@
 """The desk of an SQL query: what is laid out on it before the query begins."""
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 
@@ -105,3 +106,26 @@ def test_a_query_that_nobody_waits_for_ends_and_holds_up_no_stop(tmp_path, kit, 
     assert [each.message for each in caplog.records if each.name.startswith("runtime.historian")] == []
     with open_readonly(tmp_path / "history.duckdb") as archive:
         assert len(archive.query(np.arange(4, dtype=np.int32), 0, 2**62)) >= 0
+
+
+def test_who_gives_up_what_reads_beside_the_store_waits_until_that_has_ended(tmp_path, kit):
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb") as (_, historian):
+            begun, go = asyncio.Event(), threading.Event()
+            tell = asyncio.get_running_loop().call_soon_threadsafe
+
+            def look(store):
+                tell(begun.set)
+                go.wait(20)
+
+            task = asyncio.create_task(historian.beside_store(look))
+            await begun.wait()
+            task.cancel()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not task.done()
+            go.set()
+            await asyncio.wait([task])
+            assert task.cancelled()
+
+    asyncio.run(main())
