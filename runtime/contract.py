@@ -550,8 +550,10 @@ class Port(Protocol):
     async def backfill(self, batch: Batch) -> None:
         """Store samples of the past, of tags that this component is the source of; no present value changes.
 
+        While the disk refuses them it waits.
+
         Raises:
-            StoreError: they could not be stored.
+            StoreError: a tag keeps no history, or there is none.
         """
         ...
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Annotated, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.api.access import Caller
@@ -16,8 +16,9 @@ from runtime.api.answers import Json, Refused, answers
 from runtime.api.services import History, Services
 from runtime.api.texts import UnicodeText
 from runtime.api.views import TagViews, one
+from runtime.api.waiting import while_asked
 from runtime.contract import Batch, Role, Tag
-from runtime.historian import MOST_ROWS, Points, SqlError
+from runtime.historian import MOST_ROWS, Answer, Points, SqlError
 from runtime.wire import Series, SeriesList, SqlAnswer, TrendList, TrendSeries
 
 Paths = Annotated[
@@ -31,7 +32,7 @@ _SAMPLES = 1_000_000
 _POINTS = 100_000
 _MANY = 50_000  # rows of an answer
 _AT_ONCE = 1  # a query may take a core for as long as it is allowed
-_WAIT_S = 10.0  # for the one before, whose client may be gone; each client is more patient than that
+_WAIT_S = 10.0  # for the one before; each client is more patient than that
 Buckets = Annotated[int, Query(ge=1, le=10_000)]
 
 
@@ -61,6 +62,18 @@ def router(services: Services) -> APIRouter:
         async with turn if rows > _MANY else nullcontext():
             return await asyncio.to_thread(write, *given)
 
+    async def in_turn(history: History, body: SqlRequest) -> Answer:
+        """Ask once the query before has ended."""
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                await room.acquire()
+        except TimeoutError as exc:
+            raise Refused(503, "another query is still at work", "ask again once it has ended") from exc
+        try:
+            return await history.sql(body.query, body.limit, body.seconds)
+        finally:
+            room.release()
+
     def asked(paths: list[str], start: int, end: int) -> tuple[History, list[Tag]]:
         if services.historian is None:
             raise Refused(404, "this plant keeps no history", "add history: to plant.yaml")
@@ -70,6 +83,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/history", **answers(SeriesList, "Samples or figures of each tag, oldest first.", 404))
     async def query(
+        request: Request,
         tag: Paths,
         start: TimeNs,
         end: TimeNs,
@@ -93,7 +107,7 @@ def router(services: Services) -> APIRouter:
                 raise Refused(
                     422, f"{len(wanted)} tags with limit {limit} are too much", f"ask for up to {_SAMPLES}"
                 )
-            batch = await history.query(ids, start, end, limit)
+            batch = await while_asked(request, history.query(ids, start, end, limit))
             return await written(len(batch), _samples, views, wanted, batch)
         if interval is None:
             raise Refused(422, f"mode {mode} needs an interval", "give interval in ns")
@@ -104,11 +118,11 @@ def router(services: Services) -> APIRouter:
         for each in wanted:
             if each.data_type.kind == "s":
                 raise Refused(422, f"{each.path} is text and has no figures", "ask with mode=raw")
-        found = await history.figures(ids, start, end, interval, mode)
+        found = await while_asked(request, history.figures(ids, start, end, interval, mode))
         return await written(points * len(found), _points, wanted, found, mode)
 
     @routes.post("/history/sql", **answers(SqlAnswer, "Rows; times as ISO 8601 in UTC.", 404))
-    async def sql(body: SqlRequest, actor: Caller) -> Json:
+    async def sql(request: Request, body: SqlRequest, actor: Caller) -> Json:
         """Answer one SELECT, for engineers; it reads the history and nothing else."""
         if actor.role < Role.ENGINEER:
             raise Refused(
@@ -117,27 +131,20 @@ def router(services: Services) -> APIRouter:
         if services.historian is None:
             raise Refused(404, "this plant keeps no history", "add history: to plant.yaml")
         try:
-            async with asyncio.timeout(_WAIT_S):
-                await room.acquire()
-        except TimeoutError as exc:
-            raise Refused(503, "another query is still at work", "ask again once it has ended") from exc
-        try:
-            found = await services.historian.sql(body.query, body.limit, body.seconds)
+            found = await while_asked(request, in_turn(services.historian, body))
         except SqlError as exc:
             raise Refused(422, exc.text, exc.remedy) from exc
-        finally:
-            room.release()
         return Json(SqlAnswer(found.columns, found.rows, found.truncated))
 
     @routes.get("/history/trend", **answers(TrendList, "Buckets of each tag.", 404))
-    async def trend(tag: Paths, start: TimeNs, end: TimeNs, buckets: Buckets = 200) -> Json:
+    async def trend(request: Request, tag: Paths, start: TimeNs, end: TimeNs, buckets: Buckets = 200) -> Json:
         """Return least, mean and greatest value of equal buckets; null in gaps."""
         history, wanted = asked(tag, start, end)
         series = []
         for each in wanted:
             if each.data_type.kind == "s":
                 raise Refused(422, f"{each.path} is text and has no trend", "ask /history for it")
-            points = await history.trend(each.id, start, end, buckets)
+            points = await while_asked(request, history.trend(each.id, start, end, buckets))
             series.append(TrendSeries(each.path, each.unit_text, tuple(points)))
         return await written(buckets * len(series), Json, TrendList(tuple(series)))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -41,7 +41,9 @@ app = typer.Typer(help="Stored samples of a plant, running or stopped.", no_args
 Paths = Annotated[list[str], typer.Argument(help="Paths or globs of tags.", metavar="PATH...")]
 FromOption = Annotated[str, typer.Option("--from", help="-1h, -30min, or an ISO 8601 time.")]
 ToOption = Annotated[str, typer.Option("--to", help="now, -10min, or an ISO 8601 time; not included.")]
+T = TypeVar("T")
 _POINTS = 100_000
+_AT_ONCE = 250_000  # points of an answer, of some 400 bytes each
 CsvOption = Annotated[
     str | None, typer.Option("--csv", help="Write CSV to this file; - for standard output.")
 ]
@@ -86,17 +88,33 @@ def query(
     span = _span(start, end)
     interval_ns = _interval(mode, interval, span)
 
-    async def online(client: PlantClient) -> Sequence[Series]:
+    most = limit if interval_ns is None else -(-(span[1] - span[0]) // interval_ns)
+    series: list[Series] = []
+    cut: list[str] = []
+
+    async def online(client: PlantClient) -> None:
         found = await _expanded(client, paths, numbers=mode is not Mode.RAW)
-        return await client.history(found, *span, limit, mode=mode, interval_ns=interval_ns)
+        for some in _pieces(found, most):
+            take(await client.history(some, *span, limit, mode=mode, interval_ns=interval_ns))
 
-    def offline(archive: Archive) -> Sequence[Series]:
+    def offline(archive: Archive) -> None:
         chosen = _chosen(archive.tags, paths, numbers=mode is not Mode.RAW)
-        if interval_ns is None:
-            return _read(archive, chosen, span, limit)
-        return _figures(archive, chosen, span, interval_ns, mode)
+        for some in _pieces(chosen if interval_ns is None else _numeric(chosen, "figures"), most):
+            if interval_ns is None:
+                take(_read(archive, some, span, limit))
+            else:
+                take(_figures(archive, some, span, interval_ns, mode))
 
-    series: Sequence[Series] = _from_either(plant, online, offline)
+    def take(found: Sequence[Series]) -> None:
+        """Write what goes to CSV at once: a month of all tags need not fit into memory."""
+        cut.extend(each.path for each in found if mode is Mode.RAW and len(each.points) == limit)
+        if csv_file:
+            put(_csv_rows(found))
+        else:
+            series.extend(found)
+
+    with _csv(csv_file or "", ("time_ns", "time", "path", "value", "unit", "quality")) as put:
+        _from_either(plant, online, offline)
     if json:
         print_json(series)
     elif parquet or arrow:
@@ -109,10 +127,7 @@ def query(
             "quality": [quality for *_, quality in points],
         }
         _write_file(parquet, arrow, columns)
-    elif csv_file:
-        header = ("time_ns", "time", "path", "value", "unit", "quality")
-        _write_csv(csv_file, header, _csv_rows(series))
-    else:
+    elif not csv_file:
         rows = [
             (
                 show_time(at_ns),
@@ -124,7 +139,6 @@ def query(
             for at_ns, value, quality in each.points
         ]
         print_table(("time", "path", "value", "quality"), rows)
-    cut = [each.path for each in series if mode is Mode.RAW and len(each.points) == limit]
     if cut:
         print(f"no more than the newest {limit} samples of {', '.join(cut)}: see --limit", file=sys.stderr)
 
@@ -236,13 +250,12 @@ def _interval(mode: Mode, interval: str | None, span: tuple[int, int]) -> int | 
 
 
 def _figures(
-    archive: Archive, chosen: list[Tag], span: tuple[int, int], interval_ns: int, mode: Mode
+    archive: Archive, chosen: Sequence[Tag], span: tuple[int, int], interval_ns: int, mode: Mode
 ) -> list[Series]:
     import numpy as np
 
     from runtime.wire import Series
 
-    chosen = _numeric(chosen, "figures")
     found = archive.figures(np.array([tag.id for tag in chosen], np.int32), *span, interval_ns, mode)
     return [
         Series(tag.path, tag.data_type.iec, tag.unit_text, tuple(found[tag.id].listed(tag.data_type, mode)))
@@ -325,7 +338,7 @@ def _chosen(tags: TagList, paths: list[str], numbers: bool) -> list[Tag]:
     return list(newest.values())
 
 
-def _read(archive: Archive, chosen: list[Tag], span: tuple[int, int], limit: int) -> list[Series]:
+def _read(archive: Archive, chosen: Sequence[Tag], span: tuple[int, int], limit: int) -> list[Series]:
     import numpy as np
 
     from runtime.contract import Quality, Value
@@ -348,14 +361,36 @@ def _csv_rows(series: Sequence[Series]) -> Iterator[tuple[object, ...]]:
             yield at_ns, iso_time(at_ns), each.path, text, each.unit_text, f"0x{quality:08X}"
 
 
+def _pieces(names: Sequence[T], points: int) -> Iterator[Sequence[T]]:
+    """Yield as many at a time as may be in memory at once."""
+    size = max(1, _AT_ONCE // points)
+    for first in range(0, len(names), size):
+        yield names[first : first + size]
+
+
 def _write_csv(file: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with _opened(file) as out:
+    with _csv(file, header) as put:
+        put(rows)
+
+
+@contextmanager
+def _csv(file: str, header: Sequence[str]) -> Iterator[Callable[[Iterable[Sequence[object]]], None]]:
+    """Give what writes rows; the file is begun with the first: a question that is refused leaves it alone."""
+    out: Any = None
+
+    def put(rows: Iterable[Sequence[object]]) -> None:
+        nonlocal out
+        begun = [] if out else [header]
+        out = out or files.enter_context(_opened(file))
         writer = csv.writer(out, lineterminator="\n")
         # A text may have a carriage return, of a scanner for one: unquoted it ends the line for who reads.
         quoting = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        for row in chain([header], rows):
+        for row in chain(begun, rows):
             returns = any(isinstance(cell, str) and "\r" in cell for cell in row)
             (quoting if returns else writer).writerow(row)
+
+    with ExitStack() as files:
+        yield put
 
 
 @contextmanager

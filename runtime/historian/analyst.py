@@ -6,7 +6,7 @@ import math
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from runtime.errors import PlantError, StoreError
+from runtime.historian.asking import Asked
 from runtime.historian.cold import listed, literal
 from runtime.historian.columns import execute_on
 from runtime.historian.faults import told
@@ -75,13 +76,18 @@ def library(folder: Path, view: Snapshot, cursor: duckdb.DuckDBPyConnection) -> 
             raise
 
 
-def answer(books: Library, query: str, limit: int, seconds: float) -> Answer:
+def answer(books: Library, query: str, limit: int, seconds: float, asked: Asked | None = None) -> Answer:
     """Run one SELECT over the views `samples(path, t, t_ns, value, quality, text)` and `tags`.
+
+    `asked` breaks it off.
 
     Raises:
         SqlError: it is no SELECT, is wrong, takes too long or too much memory.
     """
-    with duckdb.connect(":memory:", config={"threads": 1, "memory_limit": f"{_MEMORY_MIB}MiB"}) as desk:
+    with (
+        duckdb.connect(":memory:", config={"threads": 1, "memory_limit": f"{_MEMORY_MIB}MiB"}) as desk,
+        asked.using(desk) if asked else nullcontext(),
+    ):
         _lay_out(desk, books)
         late = threading.Event()
 

@@ -124,11 +124,11 @@ def waiting(store: Store) -> int:
     return max(0, rows - (int(row[0]) if row else 0))
 
 
-def tag_count(store: Store) -> int:
-    """Return how many tags were ever recorded."""
+def tags_mark(store: Store) -> tuple[int, ...]:
+    """Return what is another once a tag came or has another unit."""
     with told("the history cannot be read"), store.cursor() as cursor:
-        row = cursor.execute("SELECT 1 + max(id) FROM tags").fetchone()
-    return int(row[0] or 0) if row else 0
+        row = cursor.execute("SELECT count(*), bit_xor(hash(id, unit)) FROM tags").fetchone()
+    return row or ()
 
 
 def tags(store: Store) -> list[tuple[int, str, str, str]]:

@@ -17,6 +17,7 @@ from runtime.config import HistoryConfig, TagList
 from runtime.contract import Batch, Changes, Clock, DataType, Event, Port, Quality
 from runtime.errors import StoreError
 from runtime.historian.analyst import Answer, answer, library
+from runtime.historian.asking import Asked, Asking
 from runtime.historian.cold import DAY_NS
 from runtime.historian.columns import Kinds, to_columns
 from runtime.historian.compression import Compression
@@ -28,7 +29,7 @@ from runtime.historian.query import Bucket, Points, read_figures, read_samples, 
 from runtime.historian.reading import Rows, Snapshot
 from runtime.historian.store import Store
 from runtime.historian.threads import Threads
-from runtime.settled import settled
+from runtime.settled import settled, whole
 from runtime.tracing import span
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Historian:
         self._buffer_rows = buffer_rows
         self._store = Store(path, clock, config.memory_limit_mib)
         self._threads = Threads(self._store)
+        self._asking = Asking()
         self._keeper = Keeper(self._store, config, clock, self._threads, self._lose_store)
         self._kinds = Kinds(tags)
         self._compression = Compression(tags, self._kinds)
@@ -95,6 +97,7 @@ class Historian:
         self._unknown_ns = -1  # from when to the beginning nothing was recorded
         self._gap_ns: int | None = None
         self._failing = False
+        self._backfill_waits = False
         self._stats = Stats()
         self._opened = asyncio.Event()
         self._changes: Changes | None = None
@@ -167,6 +170,7 @@ class Historian:
             finally:
                 self._opened.clear()
                 await self._threads.break_off()  # a snapshot that somebody asked for
+                await self._asking.break_off()
                 await self._end(port)
 
     async def _start(self, port: Port, changes: Changes) -> None:
@@ -241,8 +245,10 @@ class Historian:
     async def backfill(self, batch: Batch) -> None:
         """Commit samples of the past, in any order, as they are; when this returns they are on disk.
 
+        While the store fails they wait: whoever kept them through an outage has no other copy by now.
+
         Raises:
-            StoreError: a tag keeps no history, or they could not be written, and none was.
+            StoreError: a tag keeps no history, a time is before 1970, or the store is not open.
         """
         await self._until_open()
         strangers = np.unique(batch.ids[self._stored[batch.ids] < 0])
@@ -254,8 +260,22 @@ class Historian:
             raise StoreError("a sample is older than 1970", "give the times as ns since 1970-01-01 UTC")
         for first in range(0, len(batch), FLUSH_ROWS):
             piece = batch.take(np.arange(first, min(first + FLUSH_ROWS, len(batch))))
-            await self._threads.write(self._append, [piece], 0)
+            while not await self._backfilled(piece):
+                await self._clock.sleep(self._config.flush / 1e9)
+                await self._until_open()
             self._keeper.note_fullness()
+
+    async def _backfilled(self, piece: Batch) -> bool:
+        """Commit samples of the past; where the store fails return False, and say so once."""
+        try:
+            await self._threads.write(self._append, [piece], 0)
+        except StoreError as exc:
+            if not self._backfill_waits:
+                log.error("samples of the past wait: %s", exc)
+            self._backfill_waits = True
+            return False
+        self._backfill_waits = False
+        return True
 
     async def clock_set(self, step_ns: int) -> None:
         """Go on after the clock was set: samples come with the new time from now on.
@@ -289,13 +309,13 @@ class Historian:
         return self._store.unsent_lost
 
     async def beside_store(self, work: Callable[..., T], *args: Any) -> T:
-        """Do work that only reads the store, in a thread of its own.
+        """Do work that only reads the store, in a thread of its own; a cancellation waits until it is done.
 
         Raises:
             StoreError: the store is not open, or fails.
         """
         await self._until_open()
-        return await asyncio.to_thread(work, self._store, *args)
+        return await whole(asyncio.get_running_loop().run_in_executor(None, work, self._store, *args))
 
     async def check_file(self, number: int) -> None:
         """Set a cold file aside if it is damaged."""
@@ -471,13 +491,13 @@ class Historian:
         return await self._in_thread(self._look, work, self._waiting())
 
     async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
-        """Read in a thread; damaged files are set aside and the rest is read.
+        """Read in a thread while somebody waits for it; damaged files are set aside and the rest is read.
 
         What is opened anew meanwhile is read anew; what is closed says so at the next look.
         """
         while True:
             try:
-                return await asyncio.to_thread(work, *args)
+                return await self._asking.answer(work, *args)
             except ClosedError:
                 continue
             except DamagedPartsError as exc:
@@ -548,16 +568,21 @@ class Historian:
             self._store.append(columns, now_ns)
         return int(columns.t.max())
 
-    def _answer(self, query: str, limit: int, seconds: float) -> Answer:
+    def _answer(self, asked: Asked, query: str, limit: int, seconds: float) -> Answer:
         folder = self._store.folder
         with ExitStack() as stack:
-            with self._store.cursor() as cursor, Snapshot(cursor, folder, self._whole) as view:
+            with (
+                self._store.cursor() as cursor,
+                asked.using(cursor),
+                Snapshot(cursor, folder, self._whole) as view,
+            ):
                 books = stack.enter_context(library(folder, view, cursor))
-            return answer(books, query, limit, seconds)
+            return answer(books, query, limit, seconds, asked)
 
-    def _look(self, work: Callable[[Snapshot], T], waiting: Rows | None) -> T:
+    def _look(self, asked: Asked, work: Callable[[Snapshot], T], waiting: Rows | None) -> T:
         with (
             self._store.cursor() as cursor,
+            asked.using(cursor),
             Snapshot(cursor, self._store.folder, self._whole, waiting=waiting) as view,
         ):
             return work(view)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.config import SinkConfig
-from runtime.contract import Batch, Clock, Event, Port
+from runtime.contract import Batch, Event, Port
 from runtime.errors import ConnectError, StoreError
 from runtime.historian import feed
 from runtime.historian.feed import Place
@@ -28,7 +28,8 @@ IDLE_S = 1.0
 FIGURES_S = 2.0
 _SLOWEST_S = 30.0
 _BLOCK = 1 << 16
-# A server that is gone without a word is noticed in half a minute; a commit counts when it is on disk.
+# A server that is gone without a word is noticed in half a minute; a commit counts when it is on disk; pieces
+# are written in UTF-8, whatever the database or the account has for its own.
 _SESSION: dict[str, str | int] = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -36,10 +37,11 @@ _SESSION: dict[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "application_name": "ironworks",
+    "client_encoding": "utf8",
     "options": "-c synchronous_commit=on -c timezone=UTC -c datestyle=ISO -c lock_timeout=10s",
 }
+_THERE = "SELECT to_regnamespace('ironworks'), to_regclass('ironworks.samples')"
 _SCHEMA = """
-CREATE SCHEMA IF NOT EXISTS ironworks;
 CREATE TABLE IF NOT EXISTS ironworks.feeds (
     feed bigint PRIMARY KEY, plant text NOT NULL, batches bigint NOT NULL
 );
@@ -65,6 +67,7 @@ _HYPERTABLE = """
 SELECT {}.create_hypertable('ironworks.samples', 'time', chunk_time_interval => interval '1 day',
     create_default_indexes => false, if_not_exists => true, migrate_data => true)
 """
+_BY_TIME = "CREATE INDEX IF NOT EXISTS samples_time ON ironworks.samples USING brin (time)"
 _TAGS = """
 INSERT INTO ironworks.tags (plant, path, type, unit)
 SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[])
@@ -94,9 +97,11 @@ class Sink:
         self._folder = folder
         self._file = state / "history.sink.csv"
         self._connected = False
+        self._trouble: str | None = ""  # what was told last; None while it sends
         self._sent = 0
         self._caught_up_ns = 0
         self._numbers = np.zeros(0, np.int64)
+        self._numbered: tuple[int, ...] = ()
 
     async def run(self, port: Port) -> None:
         """Work until cancelled."""
@@ -110,28 +115,32 @@ class Sink:
     async def _keep_sending(self, port: Port) -> None:
         from psycopg import Error
 
-        pause_s, told = IDLE_S, ""
+        pause_s = IDLE_S
         while True:
             sent = self._sent
             try:
                 async with await self._connect() as connection:
                     taken = await self._meet(connection, port)
                     self._connected = True
-                    if told:
-                        log.warning("%s: sending again", NAME)
-                    told = ""
-                    port.health(True)
-                    await self._send_all(connection, port.clock, taken)
+                    await self._send_all(connection, port, taken)
             except (Error, OSError, ConnectError, StoreError) as exc:
                 text = " ".join(str(exc).split()) or type(exc).__name__
-                if text != told:
+                if text != self._trouble:
                     log.warning("%s: %s", NAME, text)
-                told = text
+                self._trouble = text
                 port.health(False, text)
             finally:
                 self._connected = False
             pause_s = IDLE_S if self._sent > sent else min(2 * pause_s, _SLOWEST_S)
             await port.clock.sleep(pause_s)
+
+    def _tell_sending(self, port: Port) -> None:
+        """Say that all is well: not before a piece arrived, as a full disk lets in who connects."""
+        if self._trouble:
+            log.warning("%s: sending again", NAME)
+        if self._trouble is not None:
+            port.health(True)
+        self._trouble = None
 
     async def _connect(self) -> psycopg.AsyncConnection:
         from psycopg import AsyncConnection
@@ -204,15 +213,22 @@ class Sink:
         found = await connection.execute("SELECT to_regclass('ironworks.history') IS NOT NULL")
         if await found.fetchone() == (True,):
             return
+        found = await connection.execute(_THERE)
+        schema, samples = await found.fetchone() or (None, None)
+        if schema is None:  # who was given one need not have the right to make others
+            await connection.execute("CREATE SCHEMA ironworks")
+        if samples is None:  # what the counts say was taken is gone with it
+            await connection.execute("DROP TABLE IF EXISTS ironworks.feeds")
         await connection.execute(_SCHEMA)
         found = await connection.execute(_TIMESCALE)
         if schema := await found.fetchone():
             await connection.execute(SQL(_HYPERTABLE).format(Identifier(schema[0])))
         else:
-            await connection.execute("CREATE INDEX samples_time ON ironworks.samples USING brin (time)")
+            await connection.execute(_BY_TIME)
 
     async def _number_tags(self, connection: psycopg.AsyncConnection) -> None:
-        """Let the database give each tag its number."""
+        """Let the database give each tag its number, and tell it the units."""
+        self._numbered = await self._historian.beside_store(feed.tags_mark)
         rows = await self._historian.with_store(feed.tags)
         paths, types, units = ([row[index] for row in rows] for index in (1, 2, 3))
         await connection.execute(_TAGS, [self._plant, paths, types, units])
@@ -224,17 +240,19 @@ class Sink:
         for id_, path, kind, _ in rows:
             self._numbers[id_] = known[path, kind]
 
-    async def _send_all(self, connection: psycopg.AsyncConnection, clock: Clock, taken: bool) -> None:
+    async def _send_all(self, connection: psycopg.AsyncConnection, port: Port, taken: bool) -> None:
         """Send what there is, then what comes; returns never."""
+        clock = port.clock
         while True:
             now_ns = clock.now_ns()
             at = await self._historian.with_store(feed.advance, taken, now_ns)
             taken = at.rows > 0
             if not taken:
+                self._tell_sending(port)
                 self._caught_up_ns = clock.steady_ns() if at.kind else self._caught_up_ns
                 await clock.sleep(IDLE_S)
                 continue
-            if await self._historian.beside_store(feed.tag_count) > len(self._numbers):
+            if await self._historian.beside_store(feed.tags_mark) != self._numbered:
                 async with connection.transaction():
                     await self._number_tags(connection)
             try:
@@ -245,6 +263,7 @@ class Sink:
                 raise
             await self._send(connection, at)
             self._sent += at.rows
+            self._tell_sending(port)
             if at.caught_up_ns == now_ns:  # that was all there was
                 self._caught_up_ns = clock.steady_ns()
 

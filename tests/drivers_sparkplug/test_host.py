@@ -205,6 +205,27 @@ def test_a_death_behind_a_value_in_one_go_keeps_that_value(host, tags):
         assert int(port.table.raw[port.tags["count"].id]) == number
 
 
+def test_what_is_lost_of_the_past_while_history_takes_none_is_told(host, tags, wait, monkeypatch):
+    monkeypatch.setattr(component, "MOST_PAST", 2)
+    us = host(tags, ["mqtt://127.0.0.1:1"], host="scada")
+    port = us.port
+    run = component._Run(us.component._plan, port, None)
+    metric = Metric("a/count", value=Carried(INT, 1), timestamp_ms=5000, is_historical=True)
+
+    async def main():
+        for _ in range(5):
+            run.apply(NodeId("g", "n"), [Told("d", "a/count", metric, 2, 5000)])
+        task = asyncio.create_task(run.fill())
+        await wait(lambda: port.emitted)
+        task.cancel()
+
+    asyncio.run(main())
+    assert len(port.backfilled) == 2
+    assert [event.text for event in port.emitted] == [
+        "3 messages of the past were lost: history took none for too long"
+    ]
+
+
 def test_a_metric_of_many_values_is_told_as_what_no_tag_can_be(host, tags):
     us = host(tags, ["mqtt://127.0.0.1:1"], host="scada")
     port = us.port

@@ -98,6 +98,53 @@ def test_a_query_says_that_another_is_at_work_rather_than_nothing(desk: Any, mon
     asyncio.run(main())
 
 
+def test_what_a_client_asked_that_has_gone_is_broken_off(desk: Any) -> None:
+    asked: asyncio.Queue[str] = asyncio.Queue()
+
+    class Busy:
+        async def sql(self, query: str, limit: int, seconds: float) -> Answer:
+            if query != "SELECT 1":
+                await self.work(query)
+            return Answer(("one",), ((1,),), False)
+
+        async def figures(self, *given: object) -> object:
+            return await self.work("figures")
+
+        async def trend(self, *given: object) -> object:
+            return await self.work("trend")
+
+        async def query(self, *given: object) -> object:
+            return await self.work("samples")
+
+        async def work(self, name: str) -> None:
+            asked.put_nowait(name)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                asked.put_nowait("broken off")
+
+    desk.historian = Busy()
+    span = "tag=tank/level&start=0&end=10"
+
+    async def main() -> None:
+        async with desk.serving() as endpoint, _on_socket(endpoint) as other, asyncio.timeout(20):
+            for name, method, path, body in (
+                ("SELECT 2", "POST", "/history/sql", {"query": "SELECT 2"}),
+                ("figures", "GET", f"/history?{span}&mode=mean&interval=5", None),
+                ("trend", "GET", f"/history/trend?{span}", None),
+                ("samples", "GET", f"/history?{span}", None),
+            ):
+                async with _on_socket(endpoint) as raw, asyncio.TaskGroup() as group:
+                    going = group.create_task(raw.request(method, PREFIX + path, json=body, timeout=60))
+                    assert await asked.get() == name
+                    going.cancel()
+                assert await asked.get() == "broken off"
+            answer = await other.post(f"{PREFIX}/history/sql", json={"query": "SELECT 1"})
+            assert answer.json()["rows"] == [[1]]
+
+    asyncio.run(main())
+
+
 def test_metrics_tell_routes_components_and_system_tags_in_bounded_labels(desk: Any) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http) as raw:

@@ -17,11 +17,11 @@ import pytest
 from pyarrow import feather
 from typer.testing import CliRunner
 
-from runtime.cli import build
+from runtime.cli import build, history
 from runtime.client import PlantClient
 from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError
-from runtime.historian import compaction
+from runtime.historian import Archive, compaction
 
 PLANT = """plant: brewery
 root: site/area/line
@@ -195,6 +195,25 @@ def test_a_text_with_a_carriage_return_is_one_cell_of_csv(ironworks, folder):
     assert result.exit_code == 0, result.exception
     with file.open(newline="") as written:
         assert list(csv.reader(written)) == [["n", "text", "nothing"], ["1", "a\rb\r", ""]]
+
+
+def test_csv_of_many_tags_is_written_piece_by_piece(ironworks, folder, monkeypatch):
+    asked, query = [], Archive.query
+
+    def counted(self, ids, *given):
+        asked.append(len(ids))
+        return query(self, ids, *given)
+
+    monkeypatch.setattr(Archive, "query", counted)
+    monkeypatch.setattr(history, "_AT_ONCE", 800)
+    result = ironworks("history", "query", "*", *SPAN, "--limit", 400, "--csv", "-", "--plant", folder)
+    assert result.exit_code == 0, result.exception
+    assert asked == [2, 2]
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert {row["path"] for row in rows} == {"site/area/line/level"}
+    assert [int(row["time_ns"]) for row in rows] == [
+        1_700_006_400_000_000_000 + 60 * 10**9 * n for n in range(360)
+    ]
 
 
 def test_what_is_not_finite_is_no_value_as_of_a_plant_that_runs(ironworks, folder, kit):

@@ -435,7 +435,7 @@ def test_what_is_opened_anew_while_it_is_read_is_read_anew(tmp_path, kit):
             await historian.backfill(Batch.of([level] * 3, [0, 1, 2], kit.T0 + np.arange(3)))
             look, looks = historian._look, []
 
-            def meanwhile(work, waiting):
+            def meanwhile(asked, work, waiting):
                 def late(view):
                     if len(looks) == 1:
                         store.close()
@@ -444,7 +444,7 @@ def test_what_is_opened_anew_while_it_is_read_is_read_anew(tmp_path, kit):
                     return work(view)
 
                 looks.append(work)
-                return look(late, waiting)
+                return look(asked, late, waiting)
 
             historian._look = meanwhile
             ends = False

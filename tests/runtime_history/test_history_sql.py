@@ -1,11 +1,15 @@
 """The desk of an SQL query: what is laid out on it before the query begins."""
 
+import asyncio
+import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from runtime.contract import DataType, Tag
+from runtime.errors import StoreError
 from runtime.historian import SqlError, open_readonly, write_parquet
 from runtime.historian.analyst import Library, answer
 
@@ -59,3 +63,69 @@ def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):
     with open_readonly(tmp_path / "history.duckdb") as archive:
         query = "SELECT type, unit, count(*), sum(value) FROM samples JOIN tags USING (path) GROUP BY ALL"
         assert archive.sql(query, 10, 20).rows == (("LREAL", "mm", 3, 6.0),)
+
+
+@pytest.mark.parametrize("what", ["sql", "samples"])
+def test_a_query_that_nobody_waits_for_ends_and_holds_up_no_stop(tmp_path, kit, what, caplog):
+    endless = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range = 7"
+
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb") as (_, historian):
+            begun = asyncio.Event()
+            tell = asyncio.get_running_loop().call_soon_threadsafe
+
+            def look(view):
+                tell(begun.set)
+                view._cursor.execute(endless).fetchall()
+
+            def ask():
+                return historian.sql(endless, 10, 120) if what == "sql" else historian._read(look)
+
+            async def at_work():
+                if what == "sql":
+                    await kit.until(lambda: any(each._at_work for each in historian._asking._jobs.values()))
+                else:
+                    await begun.wait()
+
+            given_up, left = asyncio.create_task(ask()), None
+            await at_work()
+            given_up.cancel()
+            await asyncio.wait([given_up])
+            assert given_up.cancelled()
+            assert not historian._asking._jobs
+            await kit.until(lambda: not historian._store._readers)
+            begun.clear()
+            left = asyncio.create_task(ask())
+            await at_work()
+        with pytest.raises(StoreError, match="is being closed"):
+            await left
+
+    begun_s = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - begun_s < 60  # not the two minutes that a query may take
+    assert [each.message for each in caplog.records if each.name.startswith("runtime.historian")] == []
+    with open_readonly(tmp_path / "history.duckdb") as archive:
+        assert len(archive.query(np.arange(4, dtype=np.int32), 0, 2**62)) >= 0
+
+
+def test_who_gives_up_what_reads_beside_the_store_waits_until_that_has_ended(tmp_path, kit):
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb") as (_, historian):
+            begun, go = asyncio.Event(), threading.Event()
+            tell = asyncio.get_running_loop().call_soon_threadsafe
+
+            def look(store):
+                tell(begun.set)
+                go.wait(20)
+
+            task = asyncio.create_task(historian.beside_store(look))
+            await begun.wait()
+            task.cancel()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not task.done()
+            go.set()
+            await asyncio.wait([task])
+            assert task.cancelled()
+
+    asyncio.run(main())

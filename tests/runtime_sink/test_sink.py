@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -333,3 +334,79 @@ def test_tags_that_come_while_the_plant_runs_are_sent_too(tmp_path, postgres):
 
     asyncio.run(main())
     assert [row[0] for row in in_database(url) if row[2] == struct.pack("<d", 1.5)] == ["site/area/line/late"]
+
+
+def test_a_schema_that_others_made_or_touched_is_taken_and_gets_all(tmp_path, postgres):
+    admin = postgres.fresh("prepared")
+    path = tmp_path / "history.duckdb"
+
+    def let(*commands):
+        with psycopg.connect(admin, autocommit=True) as connection:
+            for command in commands:
+                connection.execute(command)
+
+    async def main():
+        let("DROP ROLE IF EXISTS fed", "CREATE ROLE fed LOGIN", "CREATE SCHEMA ironworks AUTHORIZATION fed")
+        url = admin.replace("ironworks@", "fed@")
+        for number, touch in enumerate(["SELECT 1", "DROP VIEW {}.history", "DROP TABLE {}.samples CASCADE"]):
+            let(touch.format("ironworks"))
+            async with running(path, url, start_ns=T0 + number * HOUR) as (port, historian, outer):
+                port.bus.publish(played(random.Random(number), port.clock.now_ns()))
+                await port.clock.settle()
+                await caught_up(historian, outer)
+
+    asyncio.run(main())
+    assert in_database(admin) == in_history(path)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_texts_arrive_whatever_encoding_the_database_has_or_it_says_once_why_not(
+    tmp_path, postgres, encoding, caplog
+):
+    postgres.start()
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS old WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE old ENCODING '{encoding}' TEMPLATE template0")
+    url = postgres.url("old")
+
+    def recipe(port, word):
+        port.bus.publish(Batch.of([3], [0], port.clock.now_ns(), Quality.GOOD, {0: word}))
+
+    async def main():
+        async with running(tmp_path / "history.duckdb", url) as (port, historian, outer):
+            recipe(port, "Weizenbrötchen")
+            await port.clock.settle()
+            await caught_up(historian, outer)
+            if encoding == "LATIN1":
+                recipe(port, "可乐")
+                await port.clock.advance(1)
+                await historian.flush()
+                await until(lambda: "no equivalent in encoding" in outer.health_text)
+                for _ in range(2):  # it tries again, and goes on saying so
+                    await until(lambda: outer.value("sys/history/sink_connected"))
+                    assert not outer.healthy
+                    await until(lambda: not outer.value("sys/history/sink_connected"))
+
+    asyncio.run(main())
+    with psycopg.connect(url, client_encoding="utf8") as connection:
+        found = connection.execute("SELECT text FROM ironworks.history WHERE path LIKE '%recipe'").fetchall()
+    assert found == [("Weizenbrötchen",)]
+    assert [each.message for each in caplog.records if "sending again" in each.message] == []
+
+
+def test_the_unit_of_a_tag_follows_while_the_plant_runs(tmp_path, postgres):
+    url = postgres.fresh("units")
+
+    async def main():
+        async with running(tmp_path / "history.duckdb", url) as (port, historian, outer):
+            await caught_up(historian, outer)
+            tags = TagList([replace(PLANT[0], unit="mm"), *PLANT[1:], *TAGS], "site/area/line")
+            port.table.succeed(tags)
+            await historian.renew(HistoryConfig(flush="30min"), tags)
+            await historian.backfill(Batch.of([0], [0], T0))
+            await caught_up(historian, outer)
+
+    asyncio.run(main())
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT DISTINCT unit FROM ironworks.history WHERE path LIKE '%level'")
+        assert found.fetchall() == [("mm",)]

@@ -328,6 +328,32 @@ def test_the_disk_limit_drops_the_oldest_first_and_says_so(tmp_path):
     asyncio.run(main())
 
 
+def test_samples_of_the_past_wait_while_the_store_cannot_be_written(tmp_path, caplog):
+    async def main():
+        async with running(tmp_path / "h.duckdb") as (port, historian):
+            append, failures = historian._store.append, iter([StoreError("no room", "")] * 2)
+
+            def failing(*given):
+                if exc := next(failures, None):
+                    raise exc
+                append(*given)
+
+            historian._store.append = failing
+            ids = np.full(3, port.tags["tank/level"].id, np.int32)
+            kept = asyncio.create_task(historian.backfill(Batch.of(ids, np.arange(3), T0 + np.arange(3))))
+            while not kept.done():
+                await port.clock.advance(1)
+                await asyncio.sleep(0)
+            await kept
+            found = await historian.query(ids, T0, T0 + 3)
+            assert found.source_ns.tolist() == [T0, T0 + 1, T0 + 2]
+
+    asyncio.run(main())
+    assert [each.message for each in caplog.records if "wait" in each.message] == [
+        "samples of the past wait: no room"
+    ]
+
+
 def _full_disk(path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 

@@ -20,7 +20,7 @@ from drivers.sparkplug.topics import NAMESPACE, parse, state_topic
 from drivers.sparkplug.transport import Connect, Connection, Message, cause_of, until_lost
 from drivers.sparkplug.wire import PayloadError
 from runtime.clock import SECOND_NS
-from runtime.contract import Access, Batch, Port
+from runtime.contract import Access, Batch, Event, Port
 from runtime.errors import ConnectError, StoreError
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class _Run:
         own = [point for point in plan.points if point.tag.access is Access.READ_WRITE]
         self.writing = Writing(plan.name, own, self.nodes, self.clock, plan.timeout_s)
         self.past: deque[Batch] = deque(maxlen=MOST_PAST)
+        self.past_lost = 0  # messages, since it was told
         self.past_wake = asyncio.Event()
         self.contradicted = asyncio.Event()
         self.turn = 0
@@ -120,6 +121,11 @@ class _Run:
                     await self.port.backfill(self.past.popleft())
                 except StoreError as exc:
                     log.warning("%s: values of the past are not stored: %s", self.plan.name, exc)
+            if self.past_lost:
+                text = f"{self.past_lost} messages of the past were lost: history took none for too long"
+                log.warning("%s: %s", self.plan.name, text)
+                self.port.emit(Event("driver.history_lost", self.plan.name, self.clock.now_ns(), text))
+                self.past_lost = 0
 
     async def attempt(self) -> None:
         """Hold one connection with the broker whose turn it is.
@@ -252,6 +258,7 @@ class _Run:
     def apply(self, name: NodeId, said: list[What]) -> None:
         past = self.values.take(name, said)
         if past is not None:
+            self.past_lost += len(self.past) == MOST_PAST
             self.past.append(past)
             self.past_wake.set()
         for what in said:
