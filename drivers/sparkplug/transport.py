@@ -35,6 +35,7 @@ MOST_PATIENCE = 6  # times `timeout`
 MOST_MESSAGE = 16 * 1024 * 1024  # bytes; MQTT's own 256 MiB would all be kept until the last has come
 MOST_READ = 100  # packets at once, then others have their turn
 _LEAVE_S = 1.0
+_UNSPECIFIED, _TAKEN_OVER = 0x80, 0x8E  # Source: MQTT 5.0, 3.14.2.1
 
 
 class Broker(NamedTuple):
@@ -323,7 +324,17 @@ class Connection:
             answer.set_result(None)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, code: ReasonCode, _more: Any) -> None:
-        self._lose(f"the connection ended: {str(code).lower()}")
+        self._lose(self._why_ended(code))
+
+    def _why_ended(self, code: ReasonCode) -> str:
+        """Return what to tell of an end: a broker has one client of each name; MQTT 3.1.1 has no reasons."""
+        ours = self._login.client_id
+        if code.value == _TAKEN_OVER:
+            return f"another client calls itself {ours} too, and the broker keeps the newer one"
+        if code.value == _UNSPECIFIED:
+            more = f"if it does again and again, another client calls itself {ours} too"
+            return f"the broker closed the connection; {more}"
+        return f"the connection ended: {str(code).lower()}"
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
         self._hear(Message(message.topic, bytes(message.payload), bool(message.retain)))

@@ -195,18 +195,20 @@ def show_of(scale: Scale, value: Value | None) -> str:
     from runtime.config import value_text
     from runtime.contract import DataType
 
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _BEYOND:
+    if isinstance(value, int | float) and not isinstance(value, bool) and -_BEYOND <= value < _BEYOND:
         if scale.type == "TIME":
             return value_text(DataType.TIME, value)
         if scale.type == "DT":
-            return show_time(int(value))
+            return _local(int(value))  # 0 is a moment here
     return show(value, "" if scale.unit_text == "1" else scale.unit_text)  # UCUM's 1 is no unit
 
 
 def show_time(at_ns: int | None) -> str:
     """Write a time in this machine's zone, to the millisecond."""
-    if not at_ns:
-        return "-"
+    return _local(at_ns) if at_ns else "-"
+
+
+def _local(at_ns: int) -> str:
     at = datetime.fromtimestamp(at_ns // _SECOND_NS, UTC).astimezone()
     return f"{at:%Y-%m-%d %H:%M:%S}.{at_ns % _SECOND_NS // 1_000_000:03d}"
 

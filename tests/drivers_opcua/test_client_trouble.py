@@ -185,6 +185,35 @@ def test_an_item_whose_value_is_refused_is_at_the_server_once(side, tag, stock, 
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("mode", ["subscribe", "poll"])
+def test_a_value_that_the_server_cannot_encode_spoils_no_other_and_is_named(
+    side, tag, stock, run, wait, monkeypatch, mode
+):
+    monkeypatch.setattr("drivers.opcua.client.building.RETEST_S", 0.2)
+    monkeypatch.setattr("drivers.opcua.client.poll.RETEST_S", 0.2)
+
+    async def main():
+        async with stock(plc(["urn:plc"], "abcd")) as (server, url):
+            node, first = server.get_node("ns=2;s=c"), server.get_node("ns=2;s=a")
+            too_much = ua.DataValue(ua.Variant(2**40, ua.VariantType.Int32))
+            await server.write_attribute_value(node.nodeid, too_much)
+            plant = side([tag(name, DataType.DINT, f"ns=2;s={name}") for name in "abcd"], url, mode=mode)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.quality("c") == Quality.BAD_CONFIGURATION_ERROR)
+                await wait(lambda: [port.quality(name) for name in "abd"] == [GOOD] * 3)
+                await first.write_value(9, ua.VariantType.Int32)
+                await wait(lambda: port.value("a") == 9)
+                await wait(lambda: port.value("sys/drivers/io/refused") == 1)
+                await node.write_value(7, ua.VariantType.Int32)
+                await wait(lambda: (port.value("c"), port.quality("c")) == (7, GOOD))
+                assert port.value("sys/drivers/io/reconnects") == 0
+            texts = [each.text for each in port.emitted if each.kind == "driver.address_refused"]
+            assert texts == ["io refuses ns=2;s=c: BadEncodingError"]
+
+    asyncio.run(main())
+
+
 def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(side, tag, stock, run, wait):
     async def main():
         async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):

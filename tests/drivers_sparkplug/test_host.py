@@ -5,6 +5,8 @@ import json
 import signal
 
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 from pydantic import ValidationError
 
 from drivers.sparkplug.host import component
@@ -292,6 +294,24 @@ def test_the_state_of_the_host_is_told_as_the_standard_has_it(broker, listen, ho
     first, lie, again, last = asyncio.run(main())
     assert (first["online"], lie["online"], again["online"], last["online"]) == (True, False, True, False)
     assert first["timestamp"] == again["timestamp"] <= last["timestamp"]
+
+
+@pytest.mark.parametrize("mqtt", ["3.1.1", "5"])
+def test_another_client_of_the_same_name_is_told_of(broker, host, tags, wait, mqtt):
+    us = host(tags, [broker.url], host="scada", mqtt=mqtt)
+
+    async def main():
+        async with us.running():
+            await wait(lambda: us.fact("online") is True)
+            other = Client(CallbackAPIVersion.VERSION2, "ironworks-host-scada")
+            other.connect("127.0.0.1", broker.port)
+            try:
+                wanted = "another client calls itself ironworks-host-scada too"
+                await wait(lambda: any(wanted in each.text for each in us.port.emitted))
+            finally:
+                other.disconnect()
+
+    asyncio.run(main())
 
 
 def test_our_host_and_our_edge_node_work_together(broker, edge, host, tag, wait, tmp_path):

@@ -195,6 +195,18 @@ def test_what_was_tried_with_a_value_of_another_type_is_told_as_it_was() -> None
             assert show_of(entry, value) == text
 
 
+@pytest.mark.parametrize(
+    ("at_ns", "text"), [(0, "1970-01-01 "), (-(2**63), "1677-09-2"), (2**63 - 1, "2262-04-")]
+)
+def test_every_moment_that_a_tag_can_have_is_shown_as_one(at_ns: int, text: str) -> None:
+    from runtime.cli.session import show_of
+    from runtime.wire import JournalEntry
+
+    shown = show_of(JournalEntry(1, 1, "a", "raised", "normal", "", "", at_ns, type="DT"), at_ns)
+    assert shown.startswith(text) or (at_ns == 0 and shown.startswith("1969-12-31 "))  # west of Greenwich
+    assert len(shown) == len("1970-01-01 00:00:00.000")
+
+
 def test_alarms_are_shelved_and_taken_out_of_service(ironworks: Any) -> None:
     shelved = ironworks(
         "alarms", "shelve", "tank.high", "--for", "2h", "--reason", "sensor is cleaned"

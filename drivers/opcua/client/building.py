@@ -68,4 +68,6 @@ async def retest(session: Session, built: Sequence[Subscription], reading: Readi
         for subscription in built:
             rows = [row for row in subscription.group.rows.tolist() if row in refused]
             if rows:
+                spoilt = set(await reading.unencoded(session, rows))
+                rows = [row for row in rows if row not in spoilt]
                 await add_items(session, subscription, rows, reading)

@@ -21,9 +21,10 @@ PERMANENT = frozenset(
     for name in (
         "BadNodeIdInvalid", "BadNodeIdUnknown", "BadAttributeIdInvalid", "BadIndexRangeInvalid",
         "BadNotReadable", "BadUserAccessDenied", "BadNotSupported", "BadDataEncodingInvalid",
-        "BadDataEncodingUnsupported", "BadIndexRangeNoData", "BadNodeNotInView",
+        "BadDataEncodingUnsupported", "BadIndexRangeNoData", "BadNodeNotInView", "BadEncodingError",
     )
 )  # fmt: skip
+UNENCODED = int(ua.StatusCodes.BadEncodingError)
 _NO_NODE = int(ua.StatusCodes.BadNodeIdUnknown)
 RETEST_S = 30.0  # what the server refuses is asked for again after that
 _SKEW_NS = 1_000_000_000  # clocks that differ by less are taken as one
@@ -87,12 +88,22 @@ class Reading:
         self.refuse(missing)
         return found
 
+    async def unencoded(self, session: Session, rows: Iterable[int]) -> list[int]:
+        """Return the rows whose values the server cannot encode: one would spoil all that is said beside it.
+
+        Raises:
+            ConnectError: the server does not answer.
+        """
+        wanted = self.wanted(rows)
+        found = await session.read([each for _, each in wanted])
+        return [row for (row, _), data in zip(wanted, found, strict=True) if _code(data) == UNENCODED]
+
     def take(self, values: Sequence[tuple[int, Any]]) -> None:
         """Take in DataValues by row, in order of time."""
         now_ns = self.now_ns()
         known, refused = [], dict[int, int]()  # what is refused after all, by row
         for row, data in values:
-            code = data.StatusCode.value if data.StatusCode is not None else 0
+            code = _code(data)
             if code in PERMANENT:
                 refused[row] = code
                 continue
@@ -163,3 +174,7 @@ class Reading:
 
     def _emit(self, kind: str, text: str, paths: Sequence[str]) -> None:
         self._port.emit(Event(kind, self._name, self._port.clock.now_ns(), text, {"tags": list(paths)}))
+
+
+def _code(data: Any) -> int:
+    return data.StatusCode.value if data.StatusCode is not None else 0

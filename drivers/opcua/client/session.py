@@ -24,6 +24,7 @@ from runtime.contract import Clock
 from runtime.errors import ConnectError
 
 CHUNK = 1000
+MAX_UNENCODED = 50  # values of one read that are looked for: a server may refuse all alike
 GOODBYE_S = 1.0
 LEAST_MS = 1000.0
 _LIMITS = {
@@ -53,6 +54,11 @@ _ENDS = frozenset(
 def ends_session(refusal: RefusedError) -> bool:
     """Tell whether a refusal is of the session, not only of the one request."""
     return refusal.code in _ENDS
+
+
+def is_unencoded(refusal: RefusedError) -> bool:
+    """Tell whether one value among those asked for may be why the server answers nothing at all."""
+    return refusal.code in (ua.StatusCodes.BadInternalError, ua.StatusCodes.BadEncodingError)
 
 
 def status_name(code: int) -> str:
@@ -207,15 +213,30 @@ class Session:
     async def read(self, wanted: Sequence[Any], timeout_s: float | None = None) -> list[Any]:
         """Return a DataValue for each ReadValueId.
 
+        Where the whole is refused since the server cannot encode it, that is found by halves: the status of
+        such a value is BadEncodingError.
+
         Raises:
             ConnectError: no answer, or none that fits.
         """
+        unencoded = 0
 
         async def some(chunk: Sequence[Any]) -> Any:
+            nonlocal unencoded
             request = ua.ReadRequest()
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.NodesToRead = list(chunk)
-            return (await self.ask(request, ua.ReadResponse, timeout_s)).Results
+            try:
+                return (await self.ask(request, ua.ReadResponse, timeout_s)).Results
+            except RefusedError as exc:
+                if not is_unencoded(exc) or unencoded >= MAX_UNENCODED:
+                    raise
+            if len(chunk) > 1:
+                half = len(chunk) // 2
+                parts = [chunk[:half], chunk[half:]]
+                return [each for part in parts for each in fitting(await some(part), part)]
+            unencoded += 1
+            return [ua.DataValue(StatusCode=ua.StatusCode(ua.StatusCodes.BadEncodingError))]
 
         return await self.in_pieces("read", wanted, some)
 

@@ -14,8 +14,8 @@ from asyncua.ua.uaprotocol_auto import DataChangeFilter
 from numpy.typing import NDArray
 
 from drivers.opcua.client.errors import RefusedError, SilentError
-from drivers.opcua.client.reading import Reading
-from drivers.opcua.client.session import CHUNK, Session, ends_session, fitting
+from drivers.opcua.client.reading import UNENCODED, Reading
+from drivers.opcua.client.session import CHUNK, Session, ends_session, fitting, is_unencoded
 from runtime.clock import SECOND_NS
 from runtime.contract import Clock
 from runtime.errors import ConnectError
@@ -145,7 +145,7 @@ async def add_items(
     Raises:
         ConnectError: the server does not answer.
     """
-    await _remove_items(session, subscription, rows)
+    await remove_items(session, subscription, rows)
     group, left = subscription.group, []
     todo = deque((row, each, group.deadband > 0) for row, each in reading.wanted(rows))
     most = session.limits["items"]
@@ -179,7 +179,7 @@ async def add_items(
     return left
 
 
-async def _remove_items(session: Session, subscription: Subscription, rows: Sequence[int]) -> None:
+async def remove_items(session: Session, subscription: Subscription, rows: Sequence[int]) -> None:
     async def some(chunk: Sequence[int]) -> Any:
         request = ua.DeleteMonitoredItemsRequest()
         request.Parameters.SubscriptionId = subscription.id
@@ -242,6 +242,8 @@ class Publishing:
         self._workers = 0
         self.heard = False
         self._gap = asyncio.Event()
+        self._freed_ns = 0  # when items were left out last
+        self._freeing = asyncio.Lock()
 
     @property
     def count(self) -> int:
@@ -262,6 +264,7 @@ class Publishing:
                 ua.SubscriptionAcknowledgement(SubscriptionId=id_, SequenceNumber=number)
                 for id_, number in taken
             ]
+            asked_ns = self._clock.steady_ns()
             try:
                 answer = await self._session.ask(request, ua.PublishResponse, timeout_s=0)
             except RefusedError as exc:
@@ -270,8 +273,28 @@ class Publishing:
                     return
                 if exc.code == ua.StatusCodes.BadTimeout:
                     continue
+                if is_unencoded(exc) and await self._left_out(asked_ns):
+                    self._heard.extend(taken)
+                    continue
                 raise
             self._take(answer.Parameters)
+
+    async def _left_out(self, asked_ns: int) -> bool:
+        """Leave out what the server cannot encode; tell whether that was why it refused to say anything.
+
+        Raises:
+            ConnectError: the server does not answer.
+        """
+        async with self._freeing:
+            for subscription in self._by_id.values() if asked_ns > self._freed_ns else ():
+                rows = await self._reading.unencoded(self._session, list(subscription.items))
+                if rows:
+                    await remove_items(self._session, subscription, rows)
+                    self._reading.refuse([(row, UNENCODED) for row in rows])
+                    subscription.is_torn = True  # what was to be said beside them is lost
+                    self._freed_ns = self._clock.steady_ns()
+                    self._gap.set()
+            return asked_ns <= self._freed_ns
 
     def _take(self, answer: Any) -> None:
         subscription = self._by_id.get(answer.SubscriptionId)
