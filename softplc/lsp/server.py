@@ -35,7 +35,8 @@ class Server(LanguageServer):
     """The open projects and what is told about them."""
 
     def __init__(self, live: bool = True) -> None:
-        super().__init__("ironworks", version("ironworks"))
+        # whole texts: to find the place of a part pygls also counts lines at form feeds, U+0085 and U+2028
+        super().__init__("ironworks", version("ironworks"), types.TextDocumentSyncKind.Full)
         self.projects: dict[str, Project] = {}
         self._of_file: dict[str, Project] = {}
         self._uris: dict[str, str] = {}
