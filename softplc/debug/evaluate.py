@@ -88,12 +88,18 @@ class Evaluator:
         return self._stoppable.declarations.project
 
     def value(self, text: str, where: Where) -> Value:
-        """Return the value of an expression; a variable is where it lies.
+        """Return the value of an expression; a variable is where it lies. Nothing is changed by it.
 
         Raises:
             PlantError: it is wrong, has no value, or has none now.
         """
-        result = self.done(text, where)
+        compiled, where = self._compiled_for(text, where)
+        before = bytes(self._image) if "(" in text else b""  # only what is called could change anything
+        try:
+            result = self.run(compiled, where) if compiled.type is not None else None
+        finally:
+            if before:
+                self._image[:] = before
         if result is None:
             raise PlantError(f"{text} has no value", "write an expression")
         return result
@@ -107,15 +113,18 @@ class Evaluator:
         Raises:
             PlantError: it is wrong, or a fault ended it.
         """
+        return self.run(*self._compiled_for(text, where))
+
+    def _compiled_for(self, text: str, where: Where) -> tuple[Compiled, Where]:
+        """Return the code of an expression or assignment, and where it is one."""
         try:
-            compiled = self.compiled(text, where)
+            return self.compiled(text, where), where
         except PlantError:
             inside = self._elsewhere(text)
             if inside is None:
                 raise
             rest, where = inside
-            compiled = self.compiled(rest, where)
-        return self.run(compiled, where)
+            return self.compiled(rest, where), where
 
     def holds(self, compiled: Compiled, where: Where) -> bool:
         """Tell whether a condition holds.

@@ -91,7 +91,7 @@ class Rewinding(Machine):
         compiled = self.evaluator.compiled(text, where)
         if compiled.type is None:
             raise PlantError("what was recorded is not changed", "launch the program to try values")
-        return super().done(text, where)
+        return self.evaluator.value(text, where)
 
     # The machine's thread ------------------------------------------------------------------------
 

@@ -312,7 +312,10 @@ class Reader:
                 self._statement(indent + 1)
             self._line(indent + 1, self._until())
         elif self.here.is_word("ACTION"):
-            self._line(indent, self._head(":"), opens=True, label=True)
+            pieces = [self._capital(self._take()), self._take()]
+            if self.here.is_op(":"):  # profile codesys: not always there
+                pieces.append(self._take())
+            self._line(indent, pieces, opens=True, label=pieces[-1].is_op(":"))
             chart = self._starts_chart()
             while not self._ends():
                 if not chart or not self._chart_part(indent + 1):

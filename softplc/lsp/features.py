@@ -33,6 +33,10 @@ def make(live: bool = True) -> Server:
 
 
 def _register_texts(server: Server) -> None:
+    @server.feature(types.INITIALIZED)
+    async def initialized(_: types.InitializedParams) -> None:
+        await server.watch()
+
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def did_open(params: types.DidOpenTextDocumentParams) -> None:
         server.take(params.text_document.uri, params.text_document.text)
@@ -41,6 +45,14 @@ def _register_texts(server: Server) -> None:
     def did_change(params: types.DidChangeTextDocumentParams) -> None:
         uri = params.text_document.uri
         server.take(uri, server.workspace.get_text_document(uri).source)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    def did_save(params: types.DidSaveTextDocumentParams) -> None:
+        project = server.project(params.text_document.uri)
+        if project.folder is None:
+            server.regroup()  # a new file belongs to its plant once it is on disk
+        else:
+            server.renew(project)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:

@@ -29,13 +29,15 @@ from softplc.symbols import Pou
 
 PAUSE_S = 0.2
 SOURCE = "ironworks"
+WATCHED = ("**/*.st", "**/*.xml", "**/plant.yaml")
 
 
 class Server(LanguageServer):
     """The open projects and what is told about them."""
 
     def __init__(self, live: bool = True) -> None:
-        super().__init__("ironworks", version("ironworks"))
+        # whole texts: to find the place of a part pygls also counts lines at form feeds, U+0085 and U+2028
+        super().__init__("ironworks", version("ironworks"), types.TextDocumentSyncKind.Full)
         self.projects: dict[str, Project] = {}
         self._of_file: dict[str, Project] = {}
         self._uris: dict[str, str] = {}
@@ -86,6 +88,20 @@ class Server(LanguageServer):
         if project.folder is None:
             self.projects.pop(name, None)
         self.renew(project)
+
+    async def watch(self) -> None:
+        """Ask the editor to tell of files that change on disk, if it can."""
+        workspace = self.client_capabilities.workspace
+        able = workspace.did_change_watched_files if workspace is not None else None
+        if able is None or not able.dynamic_registration:
+            return
+        options = types.DidChangeWatchedFilesRegistrationOptions(
+            [types.FileSystemWatcher(each) for each in WATCHED]
+        )
+        method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+        await self.client_register_capability_async(
+            types.RegistrationParams([types.Registration("files", method, options)])
+        )
 
     def regroup(self) -> None:
         """Find again which files belong together: a plant file changed, or files came or went."""

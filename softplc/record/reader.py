@@ -64,6 +64,7 @@ class Record:
                     self._notes.append(each)
                 else:
                     self._add(each)
+        self._drop_idle()
         if not self.chunks:
             detail = f": {self.problems[0]}" if self.problems else ""
             remedy = "run the plant; with `plc: record: {disk_limit_mib: 0}` it records none"
@@ -71,7 +72,17 @@ class Record:
         self._words = lru_cache(_CACHED)(self._read)
         self._programs: dict[bytes, RecordedProgram] = {}
 
+    def _drop_idle(self) -> None:
+        """Leave out a program on trial that came to no scan: the one before goes on as if it had not been."""
+        if len(self.chunks) < 2:
+            return
+        before, last = self.chunks[-2].head, self.chunks[-1].head
+        if last.first == last.last and last.run == before.run and last.block != before.block:
+            self.chunks.pop()
+
     def _add(self, chunk: Chunk) -> None:
+        if self.chunks and self.chunks[-1].head.block != chunk.head.block:
+            self._drop_idle()
         before = self.chunks[-1] if self.chunks else None
         head = chunk.head
         if before is not None and before.head.run == head.run:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -130,8 +131,9 @@ class Recorder:
     def drain(self) -> None:
         """Write what is there."""
         with self._lock:
-            for each in (followed := list(self._followed)):
-                self._drain(each)
+            followed = list(self._followed)
+            for each, after in zip_longest(followed, followed[1:]):
+                self._drain(each, after.ring.begins if after is not None else None)
             for each in followed[:-1]:
                 self._followed.remove(each)
             self._write_notes()
@@ -171,12 +173,16 @@ class Recorder:
                 return own[-1]
         return None
 
-    def _drain(self, followed: _Followed) -> None:
+    def _drain(self, followed: _Followed, next_begins: int | None) -> None:
+        """Write what a block has; what it did after a trial of the next one is written behind that."""
         kept = followed.kept or self._open(followed)
         ring, limit = followed.ring, followed.ring.written
         while ring.head.tail < limit:
             words, at, behind = ring.take()
             for piece in pieces(words, followed.scans, followed.now_ns):
+                if next_begins is not None and piece.returns and piece.first >= next_begins:
+                    ring.free(at)
+                    return
                 at += len(piece.words)
                 if followed.known or piece.key:
                     followed.known = self._write(ring, kept, piece, at)

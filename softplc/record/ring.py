@@ -19,6 +19,7 @@ from softplc.record.words import (
     INPUT_WORDS,
     KEY,
     PAD,
+    RETURNED,
     SCAN_WORDS,
     KeyHead,
     RecordHead,
@@ -45,6 +46,11 @@ class Piece:
     first_ns: int
     last_ns: int
 
+    @property
+    def returns(self) -> bool:
+        """Tell whether the program goes on here after another one was on trial."""
+        return self.key and int(self.words[_FIELD["reason"]]) == RETURNED
+
 
 class Ring:
     """The record of one block; who takes out is alone."""
@@ -60,6 +66,13 @@ class Ring:
     def written(self) -> int:
         """Words written so far."""
         return int(self._native.word(self._place + RecordHead.head.offset))
+
+    @property
+    def begins(self) -> int | None:
+        """Scans before the first of this block; None where there is none yet, or it was taken out."""
+        if self.head.tail or not self.written:
+            return None
+        return int(self._words[_FIELD["scans"]])
 
     def take(self) -> tuple[Words, int, int]:
         """Return what lies in one piece, the position where it begins, and that behind it."""

@@ -110,6 +110,7 @@ class Editor:
         self.client = LanguageClient("test", "1")
         self.diagnostics, self.messages, self.texts, self.version = {}, [], {}, 0
         self.changed = asyncio.Event()
+        self.registered = ()
 
         @self.client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
         def published(params):
@@ -119,6 +120,11 @@ class Editor:
         @self.client.feature(types.WINDOW_SHOW_MESSAGE)
         def message(params):
             self.messages.append(params.message)
+
+        @self.client.feature(types.CLIENT_REGISTER_CAPABILITY)
+        def registered(params):
+            self.registered = params.registrations
+            self.changed.set()
 
         @self.client.feature(types.WORKSPACE_INLAY_HINT_REFRESH)
         def refreshed(_):
@@ -134,7 +140,10 @@ class Editor:
         async def started():
             await self.client.start_io(sys.executable, "-m", "runtime.cli", "lsp")
             hints = types.InlayHintWorkspaceClientCapabilities(refresh_support=True)
-            abilities = types.ClientCapabilities(types.WorkspaceClientCapabilities(inlay_hint=hints))
+            watches = types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=True)
+            abilities = types.ClientCapabilities(
+                types.WorkspaceClientCapabilities(inlay_hint=hints, did_change_watched_files=watches)
+            )
             answer = await self.client.initialize_async(types.InitializeParams(abilities))
             self.client.initialized(types.InitializedParams())
             return answer
@@ -235,6 +244,8 @@ def editor(tmp_path_factory):
         found = Editor(folder)
         answer = found.start()
         assert answer.server_info.name == "ironworks"
+        # by places in lines pygls would find other places than the editor behind a form feed or U+2028
+        assert answer.capabilities.text_document_sync.change is types.TextDocumentSyncKind.Full
         found.open("plc/main.st")
         yield found
         found.stop()
@@ -462,6 +473,25 @@ def test_a_file_of_no_plant_stands_alone(editor, tmp_path):
     editor.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
     editor.until(lambda: editor.diagnostics.get(path.as_uri()))
     assert [each.code for each in editor.diagnostics[path.as_uri()]] == ["ST2003"], name
+
+
+def test_the_editor_is_asked_to_watch_files(editor):
+    editor.until(lambda: editor.registered)
+    (asked,) = editor.registered
+    assert asked.method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+    found = [each["globPattern"] for each in asked.register_options["watchers"]]
+    assert found == ["**/*.st", "**/*.xml", "**/plant.yaml"]
+
+
+def test_a_new_file_belongs_to_its_plant_once_it_is_saved(editor):
+    text = "PROGRAM More VAR l : Limits; END_VAR l.high := 1.0; END_PROGRAM"
+    editor.open("plc/new.st", text)
+    editor.until(lambda: editor.diagnostics.get(editor.uri("plc/new.st")))
+    (editor.folder / "plc" / "new.st").write_text(text, encoding="utf-8")
+    editor.client.text_document_did_save(types.DidSaveTextDocumentParams(editor.here("plc/new.st")))
+    editor.until(lambda: not editor.diagnostics[editor.uri("plc/new.st")])
+    (editor.folder / "plc" / "new.st").unlink()
+    editor.client.text_document_did_close(types.DidCloseTextDocumentParams(editor.here("plc/new.st")))
 
 
 def test_files_that_come_and_go_and_plants_that_change_are_noticed(editor):

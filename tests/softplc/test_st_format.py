@@ -140,6 +140,13 @@ def test_breaks_and_empty_lines_of_the_author_stay():
     )
 
 
+def test_an_action_without_colon_is_formatted():
+    text = "PROGRAM P\nVAR\n    n : INT;\nEND_VAR\n\n"
+    text += "    ACTION up\n        n := n + 1;\n    END_ACTION\n\nup();\nEND_PROGRAM\n"
+    ugly = text.replace("    ", "").replace("ACTION up\n", "action up ")
+    assert format_text(ugly.replace(" : ", ":"), profile=PROFILES["codesys"]) == text
+
+
 def test_a_syntax_error_is_told_and_the_file_left_alone(tmp_path):
     path = tmp_path / "bad.st"
     path.write_text("program p\nx = 1;\nend_program", encoding="utf-8")

@@ -152,6 +152,16 @@ def test_ramp_is_exact_and_never_passes_its_target(bench, key):
     assert block.busy is False
 
 
+def test_ramp_saves_up_no_speed_while_it_follows(bench):
+    block = bench("RAMP").set(UP=10.0, DOWN=10.0)
+    for up in range(20):
+        assert block.step(S, IN=float(up)).out == up
+    assert block.step(S, IN=1000.0).out == 29.0
+    for down in range(20, -20, -1):
+        block.step(S, IN=float(down))
+    assert block.step(S, IN=-1000.0).out == -29.0
+
+
 def test_ramp_holds_sets_and_stands_still_at_rate_zero(bench):
     block = bench("RAMP").set(UP=1.0, DOWN=0.0, IN=5.0).step(S).step(S)
     assert block.out == 1.0

@@ -10,7 +10,7 @@ import pytest
 
 import softplc
 from runtime.clock import WallClock
-from runtime.errors import UnknownVariableError
+from runtime.errors import PlantError, UnknownVariableError
 from runtime.online import Wish
 from runtime.plcview import ForceOrder
 from runtime.testing import FakePort
@@ -34,6 +34,10 @@ PROGRAM Main WITH main : Main;
 END_RESOURCE END_CONFIGURATION
 """
 CHANGED = SOURCE.replace("VAR speed", "VAR extra : LREAL; speed").replace("* 2.0", "* 3.0")
+FAULTY = SOURCE.replace("count + 1;", "count + 1 / hand;", 1)
+LATE = SOURCE.replace("count + 1;", "count + 1; tries := tries + 1; hand := 1 / (5 - tries);", 1).replace(
+    "VAR speed", "VAR tries : INT; speed"
+)
 SIGNALS = {
     "speed": ("REAL", "Main.speed", "in"),
     "double": ("REAL", "Main.double", "out"),
@@ -132,6 +136,31 @@ def test_deeds_changes_and_restarts_are_replayed_and_told(builds, plant_tags, tm
         told = answer(replay, "Main.double", scan=last + 1, run=1)
         assert (told.value, told.before) == (12, 8)
         assert answer(replay, "Main.hand").cause == "force"  # forces outlive the restart
+
+
+def test_a_change_that_fails_leaves_no_gap(builds, core_object, plant_tags, tmp_path, eventually):
+    began_ns = WallClock().now_ns()
+
+    async def main():
+        async with running(builds[0], plant_tags(**SIGNALS), tmp_path, eventually) as (bridge, port):
+            for text in (FAULTY, LATE):
+                build = Build(softplc.compile(sources={"main.st": text}), core_object, {"main.st": text})
+                await bridge.prepare(Bridge(lambda build=build: build, OPTIONS, tmp_path), port.tags, Wish())
+                with pytest.raises(PlantError, match="the program before runs again"):
+                    await bridge.renew()
+                before = port.value("count")
+                await eventually(lambda before=before: port.value("count") > before + 5)
+
+    asyncio.run(main())
+    record = Record(tmp_path / "record")
+    assert record.problems == record.gaps == []
+    times = [chunk.head.first_ns for chunk in record.chunks]
+    assert times == sorted(times)
+    assert times[0] > began_ns  # none is without a time
+    with Replay(record) as replay:
+        replay.run()
+        assert replay.differences == []
+        assert [replay.seek(at_ns=each).at_ns for each in times] == times
 
 
 KERNEL = """

@@ -224,6 +224,32 @@ def test_actions_pointers_and_columns_of_another_dialect(session):
     assert (target["value"], target["type"]) == ("7", "INT")
 
 
+COUNTER = """FUNCTION_BLOCK Counter
+VAR_OUTPUT n : INT; END_VAR
+METHOD PUBLIC Add : INT
+VAR_INPUT more : INT; END_VAR
+n := n + more;
+Add := n;
+END_METHOD
+n := n + 1;
+END_FUNCTION_BLOCK
+PROGRAM Main
+VAR a : Counter; k : INT; END_VAR
+k := k + 1;
+END_PROGRAM
+"""
+
+
+def test_a_watch_changes_nothing(session):
+    session.launch("main.st", stopOnEntry=True, **write(session, COUNTER))
+    session.stopped()
+    for statement in ("k := 7", "a()"):
+        with pytest.raises(RefusedError, match="has no value"):
+            session.evaluate(statement, context="watch")
+    assert [session.evaluate(each, context="watch") for each in ("a.Add(2)", "a.n", "k")] == ["2", "0", "0"]
+    assert [session.evaluate(each, context="repl") for each in ("a.Add(2)", "a.n")] == ["2", "2"]
+
+
 def test_the_library_is_stepped_over_unless_it_is_asked_for(session):
     text = "PROGRAM Main\nVAR t : TON; END_VAR\nt(IN := TRUE, PT := T#1s);\nEND_PROGRAM\n"
     more = write(session, text)

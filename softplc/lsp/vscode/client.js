@@ -21,7 +21,6 @@ function create() {
         { scheme: "file", language: "iecst" },
         { scheme: "untitled", language: "iecst" },
       ],
-      synchronize: { fileEvents: workspace.createFileSystemWatcher("**/{*.st,plant.yaml}") },
     },
   );
 }
