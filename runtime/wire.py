@@ -216,6 +216,10 @@ class AlarmView(Struct, frozen=True):
         count: how often it was raised.
         first_out: whether it was the first of its group in the group's latest episode.
         hidden: shelved, suppressed by design or out of service: the operator is not asked for anything.
+        setpoint: tag that a `deviation` is measured from, as the definition has it.
+        trigger: value of a `discrete` alarm that is the alarm.
+        over_ns: time over which a `rate_of_change` is measured.
+        expression, suppressed_when: as the definition has them.
     """
 
     name: str
@@ -250,6 +254,14 @@ class AlarmView(Struct, frozen=True):
     confirmed: bool = True
     confirmed_ns: int | None = None
     confirmed_by: str = ""
+    setpoint: str | None = None
+    trigger: Value | None = None
+    over_ns: int | None = None
+    expression: str | None = None
+    deadband: float = 0.0
+    on_delay_ns: int = 0
+    off_delay_ns: int = 0
+    suppressed_when: str | None = None
 
     @property
     def rests(self) -> bool:

@@ -100,6 +100,14 @@ class Alarm:
             "suppressed": standing.suppressed,
             "shelved": _note(self.shelf),
             "out_of_service": _note(self.removal),
+            "setpoint": config.setpoint,
+            "trigger": config.state if config.kind == "discrete" else None,
+            "over_ns": config.over if config.kind == "rate_of_change" else None,
+            "expression": config.expression,
+            "deadband": float(config.deadband),
+            "on_delay_ns": config.on_delay,
+            "off_delay_ns": config.off_delay,
+            "suppressed_when": config.suppressed_when,
         }
 
     def as_row(self) -> AlarmRow:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, SummaryMetricFamily
 
 from runtime.errors import PlantError
 from runtime.plcview import Controller
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+
+    from runtime.plcview import SpreadView
 
 _QUANTILES = (("0.5", "p50_us"), ("0.99", "p99_us"), ("0.999", "p999_us"), ("1", "max_us"))
 
@@ -28,20 +30,14 @@ def task_metrics(controller: Controller | None) -> Iterator[Metric]:
         ("execution", "Duration of a scan"),
         ("latency", "From when a scan was due to its start"),
     ):
-        family = GaugeMetricFamily(f"ironworks_plc_task_{what}_seconds", text, labels=("task", "quantile"))
+        family = SummaryMetricFamily(f"ironworks_plc_task_{what}_seconds", text)
         for each in tasks:
-            spread = getattr(each, what)
-            for quantile, name in _QUANTILES:
-                family.add_metric((each.name, quantile), getattr(spread, name) / 1e6)
+            _add(family, getattr(each, what), task=each.name)
         yield family
-    family = GaugeMetricFamily(
-        "ironworks_plc_program_execution_seconds", "Duration of a program's scan",
-        labels=("task", "program", "quantile"),
-    )  # fmt: skip
+    family = SummaryMetricFamily("ironworks_plc_program_execution_seconds", "Duration of a program's scan")
     for each in tasks:
         for program in each.programs:
-            for quantile, name in _QUANTILES:
-                family.add_metric((each.name, program.name, quantile), getattr(program.execution, name) / 1e6)
+            _add(family, program.execution, task=each.name, program=program.name)
     yield family
     for what, text in (
         ("scans", "Scans"),
@@ -52,3 +48,8 @@ def task_metrics(controller: Controller | None) -> Iterator[Metric]:
         for each in tasks:
             counter.add_metric((each.name,), getattr(each, what))
         yield counter
+
+
+def _add(family: Metric, spread: SpreadView, **labels: str) -> None:
+    for quantile, name in _QUANTILES:
+        family.add_sample(family.name, {**labels, "quantile": quantile}, getattr(spread, name) / 1e6)

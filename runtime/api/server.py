@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from runtime.api.answers import refusal
 from runtime.api.app import create_app
 from runtime.api.front import Front
 from runtime.api.guard import BODY_LIMIT
@@ -51,8 +51,19 @@ class ApiServer:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._app is not None
-        with suppress(asyncio.CancelledError):  # the plant ends, and the connection is gone: no error
-            await self._app(scope, receive, send)
+        begun = scope["type"] != "http"
+
+        async def tell(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tell)
+        except asyncio.CancelledError:  # the plant ends: no error
+            if not begun:  # uvicorn would say 500
+                remedy = "it may have been done: look once the plant runs again"
+                await refusal(503, "the plant stopped before it answered", remedy)(scope, receive, send)
 
     async def run(self, port: Port) -> None:
         if self._registration.unix is None:

@@ -78,6 +78,7 @@ def restore(
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(mode=0o755)
             stack.callback(shutil.rmtree, fresh, ignore_errors=True)
+            (fresh / STATE).mkdir(mode=0o750)  # hashes of secrets are not for everyone, here as in a plant
             unpack(file, fresh, tell)
             new, outside = _laid_out(fresh, target, manifest)
             noted = note((outside[0] if outside else _state_of(new, manifest.file)) / "journal.sqlite", entry)
@@ -123,7 +124,6 @@ def _laid_out(fresh: Path, target: Path, manifest: Manifest) -> tuple[Path, tupl
     """
     plant, state = fresh / PLANT, fresh / STATE
     plant.mkdir(exist_ok=True)
-    state.mkdir(exist_ok=True, mode=0o700)
     wanted = Path(os.path.normpath(_state_of(plant, manifest.file)))
     if plant in wanted.parents:
         wanted.parent.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
         "cause": alarm.cause and alarm.cause.en,
         "consequence": alarm.consequence and alarm.consequence.en,
         "action": alarm.action and alarm.action.en,
-        "condition": f"{alarm.kind} of {alarm.tag}{_limit(alarm, tag)}",
+        **conditions(alarm, tag),
         "priority": alarm.priority,
         "class": alarm.class_,
         "area": alarm.area,
@@ -90,20 +90,49 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
             print(f"  {what + ':':<14}{told}")
 
 
+def conditions(alarm: AlarmView, tag: TagView | None) -> dict[str, str]:
+    """Write when an alarm comes, and when it is not to."""
+    lines = {
+        "condition": f"{alarm.kind} of {alarm.tag}{_limit(alarm, tag)}",
+        "expression": alarm.expression or "",
+        "deadband": _width(alarm.deadband, tag) if alarm.deadband else "",
+        "delays": _delays(alarm),
+        "suppressed": f"when {alarm.suppressed_when}" if alarm.suppressed_when else "",
+    }
+    return {what: told for what, told in lines.items() if told}
+
+
 def _limit(alarm: AlarmView, tag: TagView | None) -> str:
-    """Write the limit of an alarm on the scale of its tag; how far two instants are apart is a duration."""
+    """Write what the tag is compared with, on its scale."""
+    if alarm.kind == "discrete":
+        return f", {show_of(tag, alarm.trigger) if tag else show(alarm.trigger)}"
+    if alarm.limit is None:
+        return ""
+    if alarm.kind in ("high", "low"):
+        return f", {show_of(tag, alarm.limit) if tag else show(alarm.limit)}"
+    text = f", {_width(alarm.limit, tag)}"
+    if alarm.kind == "rate_of_change":
+        return f"{text}/s over {_duration(alarm.over_ns or 0)}"
+    return f"{text} from {alarm.setpoint}"
+
+
+def _width(size: float, tag: TagView | None) -> str:
+    """Write a distance on the scale of a tag; how far two instants are apart is a duration."""
+    if tag is None:
+        return show(size)
+    return _duration(size) if tag.type == "DT" else show_of(tag, size)
+
+
+def _delays(alarm: AlarmView) -> str:
+    parts = {"on": alarm.on_delay_ns, "off": alarm.off_delay_ns}
+    return ", ".join(f"{_duration(ns)} {which}" for which, ns in parts.items() if ns)
+
+
+def _duration(ns: float) -> str:
     from runtime.config import value_text
     from runtime.contract import DataType
 
-    if alarm.limit is None:
-        return ""
-    if tag is None:
-        text = show(alarm.limit)
-    elif tag.type == "DT" and alarm.kind not in ("high", "low"):
-        text = value_text(DataType.TIME, alarm.limit)
-    else:
-        text = show_of(tag, alarm.limit)
-    return f", {text}{'/s' if alarm.kind == 'rate_of_change' else ''}"
+    return value_text(DataType.TIME, ns)
 
 
 async def _with_tag(client: PlantClient, name: str) -> tuple[AlarmView, TagView | None]:

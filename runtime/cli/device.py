@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _SLOWER_S = 5  # RFC 8628, 3.5
+_LONGEST_S = 60.0
 
 
 async def device_login(way: OidcWay, clock: Clock) -> str:
@@ -39,18 +40,27 @@ async def device_login(way: OidcWay, clock: Clock) -> str:
             _show(started)
             answer = await _wait(http, found.get("token_endpoint"), way, started, clock)
             return str(answer["access_token" if way.access_token else "id_token"])
+        except httpx.TransportError as exc:
+            text = f"the issuer {way.issuer} does not answer: {exc or type(exc).__name__}"
+            raise ConnectError(text, "is it there, and reached from here?") from exc
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as exc:
             text = f"the issuer {way.issuer} does not answer as it should: {exc or type(exc).__name__}"
             raise ConnectError(text, "it must offer the device authorization grant (RFC 8628)") from exc
 
 
 async def _wait(http: Any, url: Any, way: OidcWay, started: dict[str, Any], clock: Clock) -> dict[str, Any]:
+    import httpx
+
     interval_s = max(1.0, float(started.get("interval", 5)))
     end_ns = clock.now_ns() + round(float(started["expires_in"]) * 1e9)
     body = {"grant_type": _GRANT, "device_code": started["device_code"], "client_id": way.client_id}
     while clock.now_ns() < end_ns:
         await clock.sleep(interval_s)
-        answer = await _post(http, url, body)
+        try:
+            answer = await _post(http, url, body)
+        except httpx.TransportError:  # RFC 8628, 3.5: the code may be entered already
+            interval_s = min(2 * interval_s, _LONGEST_S)
+            continue
         match answer.get("error"):
             case None:
                 return answer

@@ -92,7 +92,9 @@ def _verdict(assembly: Assembly | None, errors: int) -> str:
         return f"{errors} error{'s' if errors != 1 else ''}"
     plant = assembly.plant
     own = sum(not tag.path.startswith("sys/") for tag in plant.tags)
-    return f"{plant.name}: ok, {own} tags, {len(plant.alarms)} alarms, {len(assembly.sections)} sections"
+    found = {"tag": own, "alarm": len(plant.alarms), "section": len(assembly.sections)}
+    told = (f"{number} {what}{'s' if number != 1 else ''}" for what, number in found.items())
+    return f"{plant.name}: ok, {', '.join(told)}"
 
 
 def _as_dict(finding: Finding) -> dict[str, object]:

@@ -114,6 +114,9 @@ class Oidc:
 
     def _actor(self, claims: dict[str, Any], until_ns: int) -> OidcActor:
         name = claims.get(self._config.name_claim)
+        if name is None:  # OpenID Connect Core 1.0, 5.4: UserInfo may have it instead
+            remedy = "have the issuer put it into the token, or name another in login: oidc: name_claim:"
+            raise TokenError(f"the token has no {self._config.name_claim}", remedy)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise TokenError(f"the token's {self._config.name_claim} is not a name")
         found: Any = claims

@@ -12,7 +12,7 @@ from asyncua.server.internal_session import InternalSession
 
 from drivers.frame.connection import Traffic
 from drivers.opcua.client.address import parse, parse_node
-from drivers.opcua.client.browse import listing
+from drivers.opcua.client.browse import _path, listing
 from drivers.opcua.client.connect import Way, open_session
 from drivers.opcua.client.login import NOBODY
 from drivers.opcua.client.structures import Field, Layout, Layouts, Shape, changed
@@ -479,6 +479,11 @@ def test_a_list_of_tags_that_a_browse_makes_can_be_used_whatever_the_server_has(
         assert not found
 
     asyncio.run(main())
+
+
+def test_a_path_that_is_cut_to_its_longest_is_a_row_of_a_tag_list():
+    for level in ("#" + "b" * 239, "b" * 239):
+        assert _path("io", ("a" * 20, level), set()) == "b" * 239
 
 
 def test_a_null_text_is_an_empty_one_and_no_other_null_is_a_value(side, tag, stock, run, wait):

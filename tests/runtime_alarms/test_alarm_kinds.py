@@ -2,14 +2,19 @@
 
 import math
 import warnings
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.alarms import AlarmEngine, Trigger
+from runtime.alarms.model import Alarm
+from runtime.cli.alarms import conditions
 from runtime.config import AlarmConfig, TagList
 from runtime.contract import Batch, DataType, Quality, Tag
+from runtime.wire import AlarmView
 
 S = 1_000_000_000
 TAGS = TagList(
@@ -362,3 +367,21 @@ def test_late_samples_change_no_rate(played, over):
         for older, other in () if math.isnan(value) else late:
             assert with_late.on_batch(values(("level", other), at_ns=(now - older) * S), now * S) == []
         assert with_late.next_due_ns() == without.next_due_ns()
+
+
+def test_the_api_and_its_command_tell_the_definition_of_an_alarm():
+    def shown(tag, kind, unit="", **more):
+        defined = config("x", tag, kind, **more)
+        alarm = msgspec.convert(Alarm(defined, f"a/{tag}").as_dict(), AlarmView)
+        return conditions(alarm, SimpleNamespace(type=TAGS[tag].data_type.iec, unit_text=unit))
+
+    assert shown("run", "discrete", state=False) == {"condition": "discrete of a/run, false"}
+    assert shown("level", "deviation", "mm", limit=5, setpoint="sp", deadband=0.5) == {
+        "condition": "deviation of a/level, 5 mm from sp", "deadband": "0.5 mm"
+    }  # fmt: skip
+    assert shown("level", "rate_of_change", "mm", limit=5, over="3s", on_delay="2s", off_delay="1min") == {
+        "condition": "rate_of_change of a/level, 5 mm/s over T#3s", "delays": "T#2s on, T#1m off"
+    }  # fmt: skip
+    assert shown("level", "expression", expression="level > sp + 3", suppressed_when="not run") == {
+        "condition": "expression of a/level", "expression": "level > sp + 3", "suppressed": "when not run"
+    }  # fmt: skip

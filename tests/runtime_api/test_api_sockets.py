@@ -58,6 +58,20 @@ def test_a_request_that_a_stop_cuts_off_is_no_error(
     assert "ASGI" not in caplog.text
 
 
+def test_a_command_that_a_stop_cuts_off_is_told_so(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cut_off(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(desk, "command_alarm", cut_off)
+
+    async def main() -> None:
+        async with desk.serving() as endpoint, PlantClient(endpoint) as client:
+            with pytest.raises(PlantError, match="the plant stopped before it answered"):
+                await client.acknowledge(desk.plant.alarms[0].name)
+
+    asyncio.run(main())
+
+
 def test_a_body_in_crumbs_is_dropped_and_one_in_pieces_is_not(desk: Any) -> None:
     async def ask(url: str, chunk: bytes, count: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))

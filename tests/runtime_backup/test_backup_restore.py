@@ -51,6 +51,7 @@ def test_everything_comes_back_elsewhere(kit, home, tmp_path):
     assert journal.read_now(alarm_rows)[0].state == "acknowledged"
     assert journal.read_now(operator_values)[0].raw == 19
     assert samples(state) == before
+    assert state.stat().st_mode & 0o007 == 0  # the journal has hashes of secrets
     assert (state / "opcua" / "server" / "key.pem").stat().st_mode & 0o777 == 0o600
     assert not (state / "cache").exists()
     assert sorted(each.name for each in (tmp_path / "away").iterdir()) == ["plant"]

@@ -375,3 +375,9 @@ def test_an_input_that_is_closed_is_one_that_says_nothing(monkeypatch: pytest.Mo
     _ready_streams()
     assert not sys.stdin.isatty()
     assert sys.stdin.readline() == ""
+
+
+def test_check_counts_one_of_a_kind_as_one(ironworks: Any, tmp_path: Path) -> None:
+    (tmp_path / "plant.yaml").write_text("plant: p\nroot: s\n")
+    (tmp_path / "tags.csv").write_text("path,type,source\na,BOOL,operator\n")
+    assert ironworks("check", tmp_path).stdout.startswith("p: ok, 1 tag, ")

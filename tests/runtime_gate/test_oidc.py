@@ -158,7 +158,7 @@ def test_a_forged_token_lets_nobody_in(issuer, forged, why):
         ({"exp": "soon"}, "not a time"),
         ({"iat": NOW_S + LEEWAY_S + 1}, "of the future"),
         ({"nbf": NOW_S + LEEWAY_S + 1}, "of the future"),
-        ({"preferred_username": None}, "is not a name"),
+        ({"preferred_username": None}, "has no preferred_username"),
         ({"preferred_username": "a b"}, "is not a name"),
         ({"preferred_username": "x" * 200}, "is not a name"),
         ({"preferred_username": ["boss"]}, "is not a name"),
@@ -306,6 +306,35 @@ def test_a_device_logs_in_by_a_code_that_is_entered_elsewhere(issuer, capsys):
     issuer.post("/set", json={"up": False})
     with pytest.raises(ConnectError, match="does not answer"):
         asyncio.run(device_login(way, clock))
+    nobody = OidcWay("http://127.0.0.1:9", CLIENT, "openid", False)
+    with pytest.raises(ConnectError, match="does not answer: ") as told:
+        asyncio.run(device_login(nobody, clock))
+    assert "8628" not in told.value.remedy  # what it offers is not known
+
+
+def test_a_code_is_waited_for_over_a_line_that_breaks():
+    from runtime.cli.device import device_login
+    from runtime.logins import OidcWay
+
+    url, waits, tries = "https://issuer.example", [], []
+
+    def answer(request):
+        if request.url.path == "/token":
+            tries.append(request)
+            if len(tries) < 3:
+                raise httpx.ReadTimeout("")
+        ends = {f"{name}_endpoint": f"{url}/{name}" for name in ("token", "device_authorization")}
+        code = {"device_code": "x", "user_code": "X", "verification_uri": url, "expires_in": 600}
+        return httpx.Response(200, json={"issuer": url, **ends, **code, "interval": 2, "id_token": "made"})
+
+    class Quick(ManualClock):
+        async def sleep(self, seconds):
+            waits.append(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(oidc, "http_client", lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+        assert asyncio.run(device_login(OidcWay(url, CLIENT, "openid", False), Quick(0))) == "made"
+    assert waits == [2, 4, 8]
 
 
 def test_log_in_by_the_issuer_from_a_shell(plant, issuer, monkeypatch):

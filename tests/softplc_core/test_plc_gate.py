@@ -211,6 +211,7 @@ def test_a_force_that_ends_by_itself_has_a_row_and_restarts_are_audited(folder):
         assert status == 200
         metrics = (await desk.http.get("http://localhost/metrics", auth=("olga", SECRET))).text
         assert 'ironworks_plc_task_execution_seconds{quantile="0.99",task="default"}' in metrics
+        assert "# TYPE ironworks_plc_task_execution_seconds summary" in metrics
         assert 'ironworks_plc_task_scans_total{task="default"}' in metrics
         assert told["tasks"][0]["execution"]["max_us"] >= told["tasks"][0]["execution"]["min_us"] > 0
 

@@ -237,7 +237,7 @@ def _path(device: str, way: Sequence[str], taken: set[str]) -> str:
     """Return a tag path of a node's way, unlike all before."""
     seen = ("".join(one if one.isprintable() else "_" for one in readable(each)) for each in way)
     levels = [_OUTSIDE.sub("_", each) or "_" for each in seen]
-    wanted = "/".join((device, *levels))[-_LONGEST_PATH + 10 :]
+    wanted = "/".join((device, *levels))[-_LONGEST_PATH + 10 :].lstrip("/#")  # rows in # are comments
     path, number = wanted, 2
     while path in taken:
         path, number = f"{wanted}_{number}", number + 1
