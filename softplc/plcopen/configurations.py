@@ -42,13 +42,21 @@ class Configurations:
         code += self._access(element, origin) + self._settings(element, origin)
         return code + origin.code("END_CONFIGURATION\n\n")
 
-    def _resource(self, element: Element, outer: Origin) -> Code:
+    def of_applications(self, resources: list[Element]) -> Code:
+        """Return the tasks of applications; their variables are lists, which stand for themselves."""
+        origin = Origin(resources[0], "the applications")
+        code = origin.code("CONFIGURATION Device\n")
+        code += joined(Code(), [self._resource(each, origin, variables=False) for each in resources])
+        return code + origin.code("END_CONFIGURATION\n\n")
+
+    def _resource(self, element: Element, outer: Origin, *, variables: bool = True) -> Code:
         origin = Origin(element, f"{outer.where}, resource {element.get('name')}")
         name = self.declarations.name(origin)
         if name is None:
             return Code()
         code = origin.code("RESOURCE ") + name + origin.code(" ON PLC\n")
-        code += self.declarations.blocks(element, origin.where)
+        if variables:
+            code += self.declarations.blocks(element, origin.where)
         instances = Code()
         for task in element.all("task"):
             here = Origin(task, f"{origin.where}, task {task.get('name')}")
