@@ -204,6 +204,8 @@ def test_history_of_a_stopped_plant_comes_from_its_file(
         assert {"site/area/line/tank/setpoint", "site/area/line/pump/run"} <= {
             each["path"] for each in everything
         }
+    figures = ironworks("history", "query", "tank/limit", "--mode", "mean", "--interval", "1min", *options)
+    assert "BadNoData" in figures.stdout
     ironworks("history", "query", "tank/limit", *options, "--csv", folder / "out.csv")
     assert "site/area/line/tank/limit,80.0,%," in (folder / "out.csv").read_text()
     error = ironworks("history", "query", "tank/none", *options).exception
