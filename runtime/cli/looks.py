@@ -35,6 +35,22 @@ def every_of(text: str, longest: str = "1h") -> int:
     return every_ns
 
 
+def seconds_of(text: str | float) -> float:
+    """Return the seconds of an option such as `10min`; a bare number is seconds."""
+    from runtime.config import parse_duration_ns
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parse_duration_ns(str(text)) / 1e9
+        except ValueError as exc:
+            raise typer.BadParameter(str(exc)) from exc
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"{text} is no time to run for")
+    return seconds
+
+
 async def ticks(every_ns: int, once: bool) -> AsyncIterator[None]:
     """Yield at once, then at equal times; a late one is dropped."""
     from runtime.clock import WallClock
