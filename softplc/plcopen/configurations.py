@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from softplc.plcopen.declarations import Declarations
-from softplc.plcopen.notes import NAME
+from softplc.plcopen.notes import ELSEWHERE, NAME
 from softplc.plcopen.text import Code, Origin, joined
 from softplc.plcopen.xml import Element
 
@@ -43,7 +43,22 @@ class Configurations:
         return code + origin.code("END_CONFIGURATION\n\n")
 
     def of_applications(self, resources: list[Element]) -> Code:
-        """Return the tasks of applications; their variables are lists, which stand for themselves."""
+        """Return the tasks of applications; their variables are lists, which stand for themselves.
+
+        Programs of libraries (`VisuElems.Visu_Prg`) and second tasks of a program are left out, and told.
+        """
+        seen: set[str] = set()
+        for task in [each for resource in resources for each in resource.all("task")]:
+            for each in list(task.all("pouInstance")):
+                name = each.get("name")
+                if "." in name or name.casefold() in seen:
+                    why = "is of a library" if "." in name else "has a task already"
+                    origin = Origin(each, f"task {task.get('name')}")
+                    self.notes.warning(
+                        ELSEWHERE, f"{name} {why}: left out", origin, "run what is needed here"
+                    )
+                    task.children.remove(each)
+                seen.add(name.casefold())
         origin = Origin(resources[0], "the applications")
         code = origin.code("CONFIGURATION Device\n")
         code += joined(Code(), [self._resource(each, origin, variables=False) for each in resources])
