@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from apps.sdk import Parameters, ParameterValue
 from runtime.config import AlarmConfig, Document, DurationNs, Name, Section, Words, load_yaml, validate
@@ -78,7 +78,14 @@ class Permissions(Section):
     """Tags that the app gets (globs), and tags that it may write through the gate: none yet."""
 
     reads: list[str] = Field(min_length=1)
-    writes: list[str] = Field([], max_length=0)
+    writes: list[str] = []
+
+    @field_validator("writes")
+    @classmethod
+    def _none_yet(cls, writes: list[str]) -> list[str]:
+        if writes:
+            raise ValueError("apps do not write yet: leave it out, and let the PLC program act on its tags")
+        return writes
 
 
 class Product(Section):

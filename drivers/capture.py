@@ -19,7 +19,7 @@ EMPTY = 24  # the head of a file
 
 def record(
     name: Annotated[str, typer.Argument(help="Driver, a client or a server.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: NAME.pcap.")],
+    out: Annotated[Path, typer.Option("--output", "--out", "-o", help="File to write: NAME.pcap.")],
     duration: Annotated[str, typer.Option("--for", help="How long, at most 10min.")] = "30s",
     most: Annotated[int, typer.Option("--most", help="MiB that the file may have.", min=1, max=256)] = 16,
     peer: Annotated[

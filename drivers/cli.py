@@ -32,7 +32,7 @@ for _command in (top, record, export):
     app.command()(_command)
 app.command("import")(import_)
 
-PlantOption = Annotated[Path | None, typer.Option("--plant", help="Plant folder or file.")]
+PlantOption = Annotated[Path | None, typer.Option("--plant", "-p", help="Plant folder or file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

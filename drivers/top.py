@@ -244,6 +244,8 @@ def _size(count: float | None) -> str:
 def _text(tag: TagView) -> str:
     if tag.value is None:
         return "-"
+    if isinstance(tag.value, bool):
+        return str(tag.value).lower()
     text = f"{tag.value:.5g}" if isinstance(tag.value, float) else str(tag.value)
     return f"{text} {tag.unit_text}".rstrip()
 

@@ -11,6 +11,7 @@ from runtime.contract import Quality, Value, glob
 
 PREFIX = "/api/v1"
 _QUALITY = {int(each): "".join(word.capitalize() for word in each.name.split("_")) for each in Quality}
+_QUALITY |= {0x809B_0000: "BadNoData", 0x40A4_0000: "UncertainDataSubNormal"}  # what figures of history have
 
 
 class Text(Struct, frozen=True):

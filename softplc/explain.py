@@ -32,6 +32,7 @@ SYNTAX = {
     "ST3000": "An expression cannot be used where it stands.",
     "ST6020": "An element of a network is connected with nothing: it is not evaluated (a warning).",
     "ST6021": "A pragma holds code for another compiler: it does nothing here (a warning).",
+    "ST6022": "A task runs a program of a library, or one that has a task already: left out (a warning).",
     "ST9001": "The compiler contradicts itself. This is a fault of the compiler: please report it.",
     "ST9002": "A chain of calls needs more stack than there is, for the variables of functions and methods.",
     "ST9003": "FB_Init, which runs when the program is compiled, stopped or depends on the time.",

@@ -38,7 +38,7 @@ def probe(
     parity: Annotated[str, typer.Option(help="Of a serial device: even, odd or none.")] = "even",
     csv: Annotated[Path | None, typer.Option(help="Write a tag table that can go into tags.csv.")] = None,
     name: Annotated[str, typer.Option(help="Driver of the tags, where none is named.")] = "device",
-    plant: Annotated[Path | None, typer.Option("--plant", help="Plant folder or file.")] = None,
+    plant: Annotated[Path | None, typer.Option("--plant", "-p", help="Plant folder or file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find which units of a Modbus device answer, and which tables and ranges can be read; it only reads."""

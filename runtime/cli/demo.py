@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime.cli.looks import seconds_of
+
 if TYPE_CHECKING:
     from runtime.endpoint import Endpoint
 
@@ -24,7 +26,13 @@ def demo(
     name: Annotated[str, typer.Argument(help="Which demo plant.")] = "bottling",
     headless: Annotated[bool, typer.Option("--headless", help="No console; figures as JSON last.")] = False,
     seconds: Annotated[
-        float, typer.Option("--for", min=1, help="Seconds a headless demo runs once it is live.")
+        float,
+        typer.Option(
+            "--for",
+            parser=seconds_of,
+            metavar="DURATION",
+            help="How long a headless demo runs once it is live: 20s, 10min; a bare number is seconds.",
+        ),
     ] = 20.0,
     lang: Annotated[str | None, typer.Option(help="Language of the console: en or zh.")] = None,
     folder: Annotated[

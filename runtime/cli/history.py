@@ -84,6 +84,8 @@ def query(
     arrow: ArrowOption = None,
 ) -> None:
     """Print samples, oldest first, or figures of equal intervals."""
+    from runtime.wire import quality_text
+
     _one_form(json, csv_file, parquet, arrow)
     span = _span(start, end)
     interval_ns = _interval(mode, interval, span)
@@ -133,7 +135,7 @@ def query(
                 show_time(at_ns),
                 each.path,
                 show_of(each, value),
-                "" if quality >> 30 == 0 else f"0x{quality:08X}",
+                "" if quality >> 30 == 0 else quality_text(quality),
             )
             for each in series
             for at_ns, value, quality in each.points
@@ -197,9 +199,10 @@ def sql(
 ) -> None:
     """Answer a SELECT over samples and tags, for engineers.
 
-    samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention). Times are in UTC; a
-    condition on t_ns (ns since 1970) is faster than one on t. Values are doubles, and bad samples (quality
-    from 2147483648 on) may have one, too. What compression holds back, for a minute at most, is not in yet.
+    samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention). Times are in UTC
+    (now()::TIMESTAMP); a condition on t_ns (ns since 1970) is faster than one on t. Values are doubles, and
+    bad samples (quality from 2147483648 on) may have one, too. What compression holds back, for a minute at
+    most, is not in yet.
     """
     _one_form(json, csv_file, parquet, arrow)
 

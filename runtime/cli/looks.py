@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 EveryOption = Annotated[str, typer.Option(help="Time between two looks.")]
 OnceOption = Annotated[bool, typer.Option("--once", help="Look once, then end.")]
-_LEAST_NS, _LONGEST_NS = 50_000_000, 3_600_000_000_000
+_LEAST_NS = 50_000_000
 
 
-def every_of(text: str) -> int:
+def every_of(text: str, longest: str = "1h") -> int:
     """Return the time between two looks in ns.
 
     Raises:
@@ -30,9 +30,25 @@ def every_of(text: str) -> int:
         every_ns = parse_duration_ns(text)
     except ValueError as exc:
         raise PlantError(f"--every: {exc}") from exc
-    if not _LEAST_NS <= every_ns <= _LONGEST_NS:
-        raise PlantError(f"--every: {text} is out of range", "from 50ms to 1h")
+    if not _LEAST_NS <= every_ns <= parse_duration_ns(longest):
+        raise PlantError(f"--every: {text} is out of range", f"from 50ms to {longest}")
     return every_ns
+
+
+def seconds_of(text: str | float) -> float:
+    """Return the seconds of an option such as `10min`; a bare number is seconds."""
+    from runtime.config import parse_duration_ns
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parse_duration_ns(str(text)) / 1e9
+        except ValueError as exc:
+            raise typer.BadParameter(str(exc)) from exc
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"{text} is no time to run for")
+    return seconds
 
 
 async def ticks(every_ns: int, once: bool) -> AsyncIterator[None]:

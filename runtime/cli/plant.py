@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.cli.looks import seconds_of
+
 if TYPE_CHECKING:
     from runtime.assembly import Assembly
     from runtime.errors import Finding
@@ -26,7 +28,13 @@ def run(
         bool, typer.Option("--attached", help="Stop when standard input closes: for a parent process.")
     ] = False,
     seconds: Annotated[
-        float | None, typer.Option("--for", min=0, help="Stop by itself after so many seconds.")
+        float | None,
+        typer.Option(
+            "--for",
+            parser=seconds_of,
+            metavar="DURATION",
+            help="Stop by itself after this time: 10min, 2h; a bare number is seconds.",
+        ),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log everything, not only what matters.")

@@ -121,11 +121,12 @@ def watch(
     patterns: Patterns,
     plant: PlantOption = None,
     json: JsonOption = False,
-    interval_ms: Annotated[
-        int, typer.Option(min=50, max=10_000, help="Least time between two updates.")
-    ] = 200,
+    every: Annotated[str, typer.Option(help="Least time between two updates.")] = "200ms",
 ) -> None:
     """Follow values until interrupted: a live table, or one line a change with --json or in a pipe."""
+    from runtime.cli.looks import every_of
+
+    interval_ms = every_of(every, longest="10s") // 1_000_000
 
     async def work(client: PlantClient) -> None:
         views = {view.id: view for view in await _matching(client, patterns)}
@@ -152,13 +153,15 @@ async def _matching(client: PlantClient, patterns: list[str]) -> list[TagView]:
 async def _lines(
     client: PlantClient, patterns: list[str], views: dict[int, TagView], interval_ms: int, json: bool
 ) -> None:
+    from runtime.wire import quality_text
+
     async for row in _rows(client, patterns, views, interval_ms):
         id_, value, quality, source_ns = row
         tag = views[id_]
         if json:
             print_json({"path": tag.path, "value": value, "quality": quality, "source_ns": source_ns})
         else:
-            flag = "" if quality >> 30 == 0 else f"  quality 0x{quality:08X}"
+            flag = "" if quality >> 30 == 0 else f"  {quality_text(quality)}"
             print(f"{show_time(source_ns)}  {tag.path}  {show_of(tag, value)}{flag}", flush=True)
 
 

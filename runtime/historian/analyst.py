@@ -111,11 +111,11 @@ def answer(books: Library, query: str, limit: int, seconds: float, asked: Asked 
                     f"the query took longer than {seconds:g} s", "ask for less: fewer tags, t_ns >= ..."
                 ) from exc
             lines = [line for line in str(exc).splitlines() if line.strip()]
+            remedy = "tables: samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention)"
+            if "TIMESTAMP WITH TIME ZONE" in lines[0]:
+                remedy = "t is UTC without a zone: now()::TIMESTAMP; t >= now()::TIMESTAMP - INTERVAL 1 HOUR"
             of_files = type(exc) is duckdb.Error or isinstance(exc, _OF_FILES)
-            raise (_UnreadError if of_files else SqlError)(
-                lines[0],
-                "tables: samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention)",
-            ) from exc
+            raise (_UnreadError if of_files else SqlError)(lines[0], remedy) from exc
         finally:
             timer.cancel()
     return Answer(columns, tuple(rows[:limit]), len(rows) > limit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from softplc.plcopen.declarations import Declarations
-from softplc.plcopen.notes import NAME
+from softplc.plcopen.notes import ELSEWHERE, NAME
 from softplc.plcopen.text import Code, Origin, joined
 from softplc.plcopen.xml import Element
 
@@ -42,13 +42,36 @@ class Configurations:
         code += self._access(element, origin) + self._settings(element, origin)
         return code + origin.code("END_CONFIGURATION\n\n")
 
-    def _resource(self, element: Element, outer: Origin) -> Code:
+    def of_applications(self, resources: list[Element]) -> Code:
+        """Return the tasks of applications; their variables are lists, which stand for themselves.
+
+        Programs of libraries (`VisuElems.Visu_Prg`) and second tasks of a program are left out, and told.
+        """
+        seen: set[str] = set()
+        for task in [each for resource in resources for each in resource.all("task")]:
+            for each in list(task.all("pouInstance")):
+                name = each.get("name")
+                if "." in name or name.casefold() in seen:
+                    why = "is of a library" if "." in name else "has a task already"
+                    origin = Origin(each, f"task {task.get('name')}")
+                    self.notes.warning(
+                        ELSEWHERE, f"{name} {why}: left out", origin, "run what is needed here"
+                    )
+                    task.children.remove(each)
+                seen.add(name.casefold())
+        origin = Origin(resources[0], "the applications")
+        code = origin.code("CONFIGURATION Device\n")
+        code += joined(Code(), [self._resource(each, origin, variables=False) for each in resources])
+        return code + origin.code("END_CONFIGURATION\n\n")
+
+    def _resource(self, element: Element, outer: Origin, *, variables: bool = True) -> Code:
         origin = Origin(element, f"{outer.where}, resource {element.get('name')}")
         name = self.declarations.name(origin)
         if name is None:
             return Code()
         code = origin.code("RESOURCE ") + name + origin.code(" ON PLC\n")
-        code += self.declarations.blocks(element, origin.where)
+        if variables:
+            code += self.declarations.blocks(element, origin.where)
         instances = Code()
         for task in element.all("task"):
             here = Origin(task, f"{origin.where}, task {task.get('name')}")

@@ -8,7 +8,7 @@ from softplc.diagnostics import ERROR, WARNING
 from softplc.plcopen.text import Origin
 
 BROKEN, IL, UNKNOWN, NETWORK, NAME = "ST1020", "ST1021", "ST1022", "ST1023", "ST1024"
-LOOSE, PRAGMA = "ST6020", "ST6021"
+LOOSE, PRAGMA, ELSEWHERE = "ST6020", "ST6021", "ST6022"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,12 @@ def global_lists_of(root: Element) -> Iterator[Element]:
     yield from (each for each in root.walk() if each.name == "globalVars" and id(each) not in inside)
 
 
+def applications_of(root: Element) -> Iterator[Element]:
+    """Yield the resources that CODESYS keeps beside the standard's: the applications and their tasks."""
+    for holder in root.all("addData"):
+        yield from (each for each in holder.walk() if each.name == "resource")
+
+
 def lists_of(root: Element) -> dict[str, set[str]]:
     """Return the names of global variables by the list they are in, casefolded, as CODESYS qualifies them."""
     lists: dict[str, set[str]] = {}
@@ -92,6 +98,9 @@ class Project:
         configurations = Configurations(self.declarations)
         for each in self.root.all("instances", "configurations", "configuration"):
             yield each.get("name") or "configuration", configurations.text(each)
+        applications = [each for each in applications_of(self.root) if each.child("task")]
+        if applications:
+            yield "configuration", configurations.of_applications(applications)
 
     # Units -------------------------------------------------------------------------------------------
 

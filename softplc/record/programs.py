@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from runtime.contract import Tag
 from runtime.errors import PlantError
+from softplc.application import UnknownPathError
 from softplc.build import Build
 from softplc.core import layout
 from softplc.core.kinds import Text, Variable
@@ -230,9 +233,21 @@ class RecordedProgram:
         return lines[line - 1] if 0 < line <= len(lines) else ""
 
     def variable_of(self, path: str) -> str:
-        """Return the variable that a path means: itself, or that which a tag is bound to."""
-        key = path.casefold()
-        for each in (*self.outputs, *self.inputs):
-            if each.tag.casefold() == key:
-                return each.variable
-        return path
+        """Return the variable that a path means: itself, or that which a tag is bound to.
+
+        A tag may be named without the plant's root: that is among the levels which all have in common.
+        """
+        key, bound = path.casefold(), self._bound
+        if key in bound:
+            return bound[key]
+        with suppress(UnknownPathError):
+            self.lookup.find(path)
+            return path
+        field = [each for each in bound if not each.startswith("sys/")]
+        levels = os.path.commonpath(field or [""]).split("/")
+        whole = ("/".join([*levels[:count], key]) for count in range(1, len(levels) + 1))
+        return next((bound[each] for each in whole if each in bound), path)
+
+    @cached_property
+    def _bound(self) -> dict[str, str]:
+        return {each.tag.casefold(): each.variable for each in (*self.inputs, *self.outputs)}

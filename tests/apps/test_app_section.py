@@ -44,7 +44,7 @@ def test_an_unknown_key_of_the_manifest_is_placed(small):
         ('reads: ["unit/*"]', 'reads: ["{unit}/*"]', "no parameter is named 'unit'"),
         ('reads: ["unit/*"]', 'reads: ["{Unit 1}/*"]', "no parameter is named 'Unit 1'"),
         ("default: 2,", "default: two,", "'two' is not of type REAL"),
-        ('["unit/*"]', '["unit/*"]\n  writes: ["unit/x"]', "permissions.writes"),
+        ('["unit/*"]', '["unit/*"]\n  writes: ["unit/x"]', "apps do not write yet"),
         (
             "budget:",
             "alarms: [{name: a.b, tag: unit/x, kind: high, limit: 3, text: no}]\nbudget:",

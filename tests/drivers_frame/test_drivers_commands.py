@@ -109,6 +109,7 @@ def test_figures_and_a_recording_of_a_plant_that_runs(ironworks, running, tmp_pa
     assert table[server].split()[:3] == ["服务器", "连接", "会话"]
     assert table[server + 1].split()[:2] == ["rio", "1"]
     one = ironworks("drivers", "top", "io", "--once", "--lang", "en", user="vera").stdout
+    assert ["online", "true"] in [line.split()[:2] for line in one.splitlines()]
     assert "io: requests sent" in one
     assert "did you mean 'io'?" in str(ironworks("drivers", "top", "ioo", "--once", user="vera").exception)
 

@@ -34,7 +34,9 @@ def installed(tmp_path, monkeypatch):
     (facts / "entry_points.txt").write_text(f"[ironworks.drivers]\n{entry[1]} = {entry[2]}\n")
     monkeypatch.syspath_prepend(str(site))
     yield tmp_path / "plant"
-    for name in [name for name in sys.modules if name.startswith("acme_scales") or name == "scale_peer"]:
+    for name in [
+        name for name in sys.modules if name.startswith("acme_scales") or name in ("scale_peer", "test_scale")
+    ]:
         del sys.modules[name]
 
 
@@ -93,6 +95,12 @@ def test_the_driver_of_the_guide_is_found_and_does_all_that_it_says(installed):
         peer.stop()
 
     asyncio.run(main())
+
+
+def test_the_guide_s_own_test_passes(installed, monkeypatch):
+    guide = importlib.import_module("test_scale")
+    monkeypatch.setattr(guide, "PLANT", installed)
+    guide.test_a_scale_that_goes_and_comes_back()
 
 
 def test_a_wrong_line_of_its_plant_is_told_with_place_and_remedy(installed):

@@ -189,7 +189,7 @@ def test_tags_that_the_plant_cannot_run_with_are_refused(
 def test_history_of_a_stopped_plant_comes_from_its_file(
     ironworks: Any, folder: Path, runtime_home: Path
 ) -> None:
-    command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--for", "1"]
+    command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--for", "1000ms"]
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
     subprocess.run(command, env=environment, check=True, timeout=60, stdin=subprocess.DEVNULL)
     options = ("--from", "-5min", "--plant", folder)
@@ -204,6 +204,8 @@ def test_history_of_a_stopped_plant_comes_from_its_file(
         assert {"site/area/line/tank/setpoint", "site/area/line/pump/run"} <= {
             each["path"] for each in everything
         }
+    figures = ironworks("history", "query", "tank/limit", "--mode", "mean", "--interval", "1min", *options)
+    assert "BadNoData" in figures.stdout
     ironworks("history", "query", "tank/limit", *options, "--csv", folder / "out.csv")
     assert "site/area/line/tank/limit,80.0,%," in (folder / "out.csv").read_text()
     error = ironworks("history", "query", "tank/none", *options).exception

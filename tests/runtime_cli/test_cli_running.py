@@ -310,7 +310,7 @@ def test_history_of_a_running_plant(ironworks: Any) -> None:
 
 
 def test_watch_prints_changes_until_its_reader_goes(runtime_home: Path, ironworks: Any) -> None:
-    command = [sys.executable, "-m", "runtime.cli", "watch", "tank/limit", "--json"]
+    command = [sys.executable, "-m", "runtime.cli", "watch", "tank/limit", "--every", "100ms", "--json"]
     process = subprocess.Popen(
         command,
         env={**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)},

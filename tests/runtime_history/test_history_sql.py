@@ -49,7 +49,11 @@ def test_now_is_in_utc_as_samples_are(tmp_path, monkeypatch):
     file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
     write_parquet(file, {name: [time.time_ns() if name == "t" else 0] for name in names})
     query = "SELECT count(*) FROM samples WHERE t > now()::TIMESTAMP - INTERVAL 1 HOUR"
-    assert answer(Library([file], [(0, "a/b", "REAL", "", "long")]), query, 10, 20).rows == ((1,),)
+    books = Library([file], [(0, "a/b", "REAL", "", "long")])
+    assert answer(books, query, 10, 20).rows == ((1,),)
+    with pytest.raises(SqlError) as told:
+        answer(books, query.replace("::TIMESTAMP", ""), 10, 20)
+    assert "t >= now()::TIMESTAMP" in told.value.remedy
 
 
 def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):

@@ -548,6 +548,7 @@ def test_replay_stops_where_a_condition_comes_true_or_says_that_it_does_not(shel
 
 
 def test_why_in_a_shell_names_the_line(shell):
+    assert shell("why", "motor", "--at", "12").stdout == shell("why", "Main.motor", "--at", "12").stdout
     done = shell("why", "site/area/line/motor", "--at", "12")
     assert done.exit_code == 0
     assert "Main.motor = TRUE since scan 11, " in done.output

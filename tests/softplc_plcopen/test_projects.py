@@ -237,6 +237,32 @@ def test_what_codesys_keeps_beside_the_standard_is_read(draw):
     assert "Level is a property of Heir (POU Main, ST)" in [each.message for each in told]
 
 
+def test_tasks_of_an_application_of_codesys_run_its_programs(draw):
+    tasks = (
+        '<resource name="Application"><task name="MainTask" interval="PT0.02S" priority="1"><pouInstance '
+        'name="PLC_PRG" typeName=""/></task><task name="VISU_TASK" interval="PT0.1S" priority="31">'
+        '<pouInstance name="VisuElems.Visu_Prg" typeName=""/><pouInstance name="PLC_PRG"/></task>'
+        '<globalVars name="GVL"><variable name="start"><type><INT/></type>'
+        '</variable></globalVars><addData><data name="pou" handleUnknown="implementation">'
+    )
+    main = draw.pou("PLC_PRG", draw.text("n := n + 1;"), draw.variables("localVars", {"n": "INT"}))
+    idle = draw.pou("Idle", draw.text("n := n + 1;"), draw.variables("localVars", {"n": "INT"}))
+    text = draw.project().replace(
+        "</project>",
+        '<addData><data name="http://www.3s-software.com/plcopenxml/application">'
+        f"{tasks}{main}{idle}</data></addData></resource></data></addData></project>",
+    )
+    application = softplc.compile(sources={"p.xml": text}, profile="codesys")
+    tasks = {each.name: each.interval_ns for each in application.tasks}
+    assert tasks == {"MainTask": 20_000_000, "VISU_TASK": 100_000_000}
+    told = softplc.check(sources={"p.xml": text}, profile="codesys")
+    assert [each.code for each in told] == ["ST6022", "ST6022"]
+    simulator = application.simulator()
+    simulator.scan(5)  # each 10 ms
+    assert simulator.read("PLC_PRG.n") == 3
+    assert simulator.read("start") == 0
+
+
 def test_references_of_codesys_are_read_and_written(draw):
     kinds = {"n": "INT", "r": "REFERENCE TO INT", "l": "REFERENCE TO ARRAY [0..1] OF INT"}
     local = draw.variables("localVars", kinds).replace(

@@ -17,8 +17,8 @@ _DRIVER = "opcua.server"
 
 def nodeset(
     name: Annotated[str, typer.Argument(help="Driver of kind opcua.server.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    plant: Annotated[Path | None, typer.Option("--plant", help="Plant folder or file.")] = None,
+    out: Annotated[Path, typer.Option("--output", "--out", "-o", help="File to write.")],
+    plant: Annotated[Path | None, typer.Option("--plant", "-p", help="Plant folder or file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write the address space of an OPC UA server as NodeSet2 XML: tags, PLC, machines, types that they need.
