@@ -214,7 +214,20 @@ def test_a_value_that_the_server_cannot_encode_spoils_no_other_and_is_named(
     asyncio.run(main())
 
 
-def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(side, tag, stock, run, wait):
+def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(
+    side, tag, stock, run, wait, monkeypatch
+):
+    """Also where the first who asks for it loses the session."""
+    read_history, asked = InternalSession.history_read, []
+
+    async def read_later(self, params):
+        asked.append(params)
+        if len(asked) == 1:
+            raise ServiceError(ua.StatusCodes.BadSessionClosed)
+        return await read_history(self, params)
+
+    monkeypatch.setattr(InternalSession, "history_read", read_later)
+
     async def main():
         async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
             node = server.get_node("ns=2;s=a")
@@ -234,6 +247,7 @@ def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(side, tag, 
                 await wait(lambda: port.value("a") == 103 and port.backfilled)
                 rows = [(row.id, row.raw) for batch in port.backfilled for row in batch]
                 assert rows == [(port.tags["a"].id, value) for value in (101, 102)]
+                assert len(asked) > 1
                 await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
             await relay.stop()
 

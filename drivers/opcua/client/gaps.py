@@ -11,7 +11,7 @@ from asyncua import ua
 
 from drivers.opcua.client.errors import RefusedError
 from drivers.opcua.client.items import Items
-from drivers.opcua.client.session import Session, chunks, status_name
+from drivers.opcua.client.session import Session, chunks, ends_session, status_name
 from drivers.opcua.client.values import element, moment, moment_ns, said
 from runtime.contract import Batch, Event, Port
 from runtime.errors import ConnectError
@@ -106,6 +106,8 @@ class Gaps:
                 try:
                     filled += await self._fill_some(session, open_, begin_ns, until_ns)
                 except RefusedError as exc:
+                    if ends_session(exc):
+                        raise
                     self._tell("gaps are not filled", exc.text)
                     self._since.clear()
                     return filled
@@ -123,7 +125,7 @@ class Gaps:
             try:
                 results = await self._ask(session, parts, until_ns)
             except ConnectError as exc:
-                if not isinstance(exc, RefusedError):
+                if not isinstance(exc, RefusedError) or ends_session(exc):
                     for each in (*parts, *left):  # what came is in history: go on from there
                         self._since[each.row] = max(self._since[each.row], each.newest_ns - 1)
                 raise
