@@ -111,8 +111,11 @@ class _Expansion:
                     self._problem(f"there is no step {name}", Node(at, at + len(name)), remedy)
 
     def _networks(self) -> dict[str, str]:
-        """Return to which network each step belongs: the steps that transitions connect (6.7.1)."""
-        networks = {key: key for key in self.steps}
+        """Return to which network each step belongs: the steps that transitions connect (6.7.1).
+
+        Where there is no transition at all somebody forgot them: then all are one.
+        """
+        networks = {key: key if self.chart.transitions else "" for key in self.steps}
         for each in self.chart.transitions:
             keys = {name.casefold() for name, _ in (*each.sources, *each.targets)}
             joined = {networks[key] for key in keys if key in networks}
