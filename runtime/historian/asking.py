@@ -102,4 +102,4 @@ async def _end(job: asyncio.Future[Any], asked: Asked) -> None:
 
 
 def _broken_off() -> StoreError:
-    return StoreError("the history is being closed", "ask again once the plant runs")
+    return StoreError("the history is not open", "it is being closed: ask again once the plant runs")

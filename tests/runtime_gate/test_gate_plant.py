@@ -109,9 +109,10 @@ def until(holds, seconds=10):
 def test_the_switch_and_a_value_for_a_time_outlive_a_kill(life):
     life.start()
     assert life.run("gate").stdout == "mode: auto\n"
-    done = life.run("write", "tank/sp", "60", "--for", "2s", "--reason", "trial")
-    assert done.stdout == "s/a/l/tank/sp: 50 -> 60 for 2s\n"
+    done = life.run("write", "tank/sp", "60", "--for", "1h", "--reason", "trial")
+    assert done.stdout == "s/a/l/tank/sp: 50 -> 60 for 1h\n"
     assert "goes back to" in life.run("gate").stdout
+    assert life.run("write", "tank/sp", "60", "--for", "2s", "--reason", "shorter").exit_code == 0
     life.kill()
     life.start()
     until(lambda: life.ask(lambda client: client.tag("tank/sp")).value == 50)
