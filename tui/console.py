@@ -50,6 +50,7 @@ from tui.widgets.keybar import SCREENS
 
 TICK_S = 0.2
 KEY_S = 5.0  # no key takes so long, but a widget that went meanwhile would never answer
+MOST_KEYS = 1000  # that wait: a key that is held down before a console that hangs fills no memory
 JOURNAL_LIMIT = 500
 TERMINAL_S = 0.2  # soon: what cannot be written any more would hold the console in the end
 _SECOND_NS = 1_000_000_000
@@ -121,7 +122,8 @@ class ConsoleApp(App[None]):
         if not isinstance(event, Key | Paste) or event.is_forwarded:
             await super().on_event(event)
         elif self._key_on_its_way:
-            self._typed.append(event)
+            if len(self._typed) < MOST_KEYS:
+                self._typed.append(event)
         else:
             self._key_on_its_way = True
             await super().on_event(event)
