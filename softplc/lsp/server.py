@@ -107,6 +107,9 @@ class Server(LanguageServer):
         """Find again which files belong together: a plant file changed, or files came or went."""
         told = {name for project in self.projects.values() for name in project.told}
         before, self.projects, self._of_file = self.projects, {}, {}
+        for timer in self._timers.values():
+            timer.cancel()  # else what was before is told again, and stays: nobody takes it back
+        self._timers.clear()
         for project in before.values():
             for name, text in project.opened.items():
                 self.take(self.uri_of(name), text)

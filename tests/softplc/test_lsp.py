@@ -109,12 +109,14 @@ class Editor:
         self.loop = asyncio.new_event_loop()
         self.client = LanguageClient("test", "1")
         self.diagnostics, self.messages, self.texts, self.version = {}, [], {}, 0
+        self.published = []
         self.changed = asyncio.Event()
         self.registered = ()
 
         @self.client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
         def published(params):
             self.diagnostics[params.uri] = params.diagnostics
+            self.published.append(params.uri)
             self.changed.set()
 
         @self.client.feature(types.WINDOW_SHOW_MESSAGE)
@@ -177,6 +179,10 @@ class Editor:
         document = types.VersionedTextDocumentIdentifier(self.version, self.uri(name))
         change = types.TextDocumentContentChangeWholeDocument(text)
         self.client.text_document_did_change(types.DidChangeTextDocumentParams(document, [change]))
+
+    def told(self, change, name):
+        event = types.FileEvent(self.uri(name), change)
+        self.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
 
     def until(self, holds):
         async def waited():
@@ -495,10 +501,7 @@ def test_a_new_file_belongs_to_its_plant_once_it_is_saved(editor):
 
 
 def test_files_that_come_and_go_and_plants_that_change_are_noticed(editor):
-    def told(change, name):
-        event = types.FileEvent(editor.uri(name), change)
-        editor.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
-
+    told = editor.told
     more = editor.folder / "plc" / "more.st"
     more.write_text("FUNCTION Twice : REAL Twice := 1.0; END_FUNCTION", encoding="utf-8")
     told(types.FileChangeType.Created, "plc/more.st")
@@ -512,6 +515,21 @@ def test_files_that_come_and_go_and_plants_that_change_are_noticed(editor):
     more.unlink()
     told(types.FileChangeType.Deleted, "plc/more.st")
     assert "high : REAL" in editor.hover("plc/main.st", "limits.hi", "gh := Tw")
+
+
+def test_what_was_still_to_be_told_when_a_file_came_is_told_once(editor):
+    """It was told of the files as grouped before as well; what only that group told was never taken back."""
+    broken = editor.folder / "plc" / "broken.st"
+    broken.write_text("FUNCTION Thrice : REAL Thrice := ; END_FUNCTION", encoding="utf-8")
+    editor.write("plc/main.st", MAIN)
+    editor.told(types.FileChangeType.Created, "plc/broken.st")
+    editor.until(lambda: editor.diagnostics.get(editor.uri("plc/broken.st")))
+    editor.write("plc/main.st", MAIN.replace("doser.full THEN", "doser.empty THEN"))
+    editor.until(lambda: editor.diagnostics[editor.uri("plc/main.st")])
+    assert editor.published.count(editor.uri("plc/broken.st")) == 1
+    broken.unlink()
+    editor.told(types.FileChangeType.Deleted, "plc/broken.st")
+    editor.until(lambda: not editor.diagnostics[editor.uri("plc/broken.st")])
 
 
 def test_values_of_a_running_plant_stand_beside_the_source(editor):
