@@ -23,7 +23,7 @@ from runtime.configview import (
 from runtime.contract import Value
 from runtime.endpoint import Endpoint
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
-from runtime.logins import LoginWays, SessionList, SessionMade, SessionView, Signing
+from runtime.logins import IDLE, LoginWays, SessionList, SessionMade, SessionView, Signing
 from runtime.plcview import (
     ForceList,
     ForceView,
@@ -97,14 +97,20 @@ class PlantClient:
         timeout_s: float = 15.0,
         token: str | None = None,
         certificate: str | None = None,
+        idle_s: Callable[[], float] | None = None,
     ) -> None:
-        """`certificate` is a PEM file with a client certificate and its key, for https."""
+        """`certificate` is a PEM file with a client certificate and its key, for https.
+
+        `idle_s` tells how long no person did anything, for a client that asks by itself: its questions are no
+        use of the session then, its commands are.
+        """
         self.endpoint = endpoint
         self._certificate = certificate
         self._tls: ssl.SSLContext | None = None
         self._token = None if user else token
         self._login = (user, secret or "") if user else None
         self._timeout_s = timeout_s
+        self._idle_s = idle_s
         self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> PlantClient:
@@ -557,6 +563,7 @@ class PlantClient:
         if self._login:
             token = base64.b64encode(":".join(self._login).encode()).decode()
             headers["Authorization"] = f"Basic {token}"
+        headers |= self._idle()
         options: dict[str, Any] = {
             "additional_headers": headers,
             "compression": None,
@@ -614,6 +621,8 @@ class PlantClient:
         if self._http is None:
             raise RuntimeError("use PlantClient as an async context manager")
         try:
+            if method == "GET":
+                options["headers"] = self._idle()
             response = await self._http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             raise self._unreachable(exc) from exc
@@ -622,6 +631,9 @@ class PlantClient:
         refusal = _refusal(response.content, response.status_code)
         rejected = method != "GET" and response.is_client_error
         raise (WriteRejectedError if rejected else PlantError)(refusal.error, refusal.remedy)
+
+    def _idle(self) -> dict[str, str]:
+        return {IDLE: str(int(self._idle_s()))} if self._idle_s else {}
 
     def _decoded(self, body: bytes, answer: type[T]) -> T:
         try:

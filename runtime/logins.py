@@ -16,6 +16,7 @@ from runtime.errors import PlantError
 if TYPE_CHECKING:
     from runtime.endpoint import Endpoint
 
+IDLE = "Ironworks-Idle"  # a header: for so many seconds no person did anything at the client
 OVER = "the session is over"  # what a plant says to one that is not in force
 
 
@@ -23,7 +24,7 @@ class SessionView(Struct, frozen=True):
     """Someone who is logged in.
 
     Attributes:
-        idle_ns: since it was used last.
+        idle_ns: since a person used it last.
         expires_ns: when it ends at the latest.
         own: whether the caller is in it.
     """

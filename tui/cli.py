@@ -23,33 +23,31 @@ def console(
     ] = None,
 ) -> None:
     """Open the operator console on a running plant."""
+    import asyncio
     import sys
 
-    from runtime.client import PlantClient
     from runtime.endpoint import find
     from runtime.errors import PlantError
-    from runtime.logins import credentials
-    from tui.console import run, take_screenshots
+    from tui.console import run, take_screenshots, words_for
+    from tui.seat import Seat
 
     if screenshot is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         remedy = "open one, or print instead: ironworks watch PATTERN, ironworks alarms list"
         raise PlantError("the console needs a terminal", remedy)
-    endpoint = find(url or plant)
-    who = credentials(endpoint, user, lambda name: str(typer.prompt(f"Secret of {name}", hide_input=True)))
-
-    def connect() -> PlantClient:  # a session that was opened since then counts as well
-        return PlantClient(endpoint, **(who if who.get("user") else credentials(endpoint)))
-
-    if screenshot is None:
-        run(connect, lang)
-        return
-    import asyncio
-
-    pictures = asyncio.run(take_screenshots(connect))
-    screenshot.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        (screenshot / name).write_text(picture, encoding="utf-8")
-        typer.echo(screenshot / name)
+    words_for(lang)
+    seat = Seat(find(url or plant))
+    asyncio.run(seat.take(user, lambda name: str(typer.prompt(f"Secret of {name}", hide_input=True))))
+    try:
+        if screenshot is None:
+            run(seat.connect, lang, seat)
+            return
+        pictures = asyncio.run(take_screenshots(seat.connect))
+        screenshot.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures.items():
+            (screenshot / name).write_text(picture, encoding="utf-8")
+            typer.echo(screenshot / name)
+    finally:
+        asyncio.run(seat.leave())
 
 
 # Commands on its screens ask more, each under the rule of its route.

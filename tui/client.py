@@ -63,4 +63,11 @@ class Client(Protocol):
     ) -> AsyncGenerator[Message, None]: ...
 
 
+class Seat(Protocol):
+    """Who sits at the console."""
+
+    def touch(self) -> None: ...
+    async def sign_in(self, name: str, secret: str) -> None: ...
+
+
 Connect = Callable[[], AbstractAsyncContextManager[Client]]

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.events import Event, Key, Paste
+from textual.events import Event, Key, MouseDown, MouseScrollDown, MouseScrollUp, Paste
 from textual.screen import Screen
 
 from runtime.clock import WallClock
@@ -23,7 +23,7 @@ from runtime.contract import Clock
 from runtime.errors import ConnectError, PlantError
 from runtime.wire import Written
 from tui.approval import told
-from tui.client import Connect
+from tui.client import Connect, Seat
 from tui.link import PlantLink
 from tui.locale import LANGUAGES, Words, language_of
 from tui.model import Link, PlantModel, View
@@ -41,6 +41,7 @@ from tui.screens.overview import OverviewScreen, ShowTags
 from tui.screens.pick import PenToggled
 from tui.screens.reason import ReasonDialog
 from tui.screens.restart import RestartWanted
+from tui.screens.signin import SignInDialog, SignInWanted
 from tui.screens.system import SystemScreen
 from tui.screens.tags import TagsScreen, ToTrend
 from tui.screens.trend import HistoryWanted, TrendScreen
@@ -54,6 +55,7 @@ MOST_KEYS = 1000  # that wait: a key that is held down before a console that han
 JOURNAL_LIMIT = 500
 TERMINAL_S = 0.2  # soon: what cannot be written any more would hold the console in the end
 _SECOND_NS = 1_000_000_000
+_TOUCHES = (Key, Paste, MouseDown, MouseScrollDown, MouseScrollUp)  # a mouse moves when the desk is knocked
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -74,11 +76,17 @@ class ConsoleApp(App[None]):
         *(Binding(f"{n},f{n}", f"goto('{name}')", show=False) for n, name in enumerate(SCREENS, 1)),
         Binding("question_mark", "help", show=False),
         Binding("l", "speak", show=False),
+        Binding("i", "sign_in", show=False),
         Binding("q,ctrl+c", "quit", show=False),
     ]
 
-    def __init__(self, connect: Connect, words: Words, clock: Clock | None = None) -> None:
+    def __init__(
+        self, connect: Connect, words: Words, clock: Clock | None = None, seat: Seat | None = None
+    ) -> None:
+        """`seat` is for who signs in; without one nobody can here."""
         super().__init__()
+        self._seat = seat
+        self._over = False
         self.clock: Clock = clock or WallClock()
         self.model = PlantModel(words)
         self.link = PlantLink(self.model, connect, self.clock)
@@ -89,8 +97,12 @@ class ConsoleApp(App[None]):
 
     async def on_mount(self) -> None:
         await self.switch_mode("overview")
-        self.run_worker(self.link.run(), name="link", exclusive=False)
+        self._connect()
         self.set_interval(TICK_S, self.tick)
+
+    def _connect(self) -> None:
+        """Connect now; a try that was waiting for its time is none any more."""
+        self.run_worker(self.link.run(), name="link", group="link", exclusive=True)
 
     @property
     def view(self) -> View:
@@ -111,6 +123,9 @@ class ConsoleApp(App[None]):
                 screen.show(view)
                 watched.update(screen.watched())
         self.link.watch(watched)
+        if view.over and not self._over:
+            self.action_sign_in()
+        self._over = view.over
 
     # keys
 
@@ -119,6 +134,8 @@ class ConsoleApp(App[None]):
 
         Over a slow link several come at once: `w45` opens a dialog, whose field the digits are for.
         """
+        if self._seat and isinstance(event, _TOUCHES):
+            self._seat.touch()
         if not isinstance(event, Key | Paste) or event.is_forwarded:
             await super().on_event(event)
         elif self._key_on_its_way:
@@ -165,6 +182,12 @@ class ConsoleApp(App[None]):
     def action_help(self) -> None:
         if isinstance(self.screen, PlantScreen):
             self.push_screen(HelpDialog(self.view, self.screen.HINTS))
+
+    def action_sign_in(self) -> None:
+        """Ask who is here, where the session is over."""
+        asked = any(isinstance(screen, SignInDialog) for screen in self.screen_stack)
+        if self._seat and self.model.over and not asked:
+            self.push_screen(SignInDialog(self.view))
 
     @on(ShowTags)
     async def show_tags(self, event: ShowTags) -> None:
@@ -347,6 +370,21 @@ class ConsoleApp(App[None]):
         previous = format_value(written.previous, tag, words) if tag else str(written.previous)
         return {"previous": previous, "value": told(written.value, tag, words)}
 
+    @on(SignInWanted)
+    def sign_in(self, event: SignInWanted) -> None:
+        self._ask(self._sign_in(event), "sign-in")
+
+    async def _sign_in(self, event: SignInWanted) -> None:
+        assert self._seat
+        try:
+            await self._seat.sign_in(event.name, event.secret)
+        except PlantError as exc:
+            self._not_done(event.dialog, exc)
+            return
+        event.dialog.finish()
+        self._say("signin.hello", name=event.name)
+        self._connect()
+
     @on(RestartWanted)
     def restart(self, event: RestartWanted) -> None:
         self._ask(self._restart(event.name), "restart")
@@ -359,7 +397,9 @@ class ConsoleApp(App[None]):
             return
         self.notify(self._speaking("restart.done", name=name), markup=False)
 
-    def _not_done(self, dialog: AlarmCommandDialog | ReasonDialog | WriteDialog, exc: PlantError) -> None:
+    def _not_done(
+        self, dialog: AlarmCommandDialog | ReasonDialog | SignInDialog | WriteDialog, exc: PlantError
+    ) -> None:
         """Tell a refusal in the dialog that asked; beside it where the operator has left that."""
         if dialog.is_current:
             dialog.refused(exc.text, exc.remedy)
@@ -383,11 +423,11 @@ def words_for(lang: str | None) -> Words:
     return Words(language)
 
 
-def run(connect: Connect, lang: str | None = None) -> None:
+def run(connect: Connect, lang: str | None = None, seat: Seat | None = None) -> None:
     """Show the console until the operator quits, or the terminal or the system ends it."""
     before = {number: signal.getsignal(number) for number in _ENDINGS}
     try:
-        asyncio.run(_until_quit(ConsoleApp(connect, words_for(lang))))
+        asyncio.run(_until_quit(ConsoleApp(connect, words_for(lang), seat=seat)))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

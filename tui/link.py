@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from runtime.clock import WallClock
 from runtime.contract import Clock
 from runtime.errors import ConnectError, PlantError
+from runtime.logins import OVER
 from runtime.wire import ConfigChange
 from tui.client import Client, Connect
 from tui.model import PlantModel
@@ -41,6 +42,8 @@ class PlantLink:
         Raises:
             ConnectError: it does not answer now.
         """
+        if self._client is None and self.model.over:
+            raise ConnectError(OVER, "sign in: press i")
         if self._client is None:
             raise ConnectError("the plant does not answer", "wait until it is online again")
         return self._client
@@ -60,7 +63,7 @@ class PlantLink:
         delay_s = FIRST_RETRY_S
         while True:
             self.model.trying()
-            trouble = ""
+            trouble, over = "", False
             try:
                 async with self._connect() as client:
                     await self._load(client)
@@ -69,11 +72,12 @@ class PlantLink:
             except* PlantError as group:
                 error = _first(group)
                 trouble = "\n".join(filter(None, (error.text, error.remedy)))
+                over = error.text == OVER
             finally:
                 self._client = None
             now_ns = self.clock.now_ns()
             retry_ns = now_ns + round(delay_s * 1e9)
-            self.model.lost(now_ns, retry_ns, trouble)
+            self.model.lost(now_ns, retry_ns, trouble, over=over)
             await self.clock.sleep(delay_s)
             delay_s = min(delay_s * 2, LAST_RETRY_S)
 

@@ -89,6 +89,7 @@ class View:
         changed_ns: when `link` became what it is.
         retry_ns: when the next try to connect is due; 0 while one runs.
         trouble: why the plant does not answer, and what to do about it.
+        over: it answers, but the session is over.
         values: newest point of each watched tag; a tag that is missing has not been told yet.
         alarms: those that are not at rest, by priority and then newest first.
         hidden_alarms: those that are shelved, suppressed by design or out of service.
@@ -102,6 +103,7 @@ class View:
     changed_ns: int = 0
     retry_ns: int = 0
     trouble: str = ""
+    over: bool = False
     info: Info | None = None
     tags: TagIndex = field(default_factory=TagIndex)
     values: Mapping[int, Point] = field(default_factory=dict)
@@ -169,6 +171,10 @@ class PlantModel:
     def tags(self) -> TagIndex:
         return self._view.tags
 
+    @property
+    def over(self) -> bool:
+        return self._view.over
+
     def plant_ns(self, now_ns: int) -> int:
         """Return the plant's time for this machine's."""
         return now_ns + self._offset_ns
@@ -200,6 +206,7 @@ class PlantModel:
             changed_ns=info.now_ns,
             retry_ns=0,
             trouble="",
+            over=False,
             info=info,
             tags=TagIndex(tags, info.root),
             alarms=_seen(alarms),
@@ -213,12 +220,13 @@ class PlantModel:
     def trying(self) -> None:
         self._set(retry_ns=0)
 
-    def lost(self, now_ns: int, retry_ns: int, trouble: str) -> None:
+    def lost(self, now_ns: int, retry_ns: int, trouble: str, *, over: bool = False) -> None:
         """Keep the last values, which are now stale. Times are this machine's."""
         was_online = self._view.link is Link.ONLINE
         at_ns = self.plant_ns(now_ns) if was_online or not self._view.changed_ns else self._view.changed_ns
         link = Link.LOST if self._view.info else Link.CONNECTING
-        self._set(link=link, changed_ns=at_ns, retry_ns=self.plant_ns(retry_ns), trouble=trouble)
+        due_ns = self.plant_ns(retry_ns)
+        self._set(link=link, changed_ns=at_ns, retry_ns=due_ns, trouble=trouble, over=over)
 
     def silent(self, now_ns: int, late: bool) -> None:
         """Take nothing for good while the plant owes an answer for too long."""

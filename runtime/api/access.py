@@ -28,13 +28,14 @@ from runtime.gate.oidc import Oidc, TokenError
 from runtime.gate.scope import ALL, TokenActor
 from runtime.gate.sessions import SESSION_PREFIX
 from runtime.journal.audit import Signature
-from runtime.logins import OVER
+from runtime.logins import IDLE, OVER
 from runtime.wire import PREFIX
 
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS
 _LOG_IN = "log in as a user (--user anna, or $IRONWORKS_USER), with a token, or with a client certificate"
 _HANDED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_IDLE_DIGITS = 9
 _AT_ONCE = 2  # each check of a secret costs memory and time by design
 
 
@@ -80,7 +81,7 @@ class Callers:
         if login is not None:
             scheme, _, rest = login.partition(" ")
             return (
-                await self._by_bearer(rest.strip())
+                await self._by_bearer(rest.strip(), _idle_ns(connection))
                 if scheme.lower() == "bearer"
                 else await self._by_secret(connection, login)
             )
@@ -169,11 +170,11 @@ class Callers:
             raise Refused(exc.status_code, error.text, exc.remedy, dict(exc.headers or {})) from exc
         return signer, Signature(signer.name, body.meaning, self._services.clock.now_ns())
 
-    async def _by_bearer(self, text: str) -> Actor:
+    async def _by_bearer(self, text: str, idle_ns: int) -> Actor:
         now_ns = self._services.clock.now_ns()
         actor: Actor | None
         if text.startswith(SESSION_PREFIX):
-            actor = self._identity.sessions.by_text(text, now_ns)
+            actor = self._identity.sessions.by_text(text, now_ns, idle_ns)
             if actor is None:
                 raise _unauthorized(OVER, "log in again: ironworks login", bearer=True)
             return actor
@@ -231,6 +232,14 @@ def _from_here(connection: HTTPConnection) -> bool:
     if any(name in connection.headers for name in _HANDED_ON):
         return False
     return connection.client is None or is_loopback(connection.client.host)
+
+
+def _idle_ns(connection: HTTPConnection) -> int:
+    """Return how long ago a person did something at the client, as it says; 0 where it says nothing."""
+    text = connection.headers.get(IDLE, "0")
+    if not (text.isascii() and text.isdecimal()) or len(text) > _IDLE_DIGITS:
+        raise Refused(422, f"{IDLE} is no time", "send whole seconds, or leave it out")
+    return int(text) * SECOND_NS
 
 
 def _basic(login: str) -> tuple[str, str]:

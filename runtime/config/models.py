@@ -251,7 +251,7 @@ class LoginConfig(Section):
     """How long a session lasts, and who else vouches for people.
 
     Attributes:
-        idle: it ends when it was not used for so long.
+        idle: it ends when no person used it for so long; what a console asks by itself is no use.
         longest: it ends in any case.
     """
 

@@ -197,7 +197,7 @@ class Identity:
         if isinstance(actor, oidc.OidcActor):
             return now_ns < actor.until_ns
         if isinstance(actor, SessionActor):
-            return self.sessions.use(actor.session, now_ns)
+            return self.sessions.in_force(actor.session, now_ns)
         if isinstance(actor, CertificateActor):
             return actor == self.by_certificate(actor.certificate, now_ns, actor.via)
         return not isinstance(actor, SecretActor) or actor.mark == self.mark(actor.name)

@@ -44,22 +44,19 @@ class Sessions:
         self._records = {each.id: each for each in records}
         self._used_ns = {id_: self._used_ns.get(id_, now_ns) for id_ in self._records}
 
-    def by_text(self, text: str, now_ns: int) -> SessionActor | None:
-        """Return whose session that is; None when it is unknown or over."""
+    def by_text(self, text: str, now_ns: int, idle_ns: int = 0) -> SessionActor | None:
+        """Return whose session that is; None when it is unknown or over.
+
+        That is a use of it: by a person who did something `idle_ns` ago.
+        """
         id_, _, secret = text.removeprefix(SESSION_PREFIX).partition("_")
         found = self._records.get(id_)
         right = hmac.compare_digest(hash_token(secret), found.hash if found else b"")
-        if not right or found is None or not self.use(id_, now_ns):
+        if not right or found is None or not self.in_force(id_, now_ns):
             return None
+        self._used_ns[id_] = max(self._used_ns[id_], self._now_ns() - idle_ns)
         areas = tuple((glob, Role[word.upper()]) for glob, word in found.areas)
         return SessionActor(found.user, Role[found.role.upper()], "session", found.id, areas=areas)
-
-    def use(self, id_: str, now_ns: int) -> bool:
-        """Tell whether a session is in force, and count that as a use of it."""
-        if not self.in_force(id_, now_ns):
-            return False
-        self._used_ns[id_] = self._now_ns()
-        return True
 
     def in_force(self, id_: str, now_ns: int) -> bool:
         found = self._records.get(id_)

@@ -24,7 +24,7 @@ from runtime.gate.sessions import MOST_EACH, SessionActor
 from runtime.journal import Journal, audit_log
 from runtime.journal.accounts import lock_rows
 from runtime.kernel import Kernel
-from runtime.logins import keep_session, kept_session, sessions_file
+from runtime.logins import IDLE, keep_session, kept_session, sessions_file
 from runtime.testing import FakePort
 from runtime.tls.certificate import check_client
 from runtime.tls.issue import new_client
@@ -111,6 +111,51 @@ def test_a_session_is_its_user_until_it_is_idle_or_too_old(tmp_path):
             assert house.who((await house.log_in())[1])
 
     using(tmp_path, work)
+
+
+def test_what_a_client_asks_by_itself_is_no_use_of_a_session(tmp_path):
+    async def work(house):
+        _, text = await house.log_in()
+        actor = house.who(text)
+        for minutes in range(6, 60, 6):  # a console that polls, and streams, and nobody at it
+            house.later(0.1)
+            assert house.identity.still(actor, house.clock.now_ns())
+            assert house.identity.sessions.by_text(text, house.clock.now_ns(), minutes * HOUR_NS // 60)
+        house.later(0.1)
+        assert not house.identity.still(actor, house.clock.now_ns())
+        assert house.identity.sessions.by_text(text, house.clock.now_ns(), HOUR_NS) is None
+        _, text = await house.log_in()
+        for _ in range(6):  # somebody pressed a key half an hour ago
+            house.later(0.4)
+            assert house.identity.sessions.by_text(text, house.clock.now_ns(), HOUR_NS // 2)
+        house.later(0.6)
+        assert house.who(text) is None
+
+    using(tmp_path, work)
+
+
+def test_how_long_nobody_did_anything_is_told_in_a_header(kernel):
+    async def main():
+        await kernel.journal.open()
+        await kernel._restore()
+        sessions = kernel.identity.sessions
+        transport = httpx.ASGITransport(create_app(kernel))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://localhost{PREFIX}") as http:
+            made = (await http.post("/sessions", json={"name": "olga", "secret": SECRET})).json()
+            id_, login = made["view"]["id"], {"Authorization": f"Bearer {made['session']}"}
+            sessions._used_ns[id_] -= 600 * 10**9
+            assert (await http.get("/gate", headers=login | {IDLE: "3000"})).status_code == 200
+            assert sessions.idle_ns(id_) > 599 * 10**9
+            assert (await http.get("/gate", headers=login | {IDLE: "300"})).status_code == 200
+            assert 299 * 10**9 < sessions.idle_ns(id_) < 400 * 10**9
+            for wrong in ("-5", "1.5", "", "soon", "9" * 400):
+                answer = await http.get("/gate", headers=login | {IDLE: wrong})
+                assert (answer.status_code, "Ironworks-Idle" in answer.json()["error"]) == (422, True)
+            assert (await http.get("/gate", headers=login)).status_code == 200
+            assert sessions.idle_ns(id_) < 100 * 10**9
+        await kernel.journal.close()
+
+    asyncio.run(main())
 
 
 def test_a_session_outlives_a_restart_but_not_its_age(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Quality, Value
 from runtime.errors import ConnectError, PlantError, WriteRejectedError
-from runtime.logins import Signing
+from runtime.logins import OVER, Signing
 from runtime.wire import (
     AlarmChange,
     AlarmNote,
@@ -114,6 +114,7 @@ class FakePlant:
     calls: list[tuple] = field(default_factory=list)
     refusal: WriteRejectedError | None = None
     up: bool = True
+    out: bool = False
     asked: int = 0
     gate_view: GateView = field(default_factory=lambda: GateView("auto", "", "", 0, (), ()))
     _streams: list[tuple[asyncio.Queue[Message | None], tuple[str, ...]]] = field(default_factory=list)
@@ -128,7 +129,15 @@ class FakePlant:
         for queue, _ in self._streams:
             queue.put_nowait(None)
 
+    def end_session(self) -> None:
+        """Let nobody in until somebody signs in."""
+        self.out = True
+        for queue, _ in self._streams:
+            queue.put_nowait(None)
+
     def _answer(self) -> None:
+        if self.out:
+            raise PlantError(OVER, "log in again: ironworks login")
         if not self.up:
             raise ConnectError("the plant at /run/x.sock cannot be reached: refused", "is it running?")
 

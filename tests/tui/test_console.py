@@ -1004,3 +1004,89 @@ def test_dialogs_fit_at_80_by_24(plant, language):
             await pilot.press("escape")
 
     drive(plant, script, (80, 24), language)
+
+
+class FakeSeat:
+    """Whoever sits here; the right secret lets in."""
+
+    def __init__(self, plant) -> None:
+        self.plant = plant
+        self.touches = 0
+
+    def touch(self) -> None:
+        self.touches += 1
+
+    async def sign_in(self, name: str, secret: str) -> None:
+        if secret != "barley":
+            raise WriteRejectedError("the name or the secret is wrong", "ask an admin")
+        self.plant.calls.append(("sign in", name))
+        self.plant.out = False
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_session_that_is_over_is_told_and_one_signs_in_again_where_one_was(plant, language):
+    words, seat = Words(language), FakeSeat(plant)
+
+    async def main() -> None:
+        app = ConsoleApp(plant.connect, words, seat=seat)
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await appears(pilot, "● ")
+            await pilot.press("f4", "slash", *"speed_sp", "enter", "w", *"45", "enter")
+            await appears(pilot, words("write.check")[:8])
+            plant.end_session()
+            await appears(pilot, words("signin.title"))
+            await appears(pilot, "wang")
+            await pilot.press(*"wrong", "enter")
+            await appears(pilot, "the secret is wrong")
+            await pilot.press("escape")  # the write that was begun is there, and so is what was shown
+            await appears(pilot, words("write.title"))
+            await pilot.press("escape")
+            await appears(pilot, "42.0?")
+            await appears(pilot, words("link.signed_out"))
+            await pilot.press("i")
+            await appears(pilot, words("signin.title"))
+            await pilot.press(*"barley", "enter")
+            await goes(pilot, words("signin.title"))
+            await appears(pilot, "● ")
+            await appears(pilot, r"speed_sp_bpm +42\.0 ")
+            assert plant.calls.count(("sign in", "wang")) == 1
+
+    asyncio.run(main())
+
+
+def test_a_login_elsewhere_ends_the_question_who_is_here(plant):
+    async def main() -> None:
+        app = ConsoleApp(plant.connect, Words("en"), seat=FakeSeat(plant))
+        async with app.run_test(size=(60, 20)) as pilot:
+            await appears(pilot, "● ")
+            plant.end_session()
+            await appears(pilot, "Sign in again")
+            assert "Cancel" in seen(app)
+            plant.out = False
+            await goes(pilot, "Sign in again", 15)
+            await pilot.press("i")
+            await appears(pilot, "● ")
+            assert "Sign in again" not in seen(app)
+
+    asyncio.run(main())
+
+
+def test_keys_and_clicks_are_of_a_person_and_nothing_else_is(plant):
+    seat = FakeSeat(plant)
+
+    async def main() -> None:
+        app = ConsoleApp(plant.connect, Words("en"), seat=seat)
+        async with app.run_test(size=(110, 32)) as pilot:
+            await appears(pilot, "● ")
+            plant.push("tank/level_pct", 12.5)
+            await appears(pilot, r"12\.5 %")
+            await pilot.hover(offset=(5, 5))
+            await pilot.resize_terminal(100, 30)
+            assert seat.touches == 0
+            await pilot.press("f4")
+            keys = seat.touches
+            assert keys
+            await pilot.click(offset=(5, 8))
+            assert seat.touches > keys
+
+    asyncio.run(main())

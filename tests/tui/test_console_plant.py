@@ -17,8 +17,10 @@ from runtime.clock import WallClock, monotonic_ns
 from runtime.endpoint import find
 from runtime.errors import ConnectError
 from runtime.gate.identity import hash_secret
+from runtime.logins import keep_session, kept_session
 from tui.console import ConsoleApp
 from tui.locale import Words
+from tui.seat import Seat
 
 SECRET = "barley and yeast"
 PLANT = """\
@@ -166,6 +168,51 @@ def test_an_operators_day(kernel):
             await appears(pilot, r"temperature_c +99\.0 .*good", 40)
             await pilot.press("f2", "j")
             await appears(pilot, "high +acknowledged .*Kettle too hot")
+
+    asyncio.run(main())
+
+
+async def end_sessions(endpoint) -> None:
+    async with PlantClient(endpoint, "mei", SECRET) as client:
+        for each in await client.sessions():
+            await client.end_session(each.id)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_who_signs_in_again_goes_on_and_leaves_no_session_of_the_console_behind(kernel, monkeypatch, kept):
+    monkeypatch.setenv("XDG_STATE_HOME", str(kernel.folder / "state"))
+    asked = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return SECRET
+
+    async def main() -> None:
+        endpoint = await found(kernel)
+        if kept:  # by `ironworks login`
+            async with PlantClient(endpoint) as client:
+                keep_session(endpoint, (await client.log_in("mei", SECRET)).session)
+        before = kept_session(endpoint)
+        seat = Seat(endpoint)
+        await seat.take(None if kept else "mei", ask)
+        assert asked == ([] if kept else ["mei"])
+        app = ConsoleApp(seat.connect, Words("en"), seat=seat)
+        async with app.run_test(size=(110, 32), notifications=True) as pilot:
+            await appears(pilot, r"55\.0 %")
+            await appears(pilot, r"mei \(operator\)")
+            assert app.view.info.user.via == "session"
+            await end_sessions(endpoint)
+            await appears(pilot, "Sign in again")
+            await pilot.press(*"wrong", "enter")
+            await appears(pilot, "Refused: the name or the secret is wrong")
+            await pilot.press(*SECRET, "enter")
+            await appears(pilot, "Signed in as mei")
+            await appears(pilot, "● online")
+            await appears(pilot, r"55\.0 %")
+        await seat.leave()
+        async with PlantClient(endpoint, "mei", SECRET) as client:
+            assert len(await client.sessions()) == kept
+        assert (kept_session(endpoint) != before) == kept
 
     asyncio.run(main())
 

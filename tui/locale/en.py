@@ -51,6 +51,15 @@ TEXTS: dict[str, str] = {
     "link.waiting": "NO ANSWER SINCE {time} · every value is stale · waiting for the plant",
     "link.trying": "CONNECTION LOST {time} · every value is stale · trying to reconnect",
     "link.first": "Connecting to the plant",
+    "link.signed_out": "SIGNED OUT",
+    "link.over": "SIGNED OUT {time} · every value is stale · i to sign in again",
+    # sign in
+    "signin.title": "Sign in again",
+    "signin.told": "The session is over: nobody pressed a key for too long, or it was ended.\n"
+    "Esc leaves what was shown last, marked stale; `ironworks login` elsewhere will do as well.",
+    "signin.name": "Name",
+    "signin.need": "Give name and secret",
+    "signin.hello": "Signed in as {name}",
     "header.no_alarms": "no new alarms",
     "header.plant": "Ironworks",
     "header.requests": "{count} to approve",

@@ -51,6 +51,15 @@ TEXTS: dict[str, str] = {
     "link.waiting": "{time} 起无应答 · 所有数值已过期 · 等待工厂应答",
     "link.trying": "连接中断 {time} · 所有数值已过期 · 正在重新连接",
     "link.first": "正在连接工厂",
+    "link.signed_out": "已退出登录",
+    "link.over": "已退出登录 {time} · 所有数值已过期 · 按 i 重新登录",
+    # sign in
+    "signin.title": "重新登录",
+    "signin.told": "会话已结束：长时间无人按键，或会话被终止。\n"
+    "按 Esc 可查看最后显示的内容（标为过期）；在别处运行 ironworks login 亦可。",
+    "signin.name": "用户名",
+    "signin.need": "请输入用户名和口令",
+    "signin.hello": "已以 {name} 登录",
     "header.no_alarms": "无新报警",
     "header.plant": "Ironworks",
     "header.requests": "{count} 待批准",

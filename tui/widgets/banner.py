@@ -18,7 +18,9 @@ class Banner(Sheet):
             return
         words = view.words
         at = format_since(view.changed_ns, view.now_ns) if view.changed_ns else ""
-        if view.link is Link.CONNECTING:
+        if view.over:
+            text = words("link.over", time=at)
+        elif view.link is Link.CONNECTING:
             text = words("link.first")
         elif view.link is Link.SILENT:
             text = words("link.waiting", time=at)
@@ -28,6 +30,6 @@ class Banner(Sheet):
         else:
             text = words("link.trying", time=at)
         lines = [f" ? {text}"]
-        if view.trouble:
+        if view.trouble and not view.over:
             lines.append(f"   {' · '.join(view.trouble.splitlines())}")
         self.put([(Cell(fit(each, self.size.width or 80), "lost"),) for each in lines])

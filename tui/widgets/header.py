@@ -25,6 +25,8 @@ def _compose(view: View, width: int) -> Line:
     right: list[Cell] = []
     if view.link is Link.ONLINE:
         right.append(Cell(f"● {words('link.online')}", "header"))
+    elif view.over:
+        right.append(Cell(f" ? {words('link.signed_out')} ", "lost"))
     elif view.link is Link.CONNECTING:
         right.append(Cell(f"○ {words('link.connecting')}", "header"))
     else:
