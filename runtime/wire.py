@@ -58,7 +58,7 @@ class Info(Struct, frozen=True):
 
 
 class TagView(Struct, frozen=True):
-    """A tag and its present value; `value` is null while the quality is bad.
+    """A tag and its present value; `value` is null while the quality is bad, or it is NaN or infinite.
 
     Attributes:
         signature: what the signature of a write may mean; none is taken where it is empty.

@@ -77,6 +77,8 @@ def show_point(view: View, tag: TagView, point: Point | None) -> Shown:
     text = format_value(point.value, tag, words)
     if view.stale:
         return Shown(text, "?", words("quality.stale"), "stale")
+    if point.value is None and not Quality.is_bad(point.quality):  # NaN or infinite: JSON has none
+        return Shown(text, "×", words("quality.no_number"), "bad")
     word = quality_word(point.quality, words)
     if point.quality & _SUBCODE == Quality.GOOD_LOCAL_OVERRIDE:
         return Shown(text, "=", word, "override")

@@ -37,12 +37,12 @@ from runtime.wire import PREFIX
 
 _ABOUT = """Tags, history, alarms, audit and components of one plant.
 
-Times are ns since 1970-01-01 UTC; a value is null while its quality is bad. Every refusal is a `Refusal`
-(RFC 9457 problem details with a remedy). A GET gives an ETag; asked with `If-None-Match`, 304 says that
-nothing has changed. So many requests a second of one address or one user are answered
-(`api: requests_per_s`), then 429 with `Retry-After`. A request is a use of its session
-(`login: idle`), unless its header `Ironworks-Idle` says for how many seconds no person did anything; a stream
-that is open is none.
+Times are ns since 1970-01-01 UTC; a value is null while its quality is bad, and where it is NaN or infinite.
+Every refusal is a `Refusal` (RFC 9457 problem details with a remedy). A GET gives an ETag; asked with
+`If-None-Match`, 304 says that nothing has changed. So many requests a second of one address or one user are
+answered (`api: requests_per_s`), then 429 with `Retry-After`. A request is a use of its session (`login:
+idle`), unless its header `Ironworks-Idle` says for how many seconds no person did anything; a stream that is
+open is none.
 
 `WebSocket /api/v1/stream`: send a `Subscription` as JSON text, at any time another. What is there comes
 first, then changes: `Values` (newest per tag while the client is slow; each value with `every`, where a

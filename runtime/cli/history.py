@@ -134,7 +134,7 @@ def query(
             (
                 show_time(at_ns),
                 each.path,
-                show_of(each, value),
+                show_of(each, value, quality),
                 "" if quality >> 30 == 0 else quality_text(quality),
             )
             for each in series

@@ -190,11 +190,16 @@ class Scale(Protocol):
     def unit_text(self) -> str: ...
 
 
-def show_of(scale: Scale, value: Value | None) -> str:
-    """Write a value of a tag for people, its unit behind it; one that is none of its type as it stands."""
+def show_of(scale: Scale, value: Value | None, quality: int | None = None) -> str:
+    """Write a value of a tag for people, its unit behind it; one that is none of its type as it stands.
+
+    None of a quality that is not bad is NaN or infinite: JSON has no number for it.
+    """
     from runtime.config import value_text
     from runtime.contract import DataType
 
+    if value is None and quality is not None and quality >> 31 == 0:
+        return "no number"
     if isinstance(value, int | float) and not isinstance(value, bool) and -_BEYOND <= value < _BEYOND:
         if scale.type == "TIME":
             return value_text(DataType.TIME, value)

@@ -162,7 +162,7 @@ async def _lines(
             print_json({"path": tag.path, "value": value, "quality": quality, "source_ns": source_ns})
         else:
             flag = "" if quality >> 30 == 0 else f"  {quality_text(quality)}"
-            print(f"{show_time(source_ns)}  {tag.path}  {show_of(tag, value)}{flag}", flush=True)
+            print(f"{show_time(source_ns)}  {tag.path}  {show_of(tag, value, quality)}{flag}", flush=True)
 
 
 async def _table(
@@ -219,4 +219,4 @@ async def _rows(client: PlantClient, patterns: list[str], views: dict[int, TagVi
 
 
 def _row(view: TagView) -> tuple[str, str, str, str]:
-    return view.path, show_of(view, view.value), view.quality_text, show_time(view.source_ns)
+    return view.path, show_of(view, view.value, view.quality), view.quality_text, show_time(view.source_ns)

@@ -46,3 +46,12 @@ def test_brackets_of_texts_and_units_are_shown_and_quality_is_a_word(
     assert shown["a/state"][0] == "[/b]"
     assert shown["a/temperature"] == ["71", "[degF]", "Good"]
     assert shown["a/flow"][1] == "Bad"
+
+
+def test_a_value_that_is_no_number_is_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+    views = [_view(0, "a/ratio", "LREAL", "bar", 1.5), _view(1, "a/flow", "REAL", "bar", 1.5)]
+    client: Any = _Client(Values(((0, None, 0, 2), (1, None, int(Quality.BAD_SENSOR_FAILURE), 2))))
+    asyncio.run(_table(client, ["a/*"], {view.id: view for view in views}, 200))
+    shown = {line.split()[0]: line.split()[1:4] for line in capsys.readouterr().out.splitlines()}
+    assert shown["a/ratio"] == ["no", "number", "Good"]
+    assert shown["a/flow"][:2] == ["-", "BadSensorFailure"]

@@ -54,6 +54,13 @@ def test_no_value_looks_good_without_a_connection(make_tag):
     assert (shown.marked, shown.word, shown.style) == ("63.4?", "stale", "stale")
 
 
+def test_what_is_no_number_does_not_look_good(make_tag):
+    tag = make_tag(7, ROW, 0)
+    for quality in (Quality.GOOD, Quality.UNCERTAIN_LAST_USABLE_VALUE):
+        shown = show(View(link=Link.ONLINE, values={7: Point(None, quality, 1)}), tag)
+        assert (shown.text, shown.mark, shown.word, shown.style) == ("---", "×", "no number", "bad")
+
+
 def test_a_value_that_was_never_told_is_not_made_up(make_tag):
     assert show(view_of(None), make_tag(0, ROW, 0)).marked == "---…"
 

@@ -161,6 +161,7 @@ TEXTS: dict[str, str] = {
     "quality.last_usable": "last usable",
     "quality.out_of_range": "out of range",
     "quality.bad": "bad",
+    "quality.no_number": "no number",
     "quality.no_communication": "no comm.",
     "quality.waiting": "no value yet",
     "quality.configuration": "config error",

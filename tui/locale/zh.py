@@ -161,6 +161,7 @@ TEXTS: dict[str, str] = {
     "quality.last_usable": "最后可用值",
     "quality.out_of_range": "超出量程",
     "quality.bad": "坏值",
+    "quality.no_number": "非数值",
     "quality.no_communication": "通信中断",
     "quality.waiting": "尚无数值",
     "quality.configuration": "配置错误",
