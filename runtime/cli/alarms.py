@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.cli.session import (
+    FolderArgument,
+    FolderOption,
     JsonOption,
     PlantOption,
     ask,
+    folder_of,
     hand_on,
     parse_for,
     plain,
@@ -22,12 +26,12 @@ from runtime.cli.session import (
     show_of,
     show_time,
 )
+from runtime.language import language_of
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
-    from runtime.wire import AlarmFigures, AlarmView, TagView
+    from runtime.wire import AlarmFigures, AlarmView, TagView, Text
 
-FolderArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]
 
 app = typer.Typer(help="Alarms: list, acknowledge, shelve, journal.", invoke_without_command=True)
@@ -68,13 +72,13 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
     if json:
         print_json(alarm)
         return
-    print(f"{alarm.name}: {alarm.text.en}")
+    print(f"{alarm.name}: {_told(alarm.text)}")
     scaled = partial(show_of, tag) if tag else show
     lines = {
         "state": "; ".join(filter(None, (alarm.state, _note(alarm)))),
-        "cause": alarm.cause and alarm.cause.en,
-        "consequence": alarm.consequence and alarm.consequence.en,
-        "action": alarm.action and alarm.action.en,
+        "cause": _told(alarm.cause),
+        "consequence": _told(alarm.consequence),
+        "action": _told(alarm.action),
         **conditions(alarm, tag),
         "priority": alarm.priority,
         "class": alarm.class_,
@@ -303,7 +307,8 @@ def figures(
 
 @app.command()
 def export(
-    folder: FolderArgument = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
     ] = None,
@@ -313,7 +318,7 @@ def export(
     from runtime.assembly import assemble
     from runtime.tagmerge import for_spreadsheets, put_text
 
-    text = export_table(assemble(folder).plant)
+    text = export_table(assemble(folder_of(plant, named)).plant)
     if output is None:
         print(text, end="")
     else:
@@ -323,7 +328,8 @@ def export(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV file; a column that it lacks stays as it is.")],
-    folder: FolderArgument = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove the alarms that the file does not have.")
     ] = False,
@@ -334,7 +340,7 @@ def import_(
     from runtime.assembly import assemble
     from runtime.tagmerge import put_text
 
-    planned = plan_import(assemble(folder).plant, file, replace)
+    planned = plan_import(assemble(folder_of(plant, named)).plant, file, replace)
     if not dry_run:
         put_text(planned.file, planned.text)
     counts = f"{len(planned.new)} new, {len(planned.changed)} changed, {len(planned.removed)} removed"
@@ -351,8 +357,13 @@ def _command(plant: str | None, json: bool, work: Callable[[PlantClient], Awaita
 
 
 def _row(alarm: AlarmView) -> tuple[str, ...]:
-    text = alarm.text.en
-    return alarm.priority, alarm.state, show_time(alarm.raised_ns), alarm.name, text, _note(alarm)
+    since, text = show_time(alarm.raised_ns), _told(alarm.text)
+    return alarm.priority, alarm.state, since, alarm.name, text, _note(alarm)
+
+
+def _told(text: Text | None) -> str:
+    """Return a text of the plant in the language of the environment."""
+    return text.in_language(language_of(os.environ)) if text else ""
 
 
 def _note(alarm: AlarmView) -> str:
