@@ -97,7 +97,7 @@ class Rack:
             ill = [
                 f"{each.name}: {each.text}" for each in components if each.state in ("degraded", "faulted")
             ]
-            port.health(not ill, "; ".join(ill))
+            port.health(not ill, f"{self.file.name}: {'; '.join(ill)}" if ill else "")
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         """Ask, then insist; one that is still starting ends at once."""

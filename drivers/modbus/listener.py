@@ -293,7 +293,9 @@ class Listener:
 
 def _cannot_listen(exc: OSError, host: str, port: int) -> ConnectError:
     if exc.errno == errno.EADDRINUSE:
-        remedy = "stop the other program, or give the driver another port"
+        remedy = (
+            "stop the other program (another plant?), or give this driver and those who ask it another port"
+        )
         return ConnectError(f"port {port} on {host} is in use", remedy)
     if exc.errno in (errno.EACCES, errno.EPERM):
         return ConnectError(

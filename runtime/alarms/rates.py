@@ -7,8 +7,9 @@ source time. Sources tell only changes, so a value holds until the next one:
   judged at once, and as a step;
 - within a window, a change that alone exceeds the limit is judged at once, anything else with the next
   sample;
-- when nothing came for a window (in the kernel's time) the value held: what was left open is judged, and
-  a value that stays is a rate of 0.
+- when nothing came for a window and a half (in the kernel's time) the value held: what was left open is
+  judged, and a value that stays is a rate of 0. The half is for sources that tell once a window, a little
+  late at times: a ramp of theirs is no row of stops.
 
 A bad value begins the measurement anew. A good one with an earlier source time than the newest seen is late
 and says nothing. Where only such come for a window (in the kernel's time), the source's clock was set back:
@@ -29,7 +30,7 @@ class Rates:
     """The measurement of each alarm, in columns of shape (alarms,).
 
     Attributes:
-        due_ns: when a window ends in which no sample came, in the kernel's time; `NEVER` if none is awaited.
+        due_ns: when a value is taken to have held, in the kernel's time; `NEVER` if nothing is open.
     """
 
     def __init__(self, over_ns: NDArray[np.int64]) -> None:
@@ -79,7 +80,8 @@ class Rates:
     def watch(self, alarms: Rows, holds: Mask, bad: Mask, now_ns: int) -> None:
         """Await the end of the window where a change is open or the condition holds."""
         moving = ~bad & (holds | (self._value[alarms] != self._from[alarms]))
-        self.due_ns[alarms] = np.where(moving, now_ns + self._over_ns[alarms], NEVER)
+        over = self._over_ns[alarms]
+        self.due_ns[alarms] = np.where(moving, now_ns + over + over // 2, NEVER)
 
     def shift(self, step_ns: int) -> None:
         """Move with a clock that was set."""

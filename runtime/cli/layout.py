@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,11 +20,16 @@ from runtime.errors import PlantError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _PLACEHOLDER = "{{name}}"
+_PORT = re.compile(r"(?<=\bport: )\d+")
+_NAMING = ("plant.yaml", "rack.yaml")
+_MORE_PORTS = 100  # that are looked at for one that is free
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".ironworks*", "__init__.py")
 
 
 def lay_out(folder: Path, template: str) -> list[Path]:
     """Copy a template into a new folder; returns the files.
+
+    A port that something listens on, or that a plant beside it names, becomes the next one that is free.
 
     Raises:
         PlantError: the template is unknown, the name is not usable, the folder is not empty or cannot be
@@ -38,14 +45,53 @@ def lay_out(folder: Path, template: str) -> list[Path]:
     source: Path = registry.load("templates", template)
     with _all_or_nothing(folder):
         shutil.copytree(source, folder, ignore=IGNORED, dirs_exist_ok=True)
+        ports = _Ports(folder)
         for file in folder.rglob("*"):
             if file.is_file():
                 text = file.read_text(encoding="utf-8")
-                if _PLACEHOLDER in text:
-                    file.write_text(text.replace(_PLACEHOLDER, name), encoding="utf-8")
+                made = text.replace(_PLACEHOLDER, name)
+                if file.name in _NAMING:
+                    made = _PORT.sub(ports.free, made)
+                if made != text:
+                    file.write_text(made, encoding="utf-8")
         make_folder(folder / ".ironworks")
         write_schemas(folder / ".ironworks" / "schema")
     return sorted(file for file in folder.rglob("*") if file.is_file() and ".ironworks" not in file.parts)
+
+
+class _Ports:
+    """Finds ports for a new plant, the same one each time that its files name the same."""
+
+    def __init__(self, folder: Path) -> None:
+        beside = folder.resolve().parent
+        named = {
+            path for name in _NAMING for path in beside.glob(f"*/{name}") if path.parent != folder.resolve()
+        }
+        self._taken: set[int] = set()
+        for file in named:
+            with suppress(OSError):  # a neighbour that cannot be read cannot be run from here either
+                self._taken |= {int(port) for port in _PORT.findall(file.read_text("utf-8", "replace"))}
+        self._found: dict[int, int] = {}
+
+    def free(self, match: re.Match[str]) -> str:
+        wanted = int(match[0])
+        if wanted not in self._found:
+            candidates = range(wanted, wanted + _MORE_PORTS)
+            free = (port for port in candidates if port not in self._taken and not _listens(port))
+            self._found[wanted] = next(free, wanted)
+            self._taken.add(self._found[wanted])
+        return str(self._found[wanted])
+
+
+def _listens(port: int) -> bool:
+    """Tell whether some program has a port of this machine."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as exc:
+            return exc.errno == errno.EADDRINUSE
+    return False
 
 
 def copy_plant(source: Path, folder: Path) -> None:

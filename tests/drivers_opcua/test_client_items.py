@@ -78,12 +78,18 @@ def test_a_refused_item_stays_refused_until_the_server_says_a_value(items):
 
 
 def test_a_gap_reaches_from_the_last_value_before_to_the_first_after(items):
+    """That one lies in it where the plant is told it with another time."""
     items.take([Said(0, 7, GOOD, 100)], 500)
     items.hold(ALL, 600)
     assert items.held.tolist() == [0]
     items.lose(ALL, 700)
+    items.resumed_ns[0] = 0
     items.take([Said(0, 8, GOOD, 650), Said(0, 9, GOOD, 800)], 900)
-    assert (items.resumed_ns[0], items.source_ns[0], items.mark_ns[0]) == (650, 800, 0)
+    assert (items.resumed_ns[0], items.source_ns[0], items.mark_ns[0]) == (651, 800, 0)
+    items.lose(ALL, 1000)
+    items.resumed_ns[0] = 0
+    items.take([Said(0, 8, GOOD, 1100), Said(0, 9, GOOD, 1200)], 1200)
+    assert items.resumed_ns[0] == 1100
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 100])

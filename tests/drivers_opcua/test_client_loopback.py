@@ -11,6 +11,8 @@ from asyncua.common.structures104 import new_struct, new_struct_field
 from asyncua.server.internal_session import InternalSession
 
 from drivers.frame.connection import Traffic
+from drivers.opcua import browsing
+from drivers.opcua import session as server_session
 from drivers.opcua.client.address import parse, parse_node
 from drivers.opcua.client.browse import _path, listing
 from drivers.opcua.client.connect import Way, open_session
@@ -18,7 +20,7 @@ from drivers.opcua.client.login import NOBODY
 from drivers.opcua.client.structures import Field, Layout, Layouts, Shape, changed
 from runtime.clock import WallClock
 from runtime.config.taglist import read_tags, write_tags
-from runtime.contract import Access, DataType, Quality
+from runtime.contract import Access, DataType, Quality, Tag
 
 RW = Access.READ_WRITE
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -692,3 +694,31 @@ def test_outputs_are_not_read_back_where_nobody_wants_it(side, tag, stock, run, 
 
     asyncio.run(main())
     assert not reads
+
+
+def test_a_browse_finds_what_a_server_tells_in_pages_and_where_it_has_few_places(
+    serve, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(browsing, "MOST_REFERENCES", 7)
+    browse = browsing.browse
+
+    async def browse_few(view, params, clock, points):
+        """Keep the place of one node in a request only."""
+        results = await browse(view, params, clock, points)
+        for at in [at for at, each in enumerate(results) if each.ContinuationPoint][1:]:
+            results[at] = ua.BrowseResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadNoContinuationPoints))
+        return results
+
+    monkeypatch.setattr(server_session, "browse", browse_few)
+
+    async def main():
+        paths = [f"{level}/x{number}" for level in ("tank", "pump", "press") for number in range(20)]
+        async with serve([Tag(path, DataType.REAL) for path in paths]) as served:
+            way = Way("io", "urn:test", "None", False, tmp_path, 10.0)
+            session = await open_session(served.url, way, NOBODY, Traffic(), WallClock())
+            await session.learn()
+            made = await listing(session, session.node_id(parse_node("i=85")), "io")
+            await session.close(politely=True)
+        assert {each.path for each in made.tags} >= {f"io/demo/{path}" for path in paths}
+
+    asyncio.run(main())

@@ -18,8 +18,9 @@ from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import connect, gaps, session, supervisor
 from drivers.opcua.client.items import Items
 from drivers.opcua.client.reading import Reading
+from drivers.opcua.client.values import moment_ns
 from runtime.clock import WallClock
-from runtime.contract import Access, DataType, Quality
+from runtime.contract import Access, Batch, DataType, Quality, Tag
 
 GOOD = int(Quality.GOOD)
 
@@ -284,6 +285,159 @@ def test_a_long_gap_is_filled_in_pieces_even_by_a_server_that_forgets_to_say_mor
         assert rows == list(range(1, count))
         told = [each.text for each in port.emitted if each.kind == "driver.gap_filling"]
         assert [int(text.partition(" ")[0]) // 100 for text in told] == [1, 2]
+
+    asyncio.run(main())
+
+
+def test_a_gap_that_is_filled_goes_on_where_it_was_when_the_link_is_lost_again(
+    side, tag, stock, run, wait, monkeypatch
+):
+    """Each value comes into history once, and neither what is there nor what came live is asked for again."""
+    monkeypatch.setattr(gaps, "VALUES", 20)
+    count, asked = 200, []
+    read_history = InternalSession.history_read
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
+            nodes = [server.get_node(f"ns=2;s={name}") for name in "ab"]
+            for node in nodes:
+                await server.historize_node_data_change(node, count=1000)
+            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+
+            async def read_and_lose(self, params):
+                names = [each.NodeId.Identifier for each in params.NodesToRead]
+                asked.append((names, moment_ns(params.HistoryReadDetails.StartTime)))
+                if len(asked) == 4:
+                    relay.swallows = True
+                return await read_history(self, params)
+
+            monkeypatch.setattr(InternalSession, "history_read", read_and_lose)
+            await relay.start()
+            tags = [tag(name, DataType.DINT, f"ns=2;s={name}") for name in "ab"]
+            plant = side(tags, f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
+            port = plant.port
+
+            def seen(value):
+                return all(port.value(name) == value and port.quality(name) == GOOD for name in "ab")
+
+            def lost():
+                return all(port.quality(name) == Quality.BAD_NO_COMMUNICATION for name in "ab")
+
+            async with run(plant):
+                await wait(lambda: plant.good)
+                relay.swallows = True
+                await wait(lost)
+                for value in range(1, count + 1):
+                    for node, extra in zip(nodes, (0, 10), strict=True):
+                        await node.write_value(value + extra * (value < count), ua.VariantType.Int32)
+                relay.swallows = False
+                await wait(lambda: seen(count) and len(asked) >= 4)
+                for node in nodes:
+                    await node.write_value(count + 1, ua.VariantType.Int32)
+                await wait(lost)
+                newest = {row.id: row.source_ns for batch in port.backfilled for row in batch}
+                for value in (count + 2, count + 3):
+                    for node in nodes:
+                        await node.write_value(value, ua.VariantType.Int32)
+                begun = len(asked)
+                relay.swallows = False
+                await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
+            await relay.stop()
+        for names, start_ns in asked[begun:]:
+            assert start_ns >= min(newest[port.tags[name].id] for name in names)
+        for name, extra in (("a", 0), ("b", 10)):
+            found = [row for batch in port.backfilled for row in batch if row.id == port.tags[name].id]
+            rows = [row.raw for row in sorted(found, key=lambda row: row.source_ns)]
+            kept = [value + extra for value in range(1, count)]
+            assert rows == [*kept, count + 1, count + 2]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["BadNoContinuationPoints", "BadOutOfMemory", "BadContinuationPointInvalid"])
+def test_a_server_that_cannot_answer_for_history_just_now_is_asked_again(
+    side, tag, stock, run, wait, monkeypatch, name
+):
+    """No continuation point was left, no memory for the request, or the point was given up meanwhile."""
+    monkeypatch.setattr(gaps, "VALUES", 20)
+    code, asked = getattr(ua.StatusCodes, name), []
+    read_history = InternalSession.history_read
+
+    async def read_some(self, params):
+        asked.append(params)
+        results = await read_history(self, params)
+        if len(asked) == 2 and code == ua.StatusCodes.BadOutOfMemory:
+            raise ServiceError(code)
+        if len(asked) == 2:
+            results[-1] = ua.HistoryReadResult(StatusCode=ua.StatusCode(code))
+        elif code == ua.StatusCodes.BadContinuationPointInvalid and len(asked) == 1:
+            results[-1].ContinuationPoint = b"1"
+        return results
+
+    monkeypatch.setattr(InternalSession, "history_read", read_some)
+
+    async def main():
+        async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
+            nodes = [server.get_node(f"ns=2;s={each}") for each in "ab"]
+            for node in nodes:
+                await server.historize_node_data_change(node, count=1000)
+            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+            await relay.start()
+            tags = [tag(each, DataType.DINT, f"ns=2;s={each}") for each in "ab"]
+            plant = side(tags, f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: plant.good)
+                relay.swallows = True
+                await wait(lambda: port.quality("b") == Quality.BAD_NO_COMMUNICATION)
+                for value in range(101, 151):
+                    for node in nodes:
+                        await node.write_value(value, ua.VariantType.Int32)
+                relay.swallows = False
+                await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
+                assert port.value("sys/drivers/io/reconnects") == 1
+            await relay.stop()
+        for each in "ab":
+            rows = [row.raw for batch in port.backfilled for row in batch if row.id == port.tags[each].id]
+            assert rows == list(range(101, 150))
+
+    asyncio.run(main())
+
+
+def test_an_archive_that_takes_longer_than_the_server_may_be_silent_fills_the_gap_all_the_same(
+    side, tag, serve, run, wait
+):
+    async def main():
+        own = Tag("line/a", DataType.DINT, source="opcua")
+        async with serve([own]) as served:
+            read_history = served.port.history
+
+            async def read_slowly(*wanted, **how):
+                await served.port.clock.sleep(1.5)
+                return await read_history(*wanted, **how)
+
+            def say(value, at_ns):
+                served.port.submit(Batch.of([served.port.tags["line/a"].id], [value], at_ns))
+
+            served.port.history = read_slowly
+            say(1, served.port.clock.now_ns())
+            relay = Relay(int(served.url.rpartition(":")[2].strip("/")), WallClock())
+            await relay.start()
+            at = f"ns=2;s={served.port.tags['line/a'].path}"
+            plant = side([tag("a", DataType.DINT, at)], f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
+            port = plant.port
+            async with run(plant):
+                await wait(lambda: port.value("a") == 1)
+                relay.swallows = True
+                await wait(lambda: port.quality("a") == Quality.BAD_NO_COMMUNICATION)
+                now_ns = served.port.clock.now_ns()
+                for value in (2, 3, 4):
+                    say(value, now_ns + value * 1_000_000)
+                relay.swallows = False
+                await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
+                assert port.value("sys/drivers/io/reconnects") == 1
+            await relay.stop()
+        assert [row.raw for batch in port.backfilled for row in batch] == [2, 3]
 
     asyncio.run(main())
 

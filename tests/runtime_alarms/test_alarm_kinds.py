@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,8 +103,8 @@ def test_rate_of_change_sees_ramps_and_steps_and_their_end():
         assert at(second, (second - 100) * 1.9) == []  # 1.9 a second, sampled every second: never 2
     assert moves(engine.on_time(200 * S)) == []
     assert at(300, 100.0) == [("fast", "raised")]  # a step after a quiet time
-    assert engine.next_due_ns() == 310 * S
-    assert moves(engine.on_time(310 * S)) == [("fast", "cleared")]
+    assert engine.next_due_ns() == 315 * S
+    assert moves(engine.on_time(315 * S)) == [("fast", "cleared")]
     assert engine.next_due_ns() is None
 
 
@@ -156,6 +157,19 @@ def test_a_ramp_that_stays_fast_stays_an_alarm():
     for second in range(1, 60):
         value = min(second, 30) * 3.0
         told += moves(engine.on_batch(values(("level", value), at_ns=second * S), second * S))
+    assert told == [("fast", "raised"), ("fast", "cleared")]
+
+
+@pytest.mark.parametrize("late_ms", [0, 300])
+def test_a_ramp_whose_source_tells_once_a_window_stays_an_alarm_though_it_is_late_at_times(late_ms):
+    engine = AlarmEngine([config("fast", "level", "rate_of_change", limit=2, over="5s")], TAGS)
+    told = []
+    for count in range(1, 30):
+        at_ns = 5 * count * S
+        now_ns = at_ns + late_ms * 1_000_000 * (count % 3)
+        told += moves(engine.on_time(now_ns))
+        told += moves(engine.on_batch(values(("level", 15.0 * count), at_ns=at_ns), now_ns))
+    told += moves(engine.on_time(now_ns + 10 * S))
     assert told == [("fast", "raised"), ("fast", "cleared")]
 
 
@@ -244,7 +258,7 @@ class Oracle:
                 speed = abs(self.last[0] - self.origin[0]) / self.over
                 self.last = self.origin = (self.last[0], self.last[1] + self.over)
                 self.compare(speed)
-                self.window = at + self.over if self.condition else None
+                self.window = at + 1.5 * self.over if self.condition else None
                 out += self.delay(at)
 
     def value(self, path, value, quality, source, now):
@@ -286,7 +300,7 @@ class Oracle:
         if span >= self.over:
             self.origin = (value, source)
         moving = self.condition or self.last[0] != self.origin[0]
-        self.window = now + self.over if moving else None
+        self.window = now + 1.5 * self.over if moving else None
         return self.delay(now)
 
 

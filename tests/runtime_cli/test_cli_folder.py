@@ -44,6 +44,33 @@ def test_a_new_plant_that_does_not_fit_leaves_nothing(
     assert list(tmp_path.rglob("*")) == ([tmp_path / "works"] if there else [])
 
 
+def test_new_plants_of_one_gateway_have_ports_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one whose rack has the port of the first would drive the first one's machines."""
+
+    def ports(name: str, template: str) -> set[str]:
+        layout.lay_out(tmp_path / name, template)
+        texts = [(tmp_path / name / file).read_text() for file in ("plant.yaml", "rack.yaml")]
+        found = [re.findall(r"port: (\d+)", text) for text in texts]
+        assert found[0] == found[1], "the rack is where its plant looks for it"
+        return set(found[0])
+
+    (first,) = ports("one", "minimal")
+    (second,) = ports("two", "minimal")
+    (third,) = ports("three", "line")
+    assert len({first, second, third}) == 3
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        (tmp_path / "template").mkdir()
+        for name in ("plant.yaml", "rack.yaml"):
+            (tmp_path / "template" / name).write_text(f"drivers: [{{name: io, port: {taken}}}]\n")
+        monkeypatch.setattr(layout, "write_schemas", lambda _: None)
+        monkeypatch.setattr(layout.registry, "load", lambda *_: tmp_path / "template")
+        (fourth,) = ports("four", "minimal")
+    assert taken < int(fourth) < taken + 100
+
+
 def test_exported_tags_import_without_a_change(ironworks: Any, folder: Path, tmp_path: Path) -> None:
     text = ironworks("tags", "export", "--plant", folder).stdout
     assert len(text.splitlines()) == 5

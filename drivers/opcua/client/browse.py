@@ -11,10 +11,11 @@ from typing import Any
 from asyncua import ua
 
 from drivers.opcua.client.address import Address
-from drivers.opcua.client.session import Session, chunks, fitting, read_id
+from drivers.opcua.client.session import Session, chunks, fitting, read_id, status_name
 from drivers.opcua.client.values import is_readable, readable
 from drivers.opcua.client.wiretypes import WireTypes
 from runtime.contract import Access, DataType, Tag
+from runtime.errors import ConnectError
 
 MAX_NODES = 200_000
 MAX_DEPTH = 50
@@ -94,7 +95,7 @@ async def _walk(session: Session, start: Any, made: Listing) -> AsyncIterator[Fo
     for _ in range(MAX_DEPTH):
         below: list[tuple[Any, tuple[str, ...], bool]] = []
         for chunk in chunks(level, AT_ONCE):
-            answers = await _children(session, [node_id for node_id, _, _ in chunk])
+            answers = await _children(session, [node_id for node_id, _, _ in chunk], made)
             for (node_id, path, is_variable), children in zip(chunk, answers, strict=True):
                 properties = {}
                 for each in children:
@@ -112,7 +113,7 @@ async def _walk(session: Session, start: Any, made: Listing) -> AsyncIterator[Fo
         level = below
 
 
-async def _children(session: Session, node_ids: Sequence[Any]) -> list[list[Any]]:
+async def _children(session: Session, node_ids: Sequence[Any], made: Listing) -> list[list[Any]]:
     """Return what each node refers to downwards: objects and variables."""
 
     async def some(chunk: Sequence[Any]) -> Any:
@@ -132,20 +133,37 @@ async def _children(session: Session, node_ids: Sequence[Any]) -> list[list[Any]
         return (await session.ask(request, ua.BrowseResponse)).Results
 
     results = await session.in_pieces("browse", node_ids, some)
-    found = []
-    for result in results:
-        references = list(result.References or ())
-        point = result.ContinuationPoint
-        while point and len(references) < MAX_NODES:
-            more = ua.BrowseNextRequest()
-            more.Parameters.ContinuationPoints = [point]
-            (following,) = fitting(
-                (await session.ask(more, ua.BrowseNextResponse)).Parameters.Results, [point]
-            )
-            references += following.References or ()
-            point = following.ContinuationPoint
-        found.append(references)
+    found = [list(each.References or ()) for each in results]
+    for references, result in zip(found, results, strict=True):
+        await _rest(session, references, result.ContinuationPoint)
+    for at, result in enumerate(results):  # its place was taken by those that are done now
+        if result.StatusCode.value == ua.StatusCodes.BadNoContinuationPoints:
+            (result,) = fitting(await some(node_ids[at : at + 1]), [result])
+            found[at] = list(result.References or ())
+            await _rest(session, found[at], result.ContinuationPoint)
+        code = result.StatusCode.value
+        if code >> 31:
+            made.leave_out(f"below nodes that the server does not let be browsed ({status_name(code)})")
     return found
+
+
+async def _rest(session: Session, references: list[Any], point: Any) -> None:
+    """Add what a node refers to behind the first answer.
+
+    Raises:
+        ConnectError: the server does not answer, or not with what was asked for.
+    """
+    while point and len(references) < MAX_NODES:
+        more = ua.BrowseNextRequest()
+        more.Parameters.ReleaseContinuationPoints = False  # asyncua's default reads nothing
+        more.Parameters.ContinuationPoints = [point]
+        answer = await session.ask(more, ua.BrowseNextResponse)
+        (following,) = fitting(answer.Parameters.Results, [point])
+        code = following.StatusCode.value
+        if code >> 31:
+            raise ConnectError(f"the server does not tell all that is below a node: {status_name(code)}")
+        references += following.References or ()
+        point = following.ContinuationPoint
 
 
 async def _describe(

@@ -40,7 +40,8 @@ class Items:
     Attributes:
         source_ns: source time of the last value that the server sent; 0 before.
         mark_ns: when the plant was told that a row is not what it was; 0 while it is.
-        resumed_ns: source time of the first value after that.
+        resumed_ns: where a gap ends (see `gaps`): at the source time of the first value after it, or just
+            behind that where the plant was told the value with another time; 0 while nothing came.
     """
 
     def __init__(self, points: Sequence[Point]) -> None:
@@ -88,8 +89,9 @@ class Items:
         text: dict[int, str] = {}
         for at, each in enumerate(said):
             row = each.row
-            if self._state[row] != _SAID:
-                self._state[row], self.resumed_ns[row] = _SAID, each.source_ns
+            self._state[row] = _SAID
+            if not self.resumed_ns[row]:
+                self.resumed_ns[row] = each.source_ns + (each.source_ns <= self.mark_ns[row])
             if each.raw is not None:
                 self._raw[row] = each.raw
                 if each.text is not None:

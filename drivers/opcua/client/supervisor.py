@@ -34,7 +34,7 @@ from drivers.opcua.client.writing import Writing
 from drivers.opcua.expiry import Expiry
 from runtime.clock import SECOND_NS
 from runtime.contract import Batch, Event, Port, Quality
-from runtime.errors import ConnectError, StoreError
+from runtime.errors import ConnectError
 
 log = logging.getLogger(__name__)
 FILL_S = 0.2
@@ -120,6 +120,8 @@ class _Run:
             if self.plan.conditions:
                 alarms = self.port.events(*CARRIED)
                 tasks.create_task(self.events.follow(alarms))
+            if self.plan.fill_gaps:
+                tasks.create_task(self.gaps.keep())
             tasks.create_task(self.tick_second())
             tasks.create_task(self.supervisor.keep(self.attempt, self.lose))
             for url in self.plan.urls if len(self.plan.urls) > 1 else ():
@@ -345,18 +347,9 @@ class _Run:
 
     async def fill(self, session: Session) -> None:
         """Put into history what was missed; without a history there, the gap stays as it was marked."""
-        count = 0
         while self.gaps.is_open:
             await self.clock.sleep(FILL_S)
-            try:
-                count += await self.gaps.fill(session)
-            except StoreError as exc:
-                log.warning("%s: gaps are not filled: %s", self.plan.name, exc)
-                return
-            if count and not self.gaps.ready:
-                text = f"{count} values that {self.plan.name} kept while it was not heard are in history"
-                self.port.emit(Event("driver.gap_filled", self.plan.name, self.clock.now_ns(), text))
-                count = 0
+            await self.gaps.fill(session)
 
 
 async def _until_lost(lost: asyncio.Event) -> None:
