@@ -47,13 +47,14 @@ from softplc.library.functions import (
     typed,
 )
 from softplc.library.other_names import OF_FUNCTIONS
-from softplc.symbols import FIRST_INPUTS, Pou, Variable, is_first
+from softplc.symbols import FIRST_INPUTS, EnumValue, Pou, Variable, is_first
 from softplc.syntax import Argument, Binary, Call, Expr, Literal, Member, Name, Unary, referring
 
 if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
+_VALUES = (Elementary, Enum, Subrange, String, Array)
 _NUMBERED = re.compile(r"(IN)([0-9]+)", re.IGNORECASE)
 
 
@@ -144,7 +145,8 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
         ref = typer.scope.lookup(callee.name)
         if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
             ref = ref.pou  # the function calls itself: the rule on recursion tells
-        if isinstance(ref, Variable) and isinstance(ref.type, Elementary | Enum | Subrange | String | Array):
+        is_value = isinstance(ref, Variable) and isinstance(ref.type, _VALUES)
+        if is_value or isinstance(ref, EnumValue):
             ref = typer.scope.unit(callee.name)  # what cannot be called hides no function
         if isinstance(ref, Pou) and ref.kind == "FUNCTION":
             callee.ref = ref
