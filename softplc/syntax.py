@@ -436,11 +436,12 @@ Statement = (
 
 @dataclass(slots=True, eq=False)
 class Association(Node):
-    """An action block of a step: `name(qualifier, time)`."""
+    """An action block of a step: `name(qualifier, time, indicators)`; indicators only tell readers."""
 
     name: str
     qualifier: str
     time: Expr | None
+    indicators: list[Expr]
 
 
 @dataclass(slots=True, eq=False)
