@@ -196,6 +196,7 @@ class Application(msgspec.Struct, frozen=True, dict=True):
             return self._direct(path)
         root, rest = self._split(path)
         shape, offset, section, position = self.shapes[root.shape], root.offset, root.section, 0
+        declared = root.path
         while position < len(rest):
             part = _PART.match(rest, position)
             if part is None:
@@ -205,15 +206,18 @@ class Application(msgspec.Struct, frozen=True, dict=True):
                 member = shape.by_key.get(part.group(1).casefold())
                 if member is None:
                     raise self._unknown(path, [each[0] for each in shape.members], part.group(1))
-                _, inner, index, section = member
+                name, inner, index, section = member
+                declared += f".{name}"
                 offset += inner
                 shape = self.shapes[index]
             else:
-                offset += _element(shape, part.group(2), path)
+                indices = _indices(shape, part.group(2), path)
+                declared += f"[{','.join(map(str, indices))}]"
+                offset += _element(shape, indices)
                 shape = self.shapes[shape.element]
         if shape.kind in ("array", "struct"):
             return root, shape, offset
-        return _leaf(root, root.path + rest, shape, offset, section)
+        return _leaf(root, declared, shape, offset, section)
 
     def is_constant(self, path: str) -> bool:
         """Tell whether a variable is a constant, or a part of one: the program has its value in its code."""
@@ -381,17 +385,25 @@ def _leaf(root: Root, path: str, shape: Shape, offset: int, section: str) -> Sym
     )
 
 
-def _element(shape: Shape, text: str, path: str) -> int:
-    """Return the byte offset of an element."""
+def _indices(shape: Shape, text: str, path: str) -> list[int]:
+    """Read the indices of an element."""
+    if not text.isascii():
+        raise UnknownPathError(f"{path!r} has an index that is no number")
     try:
         indices = [int(each) for each in text.split(",")]
     except ValueError:
         raise UnknownPathError(f"{path!r} has an index that is no number") from None
     if len(indices) != len(shape.ranges):
         raise UnknownPathError(f"{path!r} needs {len(shape.ranges)} indices")
-    position = 0
     for index, (low, high) in zip(indices, shape.ranges, strict=True):
         if not low <= index <= high:
             raise UnknownPathError(f"{path!r}: index {index} is outside {low}..{high}")
+    return indices
+
+
+def _element(shape: Shape, indices: list[int]) -> int:
+    """Return the byte offset of an element."""
+    position = 0
+    for index, (low, high) in zip(indices, shape.ranges, strict=True):
         position = position * (high - low + 1) + index - low
     return position * shape.stride

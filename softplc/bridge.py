@@ -31,6 +31,7 @@ from softplc.core.stats import TaskFault
 from softplc.facts import OWNER, Facts
 from softplc.forcebook import ForceBook
 from softplc.happenings import Happenings
+from softplc.image import check_limits
 from softplc.launch import Launcher
 from softplc.online.change import Prepared, carry_out, examined, on_stage
 from softplc.online.live import Program
@@ -400,11 +401,11 @@ class _Live:
             self._write(command, bound.variable)
 
     def _write(self, command: Command, variable: Variable | Text) -> None:
+        refusal = self._refusal(command, variable)
+        if refusal:
+            command.failed(refusal)
+            return
         if isinstance(variable, Text):
-            refusal = variable.refusal(command.text or "")
-            if refusal:
-                command.failed(refusal)
-                return
             number = self.core.write(variable, command.text or "")
         else:
             number = self.core.write(variable, command.raw)
@@ -423,6 +424,18 @@ class _Live:
         if self.written is not None:
             value = command.text or "" if isinstance(variable, Text) else command.raw
             self.written.append((number, command.tag.id, value))
+
+    def _refusal(self, command: Command, variable: Variable | Text) -> str:
+        """Return why the variable cannot have the value, or nothing."""
+        if isinstance(variable, Text):
+            return variable.refusal(command.text or "")
+        symbol = self.program.wiring.limited.get(command.tag.id)
+        if symbol is not None:
+            try:
+                check_limits(symbol, int(command.tag.data_type.decode(command.raw)))
+            except PlantError as exc:
+                return str(exc)
+        return ""
 
     async def _publish_for_ever(self) -> None:
         clock = self.port.clock

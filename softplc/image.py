@@ -68,9 +68,7 @@ def write_value(image: memoryview, symbol: Symbol, value: Any) -> None:
     if symbol.values and isinstance(value, str):
         by_key = {name.casefold(): number for name, number in symbol.values.items()}
         if value.casefold() not in by_key:
-            raise PlantError(
-                f"{value!r} is no value of {symbol.declared}", f"it has {', '.join(symbol.values)}"
-            )
+            raise _no_value(symbol, value)
         value = by_key[value.casefold()]
     if symbol.type in CHARACTERS:
         value = _code(symbol, value)
@@ -85,15 +83,30 @@ def write_value(image: memoryview, symbol: Symbol, value: Any) -> None:
         if not math.isfinite(value) or int(value) != value:
             raise PlantError(f"{symbol.path} is {symbol.type}: it takes whole numbers, not {value!r}")
         value = int(value)
-    if symbol.limits is not None and not symbol.limits[0] <= value <= symbol.limits[1]:
-        low, high = symbol.limits
-        raise PlantError(
-            f"{value} is outside of {symbol.path}: {symbol.declared}", f"it takes {low} to {high}"
-        )
+    check_limits(symbol, value)
     try:
         struct.pack_into(_FORMATS[symbol.type], image, symbol.offset, value)
     except (struct.error, OverflowError):
         raise PlantError(f"{value!r} does not fit {symbol.path}, which is {symbol.type}") from None
+
+
+def check_limits(symbol: Symbol, number: int | float) -> None:
+    """Refuse what an enumeration has no name for, and what is outside of a subrange.
+
+    Raises:
+        PlantError: it is.
+    """
+    if symbol.values and number not in symbol.values.values():
+        raise _no_value(symbol, number)
+    if symbol.limits is not None and not symbol.limits[0] <= number <= symbol.limits[1]:
+        low, high = symbol.limits
+        raise PlantError(
+            f"{number} is outside of {symbol.path}: {symbol.declared}", f"it takes {low} to {high}"
+        )
+
+
+def _no_value(symbol: Symbol, value: Any) -> PlantError:
+    return PlantError(f"{value!r} is no value of {symbol.declared}", f"it has {', '.join(symbol.values)}")
 
 
 def _write_bool(image: memoryview, symbol: Symbol, value: bool) -> None:

@@ -291,7 +291,9 @@ class Sizes:
                 continue
             times = min(times, type_.count - index)
             at = offset + index * type_.stride
-            self.write(data, at, type_.element, type_.init if value is None else value)
+            self.write(data, at, type_.element, type_.init)
+            if value is not None:
+                self.override(data, at, type_.element, value)
             one = bytes(data[at : at + type_.element.size]).ljust(type_.stride, b"\0")
             data[at : at + times * type_.stride] = one * times
             index += times

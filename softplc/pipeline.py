@@ -31,7 +31,7 @@ from softplc.plcopen.xml import decode, is_xml
 from softplc.profiles import IEC, Profile, compiling
 from softplc.rules.walk import check
 from softplc.shapes import Shapes, access_of, roots_of
-from softplc.source import SourceSet
+from softplc.source import Source, SourceSet
 from softplc.symbols import Project
 from softplc.syntax import Unit
 
@@ -39,6 +39,7 @@ GUESSES = ("ST2045", "ST2060", "ST3000")  # what a syntax error elsewhere may ha
 RECURSION_LIMIT = 60_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 M = TypeVar("M", bound=Marks)
+Parser = Callable[[Source, Profile], tuple[Unit, list[Diagnostic]]]
 
 
 def compile_application(
@@ -246,7 +247,9 @@ class Examination:
         return self.declarations.project
 
 
-def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile = IEC) -> Examination:
+def examine(
+    named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile = IEC, parse: Parser = parse
+) -> Examination:
     """Parse, bind and check texts by name."""
     unit = Unit(0, 0)
     units: dict[str, Unit] = {}
@@ -269,7 +272,7 @@ def examine(named: Iterable[tuple[str, str]], texts: SourceSet, profile: Profile
             unit.lists.setdefault(Path(name).stem.casefold(), set()).update(names)
 
     def load_library(name: str, text: str) -> Unit:
-        part, wrong = parse(texts.add(f"library/{name.upper()}.st", text))
+        part, wrong = parse(texts.add(f"library/{name.upper()}.st", text), IEC)
         _stop_at(wrong, texts)
         return part
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
+from softplc.iectypes import align_up
+
 
 @dataclass(slots=True)
 class Source:
@@ -57,9 +59,13 @@ class Source:
 
 
 class SourceSet:
-    """All files of one compilation; a position anywhere is a single integer."""
+    """All files of one compilation; a position anywhere is a single integer.
 
-    def __init__(self) -> None:
+    Each file begins at a multiple of `room`, so that those behind one that grows keep their place.
+    """
+
+    def __init__(self, room: int = 1) -> None:
+        self._room = room
         self.files: list[Source] = []
         self._bases: list[int] = []
         self._end = 0
@@ -72,7 +78,7 @@ class SourceSet:
         source.base, source.index = self._end, len(self.files)
         self.files.append(source)
         self._bases.append(source.base)
-        self._end += len(source.text) + 1
+        self._end += align_up(len(source.text) + 1, self._room)
         return source
 
     def drop(self, source: Source) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from softplc.spaces import Space
@@ -22,6 +22,37 @@ class Node:
 
     at: int
     end: int
+
+
+# Types of fields that hold no node.
+_LEAVES = (
+    "int",
+    "str",
+    "bool",
+    "frozenset[str]",
+    "set[str]",
+    "dict[str, set[str]]",
+    "list[tuple[str, int]]",
+    "Scalar",
+    "Scalar | None",
+    "Type | None",
+    "Ref | None",
+    "Binding | None",
+    "Space",
+    "list[Space]",
+)
+
+
+_INNER: dict[type, tuple[str, ...]] = {}
+
+
+def inner(node: Node) -> tuple[str, ...]:
+    """Return the fields of a node that may hold other nodes."""
+    kind = type(node)
+    found = _INNER.get(kind)
+    if found is None:
+        found = _INNER[kind] = tuple(each.name for each in fields(node) if each.type not in _LEAVES)
+    return found
 
 
 @dataclass(slots=True, eq=False)
@@ -405,11 +436,12 @@ Statement = (
 
 @dataclass(slots=True, eq=False)
 class Association(Node):
-    """An action block of a step: `name(qualifier, time)`."""
+    """An action block of a step: `name(qualifier, time, indicators)`; indicators only tell readers."""
 
     name: str
     qualifier: str
     time: Expr | None
+    indicators: list[Expr]
 
 
 @dataclass(slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from runtime.errors import PlantError
 from softplc.application import Symbol
 from softplc.parser.literals import (
+    DATE_TYPES,
     UNITS_NS,
     LiteralError,
     characters,
@@ -20,6 +22,11 @@ from softplc.parser.literals import (
 )
 
 DATES = ("DATE", "LDATE", "TOD", "LTOD", "DT", "LDT")
+_TIMES = {"T": "TIME", "TIME": "TIME", "LT": "TIME", "LTIME": "TIME"} | {
+    name: type_.removeprefix("L") for name, type_ in DATE_TYPES.items()
+}  # short and long ones stand for each other
+_PREFIXED = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)#(.*)")
+_WHOLE = re.compile(r"[+-]?(?:[0-9]+#)?[0-9A-Fa-f]+(?:_[0-9A-Fa-f]+)*")
 QUOTES = {"STRING": "'", "CHAR": "'", "WSTRING": '"', "WCHAR": '"'}
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400
@@ -91,37 +98,52 @@ def parse_duration(text: str) -> int:
 
 
 def parse_value(symbol: Symbol, text: str) -> Any:
-    """Read the text of a value for a variable.
+    """Read the text of a value for a variable: a literal of its type, with or without the type's name.
 
     Raises:
         PlantError: it is no value of the variable's type.
     """
     text = text.strip()
-    upper = text.upper()
     try:
         if symbol.type in QUOTES:
             wide = symbol.type.startswith("W")
             body = text.removeprefix(f"{symbol.type}#")
             quoted = len(body) >= 2 and body[0] == body[-1] == QUOTES[symbol.type]
             return characters(text_of(body, wide)) if quoted else text
+        prefix, body = _split(symbol, text)
         if symbol.type == "BOOL":
-            plain = upper.removeprefix("BOOL#")
-            if plain in ("TRUE", "FALSE", "0", "1"):
-                return plain in ("TRUE", "1")
+            if body.upper() in ("TRUE", "FALSE", "0", "1"):
+                return body.upper() in ("TRUE", "1")
             raise LiteralError("write TRUE, FALSE, 1 or 0")
         if symbol.type in ("TIME", "LTIME"):
             return parse_duration(text)
-        if symbol.type in DATES and "#" in text:
-            prefix, rest = upper.split("#", 1)
-            return date_ns(prefix, rest)[1]
-        if symbol.values and not text.lstrip("+-").isdigit():
-            return text.split("#")[-1]
-        if symbol.type in ("REAL", "LREAL"):
-            return float(text.split("#")[-1].replace("_", ""))
-        number = text if text.split("#")[0].isdigit() else text.split("#", 1)[-1]
-        sign = -1 if number.startswith("-") else 1
-        return sign * whole(number.lstrip("+-"))
+        if symbol.type in DATES:
+            return date_ns(prefix or symbol.type, body)[1]
+        if symbol.values and not body.lstrip("+-")[:1].isdigit():
+            return body
+        if symbol.type in ("REAL", "LREAL") and body.isascii():
+            return float(body)
+        if _WHOLE.fullmatch(body) is None:
+            raise ValueError(body)
+        sign = -1 if body.startswith("-") else 1
+        return sign * whole(body.lstrip("+-"))
     except LiteralError as exc:
         raise PlantError(f"{text!r} is no value for {symbol.path}, which is {symbol.type}: {exc}") from exc
-    except (ValueError, KeyError):
+    except ValueError:
         raise PlantError(f"{text!r} is no value for {symbol.path}, which is {symbol.type}") from None
+
+
+def _split(symbol: Symbol, text: str) -> tuple[str, str]:
+    """Return the name of the type before a value, in capitals, and the value.
+
+    Raises:
+        LiteralError: it is the name of another type.
+    """
+    found = _PREFIXED.fullmatch(text)
+    if found is None:
+        return "", text
+    name = found[1].upper()
+    same = _TIMES.get(name, name) == _TIMES.get(symbol.type, symbol.type)
+    if not same and name != symbol.declared.upper():
+        raise LiteralError(f"{found[1]} is another type")
+    return name, found[2]

@@ -92,11 +92,16 @@ class FaultPolicy:
 
 @dataclass(slots=True)
 class Wiring:
-    """Every tag that the program reads or produces, and the problems with the rest."""
+    """Every tag that the program reads or produces, and the problems with the rest.
+
+    Attributes:
+        limited: by tag id, the enumerations and subranges among the outputs.
+    """
 
     policy: FaultPolicy
     inputs: list[Bound] = field(default_factory=list)
     outputs: list[Bound] = field(default_factory=list)
+    limited: dict[int, Symbol] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -136,6 +141,8 @@ def wire(tags: Iterable[Tag], application: Application, policy: FaultPolicy | No
             owners = _owners(symbol, application)
             quality, text = policy.quality(tag, owners), policy.text(tag)
             wiring.outputs.append(Bound(tag.id, variable, owners, policy.raw(tag), quality, text))
+            if symbol.values or symbol.limits is not None:
+                wiring.limited[tag.id] = symbol
         else:
             writers[place] = tag
             wiring.inputs.append(Bound(tag.id, variable))

@@ -13,6 +13,7 @@ from softplc.iectypes import (
     BOOL,
     ELEMENTARY,
     INT,
+    INT_LITERAL,
     LREAL,
     REAL,
     UDINT,
@@ -46,13 +47,14 @@ from softplc.library.functions import (
     typed,
 )
 from softplc.library.other_names import OF_FUNCTIONS
-from softplc.symbols import FIRST_INPUTS, Pou, Variable, is_first
-from softplc.syntax import Argument, Binary, Call, Expr, Member, Name, Unary, referring
+from softplc.symbols import FIRST_INPUTS, EnumValue, Pou, Variable, is_first
+from softplc.syntax import Argument, Binary, Call, Expr, Literal, Member, Name, Unary, referring
 
 if TYPE_CHECKING:
     from softplc.bind.expressions import Expressions
 
 WITH_STRINGS = ("MOVE", "SEL", "MUX", "MAX", "MIN", "LIMIT")
+_VALUES = (Elementary, Enum, Subrange, String, Array)
 _NUMBERED = re.compile(r"(IN)([0-9]+)", re.IGNORECASE)
 
 
@@ -143,7 +145,8 @@ def bind_call(typer: Expressions, node: Call, expected: Type | None) -> Type | N
         ref = typer.scope.lookup(callee.name)
         if isinstance(ref, Variable) and ref.section == "RESULT" and ref.pou is not None:
             ref = ref.pou  # the function calls itself: the rule on recursion tells
-        if isinstance(ref, Variable) and isinstance(ref.type, Elementary | Enum | Subrange | String | Array):
+        is_value = isinstance(ref, Variable) and isinstance(ref.type, _VALUES)
+        if is_value or isinstance(ref, EnumValue):
             ref = typer.scope.unit(callee.name)  # what cannot be called hides no function
         if isinstance(ref, Pou) and ref.kind == "FUNCTION":
             callee.ref = ref
@@ -432,6 +435,11 @@ def _plain_arguments(
             binding.problem("twice", f"parameter {argument.name} is given twice", argument, "give it once")
         slots[place] = argument.value
     least = len(names)
+    if not binding.problems and slots and all(each.name for each in arguments):
+        for place in range(least):
+            default = None if place in slots else _left_out(typer, node, function, place, slots)
+            if default is not None:
+                slots[place] = default
     if binding.problems:
         for each in slots.values():
             typer.value(each)
@@ -450,6 +458,32 @@ def _plain_arguments(
         )
         return None
     return [slots[i] for i in range(count)]
+
+
+def _left_out(
+    typer: Expressions, node: Call, function: Function, place: int, given: dict[int, Expr]
+) -> Literal | None:
+    """Return the initial value of an input that a formal call leaves out; None where nothing tells its type.
+
+    Source: IEC 61131-3:2013, 6.6.1.4.2 and table 20, no. 1b: in LIMIT(IN := B, MX := 5) MN is 0.
+    """
+    wanted = function.parameter_type(place)
+    type_: Type | None = ELEMENTARY.get(wanted, INT_LITERAL)
+    if wanted in ("T", "ANY_STRING", "ANY_CHARS"):
+        kinds = (wanted, "ANY_STRING")
+        alike = (typer.expr(each) for at, each in given.items() if function.parameter_type(at) in kinds)
+        type_ = base_of(function.of or next(alike, None))
+    if isinstance(type_, String):
+        return Literal(node.at, node.end, "wstring" if type_.wide else "string", "")
+    if not isinstance(type_, Elementary):
+        return None
+    if type_.kind == "char":
+        return Literal(node.at, node.end, "wstring" if type_ is WCHAR else "string", "\0")
+    if type_.kind == "bool":
+        return Literal(node.at, node.end, "bool", False)
+    if type_.kind in ("time", "date", "tod", "dt"):
+        return Literal(node.at, node.end, "time" if type_.kind == "time" else "date", 0, type_.name)
+    return Literal(node.at, node.end, "int", 0)
 
 
 def without_enable(typer: Expressions, node: Call, binding: Binding) -> list[Argument]:

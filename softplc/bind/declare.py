@@ -605,9 +605,12 @@ def _over(own: Init | None, type_s: Init | None) -> Init | None:
     """Return an initial value over that of its type: members that it leaves out keep theirs."""
     if not isinstance(own, StructInit) or not isinstance(type_s, StructInit):
         return own or type_s
-    given = {name.casefold() for name, _, _ in own.items}
-    kept = [each for each in type_s.items if each[0].casefold() not in given]
-    return StructInit(own.at, own.end, [*kept, *own.items])
+    before = {name.casefold(): value for name, value, _ in type_s.items}
+    given = [
+        (name, _over(value, before.pop(name.casefold(), None)) or value, at) for name, value, at in own.items
+    ]
+    kept = [each for each in type_s.items if each[0].casefold() in before]
+    return StructInit(own.at, own.end, [*kept, *given])
 
 
 def _as_declared(init: Expr, type_: Type | None) -> bool | int | float | str | None:

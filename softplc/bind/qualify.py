@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from softplc.bind.scope import Scope
-from softplc.syntax import Expr, Index, Member, Name, Node, PouDecl
+from softplc.syntax import Expr, Index, Member, Name, Node, PouDecl, inner
 
 
 def qualify(node: Node, scope: Scope, variables: Collection[str]) -> None:
@@ -38,11 +38,10 @@ class _Qualifier:
         self.variables = variables
 
     def fields(self, node: Node) -> None:
-        for kind in type(node).__mro__:
-            for name in getattr(kind, "__slots__", ()):
-                value = getattr(node, name)
-                if isinstance(value, Node | list | tuple):
-                    setattr(node, name, self.changed(value))
+        for name in inner(node):
+            value = getattr(node, name)
+            if isinstance(value, Node | list | tuple):
+                setattr(node, name, self.changed(value))
 
     def changed(self, value: object) -> object:
         if isinstance(value, list):

@@ -6,7 +6,20 @@ from dataclasses import dataclass, field
 
 from softplc.iectypes import BlockType
 from softplc.symbols import Pou, Variable
-from softplc.syntax import Assign, Attempt, BitAccess, Call, Deref, Expr, For, Index, Member, Name, Node
+from softplc.syntax import (
+    Assign,
+    Attempt,
+    BitAccess,
+    Call,
+    Deref,
+    Expr,
+    For,
+    Index,
+    Member,
+    Name,
+    Node,
+    inner,
+)
 
 
 @dataclass(slots=True)
@@ -59,7 +72,7 @@ def _visit(node: object, usage: Usage) -> None:
     elif isinstance(node, Member) and (own := _own(node)) is not None:
         usage.reads.add(own.end_of_chain)
     elif isinstance(node, Node):
-        for name in type(node).__slots__:
+        for name in inner(node):
             _visit(getattr(node, name), usage)
 
 

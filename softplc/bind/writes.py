@@ -18,6 +18,7 @@ from softplc.syntax import (
     Node,
     Return,
     Statement,
+    inner,
 )
 
 Root = Variable | str
@@ -140,7 +141,4 @@ def nodes(node: object) -> Iterator[Node]:
             stack.extend(each)
         elif isinstance(each, Node):
             yield each
-            for kind in type(each).__mro__:
-                stack.extend(
-                    getattr(each, name) for name in kind.__dict__.get("__slots__", ()) if name != "binding"
-                )
+            stack.extend([getattr(each, name) for name in inner(each)])

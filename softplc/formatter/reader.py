@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from softplc.formatter.pieces import TYPES, WORDS, Comment, Piece
-from softplc.syntax import CaseBranch, Expr, Node, PouDecl, Unit
+from softplc.syntax import CaseBranch, Expr, Node, PouDecl, Unit, inner
 
 UNITS = ("FUNCTION", "FUNCTION_BLOCK", "PROGRAM", "CLASS", "INTERFACE", "METHOD")
 HEAD_WORDS = (
@@ -407,6 +407,5 @@ def _nodes(node: object) -> Iterator[Node]:
             yield from _nodes(each)
     elif isinstance(node, Node) and not isinstance(node, Expr):
         yield node
-        for kind in type(node).__mro__:
-            for name in getattr(kind, "__slots__", ()):
-                yield from _nodes(getattr(node, name, None))
+        for name in inner(node):
+            yield from _nodes(getattr(node, name))

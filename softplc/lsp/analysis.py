@@ -10,6 +10,7 @@ from softplc.iectypes import Struct
 from softplc.lsp.names import index_of
 from softplc.lsp.spot import Spot
 from softplc.lsp.symbols import Index, Occurrence, Symbol
+from softplc.lsp.trees import ROOM, Trees, uncollected
 from softplc.pipeline import deep_recursion, examine
 from softplc.profiles import IEC, Profile
 from softplc.source import Source, SourceSet
@@ -20,11 +21,17 @@ from softplc.syntax import Unit
 class Analysis:
     """Texts by name, examined once."""
 
-    def __init__(self, sources: Mapping[str, str], profile: Profile = IEC) -> None:
+    def __init__(
+        self, sources: Mapping[str, str], profile: Profile = IEC, trees: Trees | None = None
+    ) -> None:
+        """`trees` are those of the last analysis, to go on with."""
         self.profile = profile
         self.sources = dict(sources)
-        self.texts = SourceSet()
-        self._found = examine(self.sources.items(), self.texts, profile)
+        self.texts = SourceSet(ROOM)
+        trees = trees or Trees()
+        with uncollected():
+            self._found = examine(self.sources.items(), self.texts, profile, trees.parse)
+        trees.keep(each.name for each in self.texts.files)
         self._by_name = {each.name: each for each in self.texts.files}
 
     @property
@@ -46,7 +53,7 @@ class Analysis:
 
     @cached_property
     def index(self) -> Index:
-        with deep_recursion():
+        with deep_recursion(), uncollected():
             return index_of(self._found, self.texts)
 
     def source(self, name: str) -> Source:

@@ -44,6 +44,7 @@ from softplc.syntax import (
     TypeSpec,
     Unit,
     VarDecl,
+    inner,
 )
 
 
@@ -280,11 +281,7 @@ class _Finder:
                 continue  # written where the instance is declared
             elif isinstance(each, Node):
                 self._node(each)
-                for kind in type(each).__mro__:
-                    names = kind.__dict__.get("__slots__", ())
-                    stack.extend(
-                        getattr(each, name) for name in names if name not in ("binding", "rewritten")
-                    )
+                stack.extend([getattr(each, name) for name in inner(each) if name != "rewritten"])
 
     def _node(self, node: Node) -> None:
         if isinstance(node, Name):
@@ -372,7 +369,7 @@ def _charts(examination: Examination, texts: SourceSet) -> dict[int, Chart]:
     """Return the charts by the place of their unit's name: binding has made statements of them."""
     found: dict[int, Chart] = {}
     for source in texts.files:
-        if source.name in examination.units and "STEP" in source.text.upper():
+        if source.name in examination.units and "END_STEP" in source.text.upper():
             for decl in parse(source, examination.profile)[0].pous:
                 for each in (decl, *decl.methods):
                     if each.chart is not None:
@@ -417,5 +414,4 @@ def _specs(node: object) -> Iterator[TypeSpec]:
         elif isinstance(each, Node) and not isinstance(each, Expr):
             if isinstance(each, TypeSpec):
                 yield each
-            for kind in type(each).__mro__:
-                stack.extend(getattr(each, name) for name in kind.__dict__.get("__slots__", ()))
+            stack.extend([getattr(each, name) for name in inner(each)])

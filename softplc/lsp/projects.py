@@ -11,6 +11,7 @@ from pathlib import Path
 from runtime.config import load_yaml
 from runtime.errors import PlantError
 from softplc.lsp.analysis import Analysis
+from softplc.lsp.trees import Trees
 from softplc.plcopen.xml import decode, is_xml
 from softplc.profiles import IEC, PROFILES, Profile
 
@@ -28,6 +29,7 @@ class Project:
         analysis: of the texts as they are.
         good: the last analysis without syntax errors.
         told: what was published of each file.
+        trees: of the files, for the next analysis.
     """
 
     folder: Path | None
@@ -37,6 +39,7 @@ class Project:
     good: Analysis | None = None
     stale: bool = True
     told: dict[str, object] = field(default_factory=dict)
+    trees: Trees = field(default_factory=Trees)
 
     def sources(self) -> dict[str, str]:
         """Return every text by its file's name; what cannot be read is left out."""
@@ -59,7 +62,7 @@ class Project:
     def fresh(self) -> Analysis:
         """Return what is known of the texts as they are now."""
         if self.stale or self.analysis is None:
-            self.analysis = Analysis(self.sources(), self.profile())
+            self.analysis = Analysis(self.sources(), self.profile(), self.trees)
             self.stale = False
             if not self.analysis.broken:
                 self.good = self.analysis

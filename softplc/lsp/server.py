@@ -8,6 +8,7 @@ where that is not enough.
 from __future__ import annotations
 
 import asyncio
+import gc
 from importlib.metadata import version
 from pathlib import Path
 
@@ -140,6 +141,7 @@ class Server(LanguageServer):
                 params = types.PublishDiagnosticsParams(self.uri_of(name), found)
                 self.text_document_publish_diagnostics(params)
         project.told = {name: found for name, found in by_file.items() if name in analysis.sources}
+        gc.collect()  # the analysis before: nobody waits now
 
     def diagnostic(self, analysis: Analysis, finding: Diagnostic) -> types.Diagnostic:
         severity = (

@@ -79,20 +79,23 @@ class Charts(Statements):
         name = self.expect_name("an action or END_STEP")
         qualifier: str = "N"
         time: Expr | None = None
+        indicators: list[Expr] = []
         if self.take_op("("):
             if not self.at_op(",") and not self.at_op(")"):
                 qualifier = self._qualifier()
             while self.take_op(","):
                 first = self.token
                 value = self.expression()
-                indicator = isinstance(value, Name | Member | Index | Direct)  # tells readers, does nothing
+                indicator = isinstance(value, Name | Member | Index | Direct)
                 if time is None and (qualifier in TIMED or not indicator):
                     time = value
                 elif not indicator:
                     raise self.fail_at(first, "an indicator is a variable", "name one, or remove it")
+                else:
+                    indicators.append(value)
             self.expect_op(")")
         self.semicolon()
-        return Association(name.at, name.end, name.text, qualifier, time)
+        return Association(name.at, name.end, name.text, qualifier, time, indicators)
 
     def _qualifier(self) -> str:
         word = self.expect_name("a qualifier")

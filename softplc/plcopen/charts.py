@@ -443,7 +443,10 @@ class _Chart:
         qualifier = self.declarations.plain(origin, action.get("qualifier").strip() or "N")
         duration = action.get("duration").strip()
         time = origin.code(", ") + self.declarations.plain(origin, duration) if duration else Code()
-        return origin.code(f"    {name}(") + qualifier + time + origin.code(");\n")
+        named = (each.strip() for each in action.get("indicator").split(","))
+        variables = (each for each in named if all(map(is_name, each.split("."))))  # it may be any text
+        indicators = "".join(f", {each}" for each in variables)
+        return origin.code(f"    {name}(") + qualifier + time + origin.code(f"{indicators});\n")
 
     def _action_name(self, action: Element, step: Element, origin: Origin) -> str | None:
         reference, inline = action.child("reference"), action.child("inline")

@@ -145,6 +145,8 @@ class _Drawing:
         attributes = {"localId": str(self._next()), "qualifier": decl.qualifier}
         if decl.time is not None:
             attributes["duration"] = self.pieces.of(decl.time)
+        if decl.indicators:
+            attributes["indicator"] = ", ".join(map(self.pieces.of, decl.indicators))
         return made(
             "action",
             attributes,

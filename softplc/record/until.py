@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from softplc.application import Symbol
 from softplc.image import read_value, write_value
 from softplc.record.programs import RecordedProgram
@@ -44,7 +46,8 @@ class Until:
             here = self.program.build.application.find(path)
             there = simulator.application.find(path)
             if isinstance(here, Symbol) and isinstance(there, Symbol):
-                write_value(simulator.image, there, read_value(replay.image, here))
+                any_value = msgspec.structs.replace(there, values={}, limits=None)  # it has it
+                write_value(simulator.image, any_value, read_value(replay.image, here))
             elif not isinstance(here, Symbol) and not isinstance(there, Symbol):
                 size, source, target = here[1].size, here[2], there[2]
                 simulator.image[target : target + size] = replay.image[source : source + size]

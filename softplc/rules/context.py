@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from softplc.bind.declare import Declarations
 from softplc.bind.scope import Scope
+from softplc.bind.usage import Usage, usage_of
 from softplc.diagnostics import Diagnostic, did_you_mean
 from softplc.iectypes import Type
 from softplc.symbols import Pou, Project, Variable
@@ -22,6 +23,13 @@ class Context:
     pou: Pou | None = None
     loops: int = 0
     declared: Variable | None = None
+    _usages: dict[Pou, Usage] = field(default_factory=dict)
+
+    def usage(self, pou: Pou) -> Usage:
+        """Return what the body of a unit uses."""
+        if pou not in self._usages:
+            self._usages[pou] = usage_of(pou)
+        return self._usages[pou]
 
     @staticmethod
     def error(code: str, message: str, node: Node, remedy: str = "") -> Diagnostic:

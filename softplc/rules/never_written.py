@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from softplc.bind.usage import usage_of
 from softplc.diagnostics import WARNING, Diagnostic
 from softplc.iectypes import Elementary
 from softplc.rules.context import Context
@@ -20,7 +19,7 @@ ON = (Pou,)
 
 def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
     """Yield a warning for each variable that only has its initial value."""
-    usage = usage_of(pou)
+    usage = context.usage(pou)
     for variable in pou.variables.values():
         if variable.pou is not pou or variable.constant or is_hidden(variable.name):
             continue

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from softplc.bind.usage import usage_of
 from softplc.diagnostics import WARNING, Diagnostic
 from softplc.rules.context import Context
 from softplc.symbols import Pou, is_hidden
@@ -19,7 +18,7 @@ ON = (Pou,)
 
 def check(pou: Pou, context: Context) -> Iterator[Diagnostic]:
     """Yield a warning for each local variable that nothing reads or writes."""
-    usage = usage_of(pou)
+    usage = context.usage(pou)
     for variable in pou.variables.values():
         local = variable.section == "VAR_TEMP" or (variable.section == "VAR" and pou.kind != "PROGRAM")
         if not local or variable.pou is not pou or variable.constant or is_hidden(variable.name):

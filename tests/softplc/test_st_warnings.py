@@ -18,6 +18,31 @@ FUNCTION_BLOCK Light VAR_INPUT on : BOOL; END_VAR VAR_EXTERNAL m : BOOL; END_VAR
 FUNCTION_BLOCK Reader VAR_OUTPUT o : BOOL; END_VAR VAR_EXTERNAL k : BOOL; END_VAR o := k; END_FUNCTION_BLOCK
 FUNCTION_BLOCK Leaves VAR_EXTERNAL total : BOOL; END_VAR
 total := TRUE; IF total THEN RETURN; END_IF; total := FALSE; END_FUNCTION_BLOCK
+FUNCTION_BLOCK Debounce VAR_INPUT i : BOOL; END_VAR VAR_OUTPUT o : BOOL; END_VAR
+VAR wait : ARRAY[0..1] OF TON; END_VAR
+wait[0](IN := i, PT := T#1s); o := wait[0].Q;
+END_FUNCTION_BLOCK
+FUNCTION Late : BOOL VAR_INPUT i : BOOL; END_VAR VAR_IN_OUT given : TON; END_VAR
+VAR
+    wait : TON;  // ST6009 TON in a function keeps nothing
+    both : ARRAY[1..2] OF Debounce;  // ST6009
+    l : Light;
+END_VAR
+l(on := i); wait(IN := i); both[1](i := i); given(IN := i, PT := T#1s);
+Late := wait.Q OR both[1].o OR given.Q;
+END_FUNCTION
+FUNCTION_BLOCK Calls VAR_INPUT i : BOOL; END_VAR VAR_OUTPUT o : BOOL; END_VAR VAR kept : TON; END_VAR
+METHOD PUBLIC work : BOOL VAR_INPUT i : BOOL; END_VAR
+VAR
+    edge : R_TRIG;  // ST6009 in a method
+END_VAR
+edge(CLK := i); work := edge.Q;
+END_METHOD
+VAR_TEMP
+    edge : R_TRIG;  // ST6009 in a VAR_TEMP
+END_VAR
+edge(CLK := i); kept(IN := i, PT := T#1s); o := edge.Q OR Late(i, kept) OR work(i);
+END_FUNCTION_BLOCK
 PROGRAM A
 VAR_EXTERNAL q, m, k, once : BOOL; s : S; arr : ARRAY[0..3] OF WORD; n, sum : INT; END_VAR
 VAR

@@ -121,6 +121,24 @@ def test_an_operators_write_is_done_after_the_scan_that_took_it(running):
     asyncio.run(main())
 
 
+def test_a_write_that_the_variables_type_has_no_value_for_is_refused(running):
+    source = """
+    TYPE Mode : (IDLE, RUNNING := 5); Level : INT(3..9); END_TYPE
+    PROGRAM Main VAR mode : Mode; level : Level; count : DINT; END_VAR count := count + 1; END_PROGRAM
+    """
+    signals = {name: ("INT", f"Main.{name}", "rw") for name in ("mode", "level")}
+
+    async def main():
+        async with running(source, {**signals, "count": ("DINT", "Main.count", "out")}) as port:
+            assert await port.command("mode", 5) is None
+            assert "1 is no value of Mode (it has IDLE, RUNNING)" in await port.command("mode", 1)
+            assert await port.command("level", 9) is None
+            assert "it takes 3 to 9" in await port.command("level", 10)
+            assert (port.value("mode"), port.value("level")) == (5, 9)
+
+    asyncio.run(main())
+
+
 def test_a_fault_is_an_event_bad_quality_degraded_health_and_an_alarm_tag(running):
     async def main():
         async with running() as port:

@@ -16,7 +16,8 @@ TYPE Mode : (IDLE, RUNNING, STOPPED); Part : STRUCT n : INT; on : BOOL; END_STRU
 PROGRAM Main
 VAR speed : REAL; double : REAL; a, b : DINT; name : STRING[20] := 'own'; divisor : DINT := 1; END_VAR
 VAR lamp AT %QX0.1 : BOOL; bell AT %QX0.2 : BOOL; mode : Mode; parts : ARRAY[1..2, 0..1] OF Part; END_VAR
-VAR t : TIME := T#2s; letter : WCHAR; seen : STRING[20]; END_VAR
+VAR t : TIME := T#2s; letter : WCHAR; seen : STRING[20]; noon : TOD;
+level : INT(3..9); END_VAR
 double := speed * 2.0; a := a + 1; b := a; seen := name; name := 'own'; lamp := NOT lamp; bell := TRUE;
 parts[2, 1].n := 7; a := a / divisor;
 END_PROGRAM
@@ -148,6 +149,24 @@ def test_a_stopped_tasks_safe_value_is_above_a_force(world):
 
 
 @pytest.mark.parametrize(
+    ("path", "value", "becomes"),
+    [
+        ("Main.mode", "Mode#RUNNING", "RUNNING"),
+        ("Main.mode", 2, "STOPPED"),
+        ("Main.b", "DINT#16#F_F", 255),
+        ("Main.b", "-1_000", -1000),
+        ("Main.noon", "12:00:00", "TOD#12:00:00"),
+        ("Main.noon", "LTOD#12:00", "TOD#12:00:00"),
+        ("Main.parts[ 2, 1 ].N", 4, 4),
+    ],
+)
+def test_values_are_written_as_in_the_language(world, path, value, becomes):
+    symbol = world.lookup.symbol(path)
+    assert world.lookup.parse(symbol, value)[0] == becomes
+    assert symbol.path == path.replace("[ 2, 1 ].N", "[2,1].n")  # as unforce and the list have it
+
+
+@pytest.mark.parametrize(
     ("path", "value", "says"),
     [
         ("Main.b", "abc", "is no value for Main.b"),
@@ -160,6 +179,19 @@ def test_a_stopped_tasks_safe_value_is_above_a_force(world):
         ("Main.t", 5, "cannot be 5"),
         ("Main.lamp", 2, "cannot be 2"),
         ("Main.mode", "FLYING", "is no value of Mode"),
+        ("Main.mode", 3, "3 is no value of Mode"),
+        ("Main.mode", "-1", "-1 is no value of Mode"),
+        ("Main.mode", "Colour#IDLE", "Colour is another type"),
+        ("Main.b", "1__0", "is no value for Main.b"),
+        ("Main.b", "\u0663", "is no value for Main.b"),
+        ("Main.b", "REAL#1", "REAL is another type"),
+        ("Main.double", "16#10", "is no value for Main.double"),
+        ("Main.t", "D#1970-01-01", "D is another type"),
+        ("Main.noon", "DT#2026-05-01-12:00:00", "DT is another type"),
+        ("Main.noon", "25:00:00", "no such time of day"),
+        ("Main.level", 10, "it takes 3 to 9"),
+        ("Main.parts[3, 0].n", 1, "index 3 is outside 1..2"),
+        ("Main.parts[\u0661, 0].n", 1, "an index that is no number"),
         ("Main.name", "x" * 21, "holds 20 characters"),
         ("Main.name", "\u20ac", "does not have"),
         ("Main.letter", "'ab'", "one character"),

@@ -6,6 +6,8 @@ import pytest
 
 import softplc
 from softplc.plcopen.export import export
+from softplc.plcopen.loading import load
+from softplc.source import SourceSet
 
 DECLARED = {
     **dict.fromkeys(("a", "b", "c", "lamp", "pulse", "stored"), "BOOL"),
@@ -149,6 +151,27 @@ def test_written_chart_is_drawn_and_comes_back(draw):
         two.scan(1, 10_000_000)
         for each in SEEN:
             assert one.read(f"Written.{each}") == two.read(f"Written.{each}")
+
+
+def test_indicators_of_actions_are_drawn_and_come_back():
+    text = """PROGRAM Main VAR fill, full, a : BOOL; wait : TON; END_VAR
+    INITIAL_STEP Begin: fill(L, T#5s, full, wait.Q); Count(N, full); Count(P1); END_STEP
+    STEP Rest: END_STEP
+    TRANSITION FROM Begin TO Rest := a; END_TRANSITION
+    TRANSITION FROM Rest TO Begin := NOT a; END_TRANSITION
+    ACTION Count: wait(IN := fill, PT := T#1s); END_ACTION
+    END_PROGRAM"""
+    xml = export({"main.st": text})
+    assert xml.count(" indicator=") == 2
+    texts = SourceSet()
+    assert load("main.xml", xml, texts)[1:] == ([], [])
+    back = texts.files[0].text
+    assert "fill(L, T#5s, full, wait.Q);" in back
+    assert "Count(N, full);" in back
+    assert "Count(P1);" in back
+    text_of_others = xml.replace('indicator="full"', 'indicator="pump is on!"')
+    assert load("main.xml", text_of_others, texts)[1:] == ([], [])
+    assert "Count(N);" in texts.files[1].text
 
 
 FLAT = """
