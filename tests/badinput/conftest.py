@@ -155,7 +155,7 @@ class Works:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(60)
         return time.monotonic() - began
 
     def nothing_left(self) -> bool:
@@ -183,5 +183,5 @@ def works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
     yield made
     if made.process is not None and made.process.poll() is None:
         made.stop(signal.SIGKILL)
-    within(20, lambda: not made.processes())
+    within(START_S, lambda: not made.processes())
     shutil.rmtree(runtime)

@@ -105,7 +105,7 @@ def make_tag(name, data_type, address, source="io", **more):
     return Tag(f"{ROOT}/{name}", data_type, source=source, device="io", address=address, **more)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something that a user would notice, up to a limit."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  a process decides, no event tells
@@ -166,7 +166,7 @@ def play():
                     await body()
                 finally:
                     polling.cancel()
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(60):
                         await asyncio.wait([polling])
 
         asyncio.run(main())

@@ -86,7 +86,7 @@ def start(runtime_home: Path) -> Any:
             assert process.stdin
             process.stdin.close()
             try:
-                process.wait(15)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

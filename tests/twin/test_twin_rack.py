@@ -116,7 +116,7 @@ def test_killed_rack_is_a_fault_that_the_supervisor_hears(folder):
         await answering(folder / "rack.yaml")
         (child,) = children(folder)
         os.kill(child.pid, signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await task
 
     with pytest.raises(PlantError, match="was killed by signal 9"):
