@@ -49,7 +49,6 @@ def test_wear_of_the_capper_is_told_minutes_before_its_alarm(tmp_path, seed, spe
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 def test_normal_hours_have_no_warning(tmp_path, rounds):
     """Forty minutes of the line in short; eight hours in the long form."""
     plant = line(tmp_path, 21)
