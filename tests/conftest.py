@@ -4,7 +4,6 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -43,14 +42,10 @@ def runtime_folder(monkeypatch):
 
 @pytest.fixture
 def free_port():
-    """A function that returns a TCP port of loopback that nobody listens on."""
+    """A function that returns a TCP port of loopback that nobody has."""
+    from drivers.chaos.process import free_port
 
-    def find():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
-
-    return find
+    return free_port
 
 
 INSTALL_WITHIN_S = 180

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from snap7.client import Client
 
+from drivers.chaos.process import free_port
 from drivers.s7.client import ClientConfig, plugin
 from runtime.clock import WallClock
 from runtime.config import Document, Plant, PlantFile, TagList
@@ -23,12 +23,6 @@ from runtime.errors import Place
 from runtime.testing import FakePort
 
 ROOT = "site/area/line"
-
-
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
 
 
 class Device:
