@@ -119,6 +119,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def until() -> Any:
+    """Ask again until a plant in a process of its own says so, up to a minute."""
+
+    def until(holds: Any) -> None:
+        deadline = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < deadline, "it was never told"
+
+    return until
+
+
+@pytest.fixture
 def ironworks(runtime_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a command in this process; returns click's result."""
     from runtime.cli import build
