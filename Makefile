@@ -5,7 +5,7 @@ BIN := .venv/bin
 LONG := -o timeout=0 -o faulthandler_timeout=0
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# A plant compiles all of Ironworks as it starts, three seconds of a processor, where no bytecode may be written.
+# Each start of a plant compiles all of Ironworks, and takes twice as long, where no bytecode may be written.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test campaign nightly conformance lint format bench screenshots clean
