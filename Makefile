@@ -2,15 +2,21 @@
 PYTHON ?= python3
 FOR ?= 20
 BIN := .venv/bin
+LONG := -o timeout=0 -o faulthandler_timeout=0
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# Each start of a plant compiles all of Ironworks, and takes twice as long, where no bytecode may be written.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test campaign nightly conformance lint format bench screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/ironworks demo $(if $(HEADLESS),--headless --for $(FOR)) $(if $(LANGUAGE),--lang $(LANGUAGE))
 
+# A test that ends its worker is not handed to the next one, and the next.
 test: .venv/dev
-	@$(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder $(if $(K),-k "$(K)")
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder \
+	--max-worker-restart 0 $(if $(K),-k "$(K)")
 
 lint: .venv/dev
 	@$(BIN)/ruff check .
@@ -20,13 +26,13 @@ lint: .venv/dev
 
 # The long form of the campaigns that make test runs in short: make campaign ROUNDS=50
 campaign: .venv/dev
-	@$(BIN)/python -m pytest -m campaign --rounds $(or $(ROUNDS),50) -s -q
+	@$(BIN)/python -m pytest -m campaign --rounds $(or $(ROUNDS),50) -s -q $(LONG)
 
 # 20,000 random ST programs against the tree-walking evaluator, then the decoders of the drivers ten minutes each:
 # make nightly PROGRAMS=20000 SEED=0 SECONDS=600
 nightly: .venv/dev
 	@IRONWORKS_ST_PROGRAMS=$(or $(PROGRAMS),20000) IRONWORKS_ST_SEED=$(or $(SEED),0) $(BIN)/python -m pytest -q \
-	-n auto --maxprocesses 2 -o timeout=0 tests/softplc_blackbox/test_st_differential.py
+	-n auto --maxprocesses 2 $(LONG) tests/softplc_blackbox/test_st_differential.py
 	@$(INSTALL) atheris || echo "atheris cannot be had for this Python: mutations by chance instead"
 	@for each in opcua modbus stream; do $(BIN)/python -m drivers.abuse.fuzz $$each \
 	--seconds $(or $(SECONDS),600) --folder .fuzz/$$each || exit 1; done

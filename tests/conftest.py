@@ -4,10 +4,11 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -43,17 +44,13 @@ def runtime_folder(monkeypatch):
 
 @pytest.fixture
 def free_port():
-    """A function that returns a TCP port of loopback that nobody listens on."""
+    """A function that returns a TCP port of loopback that nobody has."""
+    from drivers.chaos.process import free_port
 
-    def find():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
-
-    return find
+    return free_port
 
 
-INSTALL_WITHIN_S = 180
+INSTALL_WITHIN_S = 180  # with the wait for others who install: before pytest ends the test
 
 
 @pytest.fixture(scope="session")
@@ -65,22 +62,10 @@ def debian_package():
             return f"{package} is not installed, and only root on Debian could install it"
         # Some packages would start a service of the machine's own.
         env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        with Path(tempfile.gettempdir(), "ironworks-tests-apt.lock").open("a") as turn:
-            fcntl.flock(turn, fcntl.LOCK_EX)  # apt serves one at a time, and refuses the others
+        with _turn(Path(tempfile.gettempdir(), "ironworks-tests-apt.lock")) as run:  # apt refuses a second
             for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package]):
-                try:
-                    done = subprocess.run(
-                        command,
-                        env=env,
-                        capture_output=True,
-                        text=True,
-                        timeout=INSTALL_WITHIN_S,
-                        check=False,
-                    )
-                except subprocess.TimeoutExpired:
-                    return f"{package} cannot be had: {' '.join(command)} took over {INSTALL_WITHIN_S} s"
-                if done.returncode:
-                    return f"{package} cannot be had: {done.stderr.strip().splitlines()[-1:]}"
+                if trouble := run(command, env=env):
+                    return f"{package} cannot be had: {trouble}"
         return None
 
     return install
@@ -124,18 +109,40 @@ def _install_once(cache, command):
     """Run what installs into a folder, where it has not; skip the test with a word where it cannot."""
     done = cache / "installed"
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with cache.with_name(f"{cache.name}.lock").open("a") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # another worker may be at it
+    with _turn(cache.with_name(f"{cache.name}.lock")) as run:
         if done.exists():
             return
         shutil.rmtree(cache, ignore_errors=True)  # half of it, of one that was ended
         cache.mkdir()
+        if trouble := run(command):
+            pytest.skip(f"{cache.name} cannot be had: {trouble}")
+        done.touch()
+
+
+@contextmanager
+def _turn(lock):
+    """Wait until no other worker has the lock; yields what runs a command, in the time that is left."""
+    end = time.monotonic() + INSTALL_WITHIN_S
+
+    def run(command, **options):
+        """Return what went wrong, or None."""
+        left = max(0, end - time.monotonic())
         try:
-            result = subprocess.run(
-                command, capture_output=True, text=True, timeout=INSTALL_WITHIN_S, check=False
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=left, check=False, **options
             )
         except subprocess.TimeoutExpired:
-            pytest.skip(f"{cache.name} cannot be had: {' '.join(command)} took over {INSTALL_WITHIN_S} s")
-        if result.returncode:
-            pytest.skip(f"{cache.name} cannot be had: {result.stderr.strip()[-200:]}")
-        done.touch()
+            return f"{' '.join(command)} took over {INSTALL_WITHIN_S} s"
+        return done.stderr.strip()[-200:] or f"exit code {done.returncode}" if done.returncode else None
+
+    with lock.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    pytest.skip(f"others hold {lock} for over {INSTALL_WITHIN_S} s")
+                time.sleep(0.2)
+            else:
+                break
+        yield run

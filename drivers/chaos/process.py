@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -13,11 +15,15 @@ START_WITHIN_S = 60.0
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody has."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        number: int = bound.getsockname()[1]
-        return number
+    """Return a port of loopback that nobody has: none of those that the system gives to whoever asks for any.
+
+    One of those would be somebody else's by the time that a server is there, or is there again.
+    """
+    while True:
+        number = 20_000 + secrets.randbelow(10_000)  # a seed of the caller's would give others the same
+        with contextlib.suppress(OSError), socket.socket() as bound:
+            bound.bind(("127.0.0.1", number))
+            return number
 
 
 class Victim:

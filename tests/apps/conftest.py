@@ -103,7 +103,7 @@ class Running:
     def pid(self) -> int | None:
         return self.kernel.supervisor._lives["mine"].component.pid
 
-    async def until(self, holds: Any, seconds: float = 20.0) -> None:
+    async def until(self, holds: Any, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while not holds():  # noqa: ASYNC110 - whatever a test asks for
                 await asyncio.sleep(0.01)

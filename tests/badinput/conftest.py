@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from drivers.chaos.process import free_port
 from runtime.assembly import assemble
 from runtime.client import PlantClient
 from runtime.endpoint import find
@@ -36,13 +36,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "works"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def within(seconds: float, fact: Callable[[], Any]) -> Any:
@@ -155,7 +148,7 @@ class Works:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(30)
+        self.process.wait(60)
         return time.monotonic() - began
 
     def nothing_left(self) -> bool:
@@ -183,5 +176,5 @@ def works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
     yield made
     if made.process is not None and made.process.poll() is None:
         made.stop(signal.SIGKILL)
-    within(20, lambda: not made.processes())
+    within(START_S, lambda: not made.processes())
     shutil.rmtree(runtime)

@@ -11,7 +11,6 @@ SHORT = ("a thousand connections", "resets", "OPC UA: made to hurt", "OPC UA: wr
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 def test_good_clients_are_served_while_a_plant_is_attacked(tmp_path, rounds):
     whole = rounds > 4
     attacks = ATTACKS if whole else {name: ATTACKS[name] for name in SHORT}

@@ -31,7 +31,6 @@ def kept_seeds():
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 def test_nothing_confirmed_is_lost_or_doubled_by_kills(tmp_path, rounds):
     report = asyncio.run(kill.campaign(tmp_path / "kill", 3 * rounds, 20261122, lambda _: None))
     print("\n".join(report.lines()))
@@ -66,7 +65,6 @@ def test_a_plant_that_runs_a_mixture_of_configurations_is_found_out(tmp_path):
 
 @pytest.mark.campaign
 @needs_compiler
-@pytest.mark.timeout(7200)
 def test_failing_disks_and_losses_of_power_cost_nothing_confirmed(tmp_path, rounds):
     report = asyncio.run(disk.campaign(tmp_path / "disk", 2 * rounds, 20261122, lambda _: None))
     print("\n".join(report.lines()))
@@ -76,7 +74,6 @@ def test_failing_disks_and_losses_of_power_cost_nothing_confirmed(tmp_path, roun
 
 
 @pytest.mark.campaign
-@pytest.mark.timeout(7200)
 def test_the_simulated_kernel_holds_for_every_seed(rounds):
     report = play_all([*kept_seeds(), *range(1, 250 * rounds + 1)], lambda _: None, workers=2)
     print("\n".join(report.lines()))

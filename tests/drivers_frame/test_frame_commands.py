@@ -21,7 +21,7 @@ class Desk:
         return group.create_task(self.port.command("a", value))
 
     async def arrived(self, count):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.commands) < count:  # noqa: ASYNC110  tasks of the test itself decide
                 await asyncio.sleep(0)
 

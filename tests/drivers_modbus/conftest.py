@@ -55,7 +55,7 @@ def make_tag(name, data_type, address, source="io", **more):
     return Tag(f"{ROOT}/{name}", data_type, source=source, device="io", address=address, **more)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something that a user would notice, up to a limit."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  sockets of another task decide, no event tells

@@ -52,7 +52,7 @@ def with_device(side, tags, body, device=None, **config):
         listener = Listener(device, 4, 10**12)
         port = await listener.open("127.0.0.1", 0)
         client = side(tags, "client", **({"port": port} | config))
-        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await body(client, device)
             polling.cancel()
@@ -120,7 +120,7 @@ def test_the_backup_address_is_gone_over_to_and_the_first_is_tried_again_later(s
         one, two = await first.open("127.0.0.1", 0), await second.open("127.0.0.1", 0)
         backup = {"host": "127.0.0.1", "port": two}
         client = side([tag("a", DataType.INT, "30001")], "client", port=one, backup=backup)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await wait(lambda: client.port.value("a") == 7)
             first.close()
@@ -224,7 +224,7 @@ def test_tls_takes_a_certificate_from_both_sides(side, tag, wait, tmp_path):
 
     async def main():
         server = side([tag("a", DataType.INT, "30001", source="twin")], "server", tls=files("device"))
-        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             tasks = [server.start(group)]
             await server.component.listening.wait()
             server.port.set("a", 5)

@@ -35,7 +35,7 @@ def device(side, tag, **config):
 
 def with_server(server, body):
     async def main():
-        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             serving = server.start(group)
             await server.component.listening.wait()
             for name, value in (("part", True), ("count", -5), ("torque", 1.5)):

@@ -55,7 +55,7 @@ def main() -> None:
         found["write"] = str(client.write(tag("line/speed"), o6.Float(33)))
         found["outOfRange"] = str(client.write(tag("line/speed"), o6.Float(61)))
         found["readOnly"] = str(client.write(tag("tank/level_pct"), o6.Float(1)))
-        found["arrived"] = arrived.wait(10)
+        found["arrived"] = arrived.wait(60)
         found["seen"] = seen
         arguments = [o6.Boolean(True), "peer"]
         client.call("ns=7;s=plc/MethodSet", "ns=7;s=plc/MethodSet/Restart", arguments)

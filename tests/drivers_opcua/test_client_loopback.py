@@ -172,14 +172,14 @@ def test_a_thousand_tags_are_subscribed_and_polled(side, tag, victim, run, wait)
             ]
             async with run(*sides):
                 for plant in sides:
-                    await wait(lambda plant=plant: plant.good, 60)
+                    await wait(lambda plant=plant: plant.good)
                     port, first = plant.port, plant.port.value("c999")
 
                     def have_moved(port=port, first=first):
                         now = port.value("c0"), port.value("c999")
                         return None not in now and min(now) > first  # None: late for a moment
 
-                    await wait(have_moved, 60)
+                    await wait(have_moved)
                     assert port.value("sys/drivers/io/state") == "online"
                     assert port.value("sys/drivers/io/items") == 1000
                     await wait(lambda port=port: port.value("sys/drivers/io/round_trip_p99_ms") > 0)

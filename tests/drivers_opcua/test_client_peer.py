@@ -75,13 +75,13 @@ def test_node_opcua_is_browsed_subscribed_written_called_and_lost(
         process = await start()
         try:
             async with run(plant):
-                await wait(lambda: port.value("sys/drivers/io/state") == "off", 60)
+                await wait(lambda: port.value("sys/drivers/io/state") == "off")
                 trust = TrustList(tmp_path / ".ironworks" / "opcua" / "io")
                 (shown,) = trust.list()
                 trust.accept(shown.fingerprint)
-                await wait(lambda: port.quality("v999") == GOOD, 60)
+                await wait(lambda: port.quality("v999") == GOOD)
                 before = port.value("v0")
-                await wait(lambda: port.value("v0") > before and port.value("v999") > before, 60)
+                await wait(lambda: port.value("v0") > before and port.value("v999") > before)
                 assert port.quality("none") == Quality.BAD_CONFIGURATION_ERROR
                 assert (port.value("element"), port.value("last")) == (2, 3)
                 assert await port.command("set", 2.3) is None
@@ -100,7 +100,7 @@ def test_node_opcua_is_browsed_subscribed_written_called_and_lost(
                 assert found.address.startswith("ns=1;s=set")
                 process.kill()
                 await process.wait()
-                await wait(lambda: port.quality("v0") == Quality.BAD_NO_COMMUNICATION, 60)
+                await wait(lambda: port.quality("v0") == Quality.BAD_NO_COMMUNICATION)
         finally:
             if process.returncode is None:
                 process.kill()

@@ -560,7 +560,7 @@ def test_a_client_ends_when_it_is_told_even_while_it_is_losing_its_server(side, 
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 task.cancel()
-                _, left = await asyncio.wait([task], timeout=10)
+                _, left = await asyncio.wait([task], timeout=60)
                 assert not left, f"runs on when it is cancelled {turns} turns later"
 
     asyncio.run(main())
@@ -624,7 +624,7 @@ def test_a_session_is_used_before_the_server_would_end_it(side, tag, stock, run,
             async with run(plant):
                 await wait(lambda: port.value("sys/drivers/io/online") is True)
                 before = port.value("sys/drivers/io/requests")
-                await wait(lambda: port.value("sys/drivers/io/requests") >= before + 4, 10.0)
+                await wait(lambda: port.value("sys/drivers/io/requests") >= before + 4)
                 assert port.value("sys/drivers/io/reconnects") == 0
 
     asyncio.run(main())

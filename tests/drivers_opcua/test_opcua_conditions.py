@@ -147,7 +147,7 @@ async def call(client: Client, node: Any, method: int, *given: Any) -> Any:
 
 
 def client(served: Any, name: str = "olga", secret: str = "pump", locale: str = "en") -> Client:
-    made = Client(served.url, timeout=10)
+    made = Client(served.url, timeout=20)
     made.set_user(name)
     made.set_password(secret)
     made.set_locale([locale])

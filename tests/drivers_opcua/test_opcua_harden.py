@@ -167,7 +167,7 @@ def test_each_request_needs_the_token_of_its_session(serving: Serving) -> None:
 @BOTH
 def test_a_subscription_belongs_to_its_session(serving: Serving) -> None:
     async def main() -> None:
-        async with serving() as url, Client(url, timeout=20) as one, Client(url, timeout=5) as other:
+        async with serving() as url, Client(url, timeout=20) as one, Client(url, timeout=20) as other:
             mine = await one.create_subscription(500, None)
             results = await other.uaclient.delete_subscriptions([mine.subscription_id])
             assert results[0].name == "BadSubscriptionIdInvalid"
@@ -447,7 +447,7 @@ def test_sessions_of_clients_that_are_gone_make_room(serve: Any, monkeypatch: py
                 await flaky.create_subscription(500, None)
                 flaky.disconnect_socket()
                 await asyncio.sleep(0.05)
-            async with Client(served.url, timeout=20), Client(served.url, timeout=5):
+            async with Client(served.url, timeout=20), Client(served.url, timeout=20):
                 with pytest.raises(UaStatusCodeError) as caught:
                     await Client(served.url, timeout=20).connect()
                 assert ua.StatusCode(caught.value.code).name == "BadTooManySessions"
@@ -510,7 +510,7 @@ def test_every_policy_serves_reads_and_writes(serve: Any, mode: str, tmp_path: A
             for number, policy in enumerate(
                 ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"), start=2
             ):
-                client = Client(served.url, timeout=10)
+                client = Client(served.url, timeout=20)
                 client.application_uri = "urn:client"
                 files = f"{tmp_path}/certificate.der,{tmp_path}/key.pem"
                 await client.set_security_string(f"{policy},{mode},{files}")

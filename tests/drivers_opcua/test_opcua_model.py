@@ -72,7 +72,7 @@ def test_the_plc_is_shown_after_plcopen_and_each_tag_is_one_node(serve: Any) -> 
                 "http://opcfoundation.org/UA/Machinery/",
             ]
             served.port.outline = OUTLINE
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await forward(devices):  # a second may be under way, in a thread
                     await clock.advance(1)
 
@@ -127,12 +127,12 @@ def test_the_plc_is_shown_after_plcopen_and_each_tag_is_one_node(serve: Any) -> 
             assert set(await forward(await plc.get_child(f"{PLC}:Diagnostic"))) == {"2:scans"}
 
             served.port.outline = replace(OUTLINE, tasks=OUTLINE.tasks[:1])
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while f"{MODEL}:slow" in await forward(await cell.get_child(f"{PLC}:Tasks")):
                     await clock.advance(1)
             assert set(await forward(above, ua.ObjectIds.HasSubtype)) == {f"{MODEL}:Control"}
             served.port.outline = None
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await forward(devices):
                     await clock.advance(1)
             with pytest.raises(UaStatusCodeError, match="BadNodeIdUnknown"):

@@ -78,7 +78,7 @@ class Seen:
         self.events.put_nowait(event)
 
     async def next(self) -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.events.get()
 
 

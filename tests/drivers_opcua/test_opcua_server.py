@@ -44,7 +44,7 @@ SAMPLES: dict[DataType, tuple[Any, str, Any]] = {
 
 
 def client(url: str, name: str = "", secret: str = "") -> Client:
-    made = Client(url, timeout=10)
+    made = Client(url, timeout=20)
     if name:
         made.set_user(name)
         made.set_password(secret)
@@ -74,7 +74,7 @@ class Changes:
         self.values.put_nowait(data.monitored_item.Value)
 
     async def next(self) -> ua.DataValue:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.values.get()
 
 
@@ -539,7 +539,7 @@ def test_the_server_tells_of_itself_in_sys_tags(serve: Any) -> None:
                         for name in ("sessions", "subscriptions")
                     ]
 
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while told() != [1, 1]:  # the second that is under way looks at certificates in a thread
                         await clock.advance(1)
                 assert served.port.value("sys/drivers/opcua/reads") >= 1
@@ -549,7 +549,7 @@ def test_the_server_tells_of_itself_in_sys_tags(serve: Any) -> None:
                 def fact(name: str) -> object:
                     return served.port.value(f"sys/drivers/opcua/{name}")
 
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while not fact("last_refusal"):
                         await clock.advance(1)
                 assert fact("last_refusal") == "127.0.0.1: Browse: BadNothingToDo"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from snap7.client import Client
 
+from drivers.chaos.process import free_port
 from drivers.s7.client import ClientConfig, plugin
 from runtime.clock import WallClock
 from runtime.config import Document, Plant, PlantFile, TagList
@@ -23,12 +23,6 @@ from runtime.errors import Place
 from runtime.testing import FakePort
 
 ROOT = "site/area/line"
-
-
-def free_port():
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
 
 
 class Device:
@@ -105,7 +99,7 @@ def make_tag(name, data_type, address, source="io", **more):
     return Tag(f"{ROOT}/{name}", data_type, source=source, device="io", address=address, **more)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something that a user would notice, up to a limit."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  a process decides, no event tells
@@ -166,7 +160,7 @@ def play():
                     await body()
                 finally:
                     polling.cancel()
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(60):
                         await asyncio.wait([polling])
 
         asyncio.run(main())

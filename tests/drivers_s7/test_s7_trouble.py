@@ -41,7 +41,7 @@ def with_peer(side, tag, script, body, **config):
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         client = side([tag("a", DataType.DINT, "DB1.DBD0", access=Access.READ_WRITE)], port=port, **config)
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             polling = client.start(group)
             await body(client)
             polling.cancel()

@@ -232,7 +232,7 @@ def make_tag(name, data_type=DataType.REAL, **more):
     return Tag(f"{ROOT}/{name}", data_type, **({"source": "plc"} | more))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something that a user would notice, up to a limit."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  sockets of another process decide, no event tells

@@ -45,7 +45,7 @@ def relatives(folder):
     ]
 
 
-def gone(folder, seconds=15):
+def gone(folder, seconds=60):
     deadline = time.monotonic() + seconds
     while relatives(folder):
         if time.monotonic() > deadline:
@@ -81,7 +81,7 @@ def test_a_plant_that_does_not_stop_is_ended_with_its_children(monkeypatch):
     child_of_it = "import time; time.sleep(600)"
     stubborn = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child_of_it!r}]).wait()"
     child = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.PIPE)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (family := psutil.Process(child.pid).children()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -115,13 +115,13 @@ def test_whatever_ends_the_console_leaves_no_process_behind(demo, how):
         else:
             process.send_signal(ENDINGS[how])
         read_until(main, None, 0.5)
-        process.wait(30)
+        process.wait(60)
         assert process.returncode == (-signal.SIGKILL if how == "kill" else 0)
         assert gone(demo)
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(60)
         os.close(main)
 
 

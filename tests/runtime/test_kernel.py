@@ -47,7 +47,7 @@ def run(folder, source, then=None):
         if then:
             await then(kernel)
         stop.set()
-        await asyncio.wait_for(life, 20)
+        await asyncio.wait_for(life, 60)
         return kernel
 
     return asyncio.run(main())
@@ -75,7 +75,7 @@ def test_a_stop_is_no_alarm(folder):
     )
 
     async def then(kernel):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not kernel.alarms.view("x.three")["active"]:  # noqa: ASYNC110 - a disk is waited for
                 await asyncio.sleep(0.01)
 
@@ -104,11 +104,9 @@ def test_a_source_that_ends_leaves_no_good_value_behind(folder):
             raise RuntimeError("broken")
 
     async def then(kernel):
-        for _ in range(100):
-            await asyncio.sleep(0.01)
-            if kernel.table.quality[kernel.plant.tags["a/x"].id] == Quality.BAD_NOT_CONNECTED:
-                return
-        pytest.fail("the value is still good")
+        async with asyncio.timeout(60):
+            while kernel.table.quality[kernel.plant.tags["a/x"].id] != Quality.BAD_NOT_CONNECTED:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     run(folder, Short(1), then)
 
@@ -118,7 +116,7 @@ def test_the_alarms_tell_their_figures_again_after_a_restart(folder):
         ids = kernel.plant.tags.select("sys/alarms/*")
         life = kernel.supervisor.find("alarms")
         for restarts in (0, 1):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while life.restarts < restarts or (kernel.table.quality[ids] != Quality.GOOD).any():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             kernel.supervisor.restart("alarms")
@@ -191,13 +189,13 @@ def test_a_clock_that_is_set_back_harms_no_component(folder):
         kernel = Kernel(assemble(folder), clock, [Source(1)])
         stop = asyncio.Event()
         life = asyncio.create_task(kernel.run(stop))
-        await asyncio.wait_for(kernel.ready.wait(), 20)
+        await asyncio.wait_for(kernel.ready.wait(), 60)
         kernel.started_ns += 3600 * 1_000_000_000
         for _ in range(20):
             await clock.advance(0.5)
         assert kernel.table.value(kernel.table["sys/kernel/uptime_s"]) is not None
         assert not [view for view in kernel.supervisor.views() if view["state"] == "faulted"]
         stop.set()
-        await asyncio.wait_for(life, 20)
+        await asyncio.wait_for(life, 60)
 
     asyncio.run(main())

@@ -46,7 +46,7 @@ def test_a_line_has_time_level_component_and_text(tmp_path):
         )
         supervisor.add(Pump(), "driver", None, lambda: None)
         task = asyncio.create_task(supervisor.run("pump"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await faulted.wait()
         task.cancel()
         await asyncio.wait({task})

@@ -156,7 +156,7 @@ def test_a_flood_is_told_as_tags_and_known_after_a_restart(tmp_path):
         await journal.close()
 
     async def until(condition):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - a thread and a disk are waited for
                 await asyncio.sleep(0.001)
 

@@ -152,7 +152,7 @@ class Desk:
                     group.create_task(self.alarms.run(self.port)),
                     group.create_task(server.run(self.api_port)),
                 ]
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while not (endpoint := _found(self.plant.folder)):
                         await self.clock.sleep(0.01)
                     await self.until(lambda: self.port.value("sys/alarms/active") == 0)
@@ -168,7 +168,7 @@ class Desk:
             await self.journal.close()
 
     async def until(self, holds: Any) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds():
                 await self.clock.sleep(0.01)
 

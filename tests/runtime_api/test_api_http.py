@@ -347,7 +347,7 @@ def test_an_alarm_that_needs_it_is_listed_until_it_is_confirmed(desk: Any) -> No
             await desk.until(lambda: desk.port.value("sys/alarms/active") == 0)
             (listed,) = await client.alarms()
             assert (listed.name, listed.state, listed.confirmed) == ("pump.worn", "normal", False)
-            async with asyncio.timeout(10), aclosing(client.stream(alarms=True)) as stream:
+            async with asyncio.timeout(60), aclosing(client.stream(alarms=True)) as stream:
                 told = await anext(each async for each in stream if isinstance(each, AlarmChange))
             assert told.alarm == listed
             done = await client.confirm("pump.worn", "seal replaced")

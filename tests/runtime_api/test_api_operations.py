@@ -127,7 +127,7 @@ def test_what_a_client_asked_that_has_gone_is_broken_off(desk: Any) -> None:
     span = "tag=tank/level&start=0&end=10"
 
     async def main() -> None:
-        async with desk.serving() as endpoint, _on_socket(endpoint) as other, asyncio.timeout(20):
+        async with desk.serving() as endpoint, _on_socket(endpoint) as other, asyncio.timeout(60):
             for name, method, path, body in (
                 ("SELECT 2", "POST", "/history/sql", {"query": "SELECT 2"}),
                 ("figures", "GET", f"/history?{span}&mode=mean&interval=5", None),
@@ -308,7 +308,7 @@ def test_streams_of_one_user_are_bounded(desk: Any, monkeypatch: pytest.MonkeyPa
                     except InvalidStatus:
                         await desk.clock.sleep(0.01)
 
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 third = await free()
             await second.close()
             await third.close()

@@ -216,7 +216,7 @@ def test_old_tls_and_plain_http_are_refused(outside: Outside) -> None:
 
 def test_a_renewed_certificate_is_shown_and_nobody_is_dropped(outside: Outside) -> None:
     async def other_than(before: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             where = (outside.address, outside.port)
             while await asyncio.to_thread(ssl.get_server_certificate, where) == before:
                 await outside.desk.clock.sleep(0.02)
@@ -334,7 +334,7 @@ def test_a_pin_that_is_damaged_is_told_and_replaced(outside: Outside, monkeypatc
 
 async def shows(outside: Outside, file: Path) -> Any:
     """Return what a client with a certificate gets, once the server asks for certificates."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with outside.client(certificate=str(file)) as client:
                 try:

@@ -86,7 +86,7 @@ def start(runtime_home: Path) -> Any:
             assert process.stdin
             process.stdin.close()
             try:
-                process.wait(15)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -116,6 +116,18 @@ def running_plant(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Itera
 def folder(tmp_path: Path) -> Path:
     """A plant that does not run."""
     return lay_out(tmp_path)
+
+
+@pytest.fixture
+def until() -> Any:
+    """Ask again until a plant in a process of its own says so, up to a minute."""
+
+    def until(holds: Any) -> None:
+        deadline = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < deadline, "it was never told"
+
+    return until
 
 
 @pytest.fixture

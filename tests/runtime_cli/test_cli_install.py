@@ -123,7 +123,7 @@ def test_the_service_tells_that_it_is_ready_alive_and_stopping(folder, tmp_path_
             process.send_signal(signal.SIGTERM)
             while told[-1] != "STOPPING=1":
                 told.append(manager.recv(4096).decode())
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
             process.wait()

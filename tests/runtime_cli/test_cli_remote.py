@@ -80,7 +80,7 @@ def gateway(tmp_path: Path) -> Iterator[Any]:
         assert process.stdin
         process.stdin.close()
         try:
-            process.wait(30)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

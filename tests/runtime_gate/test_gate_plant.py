@@ -46,7 +46,7 @@ class Life:
     def start(self):
         command = [sys.executable, "-m", "runtime.cli", "run", str(self.folder), "--attached"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 60
         while True:
             try:
                 return find(self.folder)
@@ -92,14 +92,14 @@ def life(tmp_path, monkeypatch):
     if made.process and made.process.poll() is None:
         made.process.stdin.close()
         try:
-            made.process.wait(15)
+            made.process.wait(60)
         except subprocess.TimeoutExpired:
             made.process.kill()
             made.process.wait()
     shutil.rmtree(home)
 
 
-def until(holds, seconds=10):
+def until(holds, seconds=60):
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

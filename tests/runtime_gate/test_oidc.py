@@ -51,7 +51,7 @@ def issuer():
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
         yield http
     process.stdin.close()
-    process.wait(15)
+    process.wait(60)
     process.stdout.close()
 
 

@@ -49,7 +49,7 @@ async def running(path, tags=PLANT, start_ns=T0, config=None):
 
 
 async def until(condition):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a thread and a disk are waited for
             await asyncio.sleep(0.001)
 

@@ -71,7 +71,7 @@ def running_plant(folder, home):
         env={**os.environ, "XDG_RUNTIME_DIR": home},
     )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not _found(folder):
             assert process.poll() is None
             assert time.monotonic() < deadline
@@ -79,7 +79,7 @@ def running_plant(folder, home):
         yield folder
     finally:
         process.stdin.close()
-        process.wait(20)
+        process.wait(60)
 
 
 def _found(folder):

@@ -170,7 +170,7 @@ def test_a_look_at_a_file_that_is_given_up_breaks_nothing_else_off(tmp_path, kit
 
     def slow(file, part):
         begun.set()
-        return goes_on.wait(20) and whole(file, part)
+        return goes_on.wait(60) and whole(file, part)
 
     async def main():
         async with kit.running(path, start_ns=kit.T0 + 48 * kit.HOUR) as (_, historian):

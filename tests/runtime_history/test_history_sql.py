@@ -120,7 +120,7 @@ def test_who_gives_up_what_reads_beside_the_store_waits_until_that_has_ended(tmp
 
             def look(store):
                 tell(begun.set)
-                go.wait(20)
+                go.wait(60)
 
             task = asyncio.create_task(historian.beside_store(look))
             await begun.wait()

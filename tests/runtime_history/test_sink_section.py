@@ -68,7 +68,7 @@ def test_a_password_that_is_not_there_is_told(tmp_path, monkeypatch):
             config = SinkConfig(url="postgresql://me@127.0.0.1:1/db", **more)
             port = FakePort(SINK_TAGS, name="history-sink", clock=WallClock())
             task = asyncio.create_task(Sink(Closed(), config, "works", tmp_path, tmp_path).run(port))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while port.healthy:  # noqa: ASYNC110 - a socket is waited for
                     await asyncio.sleep(0.01)
             assert why in port.health_text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from drivers.chaos.process import free_port
 
 NOBODY = 65533
 
@@ -32,9 +33,7 @@ class Server:
         self._place = Path("/", self.folder.relative_to(root)) if root else self.folder
         if self._account or root:
             shutil.chown(self.folder, self._account or NOBODY)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen | None = None
         self._do(
             "initdb",

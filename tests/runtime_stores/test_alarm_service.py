@@ -44,7 +44,7 @@ async def running(path, configs=CONFIGS):
 
 async def until(condition):
     """Let everything run until a condition holds; the journal's thread takes real time."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a thread and a disk are waited for
             await asyncio.sleep(0.001)
 

@@ -37,7 +37,7 @@ def looked(tmp_path):
 
             async def look():
                 told = len(port.submitted)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while len(port.submitted) == told:
                         await clock.advance(LOOK_S)
                         await asyncio.sleep(0)

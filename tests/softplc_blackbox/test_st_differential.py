@@ -1,6 +1,6 @@
 """Random typed programs: compiler and tree-walking evaluator agree, faults and their lines included.
 
-500 programs, most of them small; `make nightly` runs 20,000 of full size. IRONWORKS_ST_PROGRAMS has how many,
+250 programs, most of them small; `make nightly` runs 20,000 of full size. IRONWORKS_ST_PROGRAMS has how many,
 IRONWORKS_ST_SEED the first one.
 """
 
@@ -16,10 +16,10 @@ from st_random import Generator
 import softplc
 from softplc.simulator import PlcFaultError
 
-PROGRAMS = int(os.environ.get("IRONWORKS_ST_PROGRAMS", "500"))
+PROGRAMS = int(os.environ.get("IRONWORKS_ST_PROGRAMS", "250"))
 FIRST = int(os.environ.get("IRONWORKS_ST_SEED", "0"))
 CHUNK, WIDE = 25, 15
-SHORT = PROGRAMS <= 500
+SHORT = PROGRAMS <= 250
 SCANS = 3
 REFERENCES = ("Main.ref",)  # no one outside of the program sees them
 

@@ -84,7 +84,7 @@ def scanning():
 def until():
     """Wait until a condition holds, for a bounded time."""
 
-    def until(condition, timeout_s=2.0):
+    def until(condition, timeout_s=60.0):
         end = time.monotonic() + timeout_s
         while not (result := condition()):
             assert time.monotonic() < end, "it never happened"
@@ -98,7 +98,7 @@ def until():
 def eventually():
     """Wait in a coroutine until a condition holds, for a bounded time."""
 
-    async def eventually(condition, timeout_s=10.0):
+    async def eventually(condition, timeout_s=60.0):
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, "it never happened"

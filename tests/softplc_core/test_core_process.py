@@ -156,15 +156,15 @@ def test_a_record_of_a_process_that_is_gone_or_another_one_is_no_core(plc):
 
 
 def test_without_a_kernel_inputs_go_stale_and_in_the_end_it_ends(plc, until):
-    options = {"stale_ns": 500_000_000, "alone_ns": 2_500_000_000}
+    options = {"stale_ns": 500_000_000, "alone_ns": 5_000_000_000}
     process = plc.start(**options)
-    until(lambda: process.core.control.stale == 1, 5)
+    until(lambda: process.core.control.stale == 1)
     found = plc.find(plc.key(Options(**options)))
     assert found.was_stale
     assert found.alone_ns > 500_000_000
     before = plc.shown(process.core, "count")
     until(lambda: plc.shown(process.core, "count") > before)
-    until(lambda: not process.alive, 5)
+    until(lambda: not process.alive)
     assert process.core.control.end == END_ALONE
     assert "without a kernel" in process.why()
 
@@ -173,7 +173,7 @@ def test_a_core_that_no_record_names_ends(plc, until, monkeypatch):
     process = plc.start()
     record = json.loads((plc.folder / remote.RECORD).read_text())
     (plc.folder / remote.RECORD).write_text(json.dumps(record | {"pid": os.getpid()}))
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while process.alive and time.monotonic() < end:
         process.core.control.beat_ns = monotonic_ns()
         time.sleep(0.05)
@@ -182,13 +182,12 @@ def test_a_core_that_no_record_names_ends(plc, until, monkeypatch):
 
 def test_sigterm_is_for_the_kernel_as_long_as_there_is_one(plc, until):
     process = plc.start()
-    end = time.monotonic() + 1
+    process.core.control.beat_ns = monotonic_ns() + 60_000_000_000  # however late the next one is
     os.kill(process.pid, signal.SIGTERM)
-    while time.monotonic() < end:
-        process.core.control.beat_ns = monotonic_ns()
-        assert process.alive
-        time.sleep(0.02)
-    time.sleep(0.4)
+    before = plc.shown(process.core, "count")
+    until(lambda: plc.shown(process.core, "count") > before + 200)
+    assert process.alive
+    process.core.control.beat_ns = monotonic_ns() - 400_000_000
     os.kill(process.pid, signal.SIGTERM)
     until(lambda: not process.alive)
 
@@ -198,9 +197,7 @@ def test_an_endless_loop_does_not_keep_it_from_ending(plc, until):
     variable = next(b.variable for b in plc.wiring.outputs if b.key == plc.tags["hang"].id)
     process.core.write(variable, 1)
     until(lambda: process.core.control.active)
-    began = time.monotonic()
-    process.stop()
-    assert time.monotonic() - began < 2.5
+    assert process.stop(), "it was killed"
 
 
 def test_a_process_that_does_not_start_is_told(plc, monkeypatch, tmp_path):
@@ -248,7 +245,7 @@ def test_a_killed_core_comes_back_with_the_state_of_its_last_scan(plc, monkeypat
             before, pid = port.value("count"), pid_of(plc)
             os.kill(pid, signal.SIGKILL)
             await eventually(lambda: port.value("sys/plc/died"))
-            await eventually(lambda: port.value("count") > before + 50)
+            await eventually(lambda: port.value("count") > before + 200)
             assert before <= port.value("count") < before + 5000
             assert pid_of(plc) != pid
             id_ = port.tags["double"].id
@@ -297,7 +294,7 @@ def test_the_core_scans_on_when_its_kernel_is_killed_and_the_next_one_finds_it(p
     start = plc.folder / "start"
     start.write_bytes(pickle.dumps((plc.build.to_bytes(), plc.tags, plc.folder)))
     with subprocess.Popen([sys.executable, "-c", KERNEL, str(start)]) as kernel:
-        until(lambda: (plc.folder / remote.RECORD).exists(), 20)
+        until(lambda: (plc.folder / remote.RECORD).exists())
         pid = pid_of(plc)
         kernel.kill()
 

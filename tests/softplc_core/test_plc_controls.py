@@ -74,7 +74,7 @@ def start(build, plant_tags, tmp_path, eventually):
         bridge = Bridge(lambda: program, BridgeOptions(), tmp_path)
         task = asyncio.create_task(bridge.run(port))
         try:
-            await eventually(lambda: task.done() or port.value("double") is not None, 20)
+            await eventually(lambda: task.done() or port.value("double") is not None)
             assert not task.done(), task.exception()
             yield bridge.controller, port
         finally:
@@ -296,7 +296,7 @@ def test_the_core_ends_a_force_without_a_kernel_and_the_next_one_learns_it(
     options = Options()
     process = CoreProcess.start(lay, build, key_of(build, "", options), tmp_path, options)
     try:
-        until(lambda: process.core.control.forces_ended == 1, 10)  # nobody beats or collects
+        until(lambda: process.core.control.forces_ended == 1)  # nobody beats or collects
         other = ForceBook(tmp_path)
         other.load(now_ns - 10**15)  # whatever the clock of the next kernel says
         other.resolve(Lookup(build.application))

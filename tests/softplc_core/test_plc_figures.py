@@ -63,7 +63,7 @@ def plc(compiled, tmp_path, eventually):
         bridge = Bridge(lambda: build, BridgeOptions(watchdog_ns=5_000_000_000), tmp_path)
         task = asyncio.create_task(bridge.run(port))
         try:
-            await eventually(lambda: port.value("n") is not None, 20)
+            await eventually(lambda: port.value("n") is not None)
             yield bridge.controller, port
         finally:
             task.cancel()

@@ -78,7 +78,7 @@ class Desk:
         return await self.ask(who, "POST", "/force", path=path, value=value, reason="test", **more)
 
     async def until(self, condition):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, "it never happened"
             await self.kernel.clock.sleep(0.01)

@@ -118,7 +118,7 @@ def test_overruns_in_a_row_are_two_events(core, until):
     events = Events(core)
     until(lambda: shown(core, "out") == 700)
     core.write(core.places["work"], 100_000_000)  # some 40 ms, where 5 are the interval
-    until(lambda: core.stats().tasks[1].overruns > 3, 20)
+    until(lambda: core.stats().tasks[1].overruns > 3)
     core.write(core.places["work"], 0)
     seen = []
 
@@ -126,7 +126,7 @@ def test_overruns_in_a_row_are_two_events(core, until):
         seen.extend(each for each in events.take()[0] if each.mask == 2 and each.kind is not Kind.FAULT)
         return any(each.kind is Kind.CAUGHT_UP and each.a > 2 for each in seen)
 
-    until(caught_up, 20)
+    until(caught_up)
     end = next(each for each in seen if each.kind is Kind.CAUGHT_UP and each.a > 2)
     begin = seen[seen.index(end) - 1]
     assert begin.kind is Kind.OVERRUN
@@ -171,7 +171,7 @@ def test_a_task_begins_anew_by_itself_until_it_has_done_so_too_often(build, plan
     async def main():
         port = FakePort(plant_tags(**SIGNALS), name="plc", clock=WallClock())
         async with bridge_of(build, port, tmp_path, OnFault.RESTART):
-            await eventually(lambda: port.value("out") == 700, 20)
+            await eventually(lambda: port.value("out") == 700)
             for times in range(1, 4):
                 await port.command("d", 0)
                 await eventually(lambda times=times: kinds(port).count("plc.changed") == times)
@@ -216,7 +216,7 @@ def test_a_fault_while_no_kernel_is_there_is_told_by_the_next_one(
         assert kernel.stdout.readline()
         kernel.kill()
     died_ns, probe = time.time_ns(), Probe(tmp_path)
-    until(lambda: probe.stopped and probe.stale, 10)
+    until(lambda: probe.stopped and probe.stale)
 
     async def main():
         port = FakePort(tags, name="plc", clock=WallClock())

@@ -62,7 +62,7 @@ async def running(build, tags, folder, eventually):
     bridge = Bridge(lambda: build, OPTIONS, folder)
     task = asyncio.create_task(bridge.run(port))
     try:
-        await eventually(lambda: task.done() or port.value("double"), 20)
+        await eventually(lambda: task.done() or port.value("double"))
         assert not task.done(), task.exception()
         yield bridge, port
     finally:
@@ -181,7 +181,7 @@ def test_what_the_core_did_without_a_kernel_is_in_the_record(builds, plant_tags,
     start = tmp_path / "start"
     start.write_bytes(pickle.dumps((builds[0], tags, tmp_path, OPTIONS)))
     with subprocess.Popen([sys.executable, "-c", KERNEL, str(start)]) as kernel:
-        until(lambda: list((tmp_path / "record").glob("*.seg")), 20)
+        until(lambda: list((tmp_path / "record").glob("*.seg")))
         kernel.kill()
 
     async def main():

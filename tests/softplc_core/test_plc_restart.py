@@ -54,7 +54,7 @@ def start(compiled, plant_tags, tmp_path, eventually):
         bridge = Bridge(lambda: build, BridgeOptions(), tmp_path)
         task = asyncio.create_task(bridge.run(port))
         try:
-            await eventually(lambda: task.done() or port.value("count") is not None, 20)
+            await eventually(lambda: task.done() or port.value("count") is not None)
             assert not task.done(), task.exception()
             yield bridge.controller, port
         finally:

@@ -284,14 +284,14 @@ async def living(plant, do):
     port = FakePort(tags, name="plc", clock=WallClock())
     task = asyncio.create_task(Bridge(lambda: build, BridgeOptions(), folder).run(port))
     try:
-        await until(lambda: task.done() or port.value("a") is not None, 20)
+        await until(lambda: task.done() or port.value("a") is not None)
         return await do(port)
     finally:
         task.cancel()
         await asyncio.wait([task])
 
 
-async def until(condition, timeout_s=10.0):
+async def until(condition, timeout_s=60.0):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it never happened"

@@ -119,7 +119,7 @@ def test_the_running_plc_carries_texts_and_refuses_what_does_not_fit(compiled, p
         port = FakePort(plant_tags(**SIGNALS), name="plc", clock=WallClock())
         port.set("name", "Ada")
         task = asyncio.create_task(Bridge(lambda: build, BridgeOptions(), tmp_path).run(port))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while port.value("greeting") != "hello Ada":
                 assert not task.done(), task.exception()
                 await asyncio.sleep(0.005)

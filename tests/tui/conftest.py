@@ -414,9 +414,9 @@ def make_alarm() -> Callable[..., AlarmView]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
-    """Wait until something is so; fail after five seconds."""
+    """Wait until something is so; fail after a minute."""
 
-    async def wait(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def wait(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         clock = WallClock()
         end_ns = clock.now_ns() + round(seconds * SECOND_NS)
         while not condition():

@@ -82,6 +82,6 @@ def test_a_console_whose_terminal_went_without_a_word_ends(monkeypatch: pytest.M
 
         async def run_async(self) -> None:
             os.close(master)  # as of a connection that broke, below `su`
-            await asyncio.wait_for(ended.wait(), 20)
+            await asyncio.wait_for(ended.wait(), 60)
 
     asyncio.run(_until_quit(App()))  # type: ignore[arg-type]

@@ -30,14 +30,14 @@ def seen(app: ConsoleApp) -> str:
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
 
 
-async def appears(pilot, text: str, seconds: float = 20.0) -> None:
+async def appears(pilot, text: str, seconds: float = 60.0) -> None:
     end_ns = monotonic_ns() + round(seconds * 1e9)
     while not re.search(text, seen(pilot.app)):
         assert monotonic_ns() < end_ns, f"{text!r} did not appear:\n{seen(pilot.app)}"
         await pilot.pause(0.1)
 
 
-async def goes(pilot, text: str, seconds: float = 20.0) -> None:
+async def goes(pilot, text: str, seconds: float = 60.0) -> None:
     end_ns = monotonic_ns() + round(seconds * 1e9)
     while re.search(text, seen(pilot.app)):
         assert monotonic_ns() < end_ns, f"{text!r} did not go away:\n{seen(pilot.app)}"
