@@ -85,8 +85,7 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
         "cleared": alarm.cleared_ns and show_time(alarm.cleared_ns),
         "acknowledged": alarm.acknowledged_ns
         and plain(f"{show_time(alarm.acknowledged_ns)} by {alarm.acknowledged_by} {alarm.comment}".rstrip()),
-        "confirmed": alarm.confirmed_ns
-        and plain(f"{show_time(alarm.confirmed_ns)} by {alarm.confirmed_by}"),
+        "confirmed": alarm.confirmed_ns and plain(f"{show_time(alarm.confirmed_ns)} by {alarm.confirmed_by}"),
     }
     for what, told in lines.items():
         if told:
