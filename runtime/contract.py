@@ -340,11 +340,24 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
+_WILD = re.compile(r"(\*\*/|\*\*|\*)")
+_MEANS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+
+
 @lru_cache(maxsize=1024)
 def glob(pattern: str) -> re.Pattern[str]:
-    """Return what matches whole paths: `*` and `?` within a level, `**` across levels."""
-    out = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*")
-    return re.compile(out.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"))
+    """Return what matches whole paths: `*` and `?` within a level, `**` across levels.
+
+    Where the second of two wildcards takes what the first does, only the first place of the text between
+    them is tried, which is as good as any: a hostile pattern costs no more than another.
+    """
+    start, *rest = _WILD.split(pattern)
+    wilds, texts = rest[::2], [re.escape(each).replace(r"\?", "[^/]") for each in (start, *rest[1::2])]
+    out = texts[0]
+    for wild, text, following in zip(wilds, texts[1:], [*wilds, ""][1:], strict=True):
+        first = wild != "**/" and following in (wild, "**")
+        out += f"(?>{_MEANS[wild]}?{text})" if first else _MEANS[wild] + text
+    return re.compile(out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,8 @@ class AlarmView(Struct, frozen=True):
         trigger: value of a `discrete` alarm that is the alarm.
         over_ns: time over which a `rate_of_change` is measured.
         expression, suppressed_when: as the definition has them.
+        latching: whether it stays until it is reset.
+        re_alarm_ns: how long after its acknowledgement it is announced again while it stands; 0 for never.
     """
 
     name: str
@@ -263,6 +265,8 @@ class AlarmView(Struct, frozen=True):
     on_delay_ns: int = 0
     off_delay_ns: int = 0
     suppressed_when: str | None = None
+    latching: bool = False
+    re_alarm_ns: int = 0
 
     @property
     def rests(self) -> bool:

@@ -8,6 +8,7 @@ from collections import deque
 from pathlib import Path
 
 from runtime.client import PlantClient
+from runtime.config import Applied
 from runtime.contract import Batch, Port, Tag
 from runtime.endpoint import find
 from runtime.errors import PlantError
@@ -27,13 +28,15 @@ class Rack:
 
     name = "rack"
 
-    def __init__(self, file: Path, faults: list[Tag]) -> None:
-        self.file = file
+    def __init__(self, file: Path, faults: list[Tag], applied: Applied | None = None) -> None:
+        self._folder, self.file = file.parent, file
+        self._applied = applied or Applied()
         self.faults = faults
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
 
     async def run(self, port: Port) -> None:
         self.tail.clear()
+        self.file = await asyncio.to_thread(self._applied.of, self._folder) / self.file.name
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "runtime.cli", "run", str(self.file), "--attached",
             stdin=asyncio.subprocess.PIPE,

@@ -93,7 +93,7 @@ class TwinPlugin:
         from twin.rack import Rack
 
         if config.rack:
-            yield Rack(plant.path(config.rack), self._faults(plant))
+            yield Rack(plant.path(config.rack), self._faults(plant), plant.applied)
         else:
             yield Player(self._stepper(plant, config, config.speed))
 

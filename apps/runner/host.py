@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 from apps.errors import AppError, ModelError
 from apps.installed import Installed
@@ -36,6 +37,7 @@ class AppHost:
     def __init__(self, installed: Installed, plant: Plant) -> None:
         self.name = installed.name
         self._installed = installed
+        self._applied = plant.applied
         self._inlet = Inlet(plant, installed)
         self._products = [plant.tags[each.path] for each in installed.manifest.produces]
         self._root = plant.root
@@ -48,7 +50,7 @@ class AppHost:
         self.pid: int | None = None
 
     async def run(self, port: Port) -> None:
-        model = self._installed.model
+        folder, model = await asyncio.to_thread(self._places)
         if model is not None and not (model / CARD_FILE).is_file():
             raise ModelError("it has no model yet", f"make one: ironworks app fit {self.name}")
         worker = await Worker.start()
@@ -58,7 +60,7 @@ class AppHost:
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.listen())
                 group.create_task(worker.watch())
-                group.create_task(self._work(port, worker, changes))
+                group.create_task(self._work(port, worker, changes, folder, model))
         except* PlantError as group_error:
             raise group_error.exceptions[0] from None
         finally:
@@ -66,10 +68,17 @@ class AppHost:
             await worker.stop()
             self.pid = None
 
-    async def _work(self, port: Port, worker: Worker, changes: Changes) -> None:
+    def _places(self) -> tuple[Path, Path | None]:
+        """Return where code and model are, as they were applied."""
+        folder, model = self._installed.folder, self._installed.model
+        return self._applied.of(folder), None if model is None else self._applied.of(model)
+
+    async def _work(
+        self, port: Port, worker: Worker, changes: Changes, folder: Path, model: Path | None
+    ) -> None:
         budget, clock = self._installed.manifest.budget, port.clock
         outlet = Outlet(self._root, self._products)
-        await self._set_up(worker)
+        await self._set_up(worker, folder, model)
         looks = Looks(self._installed)
         due_ns = figures_ns = clock.steady_ns()
         while True:
@@ -91,16 +100,16 @@ class AppHost:
             due_ns = max(due_ns + budget.period, clock.steady_ns())
             await clock.sleep_until(due_ns)
 
-    async def _set_up(self, worker: Worker) -> None:
+    async def _set_up(self, worker: Worker, folder: Path, model: Path | None) -> None:
         installed = self._installed
         setup = Setup(
-            folder=str(installed.folder),
+            folder=str(folder),
             entry=installed.manifest.entry,
             name=self.name,
             parameters=dict(installed.parameters),
             period_ns=installed.manifest.budget.period,
             reads=self._inlet.paths,
-            model=None if installed.model is None else str(installed.model),
+            model=None if model is None else str(model),
             memory_mib=installed.manifest.budget.memory_mib,
         )
         try:

@@ -108,6 +108,8 @@ class Alarm:
             "on_delay_ns": config.on_delay,
             "off_delay_ns": config.off_delay,
             "suppressed_when": config.suppressed_when,
+            "latching": config.latching,
+            "re_alarm_ns": config.re_alarm,
         }
 
     def as_row(self) -> AlarmRow:

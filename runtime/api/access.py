@@ -34,6 +34,9 @@ from runtime.wire import PREFIX
 _KEPT = 64
 _KEPT_NS = 60 * SECOND_NS
 _LOG_IN = "log in as a user (--user anna, or $IRONWORKS_USER), with a token, or with a client certificate"
+_OF_THE_ISSUER = (
+    "log in again: ironworks login --oidc; whose tokens are taken stands in login: oidc: of plant.yaml"
+)
 _HANDED_ON = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _IDLE_DIGITS = 9
 _AT_ONCE = 2  # each check of a secret costs memory and time by design
@@ -68,6 +71,7 @@ class Callers:
         self._version = self._identity.version
         head = services.plant.head
         self._oidc = Oidc(head.login.oidc, services.clock, head.root) if head.login.oidc else None
+        self._anonymous = head.api is None or head.api.anonymous == "viewer"
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def of(self, connection: HTTPConnection, greets: bool = False) -> Actor:
@@ -75,7 +79,7 @@ class Callers:
 
         Raises:
             Refused: the name or the secret is wrong, the name is locked, the token or certificate is not in
-                force, or it comes from another machine and says nothing of itself.
+                force, or it says nothing of itself where that is not enough.
         """
         login = connection.headers.get("authorization")
         if login is not None:
@@ -90,9 +94,10 @@ class Callers:
             return self._identity.peer(state[PEER])
         if CERTIFICATE in state:
             return self._by_certificate(state[CERTIFICATE])
-        if greets or _from_here(connection):
+        here = _from_here(connection)
+        if greets or (here and self._anonymous):
             return Actor("anonymous", Role.VIEWER, "http")
-        raise _unauthorized("from another machine this needs a name", _LOG_IN)
+        raise _unauthorized(f"{'' if here else 'from another machine '}this needs a name", _LOG_IN)
 
     def _by_certificate(self, fingerprint: str) -> Actor:
         actor = self._identity.by_certificate(fingerprint, self._services.clock.now_ns())
@@ -182,7 +187,7 @@ class Callers:
             try:
                 return await self._oidc.actor(text)
             except TokenError as exc:
-                raise _unauthorized(exc.text, exc.remedy, bearer=True) from exc
+                raise _unauthorized(exc.text, exc.remedy or _OF_THE_ISSUER, bearer=True) from exc
             except ForbiddenError as exc:
                 raise Refused(403, exc.text, exc.remedy) from exc
         actor = self._identity.by_token(text, now_ns)

@@ -83,11 +83,13 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
         "priority": alarm.priority,
         "class": alarm.class_,
         "area": alarm.area,
+        "group": alarm.group,
         "value": None if alarm.value is None else scaled(alarm.value),
         "raised": alarm.raised_ns and f"{show_time(alarm.raised_ns)}, {alarm.count} times in all",
         "cleared": alarm.cleared_ns and show_time(alarm.cleared_ns),
         "acknowledged": alarm.acknowledged_ns
         and plain(f"{show_time(alarm.acknowledged_ns)} by {alarm.acknowledged_by} {alarm.comment}".rstrip()),
+        "confirmed": alarm.confirmed_ns and plain(f"{show_time(alarm.confirmed_ns)} by {alarm.confirmed_by}"),
     }
     for what, told in lines.items():
         if told:
@@ -102,6 +104,9 @@ def conditions(alarm: AlarmView, tag: TagView | None) -> dict[str, str]:
         "deadband": _width(alarm.deadband, tag) if alarm.deadband else "",
         "delays": _delays(alarm),
         "suppressed": f"when {alarm.suppressed_when}" if alarm.suppressed_when else "",
+        "latching": "until it is reset" if alarm.latching else "",
+        "re-alarm": _duration(alarm.re_alarm_ns) + " after acknowledging" if alarm.re_alarm_ns else "",
+        "to confirm": "once acknowledged" if alarm.confirm else "",
     }
     return {what: told for what, told in lines.items() if told}
 

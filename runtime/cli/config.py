@@ -206,7 +206,8 @@ def rollback(
 ) -> None:
     """Put the files of a version back into the plant folder, and apply them where the plant runs (engineer).
 
-    What the folder holds is kept as a version first.
+    What the folder holds is kept as a version first; of its files, CSV, Parquet, Arrow and pcap stay where
+    they are: they are exports.
     """
     from getpass import getuser
 

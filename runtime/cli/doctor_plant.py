@@ -163,9 +163,11 @@ def _certificates(state: Path) -> Iterator[Check]:
         except ValueError as exc:
             yield Check("certificate", FAIL, f"{file}: {exc}", "remove it: the next start makes a new one")
             continue
-        days = (found.not_valid_after_utc - now).days
+        end = found.not_valid_after_utc
+        days = (end - now).days
         verdict = FAIL if days < 0 else WARN if days < 30 else OK
-        text = f"{file.relative_to(state)} " + (f"ends in {days} days" if days >= 0 else "has ended")
+        left = "has no end" if end.year == 9999 else f"ends in {days} days"  # RFC 5280, 4.1.2.5
+        text = f"{file.relative_to(state)} {left if days >= 0 else 'has ended'}"
         yield Check("certificate", verdict, text, "restart the plant, which renews its own; replace others")
 
 

@@ -26,7 +26,7 @@ from runtime.config.models import (
     is_loopback,
     parse_duration_ns,
 )
-from runtime.config.plant import RESERVED, WIRING, Basis, Declared, Plant, Plugin, make_folder
+from runtime.config.plant import RESERVED, WIRING, Applied, Basis, Declared, Plant, Plugin, make_folder
 from runtime.config.positions import Document, load_yaml, read_text
 from runtime.config.taglist import COLUMNS, TagList, read_tags, write_tags
 from runtime.config.validation import findings_of, load_model, validate
@@ -38,6 +38,7 @@ __all__ = [
     "WIRING",
     "AlarmConfig",
     "ApiConfig",
+    "Applied",
     "BackupConfig",
     "Basis",
     "Declared",

@@ -313,12 +313,15 @@ class ApiConfig(Section):
 
     Attributes:
         host: address to listen on. Another than loopback means TLS, and an admin who can log in.
+        anonymous: who a client on this machine without a name is; `none` to refuse it, as behind a proxy that
+            does not tell whom it serves. The unix socket knows the account.
         requests_per_s: how much one address, and one user, may ask; five times that in a burst.
     """
 
     host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
     port: int | None = Field(8420, ge=0, le=65535)
     tls: TlsConfig = TlsConfig()
+    anonymous: Literal["viewer", "none"] = "viewer"
     requests_per_s: int = Field(200, ge=1, le=100_000)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,22 @@ RESERVED = (
 )  # fmt: skip
 
 
+def _as_it_is(path: Path) -> Path:
+    return path
+
+
+@dataclass
+class Applied:
+    """Where a component that starts, or starts anew, reads a file or folder of the plant.
+
+    Attributes:
+        of: returns the path itself, or a copy of what was applied where it was edited since; it waits for
+            the disk.
+    """
+
+    of: Callable[[Path], Path] = _as_it_is
+
+
 @dataclass(frozen=True)
 class Plant:
     """A plant folder with everything resolved but nothing started.
@@ -33,6 +49,7 @@ class Plant:
         state: folder for stores, caches and sockets; made when the plant starts.
         tags: all tags, those declared by sections included.
         content: where the folder's files are read from when it is not the folder itself: a kept version.
+        applied: for what reads files of the folder later, when it starts.
     """
 
     file: Path
@@ -42,6 +59,7 @@ class Plant:
     tag_places: dict[str, Place]
     alarms: tuple[AlarmConfig, ...]
     content: Path | None = None
+    applied: Applied = field(default_factory=Applied, compare=False)
 
     @property
     def folder(self) -> Path:

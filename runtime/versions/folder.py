@@ -14,6 +14,7 @@ from runtime.errors import PlantError
 MOST_FILES = 2000
 MOST_BYTES = 64 << 20
 _SKIPPED = ("__pycache__",)
+_DATA = (".csv", ".parquet", ".arrow", ".pcap", ".pcapng")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,16 @@ class Content:
         for path in sorted(self.files):
             total.update(f"{path}\0{digest_of(self.files[path])}\n".encode())
         return total.hexdigest()
+
+    def without_left(self, version: Content) -> Content:
+        """Return it without the files that a rollback to a version leaves: exports, which people made."""
+        kept = {path: data for path, data in self.files.items() if path in version.files or not is_data(path)}
+        return Content(kept)
+
+
+def is_data(path: str) -> bool:
+    """Tell whether a file is of a kind that commands export; a configuration reads those by name only."""
+    return path.lower().endswith(_DATA)
 
 
 def digest_of(data: bytes) -> str:

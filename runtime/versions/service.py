@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import structs
@@ -108,11 +109,17 @@ class Versions:
         if self.store.standing().good != self.running.digest:
             self._watch(await asyncio.to_thread(self._news), "start")
 
+    def _run_by(self, version: Version, side: Side) -> None:
+        """Let what starts anew read its files as this version has them, whatever is edited meanwhile."""
+        if side.assembly is not None:
+            side.assembly.plant.applied.of = partial(self.store.applied, version)
+
     def _keep_start(self, begin: Beginning) -> None:
         now_ns = self._kernel.clock.now_ns()
         if begin.failure:
             self.store.keep(begin.folder, now_ns, begin.content.digest)
         self.running = self.store.keep(begin.content, now_ns)
+        self._run_by(self.running, self._side)
         standing, digest = self.store.standing(), self.running.digest
         trying, starts = "", 0
         if standing.good != digest:
@@ -291,7 +298,7 @@ class Versions:
                 self._allow(plan, restart, change, actor)
                 before = await asyncio.to_thread(self.store.put_back, version, self._kernel.clock.now_ns())
                 again = Change(replace(change.wish, rehearse=0), change.online)
-                _, done = await self._apply("rollback", actor, comment, restart, again)
+                _, done = await self._apply("rollback", actor, comment, restart, again, side.content)
                 return version, before, replace(done, online=plan.online)
 
         return await self._audited("rollback", f"config {name}", actor, comment, work)
@@ -356,9 +363,15 @@ class Versions:
             raise WriteRejectedError(text, remedy)
 
     async def _apply(
-        self, action: str, actor: Actor, comment: str, restart: bool, change: Change
+        self,
+        action: str,
+        actor: Actor,
+        comment: str,
+        restart: bool,
+        change: Change,
+        put_back: Content | None = None,
     ) -> tuple[Version, Plan]:
-        side = await asyncio.to_thread(self._understand_folder)
+        side = await asyncio.to_thread(self._understand_folder, put_back)
         plan = await self._plan(side, change.wish)
         self._allow(plan, restart, change, actor)
         version = await asyncio.to_thread(self.store.keep, side.content, self._kernel.clock.now_ns())
@@ -397,6 +410,7 @@ class Versions:
             self._kernel.leave()
             return
         assert side.assembly is not None
+        self._run_by(version, side)
         try:
             await self._kernel.become(side.assembly, plan.ended, plan.begun, plan.renewed)
         except ReturnedError:
@@ -413,6 +427,7 @@ class Versions:
         assert self.running is not None
         before = await asyncio.to_thread(self._understand_version, self.running)
         assert before.assembly is not None
+        self._run_by(self.running, before)
         back = await asyncio.to_thread(compare, side, before)
         await self._kernel.prepare(before.assembly, back.renewed, Wish(reset=True))
         await self._kernel.become(before.assembly, back.ended, back.begun, back.renewed)
@@ -420,13 +435,19 @@ class Versions:
 
     # In threads.
 
-    def _understand_folder(self) -> Side:
-        content = self.store.present()
+    def _understand_folder(self, put_back: Content | None = None) -> Side:
+        """Return what the folder means; of one that was put back without what that left there."""
+
+        def present() -> Content:
+            found = self.store.present()
+            return found.without_left(put_back) if put_back else found
+
+        content = present()
         assembly = assemble(self._file)
         errors = [each for each in assembly.check() if each.severity == "error"]
         if errors:
             raise ConfigError(errors)
-        if self.store.present().digest != content.digest:
+        if present().digest != content.digest:
             raise PlantError("the plant folder changed while it was checked", "apply it again")
         return Side.of(content, assembly)
 

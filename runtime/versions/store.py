@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from runtime.errors import PlantError
-from runtime.versions.folder import Content, own_files, put, read_folder, settle
+from runtime.versions.folder import Content, is_data, own_files, put, read_folder, settle
 
 log = logging.getLogger(__name__)
 KEPT = 50
@@ -157,11 +157,34 @@ class VersionStore:
             )
         return content
 
+    def applied(self, version: Version, path: Path) -> Path:
+        """Return a file or folder of the plant folder as a version has it: itself, or the copy that is kept.
+
+        The copy may not be there: then it was not when that version was kept. It lacks what no version has,
+        such as hidden files.
+        """
+        here, folder = path.resolve(), self.folder.resolve()
+        if not here.is_relative_to(folder) or any(
+            part.startswith(".") for part in here.relative_to(folder).parts
+        ):
+            return path
+        copy = self.place(version) / here.relative_to(folder)
+        return path if self._is_same(here, copy) else copy
+
+    def _is_same(self, path: Path, copy: Path) -> bool:
+        try:
+            if not path.is_dir():
+                return path.read_bytes() == copy.read_bytes()
+            return read_folder(path, self.state).digest == read_folder(copy, copy / ".none").digest
+        except (OSError, PlantError):  # whatever that is, it is not what was applied
+            return False
+
     # Putting a version back.
 
     def put_back(self, version: Version, now_ns: int) -> Version:
         """Make the plant folder what a version is; return the version that the folder was before.
 
+        Exports that the version lacks stay: it reads none of them, and somebody made them.
         What is there is kept as a version first. A kill in between leaves what `finish` completes.
 
         Raises:
@@ -226,6 +249,8 @@ class VersionStore:
                 if path not in there or file.read_bytes() != data:
                     put(file, data)
             for path in sorted(there - set(content.files)):
+                if is_data(path):
+                    continue
                 (self.folder / path).unlink()
                 settle((self.folder / path).parent)
             (self.root / _INTENT).unlink(missing_ok=True)

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from runtime.assembly import assemble
+from runtime.clock import WallClock
 from runtime.contract import Value
 from runtime.kernel import Kernel, open_kernel
+from runtime.versions.start import choose
 
 PLANT = """\
 plant: small
@@ -110,8 +112,12 @@ class Running:
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[Running]:
-    kernel = open_kernel(assemble(folder))
+async def started(folder: Path, *, by_version: bool = False) -> AsyncIterator[Running]:
+    if by_version:
+        assembly, begin = choose(folder, WallClock().now_ns())
+        kernel = Kernel(assembly, begin=begin)
+    else:
+        kernel = open_kernel(assemble(folder))
     stop = asyncio.Event()
     task = asyncio.create_task(kernel.run(stop))
     try:
@@ -143,9 +149,9 @@ def run(runtime_home: Path) -> Any:
 def live(small: Small, runtime_home: Path) -> Any:
     """A function that runs a coroutine function with the running small plant."""
 
-    def play(scene: Any) -> None:
+    def play(scene: Any, *, by_version: bool = False) -> None:
         async def main() -> None:
-            async with started(small.folder) as plant:
+            async with started(small.folder, by_version=by_version) as plant:
                 await scene(plant)
 
         asyncio.run(main())

@@ -12,6 +12,7 @@ import pytest
 from runtime.contract import Actor, Quality, Role
 
 OPERATOR = Actor("test", Role.OPERATOR, "test")
+ENGINEER = Actor("erna", Role.ENGINEER, "test")
 
 
 def test_an_app_reads_computes_and_produces(small, live):
@@ -50,6 +51,19 @@ def test_a_killed_worker_makes_its_outputs_bad_and_starts_again(small, live):
         assert plant.component()["restarts"] == 1
 
     live(scene)
+
+
+def test_a_worker_that_starts_again_runs_as_it_was_applied_not_as_it_was_edited(small, live):
+    async def scene(plant):
+        await plant.until(lambda: plant["unit/double"] == 2.0)
+        small.code((small.app / "app.py").read_text().replace("x * self", "7 * x * self"))
+        os.kill(plant.pid, signal.SIGKILL)
+        await plant.until(lambda: plant.component()["restarts"] == 1 and plant["unit/double"] is not None)
+        assert plant["unit/double"] == 2.0
+        await plant.kernel.versions.apply(ENGINEER)
+        await plant.until(lambda: plant["unit/double"] == 14.0)
+
+    live(scene, by_version=True)
 
 
 def test_an_exception_is_told_with_file_and_line(small, live):

@@ -1,13 +1,14 @@
 """Raw patterns, batches and quality."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.contract import Batch, DataType, Quality
+from runtime.contract import Batch, DataType, Quality, glob
 
 INTEGERS = [each for each in DataType if each.limits and each is not DataType.BOOL]
 
@@ -74,3 +75,22 @@ def test_severity_bits_decide_what_is_good():
     assert not Quality.is_good(Quality.UNCERTAIN_LAST_USABLE_VALUE)
     assert Quality.is_bad(Quality.BAD_NO_COMMUNICATION)
     assert not Quality.is_bad(Quality.UNCERTAIN_LAST_USABLE_VALUE)
+
+
+def plain(pattern):
+    """The pattern with every place of every text tried."""
+    out = re.escape(pattern).replace(r"\*\*/", "(?:.*/)?").replace(r"\*\*", ".*")
+    return re.compile(out.replace(r"\*", "[^/]*").replace(r"\?", "[^/]"))
+
+
+PARTS = st.lists(st.sampled_from(["*", "**", "**/", "a", "ab", "b", "/", "?", "."]), max_size=7).map("".join)
+
+
+@given(PARTS.filter(lambda text: "***" not in text), st.text("ab/.", max_size=9))
+def test_a_pattern_matches_as_if_every_place_were_tried(pattern, path):
+    assert bool(glob(pattern).fullmatch(path)) == bool(plain(pattern).fullmatch(path))
+
+
+@pytest.mark.parametrize("pattern", ["**a**a**a**a**a**b", "**" + "?*" * 30 + "**z", "*a" * 60 + "*b"])
+def test_a_hostile_pattern_costs_no_more_than_another(pattern):
+    assert not glob(pattern).fullmatch("a" * 250)  # with every place tried this takes hours

@@ -399,3 +399,9 @@ def test_the_api_and_its_command_tell_the_definition_of_an_alarm():
     assert shown("level", "expression", expression="level > sp + 3", suppressed_when="not run") == {
         "condition": "expression of a/level", "expression": "level > sp + 3", "suppressed": "when not run"
     }  # fmt: skip
+    assert shown("run", "discrete", latching=True, confirm=True, re_alarm="10min") == {
+        "condition": "discrete of a/run, true",
+        "latching": "until it is reset",
+        "re-alarm": "T#10m after acknowledging",
+        "to confirm": "once acknowledged",
+    }

@@ -254,6 +254,23 @@ def test_a_method_that_a_resource_does_not_take_is_told_those_that_it_does(desk:
     asyncio.run(main())
 
 
+def test_where_the_plant_file_says_so_nobody_on_tcp_goes_without_a_name(folder: Any, request: Any) -> None:
+    file = folder / "plant.yaml"
+    file.write_text(file.read_text().replace("api: {", "api: {anonymous: none, "))
+    desk = request.getfixturevalue("desk")
+
+    async def main() -> None:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            found = {path: await raw.get(path) for path in ("/api/v1/info", "/metrics", "/healthz")}
+            assert [each.status_code for each in found.values()] == [401, 401, 200]
+            assert found["/metrics"].json()["error"] == "this needs a name"
+            assert (await raw.get("/api/v1/info", auth=("olga", "hops & malt"))).status_code == 200
+            async with PlantClient(endpoint) as client:  # by the unix socket
+                assert (await client.info()).user.via == "local"
+
+    asyncio.run(main())
+
+
 def test_foreign_host_origin_and_large_bodies_are_refused_on_tcp(desk: Any) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:

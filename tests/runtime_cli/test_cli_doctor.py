@@ -68,6 +68,12 @@ def test_a_certificate_is_told_before_it_ends(checks, state, days, verdict):
     assert checks()["certificate"]["verdict"] == verdict
 
 
+def test_a_certificate_without_an_end_is_told_as_that(checks, state):
+    days = (datetime(9999, 12, 31, tzinfo=UTC) - datetime.now(UTC)).days
+    (state / "authority.pem").write_bytes(certificate(days)[1])
+    assert checks()["certificate"]["text"] == "authority.pem has no end"
+
+
 def test_a_key_that_others_may_read_is_told(checks, state):
     (state / "key.pem").write_bytes(certificate(9)[0])
     (state / "key.pem").chmod(0o644)

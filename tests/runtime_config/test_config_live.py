@@ -287,6 +287,8 @@ def test_a_rollback_brings_files_and_plant_back_and_keeps_the_edits(folder):
             await kernel.versions.apply(ENGINEER)
             edit(folder / "tags.csv", ("Set point", "not applied"))
             edited = (folder / "tags.csv").read_text()
+            (folder / "export.csv").write_text("path,value\n")
+            texts["export.csv"] = "path,value\n"
             version, before, plan = await kernel.versions.rollback("1", ENGINEER, "no")
             assert (version.number, before.number) == (1, 3)
             assert {file.name: file.read_text() for file in folder.iterdir() if file.is_file()} == texts
@@ -295,6 +297,7 @@ def test_a_rollback_brings_files_and_plant_back_and_keeps_the_edits(folder):
             kept = kernel.versions.store.content(before)
             assert kept.files["tags.csv"].decode() == edited
             assert (await steps(kernel))[0][:2] == ("rollback", 1)
+            assert kernel.versions.running == version
             audited = (await kernel.journal.audit(1))[0]
             assert [each[:3] for each in (audited.old, audited.new)] == ["2 (", "1 ("]
             with pytest.raises(PlantError, match="no version"):

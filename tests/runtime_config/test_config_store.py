@@ -79,6 +79,37 @@ def test_backups_in_the_plant_folder_are_no_part_of_a_version_and_outlive_a_roll
     assert {name: (plant / name).read_text() for name in backups} == backups
 
 
+def test_exports_outlive_a_rollback_and_other_files_do_not(plant, store):
+    write(plant, {"alarms.csv": "old\n"})
+    first = store.keep(store.present(), 1)
+    write(
+        plant, {"alarms.csv": "new\n", "out/level.csv": "1\n", "LEVEL.Parquet": "2\n", "plc/more.st": "x\n"}
+    )
+    edited = texts(plant)
+    before = store.put_back(first, 2)
+    exports = {"out/level.csv": "1\n", "LEVEL.Parquet": "2\n"}
+    assert texts(plant) == FILES | {"alarms.csv": "old\n"} | exports
+    assert store.present().without_left(store.content(first)) == store.content(first)
+    assert {path: data.decode() for path, data in store.content(before).files.items()} == edited
+
+
+def test_what_starts_anew_reads_what_was_applied_whatever_was_edited_since(plant, store, tmp_path):
+    write(plant, {"apps/a/app.py": "1\n", "apps/b/app.py": "1\n", ".own/app.py": "1\n"})
+    version = store.keep(store.present(), 1)
+    a, b, place = plant / "apps/a", plant / "apps/b", store.place(version)
+    assert [store.applied(version, each) for each in (a, b, plant)] == [a, b, plant]
+    write(
+        plant, {"apps/a/app.py": "2\n", "apps/a/more.py": "2\n", ".own/app.py": "2\n", "apps/c/model": "2\n"}
+    )
+    assert [store.applied(version, each) for each in (a, b, plant)] == [place / "apps/a", b, place]
+    shutil.rmtree(b)
+    assert store.applied(version, b) == place / "apps/b"
+    assert not store.applied(version, plant / "apps/c").exists()
+    (plant / "apps/elsewhere").symlink_to(tmp_path)
+    for beyond in (plant / ".own", plant / "apps/elsewhere", tmp_path):
+        assert store.applied(version, beyond) == beyond
+
+
 def test_a_folder_that_is_too_large_is_refused_in_words(plant, store, monkeypatch):
     monkeypatch.setattr(folder_module, "MOST_FILES", 2)
     with pytest.raises(PlantError, match="more than 2 files"):
@@ -149,7 +180,7 @@ def test_the_log_of_a_stopped_plant_is_as_long_as_it_is_asked_for(plant, store, 
 def test_putting_back_keeps_comments_and_present_edits(plant, store):
     first = store.keep(store.present(), 1)
     write(plant, {"plant.yaml": "plant: q\n", "plc/more.st": "x\n"})
-    (plant / "tags.csv").unlink()
+    (plant / "plc/main.st").unlink()
     edited = texts(plant)
     before = store.put_back(first, 2)
     assert texts(plant) == FILES

@@ -275,6 +275,10 @@ def test_a_token_serves_as_bearer_and_opens_a_session(plant, issuer):
             for claims, status in (({"exp": now_s - 99}, 401), ({"realm": {}}, 403)):
                 wrong = bearer(minted(issuer, claims_of(issuer, now_s, **claims)))
                 assert (await http.get("/info", **wrong)).status_code == status
+            strange = bearer(minted(issuer, claims_of(issuer, now_s, aud="another")))
+            remedy = (await http.get("/info", **strange)).json()["remedy"]
+            assert "login --oidc" in remedy
+            assert "unix socket" not in remedy
             issuer.post("/set", json={"up": False})
             assert (await http.get("/info", **session)).status_code == 200
             way = (await http.get("/login")).json()["oidc"]
