@@ -46,10 +46,12 @@ def check(
     """Check programs; exit code 1 if there are errors, 0 if there are warnings only."""
     import softplc
     from softplc.diagnostics import ERROR
+    from softplc.pipeline import uncollected
 
     _known_profile(profile)
     form = Format.JSON if as_json else form
-    findings = softplc.check(*files, profile=profile)
+    with uncollected():
+        findings = softplc.check(*files, profile=profile)
     errors = sum(each.severity == ERROR for each in findings)
     if form is Format.JSON:
         typer.echo(json.dumps({"ok": not errors, "diagnostics": [each.as_dict() for each in findings]}))

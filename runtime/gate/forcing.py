@@ -90,7 +90,7 @@ class Forcing:
         """
         controller = self.find()
         there = {each.path.casefold(): each for each in (controller.forces() if controller else ())}
-        wanted = list(there) if paths is None else [path.casefold() for path in paths]
+        wanted = list(there) if paths is None else [_key(path) for path in paths]
         views = [there[key] for key in dict.fromkeys(wanted) if key in there]
         at = actor.at(*(views[0].tags or (PLACE,))) if views else actor.at(PLACE)
         target = ", ".join(each.path for each in views) if views else " ".join(paths or ("all",))
@@ -100,7 +100,7 @@ class Forcing:
                 raise refusal
             if controller is None:
                 raise NO_PLC
-            if missing := [path for path in paths or () if path.casefold() not in there]:
+            if missing := [path for path in paths or () if _key(path) not in there]:
                 known = ", ".join(each.path for each in there.values()) or "nothing"
                 raise UnknownVariableError(f"{missing[0]} is not forced", f"forced now: {known}")
             for view in views:
@@ -190,3 +190,8 @@ class Forcing:
         if signature and not any(tag.id in self._gate.signed for tag in tags):
             raise WriteRejectedError(f"{target.path} takes no signature", "force it without one")
         return Allowed(controller, target.path)
+
+
+def _key(path: str) -> str:
+    """Return a path as paths are compared: without blanks, such as those of `a[1, 2]`."""
+    return "".join(path.split()).casefold()

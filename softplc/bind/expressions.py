@@ -301,7 +301,7 @@ class Expressions:
         if final.constant:
             self._constant_of(final)
             node.value = final.value
-        return self._followed(node, variable.type)
+        return self._followed(node, variable.type or final.type)  # what is declared further down has none yet
 
     @staticmethod
     def _followed(node: Name | Member | Index | Call, type_: Type | None) -> Type | None:

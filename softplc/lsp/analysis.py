@@ -10,8 +10,8 @@ from softplc.iectypes import Struct
 from softplc.lsp.names import index_of
 from softplc.lsp.spot import Spot
 from softplc.lsp.symbols import Index, Occurrence, Symbol
-from softplc.lsp.trees import ROOM, Trees, uncollected
-from softplc.pipeline import deep_recursion, examine
+from softplc.lsp.trees import ROOM, Trees
+from softplc.pipeline import deep_recursion, examine, uncollected
 from softplc.profiles import IEC, Profile
 from softplc.source import Source, SourceSet
 from softplc.symbols import Pou, Project

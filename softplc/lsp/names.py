@@ -24,6 +24,7 @@ from softplc.syntax import (
     Argument,
     ArrayInit,
     ArraySpec,
+    Association,
     Call,
     Chart,
     ConfigurationDecl,
@@ -46,6 +47,7 @@ from softplc.syntax import (
     VarDecl,
     inner,
 )
+from softplc.syntax import Index as IndexExpr
 
 
 def index_of(examination: Examination, texts: SourceSet) -> Index:
@@ -322,7 +324,9 @@ class _Finder:
                 self._chart(action.chart, pou)
         names = [(each.name, each.at) for each in chart.steps]
         names += [name for each in chart.transitions for name in (*each.sources, *each.targets)]
-        names += [(each.name, each.at) for step in chart.steps for each in step.associations]
+        places = [each for step in chart.steps for each in step.associations]
+        roots = [_root(each) for place in places for each in place.indicators]
+        names += [(each.name, each.at) for each in (*places, *roots) if isinstance(each, Association | Name)]
         for name, at in names:
             variable = pou.variables.get(name.casefold())
             symbol = actions.get(name.casefold()) or (variable_symbol(variable) if variable else None)
@@ -375,6 +379,13 @@ def _charts(examination: Examination, texts: SourceSet) -> dict[int, Chart]:
                     if each.chart is not None:
                         found[each.name_at] = each.chart
     return found
+
+
+def _root(node: Expr) -> Expr:
+    """Return what a chain of members and indices begins with."""
+    while isinstance(node, Member | IndexExpr):
+        node = node.base
+    return node
 
 
 def _first_method(type_: Type | None) -> Pou | None:

@@ -5,10 +5,8 @@ Binding marks a tree, so each analysis takes a copy. Such a copy is made three t
 
 from __future__ import annotations
 
-import gc
 import pickle
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from softplc.diagnostics import Diagnostic
@@ -52,13 +50,3 @@ class Trees:
     def keep(self, names: Iterable[str]) -> None:
         """Forget all files but these."""
         self._kept = {name: self._kept[name] for name in names if name in self._kept}
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Let the collector wait, which else looks through all that an analysis makes again and again."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

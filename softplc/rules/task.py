@@ -22,9 +22,10 @@ ON = (TaskDecl,)
 def check(task: TaskDecl, context: Context) -> Iterator[Diagnostic]:
     """Yield findings for tasks that cannot run."""
     interval, priority = task.interval, task.priority
+    none = interval is None or (interval.value == 0 and task.single is not None)
     if interval is not None:
-        good = interval.type in (TIME, LTIME) and isinstance(interval.value, int) and interval.value > 0
-        if not good:
+        good = interval.type in (TIME, LTIME) and isinstance(interval.value, int) and interval.value >= 0
+        if not good or (interval.value == 0 and not none):
             message = f"the INTERVAL of {task.name} must be a constant duration above 0"
             yield context.error("ST2043", message, interval, "write INTERVAL := T#10ms")
     if priority is not None:
@@ -36,7 +37,7 @@ def check(task: TaskDecl, context: Context) -> Iterator[Diagnostic]:
         return
     if task.single.type is not BOOL:
         yield context.error("ST2043", f"the SINGLE of {task.name} must be a BOOL variable", task.single)
-    elif interval is not None and task.single.value is not False:
+    elif not none and task.single.value is not False:
         yield context.error(
             "ST2043", f"{task.name} has both INTERVAL and SINGLE", task.single, "use one of them"
         )

@@ -46,6 +46,18 @@ def test_steps_and_actions_of_a_chart_in_an_action_are_renamed():
         assert old not in text
 
 
+def test_indicators_of_actions_are_renamed():
+    text = """PROGRAM Main VAR fill, a : BOOL; full : ARRAY[0..1] OF BOOL; END_VAR
+    INITIAL_STEP Begin: fill(L, T#5s, a, full[0]); END_STEP STEP Rest: END_STEP
+    TRANSITION FROM Begin TO Rest := full[1]; END_TRANSITION
+    TRANSITION FROM Rest TO Begin := TRUE; END_TRANSITION
+    END_PROGRAM"""
+    analysis = Analysis({"a.st": text})
+    full = next(each for each in analysis.index.found if each.symbol.name == "full" and each.declares)
+    changed = renamed(analysis, rename(analysis, full.symbol, "done"), "done")["a.st"]
+    assert changed == text.replace("full", "done")
+
+
 def test_a_unit_of_a_namespace_is_renamed_where_it_is_named_short_or_full():
     analysis = analysed("namespaces.st")
     twice = next(each for each in analysis.index.found if each.symbol.name == "twice" and each.declares)

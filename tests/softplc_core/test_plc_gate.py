@@ -49,6 +49,7 @@ permit,BOOL,rw,operator,Main.permit,,,false
 PROGRAM = """
 PROGRAM Main
 VAR lamp, two, signed, permit : BOOL; rated, high, locked, blocked, free : INT; END_VAR
+VAR grid : ARRAY[1..2, 0..1] OF INT; END_VAR
 VAR RETAIN kept : LINT; END_VAR
 lamp := FALSE; kept := kept + 1; free := 0;
 END_PROGRAM
@@ -261,6 +262,8 @@ def test_the_commands_show_what_there_is(folder, monkeypatch, tmp_path):
         ), told
         assert json.loads(await plc("top", "--once", "--json"))["tasks"][0]["watchdog_ns"] == 100_000_000
         assert "Main.free" not in await plc("unforce", "MAIN.free", "--reason", "done")
+        assert "Main.grid[2,1]" in await plc("force", "main.grid[ 2, 1 ]", "7", "-r", "x", "--yes")
+        assert "Main.grid" not in await plc("unforce", "Main.grid[2, 1]")
         assert "warm restart: the PLC scans" in await plc("restart")
         assert "Main.lamp" in await plc("forces")
         assert await plc("unforce", "--all") == "nothing is forced\n"
