@@ -37,7 +37,7 @@ def main() -> None:
         registry.load("drivers", kind)
     service.SETTLE_NS, service.PERIOD_S = SETTLE_NS, PERIOD_S
     keeping.TIDY_S = TIDY_S
-    compaction.table_rows = lambda config: TABLE_ROWS
+    compaction.table_rows = lambda room: TABLE_ROWS
     compaction._MANY = FILES_OF_A_DAY
     children: dict[int, int] = {}  # pid to what holds its standard input open
     while True:

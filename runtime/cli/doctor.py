@@ -163,7 +163,7 @@ def _memory() -> Check:
 
 
 def disk(folder: Path, wanted_mib: int = 2048, day_mib: float = 0.0) -> Iterator[Check]:
-    """Look at the room for a folder that may take so much, and grows by so much a day."""
+    """Look at the room for a folder that may take so much more, and grows by so much a day."""
     import os
     import shutil
 
@@ -172,7 +172,10 @@ def disk(folder: Path, wanted_mib: int = 2048, day_mib: float = 0.0) -> Iterator
     text = f"{free_mib} MiB free for {folder}"
     if day_mib >= 1:
         text += f"; history grows by {day_mib:.0f} MiB a day"
-    remedy = f"history may take {wanted_mib} MiB: free space, or lower history.disk_limit_mib"
+    remedy = (
+        f"history may take {wanted_mib} MiB more; where the disk is nearly full its oldest goes early:"
+        " free space, or lower history.disk_limit_mib"
+    )
     soon = day_mib >= 1 and free_mib < 7 * day_mib
     verdict = FAIL if free_mib < 100 else WARN if free_mib < wanted_mib or soon else OK
     yield Check("disk", verdict, text, remedy)

@@ -44,7 +44,8 @@ def plant_checks(file: Path, mine: Endpoint | None) -> Iterator[Check]:
         return
     plant = assembly.plant
     limit_mib = plant.head.history.disk_limit_mib if plant.head.history else 256
-    yield from disk(plant.state, limit_mib, _growth_mib(plant.state / "history"))
+    more_mib = max(0, limit_mib - _used_mib(plant.state))
+    yield from disk(plant.state, more_mib, _growth_mib(plant.state / "history"))
     yield from _ports(assembly, mine)
     yield from _rights(plant.state, plant.folder)
     yield from _certificates(plant.state)
@@ -95,11 +96,23 @@ def _not_free(host: str, port: int) -> str:
     return ""
 
 
+def _used_mib(state: Path) -> int:
+    """Return what history takes by now."""
+    return sum(_size(file) for file in (*state.glob("history.duckdb*"), *state.glob("history/*/*"))) // _MIB
+
+
 def _growth_mib(folder: Path) -> float:
     """Return by how much cold history grew a day, over its last seven days that are over."""
     days = sorted(each for each in folder.glob("????-??-??") if each.is_dir())[-8:-1]
-    sizes = [sum(file.stat().st_size for file in day.iterdir() if file.is_file()) for day in days]
+    sizes = [sum(_size(file) for file in day.glob("*")) for day in days]
     return sum(sizes) / len(sizes) / _MIB if sizes else 0.0
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # it became part of another: the plant runs
+        return 0
 
 
 def _rights(state: Path, folder: Path) -> Iterator[Check]:

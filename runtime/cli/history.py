@@ -17,6 +17,7 @@ import typer
 from runtime.cli.session import (
     JsonOption,
     PlantOption,
+    Table,
     ask,
     iso_time,
     parse_time,
@@ -84,14 +85,11 @@ def query(
     arrow: ArrowOption = None,
 ) -> None:
     """Print samples, oldest first, or figures of equal intervals."""
-    from runtime.wire import quality_text
-
     _one_form(json, csv_file, parquet, arrow)
     span = _span(start, end)
     interval_ns = _interval(mode, interval, span)
 
     most = limit if interval_ns is None else -(-(span[1] - span[0]) // interval_ns)
-    series: list[Series] = []
     cut: list[str] = []
 
     async def online(client: PlantClient) -> None:
@@ -108,39 +106,12 @@ def query(
                 take(_figures(archive, some, span, interval_ns, mode))
 
     def take(found: Sequence[Series]) -> None:
-        """Write what goes to CSV at once: a month of all tags need not fit into memory."""
+        """Write what there is at once: a month of all tags need not fit into memory."""
         cut.extend(each.path for each in found if mode is Mode.RAW and len(each.points) == limit)
-        if csv_file:
-            put(_csv_rows(found))
-        else:
-            series.extend(found)
+        put(found)
 
-    with _csv(csv_file or "", ("time_ns", "time", "path", "value", "unit", "quality")) as put:
+    with _output(json, csv_file, parquet, arrow) as put:
         _from_either(plant, online, offline)
-    if json:
-        print_json(series)
-    elif parquet or arrow:
-        points = [(each, *point) for each in series for point in each.points]
-        columns: dict[str, list[Any]] = {
-            "time_ns": [at_ns for _, at_ns, *_ in points],
-            "path": [each.path for each, *_ in points],
-            "value": [value for *_, value, _ in points],
-            "unit": [each.unit_text for each, *_ in points],
-            "quality": [quality for *_, quality in points],
-        }
-        _write_file(parquet, arrow, columns)
-    elif not csv_file:
-        rows = [
-            (
-                show_time(at_ns),
-                each.path,
-                show_of(each, value, quality),
-                "" if quality >> 30 == 0 else quality_text(quality),
-            )
-            for each in series
-            for at_ns, value, quality in each.points
-        ]
-        print_table(("time", "path", "value", "quality"), rows)
     if cut:
         print(f"no more than the newest {limit} samples of {', '.join(cut)}: see --limit", file=sys.stderr)
 
@@ -278,6 +249,64 @@ def _one_form(json: bool, csv_file: str | None, parquet: str | None = None, arro
         raise PlantError("one form of output at a time", "give one of --json, --csv, --parquet and --arrow")
     if "-" in (parquet, arrow):
         raise PlantError("only CSV goes to a pipe", "name a file, or use --csv -")
+
+
+@contextmanager
+def _output(
+    json: bool, csv_file: str | None, parquet: str | None, arrow: str | None
+) -> Iterator[Callable[[Sequence[Series]], None]]:
+    """Give what writes samples in the form that is asked for, some tags at a time."""
+    if parquet or arrow:
+        from runtime.historian import arrow_of, parquet_of
+
+        with parquet_of(Path(parquet)) if parquet else arrow_of(Path(str(arrow))) as put_columns:
+            yield lambda found: put_columns(_columns(found))
+    elif csv_file:
+        with _csv(csv_file, ("time_ns", "time", "path", "value", "unit", "quality")) as put_rows:
+            yield lambda found: put_rows(_csv_rows(found))
+    elif json:
+        with _json_list() as put_values:
+            yield put_values
+    else:
+        table = Table(("time", "path", "value", "quality"))
+        yield lambda found: table.put(_shown(found))
+
+
+def _columns(series: Sequence[Series]) -> dict[str, list[Any]]:
+    points = [(each, *point) for each in series for point in each.points]
+    return {
+        "time_ns": [at_ns for _, at_ns, *_ in points],
+        "path": [each.path for each, *_ in points],
+        "value": [value for *_, value, _ in points],
+        "unit": [each.unit_text for each, *_ in points],
+        "quality": [quality for *_, quality in points],
+    }
+
+
+def _shown(series: Sequence[Series]) -> Iterator[tuple[str, ...]]:
+    from runtime.wire import quality_text
+
+    for each in series:
+        for at_ns, value, quality in each.points:
+            code = "" if quality >> 30 == 0 else quality_text(quality)
+            yield show_time(at_ns), each.path, show_of(each, value, quality), code
+
+
+@contextmanager
+def _json_list() -> Iterator[Callable[[Sequence[Any]], None]]:
+    """Give what writes values of one list, a line of JSON in the end."""
+    import msgspec
+
+    before = "["
+
+    def put(values: Sequence[Any]) -> None:
+        nonlocal before
+        for value in values:
+            print(before, msgspec.json.encode(value).decode(), sep="", end="")
+            before = ","
+
+    yield put
+    print("[]" if before == "[" else "]", flush=True)
 
 
 def _write_file(parquet: str | None, arrow: str | None, columns: dict[str, list[Any]]) -> None:

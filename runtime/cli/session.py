@@ -176,15 +176,33 @@ def plain(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print aligned columns; wide (Chinese) characters count double."""
-    from rich.cells import cell_len
+class Table:
+    """Aligned columns, printed as rows come; wide (Chinese) characters count double."""
 
-    lines = [header, *(tuple(map(plain, row)) for row in rows)]
-    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(header))]
-    for line in lines:
-        cells = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    def __init__(self, header: Sequence[str]) -> None:
+        self._next: list[Sequence[str]] = [header]
+        self._widths = [0] * len(header)
+
+    def put(self, rows: Iterable[Sequence[str]]) -> None:
+        """Print rows; columns are as wide as those until now, and these, need them."""
+        from rich.cells import cell_len
+
+        lines = [*self._next, *(tuple(map(plain, row)) for row in rows)]
+        self._next = []
+        self._widths = [
+            max([width, *(cell_len(line[column]) for line in lines)])
+            for column, width in enumerate(self._widths)
+        ]
+        for line in lines:
+            cells = (
+                text + " " * (width - cell_len(text)) for text, width in zip(line, self._widths, strict=True)
+            )
+            print("  ".join(cells).rstrip())
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns at once."""
+    Table(header).put(rows)
 
 
 def show(value: Any, unit: str = "") -> str:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import math
+import subprocess
+import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
-import numpy as np
 
 from runtime.errors import PlantError, StoreError
+from runtime.historian import desk
 from runtime.historian.asking import Asked
-from runtime.historian.cold import listed, literal
-from runtime.historian.columns import execute_on
+from runtime.historian.cold import literal
+from runtime.historian.desk import Job, Outcome, too_much
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
 
 MOST_ROWS = 100_000
-_MEMORY_MIB = 256
-_LARGEST_MIB = 32  # of an answer, as JSON
-_PIECE = 1000  # rows
+_LATE_S = 5.0  # beyond its time, after which a process is ended
 _COLUMNS = "tag, t, value, quality, text"
-_OF_FILES = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 
 
 class SqlError(PlantError):
@@ -79,115 +75,41 @@ def library(folder: Path, view: Snapshot, cursor: duckdb.DuckDBPyConnection) -> 
 def answer(books: Library, query: str, limit: int, seconds: float, asked: Asked | None = None) -> Answer:
     """Run one SELECT over the views `samples(path, t, t_ns, value, quality, text)` and `tags`.
 
-    `asked` breaks it off.
+    It is done in another process: a single value may take a gigabyte, and seconds in which nothing else runs
+    in this one. `asked` breaks it off.
 
     Raises:
         SqlError: it is no SELECT, is wrong, takes too long or too much memory.
     """
+    files = [literal(file) for file in books.files]
+    allowed = [name for file in books.files for name in (literal(file), str(file))]  # as asked for, as found
+    job = Job(query, files, allowed, list(books.tags), limit + 1, seconds)
+    command = [sys.executable, "-P", desk.__file__]
+    pipe = subprocess.PIPE
     with (
-        duckdb.connect(":memory:", config={"threads": 1, "memory_limit": f"{_MEMORY_MIB}MiB"}) as desk,
-        asked.using(desk) if asked else nullcontext(),
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process,
+        asked.using(_Process(process)) if asked else nullcontext(),
     ):
-        _lay_out(desk, books)
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            desk.interrupt()
-
-        timer = threading.Timer(seconds, stop)
-        timer.start()
         try:
-            _check(desk, query)
-            found = desk.execute(query)
-            columns = tuple(each[0] for each in found.description or ())
-            rows = _taken(found, limit + 1)
-        except (OverflowError, RecursionError) as exc:
-            text = "the answer has a value that cannot be told: too great, or nested too deep"
-            raise SqlError(text, "select it as text: value::VARCHAR") from exc
-        except duckdb.Error as exc:
-            if late.is_set():
-                raise SqlError(
-                    f"the query took longer than {seconds:g} s", "ask for less: fewer tags, t_ns >= ..."
-                ) from exc
-            lines = [line for line in str(exc).splitlines() if line.strip()]
-            remedy = "tables: samples(path, t, t_ns, value, quality, text), tags(path, type, unit, retention)"
-            if "TIMESTAMP WITH TIME ZONE" in lines[0]:
-                remedy = "t is UTC without a zone: now()::TIMESTAMP; t >= now()::TIMESTAMP - INTERVAL 1 HOUR"
-            of_files = type(exc) is duckdb.Error or isinstance(exc, _OF_FILES)
-            raise (_UnreadError if of_files else SqlError)(lines[0], remedy) from exc
-        finally:
-            timer.cancel()
-    return Answer(columns, tuple(rows[:limit]), len(rows) > limit)
+            data, words = process.communicate(msgspec.json.encode(job), seconds + _LATE_S)
+        except subprocess.TimeoutExpired:  # at work on one great value it cannot be interrupted
+            process.kill()
+            data, words = process.communicate()
+    if process.returncode > 0:
+        last = words.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
+        raise SqlError(f"the query cannot be answered: {last[0][:300]}", "please report this")
+    # The end of its memory may be the end of it.
+    outcome = too_much() if process.returncode else msgspec.json.decode(data, type=Outcome)
+    if outcome.refusal:
+        raise (_UnreadError if outcome.of_files else SqlError)(outcome.refusal, outcome.remedy)
+    return Answer(outcome.columns, outcome.rows[:limit], len(outcome.rows) > limit)
 
 
-def _lay_out(desk: duckdb.DuckDBPyConnection, books: Library) -> None:
-    with told("the history cannot be opened"):
-        desk.execute(
-            "CREATE TABLE ids (id UINTEGER, path VARCHAR, type VARCHAR, unit VARCHAR, retention VARCHAR)"
-        )
-        if books.tags:
-            names = ("id", "path", "type", "unit", "retention")
-            columns = (np.array(column, np.object_) for column in zip(*books.tags, strict=True))
-            given = dict(zip(names, columns, strict=True))
-            execute_on(desk, given, "INSERT INTO ids BY NAME SELECT * FROM given")
-        desk.execute(  # once each: what is joined by path counts once, also of a tag that had another type
-            "CREATE VIEW tags AS SELECT path, type, unit, retention FROM ids"
-            " QUALIFY row_number() OVER (PARTITION BY path ORDER BY id DESC) = 1 ORDER BY id"
-        )
-        source = f"SELECT {_COLUMNS} FROM read_parquet({listed(books.files)})"  # noqa: S608
-        desk.execute(
-            "CREATE VIEW samples AS SELECT path, make_timestamp_ns(t) AS t, t AS t_ns, value, quality, text"  # noqa: S608
-            f" FROM ({source}) AS s JOIN ids ON ids.id = s.tag"
-        )
-        # By the name it is asked for, and by the one that is found.
-        allowed = [name for file in books.files for name in (literal(file), str(file))]
-        desk.execute("SET allowed_paths = ?", [allowed])
-        for setting in (
-            "autoinstall_known_extensions = false", "autoload_known_extensions = false",
-            "TimeZone = 'UTC'", "temp_directory = ''", "enable_external_access = false",
-            "lock_configuration = true",
-        ):  # fmt: skip
-            desk.execute(f"SET {setting}")
+class _Process:
+    """A process as something that can be interrupted."""
 
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
 
-def _taken(found: duckdb.DuckDBPyConnection, most: int) -> list[tuple[Any, ...]]:
-    """Take the rows of an answer while they are few and small enough to be sent.
-
-    Raises:
-        SqlError: they are too large.
-    """
-    rows: list[tuple[Any, ...]] = []
-    size = 0
-    while piece := found.fetchmany(min(_PIECE, most - len(rows))):
-        plain = [tuple(_plain(value) for value in row) for row in piece]
-        size += len(msgspec.json.encode(plain))
-        if size > _LARGEST_MIB << 20:
-            raise SqlError(
-                f"the answer is larger than {_LARGEST_MIB} MiB", "ask for fewer rows or shorter values"
-            )
-        rows += plain
-    return rows
-
-
-def _check(desk: duckdb.DuckDBPyConnection, query: str) -> None:
-    statements = desk.extract_statements(query)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise SqlError("only one SELECT is answered", "history is read here, never changed")
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can carry it; what is infinite or not a number is no value there."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Decimal):
-        return float(value)
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    return str(value)
+    def interrupt(self) -> None:
+        self._process.kill()

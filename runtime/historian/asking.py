@@ -7,9 +7,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-import duckdb
+from typing import Any, Protocol, TypeVar
 
 from runtime.errors import StoreError
 
@@ -17,8 +15,15 @@ T = TypeVar("T")
 _AGAIN_S = 0.05
 
 
+class AtWork(Protocol):
+    """A connection, or what else can be interrupted."""
+
+    def interrupt(self) -> None:
+        """Break off what it does."""
+
+
 class Asked:
-    """A question, and the connection that is at work on it.
+    """A question, and what is at work on it.
 
     Attributes:
         over: whether nobody waits for the answer.
@@ -27,10 +32,10 @@ class Asked:
     def __init__(self) -> None:
         self.over = False
         self._lock = threading.Lock()  # a connection is not closed while it is interrupted
-        self._at_work: duckdb.DuckDBPyConnection | None = None
+        self._at_work: AtWork | None = None
 
     @contextmanager
-    def using(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    def using(self, connection: AtWork) -> Iterator[None]:
         """Work with a connection; to be left before that is closed.
 
         Raises:

@@ -10,31 +10,32 @@ from runtime.config import HistoryConfig
 from runtime.historian.cold import DAY_NS, Part, listed, quoted
 from runtime.historian.digests import Digest
 from runtime.historian.faults import told
+from runtime.historian.room import Room
 from runtime.historian.schema import COLUMNS
 from runtime.historian.store import Store
 
 HOUR_NS = 3_600_000_000_000
-FULL = 0.95  # of the disk limit: from here on the oldest samples go
-ROOMY = 0.90  # of the disk limit: down to here
-_MIB = 1 << 20
 _TABLE_ROWS = 2_000_000
 _MANY = 6  # files of a day that still goes on are made one; more at a time leave holes in the heap
 _FILE_ROWS = (_MANY + 1) * _TABLE_ROWS  # tables end a little later than they are full
 
 
-def table_rows(config: HistoryConfig) -> int:
+def table_rows(room: Room) -> int:
     """Return how many samples a table takes before they become cold files."""
-    return min(_TABLE_ROWS, config.disk_limit_mib * _MIB // 128)
+    return min(_TABLE_ROWS, room.limit // 128, room.free // 128)
 
 
-def file_rows(config: HistoryConfig) -> int:
-    """Return how many samples files that are made one may have: what goes at once when the disk is full."""
-    return min(_FILE_ROWS, config.disk_limit_mib * _MIB // 64)
+def file_rows(room: Room) -> int:
+    """Return how many samples files that are made one may have: what goes at once when the disk is full.
+
+    Meanwhile they need 16 to 40 bytes each on the disk.
+    """
+    return min(_FILE_ROWS, room.limit // 64, room.free // 40)
 
 
-def due(store: Store, config: HistoryConfig, now_ns: int) -> bool:
+def due(store: Store, room: Room, now_ns: int) -> bool:
     """Tell whether the table that is written is full, or of an hour that is over."""
-    if store.waiting_rows >= table_rows(config):
+    if store.waiting_rows >= table_rows(room):
         return True
     return store.waiting_rows > 0 and now_ns // HOUR_NS != store.waiting_since_ns // HOUR_NS
 

@@ -272,6 +272,7 @@ class Historian:
         except StoreError as exc:
             if not self._backfill_waits:
                 log.error("samples of the past wait: %s", exc)
+                self._keeper.make_room()
             self._backfill_waits = True
             return False
         self._backfill_waits = False
@@ -349,6 +350,7 @@ class Historian:
                 self._since_ns = since_ns
                 if not self._failing:
                     log.error("%s", exc)
+                    self._keeper.make_room()
                 self._failing = True
             else:
                 if self._failing:
@@ -470,11 +472,10 @@ class Historian:
                 for text in self.problems[self._seen_problems :]:
                     self._emit(port, "historian.damaged", text, {})
                 self._seen_problems = len(self.problems)
-            stats = self.stats()
+            stats, room = self.stats(), self._keeper.room
             values = (
-                stats.committed, stats.dropped, stats.lag_ms, self._keeper.used_bytes / 2**20,
-                100 * self._keeper.used_bytes / (self._config.disk_limit_mib * 2**20),
-                self._failing, self._keeper.evicting, bool(self.problems),
+                stats.committed, stats.dropped, stats.lag_ms, room.used / 2**20, 100 * room.share,
+                room.free / 2**20, self._failing, self._keeper.evicting, bool(self.problems),
             )  # fmt: skip
             raws = [tag.data_type.encode(value) for tag, value in zip(tags, values, strict=True)]
             changed = [row for row in range(len(raws)) if not told or raws[row] != told[row]]

@@ -20,14 +20,22 @@ TAGS = (
     _tag("dropped", DataType.ULINT, "1", "Samples lost since the start", "启动以来丢失的样本数", "short"),
     _tag("lag_ms", DataType.REAL, "ms", "Age of the oldest sample not on disk", "最早未写入样本的等待时间"),
     _tag("used_mib", DataType.REAL, "MiBy", "Disk used by the history", "历史数据占用磁盘", "short"),
-    _tag("used_pct", DataType.REAL, "%", "Share of the disk limit in use", "磁盘限额使用比例", "short"),
+    _tag("used_pct", DataType.REAL, "%", "Share of its room in use", "可用空间使用比例", "short"),
+    _tag(
+        "free_mib",
+        DataType.REAL,
+        "MiBy",
+        "Free on the disk of the history",
+        "历史数据所在磁盘剩余空间",
+        "short",
+    ),
     _tag("failing", DataType.BOOL, "", "Samples cannot be written", "样本无法写入", "short"),
     _tag(
         "evicting",
         DataType.BOOL,
         "",
         "Old samples go early",
-        "达到磁盘上限，旧样本被删除",
+        "空间用尽，旧样本被提前删除",
         "short",
     ),
     _tag("damaged", DataType.BOOL, "", "Samples were lost to damage", "存储损坏，有样本丢失", "short"),
@@ -83,6 +91,10 @@ SINK_ALARMS = (
         ),
     ),
 )
+_MORE_ROOM = Text(
+    en="Free space on the disk of the state folder; raise history.disk_limit_mib or shorten retention",
+    zh="清理状态文件夹所在磁盘；提高 history.disk_limit_mib 或缩短保存期",
+)
 ALARMS = (
     AlarmConfig(
         name="history.failing",
@@ -101,27 +113,29 @@ ALARMS = (
         limit=80,
         deadband=2,
         priority="low",
-        text=Text(en="The history uses 80 % of its disk", zh="历史数据已用磁盘限额的 80%"),
+        text=Text(en="The history uses 80 % of its room", zh="历史数据已用可用空间的 80%"),
+        cause=Text(
+            en="Its disk limit is nearly reached, or its disk is nearly full (sys/history/free_mib)",
+            zh="接近磁盘限额，或所在磁盘将满（sys/history/free_mib）",
+        ),
         consequence=Text(
             en="At 95 % the oldest samples are deleted before their time",
             zh="达到 95% 时最旧的样本被提前删除",
         ),
-        action=Text(
-            en="Raise history.disk_limit_mib or shorten retention",
-            zh="提高 history.disk_limit_mib 或缩短保存期",
-        ),
+        action=_MORE_ROOM,
     ),
     AlarmConfig(
         name="history.evicting",
         tag="sys/history/evicting",
         kind="discrete",
         priority="low",
-        text=Text(en="The history reached its disk limit", zh="历史数据达到磁盘上限"),
-        consequence=Text(en="The oldest samples are deleted before their time", zh="最旧的样本被提前删除"),
-        action=Text(
-            en="Raise history.disk_limit_mib or shorten retention",
-            zh="提高 history.disk_limit_mib 或缩短保存期",
+        text=Text(en="The history has no more room", zh="历史数据空间用尽"),
+        cause=Text(
+            en="It reached its disk limit, or its disk is full (sys/history/free_mib)",
+            zh="达到磁盘限额，或所在磁盘已满（sys/history/free_mib）",
         ),
+        consequence=Text(en="The oldest samples are deleted before their time", zh="最旧的样本被提前删除"),
+        action=_MORE_ROOM,
     ),
     AlarmConfig(
         name="history.damaged",

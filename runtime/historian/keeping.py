@@ -12,13 +12,16 @@ from runtime.contract import Clock, Event, Port
 from runtime.errors import StoreError
 from runtime.historian import compaction, feed
 from runtime.historian.cold import DAY_NS, Part, whole
-from runtime.historian.faults import UnreadablePartError
+from runtime.historian.digests import Digest
+from runtime.historian.faults import UnreadablePartError, told
+from runtime.historian.room import FULL, ROOMY, Allowance, Room, room
 from runtime.historian.snapshot import snapshot
 from runtime.historian.store import Store
 from runtime.historian.threads import Threads
 
 log = logging.getLogger(__name__)
 TIDY_S = 60.0
+_AT_ONCE = 16  # files that are deleted for want of room, before it is looked at again
 UNREADABLE_NS = 300_000_000_000  # a file that cannot be read for so long is taken for damaged
 
 
@@ -28,7 +31,7 @@ class Keeper:
     Attributes:
         config: what is kept, and how much.
         tidying: held by whoever needs the files to stay as they are.
-        used_bytes: disk in use at the last round.
+        room: what the history took, and might have taken, when that was looked at last.
         evicting: whether samples went early at the last round.
     """
 
@@ -42,7 +45,7 @@ class Keeper:
     ) -> None:
         self.config = config
         self.tidying = asyncio.Lock()
-        self.used_bytes = 0
+        self.room = Room(0, config.disk_limit_mib << 20, config.disk_limit_mib << 20, 0, False)
         self.evicting = False
         self._store = store
         self._clock = clock
@@ -52,44 +55,66 @@ class Keeper:
         self._checked = 0
         self._unreadable: dict[int, int] = {}  # since when, by number
         self._spared_until_ns = 0
+        self._allowance = Allowance(clock.steady_ns())
+        self._evicted = 0  # samples, since the last round
 
     def note_fullness(self) -> None:
         """Have the table that is written compacted if it is full."""
-        if self._store.waiting_rows >= compaction.table_rows(self.config):
-            self._full.set()
+        if self._store.waiting_rows >= compaction.table_rows(self.room):
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Make room now: the next round may be too late."""
+        self._full.set()
 
     async def run(self, port: Port) -> None:
-        """Tidy once a minute, until cancelled."""
+        """Make room, then tidy once a minute, until cancelled."""
+        await self._round(port, self._begin)
         while True:
             await port.clock.sleep(TIDY_S)
-            try:
-                evicted = await self.tidy()
-            except StoreError as exc:
-                log.error("the history cannot be tidied: %s", exc)
-                await self._lose_store(exc)
-                continue
-            self.evicting = evicted > 0
-            if evicted:
-                text = f"{evicted} samples were deleted early: the history reached its disk limit"
-                port.emit(
-                    Event("historian.evicted", port.name, port.clock.now_ns(), text, {"samples": evicted})
-                )
+            await self._round(port, self.tidy)
+
+    async def _round(self, port: Port, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except StoreError as exc:
+            log.error("the history cannot be tidied: %s", exc)
+            await self._lose_store(exc)
+        self._tell_evicted(port)
+
+    async def _begin(self) -> None:
+        async with self.tidying:  # a disk that is full does not wait for the first round
+            await self._evict()
+
+    def _tell_evicted(self, port: Port) -> None:
+        evicted, self._evicted = self._evicted, 0
+        self.evicting = evicted > 0
+        if evicted:
+            why = (
+                f"its disk has {self.room.free >> 20} MiB left"
+                if self.room.crowded
+                else "it reached its limit"
+            )
+            text = f"{evicted} samples were deleted early: the history has no more room, {why}"
+            port.emit(Event("historian.evicted", port.name, port.clock.now_ns(), text, {"samples": evicted}))
 
     async def compact_when_full(self) -> None:
-        """Compact whenever the table that is written is full, until cancelled."""
+        """Make room and compact whenever the table that is written, or the disk, is full, until cancelled."""
         while True:
             await self._full.wait()
             self._full.clear()
             try:
                 async with self.tidying:
+                    await self._evict()
                     await self.compact()
             except StoreError as exc:  # the next round of the house tries again
                 log.error("the history cannot be compacted: %s", exc)
                 await self._lose_store(exc)
 
-    async def tidy(self) -> int:
-        """Compact, delete what is too old or too much; return how many samples went before their time."""
+    async def tidy(self) -> None:
+        """Compact, delete what is too old or too much."""
         async with self.tidying:
+            await self._evict()  # what follows needs room
             await self._threads.write(self._store.recorded_until, self._clock.now_ns())
             await self.compact()
             now_ns = self._clock.now_ns()
@@ -100,20 +125,19 @@ class Keeper:
                     await self._drop(part)
             await self._check_one()
             await self._threads.write(self._store.sweep)
-            evicted = await self._evict()
-            self.used_bytes = await self._threads.write(self._store.used_bytes)
-            return evicted
+            await self._evict()
 
     async def compact(self) -> None:
         """Turn sealed tables into files, and files of a day into one. Samples are committed meanwhile."""
-        store, config = self._store, self.config
-        if compaction.due(store, config, self._clock.now_ns()):
+        store = self._store
+        if compaction.due(store, self.room, self._clock.now_ns()):
             await self._threads.write(store.seal)
-        most = compaction.file_rows(config)
+        most = compaction.file_rows(self.room)
         try:
             for table in await self._threads.write(self._choose_tables):
                 written = await self._threads.read(compaction.write_table, store, table)
                 await self._threads.write(store.commit_parts, written, table)
+                self._allowance.change(sum(part.size for part, _ in written))
                 await self._threads.write(store.sweep)
             store.compacting = frozenset()
             while group := await self._threads.write(self._choose_group, most):
@@ -156,32 +180,49 @@ class Keeper:
             await self._threads.copy(snapshot, self._store, folder)
 
     async def _drop(self, part: Part) -> None:
+        if (newest := await self._newest(part)) is not None:
+            await self._threads.write(self._store.drop_part, part, newest)
+
+    async def _newest(self, part: Part) -> Digest | None:
+        """Return the last sample of each tag of a file; None where it was damaged, and is set aside."""
         try:
-            newest = await self._threads.read(self._store.newest, part)
+            return await self._threads.read(self._store.newest, part)
         except StoreError:
             if not await self._lose_damaged([part]):
                 raise
-            return
-        await self._threads.write(self._store.drop_part, part, newest)
+            return None
 
-    async def _evict(self) -> int:
-        """Delete the oldest files while more than the disk limit allows is used; return how many samples."""
-        store, evicted = self._store, 0
-        goal = compaction.FULL
-        while await self._threads.write(store.used_bytes) > goal * self.config.disk_limit_mib * 2**20:
-            goal = compaction.ROOMY
+    async def _evict(self) -> None:
+        """Delete the oldest files while the history takes more than it may."""
+        store, goal = self._store, FULL
+        await self._look_at_room()
+        while self.room.share > goal and (self._allowance.left > 0 or not self.room.crowded):
+            goal = ROOMY
             parts = await self._threads.write(store.parts)
-            if not parts:
-                if not store.waiting_rows:
-                    break
+            if parts:
+                await self._evict_oldest(parts, self.room.used - goal * self.room.limit)
+            elif store.waiting_rows:
                 await self._threads.write(store.seal)
                 await self.compact()
-                continue
-            oldest = min(parts, key=lambda part: part.last_ns)
-            await self._drop(oldest)
-            evicted += oldest.rows
-            await self._threads.write(store.sweep)
-        return evicted
+            else:
+                break
+            await self._look_at_room()
+
+    async def _evict_oldest(self, parts: Sequence[Part], size: float) -> None:
+        """Delete the oldest files, some at a time, until they are of a size."""
+        most = min(size, self._allowance.left) if self.room.crowded else size
+        chosen: list[tuple[Part, Digest]] = []
+        for part in sorted(parts, key=lambda each: each.last_ns)[:_AT_ONCE]:
+            if most > 0 and (newest := await self._newest(part)) is not None:
+                chosen.append((part, newest))
+                most -= part.size
+        await self._threads.write(self._drop_now, chosen)
+        self._allowance.change(-sum(part.size for part, _ in chosen))
+        self._evicted += sum(part.rows for part, _ in chosen)
+
+    async def _look_at_room(self) -> None:
+        self.room = await self._threads.write(self._measured)
+        self._allowance.grow(self.room, self._clock.steady_ns())
 
     async def _check_one(self) -> None:
         """Check that one more file is as it was written, and those that could not be read.
@@ -215,6 +256,22 @@ class Keeper:
         return bool(damaged)
 
     # In the thread that writes.
+
+    def _measured(self) -> Room:
+        store = self._store
+        with told("the disk of the history cannot be looked at"):
+            given = self.config.disk_limit_mib << 20
+            found = room(store.used_bytes(), given, store.folder, store.ballast.size)
+            store.ballast.take(found.reserve)
+            return found
+
+    def _drop_now(self, chosen: Sequence[tuple[Part, Digest]]) -> None:
+        """Delete files at once: what else is written would take the room that the ballast leaves for it."""
+        with told("old history cannot be deleted"):
+            self._store.ballast.give_up()
+        for part, newest in chosen:
+            self._store.drop_part(part, newest)
+        self._store.sweep()
 
     def _choose_tables(self) -> list[int]:
         """Return the tables to make files of; they are not sent meanwhile."""

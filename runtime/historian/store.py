@@ -35,6 +35,7 @@ from runtime.historian.columns import Columns, execute_on
 from runtime.historian.counter import Counter, Mark
 from runtime.historian.digests import Digest, digest, newest
 from runtime.historian.faults import is_damage, told
+from runtime.historian.room import Ballast
 from runtime.historian.schema import (
     COLUMNS,
     FORMAT,
@@ -70,6 +71,7 @@ class Store:
 
     Attributes:
         folder: where the cold files are.
+        ballast: room that is given up when there is no other.
         problems: what went wrong with the files and was set right.
         merging, compacting: numbers of the files that are being made one, of the tables that become files:
             nothing else is to be done with them meanwhile.
@@ -79,6 +81,7 @@ class Store:
     def __init__(self, path: Path, clock: Clock, memory_limit_mib: int) -> None:
         self.path = path
         self.folder = path.with_suffix("")
+        self.ballast = Ballast(path)
         self.problems: list[str] = []
         self.merging: frozenset[int] = frozenset()
         self.compacting: frozenset[int] = frozenset()
@@ -110,19 +113,23 @@ class Store:
             StoreError: the file cannot be used.
         """
         with told(f"the history {self.path} cannot be opened"):
+            self.ballast.give_up()
             self.folder.mkdir(parents=True, exist_ok=True)
             self._stopping = False
             try:
                 self._begin(self._connect)
             except (duckdb.Error, StoreError) as exc:  # told already: by its first checkpoint
                 cause = exc.__cause__ if isinstance(exc, StoreError) else exc
-                if not isinstance(cause, duckdb.Error) or not is_damage(cause):
+                if isinstance(cause, duckdb.Error) and is_damage(cause):
+                    self._begin(lambda: self._reopen(cause))
+                elif isinstance(cause, duckdb.FatalException):  # the disk refused it: the log is read as well
+                    self._begin(self._connect, checkpoint=False)
+                else:
                     raise
-                self._begin(lambda: self._reopen(cause))
 
-    def _begin(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+    def _begin(self, connect: Callable[[], duckdb.DuckDBPyConnection], checkpoint: bool = True) -> None:
         try:
-            self._settle(connect())
+            self._settle(connect(), checkpoint)
         except BaseException:
             self._let_go()
             raise
@@ -291,7 +298,7 @@ class Store:
         self.waiting_rows += len(columns)
         if self._checkpoints is not None and self._checkpoints.due():
             try:
-                self._checkpoint()
+                self._checkpoint_or_reopen()
             except StoreError as exc:  # the samples are on disk; the house tries again
                 log.warning("%s", exc)
 
@@ -479,6 +486,10 @@ class Store:
 
     def sweep(self) -> None:
         """Delete the files that do not count any more, and give free room back to the disk."""
+        self._delete_gone()
+        self._checkpoint_or_reopen()
+
+    def _delete_gone(self) -> None:
         with told("old history cannot be deleted"), self.cursor() as cursor:
             names = [name for (name,) in cursor.execute("SELECT name FROM gone").fetchall()]
             for name in names:
@@ -489,7 +500,17 @@ class Store:
         if names:
             with self.transaction() as connection:
                 connection.execute(f"DELETE FROM gone WHERE name IN ({_marks(len(names))})", names)  # noqa: S608
-        self._checkpoint()
+
+    def _checkpoint_or_reopen(self) -> None:
+        """Make a checkpoint; where the disk refuses it, DuckDB answers nobody until it is opened anew."""
+        try:
+            self._checkpoint()
+        except StoreError as exc:
+            if isinstance(exc.__cause__, duckdb.FatalException) and not is_damage(exc.__cause__):
+                self._let_go()
+                with told(f"the history {self.path} cannot be opened"):
+                    self._begin(self._connect, checkpoint=False)
+            raise
 
     def _checkpoint(self) -> None:
         with told("the history cannot be compacted"), self.cursor() as cursor:
@@ -570,7 +591,7 @@ class Store:
             each.unlink()  # a kill came between the last step and this
         return connection
 
-    def _settle(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _settle(self, connection: duckdb.DuckDBPyConnection, checkpoint: bool) -> None:
         """Bring what an earlier run left half done to its end, and find out what is missing."""
         fresh = connection.execute("SELECT count(*) FROM recorder").fetchone() == (0,)
         connection.begin()
@@ -597,7 +618,7 @@ class Store:
         numbers += [int(file.stem.rpartition("-")[2]) for file in self._files() if file.stem[-1:].isdecimal()]
         # Not below what it was: a file may be in the making while the store is opened anew.
         self._following = max([self._following, *(number + 1 for number in numbers)])
-        self._find_files(connection, fresh)
+        self._find_files(connection, fresh, checkpoint)
 
     def _compare_counts(self) -> None:
         counted = self._counter.read()
@@ -613,12 +634,14 @@ class Store:
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob(f"*/*{SUFFIX}"))
 
-    def _find_files(self, connection: duckdb.DuckDBPyConnection, fresh: bool) -> None:
+    def _find_files(self, connection: duckdb.DuckDBPyConnection, fresh: bool, checkpoint: bool) -> None:
         for file in self.folder.rglob(f"*{UNFINISHED}"):
             file.unlink()
         if fresh:
             self._adopt(connection)
-        self.sweep()
+        self._delete_gone()
+        if checkpoint:
+            self._checkpoint()
         parts = parts_in(connection)
         known = {part.name for part in parts}
         for file in self._files():

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import socket
 import sqlite3
 from contextlib import closing
@@ -173,6 +174,18 @@ def test_a_disk_that_fills_within_a_week_is_told(tmp_path):
     soon, *_ = doctor.disk(tmp_path, 1, free_mib / 3)
     assert (quiet.verdict, soon.verdict) == ("ok", "warn")
     assert "a day" in soon.text
+
+
+def test_the_room_that_history_has_taken_is_not_asked_for_again(checks, state):
+    free_mib = shutil.disk_usage(state).free >> 20
+    plant = state.parent / "plant.yaml"
+    limit = f"history: {{disk_limit_mib: {free_mib + 2000}}}\n"
+    plant.write_text("".join(each for each in plant.open() if not each.startswith("history:")) + limit)
+    assert checks()["disk"]["verdict"] == "warn"
+    (state / "history" / "2026-01-01").mkdir(parents=True)
+    with (state / "history" / "2026-01-01" / "standard-1.parquet").open("wb") as file:
+        file.truncate(8000 << 20)  # takes none of the disk
+    assert checks()["disk"]["verdict"] == "ok"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

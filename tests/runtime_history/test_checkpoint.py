@@ -1,6 +1,9 @@
 """An end within a checkpoint costs nothing: DuckDB writes blocks that are in force again in their place."""
 
+import asyncio
+import contextlib
 import os
+import resource
 import shutil
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from runtime.errors import StoreError
 from runtime.historian import compaction, store
 from runtime.historian.checkpoint import WAL_BYTES, Checkpoints
+from runtime.historian.store import Store
 
 PAGE = 4096
 HEADER = 3 * PAGE
@@ -196,3 +200,56 @@ def test_memory_of_blocks_goes_back_with_each_checkpoint_but_not_under_a_reader(
     assert asked("SELECT current_setting('memory_limit')") == limit
     assert len(shelf.read().ids) == 2 * len(rows)
     shelf.store.close()
+
+
+@contextlib.contextmanager
+def a_disk_that_refuses(size):
+    """Let no file grow beyond a size: a write there fails as on a disk that does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def test_a_checkpoint_that_the_disk_refuses_keeps_nobody_from_asking(tmp_path, kit):
+    path = tmp_path / "history.duckdb"
+
+    async def main():
+        async with kit.running(path) as (port, historian):
+            noise = np.random.default_rng(1).random(100_000)
+            for first_s in (0, 100_000, 200_000):
+                await historian.backfill(
+                    kit.batch(port.tags["level"], first_s + np.arange(100_000), noise + first_s)
+                )
+                if first_s == 100_000:
+                    await historian.with_store(Store.sweep)
+            with a_disk_that_refuses(path.stat().st_size), pytest.raises(StoreError, match="File too large"):
+                await historian.with_store(Store.sweep)
+            assert len(await kit.samples(historian, port, "level")) == 300_000
+            await historian.with_store(Store.sweep)
+            assert not path.with_name("history.duckdb.wal").exists()
+            assert len(await kit.samples(historian, port, "level")) == 300_000
+
+    asyncio.run(main())
+
+
+def test_a_store_opens_though_the_disk_refuses_its_checkpoint(tmp_path, kit):
+    path = tmp_path / "was" / "history.duckdb"
+    path.parent.mkdir()
+    shelf = kit.Shelf(path)
+    noise = np.random.default_rng(1).random(100_000)
+    for first_s in range(0, 700_000, 100_000):
+        shelf.append(kit.batch(shelf.tags[0], first_s + np.arange(100_000), noise + first_s))
+        if first_s == 500_000:
+            shelf.store.sweep()
+    killed = shutil.copytree(path.parent, tmp_path / "killed") / "history.duckdb"
+    shelf.store.close()
+    with a_disk_that_refuses(killed.stat().st_size):
+        again = kit.Shelf(killed)
+        assert len(again.read()) == 700_000
+        assert again.store.problems == []
+    again.store.sweep()
+    assert len(again.read()) == 700_000
+    again.store.close()

@@ -229,7 +229,8 @@ def test_a_table_that_is_full_becomes_a_file_at_once(tmp_path, kit):
                 await port.clock.settle()
                 await historian.flush()
             await kit.until(lambda: list((tmp_path / "history").glob("2023-11-15/standard-*.parquet")))
-            await kit.until(lambda: historian._store.waiting_rows < compaction.table_rows(config))
+            room = historian._keeper.room
+            await kit.until(lambda: historian._store.waiting_rows < compaction.table_rows(room))
             found = await historian.query(ids[:1], 0, 2**62)
             assert (found.source_ns == kit.T0 + np.arange(1_400_000)).all()
             assert historian.stats().dropped == 0

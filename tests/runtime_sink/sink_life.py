@@ -15,7 +15,7 @@ from runtime.testing import FakePort
 feed.PIECE_ROWS = 300
 sink.IDLE_S = sink.FIGURES_S = 0.01
 keeping.TIDY_S = 0.2
-compaction.table_rows = lambda config: 2000  # many tables become files, while they are sent
+compaction.table_rows = lambda room: 2000  # many tables become files, while they are sent
 compaction._MANY = 3
 PLANT = [Tag(f"site/area/line/n{number}", DataType.LREAL, source="plc") for number in range(50)]
 
