@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drivers.asking import RunningOption, ask
+from runtime.language import language_of
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
@@ -105,12 +106,10 @@ def top(
 
 
 def _words(lang: str) -> Mapping[str, str]:
-    """Return the words of a language; of the environment's without one. Source: POSIX.1-2017, 8.2."""
+    """Return the words of a language; of the environment's without one."""
     from runtime.errors import PlantError
 
-    if not lang:
-        names = (os.environ.get(each) for each in ("LC_ALL", "LC_MESSAGES", "LANG"))
-        lang = "zh" if next(filter(None, names), "").lower().startswith("zh") else "en"
+    lang = lang or language_of(os.environ)
     if lang not in _WORDS:
         raise PlantError(f"there is no language {lang!r}", "use en or zh")
     return _WORDS[lang]

@@ -21,11 +21,12 @@ from textual.screen import Screen
 from runtime.clock import WallClock
 from runtime.contract import Clock
 from runtime.errors import ConnectError, PlantError
+from runtime.language import language_of
 from runtime.wire import Written
 from tui.approval import told
 from tui.client import Connect, Seat
 from tui.link import PlantLink
-from tui.locale import LANGUAGES, Words, language_of
+from tui.locale import LANGUAGES, Words
 from tui.model import Link, PlantModel, View
 from tui.picture import mend
 from tui.screens.acknowledge import AcknowledgeWanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,11 @@ from runtime.cli.session import (
     show_of,
     show_time,
 )
+from runtime.language import language_of
 
 if TYPE_CHECKING:
     from runtime.client import PlantClient
-    from runtime.wire import AlarmFigures, AlarmView, TagView
+    from runtime.wire import AlarmFigures, AlarmView, TagView, Text
 
 FolderArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]
@@ -68,13 +70,13 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
     if json:
         print_json(alarm)
         return
-    print(f"{alarm.name}: {alarm.text.en}")
+    print(f"{alarm.name}: {_told(alarm.text)}")
     scaled = partial(show_of, tag) if tag else show
     lines = {
         "state": "; ".join(filter(None, (alarm.state, _note(alarm)))),
-        "cause": alarm.cause and alarm.cause.en,
-        "consequence": alarm.consequence and alarm.consequence.en,
-        "action": alarm.action and alarm.action.en,
+        "cause": _told(alarm.cause),
+        "consequence": _told(alarm.consequence),
+        "action": _told(alarm.action),
         **conditions(alarm, tag),
         "priority": alarm.priority,
         "class": alarm.class_,
@@ -351,8 +353,13 @@ def _command(plant: str | None, json: bool, work: Callable[[PlantClient], Awaita
 
 
 def _row(alarm: AlarmView) -> tuple[str, ...]:
-    text = alarm.text.en
-    return alarm.priority, alarm.state, show_time(alarm.raised_ns), alarm.name, text, _note(alarm)
+    since, text = show_time(alarm.raised_ns), _told(alarm.text)
+    return alarm.priority, alarm.state, since, alarm.name, text, _note(alarm)
+
+
+def _told(text: Text | None) -> str:
+    """Return a text of the plant in the language of the environment."""
+    return text.in_language(language_of(os.environ)) if text else ""
 
 
 def _note(alarm: AlarmView) -> str:

@@ -131,7 +131,10 @@ def test_times_are_written_and_shown_with_units(ironworks: Any) -> None:
     assert "with units" in bare.remedy
 
 
-def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> None:
+def test_alarms_are_listed_acknowledged_and_in_the_journal(
+    ironworks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
     assert "tank.high" not in ironworks("alarms", "list").stdout
     ironworks("write", "tank/setpoint", "95")
     for _ in range(50):
@@ -149,6 +152,9 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(ironworks: Any) -> No
     ):  # fmt: skip
         assert told in shown
     assert _json(ironworks("alarms", "show", "tank.high", "--json"))["state"] == "acknowledged"
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")  # the plant's own texts are in the language of who reads them
+    assert "tank.high: 罐满" in ironworks("alarms", "show", "tank.high").stdout
+    assert "罐满" in ironworks("alarms", "list").stdout
     error = ironworks("alarms", "show", "tank.hihg").exception
     assert error.text == "no alarm is named 'tank.hihg'"
     journal = _json(ironworks("alarms", "journal", "--json"))

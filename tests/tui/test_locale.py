@@ -7,8 +7,9 @@ import pytest
 
 import tui
 from runtime.alarms.states import Trigger
+from runtime.language import language_of
 from runtime.wire import Text
-from tui.locale import LANGUAGES, Words, language_of
+from tui.locale import LANGUAGES, Words
 
 
 def test_all_languages_have_the_same_texts():

@@ -33,14 +33,3 @@ class Words:
         """Return the words of the next language."""
         names = list(LANGUAGES)
         return Words(names[(names.index(self.language) + 1) % len(names)])
-
-
-def language_of(environment: Mapping[str, str]) -> str:
-    """Return the console's language for a POSIX environment; English where it is neither.
-
-    Source: POSIX.1-2017, 8.2: LC_ALL, LC_MESSAGES and LANG, in this order.
-    """
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := environment.get(name):
-            return "zh" if value.lower().startswith("zh") else "en"
-    return "en"
