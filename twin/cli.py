@@ -89,7 +89,10 @@ def _ask(plant: str | None, work: Callable[[PlantClient], Awaitable[T]]) -> T:
 
 @app.command()
 def run(
-    plant: Annotated[Path, typer.Argument(help="Plant folder.")] = Path(),
+    plant: Annotated[
+        Path | None, typer.Argument(metavar="PLANT", help="Plant folder; else this one.")
+    ] = None,
+    named: Annotated[Path | None, typer.Option("--plant", "-p", help="The same, as elsewhere.")] = None,
     duration: Annotated[str, typer.Option("--for", help="Plant time, such as 10min.")] = "10min",
     seed: Annotated[int | None, typer.Option(help="Goes before the model's own.")] = None,
     put: Annotated[list[str] | None, typer.Option("--fault", help="EQUIPMENT.FAULT from the start.")] = None,
@@ -98,7 +101,9 @@ def run(
     """Play the plant with its PLC in virtual time and print what came of it."""
     from twin.play import play
 
-    result = play(plant, duration, seed, put or [])
+    if plant and named:
+        raise typer.BadParameter("the plant is named already", param_hint="--plant")
+    result = play(plant or named or Path(), duration, seed, put or [])
     if as_json:
         typer.echo(json.dumps(result))
         return

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.cli.session import (
+    FolderArgument,
+    FolderOption,
     JsonOption,
     PlantOption,
     ask,
+    folder_of,
     hand_on,
     parse_for,
     plain,
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from runtime.client import PlantClient
     from runtime.wire import AlarmFigures, AlarmView, TagView, Text
 
-FolderArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the journal and the audit.")]
 
 app = typer.Typer(help="Alarms: list, acknowledge, shelve, journal.", invoke_without_command=True)
@@ -305,7 +307,8 @@ def figures(
 
 @app.command()
 def export(
-    folder: FolderArgument = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
     ] = None,
@@ -315,7 +318,7 @@ def export(
     from runtime.assembly import assemble
     from runtime.tagmerge import for_spreadsheets, put_text
 
-    text = export_table(assemble(folder).plant)
+    text = export_table(assemble(folder_of(plant, named)).plant)
     if output is None:
         print(text, end="")
     else:
@@ -325,7 +328,8 @@ def export(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV file; a column that it lacks stays as it is.")],
-    folder: FolderArgument = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove the alarms that the file does not have.")
     ] = False,
@@ -336,7 +340,7 @@ def import_(
     from runtime.assembly import assemble
     from runtime.tagmerge import put_text
 
-    planned = plan_import(assemble(folder).plant, file, replace)
+    planned = plan_import(assemble(folder_of(plant, named)).plant, file, replace)
     if not dry_run:
         put_text(planned.file, planned.text)
     counts = f"{len(planned.new)} new, {len(planned.changed)} changed, {len(planned.removed)} removed"

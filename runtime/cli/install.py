@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.cli.session import FolderArgument, FolderOption, folder_of
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
@@ -84,14 +85,15 @@ WantedBy=multi-user.target
 
 @app.command()
 def systemd(
-    plant: Annotated[Path, typer.Argument(help="Plant folder.")] = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     user: Annotated[str, typer.Option("--user", help="Account to run it; else the folder's owner.")] = "",
     write: Annotated[bool, typer.Option("--write", help=f"Write it to {UNITS} (root).")] = False,
 ) -> None:
     """Print the systemd unit of a plant: started at boot, watched, restarted, and kept from all else."""
     from runtime.cli.stopped import plain_plant
 
-    known = plain_plant(str(plant))
+    known = plain_plant(str(folder_of(plant, named)))
     service = f"ironworks-{known.name}"
     text = unit(known, service, user or _owner(known.folder))
     if not write:

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runtime.cli.looks import seconds_of
+from runtime.cli.session import FolderArgument, FolderOption, folder_of
 
 if TYPE_CHECKING:
     from runtime.assembly import Assembly
     from runtime.errors import Finding
 
 _NO_TESTS = 5  # what pytest answers
-PlantArgument = Annotated[Path, typer.Argument(help="Plant folder, or a plant file in it.")]
 
 
 def run(
-    plant: PlantArgument = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     attached: Annotated[
         bool, typer.Option("--attached", help="Stop when standard input closes: for a parent process.")
     ] = False,
@@ -47,7 +48,8 @@ def run(
     with _ending_at_once():
         from runtime.cli.running import run_plant
 
-        run_plant(plant, attached=attached, seconds=seconds, verbose=verbose, fallback=fallback)
+        folder = folder_of(plant, named)
+        run_plant(folder, attached=attached, seconds=seconds, verbose=verbose, fallback=fallback)
 
 
 @contextmanager
@@ -69,7 +71,8 @@ def _ending_at_once() -> Iterator[None]:
 
 
 def check(
-    plant: PlantArgument = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON.")] = False,
 ) -> None:
     """Check a plant folder; every finding has file, line, column and remedy. Exit code 1 on errors."""
@@ -78,7 +81,7 @@ def check(
 
     assembly = None
     try:
-        assembly = assemble(plant)
+        assembly = assemble(folder_of(plant, named))
         findings = assembly.check()
     except ConfigError as exc:
         findings = list(exc.findings)
@@ -117,7 +120,8 @@ def _as_dict(finding: Finding) -> dict[str, object]:
 
 
 def test(
-    plant: PlantArgument = Path(),
+    plant: FolderArgument = None,
+    named: FolderOption = None,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML report.")] = None,
     match: Annotated[str, typer.Option("-k", help="Run only tests whose names match.")] = "",
     coverage: Annotated[
@@ -130,7 +134,7 @@ def test(
     from runtime.assembly import assemble
     from runtime.errors import PlantError
 
-    folder = assemble(plant).plant.folder
+    folder = assemble(folder_of(plant, named)).plant.folder
     tests = folder / "tests"
     found = [tests] if any(tests.glob("**/test_*.py")) else []
     found += _without_python(folder, found)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
@@ -27,6 +28,11 @@ PlantOption = Annotated[
         help="Plant folder, plant file or URL (https://anna@gateway:8420); else the only running plant.",
     ),
 ]
+FolderArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="PLANT", help="Plant folder, or a plant file in it; else this one."),
+]
+FolderOption = Annotated[Path | None, typer.Option("--plant", "-p", help="The same, as elsewhere.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 T = TypeVar("T")
 _SECOND_NS = 1_000_000_000
@@ -49,6 +55,17 @@ def hand_on(context: typer.Context, **given: object) -> None:
         if value and option not in known:
             raise typer.BadParameter(f"{name} has no such option", param_hint=f"--{option}")
     context.default_map = {name: given}
+
+
+def folder_of(argument: Path | None, option: Path | None) -> Path:
+    """Return the plant that is named in either way, or this folder.
+
+    Raises:
+        BadParameter: it is named in both.
+    """
+    if argument and option:
+        raise typer.BadParameter("the plant is named already", param_hint="--plant")
+    return argument or option or Path()
 
 
 def ask(plant: str | None, work: Callable[[Any], Awaitable[T]]) -> T:

@@ -18,9 +18,13 @@ FolderOption = Annotated[
 @app.command()
 def export(
     file: Annotated[Path | None, typer.Argument(help="CSV to write; standard output without.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The same.")] = None,
     plant: FolderOption = None,
 ) -> None:
     """Write the plant's tags as CSV."""
+    if file and output:
+        raise typer.BadParameter("the file is named already", param_hint="--output")
+    file = file or output
     from runtime.config import write_tags
     from runtime.tagmerge import for_spreadsheets, put_text, table_of
 

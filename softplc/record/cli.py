@@ -19,6 +19,15 @@ NEEDS: dict[str, tuple[str, ...]] = {"replay": (), "why": ("POST /plc/why",)}  #
 PlantOption = Annotated[
     str | None, typer.Option("--plant", "-p", help="Plant folder or plant file; else the only running plant.")
 ]
+AskedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--plant",
+        "-p",
+        "--url",
+        help="Plant folder, plant file or URL (https://anna@gateway:8420); else the only running plant.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 RunOption = Annotated[
     int | None,
@@ -61,7 +70,7 @@ def why(
         str, typer.Option("--at", help="Behind this scan, or at this time: 4711, -10s; else now.")
     ] = "",
     run: RunOption = None,
-    plant: PlantOption = None,
+    plant: AskedOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say why a variable has its value: since which scan, and which line, person, force or input gave it."""

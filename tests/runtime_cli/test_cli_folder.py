@@ -54,6 +54,36 @@ def test_exported_tags_import_without_a_change(ironworks: Any, folder: Path, tmp
     assert (folder / "tags.csv").read_text() == before
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["check", "test", "run", "alarms export", "alarms import alarms.csv", "install systemd", "twin run"],
+)
+def test_commands_that_take_the_plant_as_an_argument_take_it_as_all_others_do(
+    ironworks: Any, tmp_path: Path, command: str
+) -> None:
+    def told(*more: object) -> tuple[int, str]:
+        found = ironworks(*command.split(), *more)
+        return found.exit_code, f"{found.exception} {found.output}"
+
+    there = tmp_path / "nowhere"
+    wanted = told(there)
+    assert wanted[0] == 1
+    assert "nowhere" in wanted[1]
+    assert told("--plant", there) == told("-p", there) == wanted
+    code, text = told(there, "-p", there)
+    assert (code, "named already" in text) == (2, True)
+
+
+def test_alarms_and_tags_are_exported_in_the_same_way(ironworks: Any, folder: Path, tmp_path: Path) -> None:
+    for kind in ("alarms", "tags"):
+        text = ironworks(kind, "export", "-p", folder).stdout
+        assert text.count("\n") > 1
+        ironworks(kind, "export", "-p", folder, "-o", tmp_path / kind)
+        assert (tmp_path / kind).read_text(encoding="utf-8-sig") == text
+    assert ironworks("alarms", "-p", folder, "export").stdout == ironworks("alarms", "export", folder).stdout
+    assert ironworks("tags", "export", "a.csv", "-o", "b.csv", "-p", folder).exit_code == 2
+
+
 def test_what_a_spreadsheet_shows_is_marked_as_utf_8_and_stays_so(
     ironworks: Any, folder: Path, tmp_path: Path
 ) -> None:
