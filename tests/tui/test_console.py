@@ -14,6 +14,7 @@ from textual import events
 from runtime.clock import monotonic_ns
 from runtime.contract import Quality
 from runtime.errors import WriteRejectedError
+from runtime.wire import AlarmNote
 from tui.console import ConsoleApp, take_screenshots
 from tui.locale import Words
 from tui.model import Link
@@ -1090,3 +1091,29 @@ def test_keys_and_clicks_are_of_a_person_and_nothing_else_is(plant):
             assert seat.touches > keys
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+def test_who_hid_an_alarm_until_when_and_why_is_told_on_a_small_screen(plant, size):
+    async def script(app, pilot):
+        note = AlarmNote(1, "wang", "the clutch is on its way", monotonic_ns())
+        for alarm in list(plant.alarm_list.values()):
+            plant.raise_alarm(msgspec.structs.replace(alarm, shelved=note, hidden=True))
+        await pilot.press("f2", "h", "enter")
+        await appears(pilot, "the clutch is on its")
+        text = " ".join(seen(app).split())
+        for told in ("limit 4.0", "shelved by wang until", "Stop the capper"):
+            assert told in text
+
+    drive(plant, script, size=size)
+
+
+def test_the_name_of_the_plant_stands_before_the_clock(plant):
+    async def script(app, pilot):
+        plant.raise_alarm(msgspec.structs.replace(plant.alarm_list["tank.level_low"], state="unacknowledged"))
+        await appears(pilot, "▲ 1")
+        top = seen(app).splitlines()[0]
+        assert top.startswith(" Bottling li")
+        assert "wang (operator)" in top
+
+    drive(plant, script, size=(60, 20))

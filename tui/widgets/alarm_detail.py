@@ -43,7 +43,7 @@ def _lines(view: View, alarm: AlarmView, width: int) -> list[Line]:
             once = "_once" if note.once else ""
             facts.append(words(f"alarm.{key}{once}_by", name=note.by, until=until, reason=note.reason))
     lines: list[Line] = [(Cell(f" {head}", alarm.priority), Cell(f"  {alarm.name}", "dim"))]
-    lines.append((Cell(" " + " · ".join(facts), "label"),))
+    lines += [(Cell(f" {piece}", "label"),) for piece in wrap(" · ".join(facts), width - 1)]
     parts = [(name, words.pick(getattr(alarm, name))) for name in ("cause", "consequence", "action")]
     parts.append(("comment", alarm.comment or ""))
     indent = 2 + max(cell_len(words(f"alarm.{name}")) for name, _ in parts)

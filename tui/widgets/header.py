@@ -10,6 +10,7 @@ from tui.widgets.cells import Cell, Line
 from tui.widgets.sheet import Sheet
 
 _ROOMY = 100
+_TITLE = 14  # cells of the plant's name that are there in any case
 
 
 class Header(Sheet):
@@ -41,10 +42,11 @@ def _compose(view: View, width: int) -> Line:
     right.append(Cell(words("language"), "header", "app.speak"))
     right.append(Cell(f" │ {format_clock(view.now_ns)} " if view.now_ns else "  ", "header"))
     alarms = [*_requests(view, width), *_alarms(view)]
-    while len(right) > 1 and _width(*right, *alarms) > width:
-        right.pop()  # better no clock than a part of one
-    used = _width(*right, *alarms)
     title = words.pick(view.info.title) or view.info.plant if view.info else words("header.plant")
+    room = width - min(cell_len(title) + 2, _TITLE)
+    while len(right) > 1 and _width(*right, *alarms) > room:
+        right.pop()  # better no clock than a part of one, or than a plant without a name
+    used = _width(*right, *alarms)
     return (Cell(fit(f" {title}", max(0, width - used)), "header strong"), *alarms, *right)
 
 
