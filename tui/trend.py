@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from runtime.contract import Quality
 from runtime.wire import TagView, TrendSeries
 from tui.equipment import is_float, is_measured
-from tui.model import Point, View
+from tui.model import SECOND_NS, Point, View
 
 MAX_PENS = 4
 LIVE_POINTS = 4096
+JOINED_NS = SECOND_NS  # values that come more often are joined by straight lines
 
 WINDOWS_S = {"1min": 60, "10min": 600, "1h": 3600, "8h": 28_800}
 Segment = tuple[tuple[int, float], ...]
@@ -66,11 +67,21 @@ class Pen:
         value = float(point.value) if good and point and isinstance(point.value, int | float) else None
         if value is None:
             if self.live and self.live[-1][1] is not None:
+                if not view.stale:
+                    self._hold(view.now_ns)
                 self.live.append((view.now_ns, None))
             return
         at_ns = max(point.source_ns if point else 0, self.live[-1][0] if self.live else 0)
         if not self.live or self.live[-1] != (at_ns, value):
+            self._hold(at_ns)
             self.live.append((at_ns, value))
+
+    def _hold(self, until_ns: int) -> None:
+        """Keep the last value until another came: it is told when it changes, so a line between is a step."""
+        if self.live:
+            at_ns, value = self.live[-1]
+            if value is not None and until_ns - at_ns > JOINED_NS:
+                self.live.append((until_ns, value))
 
     def curve(self, number: int, tag: TagView, start_ns: int, now_ns: int, held: bool) -> Curve:
         """Return what to draw from `start_ns` to `now_ns`; `held` draws the last value up to now."""

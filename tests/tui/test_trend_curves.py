@@ -47,6 +47,15 @@ def test_bad_quality_and_lost_connection_end_the_curve(make_tag):
     assert curve.segments == (((S, 5.0),), ((3 * S, 6.0),))
 
 
+def test_a_live_value_holds_until_another_comes_or_it_turns_bad(make_tag):
+    pen = Pen("x")
+    pen.take_live(online(1), Point(5.0, 0, S))
+    pen.take_live(online(60), Point(9.0, 0, 60 * S))
+    pen.take_live(online(90), Point(9.0, Quality.BAD_NO_COMMUNICATION, 90 * S))
+    curve = pen.curve(1, make_tag(0, ROW, 0), 0, 99 * S, held=True)
+    assert curve.segments == (((S, 5.0), (60 * S, 5.0), (60 * S, 9.0), (90 * S, 9.0)),)
+
+
 def test_a_value_from_before_the_window_enters_at_its_edge(make_tag):
     pen = Pen("x")
     pen.take_live(online(1), Point(5.0, 0, S))
