@@ -25,6 +25,7 @@ from tui.shown import DAY_NS, format_clock
 from tui.widgets.alarm_list import AlarmList
 from tui.widgets.keybar import SCREENS
 from tui.widgets.mimic import Mimic
+from tui.widgets.rows import Rows
 from tui.widgets.tag_list import TagList
 
 
@@ -1117,3 +1118,14 @@ def test_the_name_of_the_plant_stands_before_the_clock(plant):
         assert "wang (operator)" in top
 
     drive(plant, script, size=(60, 20))
+
+
+@pytest.mark.parametrize("width", [119, 120, 121])
+def test_rows_reach_the_right_edge(plant, width):
+    async def script(app, pilot):
+        await pilot.press("f6")
+        await appears(pilot, "Asked by")
+        for each in app.screen.query(Rows):
+            assert sum(cell_len(cell.text) for cell in each.line(0)) == each.size.width
+
+    drive(plant, script, size=(width, 36))
