@@ -50,8 +50,10 @@ bench: .venv/ready
 	@$(BIN)/ironworks bench start
 
 screenshots: .venv/ready
-	@folder=$$(mktemp -d) && { $(BIN)/ironworks demo --headless --for 300 --folder $$folder/line & } && \
-	sleep 200 && $(BIN)/ironworks twin fault capper.jam --plant $$folder/line && sleep 30 && \
+	@folder=$$(mktemp -d) && { $(BIN)/ironworks demo --headless --for 340 --folder $$folder/line & } && \
+	sleep 200 && $(BIN)/ironworks write line/speed_sp_bpm 45 --for 10min --reason "trial of the new caps" --yes \
+	--plant $$folder/line && \
+	sleep 20 && $(BIN)/ironworks twin fault capper.jam --plant $$folder/line && sleep 30 && \
 	$(BIN)/ironworks console --plant $$folder/line --screenshot docs/screenshots; wait; rm -rf $$folder
 
 clean:

@@ -35,8 +35,10 @@ def console(
         remedy = "open one, or print instead: ironworks watch PATTERN, ironworks alarms list"
         raise PlantError("the console needs a terminal", remedy)
     words_for(lang)
-    seat = Seat(find(url or plant))
-    asyncio.run(seat.take(user, lambda name: str(typer.prompt(f"Secret of {name}", hide_input=True))))
+    seat = Seat(
+        find(url or plant), user, lambda name: str(typer.prompt(f"Secret of {name}", hide_input=True))
+    )
+    asyncio.run(seat.take())
     try:
         if screenshot is None:
             run(seat.connect, lang, seat)

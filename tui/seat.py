@@ -20,12 +20,25 @@ class Seat:
     environment and `ironworks login` name.
     """
 
-    def __init__(self, endpoint: Endpoint, clock: Clock | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, user: str | None, ask: Callable[[str], str], clock: Clock | None = None
+    ) -> None:
+        """`ask` gets the secret of a user from a person where the environment has none.
+
+        Raises:
+            PlantError: there is no secret, or it is of no use.
+        """
         self._endpoint = endpoint
         self._clock: Clock = clock or WallClock()
         self._touched_ns = self._clock.steady_ns()
-        self._who = Credentials()
         self._session: str | None = None
+        self._typed = False
+
+        def typing(name: str) -> str:
+            self._typed = True
+            return ask(name)
+
+        self._who = credentials(endpoint, user, typing)
 
     def touch(self) -> None:
         """Note that somebody pressed a key, or a button of the mouse."""
@@ -34,21 +47,14 @@ class Seat:
     def idle_s(self) -> float:
         return (self._clock.steady_ns() - self._touched_ns) / 1e9
 
-    async def take(self, user: str | None, ask: Callable[[str], str]) -> None:
-        """Sit down, as a user whose secret `ask` gets where the environment has none.
+    async def take(self) -> None:
+        """Sit down: open a session where a secret was typed.
 
         Raises:
             PlantError: the plant does not let the user in, or does not answer.
         """
-        typed: list[str] = []
-
-        def typing(name: str) -> str:
-            typed.append(ask(name))
-            return typed[0]
-
-        self._who = credentials(self._endpoint, user, typing)
-        if typed:
-            self._session = await self._log_in(self._who["user"], typed[0])
+        if self._typed:
+            self._session = await self._log_in(self._who["user"], self._who.pop("secret"))
 
     def connect(self) -> PlantClient:
         """Return a client; a session that `ironworks login` has opened since then counts as well."""

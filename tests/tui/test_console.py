@@ -14,7 +14,7 @@ from textual import events
 from runtime.clock import monotonic_ns
 from runtime.contract import Quality
 from runtime.errors import WriteRejectedError
-from runtime.wire import AlarmNote
+from runtime.wire import AlarmNote, TrendSeries
 from tui.console import ConsoleApp, take_screenshots
 from tui.locale import Words
 from tui.model import Link
@@ -25,6 +25,7 @@ from tui.shown import DAY_NS, format_clock
 from tui.widgets.alarm_list import AlarmList
 from tui.widgets.keybar import SCREENS
 from tui.widgets.mimic import Mimic
+from tui.widgets.rows import Rows
 from tui.widgets.tag_list import TagList
 
 
@@ -1117,3 +1118,29 @@ def test_the_name_of_the_plant_stands_before_the_clock(plant):
         assert "wang (operator)" in top
 
     drive(plant, script, size=(60, 20))
+
+
+@pytest.mark.parametrize("width", [119, 120, 121])
+def test_rows_reach_the_right_edge(plant, width):
+    async def script(app, pilot):
+        await pilot.press("f6")
+        await appears(pilot, "Asked by")
+        for each in app.screen.query(Rows):
+            assert sum(cell_len(cell.text) for cell in each.line(0)) == each.size.width
+
+    drive(plant, script, size=(width, 36))
+
+
+def test_a_value_at_the_end_of_its_range_is_drawn(plant):
+    async def flat(paths, start_ns, end_ns, buckets):
+        step_ns = (end_ns - start_ns) // buckets
+        points = tuple((start_ns + i * step_ns, 0.0, 0.0, 0.0) for i in range(buckets))
+        return tuple(TrendSeries(path, "", points) for path in paths)
+
+    plant.trend = flat
+
+    async def script(app, pilot):
+        await pilot.press("f3")
+        await appears(pilot, "[⠀-⣿]{40}.*\n.*┻━")
+
+    drive(plant, script)

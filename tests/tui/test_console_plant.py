@@ -193,8 +193,8 @@ def test_who_signs_in_again_goes_on_and_leaves_no_session_of_the_console_behind(
             async with PlantClient(endpoint) as client:
                 keep_session(endpoint, (await client.log_in("mei", SECRET)).session)
         before = kept_session(endpoint)
-        seat = Seat(endpoint)
-        await seat.take(None if kept else "mei", ask)
+        seat = Seat(endpoint, None if kept else "mei", ask)
+        await seat.take()
         assert asked == ([] if kept else ["mei"])
         app = ConsoleApp(seat.connect, Words("en"), seat=seat)
         async with app.run_test(size=(110, 32), notifications=True) as pilot:

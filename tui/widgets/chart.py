@@ -15,6 +15,7 @@ from tui.trend import Curve
 
 _STEPS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400)
 _TICK_CELLS = 12
+_BOTTOM = 1e-6  # at 0 the plot draws outside of its rows, and nothing is seen
 
 
 class Chart(Container):
@@ -49,7 +50,7 @@ class Chart(Container):
             span = curve.high - curve.low or 1.0
             for segment in curve.segments:
                 x = [at_ns / 1e9 for at_ns, _ in segment]
-                y = [min(1.0, max(0.0, (value - curve.low) / span)) for _, value in segment]
+                y = [min(1.0, max(_BOTTOM, (value - curve.low) / span)) for _, value in segment]
                 if len(segment) == 1:
                     plot.scatter(x, y, marker_style=style, hires_mode=HiResMode.BRAILLE)
                 else:

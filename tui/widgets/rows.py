@@ -139,6 +139,8 @@ class Rows(Cells, Generic[K], can_focus=True):
                 continue
             part = max(4, free * -each.width // shares)
             widths.append(part)
+            free -= part  # the last one gets what is left: rows reach the edge
+            shares += each.width
         room = self.size.width - 1  # where that is too little, what is cut says so
         for index, width in enumerate(widths):
             widths[index] = max(0, min(width, room))
