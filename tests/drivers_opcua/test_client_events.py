@@ -48,7 +48,7 @@ def test_events_are_told_but_not_more_than_the_plant_can_take(side, tag, stock, 
                         await asyncio.sleep(0.3)
                         await made.trigger(message="later")
 
-                await asyncio.wait_for(until_told(), 20)
+                await asyncio.wait_for(until_told(), 60)
                 assert found[0].data["count"] >= MOST
                 assert port.value("sys/drivers/io/reconnects") == 0
 

@@ -19,7 +19,7 @@ ROOT = "nb/bottling/line1"
 LEVEL, SPEED = ua.NodeId(f"{ROOT}/tank/level_pct", 2), ua.NodeId(f"{ROOT}/line/speed", 2)
 BEGIN = datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)
 ALL = ua.ReadRawModifiedDetails(False, BEGIN, BEGIN + timedelta(seconds=30), 0, False)
-WITHIN_S = 5.0
+WITHIN_S = 60.0
 
 
 class Slow:

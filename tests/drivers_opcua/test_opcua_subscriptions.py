@@ -23,7 +23,7 @@ NAME = ua.NodeId("nb/bottling/line1/all/string", 2)
 SERVICE_LEVEL = ua.NodeId(ua.ObjectIds.Server_ServiceLevel)
 SERVER = ua.NodeId(ua.ObjectIds.Server)
 BOTH = pytest.mark.parametrize("fast", [True, False])
-LIVES_S = 10.0
+LIVES_S = 60.0
 
 
 @asynccontextmanager

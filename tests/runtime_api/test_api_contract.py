@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from runtime.wire import PREFIX
 
-pytest.importorskip("schemathesis", reason="schemathesis comes with the extra dev")
+pytestmark = pytest.mark.skipif(find_spec("schemathesis") is None, reason="it comes with the extra dev")
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,unsupported_method,negative_data_rejection"
@@ -37,13 +38,12 @@ def plant(folder: Path, secret: str, started: Any):
         yield url
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("user", "phase"), [("ada", "coverage"), ("vera", "fuzzing")])
 def test_every_answer_is_as_documented(plant: str, user: str, phase: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{plant}{PREFIX}/openapi.json"]
     command += ["--auth", f"{user}:hops & malt", "--checks", CHECKS, "--phases", phase]
     command += ["--exclude-path-regex", APART, "--seed", "7", "--no-color", "--no-shrink", *BOUNDS[phase]]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=550, check=False)
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
     assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
     with httpx.Client(base_url=f"{plant}{PREFIX}") as http:
         assert http.get("/info").status_code == 200

@@ -295,7 +295,7 @@ def test_no_message_breaks_a_stream_but_by_a_reason(desk: Any) -> None:
             @settings(max_examples=100, deadline=None, database=None)
             @given(messages)
             def fuzz(message: str | bytes) -> None:
-                asyncio.run_coroutine_threadsafe(send(message), loop).result(20)
+                asyncio.run_coroutine_threadsafe(send(message), loop).result(60)
 
             loop = asyncio.get_running_loop()
             await asyncio.to_thread(fuzz)

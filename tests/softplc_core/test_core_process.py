@@ -60,11 +60,11 @@ class Plc:
         self.wiring = wire(tags, build.application)
         self.started = []
 
-    def start(self, **options):
+    def start(self, watchdog_limit_ns=0, **options):
         options = Options(**options)
 
         def lay(fd):
-            core = lay_core(self.build, self.wiring, fd=fd)
+            core = lay_core(self.build, self.wiring, watchdog_limit_ns, fd=fd)
             core.set_clock(time.time_ns() - monotonic_ns())
             return core
 
@@ -193,7 +193,7 @@ def test_sigterm_is_for_the_kernel_as_long_as_there_is_one(plc, until):
 
 
 def test_an_endless_loop_does_not_keep_it_from_ending(plc, until):
-    process = plc.start()
+    process = plc.start(600_000_000_000)  # else the watchdog may be there first
     variable = next(b.variable for b in plc.wiring.outputs if b.key == plc.tags["hang"].id)
     process.core.write(variable, 1)
     until(lambda: process.core.control.active)

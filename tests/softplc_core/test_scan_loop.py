@@ -110,8 +110,8 @@ def test_an_input_of_bad_quality_holds_the_last_value(compiled, plant_tags, scan
 def test_snapshots_are_never_torn_under_a_fast_writer(compiled, plant_tags, scanning):
     tags = plant_tags(**{f"n{i}": ("LINT", "Main.n", "out") for i in range(1000)})
     with scanning(compiled(COUNTING, interval_ns=10_000), tags) as (core, _):
-        last, distinct, end = 0, 0, time.monotonic() + 1.0
-        while time.monotonic() < end:
+        last, distinct = 0, 0
+        while distinct < 5_000:
             outputs = core.read_outputs()
             if outputs is None:
                 continue
@@ -120,7 +120,6 @@ def test_snapshots_are_never_torn_under_a_fast_writer(compiled, plant_tags, scan
             assert value >= last
             distinct += value > last
             last = value
-    assert distinct > 20
 
 
 def test_inputs_are_latched_whole(compiled, plant_tags, scanning, until):
@@ -140,14 +139,11 @@ def test_inputs_are_latched_whole(compiled, plant_tags, scanning, until):
         torn=("LINT", "Main.torn", "out"), seen=("LINT", "Main.seen", "out"),
     )  # fmt: skip
     with scanning(compiled(source, interval_ns=10_000), tags) as (core, _):
-        number, end = 0, time.monotonic() + 1.0
-        while time.monotonic() < end:
-            number += 1
-            send(core, tags, a=number % 1_000_000, b=number % 1_000_000, c=number % 1_000_000)
-        until(lambda: core.read_outputs().raw[1] == number % 1_000_000)
+        for number in range(1, 10_001):
+            send(core, tags, a=number, b=number, c=number)
+        until(lambda: core.read_outputs().raw[1] == 10_000)
         torn = core.read_outputs().raw[0]
     assert torn == 0
-    assert number > 1000
 
 
 def test_a_fault_stops_its_task_with_file_and_line_and_leaves_the_other_running(
