@@ -74,12 +74,14 @@ def test_failing_disks_and_losses_of_power_cost_nothing_confirmed(tmp_path, roun
 
 
 @pytest.mark.campaign
-def test_the_simulated_kernel_holds_for_every_seed(rounds):
-    seeds = (250 if rounds > 4 else 100) * rounds
-    report = play_all([*kept_seeds(), *range(1, seeds + 1)], lambda _: None, workers=2)
+@pytest.mark.parametrize("quarter", range(4))
+def test_the_simulated_kernel_holds_for_every_seed(rounds, quarter):
+    """A thousand seeds in short."""
+    seeds = [*kept_seeds(), *range(1, 250 * rounds + 1)]
+    report = play_all(seeds[quarter::4], lambda _: None, workers=2)
     print("\n".join(report.lines()))
     assert report.findings == []
-    assert report.done["kernel killed"] > 10 * rounds
+    assert report.done["kernel killed"] > 2 * rounds
 
 
 def test_a_seed_plays_the_same_way_every_time():
