@@ -86,6 +86,7 @@ _AGGREGATES: dict[str, tuple[Any, Any]] = {  # Source: OPC 10000-13, 4.2.1 Aggre
 _STATUS: dict[str, tuple[Any, Any]] = {
     "Server_Auditing": (False, _T.Boolean),  # no audit events; the audit trail is the plant's
     "Server_ServerDiagnostics_EnabledFlag": (False, _T.Boolean),
+    "Server_ServerRedundancy_RedundancySupport": (0, _T.Int32),  # none
     "Server_ServerStatus_SecondsTillShutdown": (0, _T.UInt32),
     "Server_ServerStatus_ShutdownReason": (ua.LocalizedText(""), _T.LocalizedText),
 }

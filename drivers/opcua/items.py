@@ -139,6 +139,9 @@ def revised(parameters: Any, publish_ms: float, cap: int) -> tuple[float, int]:
     return sampling_ms, min(max(1, parameters.QueueSize), cap)
 
 
+NO_NUMBERS = frozenset({DataType.BOOL, DataType.STRING, DataType.DT})  # on the wire
+
+
 def data_filter(tag: Tag, wanted: Any) -> tuple[Any, float]:
     """Return trigger and deadband of what a client asks for.
 
@@ -155,7 +158,7 @@ def data_filter(tag: Tag, wanted: Any) -> tuple[Any, float]:
     if wanted.DeadbandType == ua.DeadbandType.None_:
         return wanted.Trigger, 0.0
     deadband = wanted.DeadbandValue
-    if deadband and tag.data_type in (DataType.BOOL, DataType.STRING):
+    if deadband and tag.data_type in NO_NUMBERS:
         raise ServiceError(_CODES.BadFilterNotAllowed)
     if wanted.DeadbandType == ua.DeadbandType.Percent:
         if tag.low is None or tag.high is None:
@@ -311,6 +314,7 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
             return result
         result.MonitoredItemId = item_id
         result.RevisedQueueSize = size
+        result.FilterResult = item.filter.result or result.FilterResult
         self._monitored_items[item_id] = self.isub.events[item_id] = item
         item.set_mode(params.MonitoringMode)
         return result
@@ -319,6 +323,7 @@ class TagItems(MonitoredItemService):  # type: ignore[misc]
         result = ua.MonitoredItemModifyResult()
         try:
             result.RevisedQueueSize = item.configure(parameters, self._watch.alarms.filter(parameters.Filter))
+            result.FilterResult = item.filter.result or result.FilterResult
         except FilterError as exc:
             _refuse(result, exc)
         return result

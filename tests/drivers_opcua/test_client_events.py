@@ -5,14 +5,15 @@ import os
 from datetime import UTC, datetime
 
 import pytest
-from asyncua import ua
+from asyncua import Client, ua
 
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client.address import parse
 from drivers.opcua.client.events import MOST, Events
-from runtime.contract import Access, DataType, Event, Quality
+from runtime.contract import Access, DataType, Event, Quality, Role
 
 GOOD = int(Quality.GOOD)
+BLANK = [None] * 3  # confirmed, comment, user
 
 
 def test_events_are_told_but_not_more_than_the_plant_can_take(side, tag, stock, run, wait):
@@ -62,7 +63,7 @@ def test_a_condition_that_a_refresh_tells_after_a_loss_is_told_behind_it(side, t
     events = Events("io", plan.conditions, False, port)
     node, at = ua.NodeId("High", 2), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     events._by_node = {node: list(events._by_tag.values())}
-    told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", True, None, True, False]
+    told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", True, None, True, False, *BLANK]
     event = [ua.Variant(each) for each in told]
     events.take(event)
     events.lose()
@@ -81,7 +82,21 @@ def test_a_past_state_that_is_still_to_be_acknowledged_is_not_how_a_condition_is
     node, branch, at = ua.NodeId("High", 2), ua.NodeId(7, 2), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     events._by_node = {node: list(events._by_tag.values())}
     for event_id, of, active in ((b"1", ua.NodeId(), False), (b"2", branch, True)):
-        told = [event_id, ua.NodeId(2782), "Tank", at, "high", 700, node, "High", True, of, active, False]
+        told = [
+            event_id,
+            ua.NodeId(2782),
+            "Tank",
+            at,
+            "high",
+            700,
+            node,
+            "High",
+            True,
+            of,
+            active,
+            False,
+            *BLANK,
+        ]
         events.take([ua.Variant(each) for each in told])
     assert [row.raw for batch in plant.port.submitted for row in batch] == [0]
     assert events._by_tag[plant.port.tags["high"].path].event_id == b"1"
@@ -95,6 +110,7 @@ def test_a_condition_that_is_disabled_is_not_active(side, tag, unknown):
     events._by_node = {node: list(events._by_tag.values())}
     for retain, active in ((True, True), (False, unknown)):
         told = [b"1", ua.NodeId(2782), "Tank", at, "high", 700, node, "High", retain, None, active, unknown]
+        told += BLANK
         events.take([ua.Variant(each) for each in told])
     assert [row.raw for batch in plant.port.submitted for row in batch] == [1, 0]
 
@@ -122,9 +138,9 @@ def test_conditions_are_asked_for_anew_where_the_server_says_that_events_were_lo
         events._by_node = {node: list(events._by_tag.values())}
 
         def take(type_, *more):
-            told = [b"1", ua.NodeId(getattr(ua.ObjectIds, type_)), *[None] * 10]
+            told = [b"1", ua.NodeId(getattr(ua.ObjectIds, type_)), *[None] * 13]
             told[6:6] = more
-            events.take([ua.Variant(each) for each in told[:12]])
+            events.take([ua.Variant(each) for each in told[:15]])
 
         await events.carry()
         assert session.methods == []
@@ -222,6 +238,37 @@ def test_a_condition_of_node_opcua_is_followed_and_what_people_do_is_carried_the
                 assert await port.command("level", 99.0) is None
                 await wait(lambda: port.value("high") is True and port.value("acked") == "no")
                 assert not [each for each in port.emitted if each.kind == "driver.condition_refused"]
+                high = port.tags["high"].path
+                for name, state in (("high", "unacknowledged"), ("older", "normal")):
+                    port.standing.append({"name": name, "tag": high, "state": state, "confirmed": True})
+                async with Client(f"opc.tcp://127.0.0.1:{number}") as panel:
+                    condition = panel.get_node("ns=1;s=High")
+                    event_id = await (await condition.get_child("0:EventId")).read_value()
+                    words = ua.LocalizedText("seen at the press")
+                    await condition.call_method("0:Acknowledge", event_id, words)
+                    await wait(lambda: port.commanded)
+                    olga("raised", "")  # after a delay: what was done there counts for it too
+                    await wait(lambda: len(port.commanded) > 1)
+                    event_id = await (await condition.get_child("0:EventId")).read_value()
+                    await condition.call_method("0:AddComment", event_id, ua.LocalizedText("valve changed"))
+                    await wait(lambda: len(port.commanded) > 2)
+                did = [
+                    (verb, name, who.name.partition(":")[0], who.role, why)
+                    for verb, name, who, why, _ in port.commanded
+                ]
+                assert did == [
+                    ("acknowledge", "high", "io", Role.OPERATOR, "seen at the press"),
+                    ("acknowledge", "high", "io", Role.OPERATOR, "seen at the press"),
+                    ("comment", "high", "io", Role.OPERATOR, "valve changed"),
+                ]
+                port.emit(
+                    Event(
+                        "alarm.acknowledged", "alarms", 0, "", {"alarm": {"tag": high}, "by": "io:somebody"}
+                    )
+                )  # as the plant tells what was done there: it does not go back
+                olga("commented", "ours")
+                await wait(lambda: port.value("acked") == "olga: ours")
+                assert len(port.commanded) == 3
                 olga("confirmed", "", to="plain")  # one that knows no Confirm
                 await wait(lambda: any(each.kind == "driver.condition_refused" for each in port.emitted))
                 told = [each.data for each in port.emitted if each.kind == "driver.event"]

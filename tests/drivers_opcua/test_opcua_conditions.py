@@ -587,7 +587,14 @@ def test_filters_pass_what_they_say_and_bad_ones_are_refused_by_their_parts(serv
                     BASE, [ua.QualifiedName("Message", 0)], ua.AttributeIds.Value, "0:2"
                 ),
             ]
-            result = await listener.watch(clauses=clauses)
+            refused = await listener.watch(clauses=clauses[1:])
+            assert refused.StatusCode.name == "BadEventFilterInvalid"
+            result = await listener.watch(list("abcde"), clauses=clauses)  # one field that there is will do
+            assert result.StatusCode.is_good()
+            served.port.bus.emit(event(alarm("last")))
+            told = await listener.next()
+            assert isinstance(told.pop("a"), bytes)
+            assert set(told.values()) == {None}
             assert [each.name for each in result.FilterResult.SelectClauseResults] == [
                 "Good",
                 "BadNodeIdUnknown",

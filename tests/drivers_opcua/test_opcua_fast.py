@@ -223,7 +223,7 @@ class Side:
 
 def parameters(handle: int, rest: Any, id_: int) -> Any:
     size, oldest, sampling, trigger, deadband = rest
-    plain = TAGS[id_].data_type in (DataType.BOOL, DataType.STRING)
+    plain = TAGS[id_].data_type in (DataType.BOOL, DataType.STRING, DataType.DT)
     return ua.MonitoringParameters(
         ClientHandle=handle,
         SamplingInterval=sampling,

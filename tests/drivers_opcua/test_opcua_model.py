@@ -307,6 +307,7 @@ def test_the_server_says_what_it_can_do_and_which_parts_of_the_companions_it_has
         "Server_ServerStatus_BuildInfo_ManufacturerName": "Ironworks",
         "Server_ServerStatus_SecondsTillShutdown": 0,
         "Server_ServerCapabilities_LocaleIdArray": ["en", "zh"],
+        "Server_ServerRedundancy_RedundancySupport": 0,
         "Server_ServerCapabilities_MinSupportedSampleRate": 0.0,
         "Server_ServerCapabilities_MaxBrowseContinuationPoints": 1000,
         "Server_ServerCapabilities_MaxStringLength": 4 * 1024 * 1024,

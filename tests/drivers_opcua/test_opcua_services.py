@@ -362,6 +362,7 @@ def test_a_filter_that_cannot_be_is_refused_by_what_is_wrong_with_it(
 ) -> None:
     status, absolute, percent = ua.DataChangeTrigger.StatusValue, 1, 2
     level, text = ua.NodeId(LEVEL, 2), ua.NodeId(NAME, 2)
+    moment = ua.NodeId("nb/bottling/line1/all/dt", 2)  # a DateTime is no Number
     without_range, name = ua.NodeId("nb/bottling/line1/all/real", 2), ua.AttributeIds.DisplayName
     value = ua.AttributeIds.Value
     cases = (
@@ -377,6 +378,7 @@ def test_a_filter_that_cannot_be_is_refused_by_what_is_wrong_with_it(
         (level, value, ua.AggregateFilter(), "BadMonitoredItemFilterUnsupported"),
         (text, value, DataChangeFilter(status, absolute, 1.0), "BadFilterNotAllowed"),
         (text, value, DataChangeFilter(status, absolute, 0.0), "Good"),
+        (moment, value, DataChangeFilter(status, absolute, 1.0), "BadFilterNotAllowed"),
         (without_range, value, DataChangeFilter(status, percent, 1.0), "BadFilterNotAllowed"),
         (level, name, DataChangeFilter(status, absolute, 1.0), "BadFilterNotAllowed"),
     )

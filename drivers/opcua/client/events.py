@@ -1,15 +1,16 @@
 """A server's events as events of the plant, and its conditions as tags that alarms stand on.
 
 A tag with the address `event:NODE` is TRUE while the condition of that node is active. When an alarm on it is
-acknowledged, confirmed or commented in the plant, the server's condition is too.
-Source: OPC 10000-9, 5.5 (conditions), 5.5.7 ConditionRefresh and 5.11.4 RefreshRequired; OPC 10000-4,
-7.22.3 EventFilter.
+acknowledged, confirmed or commented in the plant, the server's condition is too, and the other way round.
+Source: OPC 10000-9, 5.5 (conditions), 5.7 (acknowledging), 5.5.7 ConditionRefresh and 5.11.4 RefreshRequired;
+OPC 10000-4, 7.22.3 EventFilter.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,8 @@ from drivers.opcua.client.session import Session, fitting, status_name
 from drivers.opcua.client.subscribe import Group, Subscription, subscribe
 from drivers.opcua.client.values import moment_ns, readable
 from runtime.clock import SECOND_NS
-from runtime.contract import Batch, Event, Port, Quality
-from runtime.errors import ConnectError
+from runtime.contract import Actor, Batch, Event, Port, Quality, Role
+from runtime.errors import ConnectError, WriteRejectedError
 
 PERIOD_NS = 500_000_000
 QUEUE = 1000
@@ -43,6 +44,9 @@ _FIELDS = (
     (ua.ObjectIds.ConditionType, "BranchId"),
     (ua.ObjectIds.AlarmConditionType, "ActiveState/Id"),
     (ua.ObjectIds.AcknowledgeableConditionType, "AckedState/Id"),
+    (ua.ObjectIds.AcknowledgeableConditionType, "ConfirmedState/Id"),
+    (ua.ObjectIds.ConditionType, "Comment"),
+    (ua.ObjectIds.ConditionType, "ClientUserId"),
 )
 _REFRESHED = frozenset(
     {ua.NodeId(ua.ObjectIds.RefreshStartEventType), ua.NodeId(ua.ObjectIds.RefreshEndEventType)}
@@ -59,12 +63,43 @@ class Condition:
 
     Attributes:
         mark_ns: when the plant was told that it is not known.
+        acked, confirmed: None while that is not known.
+        comment: the last one, ours too; None while that is not known.
+        by: who acknowledged it there since it was last not acknowledged.
     """
 
     point: Point
     active: bool | None = None
     mark_ns: int = 0
     event_id: bytes = b""
+    acked: bool | None = None
+    confirmed: bool | None = None
+    comment: str | None = None
+    by: str = ""
+
+    def done(self, acked: Any, confirmed: Any, comment: str, user: str) -> str:
+        """Take in how far it is seen to; return what somebody did there, as a command on an alarm."""
+        did = ""
+        if self.comment is not None and comment not in ("", self.comment):
+            did = "comment"
+        if self.confirmed is False and confirmed is True:
+            did = "confirm"
+        if self.acked is False and acked is True:
+            did, self.by = "acknowledge", user
+        elif acked is False:
+            self.by = ""
+        self.acked, self.confirmed, self.comment = acked, confirmed, comment
+        return did
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What somebody did to a condition on the server."""
+
+    tag: str
+    verb: str
+    by: str
+    comment: str
 
 
 class Events:
@@ -84,6 +119,7 @@ class Events:
         self._by_node: dict[Any, list[Condition]] = {}
         self._seen: set[str] = set()
         self._said: deque[tuple[Condition, str, str]] = deque(maxlen=MAX_WAITING)  # kind of event, comment
+        self._done: asyncio.Queue[Done] = asyncio.Queue(MAX_WAITING)
         self._session: Session | None = None
         self._id = 0
         self._stale = False
@@ -147,7 +183,8 @@ class Events:
         if len(fields) != len(_FIELDS):
             return
         values = [each.Value if isinstance(each, ua.Variant) else None for each in fields]
-        event_id, kind, source, at, message, severity, node, name, retain, branch, active, acked = values
+        event_id, kind, source, at, message, severity, node, name, retain, branch, active, *seen_to = values
+        acked, confirmed, comment, user = seen_to
         if kind in _REFRESHED:
             if kind == _END:
                 self._refreshed()
@@ -163,6 +200,10 @@ class Events:
             # of one that is disabled they are not told, or as a status code
             holds = active if isinstance(active, bool) else retain is True
             self._set(each, holds, moment_ns(at) or self._port.clock.now_ns())
+            who = f"{self._name}:{_text(user) or 'somebody'}"
+            did = each.done(acked, confirmed, _text(comment), who)
+            if did:
+                self._note(Done(each.point.tag.path, did, who, _text(comment)))
         if self._everything:
             text = f"{_text(source)}: {_text(message)}"
             self._tell(text, at, kind, severity, node, name, active, acked)
@@ -176,13 +217,43 @@ class Events:
             each.active, each.mark_ns = None, now_ns
 
     async def follow(self, alarms: AsyncIterator[Event]) -> None:
-        """Note what people do to alarms in the plant, for ever."""
+        """Note what people do to alarms in the plant, for ever.
+
+        One that a delay raises late may be acknowledged on the server by then.
+        """
         async for event in alarms:
             alarm = event.data.get("alarm", {})
             found = self._by_tag.get(alarm.get("tag", ""))
-            if found is not None and found.event_id:
-                by = event.data.get("by") or "the plant"
+            if found is None:
+                continue
+            by = event.data.get("by") or "the plant"
+            if event.kind == RAISED:
+                if found.active and found.by:
+                    self._note(Done(found.point.tag.path, "acknowledge", found.by, found.comment or ""))
+            elif found.event_id and not by.startswith(f"{self._name}:"):
                 self._said.append((found, event.kind, f"{by}: {alarm.get('comment') or ''}".rstrip(": ")))
+
+    def _note(self, done: Done) -> None:
+        if self._done.full():
+            self._done.get_nowait()
+            self._emit("driver.condition_refused", f"{self._name}: more is done there than alarms take", {})
+        self._done.put_nowait(done)
+
+    async def take_over(self) -> None:
+        """Do to the plant's alarms what people did to the server's conditions, for ever."""
+        while True:
+            done = await self._done.get()
+            actor = Actor(done.by, Role.OPERATOR, "opcua")
+            for alarm in self._port.alarms():
+                if alarm["tag"] != done.tag or not _WAITS[done.verb](alarm):
+                    continue
+                try:
+                    await self._port.command_alarm(done.verb, alarm["name"], actor, done.comment)
+                except WriteRejectedError as exc:
+                    text = (
+                        f"{self._name}: {done.verb} of {done.by} is not done to {alarm['name']}: {exc.text}"
+                    )
+                    self._emit("driver.condition_refused", text, {})
 
     async def carry(self) -> None:
         """Do to the server's conditions what people did to the alarms in the plant.
@@ -200,6 +271,7 @@ class Events:
             node = self._session.node_id(condition.point.address.node)
             if node is None:  # it has come back without that namespace
                 continue
+            condition.comment = " ".join(comment.split())[:_LONGEST]  # what comes back is no news
             arguments = [
                 ua.Variant(condition.event_id, ua.VariantType.ByteString),
                 ua.Variant(ua.LocalizedText(comment), ua.VariantType.LocalizedText),
@@ -272,6 +344,13 @@ class Events:
         return code
 
 
+# Which alarms a command has something to do for.
+_WAITS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "acknowledge": lambda alarm: alarm["state"] in ("unacknowledged", "returned"),
+    "confirm": lambda alarm: not alarm["confirmed"],
+    "comment": lambda alarm: alarm["state"] != "normal",
+}
+RAISED = "alarm.raised"
 _REFRESH = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
 _CODES, _IDS = ua.StatusCodes, ua.ObjectIds
 # By kind of event of the plant: the method of the condition, and what says that it is so already.

@@ -11,7 +11,7 @@ from drivers.frame.recorder import Recorder
 from drivers.frame.supervisor import Supervisor
 from drivers.opcua.client.building import build, retest
 from drivers.opcua.client.errors import SilentError, SwitchError
-from drivers.opcua.client.events import CARRIED, Events
+from drivers.opcua.client.events import CARRIED, RAISED, Events
 from drivers.opcua.client.facts import Facts
 from drivers.opcua.client.gaps import Gaps
 from drivers.opcua.client.items import Items
@@ -118,8 +118,9 @@ class _Run:
             if self.writing.commanded:
                 tasks.create_task(self.writing.commands.take(self.port.commands()))
             if self.plan.conditions:
-                alarms = self.port.events(*CARRIED)
+                alarms = self.port.events(*CARRIED, RAISED)
                 tasks.create_task(self.events.follow(alarms))
+                tasks.create_task(self.events.take_over())
             if self.plan.fill_gaps:
                 tasks.create_task(self.gaps.keep())
             tasks.create_task(self.tick_second())

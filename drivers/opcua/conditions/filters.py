@@ -46,9 +46,21 @@ class _Clause:
 
 
 class EventFilter:
-    """A filter as it is used."""
+    """A filter as it is used.
 
-    def __init__(self, clauses: Sequence[_Clause], elements: Sequence[Element], types: EventTypes) -> None:
+    Attributes:
+        result: what is wrong with some of its clauses, whose fields are null; None where nothing is. One that
+            is right is enough. Source: OPC 10000-4, 7.22.3 EventFilter.
+    """
+
+    def __init__(
+        self,
+        clauses: Sequence[_Clause | None],
+        elements: Sequence[Element],
+        types: EventTypes,
+        result: Any = None,
+    ) -> None:
+        self.result = result
         self._clauses = clauses
         self._elements = elements
         self._types = types
@@ -66,7 +78,9 @@ class EventFilter:
         """Return an EventFieldList. Source: OPC 10000-4, 7.25.3 EventNotificationList."""
         above = self._types.above.get(ua.NodeId(occurrence.event_type), frozenset())
         fields = [
-            _field(each, occurrence, language) if each.type_ == BASE or each.type_ in above else NULL
+            _field(each, occurrence, language)
+            if each is not None and (each.type_ == BASE or each.type_ in above)
+            else NULL
             for each in self._clauses
         ]
         return _HEAD.pack(handle, len(fields)) + b"".join(fields)
@@ -82,7 +96,8 @@ def check(wanted: Any, types: EventTypes) -> EventFilter:
     """Make a filter of what a client asks for.
 
     Raises:
-        FilterError: it is not one, or a part of it is wrong; then all parts are judged.
+        FilterError: it is not one, none of its fields is there, or an element is wrong; then all parts are
+            judged.
     """
     if not isinstance(wanted, ua.EventFilter):
         another = isinstance(wanted, ua.MonitoringFilter)
@@ -93,13 +108,18 @@ def check(wanted: Any, types: EventTypes) -> EventFilter:
         raise FilterError(_CODES.BadEventFilterInvalid)
     codes = [_clause_code(each, types) for each in selected]
     where = [_Where(each, index, len(elements), types) for index, each in enumerate(elements)]
+    result = None
     if any(codes) or any(each.code for each in where):
         result = ua.EventFilterResult()
         result.SelectClauseResults = [ua.StatusCode(code) for code in codes]
         result.WhereClauseResult.ElementResults = [each.result() for each in where]
+    if all(codes) or any(each.code for each in where):
         raise FilterError(_CODES.BadEventFilterInvalid, result)
-    clauses = [_Clause(_path(each), _type(each)) for each in selected]
-    return EventFilter(clauses, [each.compiled() for each in where], types)
+    clauses = [
+        None if code else _Clause(_path(each), _type(each))
+        for each, code in zip(selected, codes, strict=True)
+    ]
+    return EventFilter(clauses, [each.compiled() for each in where], types, result)
 
 
 def _path(clause: Any) -> str:
