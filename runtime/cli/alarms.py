@@ -313,7 +313,11 @@ def export(
         Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
     ] = None,
 ) -> None:
-    """Write the alarms of a plant folder as CSV, for a spreadsheet."""
+    """Write the alarms of a plant folder as CSV, for a spreadsheet.
+
+    Cells stand as they are, so that an import brings the same back; one that begins with = is a formula to a
+    spreadsheet.
+    """
     from runtime.alarms.exchange import export_table
     from runtime.assembly import assemble
     from runtime.tagmerge import for_spreadsheets, put_text

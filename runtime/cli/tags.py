@@ -20,7 +20,11 @@ def export(
     file: Annotated[Path | None, typer.Argument(help="CSV to write; standard output without.")] = None,
     plant: FolderOption = None,
 ) -> None:
-    """Write the plant's tags as CSV."""
+    """Write the plant's tags as CSV.
+
+    Cells stand as they are, so that an import brings the same back; one that begins with = is a formula to a
+    spreadsheet.
+    """
     from runtime.config import write_tags
     from runtime.tagmerge import for_spreadsheets, put_text, table_of
 
