@@ -10,7 +10,7 @@ from asyncua import ua
 from drivers.opcua.methods import REASON, Method
 from drivers.opcua.model import MODEL
 from drivers.opcua.parts import FOLDER_TYPE, ORGANIZES, Built, Running
-from runtime.contract import Actor, Tag
+from runtime.contract import Actor, Role, Tag
 
 APPS = ua.NodeId("apps", MODEL)
 _FIGURES = "sys/apps/"
@@ -27,9 +27,7 @@ def add_apps(built: Built, tags: Sequence[Tag], plant: Any, port: Running) -> No
         name: built.object(f"apps/{name}", name, _OBJECT, APPS, MODEL, ORGANIZES) for name in sorted(names)
     }
     for name, owner in owners.items():
-        built.method(
-            f"apps/{name}/Restart", "Restart", "Begin the app anew (engineer).", _restart(port, name, owner)
-        )
+        built.method(f"apps/{name}/Restart", "Restart", "Begin the app anew", _restart(port, name, owner))
     for tag in tags:
         if tag.source in owners:
             built.have(owners[tag.source], tag)
@@ -39,4 +37,4 @@ def _restart(port: Running, name: str, owner: Any) -> Method:
     async def work(actor: Actor, reason: str) -> None:
         await port.restart(name, actor, reason)
 
-    return Method(owner, (REASON,), work)
+    return Method(owner, (REASON,), Role.ENGINEER, work)

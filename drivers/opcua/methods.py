@@ -13,7 +13,7 @@ from asyncua import ua
 
 from drivers.opcua.model import MODEL
 from drivers.opcua.nodesets.records import TYPE_OF, Record
-from runtime.contract import Actor
+from runtime.contract import Actor, Role
 from runtime.errors import ConnectError, ForbiddenError, PlantError, UnknownVariableError
 
 MAX_TEXT = 1_000
@@ -42,11 +42,14 @@ class Method:
     """What can be called: on which object, with which arguments, and what that does.
 
     Attributes:
+        role: the least that may call it. The port judges and audits that; here it is told, and tried as
+            every role by a test.
         work: takes who calls, and the values in order.
     """
 
     owner: Any
     parameters: tuple[Parameter, ...]
+    role: Role
     work: Callable[..., Awaitable[None]]
 
 

@@ -71,7 +71,8 @@ class Built:
 
     def method(self, key: str, name: str, description: str, method: Method) -> None:
         """Add a method of the object that it names."""
-        head, inputs = method_nodes(key, name, description, method.parameters)
+        told = f"{description} ({method.role.name.lower()})."
+        head, inputs = method_nodes(key, name, told, method.parameters)
         self.add(head), self.add(inputs)
         self.join(method.owner, COMPONENT, head.node_id)
         self.join(head.node_id, PROPERTY, inputs.node_id)

@@ -17,7 +17,7 @@ from drivers.opcua.methods import COLD, REASON, Method
 from drivers.opcua.model import DEVICES, MODEL, PLCOPEN
 from drivers.opcua.nodesets.records import Record
 from drivers.opcua.parts import FOLDER_TYPE, ORGANIZES, Built, Running
-from runtime.contract import Actor, PlcOutline, PlcTask, Tag
+from runtime.contract import Actor, PlcOutline, PlcTask, Role, Tag
 
 _IDS = ua.ObjectIds
 _T = ua.VariantType
@@ -109,8 +109,8 @@ class _Maker:
         self._built.method(
             f"{owner.Identifier}/Restart",
             "Restart",
-            f"Begin {what} anew (engineer).",
-            Method(owner, (COLD, REASON), work),
+            f"Begin {what} anew",
+            Method(owner, (COLD, REASON), Role.ENGINEER, work),
         )
 
     def _device(self, owner: Any) -> None:

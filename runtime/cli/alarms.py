@@ -85,7 +85,7 @@ def show_alarm(name: str, plant: PlantOption = None, json: JsonOption = False) -
         "area": alarm.area,
         "group": alarm.group,
         "value": None if alarm.value is None else scaled(alarm.value),
-        "raised": alarm.raised_ns and f"{show_time(alarm.raised_ns)}, {alarm.count} times in all",
+        "raised": alarm.raised_ns and f"{show_time(alarm.raised_ns)}, {_times(alarm.count)} in all",
         "cleared": alarm.cleared_ns and show_time(alarm.cleared_ns),
         "acknowledged": alarm.acknowledged_ns
         and plain(f"{show_time(alarm.acknowledged_ns)} by {alarm.acknowledged_by} {alarm.comment}".rstrip()),
@@ -109,6 +109,10 @@ def conditions(alarm: AlarmView, tag: TagView | None) -> dict[str, str]:
         "to confirm": "once acknowledged" if alarm.confirm else "",
     }
     return {what: told for what, told in lines.items() if told}
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _limit(alarm: AlarmView, tag: TagView | None) -> str:
@@ -301,11 +305,11 @@ def figures(
         end = "still on" if flood.ended_ns is None else f"until {show_time(flood.ended_ns)}"
         print(f"flood from {show_time(flood.began_ns)} {end}: {flood.count} alarms, first {flood.first}")
     for share in found.top:
-        print(f"often: {share.alarm} {share.count} times ({share.percent:.0f} %)")
+        print(f"often: {share.alarm} {_times(share.count)} ({share.percent:.0f} %)")
     for chatters in found.chattering:
-        print(f"chattering: {chatters.alarm} {chatters.count} times in a minute")
+        print(f"chattering: {chatters.alarm} {_times(chatters.count)} in a minute")
     for flees in found.fleeting:
-        print(f"fleeting: {flees.alarm} {flees.count} times gone within 10 s")
+        print(f"fleeting: {flees.alarm} {_times(flees.count)} gone within 10 s")
     for old in found.stale:
         print(f"stale: {old.alarm} since {show_time(old.since_ns)}")
 
@@ -318,7 +322,11 @@ def export(
         Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
     ] = None,
 ) -> None:
-    """Write the alarms of a plant folder as CSV, for a spreadsheet."""
+    """Write the alarms of a plant folder as CSV, for a spreadsheet.
+
+    Cells stand as they are, so that an import brings the same back; one that begins with = is a formula to a
+    spreadsheet.
+    """
     from runtime.alarms.exchange import export_table
     from runtime.assembly import assemble
     from runtime.tagmerge import for_spreadsheets, put_text

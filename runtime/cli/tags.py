@@ -21,7 +21,11 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The same.")] = None,
     plant: FolderOption = None,
 ) -> None:
-    """Write the plant's tags as CSV."""
+    """Write the plant's tags as CSV.
+
+    Cells stand as they are, so that an import brings the same back; one that begins with = is a formula to a
+    spreadsheet.
+    """
     if file and output:
         raise typer.BadParameter("the file is named already", param_hint="--output")
     file = file or output

@@ -157,7 +157,7 @@ class Historian:
         )  # what comes while the store opens counts
         with self._threads:
             try:
-                await self._start(port, changes)
+                await self._start(port, changes, self._clock.steady_ns())
                 try:
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._flush_each_interval(port))
@@ -173,11 +173,15 @@ class Historian:
                 await self._asking.break_off()
                 await self._end(port)
 
-    async def _start(self, port: Port, changes: Changes) -> None:
-        """Open the store and begin; a stop meanwhile waits, and keeps what the bus has handed out."""
+    async def _start(self, port: Port, changes: Changes, told_ns: int) -> None:
+        """Open the store and begin; a stop meanwhile waits, and keeps what the bus has handed out.
+
+        The bus told the present values at `told_ns` (steady), and what has changed since comes after them.
+        """
         opening = asyncio.create_task(self._threads.write(self._open))
         cancelled = await settled(opening)
-        beginning = asyncio.create_task(self._begin(port, opening.result(), self._store.ended_whole()))
+        last_ns, ago_ns = opening.result(), self._clock.steady_ns() - told_ns
+        beginning = asyncio.create_task(self._begin(port, last_ns, self._store.ended_whole(), ago_ns))
         cancelled |= await settled(beginning)
         beginning.result()
         if (present := changes.take()) is not None:
@@ -412,12 +416,12 @@ class Historian:
         times[times > self._clock.now_ns()] = self._begun_ns  # the clock was set back since: it is in history
         return replace(known, source_ns=times)
 
-    async def _begin(self, port: Port, last_ns: int, whole: bool) -> None:
-        """Begin recording after a gap: nothing is known since `last_ns`, 0 where nothing ever was.
+    async def _begin(self, port: Port, last_ns: int, whole: bool, ago_ns: int = 0) -> None:
+        """Begin recording after a gap, `ago_ns` before now: nothing is known since `last_ns`, 0 for never.
 
         Unless `whole`, samples may have been held back: of such tags nothing is known since the last one.
         """
-        now_ns = self._clock.now_ns()
+        now_ns = self._clock.now_ns() - ago_ns
         if last_ns > now_ns:
             text = "the history ends in the future: the clock was set back since, or is wrong now"
             self._emit(port, "historian.clock", text, {"last_ns": last_ns, "now_ns": now_ns})

@@ -158,7 +158,7 @@ class VersionStore:
         return content
 
     def applied(self, version: Version, path: Path) -> Path:
-        """Return a file or folder of the plant folder as a version has it: itself, or the copy that is kept.
+        """Return a folder within the plant folder as a version has it: itself, or the copy that is kept.
 
         The copy may not be there: then it was not when that version was kept. It lacks what no version has,
         such as hidden files.
@@ -171,11 +171,14 @@ class VersionStore:
         copy = self.place(version) / here.relative_to(folder)
         return path if self._is_same(here, copy) else copy
 
-    def _is_same(self, path: Path, copy: Path) -> bool:
+    def _is_same(self, folder: Path, copy: Path) -> bool:
+        """Tell whether nobody edited a folder; what an app writes beside itself is no edit, code excepted."""
         try:
-            if not path.is_dir():
-                return path.read_bytes() == copy.read_bytes()
-            return read_folder(path, self.state).digest == read_folder(copy, copy / ".none").digest
+            kept = read_folder(copy, copy / ".none").files
+            there = {file.relative_to(folder).as_posix() for file in own_files(folder, self.state)}
+            if not kept or any(path.endswith(".py") for path in there - kept.keys()):
+                return False
+            return all((folder / path).read_bytes() == data for path, data in kept.items())
         except (OSError, PlantError):  # whatever that is, it is not what was applied
             return False
 

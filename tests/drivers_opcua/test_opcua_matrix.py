@@ -13,7 +13,9 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua import rules
 from drivers.opcua.alarms import ACKNOWLEDGE
+from drivers.opcua.conditions.calls import METHODS, NOT_SUPPORTED
 from drivers.opcua.rules import SERVICES, Needs
+from runtime.api.rules import RULES
 from runtime.contract import Role
 
 ROLES = {Role.VIEWER: ("vera", "look"), Role.OPERATOR: ("olga", "pump")}
@@ -99,6 +101,17 @@ def test_every_service_answers_each_role_as_its_rule_says(serve: Any) -> None:
                         )
 
     asyncio.run(main())
+
+
+def test_no_method_is_the_librarys_own_and_each_command_of_a_condition_is_a_route(serve: Any) -> None:
+    async def main() -> list[Any]:
+        async with serve() as served:
+            space = served.component._service._server.aspace
+            return [node for node, data in space._nodes.items() if data.call is not None]
+
+    assert asyncio.run(main()) == []
+    verbs = {each.verb.removesuffix("-once") for each in METHODS.values()} - {NOT_SUPPORTED, "comment"}
+    assert {("POST", f"/alarms/{{name}}/{each}") for each in verbs} <= RULES.keys()
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -12,10 +12,11 @@ import pytest
 from asyncua import Client, Node, ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 
+from drivers.opcua.methods import COLD
 from drivers.opcua.server import OpcuaServerConfig, plugin
 from runtime.clock import ManualClock
 from runtime.config import Document, Plant, PlantFile, TagList
-from runtime.contract import Access, DataType, PlcOutline, PlcTask, Tag
+from runtime.contract import Access, DataType, PlcOutline, PlcTask, Role, Tag
 
 ROOT = "nb/bottling/line1"
 TAGS = [
@@ -44,6 +45,8 @@ OUTLINE = PlcOutline(
     },
 )
 DI, PLC, MODEL = 4, 5, 7
+LOGINS = {Role.VIEWER: ("vera", "look"), Role.OPERATOR: ("olga", "pump")}
+LOGINS |= {Role.ENGINEER: ("erik", "valve"), Role.ADMIN: ("admin", "s3cret")}
 
 
 def client(url: str, name: str | None = None, secret: str = "") -> Client:
@@ -138,6 +141,27 @@ def test_the_plc_is_shown_after_plcopen_and_each_tag_is_one_node(serve: Any) -> 
             with pytest.raises(UaStatusCodeError, match="BadNodeIdUnknown"):
                 await fast.read_browse_name()
             assert len(await level.get_references(33, ua.BrowseDirection.Inverse)) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("role", LOGINS)
+def test_every_method_of_the_model_takes_the_role_that_it_tells(serve: Any, secure: Any, role: Role) -> None:
+    async def main() -> None:
+        async with serve(TAGS) as served:
+            served.port.users["vera"] = ("look", Role.VIEWER)
+            served.port.outline = OUTLINE
+            model = served.component._service._server.context.model
+            model.refresh()
+            methods = model._built.methods
+            assert len(methods) > 3
+            async with secure(served.url, *LOGINS[role]) as client:
+                for node, method in methods.items():
+                    given = [ua.Variant(True if each is COLD else "why") for each in method.parameters]
+                    called = ua.CallMethodRequest(method.owner, node, given)
+                    (result,) = await client.uaclient.call([called])
+                    want = "Good" if role >= method.role else "BadUserAccessDenied"
+                    assert result.StatusCode.name == want, node
 
     asyncio.run(main())
 

@@ -146,7 +146,7 @@ def test_alarms_are_listed_acknowledged_and_in_the_journal(
     shown = ironworks("alarms", "show", "tank.high").stdout
     for told in (
         "tank.high: Tank is full", "state:        acknowledged", "high of site/area/line/tank/setpoint, 90",
-        "seen", "1 times in all",
+        "seen", "once in all",
     ):  # fmt: skip
         assert told in shown
     assert _json(ironworks("alarms", "show", "tank.high", "--json"))["state"] == "acknowledged"

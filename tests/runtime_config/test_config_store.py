@@ -98,9 +98,12 @@ def test_what_starts_anew_reads_what_was_applied_whatever_was_edited_since(plant
     version = store.keep(store.present(), 1)
     a, b, place = plant / "apps/a", plant / "apps/b", store.place(version)
     assert [store.applied(version, each) for each in (a, b, plant)] == [a, b, plant]
-    write(
-        plant, {"apps/a/app.py": "2\n", "apps/a/more.py": "2\n", ".own/app.py": "2\n", "apps/c/model": "2\n"}
-    )
+    write(plant, {"apps/a/pid": "7\n"})  # an app wrote it
+    assert store.applied(version, a) == a
+    write(plant, {"apps/a/json.py": "2\n"})
+    assert store.applied(version, a) == place / "apps/a"
+    (plant / "apps/a/json.py").unlink()
+    write(plant, {"apps/a/app.py": "2\n", ".own/app.py": "2\n", "apps/c/model": "2\n"})
     assert [store.applied(version, each) for each in (a, b, plant)] == [place / "apps/a", b, place]
     shutil.rmtree(b)
     assert store.applied(version, b) == place / "apps/b"

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,37 @@ def test_samples_come_back_as_they_were_even_before_the_flush(tmp_path):
             stats = historian.stats()
             assert stats.committed == stats.samples > 6
             assert (stats.dropped, stats.lag_ms) == (0, 0.0)
+
+    asyncio.run(main())
+
+
+def test_what_changes_while_the_store_opens_comes_after_the_value_before(tmp_path, monkeypatch):
+    may_open = threading.Event()
+    open_store = Historian._open
+
+    def later(self):
+        assert may_open.wait(60)
+        return open_store(self)
+
+    monkeypatch.setattr(Historian, "_open", later)
+
+    async def main():
+        port = FakePort([*ALL, *TAGS], name="historian", clock=ManualClock(T0))
+        historian = Historian(tmp_path / "h.duckdb", HistoryConfig(), port.tags.tags, port.clock)
+        port.set("count", 1)
+        port.set("recipe", "still")
+        await at(port, 1)
+        task = asyncio.create_task(historian.run(port))
+        await port.clock.settle()
+        await at(port, 2)
+        port.set("count", 8)
+        await at(port, 5)
+        may_open.set()
+        await until(lambda: task.done() or port.value("sys/history/stored") is not None)
+        assert await samples(historian, port, "count") == [(1.0, 1), (2.0, 8)]
+        assert await samples(historian, port, "recipe") == [(1.0, "still")]
+        task.cancel()
+        await asyncio.wait([task])
 
     asyncio.run(main())
 

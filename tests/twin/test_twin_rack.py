@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from runtime.assembly import assemble
 from runtime.clock import WallClock
+from runtime.config import Applied
 from runtime.errors import ConnectError, PlantError
 from runtime.testing import FakePort
 from twin.cli import app
@@ -119,6 +121,25 @@ def test_killed_rack_is_a_fault_that_the_supervisor_hears(folder):
     with pytest.raises(PlantError, match="was killed by signal 9"):
         asyncio.run(main())
     assert children(folder) == []
+
+
+def test_a_rack_plays_what_was_applied_not_what_was_edited_since(folder, tmp_path_factory):
+    tags = assemble(folder).plant.tags
+    kept = tmp_path_factory.mktemp("kept") / "1"
+    shutil.copytree(folder, kept, ignore=lambda *_: [".ironworks", "s"])
+    (folder / "twin.yaml").write_text("equipment: [\n")
+
+    async def main():
+        port = FakePort(tags, "rack", "site/area/line", WallClock())
+        rack = Rack(folder / "rack.yaml", [], Applied(lambda asked: {folder: kept}[asked]))
+        task = asyncio.create_task(rack.run(port))
+        said = await answering(kept / "rack.yaml")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return said
+
+    assert asyncio.run(main()) == {"press.jam": 0.0}
+    assert children(kept) == []
 
 
 def test_fault_forwarded_to_a_rack_that_is_not_up_is_refused_with_the_reason(folder):
