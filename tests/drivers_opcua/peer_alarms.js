@@ -50,7 +50,7 @@ async function main() {
     };
   };
   try {
-    await watch([...FIELDS, "NoSuchField"]);
+    await watch(["NoSuchField", "NoOtherField"]);
     found.wrongFilter = "accepted";
   } catch (error) {
     found.wrongFilter = error.message;
