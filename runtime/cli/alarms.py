@@ -316,8 +316,8 @@ def figures(
 
 @app.command()
 def export(
-    plant: FolderArgument = None,
-    named: FolderOption = None,
+    folder: FolderArgument = None,
+    plant: FolderOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write there instead of to standard output.")
     ] = None,
@@ -331,7 +331,7 @@ def export(
     from runtime.assembly import assemble
     from runtime.tagmerge import for_spreadsheets, put_text
 
-    text = export_table(assemble(folder_of(plant, named)).plant)
+    text = export_table(assemble(folder_of(folder, plant)).plant)
     if output is None:
         print(text, end="")
     else:
@@ -341,8 +341,8 @@ def export(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV file; a column that it lacks stays as it is.")],
-    plant: FolderArgument = None,
-    named: FolderOption = None,
+    folder: FolderArgument = None,
+    plant: FolderOption = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove the alarms that the file does not have.")
     ] = False,
@@ -353,7 +353,7 @@ def import_(
     from runtime.assembly import assemble
     from runtime.tagmerge import put_text
 
-    planned = plan_import(assemble(folder_of(plant, named)).plant, file, replace)
+    planned = plan_import(assemble(folder_of(folder, plant)).plant, file, replace)
     if not dry_run:
         put_text(planned.file, planned.text)
     counts = f"{len(planned.new)} new, {len(planned.changed)} changed, {len(planned.removed)} removed"

@@ -18,7 +18,7 @@ USAGE = [
     ["nonsense"], ["check", "--nope"], ["run", "--for", "abc"], ["run", "--for", "-1"],
     ["run", "--for", "nan"], ["demo", "--headless", "--for", "0"], ["read"],
     ["write", "a"], ["audit", "list", "--limit", "0"],
-    ["audit", "verify", "--expect", "4f04"], ["alarms", "--plant", "a", "export"],
+    ["audit", "verify", "--expect", "4f04"], ["alarms", "--plant", "a", "export", "b"],
     ["history"], ["bench", "nope"], ["st", "check"], ["twin", "fault", "a", "--severity", "5"], ["app"],
     ["plc", "why", "a", "--run", "0"], ["bench", "bus", "--tags", "0"], ["bench", "bus", "--rounds", "-1"],
     ["bench", "history", "--rounds", "0"], ["bench", "soak", "--tags", "0"],
@@ -30,6 +30,7 @@ IMPOSSIBLE = [
     ["write", "a", "1"], ["watch", "a"], ["alarms", "list"], ["alarms", "ack", "a"], ["components", "list"],
     ["components", "restart", "a"], ["audit", "list"], ["history", "query", "a"], ["twin", "fault", "a"],
     ["twin", "run", "nope"], ["tags", "export", "--plant", "nope"], ["console", "--plant", "nope"],
+    ["alarms", "--plant", "nope", "export"],
 ]  # fmt: skip
 
 
