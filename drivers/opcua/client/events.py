@@ -57,7 +57,7 @@ _LOST = frozenset(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Condition:
     """What the server last said of a condition; `active` is None while that is not known.
 
@@ -258,6 +258,7 @@ class Events:
     async def carry(self) -> None:
         """Do to the server's conditions what people did to the alarms in the plant.
 
+        One thing to a condition each time: the next one names the event that the server tells of this one.
         Where the server says that events were lost, have it tell its conditions anew.
 
         Raises:
@@ -265,8 +266,15 @@ class Events:
         """
         if self._stale:
             await self.refresh()
-        while self._said and self._session is not None:
-            condition, kind, comment = self._said.popleft()
+        carried: set[str] = set()
+        while self._session is not None:
+            waits = (each for each in self._said if each[0].point.tag.path not in carried)
+            found = next(waits, None)
+            if found is None:
+                break
+            self._said.remove(found)
+            condition, kind, comment = found
+            carried.add(condition.point.tag.path)
             method, done = CARRIED[kind]
             node = self._session.node_id(condition.point.address.node)
             if node is None:  # it has come back without that namespace
