@@ -180,6 +180,7 @@ def test_births_that_a_broker_retained_are_of_a_node_that_may_be_gone(
         node.say("NDATA", {"alias": 1, "float_value": 9.0})
         asked = []
         listener.client.message_callback_add("+/+/NCMD/#", lambda *_: asked.append(1))
+        await wait(lambda: listener.of("NDATA"))  # the broker has all of it
         async with us.running():
             await wait(lambda: asked)
             assert Quality.is_bad(port.quality("level"))
