@@ -72,11 +72,14 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-async def seconds(clock, count):
-    """Let seconds pass, with time for the threads between them."""
+async def seconds(kernel, count):
+    """Let seconds pass; in each the threads of the stores do what came of it, and what comes of that."""
     for _ in range(count):
-        await clock.advance(1)
-        await asyncio.sleep(0.002)
+        await kernel.clock.advance(1)
+        for _ in range(6):  # the clock's step: the journal, then the flush and the mark of the history
+            await kernel.journal._call(int)
+            await kernel.historian._threads.write(int)
+            await kernel.clock.settle()
 
 
 async def transitions(kernel, alarm):
@@ -94,10 +97,10 @@ def test_what_is_timed_lasts_as_long_as_it_was_meant_to(folder, jump_s):
         await gate.write(tags["a/limit"], 60.0, ANA, "", for_ns=40 * SECOND_NS)
         await until(lambda: alarms.view("hidden")["active"])
         await kernel.command_alarm("shelve", "hidden", ANA, "why", 20 * SECOND_NS)
-        await seconds(clock, 10)
+        await seconds(kernel, 10)
         updates = kernel.table.updates
         clock.jump(jump_s)
-        await seconds(clock, 8)
+        await seconds(kernel, 8)
         assert kernel.table.value(tags["sys/clock/jumps"]) == 1
         assert kernel.table.value(tags["sys/clock/last_jump_s"]) == jump_s
         assert 8 <= kernel.table.updates - updates < 150  # neither silence nor a burst
@@ -106,11 +109,11 @@ def test_what_is_timed_lasts_as_long_as_it_was_meant_to(folder, jump_s):
         assert tags.value(tags["a/limit"]) == 60
         (hold,) = (await kernel.journal.read(gate_rows))[1]
         assert hold.until_ns - clock.now_ns() == pytest.approx(22 * SECOND_NS, abs=2 * SECOND_NS)
-        await seconds(clock, 8)
+        await seconds(kernel, 8)
         await until(lambda: not alarms.view("hidden")["shelved"])
-        await seconds(clock, 8)
+        await seconds(kernel, 8)
         await until(lambda: alarms.view("late")["active"])
-        await seconds(clock, 10)
+        await seconds(kernel, 10)
         await until(lambda: tags.value(tags["a/limit"]) == 1)
         assert (await transitions(kernel, "clock.jumped"))[:1] == ["raised"]
         rows = await kernel.journal.read(alarm_log, 100)
@@ -124,9 +127,9 @@ def test_the_plant_is_no_older_or_younger(folder, jump_s):
     clock = ManualClock()
 
     async def work(kernel):
-        await seconds(clock, 5)
+        await seconds(kernel, 5)
         clock.jump(jump_s)
-        await seconds(clock, 5)
+        await seconds(kernel, 5)
         up_s = Metrics(kernel, Limits(100)).registry.get_sample_value("ironworks_uptime_seconds")
         assert up_s == (clock.steady_ns() - kernel.started_steady_ns) / SECOND_NS
 
@@ -141,14 +144,14 @@ def test_a_standing_alarm_calls_again_when_it_would_have(folder, jump_s):
         await kernel.gate.write(kernel.table["a/free"], 60.0, ANA, "")
         await until(lambda: kernel.alarms.view("again")["active"])
         await kernel.command_alarm("acknowledge", "again", ANA)
-        await seconds(clock, 10)
+        await seconds(kernel, 10)
         clock.jump(jump_s)
-        await seconds(clock, 2)
+        await seconds(kernel, 2)
         await kernel.command_alarm("comment", "again", ANA, "sensor ordered")
         await kernel.alarms.renew(kernel.alarms._configs, kernel.plant.tags)  # as `config apply` does
-        await seconds(clock, 15)
+        await seconds(kernel, 15)
         assert await transitions(kernel, "again") == ["raised", "acknowledged", "commented"]
-        await seconds(clock, 5)
+        await seconds(kernel, 5)
         await until(lambda: kernel.alarms.view("again")["state"] == "unacknowledged")
 
     running(folder, work, clock)
@@ -160,9 +163,9 @@ def test_no_sample_is_lost_or_doubled(folder, jump_s):
     start_ns = clock.now_ns()
 
     async def work(kernel):
-        await seconds(clock, 10)
+        await seconds(kernel, 10)
         clock.jump(jump_s)
-        await seconds(clock, 10)
+        await seconds(kernel, 10)
         id_ = kernel.table["a/level"].id
         found = await kernel.historian.query(np.array([id_], np.int32), 0, 2**62)
         good = found.take(np.flatnonzero(found.quality < 2**31))
@@ -178,11 +181,11 @@ def test_no_sample_is_lost_or_doubled(folder, jump_s):
 
 
 def test_a_start_with_a_clock_that_was_set_back_is_told_and_records(folder):
-    running(folder, lambda kernel: seconds(kernel.clock, 5), ManualClock())
+    running(folder, lambda kernel: seconds(kernel, 5), ManualClock())
     clock = ManualClock(ManualClock().now_ns() - DAY * SECOND_NS)
 
     async def work(kernel):
-        await seconds(clock, 5)
+        await seconds(kernel, 5)
         id_ = kernel.table["a/level"].id
         found = await kernel.historian.query(np.array([id_], np.int32), 0, clock.now_ns() + 1)
         assert len(found) >= 5
@@ -201,13 +204,13 @@ def test_a_value_for_a_time_goes_back_though_the_next_start_is_in_1970(folder):
     clock = ManualClock(DAY * SECOND_NS)
 
     async def work(kernel):
-        await seconds(clock, 3)
+        await seconds(kernel, 3)
         clock.jump(20_000 * DAY)
-        await seconds(clock, 3)
+        await seconds(kernel, 3)
         assert kernel.table.value(kernel.table["a/limit"]) == 60
         (hold,) = (await kernel.journal.read(gate_rows))[1]
         assert hold.until_ns - clock.now_ns() == pytest.approx(34 * SECOND_NS, abs=2 * SECOND_NS)
-        await seconds(clock, 40)
+        await seconds(kernel, 40)
         await until(lambda: kernel.table.value(kernel.table["a/limit"]) == 1)
         assert (await kernel.journal.read(gate_rows))[1] == []
 
@@ -225,7 +228,7 @@ def test_history_is_spared_though_the_journal_cannot_be_written(folder, monkeypa
         with monkeypatch.context() as disk:
             disk.setattr(kernel.journal, "append_all", full)
             clock.jump(20_000 * DAY)
-            await seconds(clock, 3)
+            await seconds(kernel, 3)
         assert kernel.table.value(kernel.table["sys/clock/jumps"]) == 1
         assert kernel.historian._keeper._spared_until_ns > clock.steady_ns()
 
@@ -240,7 +243,7 @@ def test_writes_go_on_after_the_clock_was_set_back(folder):
         await kernel.gate.write(tag, 1.0, ANA, "")
         await kernel.gate.write(tag, 2.0, ANA, "")
         clock.jump(-DAY)
-        await seconds(clock, 10)
+        await seconds(kernel, 10)
         await kernel.gate.write(tag, 3.0, ANA, "")
 
     running(folder, work, clock)
