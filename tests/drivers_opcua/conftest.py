@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ TAGS += [
     Tag(f"{ROOT}/line/recipe", DataType.INT, access=Access.READ_WRITE, role=Role.ENGINEER),
     Tag(f"{ROOT}/line/run", DataType.BOOL, access=Access.READ_WRITE, interlock="tank/level_pct > 5"),
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_clients() -> Iterator[None]:
+    """asyncua gives a look whether a server is alive one second, and leaves: a busy machine needs longer."""
+    patient = partialmethod(Client.__init__, timeout=60, watchdog_intervall=60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "__init__", patient)
+        yield
 
 
 @dataclass

@@ -450,7 +450,7 @@ def test_opcua_clients_stay_over_an_apply_and_see_the_new_tags(folder):
         async with running(folder) as kernel:
             server = next(part.component for part in kernel.parts if part.unit == "opc")
             await until(lambda: server.url)
-            async with asyncio.timeout(120), Client(server.url) as client:
+            async with asyncio.timeout(120), Client(server.url, timeout=60, watchdog_intervall=60) as client:
                 told = {}
 
                 class Handler:
