@@ -326,7 +326,7 @@ def test_a_stream_that_asks_for_something_else_too_often_is_closed(
         from websockets.exceptions import ConnectionClosed
 
         async with desk.serving() as endpoint:
-            websocket = await unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream")
+            websocket = await unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream", open_timeout=60)
 
             async def ask_again_and_again() -> None:
                 while True:
