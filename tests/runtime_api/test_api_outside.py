@@ -116,7 +116,7 @@ def outside(desk: Any, folder: Path, address: str, anna: str, monkeypatch: pytes
 
 
 def reaches(address: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((address, port), 5):
+    with contextlib.suppress(OSError), socket.create_connection((address, port), 60):
         return True
     return False
 
@@ -196,7 +196,7 @@ def test_old_tls_and_plain_http_are_refused(outside: Outside) -> None:
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = version
         with (
-            socket.create_connection((outside.address, outside.port), 5) as plain,
+            socket.create_connection((outside.address, outside.port), 60) as plain,
             context.wrap_socket(plain) as secured,
         ):
             return str(secured.version())
@@ -438,7 +438,7 @@ def test_who_says_nothing_is_dropped_and_others_get_in(
         async with outside.serving():
             where = (outside.address, outside.port)
             await asyncio.to_thread(outside.pin)
-            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
                 for hello in (b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n", os.urandom(64)):
                     group.create_task(_ended(*where, hello))
             assert outside.desk.port.value("sys/api/turned_away") is not None
@@ -447,7 +447,7 @@ def test_who_says_nothing_is_dropped_and_others_get_in(
                 context = trust.context(outside.url)
                 reader, writer = await asyncio.open_connection(*where, ssl=context)
                 writer.write(slow)
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while await reader.read(1000):
                         pass
                 writer.close()

@@ -176,7 +176,7 @@ def test_a_look_at_a_file_that_is_given_up_breaks_nothing_else_off(tmp_path, kit
         async with kit.running(path, start_ns=kit.T0 + 48 * kit.HOUR) as (_, historian):
             monkeypatch.setattr(keeping, "whole", slow)
             look = asyncio.create_task(historian.check_file(1))  # as the sink asks for it
-            assert await asyncio.to_thread(begun.wait, 20)
+            assert await asyncio.to_thread(begun.wait, 60)
             look.cancel()
             await asyncio.sleep(0)
             goes_on.set()

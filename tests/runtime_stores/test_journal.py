@@ -118,7 +118,7 @@ def test_one_wrong_record_does_not_fail_the_others_of_its_group(tmp_path, wrong)
     async def main():
         journal = await opened(tmp_path / "journal.sqlite")
         calls = [journal.append(wrong if number == 5 else entry(number)) for number in range(50)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             answers = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(each) for each in answers].count(StoreError) == 1
         assert isinstance(answers[5], StoreError)
