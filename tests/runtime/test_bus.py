@@ -80,7 +80,7 @@ def test_waiting_reader_wakes_on_its_tag_only(bus):
         await asyncio.sleep(0)
         assert not waiting.done()
         bus.publish(Batch.of([1], [9], 1))
-        return await asyncio.wait_for(waiting, 30)
+        return await asyncio.wait_for(waiting, 60)
 
     assert asyncio.run(main()).raw[0] == 9
 
@@ -93,7 +93,7 @@ def test_closing_ends_the_reader_and_the_subscription(bus):
         await asyncio.sleep(0)
         box.close()
         with pytest.raises(StopAsyncIteration):
-            await asyncio.wait_for(waiting, 30)
+            await asyncio.wait_for(waiting, 60)
 
     asyncio.run(main())
     assert not bus._subscriptions

@@ -43,7 +43,7 @@ def run(folder, source, then=None):
         kernel = Kernel(assemble(folder), extra=[source])
         stop = asyncio.Event()
         life = asyncio.create_task(kernel.run(stop))
-        await asyncio.wait_for(source.done.wait(), 20)
+        await asyncio.wait_for(source.done.wait(), 60)
         if then:
             await then(kernel)
         stop.set()

@@ -54,7 +54,7 @@ class Entrance:
 async def entrance(context=None):
     made = Entrance(context)
     serving = asyncio.create_task(made.door.serve(made.listening))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         try:
             yield made
         finally:

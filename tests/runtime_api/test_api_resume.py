@@ -152,7 +152,7 @@ def test_over_another_configuration_no_value_is_lost_and_no_alarm_told_twice(des
             options = {"interval_ms": 50, "every": True, "place": Place("0.0.0")}
             seen: list[Any] = []
             missed, changed, turns = [], 0, [(1, 1), (5, 2)]
-            async with asyncio.timeout(30), aclosing(client.stream(["pump/count"], True, **options)) as got:
+            async with asyncio.timeout(60), aclosing(client.stream(["pump/count"], True, **options)) as got:
                 while len(missed) < 3 or 8 not in seen:
                     match await anext(got):
                         case Values(rows):

@@ -161,7 +161,7 @@ def test_nothing_is_made_for_a_user_who_goes_meanwhile(desk: Any, kind: str) -> 
                     if kind == "token"
                     else client.add_certificate("ada", pem)
                 )
-                await desk.clock.sleep(0.2)
+                await desk.until(lambda: desk.identity.changing._waiters)
                 await accounts.remove_user("ada", desk.identity.peer(0))
             with pytest.raises(WriteRejectedError, match="no user is named 'ada'"):
                 await made

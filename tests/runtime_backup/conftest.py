@@ -84,7 +84,7 @@ class recording:  # noqa: N801 - used as a function
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.historian.run(self.port))
-        await asyncio.wait_for(self.historian._opened.wait(), 20)
+        await asyncio.wait_for(self.historian._opened.wait(), 60)
         return self.historian
 
     async def __aexit__(self, *_):

@@ -67,7 +67,7 @@ async def running(folder):
         yield kernel
     finally:
         stop.set()
-        await asyncio.wait_for(life, 30)
+        await asyncio.wait_for(life, 60)
 
 
 async def until(holds, seconds=60):

@@ -134,7 +134,7 @@ def test_no_server_listens_beyond_loopback_before_an_admin_can_log_in(tmp_path, 
             return client.connect_ex(("127.0.0.1", port)) == 0
 
     async def until(condition):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():
                 await WallClock().sleep(0.02)
 
@@ -154,6 +154,6 @@ def test_no_server_listens_beyond_loopback_before_an_admin_can_log_in(tmp_path, 
             await until(lambda: view(kernel)["state"] == "running")
         finally:
             stop.set()
-            await asyncio.wait_for(life, 30)
+            await asyncio.wait_for(life, 60)
 
     asyncio.run(main())

@@ -48,7 +48,7 @@ def issuer():
         [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     url = process.stdout.readline().strip()
-    with httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         yield http
     process.stdin.close()
     process.wait(60)
