@@ -200,7 +200,9 @@ class Bridge:
         )
         self._live = live
         try:
-            await live.run()
+            # A task of its own: a task group that takes in a loss leaves its task counted as being
+            # cancelled (Python 3.11), which below would look as if we were to end.
+            await asyncio.create_task(live.run())
         except* RestartAskedError as asked:
             restart = asked.exceptions[0]
         except* CoreDiedError as group:
@@ -212,6 +214,9 @@ class Bridge:
                 log.error("the scan loop did not end in time")
             if self._recorder is not None:
                 await asyncio.shield(asyncio.to_thread(written, self._recorder.end))
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # swallowed by a task group that was ending anyway
+            raise asyncio.CancelledError
         if isinstance(restart, RestartAskedError):
             log.warning("the PLC starts anew: %s", "cold" if restart.cold else "warm")
             if restart.cold:

@@ -65,21 +65,30 @@ class PlantLink:
             self.model.trying()
             trouble, over = "", False
             try:
-                async with self._connect() as client:
-                    await self._load(client)
-                    delay_s = FIRST_RETRY_S
-                    await self._follow(client)
+                # A task of its own: a task group that takes in a loss leaves its task counted as being
+                # cancelled (Python 3.11), which below would look as if we were to end.
+                await asyncio.create_task(self._visit())
             except* PlantError as group:
                 error = _first(group)
                 trouble = "\n".join(filter(None, (error.text, error.remedy)))
                 over = error.text == OVER
             finally:
-                self._client = None
+                loaded, self._client = self._client is not None, None
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # swallowed by a task group that was ending anyway
+                raise asyncio.CancelledError
+            if loaded:
+                delay_s = FIRST_RETRY_S
             now_ns = self.clock.now_ns()
             retry_ns = now_ns + round(delay_s * 1e9)
             self.model.lost(now_ns, retry_ns, trouble, over=over)
             await self.clock.sleep(delay_s)
             delay_s = min(delay_s * 2, LAST_RETRY_S)
+
+    async def _visit(self) -> None:
+        async with self._connect() as client:
+            await self._load(client)
+            await self._follow(client)
 
     async def _load(self, client: Client) -> None:
         info = await client.info()

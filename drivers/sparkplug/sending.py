@@ -28,6 +28,7 @@ HISTORY_ROWS = 1000
 _REBIRTH_NS = SECOND_NS  # hosts may all ask at once
 _MANY = 300
 _LONGEST_PAUSE_S = 0.05
+_TURN_NS = SECOND_NS  # after so long history has its turn, though there are always new values on a slow line
 
 
 class Sending:
@@ -64,6 +65,7 @@ class Sending:
         self._writable = writable
         self._live_after = 0
         self._history: deque[tuple[int, int]] = deque()
+        self._past_ns = 0
         self._alive: list[str] = []
         n = len(catalogue.entries)
         self._told = np.zeros(n, np.int64), np.zeros(n, np.uint64), np.zeros(n, np.uint32)
@@ -88,8 +90,9 @@ class Sending:
         while True:
             await self._rebirth_if_asked()
             busy = await self._live() | await self._devices()
-            if not busy and not self._rebirth:
-                busy = await self._past()
+            due = not busy or self._clock.steady_ns() - self._past_ns > _TURN_NS
+            if due and not self._rebirth:
+                busy |= await self._past()
             self._release()
             if not busy:
                 await self.wake.wait()
@@ -159,6 +162,7 @@ class Sending:
             await self._send(pieces, historical=True)
             took_s = (self._clock.steady_ns() - begun_ns) / SECOND_NS
             await self._clock.sleep(min(took_s, _LONGEST_PAUSE_S))
+            self._past_ns = self._clock.steady_ns()
             return True
         return False
 

@@ -184,6 +184,42 @@ def test_what_the_broker_took_shortly_before_it_died_is_sent_again(broker, liste
     assert {m.name: m.int_value for m in host.of("NBIRTH")[1].metrics}["n"] == 2
 
 
+def test_what_waited_is_sent_though_new_values_fill_a_slow_line(broker, listen, edge, tag, wait):
+    async def main():
+        relay = Relay(broker.port, WallClock())
+        await relay.start()
+        try:
+            node = edge(
+                [tag("n", DataType.DINT)],
+                [f"mqtt://127.0.0.1:{relay.port}"],
+                primary_host="scada",
+                every=True,
+                timeout="10s",
+            )
+            host = await listen(broker).ready()
+            async with node.running():
+                await wait(lambda: node.fact("state") == "degraded")
+                for value in (1, 2, 3):
+                    node.port.set("n", value)
+                    await wait(lambda value=value: node.fact("queued") == value)
+                relay.delay_s = 0.1
+                host.state(True, 100)
+
+                def more():
+                    node.port.set("n", node.port.value("n") + 1)
+                    return 2 in numbers(host)
+
+                await wait(more)  # as long as it takes there are new ones
+            return host
+        finally:
+            await relay.stop()
+
+    host = asyncio.run(main())
+    told = [(m.int_value, m.is_historical) for m in host.metrics("NDATA")]
+    assert {(1, True), (2, True)} <= set(told)
+    assert [value for value, old in told if not old] == sorted(value for value, old in told if not old)
+
+
 def test_the_primary_host_is_waited_for(broker, listen, edge, tag, wait):
     node = edge([tag("n", DataType.DINT)], [broker.url], primary_host="scada", every=True)
 

@@ -10,7 +10,7 @@ from runtime.clock import WallClock
 from runtime.contract import Quality
 from runtime.errors import PlantError
 from runtime.testing import FakePort
-from softplc.bridge import Bridge, BridgeOptions
+from softplc.bridge import Bridge, BridgeOptions, CoreDiedError
 from softplc.wiring import FaultPolicy
 
 SOURCE = """
@@ -46,7 +46,7 @@ def running(compiled, plant_tags, tmp_path):
         before(port)
         task = asyncio.create_task(Bridge(lambda: build, BridgeOptions(**options), tmp_path).run(port))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not port.submitted:
                     assert not task.done(), task.exception()
                     await asyncio.sleep(0.005)
@@ -65,6 +65,33 @@ async def eventually(condition, timeout_s=60.0):
     while not condition():
         assert time.monotonic() < end, "it never happened"
         await asyncio.sleep(0.005)
+
+
+def test_it_ends_when_it_is_told_even_while_its_core_dies(compiled, plant_tags, tmp_path, monkeypatch):
+    """A task group whose task fails as it ends swallows the cancellation (Python 3.11)."""
+
+    async def dies(live):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise CoreDiedError("it was killed as well") from None
+
+    monkeypatch.setattr("softplc.bridge._Live._take_commands", dies)
+    build = compiled(SOURCE)
+
+    async def main():
+        port = FakePort(plant_tags(**SIGNALS), name="plc", clock=WallClock())
+        task = asyncio.create_task(Bridge(lambda: build, BridgeOptions(), tmp_path).run(port))
+        await eventually(lambda: port.submitted or task.done())
+        task.cancel()
+        await asyncio.wait([task], timeout=60)
+        ended = task.cancelled()
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
+        assert ended
+
+    asyncio.run(main())
 
 
 def test_tags_go_in_and_outputs_come_back(running):

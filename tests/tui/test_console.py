@@ -116,6 +116,8 @@ def test_every_screen_fits(plant, language, size):
         words = Words(language)
         for number, name in enumerate(SCREENS, 1):
             await pilot.press(f"f{number}")
+            await appears(pilot, re.escape(words.pick((await plant.info()).title)))
+            await appears(pilot, re.escape(words("key.quit")))
             await pilot.pause(0.4)
             lines = [strip.text for strip in app.screen._compositor.render_strips(app.size)]
             assert len(lines) == size[1]
@@ -661,7 +663,7 @@ def test_a_write_dialog_left_before_the_answer_loses_neither_answer_nor_console(
 
     async def script(app, pilot):
         await pilot.press("f4", "slash", *"speed_sp", "enter", "w")
-        await pilot.pause()
+        await appears(pilot, "Write a value")
         await pilot.press(*"41", "enter", *"slower", "enter", "y")
         await appears(pilot, "Sending")
         await pilot.press("escape")
@@ -676,19 +678,26 @@ def test_a_write_dialog_left_before_the_answer_loses_neither_answer_nor_console(
 
 
 @pytest.mark.parametrize(
-    ("opening", "keys", "call"),
+    ("screen", "shows", "opening", "keys", "call"),
     [
-        (("f2", "a"), ("enter", "enter"), ("acknowledge", "capper.torque_high", "")),
-        (("f2", "s"), ("x", "enter", "enter"), ("shelve", "capper.torque_high", 1_800_000_000_000, "x")),
-        (("f5", "r", "shift+tab"), ("enter", "enter"), ("restart", "plc")),
+        ("f2", "Capper torque high", "a", ("enter", "enter"), ("acknowledge", "capper.torque_high", "")),
+        (
+            "f2", "Capper torque high", "s",
+            ("x", "enter", "enter"), ("shelve", "capper.torque_high", 1_800_000_000_000, "x"),
+        ),
+        ("f5", "plc", "r", ("enter", "enter"), ("restart", "plc")),
     ],
-)
-def test_a_key_that_comes_twice_commands_once(plant, opening, keys, call):
+)  # fmt: skip
+def test_a_key_that_comes_twice_commands_once(plant, until, screen, shows, opening, keys, call):
     async def script(app, pilot):
-        for key in opening:
-            await pilot.press(key)
-            await pilot.pause(0.3)
+        await pilot.press(screen)
+        await appears(pilot, shows)
+        await pilot.press(opening)
+        await until(lambda: app.screen.query("#frame Button"))
+        await pilot.press(*(["shift+tab"] if opening == "r" else []))
+        await pilot.pause(0.3)
         at_once(app, *keys)
+        await until(lambda: call in plant.calls)
         await pilot.pause(0.5)
         assert app.is_running
         assert plant.calls.count(call) == 1
@@ -756,32 +765,34 @@ def test_trend_starts_with_pens_and_their_values(plant):
     drive(plant, script)
 
 
-def test_window_keys_ask_for_their_time(plant):
+def test_window_keys_ask_for_their_time(plant, until):
+    def asked():
+        return [call[2] for call in plant.calls if call[0] == "trend"]
+
     async def script(app, pilot):
         await pilot.press("f3")
         await appears(pilot, "[⠁-⣿]{4}")
         for key, seconds in (("6", 60), ("8", 3600), ("9", 28_800)):
             await pilot.press(key)
-            await pilot.pause(0.3)
-            asked = [call[2] for call in plant.calls if call[0] == "trend"]
-            assert asked[-1] == seconds * 10**9
-        assert "[8 h]" in seen(app)
+            await until(lambda seconds=seconds: asked()[-1] == seconds * 10**9)
+        await appears(pilot, re.escape("[8 h]"))
 
     drive(plant, script)
 
 
-def test_what_happened_while_another_screen_was_seen_is_asked_for_at_once(plant):
+def test_what_happened_while_another_screen_was_seen_is_asked_for_at_once(plant, until):
     def asked() -> int:
         return sum(1 for name, *_ in plant.calls if name == "trend")
 
     async def script(app, pilot):
         await pilot.press("f3", "9")
-        await pilot.pause(1.0)
+        await until(lambda: 28_800 * 10**9 in [call[2] for call in plant.calls if call[0] == "trend"])
         before = asked()
         await pilot.press("f1")
         await pilot.pause(1.0)
         assert asked() == before
         await pilot.press("f3")
+        await until(lambda: asked() > before)
         await pilot.pause(1.0)
         assert asked() == before + 1
 
@@ -895,13 +906,12 @@ def test_a_plant_that_does_not_answer_at_first_is_waited_for(plant):
     asyncio.run(main())
 
 
-def test_q_quits_and_help_lists_the_keys(plant):
+def test_q_quits_and_help_lists_the_keys(plant, until):
     async def script(app, pilot):
         await pilot.press("question_mark")
         await appears(pilot, "On this screen")
         await pilot.press("escape", "q")
-        await pilot.pause()
-        assert not app.is_running
+        await until(lambda: not app.is_running)
 
     drive(plant, script)
 
@@ -948,12 +958,15 @@ def test_an_unchanged_plant_costs_no_redraw_of_lists(plant):
     async def script(app, pilot):
         await pilot.press("f2")
         await appears(pilot, "Capper torque high")
-        await pilot.pause(0.5)
         rows = app.screen.query_one(AlarmList)
         drawn = []
         original = rows.render_line
         rows.render_line = lambda y: drawn.append(y) or original(y)
-        await pilot.pause(1.5)
+        for _ in range(10):  # until what it began with is drawn
+            drawn.clear()
+            await pilot.pause(1.5)
+            if not drawn:
+                break
         assert drawn == []
 
     drive(plant, script)
@@ -988,7 +1001,7 @@ def test_a_click_on_a_key_does_what_the_key_does(plant):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_dialogs_fit_at_80_by_24(plant, language):
+def test_dialogs_fit_at_80_by_24(plant, until, language):
     async def script(app, pilot):
         for keys in (
             ("question_mark",),
@@ -998,6 +1011,7 @@ def test_dialogs_fit_at_80_by_24(plant, language):
             ("f4", "slash", *"speed_sp", "enter", "w"),
         ):
             await pilot.press(*keys)
+            await until(lambda: any(each.region.area for each in app.screen.query("#frame")))
             await pilot.pause(0.4)
             frame = app.screen.query_one("#frame").region
             assert app.screen.region.contains_region(frame)

@@ -420,7 +420,7 @@ def test_the_emergency_switch_takes_a_reason_and_is_told(plant):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_dialogs_of_the_gate_fit_at_80_by_24(plant, language):
+def test_dialogs_of_the_gate_fit_at_80_by_24(plant, until, language):
     plant.two_person(SPEED, "approval", "review")
     plant.tag_list = [
         msgspec.structs.replace(each, interlock="tank/level_pct > 20 and not capper/fault")
@@ -430,6 +430,7 @@ def test_dialogs_of_the_gate_fit_at_80_by_24(plant, language):
     ]
 
     async def fits(app, pilot):
+        await until(lambda: any(each.region.area for each in app.screen.query("#frame")))
         await pilot.pause(0.4)
         frame = app.screen.query_one("#frame").region
         assert app.screen.region.contains_region(frame)

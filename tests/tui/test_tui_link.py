@@ -65,6 +65,32 @@ def test_a_plant_that_owes_an_answer_is_not_taken_for_one_that_is_well(plant):
     asyncio.run(main())
 
 
+def test_a_link_ends_when_it_is_told_even_while_the_plant_is_being_lost(plant):
+    """A task group whose task fails as it ends swallows the cancellation (Python 3.11)."""
+    clock = ManualClock()
+    asked = asyncio.Event()
+
+    async def fails():
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectError("the line is cut") from None
+
+    async def main():
+        link = PlantLink(PlantModel(Words("en")), plant.connect, clock)
+        task = asyncio.ensure_future(link.run())
+        await clock.advance(0.5)
+        plant.gate = fails
+        await clock.advance(3)
+        assert asked.is_set()
+        task.cancel()
+        await asyncio.wait([task], timeout=60)
+        assert task.cancelled()
+
+    asyncio.run(main())
+
+
 def test_many_tags_are_followed_by_several_streams_and_let_go_again(plant, until, make_tag):
     row = ("x", "REAL", "%", 0, 100, "Value", "数值", "r", 1.0)
     plant.tag_list += [make_tag(30 + i, (f"more/m{i}", *row[1:]), 0) for i in range(70)]
