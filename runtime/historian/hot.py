@@ -337,9 +337,12 @@ class Historian:
         return await self._threads.write(work, self._store, *args)
 
     async def flush(self) -> None:
-        """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so."""
+        """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so.
+
+        A store that broke since is opened anew, though nothing waits.
+        """
         async with self._writing:
-            if not self._rows:
+            if not self._rows and (self._store.is_open or not self.is_open):
                 return
             batches, rows, since_ns = self._buffer, self._rows, self._since_ns
             self._buffer, self._rows = [], 0
@@ -504,7 +507,7 @@ class Historian:
             try:
                 return await self._asking.answer(work, *args)
             except ClosedError:
-                continue
+                await self.flush()
             except DamagedPartsError as exc:
                 await self._keeper.lose_numbers(exc.numbers)
             except UnreadablePartError as exc:
@@ -568,6 +571,10 @@ class Historian:
         return self._store.last_ns()
 
     def _append(self, batches: Sequence[Batch], now_ns: int) -> int:
+        if not batches:
+            if not self._store.is_open:
+                self._store.open()
+            return 0
         columns = to_columns(batches, self._stored, self._kinds)
         with span("history.commit", samples=len(columns.t)):
             self._store.append(columns, now_ns)

@@ -439,7 +439,9 @@ def test_what_is_opened_anew_while_it_is_read_is_read_anew(tmp_path, kit):
                 def late(view):
                     if len(looks) == 1:
                         store.close()
-                        if not ends:
+                        if ends:
+                            historian._opened.clear()
+                        else:
                             store.open()
                     return work(view)
 
