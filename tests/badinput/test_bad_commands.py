@@ -85,6 +85,19 @@ def test_an_option_before_a_command_that_has_none_such_is_refused(arguments: lis
     assert "has no such option" in result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "known"),
+    [
+        (["user", "add", "a", "--role", "b"], "'viewer', 'operator', 'engineer', 'admin'"),
+        (["gate", "mode", "b"], "'auto', 'maintenance'"),
+    ],
+)
+def test_a_word_that_is_none_of_those_there_are_is_told_with_them(arguments: list[str], known: str) -> None:
+    result = CliRunner().invoke(CLI, arguments)
+    assert result.exit_code == 2
+    assert f": 'b' is not one of {known}." in result.output
+
+
 FILES_ALONE = [["tags", "export"], ["logs"], ["app", "list"], ["drivers", "browse", "a"], ["tls", "show"]]
 
 
