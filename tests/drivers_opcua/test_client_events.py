@@ -9,7 +9,7 @@ from asyncua import Client, ua
 
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client.address import parse
-from drivers.opcua.client.events import MOST, Events
+from drivers.opcua.client.events import MAX_WAITING, MOST, Events
 from runtime.contract import Access, DataType, Event, Quality, Role
 
 GOOD = int(Quality.GOOD)
@@ -176,6 +176,27 @@ def test_what_people_do_to_a_condition_whose_namespace_the_server_has_no_more_is
         await events.follow(acknowledged())
         await events.carry()
         assert not events._said
+
+    asyncio.run(main())
+
+
+def test_what_people_did_to_more_alarms_than_may_wait_is_counted_and_told(side, tag):
+    async def main():
+        plant = side([tag("high", DataType.BOOL, "event:nsu=urn:plc;s=High")], "opc.tcp://127.0.0.1:1")
+        port, name = plant.port, plant.port.tags["high"].path
+        events = Events("io", plant.component.plan.conditions, False, port)
+        events._by_tag[name].event_id = b"one"
+
+        async def commented():
+            for _ in range(MAX_WAITING + 3):
+                yield Event("alarm.commented", "alarms", 0, "", {"alarm": {"tag": name, "comment": "c"}})
+
+        await events.follow(commented())
+        await events.carry()
+        (told,) = (each for each in port.emitted if each.kind == "driver.condition_refused")
+        assert "the oldest 3 things" in told.text
+        await events.carry()
+        assert told is port.emitted[-1]
 
     asyncio.run(main())
 
