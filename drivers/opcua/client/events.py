@@ -294,6 +294,12 @@ class Events:
                 code = await self._call(node, ua.NodeId(method), arguments)
             except RefusedError as exc:
                 code = exc.code
+            except ConnectError:  # where it came there all the same, the next time finds it done
+                if len(self._said) < MAX_WAITING:
+                    self._said.appendleft(found)
+                else:
+                    self._unsaid += 1
+                raise
             if code >> 31 and code != done:
                 verb = kind.removeprefix("alarm.")
                 text = f"{self._name}: the condition of {condition.point.tag.path} is not {verb} there"
