@@ -453,6 +453,7 @@ class TagSession(HardenedSession):
             return int(status.value if missing else _CODES.BadNotWritable)
         if wanted.IndexRange and unfit_range(wanted.IndexRange) == _CODES.BadIndexRangeInvalid:
             return int(_CODES.BadIndexRangeInvalid)
+        # OPC 10000-4, 5.11.4 has timestamps refused that are not kept: asyncua and Milo send them each time.
         status = wanted.Value.StatusCode
         if wanted.IndexRange or (status is not None and status.value):
             return int(_CODES.BadWriteNotSupported)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 from runtime.alarms.commands import COMMANDS, allow
 from runtime.alarms.engine import AlarmEngine
+from runtime.alarms.flood import WINDOW_NS
 from runtime.alarms.load import Load
 from runtime.alarms.model import Alarm, Transition
 from runtime.alarms.performance import performance
@@ -19,7 +21,16 @@ from runtime.alarms.tags import TAGS
 from runtime.config import AlarmConfig, TagList
 from runtime.contract import Actor, Batch, Changes, Event, Port, Value
 from runtime.errors import StoreError, WriteRejectedError
-from runtime.journal import AlarmLogEntry, AlarmRow, AuditEntry, Journal, Record, alarm_moves, alarm_rows
+from runtime.journal import (
+    AlarmLogEntry,
+    AlarmRow,
+    AuditEntry,
+    Journal,
+    Record,
+    alarm_moves,
+    alarm_rows,
+    begun_ns,
+)
 from runtime.settled import settled
 
 log = logging.getLogger(__name__)
@@ -220,21 +231,27 @@ class AlarmService:
     async def figures(self, span_ns: int) -> dict[str, Any]:
         """Return the figures of the time until now with the fields of `runtime.wire.AlarmFigures`.
 
+        Of a plant that began within the span, since then: rates are over the time in which alarms could come.
+
         Raises:
             StoreError: the journal cannot be read.
         """
         end_ns = self._journal.clock.now_ns() + 1
-        start_ns = end_ns - span_ns
         alarms = self.engine.alarms()
-        return await self._journal.read(
-            lambda file: performance(
+
+        def read(file: sqlite3.Connection) -> dict[str, Any]:
+            begun = begun_ns(file)
+            began_ns = end_ns if begun is None else begun
+            start_ns = max(end_ns - span_ns, min(began_ns, end_ns - WINDOW_NS))
+            return performance(
                 alarm_moves(file, start_ns, end_ns),
                 alarms,
                 start_ns,
                 end_ns,
                 alarm_moves(file, start_ns - REMEMBERED_NS, start_ns),
             )
-        )
+
+        return await self._journal.read(read)
 
     async def _follow_load(self, port: Port) -> None:
         """Tell the load as tags: it falls by time alone."""

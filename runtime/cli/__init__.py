@@ -50,9 +50,11 @@ def build() -> typer.Typer:
 
     from runtime import registry
     from runtime.cli.broken import load_command
+    from runtime.cli.root import Root
 
     app = typer.Typer(
         name="ironworks",
+        cls=Root,
         help="A factory operating system: soft PLC, OPC UA, Modbus, twin, edge apps, console.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,

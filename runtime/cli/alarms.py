@@ -284,7 +284,9 @@ def figures(
     if json:
         print_json(found)
         return
-    print(f"{found.announced} alarms announced in {hours:g} h, {found.standing} standing now")
+    whole = found.end_ns - found.start_ns >= round(hours * 3600e9)
+    span = f"in {hours:g} h" if whole else f"since {show_time(found.start_ns)}"
+    print(f"{found.announced} alarms announced {span}, {found.standing} standing now")
     loads = [
         (
             each.area or "-",

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, print_json, print_table, show_of, show_time
+from runtime.cli.session import (
+    JsonOption,
+    PlantOption,
+    before_command,
+    print_json,
+    print_table,
+    show_of,
+    show_time,
+)
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from runtime.wire import AuditEntry
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
+app.callback()(before_command)
 
 
 @app.command("list")

@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, ask, print_json, print_table, show_time
+from runtime.cli.session import (
+    JsonOption,
+    PlantOption,
+    ask,
+    before_command,
+    print_json,
+    print_table,
+    show_time,
+)
 
 if TYPE_CHECKING:
     from runtime.wire import ComponentView
 
 app = typer.Typer(help="Components of the running plant.", no_args_is_help=True)
+app.callback()(before_command)
 
 
 @app.command("list")

@@ -19,6 +19,7 @@ from runtime.cli.session import (
     PlantOption,
     Table,
     ask,
+    before_command,
     iso_time,
     parse_time,
     print_json,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from runtime.wire import Series, SqlAnswer, TrendSeries
 
 app = typer.Typer(help="Stored samples of a plant, running or stopped.", no_args_is_help=True)
+app.callback()(before_command)
 Paths = Annotated[list[str], typer.Argument(help="Paths or globs of tags.", metavar="PATH...")]
 FromOption = Annotated[str, typer.Option("--from", help="-1h, -30min, or an ISO 8601 time.")]
 ToOption = Annotated[str, typer.Option("--to", help="now, -10min, or an ISO 8601 time; not included.")]

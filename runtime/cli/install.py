@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.session import FolderArgument, FolderOption, folder_of
+from runtime.cli.session import FolderArgument, FolderOption, before_command, folder_of
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from runtime.config import Plant
 
 app = typer.Typer(help="Make a plant a service of this machine.", no_args_is_help=True)
+app.callback()(before_command)
 UNITS = Path("/etc/systemd/system")
 _UNIT = """\
 # Written by `ironworks install systemd`. Changes of your own belong in a drop-in: systemctl edit {service}

@@ -20,6 +20,7 @@ from runtime.cli.session import (
     SignerOption,
     ask,
     ask_signature,
+    before_command,
     parse_for,
     print_json,
     print_table,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The program of the running plant: watch, force, change, figures, restart.", no_args_is_help=True
 )
+app.callback()(before_command)
 
 for _command in (top, worst, plan, change, back):
     app.command()(_command)

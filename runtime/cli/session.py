@@ -50,11 +50,16 @@ def hand_on(context: typer.Context, **given: object) -> None:
     """
     name = context.invoked_subcommand or ""
     command: Any = context.command
-    known = {each.name for each in command.commands[name].params}
+    known = {option: each.name for each in command.commands[name].params for option in each.opts}
     for option, value in given.items():
-        if value and option not in known:
+        if value and f"--{option}" not in known:
             raise typer.BadParameter(f"{name} has no such option", param_hint=f"--{option}")
-    context.default_map = {name: given}
+    context.default_map = {name: {known[f"--{option}"]: value for option, value in given.items() if value}}
+
+
+def before_command(context: typer.Context, plant: PlantOption = None, json: JsonOption = False) -> None:
+    if context.invoked_subcommand is not None:
+        hand_on(context, plant=plant, json=json)
 
 
 def folder_of(argument: Path | None, option: Path | None) -> Path:

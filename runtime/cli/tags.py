@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.session import JsonOption, print_json
+from runtime.cli.session import JsonOption, before_command, print_json
 
 app = typer.Typer(help="The plant's tag table as CSV.", no_args_is_help=True)
+app.callback()(before_command)
 FolderOption = Annotated[
     str | None, typer.Option("--plant", "-p", help="Plant folder or file; else the one in this folder.")
 ]

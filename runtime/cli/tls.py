@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.cli.session import JsonOption, PlantOption, print_json
+from runtime.cli.session import JsonOption, PlantOption, before_command, print_json
 from runtime.errors import PlantError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.tls.certificate import Certificate
 
 app = typer.Typer(help="The gateway's certificate, and trust in it on other machines.", no_args_is_help=True)
+app.callback()(before_command)
 
 
 @app.command()

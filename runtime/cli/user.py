@@ -15,6 +15,7 @@ from runtime.cli.session import (
     PlantOption,
     ask,
     ask_secret,
+    before_command,
     parse_for,
     print_json,
     print_table,
@@ -41,6 +42,7 @@ AreaOption = Annotated[
     ),
 ]
 app = typer.Typer(help="Users of a plant, and API tokens.", no_args_is_help=True)
+app.callback()(before_command)
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 RoleOption = Annotated[
     Literal["viewer", "operator", "engineer", "admin"], typer.Option("--role", help="What the user may do.")

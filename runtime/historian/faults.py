@@ -55,6 +55,8 @@ def told(text: str, remedy: str = "") -> Iterator[None]:
         if "set lock" in first:
             first = "another process has it open"
             remedy = "the plant runs: ask it through `ironworks history`, or stop it first"
+        elif "max_temp_directory_size" in str(exc):  # names the limit of memory as well
+            first = "what does not fit into memory finds no room on the disk"
         elif "memory_limit" in str(exc):
             remedy = "raise `history: memory_limit_mib` in plant.yaml; 64 carry two million samples a second"
         elif is_damage(exc):

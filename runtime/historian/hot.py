@@ -112,6 +112,10 @@ class Historian:
         """Tell whether questions are answered."""
         return self._opened.is_set()
 
+    @property
+    def _cannot_write(self) -> bool:
+        return self._failing or self._backfill_waits
+
     def stats(self) -> Stats:
         """Return what was done so far."""
         lag_ms = (self._clock.steady_ns() - self._since_ns) / 1e6 if self._rows else 0.0
@@ -264,9 +268,12 @@ class Historian:
             raise StoreError("a sample is older than 1970", "give the times as ns since 1970-01-01 UTC")
         for first in range(0, len(batch), FLUSH_ROWS):
             piece = batch.take(np.arange(first, min(first + FLUSH_ROWS, len(batch))))
-            while not await self._backfilled(piece):
-                await self._clock.sleep(self._config.flush / 1e9)
-                await self._until_open()
+            try:
+                while not await self._backfilled(piece):
+                    await self._clock.sleep(self._config.flush / 1e9)
+                    await self._until_open()
+            finally:
+                self._backfill_waits = False  # others who wait say so again
             self._keeper.note_fullness()
 
     async def _backfilled(self, piece: Batch) -> bool:
@@ -279,7 +286,6 @@ class Historian:
                 self._keeper.make_room()
             self._backfill_waits = True
             return False
-        self._backfill_waits = False
         return True
 
     async def clock_set(self, step_ns: int) -> None:
@@ -337,9 +343,12 @@ class Historian:
         return await self._threads.write(work, self._store, *args)
 
     async def flush(self) -> None:
-        """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so."""
+        """Commit what waits; where the store fails it waits on, and `stats` and the alarm say so.
+
+        A store that broke since is opened anew, though nothing waits.
+        """
         async with self._writing:
-            if not self._rows:
+            if not self._rows and (self._store.is_open or not self.is_open):
                 return
             batches, rows, since_ns = self._buffer, self._rows, self._since_ns
             self._buffer, self._rows = [], 0
@@ -451,8 +460,8 @@ class Historian:
             await self.flush()  # so do questions: what was told last is compared, not what was before
             if self._gap_ns is not None and not self._failing:
                 await self._close_gap(port)
-            if self._failing != told:
-                told = self._failing
+            if self._cannot_write != told:
+                told = self._cannot_write
                 port.health(not told, "history cannot be written" if told else "")
 
     async def _close_gap(self, port: Port) -> None:
@@ -479,7 +488,7 @@ class Historian:
             stats, room = self.stats(), self._keeper.room
             values = (
                 stats.committed, stats.dropped, stats.lag_ms, room.used / 2**20, 100 * room.share,
-                room.free / 2**20, self._failing, self._keeper.evicting, bool(self.problems),
+                room.free / 2**20, self._cannot_write, self._keeper.evicting, bool(self.problems),
             )  # fmt: skip
             raws = [tag.data_type.encode(value) for tag, value in zip(tags, values, strict=True)]
             changed = [row for row in range(len(raws)) if not told or raws[row] != told[row]]
@@ -504,7 +513,7 @@ class Historian:
             try:
                 return await self._asking.answer(work, *args)
             except ClosedError:
-                continue
+                await self.flush()
             except DamagedPartsError as exc:
                 await self._keeper.lose_numbers(exc.numbers)
             except UnreadablePartError as exc:
@@ -568,6 +577,10 @@ class Historian:
         return self._store.last_ns()
 
     def _append(self, batches: Sequence[Batch], now_ns: int) -> int:
+        if not batches:
+            if not self._store.is_open:
+                self._store.open()
+            return 0
         columns = to_columns(batches, self._stored, self._kinds)
         with span("history.commit", samples=len(columns.t)):
             self._store.append(columns, now_ns)

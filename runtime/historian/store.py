@@ -182,6 +182,11 @@ class Store:
 
     # What it knows.
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it is open; it is not where the library broke, until it is opened or written again."""
+        return self._connection is not None
+
     def last_ns(self) -> int:
         """Return until when this store was recorded into; 0 for never."""
         return self._mark.last_ns

@@ -9,6 +9,7 @@ from runtime.journal.alarmlog import (
     alarm_moves,
     alarm_place,
     alarm_rows,
+    begun_ns,
 )
 from runtime.journal.audit import AuditEntry, AuditRow, audit_log, last_done_ns
 from runtime.journal.chain import ChainReport, verify_audit
@@ -33,6 +34,7 @@ __all__ = [
     "alarm_place",
     "alarm_rows",
     "audit_log",
+    "begun_ns",
     "config_log",
     "last_done_ns",
     "operator_values",

@@ -24,6 +24,10 @@ _RECORD = ".version.json"
 _INTENT = "putting-back.json"
 _STANDING = "standing.json"
 _SHORT = 8
+_WANTED = (
+    "give its number, the first four digits or more of its digest, or good, the last that came up;"
+    " `ironworks config list` shows those that are kept"
+)
 
 
 class Version(Struct, frozen=True):
@@ -129,13 +133,15 @@ class VersionStore:
         """
         known = self.versions()
         if name == "good":
-            name = self.standing().good or name
+            name = self.standing().good
+            if not name:
+                raise PlantError("there is no version 'good': none came up yet", _WANTED)
         found = [each for each in known if name in (str(each.number), each.digest)]
         if not found and len(name) >= 4:
             found = [each for each in known if each.digest.startswith(name)]
         if len(found) != 1:
             text = f"several versions begin with {name!r}" if found else f"there is no version {name!r}"
-            raise PlantError(text, "`ironworks config list` shows those that are kept")
+            raise PlantError(text, _WANTED)
         return found[0]
 
     def place(self, version: Version) -> Path:

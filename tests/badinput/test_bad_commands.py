@@ -64,12 +64,38 @@ def test_without_any_plant_both_ways_to_one_are_told(command: tuple[str, str]) -
     assert "--plant" in error.remedy
 
 
-@pytest.mark.parametrize("command", [("alarms", "list"), ("gate", "status"), ("config", "list")])
-def test_an_option_before_a_command_holds_for_it(command: tuple[str, str]) -> None:
-    group, name = command
-    error = CliRunner().invoke(CLI, [group, "--plant", "nope", name]).exception
+BEFORE = [
+    "alarms list", "app list", "audit list", "components list", "config list", "drivers top", "gate status",
+    "history query a", "install systemd", "plc forces", "tags export", "tls show", "twin faults", "user list",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", BEFORE)
+def test_an_option_before_a_command_holds_for_it(command: str) -> None:
+    group, *rest = command.split()
+    error = CliRunner().invoke(CLI, [group, "--plant", "nope", *rest]).exception
     assert isinstance(error, PlantError)
     assert error.text == "nope: no such plant"
+
+
+@pytest.mark.parametrize("arguments", [["user", "--plant", "a", "hash"], ["tags", "--json", "export"]])
+def test_an_option_before_a_command_that_has_none_such_is_refused(arguments: list[str]) -> None:
+    result = CliRunner().invoke(CLI, arguments)
+    assert result.exit_code == 2
+    assert "has no such option" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "known"),
+    [
+        (["user", "add", "a", "--role", "b"], "'viewer', 'operator', 'engineer', 'admin'"),
+        (["gate", "mode", "b"], "'auto', 'maintenance'"),
+    ],
+)
+def test_a_word_that_is_none_of_those_there_are_is_told_with_them(arguments: list[str], known: str) -> None:
+    result = CliRunner().invoke(CLI, arguments)
+    assert result.exit_code == 2
+    assert f": 'b' is not one of {known}." in result.output
 
 
 FILES_ALONE = [["tags", "export"], ["logs"], ["app", "list"], ["drivers", "browse", "a"], ["tls", "show"]]

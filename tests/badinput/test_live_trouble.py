@@ -173,10 +173,20 @@ def test_the_end_of_a_long_command_leaves_neither_process_nor_folder(tmp_path: P
                 each.kill()
 
 
+def clear_disks_of_killed_tests() -> None:
+    for folder in Path(tempfile.gettempdir()).glob("iw-disk-*"):
+        number = folder.name.split("-")[2]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+            with suppress(OSError):  # somebody else's
+                folder.rmdir()
+
+
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """A file system of 40 MiB, where this account may mount one."""
-    folder = Path(tempfile.mkdtemp(prefix="iw-disk-"))
+    clear_disks_of_killed_tests()
+    folder = Path(tempfile.mkdtemp(prefix=f"iw-disk-{os.getpid()}-"))
     command = ["mount", "-t", "tmpfs", "-o", "size=40m", "ironworks-test", str(folder)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
         folder.rmdir()

@@ -3,14 +3,16 @@
 import asyncio
 import os
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 from asyncua import Client, ua
 
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client.address import parse
-from drivers.opcua.client.events import MOST, Events
+from drivers.opcua.client.events import MAX_WAITING, MOST, Events
 from runtime.contract import Access, DataType, Event, Quality, Role
+from runtime.errors import ConnectError
 
 GOOD = int(Quality.GOOD)
 BLANK = [None] * 3  # confirmed, comment, user
@@ -176,6 +178,65 @@ def test_what_people_do_to_a_condition_whose_namespace_the_server_has_no_more_is
         await events.follow(acknowledged())
         await events.carry()
         assert not events._said
+
+    asyncio.run(main())
+
+
+def test_what_people_did_to_more_alarms_than_may_wait_is_counted_and_told(side, tag):
+    async def main():
+        plant = side([tag("high", DataType.BOOL, "event:nsu=urn:plc;s=High")], "opc.tcp://127.0.0.1:1")
+        port, name = plant.port, plant.port.tags["high"].path
+        events = Events("io", plant.component.plan.conditions, False, port)
+        events._by_tag[name].event_id = b"one"
+
+        async def commented():
+            for _ in range(MAX_WAITING + 3):
+                yield Event("alarm.commented", "alarms", 0, "", {"alarm": {"tag": name, "comment": "c"}})
+
+        await events.follow(commented())
+        await events.carry()
+        (told,) = (each for each in port.emitted if each.kind == "driver.condition_refused")
+        assert "the oldest 3 things" in told.text
+        await events.carry()
+        assert told is port.emitted[-1]
+
+    asyncio.run(main())
+
+
+def test_what_is_being_carried_while_the_connection_is_lost_waits_for_the_next_one(side, tag):
+    class Lost:
+        def node_id(self, node):
+            return ua.NodeId("High", 2)
+
+        async def ask(self, request, answer):
+            raise ConnectError("the connection is gone")
+
+    class Back(Lost):
+        asked: ClassVar = []
+
+        async def ask(self, request, answer):
+            self.asked += request.Parameters.MethodsToCall
+            return ua.CallResponse(Results=[ua.CallMethodResult()])
+
+    async def main():
+        plant = side([tag("high", DataType.BOOL, "event:nsu=urn:plc;s=High")], "opc.tcp://127.0.0.1:1")
+        port, name = plant.port, plant.port.tags["high"].path
+        events = Events("io", plant.component.plan.conditions, False, port)
+        events._by_tag[name].event_id = b"one"
+
+        async def done():
+            yield Event("alarm.acknowledged", "alarms", 0, "", {"alarm": {"tag": name}, "by": "anna"})
+
+        events._session = Lost()
+        await events.follow(done())
+        with pytest.raises(ConnectError):
+            await events.carry()
+        events._session = Back()
+        await events.carry()
+        await events.carry()
+        (call,) = Back.asked
+        assert call.MethodId == ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
+        assert call.InputArguments[1].Value.Text == "anna"
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from drivers.opcua.picking import picked, span_of
 NAMESPACES = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
 NAME = "nb/bottling/line1/all/string"
 LEVEL = "nb/bottling/line1/tank/level_pct"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BOTH = pytest.mark.parametrize("fast", [True, False])
 
 
@@ -285,6 +287,18 @@ def test_requests_that_cannot_be_are_told_as_the_standard_says(serve: Any, askin
                 written = ua.WriteValue(level, ua.AttributeIds.Value, part, ua.DataValue(ua.Variant(1.0)))
                 (status,) = (await ask("Write", NodesToWrite=[written])).Results
                 assert status.name == code
+            codes = []
+            for more in (
+                {},
+                {"SourceTimestamp": NOW, "ServerTimestamp": NOW},
+                {"StatusCode": ua.StatusCode(ua.StatusCodes.BadSensorFailure)},
+            ):
+                value = ua.DataValue(ua.Variant(1.0, ua.VariantType.Float), **more)
+                written = ua.WriteValue(level, ua.AttributeIds.Value, None, value)
+                (status,) = (await ask("Write", NodesToWrite=[written])).Results
+                codes.append(status.name)
+            plain, stamped, bad = codes
+            assert stamped == plain != bad == "BadWriteNotSupported"
             for change, code in (
                 ({"ReferenceTypeId": ua.NodeId(999_999)}, "BadReferenceTypeIdInvalid"),
                 ({"ReferenceTypeId": objects}, "BadReferenceTypeIdInvalid"),

@@ -61,6 +61,15 @@ def test_the_same_files_are_the_same_version(plant, store):
     assert store.find("2") == store.find(second.digest[:6]) == second
 
 
+@pytest.mark.parametrize("name", ["running", "good", "99"])
+def test_a_name_that_is_no_version_is_told_with_what_may_be_given(store, name):
+    store.keep(store.present(), 1)
+    with pytest.raises(PlantError, match=f"no version '{name}'") as error:
+        store.find(name)
+    for word in ("number", "digest", "good", "ironworks config list"):
+        assert word in error.value.remedy
+
+
 def test_state_caches_and_hidden_files_are_no_part_of_a_version(plant, store):
     write(plant, {".ironworks/x": "1", ".git/y": "2", "plc/__pycache__/z": "3", ".hidden": "4"})
     assert set(store.present().files) == set(FILES)

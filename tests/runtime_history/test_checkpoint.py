@@ -6,11 +6,13 @@ import os
 import resource
 import shutil
 
+import duckdb
 import numpy as np
 import pytest
 
+from runtime.config import HistoryConfig
 from runtime.errors import StoreError
-from runtime.historian import compaction, store
+from runtime.historian import compaction, hot, store
 from runtime.historian.checkpoint import WAL_BYTES, Checkpoints
 from runtime.historian.store import Store
 
@@ -231,6 +233,51 @@ def test_a_checkpoint_that_the_disk_refuses_keeps_nobody_from_asking(tmp_path, k
             await historian.with_store(Store.sweep)
             assert not path.with_name("history.duckdb.wal").exists()
             assert len(await kit.samples(historian, port, "level")) == 300_000
+
+    asyncio.run(main())
+
+
+def broken(store):
+    with store.transaction():
+        raise duckdb.FatalException("the database has been invalidated")
+
+
+def test_a_store_that_broke_while_nothing_waits_is_opened_anew_when_it_is_asked(tmp_path, kit):
+    async def main():
+        async with kit.running(tmp_path / "history.duckdb") as (port, historian):
+            await historian.backfill(kit.batch(port.tags["level"], [1, 2], [1, 2]))
+            await historian.flush()
+            with pytest.raises(StoreError, match="invalidated"):
+                await historian.with_store(broken)
+            assert await kit.samples(historian, port, "level") == [(1, 1.0), (2, 2.0)]
+
+    asyncio.run(main())
+
+
+def test_a_store_that_broke_while_nothing_waits_is_opened_anew_at_once_or_told(tmp_path, kit, monkeypatch):
+    monkeypatch.setattr(hot, "FIGURES_S", 1)
+
+    async def failing(port, wanted):
+        async with asyncio.timeout(60):
+            while port.value("sys/history/failing") is not wanted:
+                await port.clock.advance(1)
+
+    def stays_closed(_):
+        raise StoreError("the history cannot be opened")
+
+    async def main():
+        config = HistoryConfig(flush="1s")
+        async with kit.running(tmp_path / "history.duckdb", config=config) as (port, historian):
+            await failing(port, False)
+            with monkeypatch.context() as patch:
+                patch.setattr(Store, "open", stays_closed)
+                with pytest.raises(StoreError, match="invalidated"):
+                    await historian.with_store(broken)
+                await failing(port, True)
+                with pytest.raises(StoreError, match="not open"):
+                    await kit.samples(historian, port, "level")
+            await failing(port, False)
+            assert historian._store.is_open
 
     asyncio.run(main())
 

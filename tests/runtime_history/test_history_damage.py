@@ -439,7 +439,9 @@ def test_what_is_opened_anew_while_it_is_read_is_read_anew(tmp_path, kit):
                 def late(view):
                     if len(looks) == 1:
                         store.close()
-                        if not ends:
+                        if ends:
+                            historian._opened.clear()
+                        else:
                             store.open()
                     return work(view)
 
@@ -502,3 +504,13 @@ def test_a_store_that_lacks_memory_says_which_setting_gives_more():
     ):
         desk.execute("CREATE TABLE t AS SELECT range AS a, random() AS b FROM range(30000000)")
     assert "memory_limit_mib" in error.value.remedy
+
+
+def test_a_store_that_finds_no_room_on_the_disk_for_what_it_spills_says_so(tmp_path):
+    small = {"memory_limit": "32MiB", "threads": 1, "temp_directory": str(tmp_path)}
+    with duckdb.connect(":memory:", config=small) as desk:
+        desk.execute("SET max_temp_directory_size = '1MiB'")
+        with pytest.raises(StoreError) as error, told("the history cannot be compacted"):
+            desk.execute("CREATE TABLE t AS SELECT range AS a, random() AS b FROM range(30000000)")
+    assert "room on the disk" in str(error.value)
+    assert error.value.remedy == "free space on the disk of the plant's state folder"

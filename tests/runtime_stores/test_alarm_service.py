@@ -14,7 +14,7 @@ from runtime.alarms import TAGS, AlarmService
 from runtime.config import AlarmConfig
 from runtime.contract import Actor, DataType, Role, Tag
 from runtime.errors import StoreError, WriteRejectedError
-from runtime.journal import AlarmLogEntry, Journal, alarm_rows
+from runtime.journal import AlarmLogEntry, ConfigRecord, Journal, alarm_rows
 from runtime.testing import FakePort
 
 LEVEL = Tag("site/area/line/tank/level", DataType.REAL, source="plc")
@@ -222,6 +222,26 @@ def test_a_shelf_that_moves_with_the_clock_while_the_disk_is_full_is_on_disk_lat
                 "unacknowledged",
                 until_ns,
             )
+
+    asyncio.run(main())
+
+
+def test_rates_of_a_plant_that_just_began_are_over_the_time_since(tmp_path):
+    hour = 3600 * 1_000_000_000
+
+    async def main():
+        async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            began_ns = port.clock.now_ns()
+            await journal.append(ConfigRecord(began_ns, "plant", "start", 1, "", "", "applied"))
+            port.set("tank/level", 90.0)
+            await until(lambda: service.views()[0]["state"] == "unacknowledged")
+            await port.clock.advance(20 * 60)
+            figures = await service.figures(8 * hour)
+            assert figures["start_ns"] == began_ns
+            assert figures["operators"][0]["average_10min"] == pytest.approx(0.5)
+            figures = await service.figures(hour // 4)
+            assert figures["end_ns"] - figures["start_ns"] == hour // 4
+            assert figures["operators"][0]["average_10min"] == 0
 
     asyncio.run(main())
 

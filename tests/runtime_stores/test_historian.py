@@ -386,6 +386,35 @@ def test_samples_of_the_past_wait_while_the_store_cannot_be_written(tmp_path, ca
     ]
 
 
+def test_samples_of_the_past_that_wait_are_told_by_the_alarm_until_nobody_waits(tmp_path):
+    async def failing(port, wanted):
+        async with asyncio.timeout(60):
+            while port.value("sys/history/failing") is not wanted or port.healthy is wanted:
+                await port.clock.advance(1)
+
+    async def main():
+        async with running(tmp_path / "h.duckdb") as (port, historian):
+            await failing(port, False)
+            append, past = historian._store.append, Batch.of([port.tags["tank/level"].id], [1], T0)
+
+            def refuse_past(columns, until_ns):
+                if until_ns == 0:
+                    raise StoreError("no room", "")
+                append(columns, until_ns)
+
+            for outcome in ("written", "given up"):
+                historian._store.append = refuse_past
+                kept = asyncio.create_task(historian.backfill(past))
+                await failing(port, True)
+                if outcome == "given up":
+                    kept.cancel()
+                historian._store.append = append
+                await failing(port, False)
+                await asyncio.wait([kept])
+
+    asyncio.run(main())
+
+
 def _full_disk(path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 

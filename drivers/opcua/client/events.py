@@ -119,6 +119,7 @@ class Events:
         self._by_node: dict[Any, list[Condition]] = {}
         self._seen: set[str] = set()
         self._said: deque[tuple[Condition, str, str]] = deque(maxlen=MAX_WAITING)  # kind of event, comment
+        self._unsaid = 0  # went from there, as more came
         self._done: asyncio.Queue[Done] = asyncio.Queue(MAX_WAITING)
         self._session: Session | None = None
         self._id = 0
@@ -231,6 +232,7 @@ class Events:
                 if found.active and found.by:
                     self._note(Done(found.point.tag.path, "acknowledge", found.by, found.comment or ""))
             elif found.event_id and not by.startswith(f"{self._name}:"):
+                self._unsaid += len(self._said) == MAX_WAITING
                 self._said.append((found, event.kind, f"{by}: {alarm.get('comment') or ''}".rstrip(": ")))
 
     def _note(self, done: Done) -> None:
@@ -266,6 +268,10 @@ class Events:
         """
         if self._stale:
             await self.refresh()
+        if self._unsaid:
+            text = f"{self._name}: the oldest {self._unsaid} things done to alarms are not done there"
+            self._unsaid = 0
+            self._emit("driver.condition_refused", f"{text}: more than {MAX_WAITING} waited", {})
         carried: set[str] = set()
         while self._session is not None:
             waits = (each for each in self._said if each[0].point.tag.path not in carried)
@@ -288,6 +294,12 @@ class Events:
                 code = await self._call(node, ua.NodeId(method), arguments)
             except RefusedError as exc:
                 code = exc.code
+            except ConnectError:  # where it came there all the same, the next time finds it done
+                if len(self._said) < MAX_WAITING:
+                    self._said.appendleft(found)
+                else:
+                    self._unsaid += 1
+                raise
             if code >> 31 and code != done:
                 verb = kind.removeprefix("alarm.")
                 text = f"{self._name}: the condition of {condition.point.tag.path} is not {verb} there"
