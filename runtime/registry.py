@@ -5,8 +5,11 @@ Our own packages and a third party's are found the same way.
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from runtime.errors import PlantError
@@ -40,4 +43,12 @@ def load(group: str, name: str) -> Any:
 
 
 def _entries(group: str) -> tuple[EntryPoint, ...]:
+    folders = ((folder, Path(folder or ".")) for folder in sys.path)
+    state = tuple((folder, path.stat().st_mtime_ns) for folder, path in folders if path.exists())
+    return _installed(group, state)
+
+
+@lru_cache(maxsize=16)
+def _installed(group: str, _state: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """Look through all packages once, and again when one was installed: each look reads a file of each."""
     return tuple(entry_points(group=f"ironworks.{group}"))

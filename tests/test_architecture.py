@@ -52,6 +52,17 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_a_command_loads_no_other_and_a_wrong_name_all_of_them():
+    code = (
+        "import sys\nfrom runtime.cli import build\n"
+        "names = [each.name for each in build('read').registered_commands]\n"
+        "print(names, 'runtime.cli.demo' in sys.modules)\n"
+        "print(len(build('raed').registered_commands) == len(build().registered_commands) > 10)\n"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.stdout.splitlines() == ["['read'] False", "True"], done.stderr
+
+
 def test_every_command_explains_itself():
     done = run(sys.executable, "-m", "runtime.cli", "--help")
     assert done.returncode == 0, done.stderr

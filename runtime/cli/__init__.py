@@ -42,9 +42,13 @@ APPS = (
 )
 
 
-def build() -> typer.Typer:
-    """Return the command tree. Heavy libraries load inside commands, never here."""
+def build(only: str = "") -> typer.Typer:
+    """Return the command tree, or its branch `only`: the others would take most of a short command's time.
+
+    Heavy libraries load inside commands, never here.
+    """
     from importlib import import_module
+    from itertools import chain
 
     import typer
 
@@ -62,14 +66,16 @@ def build() -> typer.Typer:
         add_completion=True,
     )
     app.callback()(_version())
+    brought = registry.names("commands")
+    known = {*chain.from_iterable(GROUPS.values()), *APPS, *brought}
+    wanted = {only} if only in known else known
     for module, names in GROUPS.items():
-        loaded = import_module(module)
-        for name in names:
+        for name in filter(wanted.__contains__, names):
             negative = {"ignore_unknown_options": name == "write"}  # `ironworks write x -5`
-            app.command(name, context_settings=negative)(getattr(loaded, name))
-    for name in APPS:
+            app.command(name, context_settings=negative)(getattr(import_module(module), name))
+    for name in filter(wanted.__contains__, APPS):
         app.add_typer(import_module(f"runtime.cli.{name}").app, name=name)
-    for name in registry.names("commands"):
+    for name in filter(wanted.__contains__, brought):
         found = load_command("commands", name)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
@@ -152,7 +158,7 @@ def _ready_streams() -> None:
 def _run() -> None:
     _ready_streams()
     try:
-        commands = build()
+        commands = build(sys.argv[1] if len(sys.argv) > 1 else "")
         for ending in (signal.SIGTERM, signal.SIGHUP):  # so that no temporary folder and no child stays
             if signal.getsignal(ending) == signal.SIG_DFL:
                 signal.signal(ending, _end)
