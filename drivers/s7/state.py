@@ -65,7 +65,7 @@ class CpuState:
             return self._held.hold(now_ns)
         word = WORDS.get(reply.data[0], "") if reply.ok and reply.data else ""
         if not word:
-            self.answers = False
+            self.answers = self.due = False  # it may have become due again while the answer was waited for
             return self._held.degrade(Quality.BAD_CONFIGURATION_ERROR, now_ns)
         if self._word and word != self._word:
             text = f"{self._name}: the CPU went from {self._word} to {word}"

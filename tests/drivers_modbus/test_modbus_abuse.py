@@ -103,7 +103,7 @@ def test_a_master_that_takes_no_answers_is_asked_nothing_more():
             for _ in range(200_000):
                 writer.write(READ)
             seen = -1
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while listener.served.requests != seen or not seen:
                     seen = listener.served.requests
                     await asyncio.sleep(0.2)

@@ -179,7 +179,7 @@ def test_a_device_that_accepts_but_never_answers_is_offline(side, tag, wait):
         held = []
         mute = await asyncio.start_server(lambda reader, writer: held.append(writer), "127.0.0.1", 0)
         port = mute.sockets[0].getsockname()[1]
-        client = side([tag("a", DataType.INT, "30001")], "client", port=port)
+        client = side([tag("a", DataType.INT, "30001")], "client", port=port, timeout="100ms")
         async with asyncio.TaskGroup() as group:
             polling = client.start(group)
             await wait(lambda: client.port.value("sys/drivers/io/online") is False)
@@ -197,7 +197,7 @@ def test_a_silent_unit_does_not_silence_the_others(side, tag, wait):
     served = [("a", DataType.INT, "1!30001", True)]
     asked = [*served, ("b", DataType.INT, "2!30001", True)]
     server, _ = pair(side, tag, served)
-    _, make_client = pair(side, tag, asked)
+    _, make_client = pair(side, tag, asked, timeout="500ms")
 
     async def body(client, serving):
         server.port.set("a", 1)

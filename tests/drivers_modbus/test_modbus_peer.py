@@ -50,7 +50,7 @@ def test_pymodbus_as_master_of_our_device(side, tag):
     server = device(side, tag)
 
     async def body(port):
-        async with AsyncModbusTcpClient("127.0.0.1", port=port) as master:
+        async with AsyncModbusTcpClient("127.0.0.1", port=port, timeout=30) as master:
             assert (await master.read_discrete_inputs(0, count=1)).bits[0] is True
             registers = (await master.read_input_registers(0, count=3)).registers
             assert registers == [65531, 0x3FC0, 0]
@@ -84,7 +84,7 @@ def test_our_client_on_a_device_of_pymodbus(side, tag, wait):
             "client",
             port=port,
         )
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             client.port.set("speed", -2.25)
             await wait(lambda: client.port.value("mode") == 7 and client.port.value("torque") == 1.5)
@@ -112,8 +112,8 @@ def test_mbpoll_reads_and_writes_our_device(side, tag, mbpoll):
 
     async def run(port, *arguments):
         process = await asyncio.create_subprocess_exec(
-            mbpoll, "-m", "tcp", "-p", str(port), "-a", "1", "-1", "-q", *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            mbpoll, "-m", "tcp", "-p", str(port), "-a", "1", "-1", "-q", "-o", "10",
+            *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         out, _ = await process.communicate()
         return out.decode(), process.returncode
@@ -147,13 +147,13 @@ def test_mbpoll_reads_and_writes_our_device_on_a_serial_line(side, tag, mbpoll, 
 
             async def run(*arguments):
                 process = await asyncio.create_subprocess_exec(
-                    mbpoll, "-m", "rtu", "-b", "19200", "-P", "none", "-a", "1", "-1", "-q", *arguments,
-                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+                    mbpoll, "-m", "rtu", "-b", "19200", "-P", "none", "-a", "1", "-1", "-q", "-o", "10",
+                    *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
                 )  # fmt: skip
                 out, _ = await process.communicate()
                 return out.decode(), process.returncode
 
-            async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            async with asyncio.TaskGroup() as group, asyncio.timeout(60):
                 serving = server.start(group)
                 await server.component.listening.wait()
                 server.port.set("count", -5)
@@ -213,7 +213,7 @@ def test_modbus_serial_as_master_on_a_serial_line(side, tag, modbus_serial, line
     async def main():
         with line() as pair:
             server = device(side, tag, serial={"device": pair.paths[0]})
-            async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            async with asyncio.TaskGroup() as group, asyncio.timeout(60):
                 serving = server.start(group)
                 await server.component.listening.wait()
                 for name, value in (("part", True), ("count", -5), ("torque", 1.5)):
@@ -232,7 +232,7 @@ def test_our_client_on_a_device_of_modbus_serial(side, tag, wait, modbus_serial,
             "node", str(HERE / "peer_device.js"), str(port), env=modbus_serial, stdout=asyncio.subprocess.PIPE
         )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 assert await process.stdout.readline() == b"ready\n"
                 client = side(
                     [
@@ -247,7 +247,6 @@ def test_our_client_on_a_device_of_modbus_serial(side, tag, wait, modbus_serial,
                     ],
                     "client",
                     port=port,
-                    timeout="2s",
                 )
                 async with asyncio.TaskGroup() as group:
                     polling = client.start(group)

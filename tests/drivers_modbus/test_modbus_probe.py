@@ -69,7 +69,7 @@ def test_a_unit_that_refuses_without_saying_why_is_there_all_the_same():
     async def main():
         listener = Listener(lambda unit, message: bytes([message[0] | 0x80]), 4, 10**12, TcpFraming)
         port = await listener.open("127.0.0.1", 0)
-        connect = to_socket(None, "127.0.0.1", port, Manner(timeout_s=2.0), rtu=False)
+        connect = to_socket(None, "127.0.0.1", port, Manner(timeout_s=30.0), rtu=False)
         transport = await connect(Traffic(), lambda: None)
         found = await Probe(transport, WallClock(), rate=100_000).unit(1, [Table.COIL], 0, 1)
         assert found is not None
@@ -82,7 +82,7 @@ def test_a_unit_that_refuses_without_saying_why_is_there_all_the_same():
 @pytest.mark.parametrize("framing", [TcpFraming, RtuFraming])
 def test_ranges_units_and_identity_are_found_with_reads_alone(framing):
     async def body(port, made):
-        connect = to_socket(None, "127.0.0.1", port, Manner(timeout_s=2.0), rtu=framing is RtuFraming)
+        connect = to_socket(None, "127.0.0.1", port, Manner(timeout_s=30.0), rtu=framing is RtuFraming)
         transport = await connect(Traffic(), lambda: None)
         probe = Probe(transport, WallClock(), rate=100_000, grain=1)
         one = await probe.unit(1, list(Table), 0, 999)
@@ -106,7 +106,7 @@ def test_ranges_units_and_identity_are_found_with_reads_alone(framing):
 
 def test_a_refusal_without_its_code_is_a_refusal():
     async def body(port, _):
-        transport = await to_socket(None, "127.0.0.1", port, Manner(timeout_s=0.05))(Traffic(), lambda: None)
+        transport = await to_socket(None, "127.0.0.1", port, Manner(timeout_s=5.0))(Traffic(), lambda: None)
         found = await Probe(transport, WallClock(), rate=100_000).unit(1, [Table.COIL], 0, 0)
         assert (found.unit, found.ranges(Table.COIL)) == (1, [])
         transport.close()
@@ -132,7 +132,7 @@ def invoke(*arguments):
 
 def test_the_command_writes_a_tag_list_that_can_be_read(tmp_path):
     async def body(port, made):
-        file, fast = tmp_path / "found.csv", ["--rate", "1000", "--last", "20"]
+        file, fast = tmp_path / "found.csv", ["--rate", "1000", "--last", "20", "--timeout", "30"]
         done = await invoke(
             f"127.0.0.1:{port}", "--units", "1-2,5", "--csv", str(file), "--name", "press", *fast
         )
@@ -195,6 +195,8 @@ def test_what_was_found_before_the_device_hangs_up_is_told(unit, start, note):
             "1000",
             "--last",
             "200",
+            "--timeout",
+            "30",
         ]
         done = await invoke(*arguments)
         assert done.exit_code == 0, done.output

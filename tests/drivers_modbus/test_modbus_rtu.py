@@ -139,7 +139,7 @@ def client_tags(tag):
 
 
 async def cross(server, client, wait):
-    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(60):
         serving, polling = server.start(group), client.start(group)
         server.port.set("count", -5)
         server.port.set("other", 6)
@@ -157,9 +157,9 @@ async def cross(server, client, wait):
 def test_values_cross_a_serial_line_both_ways_with_several_units(side, tag, wait, line):
     async def main():
         with line() as pair:
-            fast = {"baud": 115200, "parity": "none"}
-            server = side(server_tags(tag), "server", serial=fast | {"device": pair.paths[0]})
-            client = side(client_tags(tag), "client", serial=fast | {"device": pair.paths[1]})
+            ends = [{"baud": 115200, "parity": "none", "device": path} for path in pair.paths]
+            server = side(server_tags(tag), "server", serial=ends[0])
+            client = side(client_tags(tag), "client", serial=ends[1], timeout="500ms")
             await cross(server, client, wait)
 
     asyncio.run(main())
@@ -174,7 +174,7 @@ def test_values_cross_rtu_within_tcp(side, tag, wait):
             port = server.component.port
             serving.cancel()
         server = side(server_tags(tag), "server", framing="rtu", port=port)
-        await cross(server, side(client_tags(tag), "client", framing="rtu", port=port), wait)
+        await cross(server, side(client_tags(tag), "client", framing="rtu", port=port, timeout="500ms"), wait)
 
     asyncio.run(main())
 
@@ -185,7 +185,7 @@ def test_a_line_that_is_not_there_is_told_and_taken_up_when_it_comes(side, tag, 
             link = tmp_path / "tty"
             server = side(server_tags(tag), "server", serial={"device": str(link)})
             client = side(client_tags(tag), "client", serial={"device": pair.paths[1]})
-            async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+            async with asyncio.TaskGroup() as group, asyncio.timeout(60):
                 serving, polling = server.start(group), client.start(group)
                 await wait(lambda: "there is no" in server.port.health_text)
                 link.symlink_to(pair.paths[0])

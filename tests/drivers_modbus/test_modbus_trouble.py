@@ -10,15 +10,15 @@ from runtime.clock import SECOND_NS
 from runtime.contract import Access, DataType, Quality
 
 
-def with_device(side, tag, answer, body):
+def with_device(side, tag, answer, body, **config):
     """Run a client against a device that answers every message as told."""
 
     async def main():
         listener = Listener(answer, 4, 10**12)
         port = await listener.open("127.0.0.1", 0)
         tags = [tag("a", DataType.INT, "30001"), tag("out", DataType.INT, "40001", source="plc")]
-        client = side(tags, "client", port=port)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        client = side(tags, "client", port=port, **config)
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await body(client)
             polling.cancel()
@@ -65,7 +65,7 @@ def test_an_answer_that_does_not_go_with_the_request_is_no_value(side, tag, wait
         await wait(lambda: client.port.value("sys/drivers/io/online") is False)
         assert client.port.quality("a") == Quality.BAD_NO_COMMUNICATION
 
-    with_device(side, tag, lambda unit, message: nonsense, body)
+    with_device(side, tag, lambda unit, message: nonsense, body, timeout="100ms")
 
 
 def test_an_answer_of_another_unit_is_not_taken_and_the_right_one_is_waited_for(side, tag, wait):
@@ -78,7 +78,7 @@ def test_an_answer_of_another_unit_is_not_taken_and_the_right_one_is_waited_for(
     async def main():
         gateway = await asyncio.start_server(answer, "127.0.0.1", 0)
         client = side([tag("a", DataType.INT, "30001")], "client", port=gateway.sockets[0].getsockname()[1])
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await wait(lambda: (client.port.value("sys/drivers/io/requests") or 0) > 20)
             assert client.port.value("a") == 7
@@ -113,7 +113,7 @@ def test_a_device_that_cuts_a_read_off_at_its_end_keeps_the_places_that_it_has(s
         tags += [tag("d", DataType.INT, "40012"), tag("e", DataType.REAL, "40010")]
         client = side(tags, "client", port=port)
         values = [0x0001, 0x0809, 0x1011]
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await wait(lambda: [client.port.value(name) for name in there] == values)
             bad = Quality.BAD_CONFIGURATION_ERROR
@@ -172,7 +172,7 @@ def test_a_device_that_takes_a_write_back_does_not_seem_to_keep_it(side, tag, wa
         listener = Listener(answer, 4, 10**12)
         port = await listener.open("127.0.0.1", 0)
         client = side([tag("sp", DataType.INT, "40001", access=Access.READ_WRITE)], "client", port=port)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await wait(lambda: client.port.value("sp") == 7)
             assert await client.port.command("sp", 9) is None
@@ -214,7 +214,7 @@ def test_a_device_that_speaks_another_protocol_is_offline_and_says_why(side, tag
         other = await asyncio.start_server(greet, "127.0.0.1", 0)
         port = other.sockets[0].getsockname()[1]
         client = side([tag("a", DataType.INT, "30001")], "client", port=port)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await wait(lambda: client.port.value("sys/drivers/io/online") is False)
             await wait(lambda: "does not speak Modbus TCP" in client.port.health_text)
@@ -270,7 +270,7 @@ def with_registers(side, tag, device, body):
         listener = Listener(device, 4, 10**12)
         port = await listener.open("127.0.0.1", 0)
         client = side([tag(f"r{at}", DataType.INT, f"3{at + 1:04d}") for at in range(9)], "client", port=port)
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await body(client)
             polling.cancel()
@@ -321,11 +321,10 @@ def test_values_of_a_divided_block_stay_bad_until_the_device_answers(side, tag, 
     async def main():
         listener = Listener(device, 4, 10**12)
         port = await listener.open("127.0.0.1", 0)
-        client = side(
-            [tag(f"r{at}", DataType.INT, f"3{at + 1:04d}") for at in (4, 5, 6)], "client", port=port
-        )
+        tags = [tag(f"r{at}", DataType.INT, f"3{at + 1:04d}") for at in (4, 5, 6)]
+        client = side(tags, "client", port=port, timeout="500ms")
         watch = client.port.bus.journal(client.port.tags.select("**/r4"))
-        async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+        async with asyncio.TaskGroup() as group, asyncio.timeout(60):
             polling = client.start(group)
             await wait(lambda: client.port.quality("r5") == Quality.BAD_CONFIGURATION_ERROR)
             listener.close()

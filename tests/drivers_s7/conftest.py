@@ -75,7 +75,11 @@ class Side:
     """The client in a plant of its own."""
 
     def __init__(self, tags, **config):
-        config = {"host": "127.0.0.1", "period": "20ms", "timeout": "300ms"} | config
+        config = {
+            "host": "127.0.0.1",
+            "period": "20ms",
+            "timeout": "5s",
+        } | config  # tests of silence say less
         self.config = ClientConfig.model_validate({"name": "io", "kind": "s7.client"} | config)
         self.tags = [*tags, *plugin.declare(Path(), ROOT, self.config).tags]
         self.plant = plant_of(self.tags)
@@ -154,7 +158,7 @@ def play():
 
     def run(client, body):
         async def main():
-            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
                 polling = client.start(group)
                 try:
                     await body()

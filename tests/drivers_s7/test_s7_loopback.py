@@ -114,7 +114,7 @@ def test_a_killed_cpu_is_uncertain_then_bad_and_good_again_without_restart(side,
 
 def test_a_frozen_cpu_is_bad_in_time_does_not_hold_up_the_end_and_thaws(side, tag, wait, device, play):
     cpu = device()
-    client = side(specs(tag), port=cpu.port)
+    client = side(specs(tag), port=cpu.port, timeout="300ms")
     cpu.put(1, 0, b"\x00\x07")
 
     async def freeze():
@@ -133,7 +133,7 @@ def test_a_frozen_cpu_is_bad_in_time_does_not_hold_up_the_end_and_thaws(side, ta
 def test_a_cpu_that_is_only_written_is_missed_too(side, tag, wait, device, play, monkeypatch):
     monkeypatch.setattr("drivers.s7.polling.STATE_EVERY", 1)
     cpu = device()
-    client = side([tag("mode", DataType.INT, "MW0", source="plc")], port=cpu.port)
+    client = side([tag("mode", DataType.INT, "MW0", source="plc")], port=cpu.port, timeout="300ms")
 
     async def body():
         await wait(lambda: client.port.value("sys/drivers/io/cpu") == "run")
@@ -263,7 +263,8 @@ def test_the_backup_is_gone_over_to_and_kept(side, tag, wait, device, play):
     play(client, body)
 
 
-def test_a_thousand_tags_take_few_requests(side, tag, wait, device, play):
+def test_a_thousand_tags_take_few_requests(side, tag, wait, device, play, monkeypatch):
+    monkeypatch.setattr("drivers.s7.polling.STATE_EVERY", 1000)
     cpu = device(dbs={"1": 8000}, pdu=960, jobs=8)
     tags = [tag(f"t{n}", DataType.REAL, f"DB1.DBD{4 * n}") for n in range(1000)]
     client = side(tags, port=cpu.port, groups={"once": {"period": "1h", "tags": ["t*"]}})
@@ -334,7 +335,8 @@ def test_a_cpu_that_starts_gets_its_outputs_again(side, tag, wait, device, play,
     play(client, body)
 
 
-def test_a_cpu_that_wants_it_is_read_tag_by_tag_with_pauses(side, tag, wait, device, play):
+def test_a_cpu_that_wants_it_is_read_tag_by_tag_with_pauses(side, tag, wait, device, play, monkeypatch):
+    monkeypatch.setattr("drivers.s7.polling.STATE_EVERY", 1000)
     cpu = device(pdu=960, jobs=8)
     tags = [tag(f"t{n}", DataType.INT, f"DB1.DBW{2 * n}") for n in range(10)]
     client = side(tags, port=cpu.port, period="1h", single_reads=True, pause="5ms")

@@ -107,7 +107,7 @@ def test_a_write_without_an_answer_is_not_told_as_one_that_did_not_arrive(side, 
         told = await client.port.command("a", 8)
         assert told == "the CPU does not answer: whether the value arrived is not known"
 
-    with_peer(side, tag, scripted(reply), write)
+    with_peer(side, tag, scripted(reply), write, timeout="500ms")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_peer_that_is_no_such_cpu_is_offline_and_says_why(side, tag, wait, mon
         assert client.port.quality("a") == Quality.BAD_NO_COMMUNICATION
         assert client.port.value("sys/drivers/io/online") is False
 
-    with_peer(side, tag, script, watch)
+    with_peer(side, tag, script, watch, timeout="300ms")
 
 
 def test_a_late_answer_is_never_taken_for_another(side, tag, wait):
@@ -197,7 +197,7 @@ def test_a_mode_that_is_not_told_once_is_asked_for_again(side, tag, wait, monkey
         await asyncio.sleep(1.5)  # one that does not know the question is not asked any more
         assert asked == answers
 
-    with_peer(side, tag, scripted(reply), watch)
+    with_peer(side, tag, scripted(reply), watch, timeout="2s")  # a time in which it becomes due again
 
 
 REQUESTS = [Read((ITEM,)), Read((ITEM, ITEM)), Write(ITEM, b"abcd"), AskState()]

@@ -383,11 +383,12 @@ def test_kernel_and_core_killed_at_once_lose_at_most_what_was_not_stored(plant, 
         end = time.monotonic() + wanted
         await until(lambda: port.value("a") > start or time.monotonic() > end)
         assert (port.value("torn"), port.value("sys/plc/retain_lost")) == (0, False)
-        await until(lambda: time.monotonic() > end)
+        await until(lambda: time.monotonic() > end and Slots(plant[2]).read()[0])
         pid = json.loads((plant[2] / remote.RECORD).read_text())["pid"]
-        stored = Slots(plant[2]).read()[0]
+        (stored,) = struct.unpack_from("<q", Slots(plant[2]).read()[0].data, at)
+        await until(lambda: port.value("a") >= stored)  # what the core has, we see a little later
         os.kill(pid, signal.SIGKILL)
-        return port.value("a"), struct.unpack_from("<q", stored.data, at)[0]
+        return port.value("a"), stored
 
     places = Layout.of(plant[0].application).places
     start, at = 0, next(place.at for place in places if place.path == "Main.a")
