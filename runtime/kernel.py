@@ -61,6 +61,7 @@ from runtime.logs import LogFile
 from runtime.online import Changeable, OnlineView, Wish
 from runtime.plcview import Controlled, Controller
 from runtime.recording import Recordable, Recording
+from runtime.settled import whole
 from runtime.supervisor import Supervisor
 from runtime.tagtable import TagTable, initial_values
 from runtime.timekeeper import Timekeeper
@@ -351,16 +352,23 @@ class Kernel:
             field = asyncio.create_task(self.supervisor.run(*names, others=True))
             told = asyncio.create_task(stop.wait())
             left = asyncio.create_task(self._leave.wait())
-            await asyncio.wait({told, left, core}, return_when=asyncio.FIRST_COMPLETED)
-            self.alarms.end_of_values()
-            for task in (told, left, field, core):  # the field first: its last values still reach the stores
-                task.cancel()
-                await asyncio.wait({task})
-            if not core.cancelled():
-                core.result()
-            await self.versions.stopped()
+            try:
+                await asyncio.wait({told, left, core}, return_when=asyncio.FIRST_COMPLETED)
+            finally:  # who cancels it waits as well until all has ended
+                await whole(self._end(told, left, field, core))
         finally:
             await self.journal.close()
+
+    async def _end(self, *tasks: asyncio.Task[Any]) -> None:
+        """Stop one after the other, the field before the core: its last values still reach the stores."""
+        self.alarms.end_of_values()
+        for task in tasks:
+            task.cancel()
+            await asyncio.wait({task})
+        core = tasks[-1]
+        if not core.cancelled():
+            core.result()
+        await self.versions.stopped()
 
     async def _restore(self) -> None:
         """Take up accounts and the gate's state; give operator tags the values they had, or their initial."""

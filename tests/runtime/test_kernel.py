@@ -84,6 +84,27 @@ def test_a_stop_is_no_alarm(folder):
     assert [(each.alarm, each.transition) for each in moves] == [("x.three", "raised")]
 
 
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_kernel_that_is_cancelled_ends_its_components_before_it_ends(folder, stopping):
+    async def main():
+        source = Source(100)
+        kernel = Kernel(assemble(folder), extra=[source])
+        stop = asyncio.Event()
+        life = asyncio.create_task(kernel.run(stop))
+        await asyncio.wait_for(source.done.wait(), 60)
+        if stopping:
+            stop.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        life.cancel()
+        await asyncio.wait_for(asyncio.wait({life}), 60)
+        assert life.cancelled()
+        assert {each["state"] for each in kernel.supervisor.views()} == {"stopped"}
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
 def test_a_question_before_the_history_is_open_waits_for_it(folder):
     async def then(kernel):
         tag = kernel.plant.tags["a/x"]
