@@ -120,7 +120,7 @@ class PlantClient:
         if not path and self._base_url.startswith("https:"):
             self._tls = trust.context(self._base_url, self._certificate)
         self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=path) if path else None,
+            transport=httpx.AsyncHTTPTransport(uds=path, verify=False) if path else None,
             verify=self._tls or False,
             base_url=f"{self._base_url}{PREFIX}",
             auth=self._login,

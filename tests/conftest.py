@@ -9,14 +9,20 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import hypothesis
 import pytest
+from argon2 import PasswordHasher
+
+from runtime.gate import identity
 
 # A slow machine is no fault of what is tested.
 hypothesis.settings.register_profile("shared", deadline=None)
 hypothesis.settings.load_profile("shared")
+# A secret takes a tenth of a second to check, on purpose, and tests log in by the thousand.
+identity.PasswordHasher = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
 # No test uses the sessions of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="iw-state")
 # Tests that run in the background ignore Ctrl-C; the plants that they start must not inherit that.

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from runtime.cli import build
 from runtime.errors import ConnectError, PlantError
 
-CLI = build()
 USAGE = [
     ["nonsense"], ["check", "--nope"], ["run", "--for", "abc"], ["run", "--for", "-1"],
     ["run", "--for", "nan"], ["demo", "--headless", "--for", "0"], ["read"],
@@ -43,21 +42,21 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
 def test_wrong_usage_is_two(arguments: list[str]) -> None:
-    result = CliRunner().invoke(CLI, arguments)
+    result = CliRunner().invoke(build(arguments[0]), arguments)
     assert result.exit_code == 2, result.exception
     assert "Usage:" in result.output
 
 
 @pytest.mark.parametrize("arguments", IMPOSSIBLE, ids=" ".join)
 def test_what_cannot_be_done_is_told_with_a_remedy(arguments: list[str]) -> None:
-    result = CliRunner().invoke(CLI, arguments)
+    result = CliRunner().invoke(build(arguments[0]), arguments)
     assert isinstance(result.exception, PlantError), result.exception
     assert result.exception.remedy or result.exception.findings[0].remedy
 
 
 @pytest.mark.parametrize("command", [("alarms", "journal"), ("audit", "verify"), ("user", "list")])
 def test_without_any_plant_both_ways_to_one_are_told(command: tuple[str, str]) -> None:
-    error = CliRunner().invoke(CLI, [*command]).exception
+    error = CliRunner().invoke(build(command[0]), [*command]).exception
     assert isinstance(error, PlantError)
     assert error.text == "no plant is running"
     assert "ironworks run" in error.remedy
@@ -73,7 +72,7 @@ BEFORE = [
 @pytest.mark.parametrize("command", BEFORE)
 def test_an_option_before_a_command_holds_for_it(command: str) -> None:
     group, *rest = command.split()
-    error = CliRunner().invoke(CLI, [group, "--plant", "nope", *rest]).exception
+    error = CliRunner().invoke(build(group), [group, "--plant", "nope", *rest]).exception
     assert isinstance(error, PlantError)
     assert error.text == "nope: no such plant"
 
@@ -104,7 +103,7 @@ FILES_ALONE = [["tags", "export"], ["logs"], ["app", "list"], ["drivers", "brows
 @pytest.mark.parametrize("arguments", FILES_ALONE, ids=" ".join)
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://gateway:8420"])
 def test_an_address_where_files_are_read_is_told_as_one(arguments: list[str], url: str) -> None:
-    error = CliRunner().invoke(CLI, [*arguments, "--plant", url]).exception
+    error = CliRunner().invoke(build(arguments[0]), [*arguments, "--plant", url]).exception
     assert isinstance(error, PlantError)
     assert "is an address" in error.text
     assert "on the machine" in error.remedy
@@ -112,7 +111,7 @@ def test_an_address_where_files_are_read_is_told_as_one(arguments: list[str], ur
 
 @pytest.mark.parametrize("arguments", [["twin", "faults"], ["twin", "fault", "pump.trip"]], ids=" ".join)
 def test_a_twin_is_asked_at_its_address(arguments: list[str]) -> None:
-    error = CliRunner().invoke(CLI, [*arguments, "--plant", "http://127.0.0.1:1"]).exception
+    error = CliRunner().invoke(build(arguments[0]), [*arguments, "--plant", "http://127.0.0.1:1"]).exception
     assert isinstance(error, ConnectError)
     assert error.text.startswith("the plant at http://127.0.0.1:1 cannot be reached")
 
@@ -125,7 +124,7 @@ def test_an_output_that_is_a_folder_is_told_without_a_number(folder: Path, tmp_p
         ["test", str(folder), "--junit", str(tmp_path)],
         ["tls", "trust", "https://127.0.0.1:1"],
     ):
-        error = CliRunner().invoke(CLI, arguments).exception
+        error = CliRunner().invoke(build(arguments[0]), arguments).exception
         assert isinstance(error, PlantError), error
         assert error.remedy
         assert "Errno" not in error.text
@@ -139,7 +138,7 @@ def test_a_file_of_the_environment_that_holds_no_text_is_told_in_words(
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\xd2")
     monkeypatch.setenv(f"IRONWORKS_{what}", name)
     monkeypatch.setenv("IRONWORKS_USER", "anna" if what == "SECRET_FILE" else "")
-    error = CliRunner().invoke(CLI, ["read", "a", "--plant", "https://127.0.0.1:1"]).exception
+    error = CliRunner().invoke(build("read"), ["read", "a", "--plant", "https://127.0.0.1:1"]).exception
     assert isinstance(error, PlantError)
     assert f"cannot be read: {why}" in error.text
     assert "codec" not in error.text
@@ -158,7 +157,9 @@ def test_a_mistyped_opcua_driver_is_told_with_the_right_one(folder: Path, comman
         ("nothing", "has no OPC UA client or server 'nothing'", "there are: ua"),
         ("remote_io", "is of kind modbus.client", "opcua.client and opcua.server"),
     ):
-        error = CliRunner().invoke(CLI, ["drivers", command, name, "--plant", str(folder)]).exception
+        error = (
+            CliRunner().invoke(build("drivers"), ["drivers", command, name, "--plant", str(folder)]).exception
+        )
         assert isinstance(error, PlantError)
         assert told in error.text
         assert remedy in error.remedy

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from runtime.cli import build
 
-CLI = build()
 Edit = Callable[[Path], object]
 
 
@@ -255,7 +254,7 @@ MISTAKES |= {
 def test_a_mistake_is_told_with_place_and_remedy(folder: Path, name: str) -> None:
     edit, file, line, told = MISTAKES[name]
     edit(folder)
-    result = CliRunner().invoke(CLI, ["check", str(folder), "--json"])
+    result = CliRunner().invoke(build("check"), ["check", str(folder), "--json"])
     assert result.exit_code == 1, result.exception
     findings = json.loads(result.stdout)["findings"]
     errors = [each for each in findings if each["severity"] == "error"]
@@ -269,7 +268,7 @@ def test_a_mistake_is_told_with_place_and_remedy(folder: Path, name: str) -> Non
 
 def test_the_beginning_of_a_kind_is_told_all_kinds_that_begin_so(folder: Path) -> None:
     change(PLANT, "kind: modbus.client", "kind: modbus")(folder)
-    result = CliRunner().invoke(CLI, ["check", str(folder), "--json"])
+    result = CliRunner().invoke(build("check"), ["check", str(folder), "--json"])
     (found,) = [each for each in json.loads(result.stdout)["findings"] if "'modbus'" in each["text"]]
     assert found["remedy"] == "did you mean 'modbus.client' or 'modbus.server'?"
 
@@ -296,7 +295,7 @@ INNOCENT: dict[str, Edit] = {
 def test_what_is_no_mistake_is_accepted(folder: Path, name: str) -> None:
     INNOCENT[name](folder)
     found = next(each.parent for each in folder.parent.glob("*/plant.yaml"))
-    result = CliRunner().invoke(CLI, ["check", str(found)])
+    result = CliRunner().invoke(build("check"), ["check", str(found)])
     assert result.exit_code == 0, result.output
 
 
@@ -304,13 +303,13 @@ def test_a_folder_that_may_only_be_read_can_be_checked(folder: Path) -> None:
     (folder / ".ironworks" / "cache" / "plc").chmod(0o500)
     for each in (folder / ".ironworks" / "cache" / "plc").iterdir():
         os.truncate(each, 10)
-    assert CliRunner().invoke(CLI, ["check", str(folder)]).exit_code == 0
+    assert CliRunner().invoke(build("check"), ["check", str(folder)]).exit_code == 0
 
 
 def test_aliases_that_multiply_are_stopped_early(folder: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
     (folder / PLANT).write_text("\n".join(lines))
-    result = CliRunner().invoke(CLI, ["check", str(folder)])
+    result = CliRunner().invoke(build("check"), ["check", str(folder)])
     assert result.exit_code == 1
     assert "values" in result.output

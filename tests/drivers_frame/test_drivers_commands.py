@@ -45,7 +45,7 @@ def ironworks(monkeypatch):
         if user:
             monkeypatch.setenv("IRONWORKS_USER", user)
             monkeypatch.setenv("IRONWORKS_SECRET", SECRET)
-        return CliRunner().invoke(build(), [str(each) for each in arguments])
+        return CliRunner().invoke(build(arguments[0]), [str(each) for each in arguments])
 
     return run
 

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -355,6 +357,16 @@ def test_an_interlock_on_a_value_that_is_no_number_is_undecided(bench):
     bench.put("pump/fault", False)
     bench.put("tank/level", float("nan"))
     assert "cannot be judged" in bench.refusal("pump/run", True)
+
+
+def test_a_secret_is_slow_to_guess():
+    code = "from runtime.gate.identity import hash_secret; print(hash_secret('x'))"  # as it is shipped
+    line = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    _, kind, _, costs, *_ = line.split("$")
+    assert kind == "argon2id"
+    cost = {name: int(value) for name, value in (each.split("=") for each in costs.split(","))}
+    assert cost["m"] >= 65_536  # KiB; RFC 9106, 4, the second recommended option
+    assert cost["t"] >= 3
 
 
 def test_secrets_are_checked_and_nobody_has_a_default():

@@ -324,7 +324,7 @@ def test_a_pin_that_is_damaged_is_told_and_replaced(outside: Outside, monkeypatc
             with pytest.raises(PlantError, match="is not a certificate") as refused:
                 await outside.client(*OLGA).__aenter__()
             command = refused.value.remedy.partition("ironworks ")[2].split()
-            answer = await asyncio.to_thread(CliRunner().invoke, build(), command, "y\n")
+            answer = await asyncio.to_thread(CliRunner().invoke, build(command[0]), command, "y\n")
             assert answer.stdout.endswith(f"{outside.url} is trusted\n"), answer.output
             async with outside.client(*OLGA) as olga:
                 assert (await olga.info()).user.name == "olga"

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 import stat
 import threading
 from pathlib import Path
@@ -197,3 +198,18 @@ def test_a_second_plant_without_a_port_of_its_own_takes_a_free_one(desk: Any, fo
 
     with socket.socket() as blocker:
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint(socket="/nowhere"), Endpoint(http="http://127.0.0.1:1")])
+def test_a_client_without_tls_reads_no_authorities(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **more: read.append(more))
+
+    async def main() -> None:
+        async with PlantClient(endpoint):
+            pass
+
+    asyncio.run(main())
+    assert read == []

@@ -182,7 +182,7 @@ def test_a_log_out_that_the_plant_refuses_is_not_told_as_an_end(desk: Any, monke
 
             async def run(*arguments: str, says: str = "") -> str:
                 command = [*arguments, "--plant", str(desk.plant.folder)]
-                return (await asyncio.to_thread(CliRunner().invoke, build(), command, says)).stdout
+                return (await asyncio.to_thread(CliRunner().invoke, build(command[0]), command, says)).stdout
 
             await run("login", "olga", says="hops & malt\n")
             session = kept_session(endpoint)

@@ -45,7 +45,7 @@ async def until(condition, clock=None):
 
 
 def cli(*arguments):
-    return CliRunner().invoke(build(), [str(each) for each in arguments])
+    return CliRunner().invoke(build(arguments[0]), [str(each) for each in arguments])
 
 
 def test_a_backup_under_writes_holds_every_confirmed_write(kit, tmp_path, runtime_folder, monkeypatch):

@@ -137,9 +137,8 @@ def ironworks(runtime_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_home))
     monkeypatch.delenv("IRONWORKS_PLANT", raising=False)
-    app = build()
 
     def run(*arguments: object, **options: Any) -> Any:
-        return CliRunner().invoke(app, [str(each) for each in arguments], **options)
+        return CliRunner().invoke(build(str(arguments[0])), [str(each) for each in arguments], **options)
 
     return run

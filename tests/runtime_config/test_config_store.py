@@ -184,7 +184,8 @@ def test_the_log_of_a_stopped_plant_is_as_long_as_it_is_asked_for(plant, store, 
         await journal.close()
 
     asyncio.run(note())
-    result = CliRunner().invoke(build(), ["config", "log", "--limit", "3", "--plant", str(plant), "--json"])
+    command = ["config", "log", "--limit", "3", "--plant", str(plant), "--json"]
+    result = CliRunner().invoke(build("config"), command)
     assert result.exit_code == 0, result.exception
     assert [each["version"] for each in json.loads(result.stdout)] == [3, 2, 1]
 

@@ -274,7 +274,7 @@ def test_the_command_checks_a_plant_that_is_stopped(tmp_path):
     filled(file, [entry(1), entry(2)])
 
     def run(*more):
-        return CliRunner().invoke(build(), ["audit", "verify", "--plant", str(tmp_path), *more])
+        return CliRunner().invoke(build("audit"), ["audit", "verify", "--plant", str(tmp_path), *more])
 
     assert run().stdout.startswith("ok: 2 rows, head ")
     refused = run("--expect", "")  # a script that lost the head it had noted

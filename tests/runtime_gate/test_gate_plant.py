@@ -62,7 +62,7 @@ class Life:
 
     def run(self, *arguments, **options):
         arguments = [*map(str, arguments), "--plant", str(self.folder)]
-        return CliRunner().invoke(build(), arguments, **options)
+        return CliRunner().invoke(build(arguments[0]), arguments, **options)
 
     def ask(self, work, **login):
         async def main():
@@ -146,7 +146,7 @@ def test_rates_dry_run_and_requests_by_command(life):
 
 def test_a_protection_that_protects_nothing_is_a_finding(life):
     (life.folder / "plant.yaml").write_text(PLANT.replace("safe/*", "sfae/*"))
-    result = CliRunner().invoke(build(), ["check", str(life.folder)])
+    result = CliRunner().invoke(build("check"), ["check", str(life.folder)])
     assert "'sfae/*' matches no tag that can be written" in str(result.exception) + result.output
 
 

@@ -347,7 +347,7 @@ def test_log_in_by_the_issuer_from_a_shell(plant, issuer, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", home)
 
     def run(*arguments):
-        return CliRunner().invoke(build(), [*arguments, "--plant", str(plant)])
+        return CliRunner().invoke(build(arguments[0]), [*arguments, "--plant", str(plant)])
 
     async def main():
         kernel = Kernel(assemble(plant), WallClock())

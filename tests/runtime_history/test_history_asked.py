@@ -91,8 +91,7 @@ def _found(folder):
 
 @pytest.fixture
 def ironworks(home):
-    app = build()
-    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
+    return lambda *arguments: CliRunner().invoke(build(arguments[0]), [str(each) for each in arguments])
 
 
 SPAN = ("--from", "2023-11-15T00:00:00+00:00", "--to", "2023-11-15T06:00:00+00:00")

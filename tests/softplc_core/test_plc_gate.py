@@ -226,19 +226,20 @@ def test_the_commands_show_what_there_is(folder, monkeypatch, tmp_path):
 
     home = tempfile.mkdtemp(prefix="iw")  # short: a socket's path is limited
     monkeypatch.setenv("XDG_RUNTIME_DIR", home)
-    app = build()
 
     async def work(desk):
         async def plc(*arguments):
             done = await asyncio.to_thread(
-                CliRunner().invoke, app, ["plc", *arguments, "--plant", str(folder)]
+                CliRunner().invoke, build("plc"), ["plc", *arguments, "--plant", str(folder)]
             )
             told = "" if done.exception is None else f"{type(done.exception).__name__} {done.exception}"
             return done.output + told
 
         assert await plc("forces") == "nothing is forced\n"
         told = await asyncio.to_thread(
-            CliRunner().invoke, app, ["drivers", "record", "plc", "--out", "x.pcap", "--plant", str(folder)]
+            CliRunner().invoke,
+            build("drivers"),
+            ["drivers", "record", "plc", "--out", "x.pcap", "--plant", str(folder)],
         )
         assert "plc has no traffic to record" in str(told.exception)
         assert "a force needs a reason" in await plc("force", "main.free", "-5", "--reason", "")

@@ -515,7 +515,7 @@ def shell(build, plant_tags, tmp_path):
     plant.scan(12, level=9, start=True)
     plant.scan(5, start=False)
     plant.recorder.end()
-    command = cli.build()
+    command = cli.build("plc")
 
     def shell(*arguments):
         return CliRunner().invoke(command, ["plc", *arguments, "--plant", str(tmp_path)])
