@@ -79,7 +79,7 @@ def test_an_option_before_a_command_holds_for_it(command: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["user", "--plant", "a", "hash"], ["tags", "--json", "export"]])
 def test_an_option_before_a_command_that_has_none_such_is_refused(arguments: list[str]) -> None:
-    result = CliRunner().invoke(CLI, arguments)
+    result = CliRunner().invoke(build(arguments[0]), arguments)
     assert result.exit_code == 2
     assert "has no such option" in result.output
 
@@ -92,7 +92,7 @@ def test_an_option_before_a_command_that_has_none_such_is_refused(arguments: lis
     ],
 )
 def test_a_word_that_is_none_of_those_there_are_is_told_with_them(arguments: list[str], known: str) -> None:
-    result = CliRunner().invoke(CLI, arguments)
+    result = CliRunner().invoke(build(arguments[0]), arguments)
     assert result.exit_code == 2
     assert f": 'b' is not one of {known}." in result.output
 
