@@ -132,7 +132,7 @@ def test_a_missing_file_is_a_finding(tmp_path):
         softplc.compile(tmp_path / "absent.st")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "text",
     [

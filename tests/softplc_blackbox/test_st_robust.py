@@ -178,7 +178,7 @@ RUNNING_SIZES = {
 
 
 @pytest.mark.parametrize("source", REFUSED_SIZES.values(), ids=REFUSED_SIZES)
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_what_is_too_deep_or_too_big_is_refused_in_words(source):
     with pytest.raises(CompileError) as refused:
         softplc.compile(sources={"big.st": source})
@@ -186,7 +186,7 @@ def test_what_is_too_deep_or_too_big_is_refused_in_words(source):
 
 
 @pytest.mark.parametrize("source", RUNNING_SIZES.values(), ids=RUNNING_SIZES)
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_what_is_big_but_sound_runs(source):
     softplc.compile(sources={"big.st": source}).simulator().scan(2)
 
