@@ -157,7 +157,7 @@ class Listener:
         self.messages.append((message.topic, payload, message.qos, message.retain))
 
     async def ready(self):
-        assert await asyncio.to_thread(self._subscribed.wait, 10)
+        assert await asyncio.to_thread(self._subscribed.wait, 60)
         return self
 
     def of(self, verb, device=None):

@@ -283,10 +283,10 @@ def test_a_birth_that_takes_longer_than_the_timeout_arrives_over_a_slow_line(bro
         await relay.start()
         try:
             tags = [tag(f"{'a' * 200}/{number}", DataType.DINT) for number in range(MANY)]
-            config = {"timeout": "1s", "watch": "200ms", "keep_alive": "1s"}
+            config = {"timeout": "3s", "watch": "200ms", "keep_alive": "3s"}
             node = edge(tags, [f"mqtt://127.0.0.1:{relay.port}"], **config)
             host = await listen(broker).ready()
-            relay.delay_s = 0.08  # 64 KiB each, so that the birth takes some three seconds
+            relay.delay_s = 0.2  # 64 KiB each, so that the birth takes some seven seconds
             async with node.running():
                 begun = time.monotonic()
                 await wait(lambda: node.fact("births") == 1 and node.fact("online"))
@@ -297,7 +297,7 @@ def test_a_birth_that_takes_longer_than_the_timeout_arrives_over_a_slow_line(bro
             await relay.stop()
 
     took_s, host, told = asyncio.run(main())
-    assert took_s > 2, "the line was not slow"
+    assert took_s > 4, "the line was not slow"
     assert told == [0, 0, 1]
     assert len(host.of("NBIRTH")[0].metrics) > MANY
 

@@ -13,9 +13,11 @@ import pytest
 from lsprotocol import types
 from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.client import LanguageClient
+from pygls.workspace import Workspace
 
 from runtime.client import PlantClient
 from runtime.endpoint import find
+from softplc.lsp.server import PAUSE_S, Server
 
 PATIENCE_S = 60
 PLANT = """plant: tank
@@ -109,14 +111,12 @@ class Editor:
         self.loop = asyncio.new_event_loop()
         self.client = LanguageClient("test", "1")
         self.diagnostics, self.messages, self.texts, self.version = {}, [], {}, 0
-        self.published = []
         self.changed = asyncio.Event()
         self.registered = ()
 
         @self.client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
         def published(params):
             self.diagnostics[params.uri] = params.diagnostics
-            self.published.append(params.uri)
             self.changed.set()
 
         @self.client.feature(types.WINDOW_SHOW_MESSAGE)
@@ -517,19 +517,39 @@ def test_files_that_come_and_go_and_plants_that_change_are_noticed(editor):
     assert "high : REAL" in editor.hover("plc/main.st", "limits.hi", "gh := Tw")
 
 
-def test_what_was_still_to_be_told_when_a_file_came_is_told_once(editor):
+def test_what_was_still_to_be_told_when_a_file_came_is_told_once(tmp_path, monkeypatch):
     """It was told of the files as grouped before as well; what only that group told was never taken back."""
-    broken = editor.folder / "plc" / "broken.st"
-    broken.write_text("FUNCTION Thrice : REAL Thrice := ; END_FUNCTION", encoding="utf-8")
-    editor.write("plc/main.st", MAIN)
-    editor.told(types.FileChangeType.Created, "plc/broken.st")
-    editor.until(lambda: editor.diagnostics.get(editor.uri("plc/broken.st")))
-    editor.write("plc/main.st", MAIN.replace("doser.full THEN", "doser.empty THEN"))
-    editor.until(lambda: editor.diagnostics[editor.uri("plc/main.st")])
-    assert editor.published.count(editor.uri("plc/broken.st")) == 1
-    broken.unlink()
-    editor.told(types.FileChangeType.Deleted, "plc/broken.st")
-    editor.until(lambda: not editor.diagnostics[editor.uri("plc/broken.st")])
+    main, broken = tmp_path / "plc" / "main.st", tmp_path / "plc" / "broken.st"
+    main.parent.mkdir()
+    (tmp_path / "plant.yaml").write_text(PLANT, encoding="utf-8")
+    (tmp_path / "tags.csv").write_text(TAGS, encoding="utf-8")
+    main.write_text(MAIN, encoding="utf-8")
+    server, told = Server(live=False), []
+    server.protocol._workspace = Workspace(None)
+    monkeypatch.setattr(server, "text_document_publish_diagnostics", told.append)
+
+    def of(file):
+        return [each.diagnostics for each in told if each.uri == file.as_uri()]
+
+    async def until(holds):
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():  # noqa: ASYNC110  a timer decides, no event tells
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(2 * PAUSE_S)
+
+    async def changes():
+        server.take(main.as_uri(), MAIN)
+        broken.write_text("FUNCTION Thrice : REAL Thrice := ; END_FUNCTION", encoding="utf-8")
+        server.regroup()  # within the pause
+        await until(lambda: of(broken))
+        assert len(of(broken)) == 1
+        server.take(main.as_uri(), MAIN.replace("doser.full THEN", "doser.empty THEN"))
+        broken.unlink()
+        server.regroup()
+        await until(lambda: len(of(main)) == 2 and not of(broken)[-1])
+        assert len(of(broken)) == 2
+
+    asyncio.run(changes())
 
 
 def test_values_of_a_running_plant_stand_beside_the_source(editor):
@@ -543,9 +563,10 @@ def test_values_of_a_running_plant_stand_beside_the_source(editor):
         }
 
     def show(value):
+        editor.changed.clear()  # before it is asked: a change may be told together with the answer
         while hints().get("pump.run := limits.high > 50.0;") != value:
-            editor.changed.clear()
             editor.run(editor.changed.wait())
+            editor.changed.clear()
 
     async def written():
         async with PlantClient(find(editor.folder)) as client:
@@ -569,7 +590,8 @@ def test_values_of_a_running_plant_stand_beside_the_source(editor):
         plant.stdin.close()
         plant.wait(PATIENCE_S)
     deadline = time.monotonic() + PATIENCE_S
+    editor.changed.clear()
     while hints():
         assert time.monotonic() < deadline
-        editor.changed.clear()
         editor.run(editor.changed.wait())
+        editor.changed.clear()
