@@ -138,7 +138,7 @@ def test_the_stream_asks_for_host_origin_and_secret_like_the_rest(desk: Any) -> 
                 ({"Authorization": "Basic b2xnYTp4"}, 401),
             ):
                 with pytest.raises(InvalidStatus) as refused:
-                    await connect(url, additional_headers=headers, proxy=None)
+                    await connect(url, additional_headers=headers, proxy=None, open_timeout=60)
                 assert refused.value.response.status_code == status
             place = type(endpoint)(http=endpoint.http)
             with pytest.raises(PlantError, match="wrong"):
