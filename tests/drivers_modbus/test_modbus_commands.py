@@ -184,7 +184,7 @@ def works(tmp_path, runtime_folder, monkeypatch):
             stop = asyncio.Event()
             life = asyncio.create_task(made.kernel.run(stop))
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(180):
                     await made.server.listening.wait()
                     await made.until(lambda: made.value("sp") == 5)
                     master = await Master.to(made)

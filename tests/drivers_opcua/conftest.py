@@ -93,7 +93,7 @@ class Serve:
         component = OpcuaServer("demo", self.state, settings)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(component.run(port))
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while not component.url:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             try:
@@ -164,7 +164,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Client]:
     own_certificate(folder, PEER, "peer")
 
     def make(url: str, name: str = "", secret: str = "", policy: str = "Basic256Sha256") -> Client:
-        client = Secure(url, timeout=30, watchdog_intervall=30)
+        client = Secure(url, timeout=60, watchdog_intervall=60)
         client.folder, client.policy = folder, policy
         if name:
             client.set_user(name)
@@ -207,7 +207,7 @@ class Asking:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def __call__(self, service: str, timeout: float = 20, **parameters: Any) -> Any:
+    async def __call__(self, service: str, timeout: float = 60, **parameters: Any) -> Any:
         request = getattr(ua, f"{service}Request")()
         for name, value in parameters.items():
             setattr(request.Parameters, name, value)
@@ -261,7 +261,7 @@ class Asking:
         )
         return answer.Results
 
-    async def published(self, *acks: Any, timeout: float = 20) -> Any:
+    async def published(self, *acks: Any, timeout: float = 60) -> Any:
         answer = await self("Publish", timeout, SubscriptionAcknowledgements=list(acks))
         return answer.Parameters
 
@@ -282,7 +282,7 @@ def asking() -> type[Asking]:
 
 # The client's side.
 
-QUICK = {"period": "50ms", "keep_alive": "100ms", "timeout": "500ms"}
+QUICK = {"period": "50ms", "keep_alive": "500ms", "timeout": "2s"}
 
 
 def make_tag(name: str, data_type: DataType, address: str, source: str = "io", **more: Any) -> Tag:

@@ -302,7 +302,9 @@ def test_a_condition_of_node_opcua_is_followed_and_what_people_do_is_carried_the
                 high = port.tags["high"].path
                 for name, state in (("high", "unacknowledged"), ("older", "normal")):
                     port.standing.append({"name": name, "tag": high, "state": state, "confirmed": True})
-                async with Client(f"opc.tcp://127.0.0.1:{number}") as panel:
+                async with Client(
+                    f"opc.tcp://127.0.0.1:{number}", timeout=60, watchdog_intervall=60
+                ) as panel:
                     condition = panel.get_node("ns=1;s=High")
                     event_id = await (await condition.get_child("0:EventId")).read_value()
                     words = ua.LocalizedText("seen at the press")

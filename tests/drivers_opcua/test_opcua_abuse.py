@@ -55,7 +55,7 @@ async def in_session(port: int, source: str = ELSEWHERE) -> Raw:
 async def watched(served: Any) -> Any:
     """A good client, which is served before and after."""
     served.port.set("line/speed", 1.0)
-    async with Client(served.url, timeout=30, watchdog_intervall=30) as client:
+    async with Client(served.url, timeout=60, watchdog_intervall=60) as client:
         yield client
         assert await client.get_node(SPEED).read_value() == served.port.value("line/speed")
 
@@ -129,7 +129,7 @@ def test_items_on_other_nodes_than_tags_are_counted(serve: Any, monkeypatch: pyt
     async def main() -> None:
         monkeypatch.setattr("drivers.opcua.items.MAX_OTHERS", 5)
         monkeypatch.setattr("drivers.opcua.items.SHARE", 1.0)
-        async with serve() as served, Client(served.url, timeout=20) as client:
+        async with serve() as served, Client(served.url, timeout=60, watchdog_intervall=60) as client:
             made = await client.create_subscription(500, None)
             node = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
             item = ua.MonitoredItemCreateRequest(
@@ -167,7 +167,7 @@ def test_answers_that_nobody_takes_are_not_made(serve: Any) -> None:
                 raw.send(raw.messages(body))
             service = served.component._service
             (theirs,) = [each for each in service._face.bserver.clients if each.peer_name[0] == ELSEWHERE]
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while theirs.processor.taken.is_set():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
@@ -189,7 +189,7 @@ def test_who_does_not_take_answers_is_hung_up_on(serve: Any, monkeypatch: pytest
             for _ in range(2_000):
                 raw.send(raw.messages(body))
             clients = served.component._service._face.bserver.clients
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len(clients) > 1:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             raw.close()
@@ -385,7 +385,7 @@ def test_writes_without_right_come_to_the_gate_on_secured_channels(serve: Any, t
             served.port.users[USER] = (SECRET, Role.VIEWER)
             target = Target(port_of(served), 0, 0, PATH, PATH, client=tmp_path)
             attack = asyncio.create_task(play(without_right, target, Random(1), 60))
-            async with asyncio.timeout(50):
+            async with asyncio.timeout(60):
                 while min(target.refused.values(), default=0) < 10 and not attack.done():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             attack.cancel()

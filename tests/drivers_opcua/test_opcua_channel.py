@@ -64,7 +64,7 @@ def history_request() -> Any:
 
 
 def plain(served: Any) -> Client:
-    return Client(served.url, timeout=20, watchdog_intervall=60)
+    return Client(served.url, timeout=60, watchdog_intervall=60)
 
 
 async def alone(served: Any) -> Client:
@@ -221,9 +221,9 @@ def test_a_server_stops_and_a_session_times_out_while_history_is_read(
 ) -> None:
     async def main() -> None:
         async with serve() as served:
-            served.component._service._server.min_session_timeout_ms = 500
+            served.component._service._server.min_session_timeout_ms = 2000
             slow, client = Slow(served.port), await alone(served)
-            client.session_timeout = 500
+            client.session_timeout = 2000
             await client.create_session()
             await client.activate_session()
             async with asyncio.timeout(WITHIN_S):
@@ -299,17 +299,17 @@ def test_a_channel_outlives_a_session_that_was_silent_and_has_the_next(
     serve: Any, asking: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        monkeypatch.setattr("drivers.opcua.requests.LOGIN_WITHIN_S", 2.0)
+        monkeypatch.setattr("drivers.opcua.requests.LOGIN_WITHIN_S", 4.0)
         async with serve() as served, plain(served) as other:
             inner = served.component._service._server
-            inner.min_session_timeout_ms = 500
+            inner.min_session_timeout_ms = 2000
             client = await alone(served)
-            ask, client.session_timeout = asking(client), 500
+            ask, client.session_timeout = asking(client), 2000
             await client.create_session()
             await client.activate_session()
             await ask.subscribe()
             await wait(lambda: len(inner.sessions) == 1)
-            await asyncio.sleep(2)  # the time to log in is over, too
+            await asyncio.sleep(4)  # the time to log in is over, too
             assert await ask.code("Read") == "BadSessionClosed"
             client.session_timeout = 60_000
             await client.create_session()

@@ -128,7 +128,7 @@ class Listener:
         return result
 
     async def next(self) -> Any:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.seen.get()
 
     async def refresh(self, item: int | None = None) -> str:
@@ -147,7 +147,7 @@ async def call(client: Client, node: Any, method: int, *given: Any) -> Any:
 
 
 def client(served: Any, name: str = "olga", secret: str = "pump", locale: str = "en") -> Client:
-    made = Client(served.url, timeout=20)
+    made = Client(served.url, timeout=60, watchdog_intervall=60)
     made.set_user(name)
     made.set_password(secret)
     made.set_locale([locale])

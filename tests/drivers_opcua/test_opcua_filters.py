@@ -154,7 +154,7 @@ def test_a_field_that_no_event_has_is_refused(serve: Any, kind: str) -> None:
             await refused(served.url)
 
     async def refused(url: str) -> None:
-        async with Client(url, timeout=20) as client:
+        async with Client(url, timeout=60, watchdog_intervall=60) as client:
             params = ua.CreateSubscriptionParameters(500, 1000, 10, 0, True, 0)
             made = await client.uaclient.create_subscription(params, callback=lambda _: None)
             wanted = ua.EventFilter()

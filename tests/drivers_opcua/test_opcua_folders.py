@@ -97,7 +97,7 @@ async def children(client: Client, node: Any) -> list[Any]:
 def test_clients_find_every_tag_of_a_large_folder_on_the_way_that_is_documented(serve: Any) -> None:
     async def main() -> None:
         many = tags(*[f"{LINE}/all/x{number}" for number in range(2500)], f"{LINE}/all/tank/level")
-        async with serve(many) as served, Client(served.url, timeout=20) as client:
+        async with serve(many) as served, Client(served.url, timeout=60, watchdog_intervall=60) as client:
             found, todo = set(), [client.nodes.objects.nodeid]
             while todo:
                 below = await children(client, todo.pop())
@@ -164,7 +164,10 @@ def test_a_group_of_the_plc_with_more_than_500_variables_shows_ranges(serve: Any
 
     async def main() -> None:
         clock = ManualClock()
-        async with serve([*many, *few], clock) as served, Client(served.url, timeout=20) as client:
+        async with (
+            serve([*many, *few], clock) as served,
+            Client(served.url, timeout=60, watchdog_intervall=60) as client,
+        ):
             served.port.outline = outline
             devices = client.get_node(ua.NodeId(5001, 4))
             async with asyncio.timeout(60):
@@ -186,7 +189,10 @@ def test_more_than_500_alarms_are_shown_in_ranges_that_follow_what_there_is(serv
     standing = [{"name": f"a{each}", **same} for each in range(1000)]
 
     async def main() -> None:
-        async with serve(standing=standing) as served, Client(served.url, timeout=20) as client:
+        async with (
+            serve(standing=standing) as served,
+            Client(served.url, timeout=60, watchdog_intervall=60) as client,
+        ):
             shown = await below(client, folder)
             assert list(shown) == ["Acknowledge", "Alarms//a0 … a499", "Alarms//a500 … a999"]
             second = await client.nodes.objects.get_child(["2:demo", "3:Alarms", "3:a500 … a999"])

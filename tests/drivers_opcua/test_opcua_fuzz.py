@@ -37,7 +37,7 @@ def test_a_server_answers_every_service_and_goes_on_after_spoilt_requests(serve:
             served.port.set("line/speed", 1.0)
             port = int(served.url.rstrip("/").rpartition(":")[2])
             random, answered = Random(6), 0
-            async with Client(served.url, timeout=30) as client:
+            async with Client(served.url, timeout=60, watchdog_intervall=60) as client:
                 for _ in range(3):
                     raw = await Raw.connect(port, "127.0.0.66")
                     assert await raw.enter()

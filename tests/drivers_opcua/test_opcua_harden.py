@@ -71,7 +71,7 @@ def port_of(url: str) -> int:
 
 async def opened(url: str) -> Client:
     """A client with a channel but no session."""
-    client = Client(url, timeout=20)
+    client = Client(url, timeout=60, watchdog_intervall=60)
     await client.connect_socket()
     await client.send_hello()
     await client.open_secure_channel()
@@ -86,7 +86,7 @@ async def dropped(client: Client) -> None:
 def test_a_password_of_admin_must_be_right(serving: Serving) -> None:
     async def main() -> None:
         async with serving() as url:
-            client = Client(url, timeout=20)
+            client = Client(url, timeout=60, watchdog_intervall=60)
             client.set_user("admin")
             client.set_password("wrong")
             with pytest.raises(UaStatusCodeError) as caught:
@@ -115,7 +115,7 @@ def test_session_tokens_cannot_be_guessed(serving: Serving) -> None:
 @BOTH
 def test_a_failed_activation_does_not_attach_to_a_live_session(serving: Serving) -> None:
     async def main() -> None:
-        async with serving() as url, Client(url, timeout=20) as victim:
+        async with serving() as url, Client(url, timeout=60, watchdog_intervall=60) as victim:
             thief = await opened(url)
             thief.uaclient.protocol.authentication_token = victim.uaclient.protocol.authentication_token
             params = ua.ActivateSessionParameters()
@@ -134,7 +134,7 @@ def test_a_failed_activation_does_not_attach_to_a_live_session(serving: Serving)
 def test_a_session_is_not_handed_to_another_user(serving: Serving) -> None:
     async def main() -> None:
         async with serving() as url:
-            victim = Client(url, timeout=20)
+            victim = Client(url, timeout=60, watchdog_intervall=60)
             if serving.kind == "ours":
                 victim.set_user("olga")
                 victim.set_password("pump")
@@ -153,7 +153,7 @@ def test_a_session_is_not_handed_to_another_user(serving: Serving) -> None:
 @BOTH
 def test_each_request_needs_the_token_of_its_session(serving: Serving) -> None:
     async def main() -> None:
-        async with serving() as url, Client(url, timeout=20) as client:
+        async with serving() as url, Client(url, timeout=60, watchdog_intervall=60) as client:
             right = client.uaclient.protocol.authentication_token
             client.uaclient.protocol.authentication_token = ua.NodeId(b"x" * 32, 0, ua.NodeIdType.ByteString)
             with pytest.raises(UaStatusCodeError):
@@ -167,7 +167,11 @@ def test_each_request_needs_the_token_of_its_session(serving: Serving) -> None:
 @BOTH
 def test_a_subscription_belongs_to_its_session(serving: Serving) -> None:
     async def main() -> None:
-        async with serving() as url, Client(url, timeout=20) as one, Client(url, timeout=20) as other:
+        async with (
+            serving() as url,
+            Client(url, timeout=60, watchdog_intervall=60) as one,
+            Client(url, timeout=60, watchdog_intervall=60) as other,
+        ):
             mine = await one.create_subscription(500, None)
             results = await other.uaclient.delete_subscriptions([mine.subscription_id])
             assert results[0].name == "BadSubscriptionIdInvalid"
@@ -234,7 +238,7 @@ def test_a_server_cannot_be_registered_by_a_stranger(serving: Serving) -> None:
 @BOTH
 def test_a_publishing_interval_of_nothing_is_revised(serving: Serving) -> None:
     async def main() -> None:
-        async with serving() as url, Client(url, timeout=20) as client:
+        async with serving() as url, Client(url, timeout=60, watchdog_intervall=60) as client:
             wanted = ua.CreateSubscriptionParameters(0.001, 1000, 10, 0, True, 0)
             result = await client.uaclient.create_subscription(wanted, callback=lambda _: None)
             assert result.RevisedPublishingInterval >= 50
@@ -251,7 +255,7 @@ async def code_of(work: Any) -> str:
 @BOTH
 def test_more_connections_than_there_may_be_are_closed_and_the_others_served(serving: Serving) -> None:
     async def main() -> None:
-        async with serving() as url, Client(url, timeout=20) as client:
+        async with serving() as url, Client(url, timeout=60, watchdog_intervall=60) as client:
             port = port_of(url)
             parked = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS - 1)]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -273,7 +277,11 @@ def test_more_sessions_than_there_may_be_are_refused(
 ) -> None:
     async def main() -> None:
         monkeypatch.setattr("drivers.opcua.harden.SESSIONS_PER_SERVER", 2)
-        async with serving() as url, Client(url, timeout=20) as one, Client(url, timeout=20):
+        async with (
+            serving() as url,
+            Client(url, timeout=60, watchdog_intervall=60) as one,
+            Client(url, timeout=60, watchdog_intervall=60),
+        ):
             third = await opened(url)
             assert await code_of(third.create_session()) == "BadTooManySessions"
             assert await one.get_node(SPEED).read_value() == 1.0
@@ -285,7 +293,7 @@ def test_more_sessions_than_there_may_be_are_refused(
 @BOTH
 def test_more_subscriptions_than_a_session_may_have_are_refused(serving: Serving) -> None:
     async def main() -> None:
-        async with serving() as url, Client(url, timeout=20) as client:
+        async with serving() as url, Client(url, timeout=60, watchdog_intervall=60) as client:
             wanted = ua.CreateSubscriptionParameters(3_600_000, 1000, 10, 0, True, 0)
             for _ in range(SUBSCRIPTIONS_PER_SESSION):
                 await client.uaclient.create_subscription(wanted, callback=lambda _: None)
@@ -401,7 +409,7 @@ def test_a_password_in_the_clear_is_refused(serving: Serving) -> None:
 def test_who_comes_without_security_writes_nothing(serving: Serving) -> None:
     async def main() -> None:
         async with serving() as url:
-            client = Client(url, timeout=20)
+            client = Client(url, timeout=60, watchdog_intervall=60)
             client.set_user("olga")
             client.set_password("pump")
             async with client:
@@ -429,7 +437,11 @@ def test_a_method_gets_the_arguments_that_it_declares(
 ) -> None:
     async def main() -> None:
         async with serving() as url:
-            client = secure(url, "olga", "pump") if serving.kind == "ours" else Client(url, timeout=20)
+            client = (
+                secure(url, "olga", "pump")
+                if serving.kind == "ours"
+                else Client(url, timeout=60, watchdog_intervall=60)
+            )
             async with client:
                 call = client.get_node(ALARMS).call_method(ACKNOWLEDGE, *arguments)
                 assert await code_of(call) == code
@@ -437,35 +449,40 @@ def test_a_method_gets_the_arguments_that_it_declares(
     asyncio.run(main())
 
 
-def test_sessions_of_clients_that_are_gone_make_room(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_of_clients_that_are_gone_make_room(
+    serve: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         monkeypatch.setattr("drivers.opcua.harden.SESSIONS_PER_SERVER", 2)
         async with serve() as served:
             for _ in range(4):
-                flaky = Client(served.url, timeout=20)
+                flaky = Client(served.url, timeout=60, watchdog_intervall=60)
                 await flaky.connect()
                 await flaky.create_subscription(500, None)
                 flaky.disconnect_socket()
-                await asyncio.sleep(0.05)
-            async with Client(served.url, timeout=20), Client(served.url, timeout=20):
+                await wait(lambda: not served.component._service._face.addresses)
+            async with (
+                Client(served.url, timeout=60, watchdog_intervall=60),
+                Client(served.url, timeout=60, watchdog_intervall=60),
+            ):
                 with pytest.raises(UaStatusCodeError) as caught:
-                    await Client(served.url, timeout=20).connect()
+                    await Client(served.url, timeout=60, watchdog_intervall=60).connect()
                 assert ua.StatusCode(caught.value.code).name == "BadTooManySessions"
 
     asyncio.run(main())
 
 
-def test_a_lost_connection_gets_its_session_and_subscriptions_back(serve: Any) -> None:
+def test_a_lost_connection_gets_its_session_and_subscriptions_back(serve: Any, wait: Any) -> None:
     async def main() -> None:
         async with serve() as served:
             served.port.set("line/speed", 1.0)
-            old = Client(served.url, timeout=20)
+            old = Client(served.url, timeout=60, watchdog_intervall=60)
             await old.connect()
             subscription = await old.create_subscription(200, None)
             await subscription.subscribe_data_change(old.get_node(SPEED))
             token = old.uaclient.protocol.authentication_token
             old.disconnect_socket()
-            await asyncio.sleep(0.05)
+            await wait(lambda: not served.component._service._face.addresses)
             new = await opened(served.url)
             new.uaclient.protocol.authentication_token = token
             params = ua.ActivateSessionParameters(UserIdentityToken=ua.AnonymousIdentityToken())
@@ -510,7 +527,7 @@ def test_every_policy_serves_reads_and_writes(serve: Any, mode: str, tmp_path: A
             for number, policy in enumerate(
                 ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"), start=2
             ):
-                client = Client(served.url, timeout=20)
+                client = Client(served.url, timeout=60, watchdog_intervall=60)
                 client.application_uri = "urn:client"
                 files = f"{tmp_path}/certificate.der,{tmp_path}/key.pem"
                 await client.set_security_string(f"{policy},{mode},{files}")
@@ -529,7 +546,9 @@ def test_from_the_network_there_is_no_session_without_security(serve: Any) -> No
     async def main() -> None:
         async with serve(host="0.0.0.0", security=list(SECURE)) as served:
             url = f"opc.tcp://127.0.0.1:{port_of(served.url)}/"
-            endpoints = await Client(url, timeout=20).connect_and_get_server_endpoints()
+            endpoints = await Client(
+                url, timeout=60, watchdog_intervall=60
+            ).connect_and_get_server_endpoints()
             assert {each.SecurityMode.name for each in endpoints} == {"Sign", "SignAndEncrypt"}
             client = await opened(url)
             with pytest.raises(UaStatusCodeError) as caught:

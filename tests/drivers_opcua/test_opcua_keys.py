@@ -134,7 +134,7 @@ def test_keys_of_a_channel_last_neither_too_short_nor_for_ever(
 ) -> None:
     async def main() -> None:
         async with serve() as served:
-            client = Client(served.url, timeout=20)
+            client = Client(served.url, timeout=60, watchdog_intervall=60)
             client.secure_channel_timeout = wanted_ms
             async with client:
                 assert client.secure_channel_timeout == granted_ms
@@ -149,7 +149,11 @@ def test_a_client_that_does_not_renew_its_keys_is_hung_up_on(
 
     async def main() -> None:
         nonlocal minutes
-        async with serve() as served, secure(served.url) as renews, Client(served.url) as plain:
+        async with (
+            serve() as served,
+            secure(served.url) as renews,
+            Client(served.url, timeout=60, watchdog_intervall=60) as plain,
+        ):
             forgets = secure(served.url)
             await forgets.connect()
             minutes = 70  # a quarter of an hour of grace

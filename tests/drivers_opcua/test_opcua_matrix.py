@@ -33,7 +33,7 @@ async def asked(client: Client, service: str) -> str:
     request.TypeId = ua.NodeId(getattr(ua.ObjectIds, f"{service}Request_Encoding_DefaultBinary"))
     protocol = client.uaclient.protocol
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await protocol.send_request(request)
     except UaStatusCodeError as exc:
         return ua.StatusCode(exc.code).name
@@ -42,7 +42,7 @@ async def asked(client: Client, service: str) -> str:
 
 @asynccontextmanager
 async def channel(url: str) -> Any:
-    client = Client(url, timeout=30)
+    client = Client(url, timeout=60, watchdog_intervall=60)
     await client.connect_socket()
     await client.send_hello()
     await client.open_secure_channel()
@@ -63,7 +63,7 @@ def test_a_service_without_a_rule_serves_nobody(serve: Any, monkeypatch: pytest.
 
     async def main() -> None:
         async with serve() as served:
-            client = Client(served.url, timeout=30)
+            client = Client(served.url, timeout=60, watchdog_intervall=60)
             client.set_user("admin")
             client.set_password("s3cret")
             async with client:
@@ -87,7 +87,7 @@ def test_every_service_answers_each_role_as_its_rule_says(serve: Any) -> None:
                         case _:
                             assert status == "BadSessionIdInvalid", service
             for role, (name, secret) in ROLES.items():
-                client = Client(served.url, timeout=30)
+                client = Client(served.url, timeout=60, watchdog_intervall=60)
                 client.set_user(name)
                 client.set_password(secret)
                 async with client:

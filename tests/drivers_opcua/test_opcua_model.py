@@ -50,7 +50,7 @@ LOGINS |= {Role.ENGINEER: ("erik", "valve"), Role.ADMIN: ("admin", "s3cret")}
 
 
 def client(url: str, name: str | None = None, secret: str = "") -> Client:
-    opc = Client(url)
+    opc = Client(url, timeout=60, watchdog_intervall=60)
     if name:
         opc.set_user(name)
         opc.set_password(secret)

@@ -61,7 +61,7 @@ async def living(folder: Path, initial: int = 10) -> AsyncIterator[tuple[Kernel,
 async def listening(url: str) -> None:
     while True:
         try:
-            await Client(url, timeout=30).connect_and_get_server_endpoints()
+            await Client(url, timeout=60, watchdog_intervall=60).connect_and_get_server_endpoints()
         except OSError:
             await asyncio.sleep(0.05)
         else:
@@ -250,7 +250,7 @@ def test_node_opcua_follows_alarms_reads_history_and_subscribes_to_a_thousand(
 def test_a_write_without_security_is_in_the_audit_as_any_other_that_was_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with living(tmp_path) as (kernel, url):
-            async with Client(url, timeout=30) as client:
+            async with Client(url, timeout=60, watchdog_intervall=60) as client:
                 for name in ("tank/level", "many/t7"):
                     node = client.get_node(ua.NodeId(f"s/l/{name}", 2))
                     kind = await node.read_data_type_as_variant_type()

@@ -54,11 +54,16 @@ def test_without_a_word_in_the_plant_file_nobody_comes_in_without_security(
                 "opcua offers Basic256Sha256, Aes128_Sha256_RsaOaep, Aes256_Sha256_RsaPss; "
                 "None is off, `security` can name it for clients that only read"
             )
-            endpoints = await Client(served.url).connect_and_get_server_endpoints()
+            endpoints = await Client(
+                served.url, timeout=60, watchdog_intervall=60
+            ).connect_and_get_server_endpoints()
             assert len(endpoints) == 6
             assert {each.SecurityMode.name for each in endpoints} == {"Sign", "SignAndEncrypt"}
             for _ in range(3):
-                assert await code_of(Client(served.url).connect()) == "BadSecurityPolicyRejected"
+                assert (
+                    await code_of(Client(served.url, timeout=60, watchdog_intervall=60).connect())
+                    == "BadSecurityPolicyRejected"
+                )
             (text,) = told(served)
             assert text.startswith("opcua refused a client at 127.0.0.1: it has no security, and `security`")
             assert text.endswith("let it use Basic256Sha256 or better")
@@ -73,7 +78,9 @@ def test_a_client_without_security_reads_and_subscribes_and_changes_nothing(serv
     async def main() -> None:
         async with serve() as served, secure(served.url, "admin", "s3cret") as safe:
             served.port.set("line/speed", 1.0)
-            async with login(Client(served.url), "admin", "s3cret") as client:
+            async with login(
+                Client(served.url, timeout=60, watchdog_intervall=60), "admin", "s3cret"
+            ) as client:
                 speed = client.get_node(SPEED)
                 assert await speed.read_value() == 1.0
                 access = ua.AccessLevel.CurrentWrite
@@ -110,7 +117,7 @@ def test_writes_without_security_have_rows_a_few_a_minute_and_the_rest_are_count
         async with serve() as served:
             clock = ManualClock()
             served.component._service._server.context.insecure = Few(clock)
-            async with login(Client(served.url), "olga", "pump") as client:
+            async with login(Client(served.url, timeout=60, watchdog_intervall=60), "olga", "pump") as client:
                 speed = client.get_node(SPEED)
                 for value in range(MOST + 3):
                     assert await code_of(speed.write_value(value, FLOAT)) == "BadSecurityModeInsufficient"
@@ -139,13 +146,15 @@ def login(client: Client, name: str, secret: str) -> Client:
 def test_where_only_none_is_offered_passwords_are_still_encrypted(serve: Any) -> None:
     async def main() -> None:
         async with serve(security=["None"], anonymous="none") as served:
-            (endpoint,) = await Client(served.url).connect_and_get_server_endpoints()
+            (endpoint,) = await Client(
+                served.url, timeout=60, watchdog_intervall=60
+            ).connect_and_get_server_endpoints()
             (policy,) = endpoint.UserIdentityTokens
             assert (policy.TokenType.name, policy.SecurityPolicyUri.rpartition("#")[2]) == (
                 "UserName",
                 "Basic256Sha256",
             )
-            async with login(Client(served.url), "olga", "pump") as client:
+            async with login(Client(served.url, timeout=60, watchdog_intervall=60), "olga", "pump") as client:
                 assert await client.nodes.objects.get_children()
 
     asyncio.run(main())
@@ -155,7 +164,7 @@ def test_a_session_does_not_go_over_to_a_channel_without_security(serve: Any, se
     async def main() -> None:
         async with serve(anonymous="operator") as served, secure(served.url) as victim:
             served.port.set("line/speed", 1.0)
-            thief = Client(served.url, timeout=20)
+            thief = Client(served.url, timeout=60, watchdog_intervall=60)
             await thief.connect_socket()
             await thief.send_hello()
             # a certificate is no secret, and on such a channel nothing shows whose it is
@@ -243,7 +252,7 @@ def signed(client: Client, served: Any) -> ua.SignatureData:
 
 
 async def opened_plain(url: str) -> Client:
-    client = Client(url, timeout=20)
+    client = Client(url, timeout=60, watchdog_intervall=60)
     await client.connect_socket()
     await client.send_hello()
     await client.open_secure_channel()

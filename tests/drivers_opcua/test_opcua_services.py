@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("fast", [True, False])
 
 
 def opened(served: Any) -> Client:
-    return Client(served.url, timeout=20)
+    return Client(served.url, timeout=60, watchdog_intervall=60)
 
 
 @BOTH
@@ -61,13 +61,15 @@ def test_a_tag_that_changes_faster_than_it_is_sampled_has_a_value_each_interval(
             served.port.set("tank/level_pct", 0.0)
             await ask.watch(await ask.subscribe(2000), ua.NodeId(LEVEL, 2), SamplingInterval=250.0)
             await ask.published()
+            began, found = asyncio.get_running_loop().time(), []
             for number in range(1, 40):
                 served.port.set("tank/level_pct", float(number))
                 await asyncio.sleep(0.04)
-            found = [each.Value.Value for each in asking.values(await ask.published())]
-            assert 4 <= len(found) <= 8
+            while found[-1:] != [39.0]:
+                found += [each.Value.Value for each in asking.values(await ask.published())]
+            took_s = asyncio.get_running_loop().time() - began
+            assert 4 <= len(found) <= took_s / 0.25 + 1
             assert found == sorted(found)
-            assert found[-1] == 39.0
 
     asyncio.run(main())
 
@@ -150,7 +152,7 @@ def test_what_nobody_takes_is_kept_for_a_minute_unless_asked_and_never_for_ever(
     serve: Any, asking: Any, interval_ms: float, wanted: tuple[int, int], keep_alive: int, lifetime: int
 ) -> None:
     async def main() -> None:
-        async with serve() as served, Client(served.url, timeout=20) as client:
+        async with serve() as served, Client(served.url, timeout=60, watchdog_intervall=60) as client:
             answer = await asking(client)(
                 "CreateSubscription",
                 RequestedPublishingInterval=interval_ms,
@@ -173,7 +175,7 @@ def test_publish_requests_that_wait_are_answered_when_the_last_subscription_goes
             await ask.published()
             async with asyncio.TaskGroup() as group:
                 waiting = [group.create_task(ask.code("Publish")) for _ in range(3)]
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0)  # they are sent, and nothing overtakes them
                 deleted = await ask("DeleteSubscriptions", SubscriptionIds=[number])
             assert [each.name for each in deleted.Results] == ["Good"]
             assert [each.result() for each in waiting] == ["BadNoSubscription"] * 3

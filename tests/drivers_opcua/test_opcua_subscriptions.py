@@ -29,7 +29,7 @@ LIVES_S = 60.0
 @asynccontextmanager
 async def opened(url: str, name: str = "olga", secret: str = "pump") -> Any:
     """A client that keeps nothing alive by itself; without a name it is nobody."""
-    client = Client(url, timeout=20, watchdog_intervall=60)
+    client = Client(url, timeout=60, watchdog_intervall=60)
     if name:
         client.set_user(name)
         client.set_password(secret)
@@ -219,11 +219,11 @@ def test_a_subscription_outlives_its_session_and_can_be_had(
 ) -> None:
     async def main() -> None:
         async with serve() as served, opened(served.url) as new:
-            inner(served).min_session_timeout_ms = 300
-            old = Client(served.url, timeout=20, watchdog_intervall=60)
+            inner(served).min_session_timeout_ms = 2000
+            old = Client(served.url, timeout=60, watchdog_intervall=60)
             old.set_user("olga")
             old.set_password("pump")
-            old.session_timeout = 300 if end == "silent" else 60_000
+            old.session_timeout = 2000 if end == "silent" else 60_000
             await old.connect()
             one, other = asking(old), asking(new)
             await put(served, 0.0)
@@ -262,7 +262,7 @@ def test_a_session_that_closes_with_its_subscriptions_leaves_none(serve: Any, as
 
 async def left_behind(served: Any, asking: Any, count: int = 1, lifetime: int = 10_000) -> list[int]:
     """Leave subscriptions of olga without a session."""
-    client = Client(served.url, timeout=20, watchdog_intervall=60)
+    client = Client(served.url, timeout=60, watchdog_intervall=60)
     client.set_user("olga")
     client.set_password("pump")
     await client.connect()

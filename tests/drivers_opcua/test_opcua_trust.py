@@ -46,7 +46,7 @@ def plant(tmp_path: Path, serve: Any, opcua_state: Path) -> Path:
 
 
 async def secured(url: str, peer: Path, uri: str = "urn:client", timeout: float = 4) -> Client:
-    client = Client(url, timeout=timeout)
+    client = Client(url, timeout=timeout, watchdog_intervall=60)
     client.application_uri = uri
     files = f"{peer}/certificate.der,{peer}/key.pem"
     await client.set_security_string(f"Basic256Sha256,SignAndEncrypt,{files}")
@@ -72,14 +72,14 @@ def test_a_client_comes_in_once_it_is_trusted_and_goes_when_that_is_withdrawn(
             served.port.set("line/speed", 1.0)
             for _ in range(2):
                 with pytest.raises(REFUSED):
-                    await (await secured(served.url, peer, timeout=1)).connect()
+                    await (await secured(served.url, peer, timeout=3)).connect()
             (told,) = [each for each in served.port.emitted if each.kind == "driver.client_refused"]
             shown = trust()
             assert (shown["trusted"], shown["uris"]) == (False, ["urn:client"])
             assert f"ironworks drivers trust opcua {shown['fingerprint'][:16]}" in told.text
             assert trust(shown["fingerprint"][:16])["trusted"]
             client = await secured(served.url, peer)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while True:
                     try:
                         await client.connect()
@@ -131,7 +131,7 @@ def test_a_certificate_that_nobody_trusts_opens_no_channel(
 
 def test_a_renewed_certificate_is_shown_while_clients_stay(serve: Any, plant: Path, wait: Any) -> None:
     async def main() -> None:
-        async with serve() as served, Client(served.url, timeout=20) as client:
+        async with serve() as served, Client(served.url, timeout=60, watchdog_intervall=60) as client:
             served.port.set("line/speed", 1.0)
             await wait(lambda: served.port.value("sys/drivers/opcua/certificate_days") is not None)
             assert 1_800 < served.port.value("sys/drivers/opcua/certificate_days") < 1_830
@@ -139,7 +139,7 @@ def test_a_renewed_certificate_is_shown_while_clients_stay(serve: Any, plant: Pa
             arguments = ("renew", "opcua", "--plant", str(plant), "--json")
             new = json.loads(await asyncio.to_thread(ironworks, *arguments))
             assert new["file"].endswith("opcua/certificate.der")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (await client.get_endpoints())[0].ServerCertificate == before:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             assert await client.get_node(SPEED).read_value() == 1.0
@@ -182,21 +182,21 @@ def test_one_address_does_not_take_all_connections(serve: Any, kind: str) -> Non
 
 
 def test_one_address_has_so_many_sessions_and_subscriptions(
-    serve: Any, monkeypatch: pytest.MonkeyPatch
+    serve: Any, wait: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("drivers.opcua.limits.SUBSCRIPTIONS_PER_SESSION", 1)
 
     async def main() -> None:
         async with serve(per_address=2) as served:
             for _ in range(3):
-                flaky = Client(served.url, timeout=20)
+                flaky = Client(served.url, timeout=60, watchdog_intervall=60)
                 await flaky.connect()
                 await flaky.create_subscription(500, None)
                 flaky.disconnect_socket()
-                await asyncio.sleep(0.05)
+                await wait(lambda: not served.component._service._face.addresses)
             sessions = served.component._service._server.sessions
             assert len(sessions) == 2  # those that are lost made room
-            async with Client(served.url, timeout=20) as client:
+            async with Client(served.url, timeout=60, watchdog_intervall=60) as client:
                 await client.create_subscription(500, None)
                 with pytest.raises(UaStatusCodeError, match="BadTooManySubscriptions"):
                     await client.create_subscription(500, None)
