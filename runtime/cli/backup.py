@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -91,7 +92,8 @@ def restore(
             print(f"  backups that were in it: {backups}; keep them elsewhere first")
     if not done.noted:
         print("  its audit trail has no row of this: the journal is missing, damaged or of another version")
-    print(f"  next: ironworks check {target}   ironworks doctor --plant {target}   ironworks run {target}")
+    name = quote(str(target))
+    print(f"  next: ironworks check {name}   ironworks doctor --plant {name}   ironworks run {name}")
 
 
 async def _fetch(client: Any, target: Path) -> Path:

@@ -44,6 +44,20 @@ def test_a_new_plant_that_does_not_fit_leaves_nothing(
     assert list(tmp_path.rglob("*")) == ([tmp_path / "works"] if there else [])
 
 
+def test_commands_that_are_shown_next_can_be_typed_where_names_have_spaces(
+    ironworks: Any, tmp_path: Path
+) -> None:
+    plant = tmp_path / "工厂 一" / "works"
+    wanted = f"ironworks run '{plant}'"
+    plant.parent.mkdir()
+    assert wanted in ironworks("new", plant).stdout
+    assert wanted in ironworks("alarms", "--plant", plant).exception.remedy
+    backup = plant.parent / "b.ironworks.tar.gz"
+    assert ironworks("backup", backup, "--plant", plant).exit_code == 0
+    restored = plant.with_name("copy two")
+    assert f"ironworks run '{restored}'" in ironworks("restore", backup, restored).stdout
+
+
 def test_new_plants_of_one_gateway_have_ports_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
