@@ -58,6 +58,11 @@ def test_commands_that_are_shown_next_can_be_typed_where_names_have_spaces(
     assert f"ironworks run '{restored}'" in ironworks("restore", backup, restored).stdout
 
 
+def test_the_configuration_of_a_plant_that_never_ran_is_told_as_such(ironworks: Any, folder: Path) -> None:
+    assert "plant folder: never run yet" in ironworks("config", "--plant", folder).stdout
+    assert ironworks("config", "diff", "--plant", folder).exception.text == "the plant has not run yet"
+
+
 def test_new_plants_of_one_gateway_have_ports_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
