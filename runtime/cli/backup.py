@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, show_time
+from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from runtime.backup.manifest import Manifest
@@ -35,7 +36,7 @@ FileArgument = Annotated[Path, typer.Argument(help="The backup.", metavar="FILE"
 
 @app.command()
 def make(
-    target: Annotated[Path, typer.Argument(help="File to write, or folder for it.")] = Path(),
+    to: Annotated[str, typer.Argument(help="File to write, or folder for it.", metavar="TARGET")] = ".",
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -46,6 +47,9 @@ def make(
     from runtime.backup.unpack import verify as check
     from runtime.cli.stopped import runs
 
+    target = Path(to)
+    if to.endswith("/") and not target.is_dir():
+        raise PlantError(f"{to} is no folder", "make it first, or name a file")
     running = runs(plant)
     file = ask(plant, lambda client: _fetch(client, target)) if running else _stopped(plant, target)
     manifest = check(file, _progress("checked"))

@@ -63,6 +63,14 @@ def test_the_configuration_of_a_plant_that_never_ran_is_told_as_such(ironworks: 
     assert ironworks("config", "diff", "--plant", folder).exception.text == "the plant has not run yet"
 
 
+def test_a_backup_into_a_folder_that_is_not_there_is_no_file_of_that_name(
+    ironworks: Any, folder: Path, tmp_path: Path
+) -> None:
+    error = ironworks("backup", f"{tmp_path}/备份/", "--plant", folder).exception
+    assert error.text == f"{tmp_path}/备份/ is no folder"
+    assert not (tmp_path / "备份").exists()
+
+
 def test_new_plants_of_one_gateway_have_ports_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
