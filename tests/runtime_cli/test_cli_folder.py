@@ -63,6 +63,14 @@ def test_the_configuration_of_a_plant_that_never_ran_is_told_as_such(ironworks: 
     assert ironworks("config", "diff", "--plant", folder).exception.text == "the plant has not run yet"
 
 
+def test_a_user_who_is_there_already_is_told_how_to_change_it(ironworks: Any, folder: Path) -> None:
+    command = ("user", "add", "anna", "--role", "admin", "--plant", folder)
+    assert ironworks(*command, input="long enough\n").exit_code == 0
+    error = ironworks(*command, input="long enough\n").exception
+    assert error.text == "there is a user 'anna' already"
+    assert "ironworks user role" in error.remedy
+
+
 def test_a_backup_into_a_folder_that_is_not_there_is_no_file_of_that_name(
     ironworks: Any, folder: Path, tmp_path: Path
 ) -> None:
