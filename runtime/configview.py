@@ -65,7 +65,7 @@ class ConfigStatus(Struct, frozen=True):
     Attributes:
         running, good: numbers of versions; None where there is none.
         settling: it was begun, and has not come up yet.
-        folder: `same` as what runs, `changed`, or what is wrong with the folder.
+        folder: `same` as what runs, `changed`, `new` where nothing ran yet, or what is wrong with the folder.
         failure: why the last good version runs in place of the folder.
     """
 

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 import msgspec
@@ -130,7 +131,8 @@ def find(target: Path | str | None = None) -> Endpoint:
         for each in there:
             if each.file == str(file):
                 return each
-        raise ConnectError(f"{file} is not running", f"start it: ironworks run {file.parent}{_list(there)}")
+        start = f"ironworks run {quote(str(file.parent))}"
+        raise ConnectError(f"{file} is not running", f"start it: {start}{_list(there)}")
     plants = [each for each in there if not each.rack]
     if len(plants) == 1:
         return plants[0]

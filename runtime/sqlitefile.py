@@ -30,7 +30,7 @@ def open_file(
         return _begin(path, prepare), ""
     except (OSError, sqlite3.OperationalError) as exc:
         raise StoreError(
-            f"the {what} {path} cannot be opened: {exc}",
+            f"the {what} {path} cannot be opened: {getattr(exc, 'strerror', None) or exc}",
             "check that the folder exists, may be written, and its disk has space",
         ) from exc
     except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:  # Python reads SQLite's words as UTF-8, too

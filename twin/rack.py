@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections import deque
 from pathlib import Path
+from shlex import quote
 
 from runtime.client import PlantClient
 from runtime.config import Applied
@@ -59,7 +60,7 @@ class Rack:
         code = await process.wait()
         how = f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
         said = "\n  ".join(self.tail) or "nothing"
-        remedy = f"try: ironworks check {self.file}"
+        remedy = f"try: ironworks check {quote(str(self.file))}"
         raise PlantError(f"the rack {self.file.name} {how}; it said last: {said}", remedy)
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:

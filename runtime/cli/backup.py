@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from runtime.cli.session import JsonOption, PlantOption, ask, print_json, show_time
+from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from runtime.backup.manifest import Manifest
@@ -34,7 +36,7 @@ FileArgument = Annotated[Path, typer.Argument(help="The backup.", metavar="FILE"
 
 @app.command()
 def make(
-    target: Annotated[Path, typer.Argument(help="File to write, or folder for it.")] = Path(),
+    to: Annotated[str, typer.Argument(help="File to write, or folder for it.", metavar="TARGET")] = ".",
     plant: PlantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -45,6 +47,9 @@ def make(
     from runtime.backup.unpack import verify as check
     from runtime.cli.stopped import runs
 
+    target = Path(to)
+    if to.endswith("/") and not target.is_dir():
+        raise PlantError(f"{to} is no folder", "make it first, or name a file")
     running = runs(plant)
     file = ask(plant, lambda client: _fetch(client, target)) if running else _stopped(plant, target)
     manifest = check(file, _progress("checked"))
@@ -91,7 +96,8 @@ def restore(
             print(f"  backups that were in it: {backups}; keep them elsewhere first")
     if not done.noted:
         print("  its audit trail has no row of this: the journal is missing, damaged or of another version")
-    print(f"  next: ironworks check {target}   ironworks doctor --plant {target}   ironworks run {target}")
+    name = quote(str(target))
+    print(f"  next: ironworks check {name}   ironworks doctor --plant {name}   ironworks run {name}")
 
 
 async def _fetch(client: Any, target: Path) -> Path:

@@ -9,6 +9,7 @@ import typer
 
 from runtime.cli.online import show_online
 from runtime.cli.session import JsonOption, PlantOption, ask, hand_on, print_json, print_table, show_time
+from runtime.errors import PlantError
 
 if TYPE_CHECKING:
     from runtime.configview import ChangeView, ConfigApplied, ConfigStatus, PlanView, VersionList
@@ -57,7 +58,7 @@ def status(plant: PlantOption = None, json: JsonOption = False) -> None:
     print(f"last good: {'none yet' if found.good is None else f'version {found.good}'}")
     words = {"same": "as the version that runs", "changed": "changed since: see `ironworks config diff`"}
     if found.running is None:
-        words = {"same": "as last run", "changed": "changed since the last run"}
+        words = {"same": "as last run", "changed": "changed since the last run", "new": "never run yet"}
     print(f"plant folder: {words.get(found.folder, found.folder)}")
     if found.failure:
         name = (
@@ -288,8 +289,13 @@ def _details(change: ChangeView) -> list[str]:
 
 def _last(store: VersionStore, name: str) -> str:
     """Return what `running` means for a plant that is stopped: what ran last."""
+    if name != "running":
+        return name
     standing = store.standing()
-    return (standing.trying or standing.good or name) if name == "running" else name
+    last = standing.trying or standing.good
+    if not last:
+        raise PlantError("the plant has not run yet", "name two versions, or start it: ironworks run")
+    return last
 
 
 def _either(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -178,7 +179,8 @@ def new(
 
     for file in lay_out(folder, template):
         typer.echo(f"  {file}")
-    typer.echo(f"\nnext:  ironworks check {folder}   ironworks test {folder}   ironworks run {folder}")
+    name = quote(str(folder))
+    typer.echo(f"\nnext:  ironworks check {name}   ironworks test {name}   ironworks run {name}")
 
 
 def schema(

@@ -70,7 +70,10 @@ class Accounts:
             remedy = "use letters, digits, - and _, beginning with a letter"
             refusal = UnfitValueError(f"{name!r} cannot be a user's name", remedy)
         if refusal is None and self._identity.user(name):
-            refusal = WriteRejectedError(f"there is a user {name!r} already", "remove it first")
+            refusal = WriteRejectedError(
+                f"there is a user {name!r} already",
+                "`ironworks user role` and `user password` change it; or remove it first",
+            )
         refusal = refusal or _no_hash(secret) or _unfit(areas)
         # What a user of that name in plant.yaml has left behind is not this one's.
         end = UserEnd(name, self._clock.now_ns())

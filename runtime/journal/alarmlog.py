@@ -170,11 +170,10 @@ def alarm_moves(connection: sqlite3.Connection, start_ns: int, end_ns: int) -> I
 
 
 def begun_ns(connection: sqlite3.Connection) -> int | None:
-    """Return when the journal was first written; None where it was not yet."""
+    """Return when the plant first ran, or had an alarm; None where that is not known."""
     (at_ns,) = connection.execute(
         "SELECT min(at_ns) FROM (SELECT min(at_ns) AS at_ns FROM alarm_journal"
-        " UNION ALL SELECT * FROM (SELECT at_ns FROM config_log ORDER BY seq LIMIT 1)"
-        " UNION ALL SELECT * FROM (SELECT at_ns FROM audit ORDER BY seq LIMIT 1))"
+        " UNION ALL SELECT * FROM (SELECT at_ns FROM config_log ORDER BY seq LIMIT 1))"
     ).fetchone()
     return None if at_ns is None else as_number(at_ns)
 

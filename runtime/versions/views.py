@@ -96,7 +96,8 @@ def status(store: VersionStore, running: Version | None, settling: bool) -> Conf
     numbers = {each.digest: each.number for each in store.versions()}
     compared = running.digest if running else standing.trying or standing.good
     try:
-        folder = "same" if store.present().digest == compared else "changed"
+        here = store.present().digest
+        folder = "same" if here == compared else "changed" if compared else "new"
     except PlantError as exc:
         folder = exc.text
     failure = None

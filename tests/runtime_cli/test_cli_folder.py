@@ -44,6 +44,41 @@ def test_a_new_plant_that_does_not_fit_leaves_nothing(
     assert list(tmp_path.rglob("*")) == ([tmp_path / "works"] if there else [])
 
 
+def test_commands_that_are_shown_next_can_be_typed_where_names_have_spaces(
+    ironworks: Any, tmp_path: Path
+) -> None:
+    plant = tmp_path / "工厂 一" / "works"
+    wanted = f"ironworks run '{plant}'"
+    plant.parent.mkdir()
+    assert wanted in ironworks("new", plant).stdout
+    assert wanted in ironworks("alarms", "--plant", plant).exception.remedy
+    backup = plant.parent / "b.ironworks.tar.gz"
+    assert ironworks("backup", backup, "--plant", plant).exit_code == 0
+    restored = plant.with_name("copy two")
+    assert f"ironworks run '{restored}'" in ironworks("restore", backup, restored).stdout
+
+
+def test_the_configuration_of_a_plant_that_never_ran_is_told_as_such(ironworks: Any, folder: Path) -> None:
+    assert "plant folder: never run yet" in ironworks("config", "--plant", folder).stdout
+    assert ironworks("config", "diff", "--plant", folder).exception.text == "the plant has not run yet"
+
+
+def test_a_user_who_is_there_already_is_told_how_to_change_it(ironworks: Any, folder: Path) -> None:
+    command = ("user", "add", "anna", "--role", "admin", "--plant", folder)
+    assert ironworks(*command, input="long enough\n").exit_code == 0
+    error = ironworks(*command, input="long enough\n").exception
+    assert error.text == "there is a user 'anna' already"
+    assert "ironworks user role" in error.remedy
+
+
+def test_a_backup_into_a_folder_that_is_not_there_is_no_file_of_that_name(
+    ironworks: Any, folder: Path, tmp_path: Path
+) -> None:
+    error = ironworks("backup", f"{tmp_path}/备份/", "--plant", folder).exception
+    assert error.text == f"{tmp_path}/备份/ is no folder"
+    assert not (tmp_path / "备份").exists()
+
+
 def test_new_plants_of_one_gateway_have_ports_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

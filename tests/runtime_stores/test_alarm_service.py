@@ -14,7 +14,7 @@ from runtime.alarms import TAGS, AlarmService
 from runtime.config import AlarmConfig
 from runtime.contract import Actor, DataType, Role, Tag
 from runtime.errors import StoreError, WriteRejectedError
-from runtime.journal import AlarmLogEntry, ConfigRecord, Journal, alarm_rows
+from runtime.journal import AlarmLogEntry, AuditEntry, ConfigRecord, Journal, alarm_rows
 from runtime.testing import FakePort
 
 LEVEL = Tag("site/area/line/tank/level", DataType.REAL, source="plc")
@@ -231,6 +231,9 @@ def test_rates_of_a_plant_that_just_began_are_over_the_time_since(tmp_path):
 
     async def main():
         async with running(tmp_path / "j.sqlite") as (port, service, journal):
+            added = AuditEntry(port.clock.now_ns(), "ann", "admin", "cli", "user-add", "bob")
+            await journal.append(added)  # long before the first start
+            await port.clock.advance(60)
             began_ns = port.clock.now_ns()
             await journal.append(ConfigRecord(began_ns, "plant", "start", 1, "", "", "applied"))
             port.set("tank/level", 90.0)

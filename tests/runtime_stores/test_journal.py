@@ -215,6 +215,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(StoreError) as caught:
         reopened(tmp_path / "file" / "journal.sqlite")
     assert caught.value.remedy
+    assert "Errno" not in caught.value.text
 
 
 def test_a_journal_of_a_later_format_is_left_alone(tmp_path):
