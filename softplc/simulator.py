@@ -16,6 +16,7 @@ from softplc.layout import DT_NS, FAULT_CODE, NOW_NS, SCAN_COUNT
 
 DEFAULT_DT_NS = 10_000_000
 ALIGN = 64
+_NS = struct.Struct("<q")
 
 
 class PlcFaultError(PlantError):
@@ -64,18 +65,19 @@ class Simulator:
         Raises:
             PlcFaultError: a task stopped; its state stays readable.
         """
+        put, get, image, due_ns = _NS.pack_into, _NS.unpack_from, self.image, self._due_ns
+        tasks = list(enumerate(self._tasks))
         for _ in range(n):
-            struct.pack_into("<q", self.image, NOW_NS, self.now_ns)
-            struct.pack_into("<q", self.image, DT_NS, dt_ns)
-            for index, (task, run) in enumerate(self._tasks):
-                if self.now_ns < self._due_ns[index]:
+            put(image, NOW_NS, self.now_ns)
+            put(image, DT_NS, dt_ns)
+            for index, (task, run) in tasks:
+                if self.now_ns < due_ns[index]:
                     continue
                 if task.interval_ns:
-                    late = (self.now_ns - self._due_ns[index]) // task.interval_ns
-                    self._due_ns[index] += (late + 1) * task.interval_ns
+                    late = (self.now_ns - due_ns[index]) // task.interval_ns
+                    due_ns[index] += (late + 1) * task.interval_ns
                 self._run(task.name, run)
-            count = struct.unpack_from("<q", self.image, SCAN_COUNT)[0]
-            struct.pack_into("<q", self.image, SCAN_COUNT, count + 1)
+            put(image, SCAN_COUNT, get(image, SCAN_COUNT)[0] + 1)
             self.now_ns += dt_ns
 
     def run_first(self, symbol: str) -> None:

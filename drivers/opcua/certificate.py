@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def _own_certificate(folder: Path, uri: str, name: str) -> tuple[Any, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if key_file.exists():
-            key = load_pem_private_key(key_file.read_bytes(), None)
+            key = _key(key_file.read_bytes())
         else:
             key = cert_gen.generate_private_key()
             _write(key_file, cert_gen.dump_private_key_as_pem(key))
@@ -54,6 +55,12 @@ def _own_certificate(folder: Path, uri: str, name: str) -> tuple[Any, Any]:
         remedy = "delete the folder: the server makes a new certificate"
         raise StoreError(f"{folder}: no usable key or certificate: {exc}", remedy) from exc
     return certificate, key
+
+
+@lru_cache(maxsize=4)
+def _key(pem: bytes) -> Any:
+    """Read a private key; whether it is sound takes longer to see than all else of a start."""
+    return load_pem_private_key(pem, None)
 
 
 def renew_certificate(folder: Path, uri: str, name: str) -> tuple[Path, bytes, datetime]:

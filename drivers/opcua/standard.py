@@ -74,7 +74,10 @@ def _known(value: Any) -> Hashable | None:
 
 def forget_generators() -> None:
     """Let go of the code that makes the standard nodes, 9 MiB that run once. Later servers load it anew."""
-    for name in [each for each in sys.modules if each == _PACKAGE or each.startswith(f"{_PACKAGE}.")]:
+    loaded = [each for each in sys.modules if each == _PACKAGE or each.startswith(f"{_PACKAGE}.")]
+    if not loaded:
+        return
+    for name in loaded:
         del sys.modules[name]
     vars(asyncua.server).pop(_PACKAGE.rpartition(".")[2], None)
     gc.collect()

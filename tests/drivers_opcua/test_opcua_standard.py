@@ -1,12 +1,15 @@
 """Equal constants of the standard address space are held once; each node still says what it said."""
 
 import asyncio
+import gc
+import importlib
+import sys
 
 from asyncua import Node, Server, ua
 from asyncua.server.address_space import AddressSpace, NodeManagementService
 from asyncua.server.standard_address_space.standard_address_space import fill_address_space
 
-from drivers.opcua.standard import Sharing
+from drivers.opcua.standard import Sharing, forget_generators
 
 
 def filled(kind):
@@ -46,3 +49,12 @@ def test_a_write_to_one_node_leaves_those_that_said_the_same():
         return (await one.read_description()).Text, (await other.read_description()).Text
 
     assert asyncio.run(write()) == ("new", None)
+
+
+def test_the_code_that_made_the_nodes_is_let_go_and_nothing_looked_through_without_it(monkeypatch):
+    package = importlib.import_module("asyncua.server.standard_address_space").__name__
+    looks = []
+    monkeypatch.setattr(gc, "collect", lambda: looks.append(package in sys.modules))
+    forget_generators()
+    forget_generators()
+    assert looks == [False]

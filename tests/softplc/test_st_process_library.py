@@ -36,7 +36,7 @@ def application():
         sources={
             "main.st": f"PROGRAM Main VAR {declared} END_VAR "
             + "".join(f"{name.lower()}1();" for name in NAMES)
-            + "END_PROGRAM PROGRAM Totals VAR water : TOTALISER; END_VAR water(); END_PROGRAM"
+            + "END_PROGRAM"
         }
     )
 
@@ -171,8 +171,9 @@ def test_ramp_holds_sets_and_stands_still_at_rate_zero(bench):
     assert block.step(S, SET=True, X0=-7.0, HOLD=True).out == -7.0
 
 
-def test_totaliser_adds_a_million_parts_as_if_rounded_once(application):
-    plc = application.simulator()
+def test_totaliser_adds_a_million_parts_as_if_rounded_once():
+    alone = "PROGRAM Totals VAR water : TOTALISER; END_VAR water(); END_PROGRAM"
+    plc = softplc.compile(sources={"main.st": alone}).simulator()
     plc.write("Totals.water.IN", 0.1)
     plc.scan(1_000_001, dt_ns=1_000_000)
     exact = real(0.1) * 1000 / 3600
