@@ -78,10 +78,22 @@ def build(only: str = "") -> typer.Typer:
     for name in filter(wanted.__contains__, brought):
         found = load_command("commands", name)
         if isinstance(found, typer.Typer):
+            _lead(found)
             app.add_typer(found, name=name)
         else:
             app.command(name)(found)
     return app
+
+
+def _lead(group: typer.Typer) -> None:
+    """Let a plant that is named before a command of a package hold for it, as in our own groups."""
+    from inspect import signature
+
+    from runtime.cli.session import before_command
+
+    commands = (each.callback for each in group.registered_commands if each.callback is not None)
+    if group.registered_callback is None and any("plant" in signature(each).parameters for each in commands):
+        group.callback()(before_command)
 
 
 def _version() -> Callable[[bool, str, str], None]:
