@@ -278,7 +278,7 @@ def test_a_condition_of_node_opcua_is_followed_and_what_people_do_is_carried_the
             stdout=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while (line := await process.stdout.readline()) != b"ready\n":
                     assert line, "the server ended"
             async with run(plant):

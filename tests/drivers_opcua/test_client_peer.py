@@ -21,7 +21,7 @@ from runtime.clock import WallClock
 from runtime.contract import Access, DataType, Quality
 
 PACKAGE = "node-opcua-server"
-START_WITHIN_S = 60
+START_WITHIN_S = 180
 SCRIPT = Path(__file__).with_name("peer_server.js")
 GOOD = int(Quality.GOOD)
 RW = Access.READ_WRITE

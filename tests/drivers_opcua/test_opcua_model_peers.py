@@ -16,7 +16,7 @@ from drivers.opcua.certificate import own_certificate
 from runtime.contract import Access, DataType, PlcOutline, PlcTask, Tag
 
 HERE = Path(__file__).parent
-RUN_WITHIN_S = 60
+RUN_WITHIN_S = 180
 ROOT = "nb/bottling/line1"
 LEVEL = Tag(
     f"{ROOT}/tank/level_pct", DataType.REAL, unit="%", low=0.0, high=100.0, source="io", variable="Main.level"

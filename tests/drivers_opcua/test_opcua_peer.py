@@ -14,7 +14,7 @@ import pytest
 from runtime.contract import DataType, Tag
 
 PACKAGE = "node-opcua-client"
-RUN_WITHIN_S = 60
+RUN_WITHIN_S = 180
 WIDE = [Tag(f"nb/bottling/line1/wide/x{number}", DataType.REAL) for number in range(1200)]
 SCRIPT = Path(__file__).with_name("peer_client.js")
 

@@ -36,7 +36,7 @@ ALARMS = """alarms:
 """
 CONDITION = ua.NodeId("Alarms/tank.high", 3)
 SCRIPT = Path(__file__).with_name("peer_alarms.js")
-RUN_WITHIN_S = 90
+RUN_WITHIN_S = 180
 
 
 @asynccontextmanager
