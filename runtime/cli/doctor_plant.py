@@ -119,6 +119,10 @@ def _rights(state: Path, folder: Path) -> Iterator[Check]:
     import os
 
     if not state.exists():
+        above = next(each for each in state.parents if each.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            remedy = f"make {above} a folder with room and rights, or set state: in plant.yaml"
+            yield Check("state", FAIL, f"{state} cannot be made", remedy)
         return
     whose = folder.stat().st_uid
     who = _account(state.stat().st_uid) if os.geteuid() == 0 else ""

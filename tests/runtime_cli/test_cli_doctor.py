@@ -92,6 +92,14 @@ def test_a_state_folder_that_anyone_may_write_is_told(checks, state):
     assert checks()["state"]["verdict"] == "ok"
 
 
+def test_a_state_folder_that_cannot_be_made_is_told(checks, state, folder, monkeypatch):
+    shutil.rmtree(state)
+    assert "state" not in checks()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: path != folder)  # as on a read-only disk
+        assert "cannot be made" in checks()["state"]["text"]
+
+
 def test_backups_and_times_are_told(checks, state):
     assert checks()["backup"]["verdict"] == "warn"
     with closing(sqlite3.connect(state / "journal.sqlite", isolation_level=None)) as connection:
