@@ -15,6 +15,14 @@ OPERATOR = Actor("test", Role.OPERATOR, "test")
 ENGINEER = Actor("erna", Role.ENGINEER, "test")
 
 
+def lives(pid):
+    """Tell whether a process runs."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_an_app_reads_computes_and_produces(small, live):
     async def scene(plant):
         await plant.until(lambda: plant["unit/double"] == 2.0 and plant["unit/word"] == "calm")
@@ -342,15 +350,9 @@ def test_what_an_app_has_started_ends_with_it(small, live):
                 raise ValueError("no more")
         """)
 
-    def lives():
-        try:
-            return psutil.Process(int(told.read_text())).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
     async def scene(plant):
         await plant.until(lambda: plant.component()["state"] == "faulted")
-        await plant.until(lambda: not lives())
+        await plant.until(lambda: not lives(int(told.read_text())))
 
     live(scene)
 
@@ -402,6 +404,6 @@ def test_no_worker_outlives_a_killed_kernel(small, runtime_home):
         kernel.kill()
         kernel.wait()
     deadline = time.monotonic() + 60
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while lives(pid):
         assert time.monotonic() < deadline, "the worker lives on"
         time.sleep(0.02)
