@@ -18,7 +18,7 @@ from runtime.errors import PlantError, StoreError
 from runtime.historian import desk
 from runtime.historian.asking import Asked
 from runtime.historian.cold import literal
-from runtime.historian.desk import Job, Outcome, too_much
+from runtime.historian.desk import Job, Outcome, too_long, too_much
 from runtime.historian.faults import told
 from runtime.historian.reading import Snapshot
 
@@ -92,14 +92,15 @@ def answer(books: Library, query: str, limit: int, seconds: float, asked: Asked 
     ):
         try:
             data, words = process.communicate(msgspec.json.encode(job), seconds + _LATE_S)
+            killed = too_much()  # the end of its memory may be the end of it
         except subprocess.TimeoutExpired:  # at work on one great value it cannot be interrupted
             process.kill()
             data, words = process.communicate()
+            killed = too_long(seconds)
     if process.returncode > 0:
         last = words.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
         raise SqlError(f"the query cannot be answered: {last[0][:300]}", "please report this")
-    # The end of its memory may be the end of it.
-    outcome = too_much() if process.returncode else msgspec.json.decode(data, type=Outcome)
+    outcome = killed if process.returncode else msgspec.json.decode(data, type=Outcome)
     if outcome.refusal:
         raise (_UnreadError if outcome.of_files else SqlError)(outcome.refusal, outcome.remedy)
     return Answer(outcome.columns, outcome.rows[:limit], len(outcome.rows) > limit)

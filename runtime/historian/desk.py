@@ -89,11 +89,16 @@ def answered(job: Job) -> Outcome:
             return too_much()
         except duckdb.Error as exc:
             if late.is_set():
-                text = f"the query took longer than {job.seconds:g} s"
-                return Outcome(refusal=text, remedy="ask for less: fewer tags, t_ns >= ...")
+                return too_long(job.seconds)
             return _refused(exc)
         finally:
             timer.cancel()
+
+
+def too_long(seconds: float) -> Outcome:
+    """Return the refusal of a query that takes more time than it was given."""
+    text = f"the query took longer than {seconds:g} s"
+    return Outcome(refusal=text, remedy="ask for less: fewer tags, t_ns >= ...")
 
 
 def too_much() -> Outcome:

@@ -11,7 +11,7 @@ import pytest
 
 from runtime.contract import DataType, Tag
 from runtime.errors import StoreError
-from runtime.historian import SqlError, open_readonly, write_parquet
+from runtime.historian import SqlError, analyst, open_readonly, write_parquet
 from runtime.historian.analyst import Library, answer
 
 
@@ -19,7 +19,7 @@ def test_ten_thousand_tags_are_laid_out_as_they_are(tmp_path):
     file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
     write_parquet(file, {name: [0] for name in names})
     tags = [(number, f"工厂/a/{number}", "REAL", "Cel", "long") for number in range(10_000)]
-    found = answer(Library([file], tags), "SELECT * FROM tags", len(tags), 20)
+    found = answer(Library([file], tags), "SELECT * FROM tags", len(tags), 120)
     assert found.rows == tuple(tag[1:] for tag in tags)
 
 
@@ -33,9 +33,9 @@ def test_a_value_that_cannot_be_told_is_refused_in_words(tmp_path, value, why):
     write_parquet(file, {name: [0] for name in names})
     books = Library([file], [(0, "a/b", "REAL", "", "long")])
     with pytest.raises(SqlError, match=why):
-        answer(books, f"SELECT {value}", 10, 20)
+        answer(books, f"SELECT {value}", 10, 120)
     if why == "cannot be told":
-        assert answer(books, f"SELECT length(({value})::VARCHAR) > 1", 10, 20).rows == ((True,),)
+        assert answer(books, f"SELECT length(({value})::VARCHAR) > 1", 10, 120).rows == ((True,),)
 
 
 def test_an_answer_that_would_fill_the_memory_is_refused_in_words(tmp_path):
@@ -43,8 +43,8 @@ def test_an_answer_that_would_fill_the_memory_is_refused_in_words(tmp_path):
     write_parquet(file, {name: [0] for name in names})
     books = Library([file], [(0, "a/b", "REAL", "", "long")])
     with pytest.raises(SqlError, match="the answer is larger than 32 MiB"):
-        answer(books, "SELECT repeat('x', 20000) FROM range(2000)", 100_000, 20)
-    found = answer(books, "SELECT range FROM range(2500)", 2400, 20)
+        answer(books, "SELECT repeat('x', 20000) FROM range(2000)", 100_000, 120)
+    found = answer(books, "SELECT range FROM range(2500)", 2400, 120)
     assert (found.rows, found.truncated) == (tuple((each,) for each in range(2400)), True)
 
 
@@ -57,9 +57,18 @@ def test_one_great_value_takes_no_memory_of_the_kernel_and_little_of_the_machine
     books = Library([file], [(0, "a/b", "REAL", "", "long")])
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SqlError, match="too much memory"):
-        answer(books, f"SELECT {value}", 10, 20)
+        answer(books, f"SELECT {value}", 10, 120)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before_kib + 16 * 1024
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 900 * 1024
+
+
+def test_a_process_that_is_ended_for_its_time_is_told_as_such(tmp_path, monkeypatch):
+    monkeypatch.setattr(analyst, "_LATE_S", 0)  # it has not even begun by then
+    file, names = tmp_path / "samples.parquet", ("tag", "t", "value", "quality", "text")
+    write_parquet(file, {name: [0] for name in names})
+    books = Library([file], [(0, "a/b", "REAL", "", "long")])
+    with pytest.raises(SqlError, match=r"the query took longer than 0\.001 s"):
+        answer(books, "SELECT 1", 10, 0.001)
 
 
 def test_now_is_in_utc_as_samples_are(tmp_path, monkeypatch):
@@ -68,9 +77,9 @@ def test_now_is_in_utc_as_samples_are(tmp_path, monkeypatch):
     write_parquet(file, {name: [time.time_ns() if name == "t" else 0] for name in names})
     query = "SELECT count(*) FROM samples WHERE t > now()::TIMESTAMP - INTERVAL 1 HOUR"
     books = Library([file], [(0, "a/b", "REAL", "", "long")])
-    assert answer(books, query, 10, 20).rows == ((1,),)
+    assert answer(books, query, 10, 120).rows == ((1,),)
     with pytest.raises(SqlError) as told:
-        answer(books, query.replace("::TIMESTAMP", ""), 10, 20)
+        answer(books, query.replace("::TIMESTAMP", ""), 10, 120)
     assert "t >= now()::TIMESTAMP" in told.value.remedy
 
 
@@ -84,7 +93,7 @@ def test_samples_of_a_tag_that_had_another_type_are_joined_once(tmp_path, kit):
     shelf.store.close()
     with open_readonly(tmp_path / "history.duckdb") as archive:
         query = "SELECT type, unit, count(*), sum(value) FROM samples JOIN tags USING (path) GROUP BY ALL"
-        assert archive.sql(query, 10, 20).rows == (("LREAL", "mm", 3, 6.0),)
+        assert archive.sql(query, 10, 120).rows == (("LREAL", "mm", 3, 6.0),)
 
 
 @pytest.mark.parametrize("what", ["sql", "samples"])
