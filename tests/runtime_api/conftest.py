@@ -167,8 +167,8 @@ class Desk:
         finally:
             await self.journal.close()
 
-    async def until(self, holds: Any) -> None:
-        async with asyncio.timeout(60):
+    async def until(self, holds: Any, seconds: float = 60) -> None:
+        async with asyncio.timeout(seconds):
             while not holds():
                 await self.clock.sleep(0.01)
 
