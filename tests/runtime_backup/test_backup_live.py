@@ -90,7 +90,7 @@ def test_a_backup_under_writes_holds_every_confirmed_write(kit, tmp_path, runtim
     value = journal.read_now(operator_values)[0]
     assert value.path == "site/line/setpoint"
     with open_readonly(tmp_path / "new" / ".ironworks" / "history.duckdb") as archive:
-        assert archive.sql("SELECT count(*) FROM samples WHERE path LIKE '%setpoint'", 1, 20).rows[0][0] > 5
+        assert archive.sql("SELECT count(*) FROM samples WHERE path LIKE '%setpoint'", 1, 120).rows[0][0] > 5
 
 
 def _found(home):

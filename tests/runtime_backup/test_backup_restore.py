@@ -30,7 +30,7 @@ def backed_up(home, to):
 
 def samples(state):
     with open_readonly(state / "history.duckdb") as archive:
-        return archive.sql("SELECT count(*), count(DISTINCT t_ns) FROM samples", 10, 20).rows
+        return archive.sql("SELECT count(*), count(DISTINCT t_ns) FROM samples", 10, 120).rows
 
 
 def test_everything_comes_back_elsewhere(kit, home, tmp_path):

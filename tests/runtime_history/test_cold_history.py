@@ -21,7 +21,7 @@ from runtime.testing import FakePort
 def test_a_kill_at_any_instant_neither_loses_nor_doubles_a_sample(tmp_path):
     script = Path(__file__).with_name("kill_steps.py")
     run = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "6"], capture_output=True, text=True, timeout=250
+        [sys.executable, str(script), str(tmp_path), "6"], capture_output=True, text=True, timeout=550
     )
     assert run.stdout.startswith("fine"), run.stderr
     assert int(run.stdout.split()[1]) > 60

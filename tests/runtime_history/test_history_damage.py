@@ -93,15 +93,15 @@ def test_sql_is_answered_without_a_damaged_file(tmp_path, kit):
 
     spoilt.write_bytes(spoilt.read_bytes()[:-20])
     with open_readonly(path) as archive:
-        assert archive.sql(query, 10, 20).rows == rest
+        assert archive.sql(query, 10, 120).rows == rest
         assert "standard-2" in archive.problems[0]
 
     async def main():
         async with kit.running(path, start_ns=kit.T0 + 3 * kit.HOUR + kit.S) as (_, historian):
             with pytest.raises(SqlError, match="nowhere"):
-                await historian.sql("SELECT * FROM nowhere", 10, 20)
+                await historian.sql("SELECT * FROM nowhere", 10, 120)
             assert not historian.problems
-            assert (await historian.sql(query, 10, 20)).rows == rest
+            assert (await historian.sql(query, 10, 120)).rows == rest
             assert "60 samples between 2023-11-15T01:00:00" in historian.problems[0]
 
     asyncio.run(main())
@@ -302,7 +302,7 @@ def test_a_log_that_was_damaged_raises_the_alarm(tmp_path, kit, damage):
             shelf.append(kit.batch(shelf.tags[0], [number] * 50, [number] * 50), now_ns=now)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
-    killed = subprocess.run([sys.executable, "-c", code], timeout=60)
+    killed = subprocess.run([sys.executable, "-c", code], timeout=300)
     assert killed.returncode == -signal.SIGKILL
     log = path.with_name(path.name + ".wal")
     data = bytearray(log.read_bytes())

@@ -437,7 +437,7 @@ def test_a_full_disk_drops_loudly_and_heals(tmp_path):
     here = str(Path(__file__).parent)
     code = f"import sys; sys.path.insert(0, {here!r})\nimport pathlib, test_historian\n"
     code += f"test_historian._full_disk(pathlib.Path({str(tmp_path / 'h.duckdb')!r}))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert run.stdout == "fine\n", run.stderr
     with open_readonly(tmp_path / "h.duckdb", "site/area/line") as archive:
         tag = archive.tags["tank/level"]
