@@ -18,7 +18,7 @@ from runtime.configview import ConfigApplied
 from runtime.errors import WriteRejectedError
 
 PAUSE_S = 0.02  # between two changes
-END_S = 20.0  # for a plant that ends, to start anew
+END_S = 60.0  # for a plant that ends, to start anew
 WAIT_S = 3.0  # for a plant that goes back by itself
 _KNOWN = (
     "needs a restart of",

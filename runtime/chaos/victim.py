@@ -172,7 +172,7 @@ class Victim:
             self._child.stdin.close()
             self._child = None
 
-    async def orphans(self, patience_s: float = 15.0) -> list[str]:
+    async def orphans(self, patience_s: float = 60.0) -> list[str]:
         """Return the children of the last kernel that outlived it by so much."""
         end_ns = monotonic_ns() + round(patience_s * SECOND_NS)
         while True:
