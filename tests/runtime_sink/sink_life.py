@@ -20,8 +20,8 @@ compaction._MANY = 3
 PLANT = [Tag(f"site/area/line/n{number}", DataType.LREAL, source="plc") for number in range(50)]
 
 
-async def load(port, clock, chance):
-    while True:
+async def load(port, clock, chance, times):
+    for _ in range(times):
         late = chance.choice([0, 0, 0, 3_600_000_000_000], 50)
         times = clock.now_ns() - late + np.arange(50)
         port.bus.publish(Batch.of(np.arange(50), chance.random(50).view(np.uint64), times))
@@ -38,13 +38,13 @@ async def main(path, url, how):
     while not outer.value("sys/history/sink_connected"):
         await clock.sleep(0.01)
     print("sending", flush=True)
-    loading = asyncio.create_task(load(port, clock, np.random.default_rng()))
-    if how == "killed":
+    killed = how == "killed"
+    loading = asyncio.create_task(load(port, clock, np.random.default_rng(), 10**9 if killed else 100))
+    if killed:
         while True:
             print("sent", outer.value("sys/history/sink_sent"), flush=True)
             await clock.sleep(0.02)
-    await clock.sleep(0.5)
-    loading.cancel()
+    await loading
     keeper.cancel()  # what waits is committed; the next one sends it
     await asyncio.wait([keeper])
     keeper = asyncio.create_task(historian.run(port))
