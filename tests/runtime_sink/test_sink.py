@@ -245,7 +245,7 @@ def test_kills_of_either_side_lose_and_double_nothing(tmp_path, postgres):
         life.stdout.close()
         postgres.start()
     last = subprocess.run(
-        [sys.executable, script, path, url, "to the end"], capture_output=True, text=True, timeout=120
+        [sys.executable, script, path, url, "to the end"], capture_output=True, text=True, timeout=300
     )
     assert last.returncode == 0, last.stderr
     ours, theirs = in_history(path), in_database(url)
