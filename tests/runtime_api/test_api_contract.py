@@ -45,5 +45,5 @@ def test_every_answer_is_as_documented(plant: str, user: str, phase: str, tmp_pa
     command += ["--exclude-path-regex", APART, "--seed", "7", "--no-color", "--no-shrink", *BOUNDS[phase]]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=550, check=False)
     assert found.returncode == 0, found.stdout[-8000:] + found.stderr[-2000:]
-    with httpx.Client(base_url=f"{plant}{PREFIX}") as http:
+    with httpx.Client(base_url=f"{plant}{PREFIX}", timeout=60) as http:
         assert http.get("/info").status_code == 200

@@ -59,7 +59,7 @@ def test_no_input_is_an_internal_error(desk: Any) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint:
             transport = httpx.AsyncHTTPTransport(uds=endpoint.socket)
-            async with httpx.AsyncClient(transport=transport, base_url="http://x/api/v1") as raw:
+            async with httpx.AsyncClient(transport=transport, base_url="http://x/api/v1", timeout=60) as raw:
 
                 @settings(max_examples=300, deadline=None, database=None)
                 @given(st.data())

@@ -82,7 +82,9 @@ def test_tags_come_in_pages_and_by_glob(desk: Any) -> None:
             assert paths == [
                 f"site/area/line/tank/{name}" for name in ("level", "setpoint", "limit", "batch")
             ]
-            raw = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=client.endpoint.socket))
+            raw = httpx.AsyncClient(
+                transport=httpx.AsyncHTTPTransport(uds=client.endpoint.socket), timeout=60
+            )
             async with raw:
                 first = (await raw.get("http://x/api/v1/tags?limit=2&match=**")).json()
                 rest = (await raw.get(f"http://x/api/v1/tags?match=**&after={first['next']}")).json()
@@ -176,7 +178,9 @@ def test_a_refusal_tells_what_is_asked_from_what_the_plant_does_not_allow_now(
     async def main() -> None:
         async with desk.serving() as endpoint:
             transport = httpx.AsyncHTTPTransport(uds=endpoint.socket)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://x{PREFIX}") as raw:
+            async with httpx.AsyncClient(
+                transport=transport, base_url=f"http://x{PREFIX}", timeout=60
+            ) as raw:
                 answer = await raw.request(method, path, json=body)
                 assert (answer.status_code, "items" in answer.text) == (status, False), answer.text
 
@@ -225,7 +229,7 @@ def test_on_tcp_nobody_is_viewer_and_a_secret_makes_the_user(desk: Any) -> None:
                 async with PlantClient(place, name, secret) as wrong:
                     with pytest.raises(PlantError, match="wrong"):
                         await wrong.info()
-            async with httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+            async with httpx.AsyncClient(base_url=endpoint.http or "", timeout=60) as raw:
                 for header in ("Basic ???", "Bearer abc", "Basic", ""):
                     answer = await raw.get("/api/v1/info", headers={"Authorization": header})
                     assert answer.status_code == 401
@@ -239,7 +243,10 @@ def test_on_tcp_nobody_is_viewer_and_a_secret_makes_the_user(desk: Any) -> None:
 
 def test_a_method_that_a_resource_does_not_take_is_told_those_that_it_does(desk: Any) -> None:
     async def main() -> None:
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+        async with (
+            desk.serving() as endpoint,
+            httpx.AsyncClient(base_url=endpoint.http or "", timeout=60) as raw,
+        ):
             for path, allowed in (
                 ("/tags/tank/setpoint", {"GET", "HEAD", "PUT"}),
                 ("/users", {"GET", "HEAD", "POST"}),
@@ -260,7 +267,10 @@ def test_where_the_plant_file_says_so_nobody_on_tcp_goes_without_a_name(folder: 
     desk = request.getfixturevalue("desk")
 
     async def main() -> None:
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+        async with (
+            desk.serving() as endpoint,
+            httpx.AsyncClient(base_url=endpoint.http or "", timeout=60) as raw,
+        ):
             found = {path: await raw.get(path) for path in ("/api/v1/info", "/metrics", "/healthz")}
             assert [each.status_code for each in found.values()] == [401, 401, 200]
             assert found["/metrics"].json()["error"] == "this needs a name"
@@ -273,7 +283,10 @@ def test_where_the_plant_file_says_so_nobody_on_tcp_goes_without_a_name(folder: 
 
 def test_foreign_host_origin_and_large_bodies_are_refused_on_tcp(desk: Any) -> None:
     async def main() -> None:
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+        async with (
+            desk.serving() as endpoint,
+            httpx.AsyncClient(base_url=endpoint.http or "", timeout=60) as raw,
+        ):
             for name, value, status in (
                 ("Host", "evil.example", 403),
                 ("Host", "127.0.0.1.evil.example:80", 403),
@@ -452,7 +465,10 @@ def test_many_points_are_written_beside_the_loop(desk: Any, monkeypatch: pytest.
     async def main() -> None:
         desk.remember(Batch.of([0], [0], 1))
         monkeypatch.setattr(desk.historian, "figures", figures, raising=False)
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+        async with (
+            desk.serving() as endpoint,
+            httpx.AsyncClient(base_url=endpoint.http or "", timeout=60) as raw,
+        ):
             asked = {"tag": "tank/level", "start": 0, "end": 9, "mode": "mean", "interval": 9}
             answer = await raw.get("/api/v1/history", params=asked)
             assert answer.json()["series"][0]["points"] == [[0, 1.5, 0]]
@@ -473,7 +489,10 @@ def test_large_answers_are_written_one_after_the_other(desk: Any, monkeypatch: p
         monkeypatch.setattr(history, "_samples", samples)
         rows = history._MANY + 1
         desk.remember(Batch.of(np.zeros(rows, np.int32), np.zeros(rows, np.uint64), np.arange(rows)))
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+        async with (
+            desk.serving() as endpoint,
+            httpx.AsyncClient(base_url=endpoint.http or "", timeout=60) as raw,
+        ):
             asked = {"tag": "tank/level", "start": 0, "end": rows, "limit": rows}
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(raw.get("/api/v1/history", params=asked)) for _ in range(2)]
@@ -494,7 +513,10 @@ def parts_of(document: Any) -> Iterator[dict[str, Any]]:
 
 def test_openapi_describes_every_answer(desk: Any) -> None:
     async def main() -> None:
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http or "") as raw:
+        async with (
+            desk.serving() as endpoint,
+            httpx.AsyncClient(base_url=endpoint.http or "", timeout=60) as raw,
+        ):
             document = (await raw.get("/api/v1/openapi.json")).json()
             schemas = document["components"]["schemas"]
             names = []

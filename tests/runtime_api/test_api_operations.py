@@ -30,12 +30,14 @@ def _metrics(text):
 
 
 def _on_socket(endpoint):
-    return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=endpoint.socket), base_url="http://x")
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=endpoint.socket), base_url="http://x", timeout=60
+    )
 
 
 def test_probes_need_no_login_and_ready_names_what_is_not_up(desk: Any) -> None:
     async def main() -> None:
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http) as raw:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http, timeout=60) as raw:
             wrong = {"auth": ("nobody", "wrong")}
             assert (await raw.get("/healthz", **wrong)).json() == {"ok": True, "waits": []}
             assert (await raw.get("/readyz", **wrong)).json() == {"ok": True, "waits": []}
@@ -60,7 +62,7 @@ def test_an_app_that_another_has_replaced_keeps_nothing_alive(desk: Any) -> None
 
 def test_head_is_answered_as_get_without_a_body(desk: Any) -> None:
     async def main() -> None:
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http) as raw:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http, timeout=60) as raw:
             for path in ("/healthz", "/readyz", f"{PREFIX}/tags"):
                 asked, headed = await raw.get(path), await raw.head(path)
                 assert (headed.status_code, headed.content) == (200, b"")
@@ -147,7 +149,7 @@ def test_what_a_client_asked_that_has_gone_is_broken_off(desk: Any) -> None:
 
 def test_metrics_tell_routes_components_and_system_tags_in_bounded_labels(desk: Any) -> None:
     async def main() -> None:
-        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http) as raw:
+        async with desk.serving() as endpoint, httpx.AsyncClient(base_url=endpoint.http, timeout=60) as raw:
             for number in range(3):
                 await raw.get(f"{PREFIX}/tags/tank/none{number}")
                 await raw.get(f"/nothing/{number}")
@@ -207,7 +209,7 @@ def test_a_mode_that_someone_else_changed_is_not_overwritten(desk: Any) -> None:
 def test_long_answers_are_zipped_over_tcp_only(desk: Any) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint:
-            async with httpx.AsyncClient(base_url=endpoint.http) as raw:
+            async with httpx.AsyncClient(base_url=endpoint.http, timeout=60) as raw:
                 zipped = await raw.get(f"{PREFIX}/openapi.json")
                 assert zipped.headers["content-encoding"] == "gzip"
                 assert int(zipped.headers["content-length"]) < len(zipped.content) / 3
@@ -242,7 +244,7 @@ def test_who_asks_too_often_is_told_to_wait_and_others_are_served(
 
     async def main() -> None:
         async with desk.serving() as endpoint:
-            async with httpx.AsyncClient(base_url=endpoint.http) as raw:
+            async with httpx.AsyncClient(base_url=endpoint.http, timeout=60) as raw:
                 codes = [(await raw.get(f"{PREFIX}/info")).status_code for _ in range(12)]
                 assert codes == [200] * 10 + [429] * 2
                 late = await raw.get(f"{PREFIX}/info")
@@ -251,7 +253,7 @@ def test_who_asks_too_often_is_told_to_wait_and_others_are_served(
             async with _on_socket(endpoint) as raw:
                 assert (await raw.get(f"{PREFIX}/info")).status_code == 200
             now[0] += 10**9
-            async with httpx.AsyncClient(base_url=endpoint.http) as raw:
+            async with httpx.AsyncClient(base_url=endpoint.http, timeout=60) as raw:
                 codes = [(await raw.get(f"{PREFIX}/info")).status_code for _ in range(3)]
                 assert codes == [200, 200, 429]
 
@@ -294,17 +296,17 @@ def test_streams_of_one_user_are_bounded(desk: Any, monkeypatch: pytest.MonkeyPa
     async def main() -> None:
         async with desk.serving() as endpoint:
             url = f"ws://x{PREFIX}/stream"
-            first = await unix_connect(endpoint.socket, url)
-            second = await unix_connect(endpoint.socket, url)
+            first = await unix_connect(endpoint.socket, url, open_timeout=60)
+            second = await unix_connect(endpoint.socket, url, open_timeout=60)
             with pytest.raises(InvalidStatus) as refused:
-                await unix_connect(endpoint.socket, url)
+                await unix_connect(endpoint.socket, url, open_timeout=60)
             assert refused.value.response.status_code == 429
             await first.close()
 
             async def free() -> Any:
                 while True:
                     try:
-                        return await unix_connect(endpoint.socket, url)
+                        return await unix_connect(endpoint.socket, url, open_timeout=60)
                     except InvalidStatus:
                         await desk.clock.sleep(0.01)
 
@@ -326,7 +328,7 @@ def test_a_stream_that_asks_for_something_else_too_often_is_closed(
         from websockets.exceptions import ConnectionClosed
 
         async with desk.serving() as endpoint:
-            websocket = await unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream")
+            websocket = await unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream", open_timeout=60)
 
             async def ask_again_and_again() -> None:
                 while True:

@@ -156,7 +156,7 @@ def test_anonymous_gets_nothing_from_outside_and_looks_on_loopback(outside: Outs
                 assert "--user" in refused.value.remedy
                 with pytest.raises(PlantError, match=DENIED):
                     await anext(nobody.stream(["**"]))
-            async with httpx.AsyncClient(verify=trust.context(outside.url)) as raw:
+            async with httpx.AsyncClient(verify=trust.context(outside.url), timeout=60) as raw:
                 for (method, path), rule in RULES.items():
                     if method == "WS" or rule.greets or rule.open:
                         continue
@@ -207,7 +207,7 @@ def test_old_tls_and_plain_http_are_refused(outside: Outside) -> None:
             assert await asyncio.to_thread(offer, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 await asyncio.to_thread(offer, ssl.TLSVersion.TLSv1_1)
-            async with httpx.AsyncClient() as raw:
+            async with httpx.AsyncClient(timeout=60) as raw:
                 with pytest.raises(httpx.TransportError):
                     await raw.get(outside.url.replace("https", "http") + "/api/v1/info")
 
@@ -482,7 +482,9 @@ def test_a_page_of_another_site_cannot_open_a_stream(outside: Outside) -> None:
             url = outside.url.replace("https", "wss") + "/api/v1/stream"
             for origin in ("https://evil.example", "null", outside.url.rpartition(":")[0]):
                 with pytest.raises(InvalidStatus) as refused:
-                    await connect(url, origin=origin, ssl=trust.context(outside.url), proxy=None)
+                    await connect(
+                        url, origin=origin, ssl=trust.context(outside.url), proxy=None, open_timeout=60
+                    )
                 assert refused.value.response.status_code == 403, origin
 
     asyncio.run(main())
@@ -494,9 +496,9 @@ def test_loopback_streams_are_closed_to_pages_too(desk: Any) -> None:
             url = endpoint.http.replace("http", "ws") + "/api/v1/stream"
             for origin in ("http://evil.example", "http://localhost:3000", "null"):
                 with pytest.raises(InvalidStatus) as refused:
-                    await connect(url, origin=origin, proxy=None)
+                    await connect(url, origin=origin, proxy=None, open_timeout=60)
                 assert refused.value.response.status_code == 403, origin
-            async with connect(url, origin=endpoint.http, proxy=None):
+            async with connect(url, origin=endpoint.http, proxy=None, open_timeout=60):
                 pass
 
     asyncio.run(main())

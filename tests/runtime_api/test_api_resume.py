@@ -244,7 +244,7 @@ def test_a_client_knows_its_place_before_it_gets_anything_else(desk: Any, monkey
 
             monkeypatch.setattr(desk.journal, "read", busy)
             asked = {"tags": ["tank/level"], "alarms": True, "components": True}
-            async with unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream") as websocket:
+            async with unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream", open_timeout=60) as websocket:
                 await websocket.send(json.dumps(asked))
                 kinds = [json.loads(await websocket.recv())["type"] for _ in range(3)]
             assert kinds[0] == "missed"
@@ -285,7 +285,9 @@ def test_no_message_breaks_a_stream_but_by_a_reason(desk: Any) -> None:
                     json.loads(await websocket.recv())
 
             async def send(message: str | bytes) -> None:
-                async with unix_connect(endpoint.socket, f"ws://x{PREFIX}/stream") as websocket:
+                async with unix_connect(
+                    endpoint.socket, f"ws://x{PREFIX}/stream", open_timeout=60
+                ) as websocket:
                     await websocket.send(message)
                     with pytest.raises(ConnectionClosed) as closed:
                         await until_closed(websocket)

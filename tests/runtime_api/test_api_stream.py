@@ -20,7 +20,7 @@ from runtime.wire import AlarmChange, ComponentChange, Values
 
 
 async def _open(desk_endpoint, **wanted):
-    websocket = await unix_connect(desk_endpoint.socket, "ws://x/api/v1/stream")
+    websocket = await unix_connect(desk_endpoint.socket, "ws://x/api/v1/stream", open_timeout=60)
     await websocket.send(json.dumps(wanted))
     return websocket
 
@@ -118,7 +118,7 @@ def test_alarms_and_components_stand_first_and_then_change(desk: Any) -> None:
 def test_a_wrong_request_closes_the_stream_with_the_reason(desk: Any, request_: str, why: str) -> None:
     async def main() -> None:
         async with desk.serving() as endpoint:
-            websocket = await unix_connect(endpoint.socket, "ws://x/api/v1/stream")
+            websocket = await unix_connect(endpoint.socket, "ws://x/api/v1/stream", open_timeout=60)
             await websocket.send(request_)
             with pytest.raises(ConnectionClosed) as closed:
                 await websocket.recv()
@@ -138,7 +138,7 @@ def test_the_stream_asks_for_host_origin_and_secret_like_the_rest(desk: Any) -> 
                 ({"Authorization": "Basic b2xnYTp4"}, 401),
             ):
                 with pytest.raises(InvalidStatus) as refused:
-                    await connect(url, additional_headers=headers, proxy=None)
+                    await connect(url, additional_headers=headers, proxy=None, open_timeout=60)
                 assert refused.value.response.status_code == status
             place = type(endpoint)(http=endpoint.http)
             with pytest.raises(PlantError, match="wrong"):

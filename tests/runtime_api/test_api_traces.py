@@ -75,7 +75,7 @@ def test_a_request_is_traced_down_to_the_disk(folder: Path, secret: str, started
     with Receiver() as receiver:
         (folder / "plant.yaml").write_text(PLANT.format(endpoint=receiver.url, secret=secret))
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-        with started(folder) as url, httpx.Client(base_url=f"{url}{PREFIX}") as http:
+        with started(folder) as url, httpx.Client(base_url=f"{url}{PREFIX}", timeout=60) as http:
             login = {"auth": ("olga", "hops & malt"), "headers": {"traceparent": parent}}
             assert http.put("/tags/tank/setpoint", json={"value": 5}, **login).status_code == 200
             assert http.put("/tags/tank/setpoint", json={"value": 500}, **login).status_code == 422
@@ -102,7 +102,7 @@ def test_a_collector_that_is_not_there_is_told_once_and_holds_up_nothing(
 ) -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="it comes with the extra otel")
     (folder / "plant.yaml").write_text(PLANT.format(endpoint="http://127.0.0.1:1", secret=secret))
-    with started(folder) as url, httpx.Client(base_url=f"{url}{PREFIX}") as http:
+    with started(folder) as url, httpx.Client(base_url=f"{url}{PREFIX}", timeout=60) as http:
         assert http.get("/info").status_code == 200
     (log,) = folder.glob(".ironworks/ironworks.log")
     assert log.read_text().count("traces do not reach http://127.0.0.1:1") == 1

@@ -22,7 +22,9 @@ HASH = "$argon2id$x"  # of nobody's secret
 
 
 def _on_socket(endpoint):
-    return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=endpoint.socket), base_url="http://x")
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=endpoint.socket), base_url="http://x", timeout=60
+    )
 
 
 def test_lists_come_in_pages_and_the_client_has_them_whole(desk: Any, monkeypatch: Any) -> None:
