@@ -22,7 +22,7 @@ def commands(heading):
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-def ironworks(arguments, folder, seconds=120):
+def ironworks(arguments, folder, seconds=250):
     return subprocess.run(
         [sys.executable, "-m", "runtime.cli", *arguments],
         cwd=folder,

@@ -91,7 +91,7 @@ class Works:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "runtime.cli", *arguments, "--plant", str(self.folder)],
-            capture_output=True, text=True, timeout=60, env=self.environment, check=False,
+            capture_output=True, text=True, timeout=250, env=self.environment, check=False,
         )  # fmt: skip
 
     def ask(

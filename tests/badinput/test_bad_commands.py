@@ -140,7 +140,7 @@ def test_a_mistyped_opcua_driver_is_told_with_the_right_one(folder: Path, comman
 
 def run(*arguments: str, **how: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runtime.cli", *arguments]
-    return subprocess.run(command, text=True, stderr=subprocess.PIPE, timeout=60, check=False, **how)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, text=True, stderr=subprocess.PIPE, timeout=250, check=False, **how)  # type: ignore[call-overload,no-any-return]
 
 
 def test_a_missing_plant_is_one_and_two_lines() -> None:
@@ -175,7 +175,7 @@ def test_chinese_leaves_as_utf8_whatever_the_locale(folder: Path) -> None:
     locale = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
         [sys.executable, "-m", "runtime.cli", "tags", "export", "--plant", str(folder)],
-        capture_output=True, env=locale, timeout=60, check=False,
+        capture_output=True, env=locale, timeout=250, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "液位设定" in done.stdout.decode("utf-8")
@@ -186,7 +186,7 @@ def test_attached_needs_a_pipe(folder: Path, stdin: str) -> None:
     script = f'exec "$0" -m runtime.cli run "$1" --attached {"<&-" if stdin == "closed" else "</dev/null"}'
     done = subprocess.run(
         ["/bin/sh", "-c", script, sys.executable, str(folder)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=250, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "--attached needs a pipe" in done.stderr

@@ -160,7 +160,7 @@ def test_a_rename_lasts_once_its_folder_is_synced(tmp_path):
 
 def test_a_campaign_tells_machines_what_it_did():
     command = [sys.executable, "-m", "runtime.cli", "chaos", "simulate", "--seeds", "3", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["rounds"], report["ok"], report["findings"]) == (3, True, [])

@@ -248,7 +248,7 @@ def test_history_of_a_stopped_plant_comes_from_its_file(
 ) -> None:
     command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--for", "1000ms"]
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
-    subprocess.run(command, env=environment, check=True, timeout=60, stdin=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, timeout=250, stdin=subprocess.DEVNULL)
     options = ("--from", "-5min", "--plant", folder)
     (series,) = json.loads(ironworks("history", "query", "tank/setpoint", *options, "--json").stdout)
     assert 40.0 in [point[1] for point in series["points"]]
@@ -421,7 +421,7 @@ def test_a_full_disk_behind_the_output_is_told_once() -> None:
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     command = [sys.executable, "-m", "runtime.cli", "--version"]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=60)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, timeout=250)
     assert done.returncode == 1
     first, remedy = done.stderr.decode().splitlines()
     assert first == "error: No space left on device"

@@ -32,7 +32,7 @@ def test_systemd_finds_no_fault_in_the_unit(ironworks, folder, name):
     file = folder / "ironworks-brewery.service"
     file.write_text(unit_of(ironworks, plant))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, timeout=60
+        ["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, timeout=250
     )
     complaints = [line for line in done.stderr.splitlines() if file.name in line]
     assert (done.returncode, complaints) == (0, []), done.stderr
@@ -46,7 +46,7 @@ def test_the_unit_exposes_little(ironworks, folder):
         ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(file)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=250,
     )
     if "offline" in done.stderr:
         pytest.skip("this systemd cannot judge a unit that is not installed")

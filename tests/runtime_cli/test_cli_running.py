@@ -339,7 +339,7 @@ def test_watch_prints_changes_until_its_reader_goes(runtime_home: Path, ironwork
 def test_errors_are_words_on_stderr_and_exit_code_1(runtime_home: Path) -> None:
     command = [sys.executable, "-m", "runtime.cli", "read", "tank/setpiont"]
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime_home)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     assert "tank/setpoint" in done.stderr
@@ -362,7 +362,7 @@ def test_a_plant_that_runs_cannot_be_run_again(running_plant: Path, runtime_home
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
         check=False,
         stdin=subprocess.DEVNULL,
     )

@@ -103,7 +103,7 @@ schema.prepare(connection)
 @pytest.mark.parametrize("step", range(1, schema.VERSION, 4))
 def test_a_kill_within_any_step_harms_nothing(tmp_path, step):
     path = journal_of(tmp_path / "journal.sqlite", 1)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(step)], check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(step)], check=False, timeout=250)
     assert done.returncode == -signal.SIGKILL
     (copy,) = copies_of(path)
     with closing(sqlite3.connect(copy)) as connection:
@@ -176,7 +176,7 @@ store.Store(Path(sys.argv[1]), ManualClock(), 64).open()
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_while_history_is_brought_along_harms_nothing(tmp_path, when):
     path = first_history(tmp_path)
-    done = subprocess.run([sys.executable, "-c", HISTORY_KILLED, str(path), when], check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", HISTORY_KILLED, str(path), when], check=False, timeout=250)
     assert done.returncode == -signal.SIGKILL
     (copy,) = copies_of(path)
     with closing(duckdb.connect(str(copy), read_only=True)) as connection:
