@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.cli.session import before_command
-
 if TYPE_CHECKING:
     from apps.fitting import History
     from apps.installed import Installed
 
 app = typer.Typer(no_args_is_help=True, help="Apps of a plant and their models.")
-app.callback()(before_command)
 
 PlantOption = Annotated[Path | None, typer.Option("--plant", "-p", help="Plant folder or file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

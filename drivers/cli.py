@@ -14,7 +14,6 @@ from drivers.exchange import export, import_
 from drivers.modbus.cli import probe
 from drivers.opcua.nodesets.command import nodeset
 from drivers.top import top
-from runtime.cli.session import before_command
 
 if TYPE_CHECKING:
     from drivers.opcua.client.browse import Listing
@@ -28,7 +27,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Connections: figures, recordings, tags as CSV; browse, probe, trust a certificate.",
 )
-app.callback()(before_command)
 
 for _command in (top, record, export):
     app.command()(_command)

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from runtime.cli.session import before_command
-
 if TYPE_CHECKING:
     from runtime.client import PlantClient
 
 app = typer.Typer(no_args_is_help=True, help="The plant's twin: faults, and hours in seconds.")
-app.callback()(before_command)
 
 PlantOption = Annotated[
     str | None,

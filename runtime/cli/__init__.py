@@ -51,6 +51,7 @@ def build() -> typer.Typer:
     from runtime import registry
     from runtime.cli.broken import load_command
     from runtime.cli.root import Root
+    from runtime.cli.session import before_command
 
     app = typer.Typer(
         name="ironworks",
@@ -72,10 +73,16 @@ def build() -> typer.Typer:
     for name in registry.names("commands"):
         found = load_command("commands", name)
         if isinstance(found, typer.Typer):
+            if found.registered_callback is None and _takes_plant(found):
+                found.callback()(before_command)
             app.add_typer(found, name=name)
         else:
             app.command(name)(found)
     return app
+
+
+def _takes_plant(group: typer.Typer) -> bool:
+    return any("plant" in getattr(each.callback, "__annotations__", ()) for each in group.registered_commands)
 
 
 def _version() -> Callable[[bool, str, str], None]:
