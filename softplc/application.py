@@ -22,6 +22,12 @@ STEP = "_SFC_STEP"
 _SIZES = {1: "BYTE", 2: "WORD", 4: "DWORD", 8: "LWORD"}
 UnknownPathError = UnknownVariableError
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[([^\]]*)\]")
+CLASS = "CLASS"
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether the compiler made a variable up."""
+    return "$" in name
 
 
 class Shape(msgspec.Struct, frozen=True, dict=True):

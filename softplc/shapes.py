@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from softplc.application import Region, Root, Shape
+from softplc.application import CLASS, Region, Root, Shape, is_hidden
 from softplc.iectypes import (
     Array,
     BlockType,
@@ -16,11 +16,10 @@ from softplc.iectypes import (
     Type,
 )
 from softplc.layout import NUMBER_SIZE, Layout, Sizes, has_number, is_retained, scalar_of
-from softplc.symbols import Access, Instance, Project, Variable, is_hidden
+from softplc.symbols import Access, Instance, Project, Variable
 
 ACCESS = "VAR_ACCESS"
 HIDDEN = ("VAR_TEMP", "VAR_EXTERNAL", "VAR_STAT", "VAR_INST", "RESULT")
-CLASS = "CLASS"
 
 
 class Shapes:

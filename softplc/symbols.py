@@ -416,9 +416,4 @@ def is_shared(variable: Variable) -> bool:
     return variable.pou is None and variable.decl is not None and "$" in variable.name[:-1]
 
 
-def is_hidden(name: str) -> bool:
-    """Tell whether the compiler made a variable up."""
-    return "$" in name
-
-
 Ref = Variable | Pou | EnumValue

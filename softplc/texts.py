@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime.errors import PlantError
 from softplc.application import Symbol
-from softplc.parser.literals import (
+from softplc.literals import (
     DATE_TYPES,
     UNITS_NS,
     LiteralError,

@@ -63,6 +63,15 @@ def test_a_command_loads_no_other_and_a_wrong_name_all_of_them():
     assert done.stdout.splitlines() == ["['read'] False", "True"], done.stderr
 
 
+def test_a_plant_that_runs_loads_nothing_of_the_compiler():
+    code = (
+        "import sys\nimport softplc.bridge, softplc.section\n"
+        "print([name for name in ('softplc.syntax', 'softplc.parser', 'llvmlite') if name in sys.modules])"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_every_command_explains_itself():
     done = run(sys.executable, "-m", "runtime.cli", "--help")
     assert done.returncode == 0, done.stderr

@@ -7,13 +7,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from softplc.application import is_hidden
 from softplc.debug.evaluate import Where
 from softplc.debug.values import Value, members
 from softplc.iectypes import Array, BlockType, OpenArray, Struct, Type
 from softplc.layout import POINTER_SIZE
 from softplc.lower.sites import HEAD, Runs, Site
 from softplc.pipeline import Stoppable
-from softplc.symbols import Instance, Pou, Variable, is_hidden
+from softplc.symbols import Instance, Pou, Variable
 
 _FRAME = struct.Struct("<QiiQQ")
 DEEPEST = 1_000  # nothing calls itself, so that no program comes near

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from runtime.errors import PlantError
-from softplc.application import Symbol
+from softplc.application import Symbol, is_hidden
 from softplc.iectypes import (
     Array,
     BlockType,
@@ -23,7 +23,7 @@ from softplc.iectypes import (
 )
 from softplc.image import read_value, write_value
 from softplc.layout import POINTER_SIZE, scalar_of
-from softplc.symbols import Pou, Variable, is_hidden
+from softplc.symbols import Pou, Variable
 from softplc.texts import parse_value, shown
 
 MOST_TEXT = 200  # characters of a value that has parts

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from softplc import ir
+from softplc.application import is_hidden
 from softplc.layout import Layout
 from softplc.source import SourceSet
-from softplc.symbols import Instance, Pou, is_hidden
+from softplc.symbols import Instance, Pou
 from softplc.syntax import Assign, Call, CallStatement, Expr, If, Member, Name, Node, Statement
 
 CALLBACK, HEAD, TABLE = 0, 8, 16  # bytes from the base: what is asked, the innermost frame, a byte a site

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from softplc import library
+from softplc.application import is_hidden
 from softplc.bind.scope import Scope
 from softplc.iectypes import ELEMENTARY, BlockType, Enum, Interface, Struct, Type
 from softplc.lexer import KEYWORDS
@@ -13,7 +14,7 @@ from softplc.library.functions import FUNCTIONS, Function
 from softplc.lsp.describe import parameters
 from softplc.lsp.spot import Spot, called, member_types, type_of
 from softplc.lsp.standard import about, signature
-from softplc.symbols import Pou, Variable, is_hidden
+from softplc.symbols import Pou, Variable
 
 CONVERTED = ("BOOL", "INT", "DINT", "UINT", "UDINT", "REAL", "LREAL", "WORD", "DWORD", "TIME", "STRING")
 SNIPPETS = {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from softplc.application import is_hidden
 from softplc.iectypes import Enum, Struct, Type
 from softplc.lsp.analysis import Analysis
 from softplc.lsp.standard import about
 from softplc.lsp.symbols import Occurrence, Symbol
-from softplc.symbols import EnumValue, Pou, Variable, is_hidden
+from softplc.symbols import EnumValue, Pou, Variable
 from softplc.syntax import Expr, InstanceDecl, Node, TaskDecl, TypeDecl, VarDecl
 
 SECTIONS = ("VAR_INPUT", "VAR_IN_OUT", "VAR_OUTPUT")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from softplc.symbols import is_hidden
+from softplc.application import is_hidden
 from softplc.syntax import EnumSpec, PouDecl, StructSpec, TypeDecl, Unit, VarBlock
 
 

@@ -11,12 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from softplc.application import STEP, Application, Root, Shape, index_texts
+from softplc.application import CLASS, STEP, Application, Root, Shape, index_texts, is_hidden
 from softplc.iectypes import ELEMENTARY
 from softplc.online.moves import BYTES, CLEAR, REFERENCE, Move, Span, joined
 from softplc.online.rule import fits, means_the_same, move_of
-from softplc.shapes import CLASS
-from softplc.symbols import is_hidden
 
 TOLD = ("new", "dropped", "widened", "retyped")
 _MOST_MOVES = 200_000

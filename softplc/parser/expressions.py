@@ -6,8 +6,7 @@ Source: IEC 61131-3:2013, 7.3.2, table 71.
 from __future__ import annotations
 
 from softplc.diagnostics import Diagnostic
-from softplc.parser.cursor import Cursor
-from softplc.parser.literals import (
+from softplc.literals import (
     LiteralError,
     character,
     date_ns,
@@ -16,6 +15,7 @@ from softplc.parser.literals import (
     text_of,
     whole,
 )
+from softplc.parser.cursor import Cursor
 from softplc.syntax import (
     Argument,
     Binary,

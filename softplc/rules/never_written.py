@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.application import is_hidden
 from softplc.diagnostics import WARNING, Diagnostic
 from softplc.iectypes import Elementary
 from softplc.rules.context import Context
-from softplc.symbols import Pou, Variable, is_first, is_hidden
+from softplc.symbols import Pou, Variable, is_first
 
 ON = (Pou,)
 

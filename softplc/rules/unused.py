@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from softplc.application import is_hidden
 from softplc.diagnostics import WARNING, Diagnostic
 from softplc.rules.context import Context
-from softplc.symbols import Pou, is_hidden
+from softplc.symbols import Pou
 
 ON = (Pou,)
 
