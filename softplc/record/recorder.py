@@ -153,13 +153,13 @@ class Recorder:
         """Describe what runs, and go on where an earlier kernel has stopped writing."""
         followed.kept = kept = followed.describe()
         ring = followed.ring
-        if ring.head.tail == 0:
-            followed.known = True  # its first word is a key's
-            return kept
         last = self._last_chunk(ring.head.block)
-        if last is not None and last.head.behind >= ring.head.tail:
+        if last is not None and last.head.behind >= ring.head.tail:  # it may have been killed before it freed
             ring.free(last.head.behind)
             followed.known, followed.scans, followed.now_ns = True, last.head.last, last.head.last_ns
+        elif ring.head.tail == 0:
+            followed.known = True  # its first word is a key's
+            return kept
         ring.ask_key()
         return kept
 

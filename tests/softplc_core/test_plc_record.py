@@ -306,6 +306,21 @@ def test_another_kernel_goes_on_where_the_one_before_was_killed(line):
         assert not replay.jumped
 
 
+def test_a_kernel_that_was_killed_before_it_freed_any_room_wrote_once(line):
+    plant = line()
+    plant.scan(30)
+    Ring(plant.core).free(0)
+    plant.recorder = Recorder(plant.folder, plant.options)
+    plant.recorder.follow(plant.core, plant.describe)
+    plant.scan(10)
+    record = plant.end()
+    assert record.gaps == record.problems == []
+    with Replay(record) as replay:
+        replay.run()
+        assert replay.scans == plant.core.control.scans
+        assert not replay.jumped
+
+
 def test_the_oldest_scans_make_room(line):
     plant = line(options=RecordOptions(140_000, 100_000_000))
     plant.busy(6000)
