@@ -57,6 +57,7 @@ def hand_on(context: typer.Context, **given: object) -> None:
     context.default_map = {name: {known[f"--{option}"]: value for option, value in given.items() if value}}
 
 
+# The callback of a group of commands; its docstring would be the help of a group that has none.
 def before_command(context: typer.Context, plant: PlantOption = None, json: JsonOption = False) -> None:
     if context.invoked_subcommand is not None:
         hand_on(context, plant=plant, json=json)

@@ -20,8 +20,8 @@ compaction._MANY = 3
 PLANT = [Tag(f"site/area/line/n{number}", DataType.LREAL, source="plc") for number in range(50)]
 
 
-async def load(port, clock, chance, times):
-    for _ in range(times):
+async def load(port, clock, chance, batches):
+    for _ in range(batches):
         late = chance.choice([0, 0, 0, 3_600_000_000_000], 50)
         times = clock.now_ns() - late + np.arange(50)
         port.bus.publish(Batch.of(np.arange(50), chance.random(50).view(np.uint64), times))

@@ -254,7 +254,8 @@ def test_kills_of_either_side_lose_and_double_nothing(tmp_path, postgres):
     # What the historian tells of itself after the last look is for the next life to send.
     late = [(path, at_ns) for path, at_ns, *_ in ours - theirs]
     newest_ns = max(at_ns for path, at_ns, *_ in ours if path.startswith("site/"))
-    assert all(path.startswith("sys/history/") and at_ns > newest_ns for path, at_ns in late), late
+    told = ("sys/history/used_", "sys/history/free_")
+    assert all(path.startswith(told) and at_ns > newest_ns for path, at_ns in late), late
 
 
 def test_what_goes_before_it_was_sent_is_counted(tmp_path, postgres):
