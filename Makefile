@@ -16,7 +16,7 @@ demo: .venv/ready
 # A test that ends its worker is not handed to the next one, and the next.
 test: .venv/dev
 	@$(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder \
-	--max-worker-restart 0 $(if $(K),-k "$(K)")
+	--max-worker-restart 0 $(if $(K),-k "$(K)") $(if $(CI),|| $(BIN)/python .ci/again.py $$?)
 
 lint: .venv/dev
 	@$(BIN)/ruff check .

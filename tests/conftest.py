@@ -27,10 +27,23 @@ identity.PasswordHasher = partial(PasswordHasher, time_cost=1, memory_cost=8, pa
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="iw-state")
 # Tests that run in the background ignore Ctrl-C; the plants that they start must not inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+_LOST = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser):
     parser.addoption("--rounds", type=int, default=4, help="rounds of each campaign (long form: 50)")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node, error):
+    """Tell a worker that was lost, with tests that nobody ran, from tests that failed."""
+    if error:
+        node.config.stash[_LOST] = True
+
+
+def pytest_sessionfinish(session):
+    if session.config.stash.get(_LOST, False):
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 @pytest.fixture
