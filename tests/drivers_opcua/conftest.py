@@ -51,10 +51,15 @@ TAGS += [
 
 @pytest.fixture(scope="session", autouse=True)
 def patient_clients() -> Iterator[None]:
-    """asyncua gives a look whether a server is alive one second, and leaves: a busy machine needs longer."""
+    """asyncua gives a look whether a server is alive one second, and leaves: a busy machine needs longer.
+
+    So it does to log in, and to answer those who come by hand.
+    """
     patient = partialmethod(Client.__init__, timeout=60, watchdog_intervall=60)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Client, "__init__", patient)
+        patch.setattr("drivers.opcua.requests.LOGIN_WITHIN_S", 60.0)
+        patch.setattr("drivers.abuse.raw.SAID_WITHIN_S", 60.0)
         yield
 
 
@@ -278,6 +283,19 @@ class Asking:
 @pytest.fixture
 def asking() -> type[Asking]:
     return Asking
+
+
+@pytest.fixture
+def fall_silent() -> Callable[[Any], None]:
+    """Have a session see that its client has been silent for longer than it may."""
+
+    def fall(session: Any) -> None:
+        session._last_activity -= 2 * session.session_timeout
+        session._timeout_task.cancel()
+        session._timeout_task = None
+        session._start_timeout_watchdog()
+
+    return fall
 
 
 # The client's side.

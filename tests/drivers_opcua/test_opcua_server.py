@@ -252,20 +252,18 @@ def test_a_subscriber_gets_value_quality_and_source_time(serve: Any, fast: bool)
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any, fast: bool) -> None:
+def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any, asking: Any, fast: bool) -> None:
     async def main() -> None:
         async with serve(fast=fast) as served, client(served.url) as opc:
+            ask, node = asking(opc), opc.get_node(served.node("tank/level_pct")).nodeid
             served.port.set("tank/level_pct", 0.0)
-            changes = Changes()
-            subscription = await opc.create_subscription(300, changes)
-            node = opc.get_node(served.node("tank/level_pct"))
-            await subscription.subscribe_data_change(node, queuesize=3, sampling_interval=0)
-            await changes.next()
-            for number in range(1, 9):
+            await ask.watch(await ask.subscribe(50), node, QueueSize=3)
+            await ask.published()
+            for number in range(1, 9):  # whatever interval ends meanwhile: nobody asks for what it has
                 served.port.set("tank/level_pct", float(number))
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            values = [await changes.next() for _ in range(3)]
+            values = asking.values(await ask.published())
             assert [each.Value.Value for each in values] == [6.0, 7.0, 8.0]
             assert [each.StatusCode.value for each in values] == [0x480, 0, 0]
 
