@@ -611,3 +611,26 @@ def test_it_stops_without_waiting_for_clients_and_leaves_no_task(serve: Any) -> 
                 await client(served.url).connect()
 
     asyncio.run(main())
+
+
+def test_one_whose_clients_take_long_to_go_stops_all_the_same(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("drivers.opcua.service.STOP_WITHIN_S", 0.1)
+
+    async def main() -> None:
+        async with serve() as served:
+            face = served.component._service._face
+            stop = face.stop
+
+            async def slowly() -> None:
+                await stop()
+                await asyncio.sleep(60)
+
+            monkeypatch.setattr(face, "stop", slowly)
+            served.task.cancel()
+            await asyncio.wait([served.task])
+            assert served.task.cancelled()
+
+    asyncio.run(main())
+    assert "opcua was not done with its clients within 0.1 s" in caplog.text
