@@ -17,10 +17,12 @@ from drivers.opcua.chaos.campaign import campaign
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import connect, gaps, session, supervisor
 from drivers.opcua.client.items import Items
+from drivers.opcua.client.login import NOBODY
 from drivers.opcua.client.reading import Reading
 from drivers.opcua.client.values import moment_ns
 from runtime.clock import WallClock
 from runtime.contract import Access, Batch, DataType, Quality, Tag
+from runtime.errors import ConnectError
 
 GOOD = int(Quality.GOOD)
 
@@ -470,6 +472,27 @@ def test_a_server_that_takes_long_to_create_items_is_asked_for_fewer(
                 await wait(lambda: plant.good)
         assert asked[0] == 100
         assert set(asked[-2:]) == {50}
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_gone_before_the_first_word_is_not_waited_for(tmp_path, wait, monkeypatch):
+    connect_socket = Client.connect_socket
+
+    async def connect_and_lose(self):
+        await connect_socket(self)
+        await wait(lambda: self.uaclient.protocol.is_closed)
+
+    monkeypatch.setattr(Client, "connect_socket", connect_and_lose)
+
+    async def main():
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        url = f"opc.tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        way = connect.Way("io", "urn:test", "None", False, tmp_path, 60.0)
+        async with asyncio.timeout(30):
+            with pytest.raises(ConnectError, match="the connection is gone"):
+                await connect.open_session(url, way, NOBODY, Traffic(), WallClock())
+        server.close()
 
     asyncio.run(main())
 
