@@ -300,7 +300,7 @@ def fall_silent() -> Callable[[Any], None]:
 
 # The client's side.
 
-QUICK = {"period": "50ms", "keep_alive": "500ms", "timeout": "2s"}
+QUICK = {"period": "50ms", "keep_alive": "500ms", "timeout": "60s"}
 
 
 def make_tag(name: str, data_type: DataType, address: str, source: str = "io", **more: Any) -> Tag:
