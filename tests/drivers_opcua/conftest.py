@@ -53,12 +53,13 @@ TAGS += [
 def patient_clients() -> Iterator[None]:
     """asyncua gives a look whether a server is alive one second, and leaves: a busy machine needs longer.
 
-    So it does to log in, to stop, and to answer those who come by hand.
+    So it does to log in, to take answers, to stop, and to answer those who come by hand.
     """
     patient = partialmethod(Client.__init__, timeout=60, watchdog_intervall=60)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Client, "__init__", patient)
         patch.setattr("drivers.opcua.requests.LOGIN_WITHIN_S", 60.0)
+        patch.setattr("drivers.opcua.listener.TAKEN_WITHIN_S", 600.0)
         patch.setattr("drivers.opcua.service.STOP_WITHIN_S", 60.0)
         patch.setattr("drivers.abuse.raw.SAID_WITHIN_S", 60.0)
         yield

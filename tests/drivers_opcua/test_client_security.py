@@ -68,7 +68,9 @@ def secured(identity, number):
 
 def write_plant(folder, url):
     lines = ["plant: chaos", "root: site/area/line", "tags: tags.csv", "drivers:"]
-    lines.append(f"  - {{name: io, kind: opcua.client, urls: ['{url}'], security: Basic256Sha256}}")
+    lines.append(
+        f"  - {{name: io, kind: opcua.client, urls: ['{url}'], security: Basic256Sha256, timeout: 60s}}"
+    )
     (folder / "plant.yaml").write_text("\n".join(lines) + "\n")
 
 
