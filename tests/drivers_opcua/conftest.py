@@ -309,7 +309,7 @@ def make_tag(name: str, data_type: DataType, address: str, source: str = "io", *
     return Tag(f"{LINE}/{name}", data_type, source=source, device="io", address=address, **more)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait for something that a user would notice, up to a limit."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  sockets of another task decide, no event tells

@@ -271,32 +271,29 @@ def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any, asking
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_sampling_interval_and_deadband_thin_out_changes(serve: Any, fast: bool) -> None:
+def test_sampling_interval_and_deadband_thin_out_changes(serve: Any, asking: Any, fast: bool) -> None:
     async def main() -> None:
-        async with serve(fast=fast) as served, client(served.url) as opc:
+        async with serve(fast=fast) as served, client(served.url) as one, client(served.url) as other:
             served.port.set("tank/level_pct", 10.0)
-            slow, coarse = Changes(), Changes()
-            node = opc.get_node(served.node("tank/level_pct"))
-            subscription = await opc.create_subscription(300, slow)
-            await subscription.subscribe_data_change(node, queuesize=10, sampling_interval=300)
-            other = await opc.create_subscription(50, coarse)
+            slow, coarse = asking(one), asking(other)
+            node = one.get_node(served.node("tank/level_pct")).nodeid
             percent = ua.DataChangeFilter(ua.DataChangeTrigger.StatusValue, ua.DeadbandType.Percent, 5.0)
-            await other._subscribe(node, ua.AttributeIds.Value, mfilter=percent, queuesize=10)
-            await slow.next()
-            await coarse.next()
+            await slow.watch(await slow.subscribe(300), node, SamplingInterval=300.0, QueueSize=10)
+            await coarse.watch(await coarse.subscribe(50), node, Filter=percent, QueueSize=10)
+
+            async def told(ask: Any) -> list[float]:
+                return [each.Value.Value for each in asking.values(await ask.published())]
+
+            assert await told(slow) == await told(coarse) == [10.0]
             began = asyncio.get_running_loop().time()
             for value in (11.0, 12.0, 16.0, 17.0):
                 served.port.set("tank/level_pct", value)
                 await asyncio.sleep(0.02)
-            samples = 1
-            while (await slow.next()).Value.Value != 17.0:
-                samples += 1
             took = asyncio.get_running_loop().time() - began
-            assert samples <= 1 + took / 0.3
-            assert (await coarse.next()).Value.Value == 16.0
-            await asyncio.sleep(0.2)
-            assert slow.values.empty()
-            assert coarse.values.empty()
+            samples = await told(slow)
+            assert samples[-1] == 17.0
+            assert len(samples) <= 1 + took / 0.3
+            assert await told(coarse) == [16.0]
 
     asyncio.run(main())
 
