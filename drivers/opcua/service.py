@@ -140,8 +140,15 @@ class Service:
                     await self._tick(state)
                 finally:
                     self._facts.take((), running=False)
-                    async with asyncio.timeout(STOP_WITHIN_S):
-                        await self._face.stop()
+                    await self._stop()
+
+    async def _stop(self) -> None:
+        """Stop asyncua's part; what takes longer than it may is left to the end of the tasks."""
+        try:
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await self._face.stop()
+        except TimeoutError:
+            log.warning("%s was not done with its clients within %g s", self._config.name, STOP_WITHIN_S)
 
     async def renew(self) -> None:
         """Take the tags that there are now. Sessions, subscriptions and monitored items go on.

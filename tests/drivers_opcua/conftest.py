@@ -51,10 +51,17 @@ TAGS += [
 
 @pytest.fixture(scope="session", autouse=True)
 def patient_clients() -> Iterator[None]:
-    """asyncua gives a look whether a server is alive one second, and leaves: a busy machine needs longer."""
+    """asyncua gives a look whether a server is alive one second, and leaves: a busy machine needs longer.
+
+    So it does to log in, to take answers, to stop, and to answer those who come by hand.
+    """
     patient = partialmethod(Client.__init__, timeout=60, watchdog_intervall=60)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Client, "__init__", patient)
+        patch.setattr("drivers.opcua.requests.LOGIN_WITHIN_S", 60.0)
+        patch.setattr("drivers.opcua.listener.TAKEN_WITHIN_S", 600.0)
+        patch.setattr("drivers.opcua.service.STOP_WITHIN_S", 60.0)
+        patch.setattr("drivers.abuse.raw.SAID_WITHIN_S", 60.0)
         yield
 
 
@@ -280,16 +287,29 @@ def asking() -> type[Asking]:
     return Asking
 
 
+@pytest.fixture
+def fall_silent() -> Callable[[Any], None]:
+    """Have a session see that its client has been silent for longer than it may."""
+
+    def fall(session: Any) -> None:
+        session._last_activity -= 2 * session.session_timeout
+        session._timeout_task.cancel()
+        session._timeout_task = None
+        session._start_timeout_watchdog()
+
+    return fall
+
+
 # The client's side.
 
-QUICK = {"period": "50ms", "keep_alive": "500ms", "timeout": "2s"}
+QUICK = {"period": "50ms", "keep_alive": "500ms", "timeout": "60s"}
 
 
 def make_tag(name: str, data_type: DataType, address: str, source: str = "io", **more: Any) -> Tag:
     return Tag(f"{LINE}/{name}", data_type, source=source, device="io", address=address, **more)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait for something that a user would notice, up to a limit."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  sockets of another task decide, no event tells

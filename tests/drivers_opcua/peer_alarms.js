@@ -38,7 +38,7 @@ async function main() {
       wake();
     });
     return async (wanted) => {
-      const late = Date.now() + 20000;
+      const late = Date.now() + 60000;
       for (;;) {
         while (queue.length) {
           const event = queue.shift();
@@ -113,7 +113,7 @@ async function main() {
   const group = ua.ClientMonitoredItemGroup.create(subscription, many,
     { samplingInterval: 0, queueSize: 1, discardOldest: true }, ua.TimestampsToReturn.Both);
   await new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`only ${seen.size} of the thousand came`)), 30000);
+    const late = setTimeout(() => reject(new Error(`only ${seen.size} of the thousand came`)), 60000);
     group.on("changed", (_, value, index) => {
       if (value.value.value === index) seen.set(index, true);
       if (seen.size === 1000) { clearTimeout(late); resolve(); }
@@ -121,7 +121,7 @@ async function main() {
   });
   found.thousand = seen.size;
 
-  const until = Date.now() + 20000;
+  const until = Date.now() + 60000;
   for (found.history = []; found.history.length < (acts ? 3 : 1) && Date.now() < until;) {
     const read = await session.readHistoryValue(level, new Date(Date.now() - 600000), new Date(Date.now() + 60000));
     const values = read.historyData ? read.historyData.dataValues : [];

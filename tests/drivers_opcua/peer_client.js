@@ -62,7 +62,7 @@ async function main() {
   const seen = [];
   let late;
   const arrived = new Promise((resolve, reject) => {
-    late = setTimeout(() => reject(new Error(`only saw ${JSON.stringify(seen)}`)), 5000);
+    late = setTimeout(() => reject(new Error(`only saw ${JSON.stringify(seen)}`)), 60000);
     item.on("changed", (value) => {
       seen.push([value.statusCode.name, value.value.value]);
       if (value.value.value === 33) { clearTimeout(late); resolve(); }

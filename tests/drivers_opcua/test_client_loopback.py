@@ -154,7 +154,7 @@ def test_every_kind_of_value_crosses_both_ways_and_refusals_stay_alone(side, tag
                 assert port.value("sys/drivers/io/state") in ("online", "degraded")
                 await wait(lambda: port.value("sys/drivers/io/state") == "degraded")  # some are refused
                 await wait(lambda: port.value("sys/drivers/io/refused") == 2)
-                assert "2 of" in port.health_text
+                await wait(lambda: "2 of" in port.health_text)
 
     asyncio.run(main())
 
@@ -167,7 +167,7 @@ def test_a_thousand_tags_are_subscribed_and_polled(side, tag, victim, run, wait)
         await server.start()
         try:
             sides = [
-                side(tags, f"opc.tcp://127.0.0.1:{server.port}", mode=mode, period="200ms", timeout="10s")
+                side(tags, f"opc.tcp://127.0.0.1:{server.port}", mode=mode, period="200ms")
                 for mode in ("subscribe", "poll")
             ]
             async with run(*sides):
@@ -422,9 +422,10 @@ def test_times_that_never_come_and_texts_that_are_none_harm_nothing(side, tag, s
                     int(Quality.UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
                 }
                 value = ua.DataValue(ua.Variant(2, ua.VariantType.Int32), ua.StatusCode(0), never, never)
+                before_ns = port.clock.now_ns()
                 await server.write_attribute_value(server.get_node("ns=2;s=a").nodeid, value)
                 await wait(lambda: port.value("a") == 2)
-                assert abs(int(port.table.source_ns[port.tags["a"].id]) - port.clock.now_ns()) < 10 * 10**9
+                assert before_ns <= int(port.table.source_ns[port.tags["a"].id]) <= port.clock.now_ns()
                 assert port.value("sys/drivers/io/reconnects") == 0
 
     asyncio.run(main())
@@ -464,7 +465,7 @@ def test_a_list_of_tags_that_a_browse_makes_can_be_used_whatever_the_server_has(
 
     async def main():
         async with stock(build) as (_, url):
-            way = Way("io", "urn:test", "None", False, tmp_path, 10.0)
+            way = Way("io", "urn:test", "None", False, tmp_path, 60.0)
             session = await open_session(url, way, NOBODY, Traffic(), WallClock())
             await session.learn()
             made = await listing(session, session.node_id(parse_node("i=85")), "io")
@@ -714,7 +715,7 @@ def test_a_browse_finds_what_a_server_tells_in_pages_and_where_it_has_few_places
     async def main():
         paths = [f"{level}/x{number}" for level in ("tank", "pump", "press") for number in range(20)]
         async with serve([Tag(path, DataType.REAL) for path in paths]) as served:
-            way = Way("io", "urn:test", "None", False, tmp_path, 10.0)
+            way = Way("io", "urn:test", "None", False, tmp_path, 60.0)
             session = await open_session(served.url, way, NOBODY, Traffic(), WallClock())
             await session.learn()
             made = await listing(session, session.node_id(parse_node("i=85")), "io")

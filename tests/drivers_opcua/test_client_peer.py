@@ -39,7 +39,7 @@ def test_node_opcua_is_browsed_subscribed_written_called_and_lost(
     number = free_port()
     url = f"opc.tcp://127.0.0.1:{number}"
     monkeypatch.setenv("PEER", "geheim")
-    pace = {"period": "200ms", "keep_alive": "1s", "timeout": "5s"}
+    pace = {"period": "200ms", "keep_alive": "10s"}
     tags = [tag(f"v{each}", DataType.LREAL, f"ns=1;s=v{each}") for each in range(1000)]
     tags += [
         tag("set", DataType.LREAL, "ns=1;s=set", access=RW),
@@ -107,7 +107,7 @@ def test_node_opcua_is_browsed_subscribed_written_called_and_lost(
                 await process.wait()
 
     async def _listing(server: str) -> Any:
-        way = Way("io", "urn:test", "None", False, tmp_path, 10.0)
+        way = Way("io", "urn:test", "None", False, tmp_path, 60.0)
         session = await open_session(server, way, NOBODY, Traffic(), WallClock())
         try:
             await session.learn()
@@ -145,7 +145,7 @@ def test_our_own_server_takes_and_refuses_by_its_gate(
             TrustList(tmp_path / ".ironworks" / "opcua" / "io").add(
                 opcua_state / "opcua" / "opcua" / "certificate.der"
             )
-            secure = {"security": "Basic256Sha256", "timeout": "5s"}
+            secure = {"security": "Basic256Sha256"}
             plant = side(tags, served.url, user="olga", password_env="OLGA", deadband=0.5, **secure)
             poll = side(tags, served.url, mode="poll")
             denied = side(tags, served.url, user="olga", password_env="NOBODY", **secure)

@@ -7,6 +7,7 @@ import numpy as np
 from asyncua import ua
 
 from drivers.opcua.chaos.process import free_port
+from drivers.opcua.client import supervisor
 from drivers.opcua.client.address import Point, parse
 from drivers.opcua.client.items import Items, Said
 from runtime.contract import DataType, Quality, Tag
@@ -84,7 +85,7 @@ def test_a_standby_that_could_not_take_over_is_told_before_it_must(side, tag, st
         async with run(plant):
             async with stock(plc(["urn:plc"], 1), port_of(both[0])):
                 await wait(lambda: f"{both[1]} could not take over: nothing listens" in port.health_text)
-                assert port.quality("a") == GOOD
+                await wait(lambda: port.quality("a") == GOOD)
                 assert port.value("sys/drivers/io/state") == "degraded"
             async with stock(plc(["urn:plc"], 2), port_of(both[1])):
                 await wait(lambda: port.value("a") == 2 and port.quality("a") == GOOD)
@@ -116,7 +117,8 @@ def test_an_index_that_is_another_namespace_on_the_second_server_is_not_read(sid
     asyncio.run(main())
 
 
-def test_a_server_that_lags_behind_does_not_take_values_back(side, tag, stock, run, wait):
+def test_a_server_that_lags_behind_does_not_take_values_back(side, tag, stock, run, wait, monkeypatch):
+    monkeypatch.setattr(supervisor, "SETTLE_S", 600.0)
     both, now = urls(), datetime.now(UTC)
     plant = side([tag("a", DataType.DINT, "nsu=urn:plc;s=a")], both)
     port = plant.port

@@ -68,7 +68,9 @@ def secured(identity, number):
 
 def write_plant(folder, url):
     lines = ["plant: chaos", "root: site/area/line", "tags: tags.csv", "drivers:"]
-    lines.append(f"  - {{name: io, kind: opcua.client, urls: ['{url}'], security: Basic256Sha256}}")
+    lines.append(
+        f"  - {{name: io, kind: opcua.client, urls: ['{url}'], security: Basic256Sha256, timeout: 60s}}"
+    )
     (folder / "plant.yaml").write_text("\n".join(lines) + "\n")
 
 
@@ -84,7 +86,7 @@ def test_an_unknown_certificate_is_refused_until_somebody_trusts_it(
     number = free_port()
     url = f"opc.tcp://127.0.0.1:{number}"
     write_plant(tmp_path, url)
-    plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url, security="Basic256Sha256", timeout="2s")
+    plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url, security="Basic256Sha256")
     port = plant.port
 
     async def main():
@@ -119,7 +121,7 @@ def test_every_policy_and_login_works_and_a_wrong_password_is_told(
 
     def make(**config):
         tags = [tag("a", DataType.DINT, "ns=2;s=a", access=Access.READ_WRITE)]
-        return side(tags, url, **({"timeout": "2s", "security": "Basic256Sha256"} | config))
+        return side(tags, url, **({"keep_alive": "20s", "security": "Basic256Sha256"} | config))
 
     good = [make(security=each, user="anna", password_env="RIGHT") for each in POLICIES]
     good.append(make(sign_only=True))

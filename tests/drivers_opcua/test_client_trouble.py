@@ -17,10 +17,12 @@ from drivers.opcua.chaos.campaign import campaign
 from drivers.opcua.chaos.process import free_port
 from drivers.opcua.client import connect, gaps, session, supervisor
 from drivers.opcua.client.items import Items
+from drivers.opcua.client.login import NOBODY
 from drivers.opcua.client.reading import Reading
 from drivers.opcua.client.values import moment_ns
 from runtime.clock import WallClock
 from runtime.contract import Access, Batch, DataType, Quality, Tag
+from runtime.errors import ConnectError
 
 GOOD = int(Quality.GOOD)
 
@@ -46,6 +48,13 @@ def plc(namespaces, names):
             await server.nodes.objects.add_variable(ua.NodeId(name, space), name, value, ua.VariantType.Int32)
 
     return build
+
+
+def cut(relay):
+    """End the connections of a relay, and let it reach nobody until it has a target again."""
+    relay.target = 0
+    for each in list(relay._writers):
+        each.close()
 
 
 def test_a_server_that_comes_back_with_other_namespaces_and_nodes(side, tag, stock, run, wait):
@@ -234,18 +243,18 @@ def test_what_a_server_kept_while_it_was_not_heard_goes_into_history(
         async with stock(plc(["urn:plc"], ["a", "b"])) as (server, url):
             node = server.get_node("ns=2;s=a")
             await server.historize_node_data_change(node, count=100)
-            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+            relay = Relay(there := int(url.rpartition(":")[2]), WallClock())
             await relay.start()
             tags = [tag("a", DataType.DINT, "ns=2;s=a"), tag("b", DataType.DINT, "ns=2;s=b")]
             plant = side(tags, f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
             port = plant.port
             async with run(plant):
                 await wait(lambda: plant.good)
-                relay.swallows = True
+                cut(relay)
                 await wait(lambda: port.quality("a") == Quality.BAD_NO_COMMUNICATION)
                 for value in (101, 102, 103):
                     await node.write_value(value, ua.VariantType.Int32)
-                relay.swallows = False
+                relay.target = there
                 await wait(lambda: port.value("a") == 103 and port.backfilled)
                 rows = [(row.id, row.raw) for batch in port.backfilled for row in batch]
                 assert rows == [(port.tags["a"].id, value) for value in (101, 102)]
@@ -267,7 +276,7 @@ def test_a_long_gap_is_filled_in_pieces_even_by_a_server_that_forgets_to_say_mor
         async with stock(plc(["urn:plc"], ["a"])) as (server, url):
             node = server.get_node("ns=2;s=a")
             await server.historize_node_data_change(node, count=1000)
-            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+            relay = Relay(there := int(url.rpartition(":")[2]), WallClock())
             await relay.start()
             plant = side(
                 [tag("a", DataType.DINT, "ns=2;s=a")], f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True
@@ -275,11 +284,11 @@ def test_a_long_gap_is_filled_in_pieces_even_by_a_server_that_forgets_to_say_mor
             port = plant.port
             async with run(plant):
                 await wait(lambda: plant.good)
-                relay.swallows = True
+                cut(relay)
                 await wait(lambda: port.quality("a") == Quality.BAD_NO_COMMUNICATION)
                 for value in range(1, count + 1):
                     await node.write_value(value, ua.VariantType.Int32)
-                relay.swallows = False
+                relay.target = there
                 await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
             await relay.stop()
         rows = [row.raw for batch in port.backfilled for row in batch]
@@ -303,13 +312,13 @@ def test_a_gap_that_is_filled_goes_on_where_it_was_when_the_link_is_lost_again(
             nodes = [server.get_node(f"ns=2;s={name}") for name in "ab"]
             for node in nodes:
                 await server.historize_node_data_change(node, count=1000)
-            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+            relay = Relay(there := int(url.rpartition(":")[2]), WallClock())
 
             async def read_and_lose(self, params):
                 names = [each.NodeId.Identifier for each in params.NodesToRead]
                 asked.append((names, moment_ns(params.HistoryReadDetails.StartTime)))
                 if len(asked) == 4:
-                    relay.swallows = True
+                    cut(relay)
                 return await read_history(self, params)
 
             monkeypatch.setattr(InternalSession, "history_read", read_and_lose)
@@ -318,21 +327,18 @@ def test_a_gap_that_is_filled_goes_on_where_it_was_when_the_link_is_lost_again(
             plant = side(tags, f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
             port = plant.port
 
-            def seen(value):
-                return all(port.value(name) == value and port.quality(name) == GOOD for name in "ab")
-
             def lost():
                 return all(port.quality(name) == Quality.BAD_NO_COMMUNICATION for name in "ab")
 
             async with run(plant):
                 await wait(lambda: plant.good)
-                relay.swallows = True
+                cut(relay)
                 await wait(lost)
                 for value in range(1, count + 1):
                     for node, extra in zip(nodes, (0, 10), strict=True):
                         await node.write_value(value + extra * (value < count), ua.VariantType.Int32)
-                relay.swallows = False
-                await wait(lambda: seen(count) and len(asked) >= 4)
+                relay.target = there
+                await wait(lambda: len(asked) >= 4)  # after the newest value of both had come
                 for node in nodes:
                     await node.write_value(count + 1, ua.VariantType.Int32)
                 await wait(lost)
@@ -341,7 +347,7 @@ def test_a_gap_that_is_filled_goes_on_where_it_was_when_the_link_is_lost_again(
                     for node in nodes:
                         await node.write_value(value, ua.VariantType.Int32)
                 begun = len(asked)
-                relay.swallows = False
+                relay.target = there
                 await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
                 await wait(lambda: sum(len(batch) for batch in port.backfilled) >= 2 * (count + 1))
             await relay.stop()
@@ -383,19 +389,19 @@ def test_a_server_that_cannot_answer_for_history_just_now_is_asked_again(
             nodes = [server.get_node(f"ns=2;s={each}") for each in "ab"]
             for node in nodes:
                 await server.historize_node_data_change(node, count=1000)
-            relay = Relay(int(url.rpartition(":")[2]), WallClock())
+            relay = Relay(there := int(url.rpartition(":")[2]), WallClock())
             await relay.start()
             tags = [tag(each, DataType.DINT, f"ns=2;s={each}") for each in "ab"]
             plant = side(tags, f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
             port = plant.port
             async with run(plant):
                 await wait(lambda: plant.good)
-                relay.swallows = True
+                cut(relay)
                 await wait(lambda: port.quality("b") == Quality.BAD_NO_COMMUNICATION)
                 for value in range(101, 151):
                     for node in nodes:
                         await node.write_value(value, ua.VariantType.Int32)
-                relay.swallows = False
+                relay.target = there
                 await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
                 assert port.value("sys/drivers/io/reconnects") == 1
             await relay.stop()
@@ -415,7 +421,7 @@ def test_an_archive_that_takes_longer_than_the_server_may_be_silent_fills_the_ga
             read_history = served.port.history
 
             async def read_slowly(*wanted, **how):
-                await served.port.clock.sleep(3.0)
+                await served.port.clock.sleep(6.0)
                 return await read_history(*wanted, **how)
 
             def say(value, at_ns):
@@ -423,19 +429,20 @@ def test_an_archive_that_takes_longer_than_the_server_may_be_silent_fills_the_ga
 
             served.port.history = read_slowly
             say(1, served.port.clock.now_ns())
-            relay = Relay(int(served.url.rpartition(":")[2].strip("/")), WallClock())
+            relay = Relay(there := int(served.url.rpartition(":")[2].strip("/")), WallClock())
             await relay.start()
             at = f"ns=2;s={served.port.tags['line/a'].path}"
-            plant = side([tag("a", DataType.DINT, at)], f"opc.tcp://127.0.0.1:{relay.port}", fill_gaps=True)
+            config = {"timeout": "5s", "fill_gaps": True}
+            plant = side([tag("a", DataType.DINT, at)], f"opc.tcp://127.0.0.1:{relay.port}", **config)
             port = plant.port
             async with run(plant):
                 await wait(lambda: port.value("a") == 1)
-                relay.swallows = True
+                cut(relay)
                 await wait(lambda: port.quality("a") == Quality.BAD_NO_COMMUNICATION)
                 now_ns = served.port.clock.now_ns()
                 for value in (2, 3, 4):
                     say(value, now_ns + value * 1_000_000)
-                relay.swallows = False
+                relay.target = there
                 await wait(lambda: "driver.gap_filled" in {each.kind for each in port.emitted})
                 assert port.value("sys/drivers/io/reconnects") == 1
             await relay.stop()
@@ -470,6 +477,27 @@ def test_a_server_that_takes_long_to_create_items_is_asked_for_fewer(
                 await wait(lambda: plant.good)
         assert asked[0] == 100
         assert set(asked[-2:]) == {50}
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_gone_before_the_first_word_is_not_waited_for(tmp_path, wait, monkeypatch):
+    connect_socket = Client.connect_socket
+
+    async def connect_and_lose(self):
+        await connect_socket(self)
+        await wait(lambda: self.uaclient.protocol.is_closed)
+
+    monkeypatch.setattr(Client, "connect_socket", connect_and_lose)
+
+    async def main():
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        url = f"opc.tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        way = connect.Way("io", "urn:test", "None", False, tmp_path, 60.0)
+        async with asyncio.timeout(30):
+            with pytest.raises(ConnectError, match="the connection is gone"):
+                await connect.open_session(url, way, NOBODY, Traffic(), WallClock())
+        server.close()
 
     asyncio.run(main())
 
@@ -528,7 +556,7 @@ def test_a_notification_that_is_lost_is_asked_for_again(side, tag, stock, run, w
 
     async def main():
         async with stock(plc(["urn:plc"], ["a"])) as (server, url):
-            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url, keep_alive="1s", timeout="5s")
+            plant = side([tag("a", DataType.DINT, "ns=2;s=a")], url, keep_alive="2s")
             port = plant.port
             async with run(plant):
                 await wait(lambda: port.quality("a") == GOOD)

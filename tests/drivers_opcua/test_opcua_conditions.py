@@ -625,19 +625,25 @@ def test_an_area_tells_of_its_own_alarms_only(serve: Any) -> None:
 
 
 @pytest.mark.parametrize("oldest", [True, False])
-def test_a_full_queue_says_that_events_were_lost(serve: Any, oldest: bool) -> None:
+def test_a_full_queue_says_that_events_were_lost(serve: Any, asking: Any, oldest: bool) -> None:
     async def main() -> None:
-        async with serve() as served, client(served) as opc:
-            listener = await Listener(opc).open(interval_ms=500)
+        async with serve() as served, client(served) as opc, client(served) as other:
+            ask, listener, everything = asking(opc), Listener(opc), await Listener(other).open()
+            listener.id = await ask.subscribe(50)
             assert (
                 await listener.watch(["ConditionName", "EventType"], size=3, oldest=oldest)
             ).RevisedQueueSize == 3
+            await everything.watch(["ConditionName"])
+            await ask.published()
             for number in range(6):
                 served.port.bus.emit(event(alarm(f"a{number}")))
-            seen = [await listener.next() for _ in range(4)]
-            names = [each["ConditionName"] for each in seen]
+            while (await everything.next())["ConditionName"] != "a5":
+                pass
+            (part,) = (await ask.published()).NotificationMessage.NotificationData
+            seen = [[field.Value for field in each.EventFields] for each in part.Events]
+            names = [name for name, *_ in seen]
             assert names == ([None, "a3", "a4", "a5"] if oldest else ["a0", "a1", "a5", None])
-            assert seen[0 if oldest else 3]["EventType"] == ua.NodeId(3035)
+            assert seen[0 if oldest else 3][1] == ua.NodeId(3035)
 
     asyncio.run(main())
 

@@ -128,7 +128,7 @@ def test_our_own_client_finds_every_tag_of_a_large_folder(serve: Any, tmp_path: 
     async def main() -> None:
         many = tags(*[f"{LINE}/all/x{number}" for number in range(1200)])
         async with serve(many) as served:
-            way = Way("io", "urn:test", "None", False, tmp_path, 10.0)
+            way = Way("io", "urn:test", "None", False, tmp_path, 60.0)
             session = await open_session(served.url, way, NOBODY, Traffic(), WallClock())
             await session.learn()
             made = await listing(session, session.node_id(parse_node(f"ns=2;s={LINE}/")), "io")

@@ -30,7 +30,7 @@ async def take_anything(parent: Any, *arguments: Any) -> list[Any]:
 class Serving:
     def __init__(self, serve: Any, kind: str) -> None:
         self.serve, self.kind = serve, kind
-        self.patience_s = 20 if kind == "ours" else 3  # the stock server is known to let it run out
+        self.patience_s = 60 if kind == "ours" else 3  # the stock server is known to let it run out
 
     @asynccontextmanager
     async def __call__(self, **config: Any) -> AsyncIterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
 from drivers.opcua.aggregates import judged
+from drivers.opcua.chaos.process import free_port
 from runtime.assembly import assemble
 from runtime.contract import Batch, Port, Quality
 from runtime.kernel import Kernel
@@ -110,8 +110,7 @@ class Maker:
 
 @asynccontextmanager
 async def living(folder: Path) -> AsyncIterator[Client]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
+    number = free_port()
     (folder / "plant.yaml").write_text(PLANT.replace("port: 0", f"port: {number}"))
     (folder / "tags.csv").write_text(TAGS)
     maker, stop = Maker(), asyncio.Event()

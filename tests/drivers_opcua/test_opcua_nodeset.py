@@ -404,7 +404,7 @@ def test_it_is_valid_and_node_opcua_loads_it(exported: Path, node_package: Calla
         ["node", str(SCRIPT), str(exported)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env=os.environ | {"NODE_PATH": str(modules)},
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
+from drivers.opcua.chaos.process import free_port
 from runtime.assembly import assemble
 from runtime.contract import Actor, Role
 from runtime.kernel import Kernel
@@ -41,8 +41,7 @@ RUN_WITHIN_S = 180
 
 @asynccontextmanager
 async def living(folder: Path, initial: int = 10) -> AsyncIterator[tuple[Kernel, str]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        number = free.getsockname()[1]
+    number = free_port()
     (folder / "plant.yaml").write_text(PLANT.replace("NUMBER", str(number)))
     (folder / "tags.csv").write_text(TAGS.replace("INITIAL", str(initial)))
     (folder / "alarms.yaml").write_text(ALARMS)

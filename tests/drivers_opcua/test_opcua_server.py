@@ -252,20 +252,18 @@ def test_a_subscriber_gets_value_quality_and_source_time(serve: Any, fast: bool)
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any, fast: bool) -> None:
+def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any, asking: Any, fast: bool) -> None:
     async def main() -> None:
         async with serve(fast=fast) as served, client(served.url) as opc:
+            ask, node = asking(opc), opc.get_node(served.node("tank/level_pct")).nodeid
             served.port.set("tank/level_pct", 0.0)
-            changes = Changes()
-            subscription = await opc.create_subscription(300, changes)
-            node = opc.get_node(served.node("tank/level_pct"))
-            await subscription.subscribe_data_change(node, queuesize=3, sampling_interval=0)
-            await changes.next()
-            for number in range(1, 9):
+            await ask.watch(await ask.subscribe(50), node, QueueSize=3)
+            await ask.published()
+            for number in range(1, 9):  # whatever interval ends meanwhile: nobody asks for what it has
                 served.port.set("tank/level_pct", float(number))
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            values = [await changes.next() for _ in range(3)]
+            values = asking.values(await ask.published())
             assert [each.Value.Value for each in values] == [6.0, 7.0, 8.0]
             assert [each.StatusCode.value for each in values] == [0x480, 0, 0]
 
@@ -273,32 +271,29 @@ def test_queue_keeps_the_newest_values_and_tells_the_overflow(serve: Any, fast: 
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_sampling_interval_and_deadband_thin_out_changes(serve: Any, fast: bool) -> None:
+def test_sampling_interval_and_deadband_thin_out_changes(serve: Any, asking: Any, fast: bool) -> None:
     async def main() -> None:
-        async with serve(fast=fast) as served, client(served.url) as opc:
+        async with serve(fast=fast) as served, client(served.url) as one, client(served.url) as other:
             served.port.set("tank/level_pct", 10.0)
-            slow, coarse = Changes(), Changes()
-            node = opc.get_node(served.node("tank/level_pct"))
-            subscription = await opc.create_subscription(300, slow)
-            await subscription.subscribe_data_change(node, queuesize=10, sampling_interval=300)
-            other = await opc.create_subscription(50, coarse)
+            slow, coarse = asking(one), asking(other)
+            node = one.get_node(served.node("tank/level_pct")).nodeid
             percent = ua.DataChangeFilter(ua.DataChangeTrigger.StatusValue, ua.DeadbandType.Percent, 5.0)
-            await other._subscribe(node, ua.AttributeIds.Value, mfilter=percent, queuesize=10)
-            await slow.next()
-            await coarse.next()
+            await slow.watch(await slow.subscribe(300), node, SamplingInterval=300.0, QueueSize=10)
+            await coarse.watch(await coarse.subscribe(50), node, Filter=percent, QueueSize=10)
+
+            async def told(ask: Any) -> list[float]:
+                return [each.Value.Value for each in asking.values(await ask.published())]
+
+            assert await told(slow) == await told(coarse) == [10.0]
             began = asyncio.get_running_loop().time()
             for value in (11.0, 12.0, 16.0, 17.0):
                 served.port.set("tank/level_pct", value)
                 await asyncio.sleep(0.02)
-            samples = 1
-            while (await slow.next()).Value.Value != 17.0:
-                samples += 1
             took = asyncio.get_running_loop().time() - began
-            assert samples <= 1 + took / 0.3
-            assert (await coarse.next()).Value.Value == 16.0
-            await asyncio.sleep(0.2)
-            assert slow.values.empty()
-            assert coarse.values.empty()
+            samples = await told(slow)
+            assert samples[-1] == 17.0
+            assert len(samples) <= 1 + took / 0.3
+            assert await told(coarse) == [16.0]
 
     asyncio.run(main())
 
@@ -613,3 +608,26 @@ def test_it_stops_without_waiting_for_clients_and_leaves_no_task(serve: Any) -> 
                 await client(served.url).connect()
 
     asyncio.run(main())
+
+
+def test_one_whose_clients_take_long_to_go_stops_all_the_same(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("drivers.opcua.service.STOP_WITHIN_S", 0.1)
+
+    async def main() -> None:
+        async with serve() as served:
+            face = served.component._service._face
+            stop = face.stop
+
+            async def slowly() -> None:
+                await stop()
+                await asyncio.sleep(60)
+
+            monkeypatch.setattr(face, "stop", slowly)
+            served.task.cancel()
+            await asyncio.wait([served.task])
+            assert served.task.cancelled()
+
+    asyncio.run(main())
+    assert "opcua was not done with its clients within 0.1 s" in caplog.text

@@ -215,15 +215,13 @@ def test_nobody_takes_a_subscription_of_another_user(
 
 @pytest.mark.parametrize("end", ["closed", "silent", "lost"])
 def test_a_subscription_outlives_its_session_and_can_be_had(
-    serve: Any, asking: Any, wait: Any, end: str
+    serve: Any, asking: Any, wait: Any, fall_silent: Any, end: str
 ) -> None:
     async def main() -> None:
         async with serve() as served, opened(served.url) as new:
-            inner(served).min_session_timeout_ms = 2000
             old = Client(served.url, timeout=60, watchdog_intervall=60)
             old.set_user("olga")
             old.set_password("pump")
-            old.session_timeout = 2000 if end == "silent" else 60_000
             await old.connect()
             one, other = asking(old), asking(new)
             await put(served, 0.0)
@@ -233,7 +231,9 @@ def test_a_subscription_outlives_its_session_and_can_be_had(
             await put(served, 1.0)
             if end == "closed":
                 await old.uaclient.close_session(False)
-            if end != "silent":
+            if end == "silent":
+                fall_silent(inner(served).owner_of(number))
+            else:
                 old.disconnect_socket()
                 await wait(lambda: len(served.component._service._face.addresses) == 1)
             await wait(lambda: len(inner(served).sessions) == (2 if end == "lost" else 1))
@@ -260,16 +260,25 @@ def test_a_session_that_closes_with_its_subscriptions_leaves_none(serve: Any, as
     asyncio.run(main())
 
 
-async def left_behind(served: Any, asking: Any, count: int = 1, lifetime: int = 10_000) -> list[int]:
+async def shorten(ask: Any, *subscriptions: int) -> None:
+    """Let subscriptions last for no more than three intervals from now on."""
+    for number in subscriptions:
+        counts = {"RequestedMaxKeepAliveCount": 1, "RequestedLifetimeCount": 3}
+        await ask("ModifySubscription", SubscriptionId=number, RequestedPublishingInterval=60.0, **counts)
+
+
+async def left_behind(served: Any, asking: Any, count: int = 1, *, short: bool = False) -> list[int]:
     """Leave subscriptions of olga without a session."""
     client = Client(served.url, timeout=60, watchdog_intervall=60)
     client.set_user("olga")
     client.set_password("pump")
     await client.connect()
     ask = asking(client)
-    made = [await ask.subscribe(60, keep_alive=1, lifetime=lifetime) for _ in range(count)]
+    made = [await ask.subscribe(60, keep_alive=1) for _ in range(count)]
     for each in made:
         await ask.watch(each, LEVEL)
+    if short:
+        await shorten(ask, *made)
     await client.uaclient.close_session(False)
     client.disconnect_socket()
     return made
@@ -278,7 +287,7 @@ async def left_behind(served: Any, asking: Any, count: int = 1, lifetime: int = 
 def test_what_nobody_takes_ends_with_its_lifetime(serve: Any, asking: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served.url) as new:
-            (number,) = await left_behind(served, asking, lifetime=3)
+            (number,) = await left_behind(served, asking, short=True)
             watch = inner(served).context.watch
             async with asyncio.timeout(LIVES_S):
                 while watch.size:  # noqa: ASYNC110
@@ -321,9 +330,10 @@ def test_a_session_is_told_of_the_end_of_a_lifetime(serve: Any, asking: Any, fas
     async def main() -> None:
         async with serve(fast=fast) as served, opened(served.url) as client:
             ask = asking(client)
-            number = await ask.subscribe(60, keep_alive=1, lifetime=3)
+            number = await ask.subscribe(60, keep_alive=1)
             stays = await ask.subscribe(3_600_000)
             await ask.watch(number, LEVEL)
+            await shorten(ask, number)
             watch = inner(served).context.watch
             async with asyncio.timeout(LIVES_S):
                 while watch.size:  # noqa: ASYNC110
@@ -337,20 +347,30 @@ def test_a_session_is_told_of_the_end_of_a_lifetime(serve: Any, asking: Any, fas
     asyncio.run(main())
 
 
-def test_a_lifetime_goes_on_while_its_client_asks(serve: Any, asking: Any) -> None:
+def test_a_lifetime_goes_on_while_its_client_asks(serve: Any, asking: Any, wait: Any) -> None:
     async def main() -> None:
         async with serve() as served, opened(served.url) as client:
             ask = asking(client)
-            number = await ask.subscribe(60, keep_alive=1, lifetime=3)
+            number = await ask.subscribe(3_600_000, keep_alive=1, lifetime=3)
+            await ask.published()
+            (session,) = inner(served).sessions
+            made = session.subscription_service.subscriptions[number]
+            end_interval = made.publish_results  # which is what the hour would end with
             for _ in range(12):
-                page = await ask.published()
+                async with asyncio.TaskGroup() as group:
+                    waiting = group.create_task(ask.published())
+                    await wait(lambda: session.processor._publish_requests)
+                    await end_interval()
+                page = waiting.result()
                 assert (page.SubscriptionId, changes(page)) == (number, [])
-            loop = asyncio.get_running_loop()
-            begin = loop.time()
-            while loop.time() < begin + 0.6:  # ten intervals without a Publish request
+            for _ in range(10):  # intervals without a Publish request
+                await end_interval()
                 await ask("SetPublishingMode", SubscriptionIds=[number], PublishingEnabled=True)
             page = await ask.published()
             assert (page.SubscriptionId, changes(page)) == (number, [])
+            for _ in range(4):
+                await end_interval()
+            assert changes(await ask.published()) == ["BadTimeout"]
 
     asyncio.run(main())
 

@@ -45,8 +45,8 @@ def plant(tmp_path: Path, serve: Any, opcua_state: Path) -> Path:
     return tmp_path
 
 
-async def secured(url: str, peer: Path, uri: str = "urn:client", timeout: float = 4) -> Client:
-    client = Client(url, timeout=timeout, watchdog_intervall=60)
+async def secured(url: str, peer: Path, uri: str = "urn:client") -> Client:
+    client = Client(url, timeout=60, watchdog_intervall=60)
     client.application_uri = uri
     files = f"{peer}/certificate.der,{peer}/key.pem"
     await client.set_security_string(f"Basic256Sha256,SignAndEncrypt,{files}")
@@ -72,7 +72,7 @@ def test_a_client_comes_in_once_it_is_trusted_and_goes_when_that_is_withdrawn(
             served.port.set("line/speed", 1.0)
             for _ in range(2):
                 with pytest.raises(REFUSED):
-                    await (await secured(served.url, peer, timeout=3)).connect()
+                    await (await secured(served.url, peer)).connect()
             (told,) = [each for each in served.port.emitted if each.kind == "driver.client_refused"]
             shown = trust()
             assert (shown["trusted"], shown["uris"]) == (False, ["urn:client"])
@@ -98,7 +98,7 @@ def test_a_client_comes_in_once_it_is_trusted_and_goes_when_that_is_withdrawn(
                 await client.get_node(SPEED).read_value()
             client.disconnect_socket()
             with pytest.raises(REFUSED):
-                await (await secured(served.url, peer, timeout=1)).connect()
+                await (await secured(served.url, peer)).connect()
 
     asyncio.run(main())
 
@@ -121,7 +121,7 @@ def test_a_certificate_that_nobody_trusts_opens_no_channel(
             await refused(served.url)
 
     async def refused(url: str) -> None:
-        client = await secured(url, peer, timeout=1 if kind == "ours" else 10)
+        client = await secured(url, peer)
         with pytest.raises(REFUSED):
             async with client:
                 pass
@@ -174,7 +174,11 @@ def test_one_address_does_not_take_all_connections(serve: Any, kind: str) -> Non
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.3", 0))
         writer.write(hello)
         async with asyncio.timeout(60):
-            assert await reader.read(4) == b"ACKF"
+            try:
+                said = await reader.read(4)
+            except ConnectionError:
+                said = b""
+        assert said == b"ACKF"
         for _, each in [*greedy, (reader, writer)]:
             each.close()
 

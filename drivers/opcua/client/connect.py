@@ -131,9 +131,13 @@ async def _say_hello(client: Any, traffic: Traffic) -> None:
 
 
 def _watch(protocol: Any, traffic: Traffic) -> None:
-    """Count the bytes, and hang up on a message larger than any: the library would wait for all of it."""
-    if protocol.transport is None:
-        return  # it is gone again, which the next message tells
+    """Count the bytes, and hang up on a message larger than any: the library would wait for all of it.
+
+    Raises:
+        ConnectionError: it is gone again.
+    """
+    if protocol.transport is None:  # the library would wait for the answer to a message that it cannot send
+        raise ConnectionError("the connection is gone")
     ends = ends_of(protocol.transport)
     protocol.transport = Tapped(protocol.transport, traffic, ends)
     take = protocol.data_received
