@@ -21,6 +21,15 @@ class Watched:
     def __init__(self, image: memoryview) -> None:
         self.image = image
         self.serial = 0
+        self._seen = -1
+        self._ticks = 0
+
+    def look(self) -> None:
+        """Stop a task that has been running for as many looks as there is patience for."""
+        same = self.serial % 2 == 1 and self.serial == self._seen
+        self._seen, self._ticks = self.serial, self._ticks + 1 if same else 0
+        if self._ticks >= PATIENCE_TICKS:
+            self.stop()
 
     def stop(self) -> None:
         struct.pack_into("<i", self.image, STOP, 1)
@@ -46,7 +55,6 @@ class Guard:
                 self._thread.start()
 
     def _run(self) -> None:
-        seen: dict[int, tuple[int, int]] = {}
         tick = threading.Event()
         while True:
             tick.wait(TICK_S)
@@ -55,17 +63,8 @@ class Guard:
                 if not present:
                     self._thread = None
                     return
-            seen = {id(each): self._look(each, *seen.get(id(each), (-1, 0))) for each in present}
-            del present
-
-    @staticmethod
-    def _look(watched: Watched, serial: int, ticks: int) -> tuple[int, int]:
-        """Return the serial number seen and for how many ticks the same task has been running."""
-        if watched.serial % 2 == 0 or watched.serial != serial:
-            return watched.serial, 0
-        if ticks + 1 >= PATIENCE_TICKS:
-            watched.stop()
-        return serial, ticks + 1
+            while present:
+                present.pop().look()
 
 
 GUARD = Guard()

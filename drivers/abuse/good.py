@@ -1,8 +1,8 @@
 """The clients that want nothing but to be served, in a process of their own.
 
 `python -m drivers.abuse.good '{"opcua": 4840, ...}'` prints `ready` once all are in, and for each line it is
-given one JSON object: what they saw since the line before, and how late they were by themselves. It ends
-with its standard input.
+given one JSON object: what they saw since the line before, and how late they were by themselves; a standing
+client that saw nothing yet is waited for. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -95,11 +95,16 @@ class Good:
         self._about = settings
         self._folder = Path(settings["client"])
         self._clock = WallClock()
+        self._stand: list[Seen] = []
         self.seen: dict[str, Seen] = {}
         self.late_s = 0.0
 
-    def take(self) -> dict[str, Any]:
+    async def take(self) -> dict[str, Any]:
         """Return what all saw as JSON has it, and forget it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while not all(each.took_ms or each.cut for each in self._stand):
+                    await self._clock.sleep(BEAT_S)
         late_s, self.late_s = self.late_s, 0.0
         return {"late_s": late_s, "seen": {name: each.take() for name, each in self.seen.items()}}
 
@@ -137,6 +142,7 @@ class Good:
     async def _standing(self, name: str, work: Any, inside: asyncio.Semaphore) -> None:
         """Run a client; one that is cut off says so, and comes back."""
         seen = self.seen[name] = Seen()
+        self._stand.append(seen)
         while True:
             try:
                 await work(seen, inside)
@@ -269,7 +275,7 @@ async def main(settings: dict[str, Any]) -> None:
     async with asyncio.TaskGroup() as group:
         running = group.create_task(good.run(lambda: print("ready", flush=True)))  # noqa: T201
         while await lines.readline():
-            print(json.dumps(good.take()), flush=True)  # noqa: T201
+            print(json.dumps(await good.take()), flush=True)  # noqa: T201
         running.cancel()
 
 

@@ -21,6 +21,7 @@ END_S = 75.0  # sessions that lost their connection are kept for a minute
 LATER_S = 60  # the historian takes some 65 MiB whenever it makes a file, and gives them back
 MOST_MIB = 250.0
 KEPT_MIB = 40.0
+SPARE = 10  # descriptors more than before; connections that ended give theirs back
 LOG_BYTES = 1_000_000
 SERVED_MS = 5_000.0
 _PAGE = 1_000
@@ -148,19 +149,19 @@ class Judge:
             return
         before = report.memory_mib["before"]
         await self._clock.sleep(END_S * pace)
-        after = plant.memory_mib
-        for _ in range(LATER_S if self._whole else 0):
-            if after <= before + KEPT_MIB:
+        after, descriptors = plant.memory_mib, plant.descriptors
+        for _ in range(LATER_S):
+            if (after <= before + KEPT_MIB or not self._whole) and descriptors <= self._descriptors + SPARE:
                 break
             await self._clock.sleep(1)
-            after = plant.memory_mib
+            after, descriptors = plant.memory_mib, plant.descriptors
         report.memory_mib |= {"at most": round(self._most, 1), "after": round(after, 1)}
         if self._most > before + MOST_MIB:
             report.found(f"the kernel took {self._most - before:.0f} MiB more")
         if self._whole and after > before + KEPT_MIB:
             report.found(f"the kernel kept {after - before:.0f} MiB")
-        if plant.descriptors > self._descriptors + 10:
-            report.found(f"{plant.descriptors} descriptors are open, {self._descriptors} were")
+        if descriptors > self._descriptors + SPARE:
+            report.found(f"{descriptors} descriptors are open, {self._descriptors} were")
 
 
 def audited(

@@ -13,7 +13,7 @@ from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError
 
 SAID = ".said"
-_START_S = 90.0
+_START_S = 180.0
 _STOP_S = 20.0
 
 

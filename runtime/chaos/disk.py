@@ -33,7 +33,7 @@ ENDED = "ended within a write"
 LIVES = (POWER_CUT, ENDED, "faults")
 _END = 32
 _END_S = 2.0  # within which a write ends the process, else it is killed between two
-BACK_S = 60.0
+BACK_S = 120.0
 _CONTROL = struct.Struct("<IIII")  # mode, one in, hits, random: as in faults.c
 
 

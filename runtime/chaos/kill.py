@@ -24,7 +24,7 @@ from runtime.endpoint import Endpoint
 from runtime.errors import ConnectError, PlantError
 
 WHOLE_EVERY = 20  # lives of the lean plant, then one of the whole; and how often all is looked for again
-BACK_S = 60.0  # within which a killed child is there again
+BACK_S = 120.0  # within which a killed child is there again, also on a slow machine
 PATIENCE_S = 60.0
 CHANGES_S = 10.0  # for changes of the configuration before a life may end
 KEPT_SAMPLES = 60_000

@@ -19,7 +19,7 @@ from runtime.errors import ConnectError, PlantError
 
 WRITERS = 3
 _CLOSED = "the history is not open"
-_ENDING_NS = 5 * SECOND_NS  # a kernel that ends in order, to start anew, closes its history before its API
+_ENDING_NS = 20 * SECOND_NS  # a kernel that ends in order, to start anew, closes its history before its API
 _SECRET = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAA"  # noqa: S105 - a hash that no secret has
 
 

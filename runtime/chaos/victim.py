@@ -21,7 +21,7 @@ from runtime.clock import SECOND_NS, WallClock, monotonic_ns
 from runtime.endpoint import Endpoint, find
 from runtime.errors import ConnectError, PlantError
 
-START_S = 60.0
+START_S = 120.0
 LOGGED = 10
 PLC_CORE = "PLC core"
 _ROLES = (

@@ -1,6 +1,7 @@
 """The simulator: time, tasks, access by path and address, faults, and applications as bytes."""
 
 import pickle
+import struct
 import subprocess
 import sys
 
@@ -9,6 +10,8 @@ import pytest
 import softplc
 from runtime.errors import PlantError
 from softplc.application import UnknownPathError
+from softplc.guard import PATIENCE_TICKS, Watched
+from softplc.layout import STOP
 from softplc.simulator import PlcFaultError
 
 PROGRAM = """
@@ -152,6 +155,19 @@ def test_a_loop_without_end_is_stopped():
     with pytest.raises(softplc.PlcFaultError, match="watchdog") as caught:
         simulator.scan()
     assert caught.value.line == 2
+
+
+def test_only_what_runs_for_all_of_the_patience_is_stopped_and_a_new_image_has_its_own():
+    """Counted by id(), which a new image may take over: its first scan was stopped for one of another's."""
+
+    def stops_after(looks):
+        watched = Watched(memoryview(bytearray(64)))
+        watched.serial = 1  # a task runs
+        for _ in range(looks):
+            watched.look()
+        return struct.unpack_from("<i", watched.image, STOP)[0] == 1
+
+    assert [stops_after(looks) for looks in (PATIENCE_TICKS, PATIENCE_TICKS + 1, 1)] == [False, True, False]
 
 
 @pytest.mark.parametrize("limit", ["3", "n"])
