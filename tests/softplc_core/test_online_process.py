@@ -177,6 +177,14 @@ def test_a_fault_in_the_first_scan_has_never_been_and_the_old_program_goes_on(pl
     until(lambda: plc.record()["key"] == key_of(plc.build, "", Options()))
 
 
+def test_the_first_scan_is_on_trial_however_late_it_comes(plc, until):
+    until(lambda: plc.shown("count") > 10)
+    zero = "VAR zero : INT; "
+    wrong = OLD.replace("VAR speed", zero + "speed").replace("count := count + 1;", "count := count / zero;")
+    offer = plc.become(wrong, until, 1, State.RETURNED)
+    assert "division by zero" in offer.reason
+
+
 def test_a_program_that_faults_later_takes_its_values_back_to_the_old_one(plc, until):
     until(lambda: plc.shown("count") > 10)
     wrong = OLD.replace(
