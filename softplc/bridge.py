@@ -282,7 +282,7 @@ class _Live:
         self._publish_ns = publish_ns
         self._places = {bound.key: bound for bound in program.wiring.outputs}
         self._facts = Facts(port.tags)
-        self._happenings = Happenings(port, program, process.core, controls.book, found=process.alone_ns > 0)
+        self._happenings = Happenings(port, program, process.core, controls.book, process.missed)
         self._pending: deque[tuple[int, Command]] = deque()
         self._died_until_ns = port.clock.steady_ns() + _DIED_NS if launcher.died else 0
         self._damaged = bool(launcher.damaged)

@@ -40,14 +40,14 @@ class _Told(NamedTuple):
 class Happenings:
     """Tells of one core after the other, as an online change makes one follow the other."""
 
-    def __init__(self, port: Port, program: Program, core: ScanCore, book: ForceBook, *, found: bool) -> None:
-        """`found`: the core has scanned before this kernel was there."""
+    def __init__(self, port: Port, program: Program, core: ScanCore, book: ForceBook, missed: int) -> None:
+        """`missed`: number of the last event before this kernel was there."""
         self._port = port
         self._program = program
         self._core = core
         self._book = book
         self._events = Events(core)
-        self._missed = self._events.head if found else 0
+        self._missed = missed
         self._quiet: dict[str, tuple[int, int]] = {}
         self._in_row: set[str] = set()
         self._tellers: dict[Kind, Callable[[Happened, bool], _Told | None]] = {

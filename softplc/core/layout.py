@@ -83,7 +83,8 @@ class Control(ctypes.Structure):
         handed: the block that is scanned instead of this one; 0 while it is this one.
         handover_ns: how long it took to go over to this block, between two scans.
         watchdog_here: 1 once the watchdog watches this block.
-        predecessor, way_back, trial_until_ns: where to return to, and how, should this one fail till then.
+        predecessor, way_back, trial_until_ns: where to return to, and how, should this one fail till then;
+            the time is below 0 before the first scan.
         returned, returned_task, returned_ns: why it was left (`RETURNED_...`), the task's mask, its time.
         tape: where each scan's inputs and outputs are kept for a rehearsal; 0 for nowhere.
         tape_wanted, tape_there: number of the newest tape that the kernel offers (as descriptor `tape_fd` of

@@ -90,13 +90,15 @@ class CoreProcess:
     Attributes:
         alone_ns: how long it was without a kernel before this one took it over; 0 for a new one.
         was_stale: whether it scanned on with inputs that counted as stale meanwhile.
+        missed: number of the last event before this kernel was there.
     """
 
-    def __init__(self, core: ScanCore, pid: int, pidfd: int, folder: Path, alone_ns: int = 0) -> None:
+    alone_ns = missed = 0
+    was_stale = False
+
+    def __init__(self, core: ScanCore, pid: int, pidfd: int, folder: Path) -> None:
         self.core = core
         self.pid = pid
-        self.alone_ns = alone_ns
-        self.was_stale = bool(core.control.stale)
         self._folder = folder
         self._pidfd = pidfd
         self._poll = select.poll()
@@ -161,16 +163,23 @@ class CoreProcess:
                     core = lay(block)
                 finally:
                     os.close(block)
-                now_ns = monotonic_ns()
                 if not core.control.stop:
-                    alone_ns = now_ns - core.control.beat_ns
-                    core.control.beat_ns = now_ns
-                    return cls(core, record.pid, pidfd, folder, alone_ns)
+                    process = cls(core, record.pid, pidfd, folder)
+                    process._arrive()
+                    return process
         except (OSError, ValueError):
             pass
         _end(record.pid, pidfd)
         os.close(pidfd)
         return None
+
+    def _arrive(self) -> None:
+        """Note how the core was without a kernel, then be one: it acts on the first beat at once."""
+        control, now_ns = self.core.control, monotonic_ns()
+        self.alone_ns = now_ns - control.beat_ns
+        self.was_stale = bool(control.stale)
+        self.missed = self.core.word("event_head")
+        control.beat_ns = now_ns
 
     @property
     def alive(self) -> bool:

@@ -355,11 +355,15 @@ class ScanCore:
         control = self._control
         control.copy_wanted += 1
         end = time.monotonic() + timeout_s
-        while control.copy_done != control.copy_wanted:
+        while True:
+            number = control.copy_done
+            if number == control.copy_wanted:
+                image = bytes(self._views["copy"])
+                if control.copy_wanted == number:
+                    return image  # else its process has asked meanwhile: it may be half of each
             if time.monotonic() > end:
                 raise TimeoutError("the scan loop did not answer")
             time.sleep(0.001)
-        return bytes(self._views["copy"])
 
     def image(self) -> bytes:
         """Return the image at once; only for a core that is stepped by hand or has stopped."""

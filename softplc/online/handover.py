@@ -212,7 +212,10 @@ class HandOver:
         b = fn.b
         control = fn.record(fn.args[0], Control)
         before = fn.record(b.inttoptr(control["predecessor"], pointer), Control)
-        over = fn.is_(fn.args[1], ">=", control["trial_until_ns"])
+        until_ns = control["trial_until_ns"]
+        first = fn.is_(until_ns, "<", 0)  # it is on trial however late it comes
+        control["trial_until_ns"] = b.select(first, b.neg(until_ns), until_ns)
+        over = b.and_(b.not_(first), fn.is_(fn.args[1], ">=", until_ns))
         with b.if_else(over) as (sound, on_trial):
             with sound:
                 control.publish("predecessor", 0)
@@ -231,6 +234,8 @@ class HandOver:
         faulted = fn.is_(control["fault_mask"], "!=", 0)
         slow = fn.is_(took_ns, ">=", task["interval_ns"])
         with b.if_then(b.not_(b.or_(faulted, slow))):
+            with b.if_then(fn.is_(fn.call(self._now), ">=", control["trial_until_ns"])):
+                control.publish("predecessor", 0)
             b.ret(ir.Constant(pointer, None))
         control["returned_task"] = task["mask"]
         control["returned_ns"] = took_ns
@@ -257,7 +262,7 @@ class HandOver:
         on_trial = fn.is_(trial_ns, ">", 0)
         after["predecessor"] = b.select(on_trial, b.ptrtoint(fn.args[0], i64), i64(0))
         after["way_back"] = b.ptrtoint(fn.args[3], i64)
-        after["trial_until_ns"] = b.add(fn.call(self._now), trial_ns)
+        after["trial_until_ns"] = b.neg(b.add(fn.call(self._now), trial_ns))  # until its first scan
         control["change"] = b.ptrtoint(fn.args[2], i64)
         control.publish("successor", b.ptrtoint(fn.args[1], i64))
         b.ret_void()

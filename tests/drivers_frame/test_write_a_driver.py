@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.assembly import assemble
-from runtime.clock import WallClock
+from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Quality
 from runtime.testing import FakePort
 
@@ -54,7 +54,7 @@ def test_the_driver_of_the_guide_is_found_and_does_all_that_it_says(installed):
     async def main():
         number = await peer.start()
         (entry,) = [each for each in plant.sections if each.name == "scale"]
-        config = entry.config.model_copy(update={"port": number})
+        config = entry.config.model_copy(update={"port": number, "timeout": 60 * SECOND_NS})
         (component,) = entry.plugin.build(plant.plant, config)
         port = FakePort(plant.plant.tags, "scale", plant.plant.root, WallClock())
 

@@ -8,15 +8,27 @@ import pytest
 from msgspec.structs import replace
 
 import softplc
+from runtime.clock import SECOND_NS
 from runtime.config import TagList
 from runtime.contract import Access, DataType, Tag
-from softplc import facts
+from softplc import controls, facts, launch
 from softplc.build import Build
+from softplc.core import remote
 from softplc.core.loop import emit_core
 from softplc.core.thread import ScanThread
 from softplc.wiring import FaultPolicy, OnFault, make_core, wire
 
 ROOT = "site/area/line"
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Wait long for a core that is only held up: how long a plant waits is not what is tested here."""
+    monkeypatch.setattr(remote, "_START_S", PATIENCE_S)
+    monkeypatch.setattr(remote, "_STOP_S", PATIENCE_S)
+    for module in (controls, launch):
+        monkeypatch.setattr(module, "_ANSWER_NS", round(PATIENCE_S * SECOND_NS))
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +87,7 @@ def scanning():
         try:
             yield core, thread
         finally:
-            assert thread.stop()
+            assert thread.stop(PATIENCE_S)
 
     return scanning
 

@@ -67,6 +67,10 @@ async def eventually(condition, timeout_s=60.0):
         await asyncio.sleep(0.005)
 
 
+def told(port, kind):
+    return [event for event in port.emitted if event.kind == kind]
+
+
 def test_it_ends_when_it_is_told_even_while_its_core_dies(compiled, plant_tags, tmp_path, monkeypatch):
     """A task group whose task fails as it ends swallows the cancellation (Python 3.11)."""
 
@@ -101,7 +105,7 @@ def test_tags_go_in_and_outputs_come_back(running):
             port.set("speed", 8.0)
             await eventually(lambda: port.value("double") == 16.0)
             assert port.healthy
-            assert "SCHED_" in port.health_text
+            assert "SCHED_" in port.health_text or "no real-time priority: " in port.health_text
 
     asyncio.run(main())
 
@@ -120,10 +124,11 @@ def test_the_first_scan_already_sees_the_present_inputs(running):
 
 def test_outputs_carry_the_time_of_the_scan(running):
     async def main():
+        began_ns = time.time_ns()
         async with running() as port:
             await eventually(lambda: port.value("count") is not None)
             at_ns = int(port.tags.snapshot().source_ns[port.tags["count"].id])
-            assert abs(at_ns - time.time_ns()) < 500_000_000
+            assert began_ns < at_ns < time.time_ns() + 500_000_000
 
     asyncio.run(main())
 
@@ -172,10 +177,10 @@ def test_a_fault_is_an_event_bad_quality_degraded_health_and_an_alarm_tag(runnin
             await eventually(lambda: port.value("quotient") == 100)
             assert port.value("sys/plc/fault") is False
             await port.command("divisor", 0)
-            await eventually(lambda: port.emitted)
+            await eventually(lambda: told(port, "plc.fault") and not port.healthy)
             text = f"task main stopped: division by zero at plc/main.st:{LINE} in Main (100 / 0)"
-            (event,) = port.emitted
-            assert (event.kind, event.source, event.text) == ("plc.fault", "plc", text)
+            (event,) = told(port, "plc.fault")
+            assert (event.source, event.text) == ("plc", text)
             assert event.data["line"] == LINE
             assert not port.healthy
             assert port.health_text == text
@@ -193,7 +198,7 @@ def test_configured_safe_values_replace_those_of_a_stopped_task(running):
         policy = FaultPolicy(safe={"site/area/line/quotient": -1})
         async with running(policy=policy) as port:
             await port.command("divisor", 0)
-            await eventually(lambda: port.emitted)
+            await eventually(lambda: not port.healthy)
             tag = port.tags["quotient"]
             assert tag.data_type.decode(int(port.tags.snapshot().raw[tag.id])) == -1
 

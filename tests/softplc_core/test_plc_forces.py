@@ -232,12 +232,12 @@ def test_a_look_has_the_values_of_one_scan(build, plant_tags, scanning, until):
 def test_figures_have_the_last_the_least_and_the_longest(build, plant_tags, scanning, until):
     with scanning(build, plant_tags()) as (core, _):
         until(lambda: core.control.scans > 20)
-        (task,) = core.stats().tasks
-        for spread in (task.execution, task.latency):
-            assert 0 < spread.min_us <= spread.last_us
-            assert spread.min_us <= spread.p50_us <= spread.p999_us <= spread.max_us
-        assert 1 <= task.worst_scan <= core.control.scans
-        assert (task.priority, task.watchdog_ns) == (1, 100 * MS)
+    (task,) = core.stats().tasks
+    for spread in (task.execution, task.latency):
+        assert 0 < spread.min_us <= spread.last_us
+        assert spread.min_us <= spread.p50_us <= spread.p999_us <= spread.max_us
+    assert 1 <= task.worst_scan <= core.control.scans
+    assert (task.priority, task.watchdog_ns) == (1, 100 * MS)
 
 
 SINGLE = """

@@ -87,6 +87,9 @@ class Desk:
     def value(self, path):
         return self.kernel.table.value(self.kernel.table[path])
 
+    def alarm(self, name):
+        return next(each for each in self.kernel.alarms.views() if each["name"] == name)
+
     def rows(self, action):
         rows = self.kernel.journal.read_now(audit_log, 200)
         return [(row.actor, row.target, row.new, row.outcome) for row in rows if row.action == action]
@@ -147,9 +150,9 @@ def test_a_force_passes_what_a_write_would_and_is_audited_and_alarmed(folder):
         await desk.until(lambda: desk.value("lamp") and desk.value("high") == 4)
         assert len(told["forces"]) == 5
         assert told["forces"][0]["tags"] == ["s/l/lamp"]
-        alarm = next(each for each in desk.kernel.alarms.views() if each["name"] == "plc.forced")
-        await desk.until(lambda: desk.value("sys/alarms/active") == 1)
-        assert alarm["priority"] == "medium"
+        await desk.until(lambda: desk.alarm("plc.forced")["active"])
+        await desk.until(lambda: desk.value("sys/alarms/active"))
+        assert desk.alarm("plc.forced")["priority"] == "medium"
         assert desk.rows("force")[1:2] == [("eve", "Main.rated", 1, "done")]
 
         await desk.kernel.gate.mode.set_read_only(True, desk.kernel.identity.peer(0), "test")
@@ -173,12 +176,7 @@ def test_a_force_passes_what_a_write_would_and_is_audited_and_alarmed(folder):
         status, told = await desk.ask("ada", "POST", "/unforce", reason="all done")
         assert (status, told) == (200, {"forces": []})
         await desk.until(lambda: desk.value("sys/plc/forces") == 0 and not desk.value("lamp"))
-        await desk.until(
-            lambda: (
-                next(each["active"] for each in desk.kernel.alarms.views() if each["name"] == "plc.forced")
-                is False
-            )
-        )
+        await desk.until(lambda: desk.alarm("plc.forced")["active"] is False)
 
     using(folder, work)
 

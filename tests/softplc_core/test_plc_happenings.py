@@ -1,7 +1,9 @@
 """What happens in the loop is noted there, and told once; what becomes of a task after its fault."""
 
 import asyncio
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -25,10 +27,9 @@ VAR n : LINT; END_VAR
 n := n + 1;
 END_PROGRAM
 PROGRAM Slow
-VAR n : LINT; d : DINT := 1; out : DINT; last : LINT := 1000000; work : DINT; k : DINT; END_VAR
+VAR n : LINT; d : DINT := 1; out : DINT; work : DINT; k : DINT; END_VAR
 n := n + 1;
 FOR k := 1 TO work DO out := out * 3 + k; END_FOR;
-IF n >= last THEN d := 0; END_IF;
 out := 700 / d;
 END_PROGRAM
 CONFIGURATION c RESOURCE r ON PLC
@@ -44,7 +45,6 @@ SIGNALS = {
     "n": ("LINT", "Slow.n", "out"),
     "out": ("DINT", "Slow.out", "out"),
     "d": ("DINT", "Slow.d", "rw"),
-    "last": ("LINT", "Slow.last", "rw"),
     "work": ("DINT", "Slow.work", "rw"),
 }
 
@@ -61,7 +61,7 @@ def core(build, plant_tags):
 
     def core(slow=OnFault.SAFE):
         wiring = wire(plant_tags(**SIGNALS), build.application, FaultPolicy(tasks={"slow": slow}))
-        core = make_core(build, wiring, 2_000_000_000)
+        core = make_core(build, wiring, 60_000_000_000)
         core.set_clock(time.time_ns() - time.monotonic_ns())
         core.rows = {name: core.output_rows[wiring.outputs[i].key][0] for i, name in enumerate(SIGNALS)}
         core.places = {name: wiring.outputs[i].variable for i, name in enumerate(SIGNALS)}
@@ -72,7 +72,7 @@ def core(build, plant_tags):
 
     yield core
     for _, thread in running:
-        assert thread.stop()
+        assert thread.stop(60.0)
 
 
 def shown(core, name):
@@ -81,6 +81,7 @@ def shown(core, name):
 
 
 def test_a_fault_is_noted_with_scan_time_and_place(core, until):
+    began_ns = time.time_ns()
     core = core()
     events = Events(core)
     until(lambda: shown(core, "out") == 700)
@@ -95,8 +96,8 @@ def test_a_fault_is_noted_with_scan_time_and_place(core, until):
     )
     assert (fault.mask, fault.b) == (2, LINE)
     assert 0 < fault.scans <= core.stats().scans
-    assert abs(fault.at_ns - time.time_ns()) < 10e9
-    assert events.take() == ([], 0)
+    assert began_ns < fault.at_ns < time.time_ns() + 500_000_000
+    assert Kind.FAULT not in {each.kind for each in events.take()[0]}
 
 
 def test_what_nobody_has_read_is_counted(core, until):
@@ -118,7 +119,7 @@ def test_overruns_in_a_row_are_two_events(core, until):
     events = Events(core)
     until(lambda: shown(core, "out") == 700)
     core.write(core.places["work"], 100_000_000)  # some 40 ms, where 5 are the interval
-    until(lambda: core.stats().tasks[1].overruns > 3)
+    until(lambda: core.records[1].row_overruns > 3)
     core.write(core.places["work"], 0)
     seen = []
 
@@ -141,7 +142,12 @@ def test_policies_of_a_task(core, until, policy, out, stopped):
     core = core(OnFault(policy))
     until(lambda: shown(core, "out") == 700)
     core.write(core.places["d"], 0)
-    until(core.faults)
+
+    def told():
+        core.collect()
+        return core.control.collected_faults
+
+    until(told)
     assert shown(core, "out") == out
     assert len(core.faults()) == stopped
     before = shown(core, "quick")
@@ -178,7 +184,7 @@ def test_a_task_begins_anew_by_itself_until_it_has_done_so_too_often(build, plan
                 assert kinds(port).count("plc.resumed") == times
                 await eventually(lambda: port.value("out") == 700 and port.healthy)
             await port.command("d", 0)
-            await eventually(lambda: "plc.gave_up" in kinds(port))
+            await eventually(lambda: "plc.gave_up" in kinds(port) and kinds(port).count("plc.fault") > 3)
             assert kinds(port).count("plc.fault") == 4
             assert not port.healthy
             before = port.value("quick")
@@ -188,21 +194,25 @@ def test_a_task_begins_anew_by_itself_until_it_has_done_so_too_often(build, plan
 
 
 KERNEL = """
-import asyncio, pickle, sys
+import asyncio, os, pickle, signal, sys
 from pathlib import Path
 from runtime.clock import WallClock
 from runtime.testing import FakePort
 from softplc.bridge import Bridge, BridgeOptions
 from softplc.build import Build
+from softplc.core.remote import Record
 build, tags, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
 port = FakePort(tags, name="plc", clock=WallClock())
 async def main():
-    plc = asyncio.create_task(Bridge(lambda: Build.from_bytes(build), BridgeOptions(), folder).run(port))
-    while not port.value("out"):
+    bridge = Bridge(lambda: Build.from_bytes(build), BridgeOptions(), folder)
+    plc = asyncio.create_task(bridge.run(port))
+    while (port.value("n") or 0) < 100:
         await asyncio.sleep(0.01)
-    await port.command("last", port.value("n") + 100)
-    print("scans", flush=True)
-    await plc
+    os.kill(Record.read(folder).pid, signal.SIGSTOP)  # what is written now it scans without a kernel
+    write = asyncio.create_task(port.command("d", 0))
+    while not bridge._live._pending:
+        await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
 
@@ -212,10 +222,10 @@ def test_a_fault_while_no_kernel_is_there_is_told_by_the_next_one(
 ):
     tags, start = plant_tags(**SIGNALS), tmp_path / "start"
     start.write_bytes(pickle.dumps((build.to_bytes(), tags, tmp_path)))
-    with subprocess.Popen([sys.executable, "-c", KERNEL, str(start)], stdout=subprocess.PIPE) as kernel:
-        assert kernel.stdout.readline()
-        kernel.kill()
-    died_ns, probe = time.time_ns(), Probe(tmp_path)
+    began_ns = time.time_ns()
+    assert subprocess.run([sys.executable, "-c", KERNEL, str(start)]).returncode == -signal.SIGKILL
+    probe = Probe(tmp_path)
+    os.kill(probe.pid, signal.SIGCONT)
     until(lambda: probe.stopped and probe.stale)
 
     async def main():
@@ -223,14 +233,15 @@ def test_a_fault_while_no_kernel_is_there_is_told_by_the_next_one(
         async with bridge_of(build, port, tmp_path):
             await eventually(lambda: "plc.fresh" in kinds(port))
             assert Record.read(tmp_path).pid == probe.pid
-            told = {event.kind: event for event in port.emitted}
+            told = {event.kind: event for event in reversed(port.emitted)}  # the first of each
             assert kinds(port).count("plc.fault") == 1
             assert told["plc.fault"].data["line"] == LINE
             assert told["plc.fault"].data["scan"] > 100
-            assert died_ns - 1_000_000_000 < told["plc.fault"].at_ns < told["plc.found"].at_ns
+            assert began_ns < told["plc.fault"].at_ns < told["plc.found"].at_ns
             assert told["plc.stale"].data["missed"]
             assert not told["plc.fresh"].data["missed"]
-            assert died_ns < told["plc.stale"].at_ns < told["plc.found"].at_ns < told["plc.fresh"].at_ns
+            assert began_ns < told["plc.stale"].at_ns < told["plc.found"].at_ns
+            assert told["plc.stale"].at_ns < told["plc.fresh"].at_ns
             await eventually(lambda: probe.untold == 0)
 
     asyncio.run(main())

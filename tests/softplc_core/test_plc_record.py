@@ -245,7 +245,7 @@ def test_a_fault_is_replayed_and_the_other_task_goes_on(line):
 
 
 def test_a_scan_that_the_watchdog_ended_has_the_image_that_it_left(line):
-    plant = line(watchdog_ns=50_000_000)
+    plant = line(watchdog_ns=500_000_000)
     watch(plant.core)
     plant.scan(5)
     plant.write("Main.loops", 1)

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,7 @@ SIGNALS = {
     "limit": ("LINT", "Main.limit", "rw"),
 }
 OPTIONS = BridgeOptions(trial_ns=100_000_000, record=RecordOptions(16 << 20, 200_000_000))
+LONG_TRIAL = replace(OPTIONS, trial_ns=300_000_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +58,10 @@ def builds(core_object):
 
 
 @asynccontextmanager
-async def running(build, tags, folder, eventually):
+async def running(build, tags, folder, eventually, options=OPTIONS):
     port = FakePort(tags, name="plc", clock=WallClock())
     port.set("speed", 4.0)
-    bridge = Bridge(lambda: build, OPTIONS, folder)
+    bridge = Bridge(lambda: build, options, folder)
     task = asyncio.create_task(bridge.run(port))
     try:
         await eventually(lambda: task.done() or port.value("double"))
@@ -142,7 +144,8 @@ def test_a_change_that_fails_leaves_no_gap(builds, core_object, plant_tags, tmp_
     began_ns = WallClock().now_ns()
 
     async def main():
-        async with running(builds[0], plant_tags(**SIGNALS), tmp_path, eventually) as (bridge, port):
+        tags = plant_tags(**SIGNALS)
+        async with running(builds[0], tags, tmp_path, eventually, LONG_TRIAL) as (bridge, port):
             for text in (FAULTY, LATE):
                 build = Build(softplc.compile(sources={"main.st": text}), core_object, {"main.st": text})
                 await bridge.prepare(Bridge(lambda build=build: build, OPTIONS, tmp_path), port.tags, Wish())

@@ -71,21 +71,20 @@ def send(core, tags, quality=Quality.GOOD, **values):
 
 def test_scans_come_at_the_rate_of_the_task(compiled, plant_tags, scanning, until):
     def looked():
-        before_s = time.monotonic()
-        return before_s, core.stats(), time.monotonic()
+        """Return time and figures between two scans; nothing where one is due and not done."""
+        next_ns, stats = core.records[0].next_ns, core.stats()
+        unchanged, now_ns = core.records[0].next_ns == next_ns, time.monotonic_ns()
+        return (now_ns, stats) if unchanged and now_ns < next_ns else None
 
     tags = plant_tags(n=("LINT", "Main.n", "out"))
     with scanning(compiled(COUNTING), tags) as (core, _):
-        time.sleep(0.1)
-        first_from_s, first, first_to_s = looked()
+        first_ns, first = until(looked)
         time.sleep(0.6)
         until(lambda: core.stats().scans > 20)
-        last_from_s, last, last_to_s = looked()
-    period_s = 0.005
+        last_ns, last = until(looked)
+    period_ns = 5_000_000
     activations = last.scans + last.skipped - first.scans - first.skipped
-    due = (last_from_s - first_to_s) / period_s, (last_to_s - first_from_s) / period_s
-    late = last.latency.max_us / 1e6 / period_s  # a scan that waits for a core has not counted what it missed
-    assert due[0] - late - 2 <= activations <= due[1] + late + 2
+    assert abs(activations * period_ns - (last_ns - first_ns)) <= period_ns
     assert last.execution.p50_us <= last.execution.p99_us <= last.execution.p999_us <= last.execution.max_us
     assert core.read_outputs().raw[0] == core.stats().scans
 
@@ -141,7 +140,7 @@ def test_inputs_are_latched_whole(compiled, plant_tags, scanning, until):
     with scanning(compiled(source, interval_ns=10_000), tags) as (core, _):
         for number in range(1, 10_001):
             send(core, tags, a=number, b=number, c=number)
-        until(lambda: core.read_outputs().raw[1] == 10_000)
+        until(lambda: core.read_outputs() and core.read_outputs().raw[1] == 10_000)
         torn = core.read_outputs().raw[0]
     assert torn == 0
 
@@ -165,14 +164,24 @@ def test_a_fault_stops_its_task_with_file_and_line_and_leaves_the_other_running(
         assert core.stats().tasks[1].scans == slow
 
 
+def rows_with(core, quality, until):
+    """Collect until an output has a quality, and all have come; return the newest row of each, by tag."""
+    rows = {}
+
+    def collected():
+        rows.update((row.id, row) for row in core.collect() or ())
+        return len(rows) == core.control.output_count and any(row.quality == quality for row in rows.values())
+
+    until(collected)
+    return rows
+
+
 def test_outputs_of_a_faulted_task_are_safe_and_bad(compiled, plant_tags, scanning, until):
     build, tags = compiled(TWO_TASKS), plant_tags(**TWO_TASK_TAGS)
     with scanning(build, tags) as (core, _):
         until(lambda: core.stats().tasks[1].scans > 2)
-        core.collect()
         core.write(place(tags, build, "d"), 0)
-        until(core.faults)
-        rows = {row.id: row for row in until(core.collect)}
+        rows = rows_with(core, Quality.BAD_DEVICE_FAILURE, until)
         assert rows[tags["slow_out"].id].raw == 0
         assert rows[tags["slow_out"].id].quality == Quality.BAD_DEVICE_FAILURE
         assert rows[tags["quick_n"].id].quality == Quality.GOOD
@@ -183,8 +192,7 @@ def test_a_safe_value_on_its_way_to_a_device_is_one_that_drivers_write(compiled,
     with scanning(build, tags) as (core, _):
         until(lambda: core.stats().tasks[1].scans > 2)
         core.write(place(tags, build, "d"), 0)
-        until(core.faults)
-        rows = {row.id: row for row in until(core.collect)}
+        rows = rows_with(core, Quality.GOOD_LOCAL_OVERRIDE, until)
         assert rows[tags["valve"].id].raw == 0
         assert rows[tags["valve"].id].quality == Quality.GOOD_LOCAL_OVERRIDE
 
@@ -193,10 +201,8 @@ def test_outputs_hold_where_that_is_asked_for(compiled, plant_tags, scanning, un
     build, tags = compiled(TWO_TASKS), plant_tags(**TWO_TASK_TAGS)
     with scanning(build, tags, hold=True) as (core, _):
         until(lambda: core.stats().tasks[1].scans > 2)
-        core.collect()
         core.write(place(tags, build, "d"), 0)
-        until(core.faults)
-        rows = {row.id: row for row in until(core.collect)}
+        rows = rows_with(core, Quality.BAD_DEVICE_FAILURE, until)
         assert rows[tags["slow_out"].id].raw == 100
         assert rows[tags["slow_out"].id].quality == Quality.BAD_DEVICE_FAILURE
 
@@ -226,22 +232,20 @@ def test_an_overrun_is_counted_and_what_was_missed_is_dropped(compiled, plant_ta
     source = source.replace("s XOR (i * s + n_to(i))", "(s * 7 + i) MOD 1013")
     source += COUNTING[COUNTING.index("CONFIGURATION") :].replace("T#5ms", "T#1ms")
     tags = plant_tags(n=("LINT", "Main.n", "out"))
-    with scanning(compiled(source), tags) as (core, _):
+    with scanning(compiled(source), tags, watchdog_limit_ns=60_000_000_000) as (core, _):
         until(lambda: core.stats().scans >= 5)
-        stats = core.stats()
+        stats, faults = core.stats(), core.faults()  # the stop ends a scan that goes on for so long
     assert stats.overruns >= 3
     assert stats.skipped >= stats.overruns
     assert stats.execution.max_us > 1000
-    assert not core.faults()
+    assert not faults
 
 
 def test_stop_is_prompt_whatever_the_interval(compiled, plant_tags, scanning):
     tags = plant_tags(n=("LINT", "Main.n", "out"))
     with scanning(compiled(COUNTING, interval_ns=60_000_000_000), tags) as (_, thread):
         time.sleep(0.05)
-        began = time.monotonic()
-        assert thread.stop()
-        assert time.monotonic() - began < 30.0
+        assert thread.stop(30.0)
         assert not thread.alive
 
 
@@ -252,7 +256,7 @@ def test_stop_ends_a_scan_that_hangs(compiled, plant_tags, scanning, until):
         until(
             lambda: core.control.active and time.monotonic_ns() - core.control.active_since_ns > 500_000_000
         )
-        assert thread.stop()
+        assert thread.stop(30.0)
         assert core.faults()[0].task == "slow"
 
 
@@ -282,7 +286,7 @@ def test_the_image_can_be_read_between_scans(compiled, plant_tags, scanning, unt
     with scanning(build, tags) as (core, _):
         until(core.read_outputs)
         before = core.read_outputs().raw[0]
-        image = core.read_image()
+        image = core.read_image(60)
         assert before <= place(tags, build, "n").raw(image) <= core.stats().scans
 
 
