@@ -213,5 +213,5 @@ class FakePort:
         text = value if isinstance(value, str) else None
         command = GateCommand(tag, tag.data_type.encode(value), text, by)
         await self._commands.put(command)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await command.answer

@@ -28,7 +28,7 @@ class Side:
     def __init__(self, tags, kind, **config):
         self.plugin = client_plugin if kind == "client" else server_plugin
         if kind == "client":
-            config = {"period": "20ms", "timeout": "5s", "retries": 0} | config  # tests of silence say less
+            config = {"period": "20ms", "timeout": "30s", "retries": 0} | config  # tests of silence say less
         if "serial" not in config:
             config = {"port": 0} | ({"host": "127.0.0.1"} if kind == "client" else {}) | config
         model = ClientConfig if kind == "client" else ServerConfig

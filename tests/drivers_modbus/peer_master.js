@@ -8,7 +8,7 @@ async function main() {
   if (kind === "tcp") await master.connectTCP("127.0.0.1", { port: Number(where) });
   else await master.connectRTUBuffered(where, { baudRate: 19200, parity: "none" });
   master.setID(1);
-  master.setTimeout(5000);
+  master.setTimeout(60000);
   const found = {};
   found.parts = (await master.readDiscreteInputs(0, 1)).data[0];
   found.inputs = (await master.readInputRegisters(0, 3)).data;

@@ -24,7 +24,7 @@ def test_pymodbus_reads_the_same_values_as_we_do():
         listener = Listener(answer, 4, 10**12)
         port = await listener.open("127.0.0.1", 0)
         blocks = list(blocks_of(list(_points(mixed=True)), 16))
-        async with AsyncModbusTcpClient("127.0.0.1", port=port) as client:
+        async with AsyncModbusTcpClient("127.0.0.1", port=port, timeout=60) as client:
             poller = Poller(client, blocks)
             await poller.poll()
         listener.close()

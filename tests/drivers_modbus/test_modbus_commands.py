@@ -595,7 +595,7 @@ def test_a_range_that_changes_while_the_plant_runs_holds_at_once(works, tmp_path
 
 def test_pymodbus_writes_with_each_function_and_sees_the_codes(works):
     async def body(works, _):
-        async with AsyncModbusTcpClient("127.0.0.1", port=works.server.port) as master:
+        async with AsyncModbusTcpClient("127.0.0.1", port=works.server.port, timeout=60) as master:
             await master.write_coil(0, True)
             await master.write_coils(0, [True, True])
             await master.write_register(2, 9)

@@ -165,14 +165,9 @@ def test_values_cross_a_serial_line_both_ways_with_several_units(side, tag, wait
     asyncio.run(main())
 
 
-def test_values_cross_rtu_within_tcp(side, tag, wait):
+def test_values_cross_rtu_within_tcp(side, tag, wait, free_port):
     async def main():
-        server = side(server_tags(tag), "server", framing="rtu")
-        async with asyncio.TaskGroup() as group:
-            serving = server.start(group)
-            await server.component.listening.wait()
-            port = server.component.port
-            serving.cancel()
+        port = free_port()
         server = side(server_tags(tag), "server", framing="rtu", port=port)
         await cross(server, side(client_tags(tag), "client", framing="rtu", port=port, timeout="500ms"), wait)
 
@@ -184,7 +179,7 @@ def test_a_line_that_is_not_there_is_told_and_taken_up_when_it_comes(side, tag, 
         with line() as pair:
             link = tmp_path / "tty"
             server = side(server_tags(tag), "server", serial={"device": str(link)})
-            client = side(client_tags(tag), "client", serial={"device": pair.paths[1]})
+            client = side(client_tags(tag), "client", serial={"device": pair.paths[1]}, timeout="500ms")
             async with asyncio.TaskGroup() as group, asyncio.timeout(60):
                 serving, polling = server.start(group), client.start(group)
                 await wait(lambda: "there is no" in server.port.health_text)
@@ -222,7 +217,7 @@ class Peer:
     Register n of it is 100 * n, then plus one with each answer: what is old shows.
     """
 
-    def __init__(self, knows=frozenset({3, 8}), timeout_s=5.0):
+    def __init__(self, knows=frozenset({3, 8}), timeout_s=60.0):
         self.timeout_s = timeout_s
         self.master, self.slave = os.openpty()
         os.set_blocking(self.master, False)
@@ -309,7 +304,7 @@ TROUBLES = ["twice", "garbled", "noise", "foreign", "late", "lost"]
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_no_trouble_makes_an_answer_pass_for_another(trouble, knows):
     async def main():
-        with Peer(knows, 0.2 if trouble in ("garbled", "late", "lost") else 5.0) as peer:
+        with Peer(knows, 0.2 if trouble in ("garbled", "late", "lost") else 60.0) as peer:
             async with asyncio.timeout(60):
                 while await peer.register(1) is None:
                     pass

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 from snap7.client import Client
+from snap7.connection import ISOTCPConnection
 
 from drivers.chaos.process import free_port
 from drivers.s7.client import ClientConfig, plugin
@@ -23,6 +25,8 @@ from runtime.errors import Place
 from runtime.testing import FakePort
 
 ROOT = "site/area/line"
+# The hand waits as long as the tests do, not five seconds.
+ISOTCPConnection.connect = partialmethod(ISOTCPConnection.connect, timeout=60.0)
 
 
 class Device:
@@ -78,7 +82,7 @@ class Side:
         config = {
             "host": "127.0.0.1",
             "period": "20ms",
-            "timeout": "5s",
+            "timeout": "30s",
         } | config  # tests of silence say less
         self.config = ClientConfig.model_validate({"name": "io", "kind": "s7.client"} | config)
         self.tags = [*tags, *plugin.declare(Path(), ROOT, self.config).tags]

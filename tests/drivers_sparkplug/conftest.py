@@ -141,7 +141,7 @@ class Listener:
         self.client.on_subscribe = lambda *_: self._on_subscribed(primary)
         self.client.on_message = self._take
         self.client.reconnect_delay_set(0.05, 0.2)
-        self.client.connect_async("127.0.0.1", broker.port, 5)
+        self.client.connect_async("127.0.0.1", broker.port, 60)
         self.client.loop_start()
 
     def _on_subscribed(self, primary):
@@ -195,7 +195,8 @@ class Side:
     """One driver in a plant of its own."""
 
     def __init__(self, plugin, tags, state, config):
-        self.config = plugin.Config.model_validate({"name": "spark", "timeout": "1s"} | config)
+        patient = {"timeout": "30s", "keep_alive": "60s"}  # tests of silence say less
+        self.config = plugin.Config.model_validate({"name": "spark"} | patient | config)
         self.tags = [*tags, *plugin.declare(Path(), ROOT, self.config).tags]
         self.plant = plant_of(self.tags, state)
         self.port = FakePort(self.tags, "spark", ROOT, WallClock())

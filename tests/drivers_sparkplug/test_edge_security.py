@@ -109,7 +109,7 @@ def test_a_login_is_asked_for_until_it_is_right(make_broker, edge, tag, wait, tm
             assert "not authorized" in node.port.health_text
             assert "driver.denied" in [event.kind for event in node.port.emitted]
             secret.write_text("right\n")
-            recording = node.component.recorder.begin(10**10, 4_000)
+            recording = node.component.recorder.begin(10**11, 4_000)
             await wait(lambda: node.fact("online"))
             assert node.port.healthy
             async for piece in recording.pieces():

@@ -4,12 +4,18 @@ import asyncio
 
 import pytest
 
+from drivers.sparkplug import edge as leaving
+from drivers.sparkplug import sending
+from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Access, DataType, Quality
 
 pytestmark = pytest.mark.peer
 
 
-def test_a_birth_tells_every_metric_and_data_follows_by_alias(broker, listen, edge, tag, wait, root):
+def test_a_birth_tells_every_metric_and_data_follows_by_alias(
+    broker, listen, edge, tag, wait, root, monkeypatch
+):
+    monkeypatch.setattr(leaving, "LEAVE_S", 60.0)  # or the broker publishes the will as well
     node = edge(
         [
             tag(
@@ -185,8 +191,27 @@ def test_without_commands_hosts_may_not_write(broker, listen, edge, tag, wait):
     assert node.port.writes == []
 
 
-def test_a_rebirth_is_answered_with_the_same_bdseq_and_the_present_values(broker, listen, edge, tag, wait):
+class Pausing(WallClock):
+    """Long sleeps are as long as a test says."""
+
+    def __init__(self):
+        super().__init__()
+        self.pauses, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def sleep(self, seconds):
+        if seconds < 60:
+            await super().sleep(seconds)
+            return
+        self.pauses.set()
+        await self.goes_on.wait()
+
+
+def test_a_rebirth_is_answered_with_the_same_bdseq_and_the_present_values(
+    broker, listen, edge, tag, wait, monkeypatch
+):
+    monkeypatch.setattr(sending, "_REBIRTH_NS", 3600 * SECOND_NS)
     node = edge([tag("a"), tag("d/b")], [broker.url], devices={"d": ["d/**"]})
+    node.port.clock = clock = Pausing()
 
     async def main():
         host = await listen(broker).ready()
@@ -195,7 +220,11 @@ def test_a_rebirth_is_answered_with_the_same_bdseq_and_the_present_values(broker
             node.port.set("a", 1.0)
             await wait(lambda: host.of("NDATA"))
             host.command("NCMD", "Node Control/Rebirth", boolean_value=True)
+            await wait(clock.pauses.is_set)
             host.command("NCMD", "Node Control/Rebirth", boolean_value=True)
+            host.command("NCMD", "nothing", float_value=3.0)
+            await wait(lambda: node.fact("commands_refused") == 1)  # so it has both
+            clock.goes_on.set()
             await wait(lambda: len(host.of("DBIRTH")) == 2)
             node.port.set("a", 2.0)
             await wait(lambda: len(host.of("NDATA")) == 2)
@@ -227,6 +256,7 @@ def test_a_device_that_its_driver_loses_dies_and_is_born_again(broker, listen, e
             node.port.set("d/a", 2.0)
             node.port.set("there", False)
             await wait(lambda: host.of("DDEATH"))
+            await wait(lambda: node.fact("queued") == 0)
             node.port.set("d/a", 3.0)
             await wait(lambda: node.fact("queued") == 1)
             node.port.set("d/a", 4.0)
