@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import uvicorn
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -112,6 +114,8 @@ class Outside:
 def outside(desk: Any, folder: Path, address: str, anna: str, monkeypatch: pytest.MonkeyPatch) -> Outside:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     monkeypatch.setattr(front, "PERIOD_S", 0.05)
+    for module, patience in ((door, "HANDSHAKE_S"), (protocol, "REQUEST_S"), (trust, "_TIMEOUT_S")):
+        monkeypatch.setattr(module, patience, 300)
     return Outside(folder, type(desk), address, anna)
 
 
@@ -344,7 +348,13 @@ async def shows(outside: Outside, file: Path) -> Any:
                         return exc
 
 
-def test_a_client_certificate_logs_in_until_it_is_revoked(outside: Outside, tmp_path: Path) -> None:
+def test_a_client_certificate_logs_in_until_it_is_revoked(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A connection stands for five seconds otherwise, at either end.
+    monkeypatch.setattr(httpx._config.DEFAULT_LIMITS, "keepalive_expiry", 300)
+    monkeypatch.setattr(uvicorn, "Config", partial(uvicorn.Config, timeout_keep_alive=300))
+
     async def main() -> None:
         key, certificate = new_client("olga", 30, WallClock().now_ns())
         file = tmp_path / "olga.pem"
