@@ -1,7 +1,6 @@
 """Where a plant can be found: private socket, port, registration; twice is refused, leftovers are not."""
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -188,15 +187,17 @@ def test_a_second_plant_without_a_port_of_its_own_takes_a_free_one(desk: Any, fo
     file = folder / "plant.yaml"
     file.write_text(file.read_text("utf-8").replace("port: 0", "host: 127.0.0.1"), "utf-8")
 
-    async def main() -> None:
-        with contextlib.suppress(OSError):  # somebody else may hold it already
-            blocker.bind(("127.0.0.1", 8420))
-            blocker.listen()
-        async with type(desk)(folder).serving() as endpoint:
-            assert endpoint.http
-            assert not endpoint.http.endswith(":8420")
+    second = type(desk)(folder)
+    assert second.plant.head.api.port == 8420
 
-    with socket.socket() as blocker:
+    async def main() -> None:
+        async with second.serving() as endpoint:
+            assert endpoint.http
+            assert not endpoint.http.endswith(f":{port}")
+
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        # Plants of other tests come and go on 8420.
+        second.plant.head.api.__dict__["port"] = port = first.getsockname()[1]
         asyncio.run(main())
 
 
