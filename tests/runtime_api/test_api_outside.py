@@ -9,7 +9,6 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +16,12 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from runtime import trust
-from runtime.api import door, front, protocol
+from runtime.api import door, front, protocol, server
 from runtime.api.rules import RULES
 from runtime.cli import build
 from runtime.client import PlantClient
@@ -351,9 +349,8 @@ async def shows(outside: Outside, file: Path) -> Any:
 def test_a_client_certificate_logs_in_until_it_is_revoked(
     outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A connection stands for five seconds otherwise, at either end.
-    monkeypatch.setattr(httpx._config.DEFAULT_LIMITS, "keepalive_expiry", 300)
-    monkeypatch.setattr(uvicorn, "Config", partial(uvicorn.Config, timeout_keep_alive=300))
+    monkeypatch.setattr(httpx._config.DEFAULT_LIMITS, "keepalive_expiry", 300)  # the connection stands
+    monkeypatch.setattr(server, "_KEPT_S", 300)
 
     async def main() -> None:
         key, certificate = new_client("olga", 30, WallClock().now_ns())

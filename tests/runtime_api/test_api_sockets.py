@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx._config import DEFAULT_LIMITS
 
 from runtime.api import ApiServer
+from runtime.api.protocol import HttpProtocol
 from runtime.api.registration import peer_credentials
 from runtime.client import PlantClient
 from runtime.endpoint import Endpoint, find, plant_file, registration_name, running
@@ -92,6 +94,22 @@ def test_a_body_in_crumbs_is_dropped_and_one_in_pieces_is_not(desk: Any) -> None
             assert await ask(endpoint.http or "", b" " * 100, 2000) == b"HTTP/1.1 400"
 
     asyncio.run(main())
+
+
+def test_a_connection_is_kept_for_longer_than_a_client_uses_it(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it may be closed at the moment at which the client asks once more."""
+    served: list[HttpProtocol] = []
+    made = HttpProtocol.connection_made
+    monkeypatch.setattr(HttpProtocol, "connection_made", lambda *each: (served.append(each[0]), made(*each)))
+
+    async def main() -> None:
+        async with desk.client() as client:
+            await client.info()
+
+    asyncio.run(main())
+    assert {each.timeout_keep_alive >= 2 * DEFAULT_LIMITS.keepalive_expiry for each in served} == {True}
 
 
 def test_a_plant_runs_only_once(desk: Any, folder: Path) -> None:
