@@ -19,6 +19,7 @@ from runtime.api.services import Services
 from runtime.contract import Port
 
 _CONNECTIONS = 256
+_KEPT_S = 15  # idle; clients give theirs up after five, so that none is closed under a request
 _STOP_S = 1
 
 
@@ -82,6 +83,7 @@ class ApiServer:
             proxy_headers=False,
             server_header=False,
             limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_KEPT_S,
         )
         config.load()
         server = uvicorn.Server(config)

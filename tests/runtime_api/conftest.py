@@ -230,13 +230,14 @@ def desk(folder: Path) -> Desk:
 
 @pytest.fixture
 def started() -> Any:
-    """Run a plant folder in a process of its own; gives the URL of its API."""
+    """Run a plant folder in a process of its own, after the code `first`; gives the URL of its API."""
 
     @contextmanager
-    def run(folder: Path) -> Iterator[str]:
+    def run(folder: Path, first: str = "") -> Iterator[str]:
         tags = (folder / "tags.csv").read_text()
         (folder / "tags.csv").write_text(tags.replace("rio", "operator"))  # nobody plays the field
-        command = [sys.executable, "-m", "runtime.cli", "run", str(folder), "--attached"]
+        code = f"{first}\nfrom runtime.cli import main\nmain()"
+        command = [sys.executable, "-c", code, "run", str(folder), "--attached"]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, **pipes, text=True, encoding="utf-8") as process:
             try:

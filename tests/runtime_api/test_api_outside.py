@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from runtime import trust
-from runtime.api import door, front, protocol
+from runtime.api import door, front, protocol, server
 from runtime.api.rules import RULES
 from runtime.cli import build
 from runtime.client import PlantClient
@@ -112,6 +112,8 @@ class Outside:
 def outside(desk: Any, folder: Path, address: str, anna: str, monkeypatch: pytest.MonkeyPatch) -> Outside:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     monkeypatch.setattr(front, "PERIOD_S", 0.05)
+    for module, patience in ((door, "HANDSHAKE_S"), (protocol, "REQUEST_S"), (trust, "_TIMEOUT_S")):
+        monkeypatch.setattr(module, patience, 300)
     return Outside(folder, type(desk), address, anna)
 
 
@@ -344,7 +346,12 @@ async def shows(outside: Outside, file: Path) -> Any:
                         return exc
 
 
-def test_a_client_certificate_logs_in_until_it_is_revoked(outside: Outside, tmp_path: Path) -> None:
+def test_a_client_certificate_logs_in_until_it_is_revoked(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(httpx._config.DEFAULT_LIMITS, "keepalive_expiry", 300)  # the connection stands
+    monkeypatch.setattr(server, "_KEPT_S", 300)
+
     async def main() -> None:
         key, certificate = new_client("olga", 30, WallClock().now_ns())
         file = tmp_path / "olga.pem"

@@ -1,7 +1,6 @@
 """Where a plant can be found: private socket, port, registration; twice is refused, leftovers are not."""
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx._config import DEFAULT_LIMITS
 
 from runtime.api import ApiServer
+from runtime.api.protocol import HttpProtocol
 from runtime.api.registration import peer_credentials
 from runtime.client import PlantClient
 from runtime.endpoint import Endpoint, find, plant_file, registration_name, running
@@ -93,6 +94,22 @@ def test_a_body_in_crumbs_is_dropped_and_one_in_pieces_is_not(desk: Any) -> None
             assert await ask(endpoint.http or "", b" " * 100, 2000) == b"HTTP/1.1 400"
 
     asyncio.run(main())
+
+
+def test_a_connection_is_kept_for_longer_than_a_client_uses_it(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it may be closed at the moment at which the client asks once more."""
+    served: list[HttpProtocol] = []
+    made = HttpProtocol.connection_made
+    monkeypatch.setattr(HttpProtocol, "connection_made", lambda *each: (served.append(each[0]), made(*each)))
+
+    async def main() -> None:
+        async with desk.client() as client:
+            await client.info()
+
+    asyncio.run(main())
+    assert {each.timeout_keep_alive >= 2 * DEFAULT_LIMITS.keepalive_expiry for each in served} == {True}
 
 
 def test_a_plant_runs_only_once(desk: Any, folder: Path) -> None:
@@ -188,15 +205,17 @@ def test_a_second_plant_without_a_port_of_its_own_takes_a_free_one(desk: Any, fo
     file = folder / "plant.yaml"
     file.write_text(file.read_text("utf-8").replace("port: 0", "host: 127.0.0.1"), "utf-8")
 
-    async def main() -> None:
-        with contextlib.suppress(OSError):  # somebody else may hold it already
-            blocker.bind(("127.0.0.1", 8420))
-            blocker.listen()
-        async with type(desk)(folder).serving() as endpoint:
-            assert endpoint.http
-            assert not endpoint.http.endswith(":8420")
+    second = type(desk)(folder)
+    assert second.plant.head.api.port == 8420
 
-    with socket.socket() as blocker:
+    async def main() -> None:
+        async with second.serving() as endpoint:
+            assert endpoint.http
+            assert not endpoint.http.endswith(f":{port}")
+
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        # Plants of other tests come and go on 8420.
+        second.plant.head.api.__dict__["port"] = port = first.getsockname()[1]
         asyncio.run(main())
 
 

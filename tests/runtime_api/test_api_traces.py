@@ -75,7 +75,8 @@ def test_a_request_is_traced_down_to_the_disk(folder: Path, secret: str, started
     with Receiver() as receiver:
         (folder / "plant.yaml").write_text(PLANT.format(endpoint=receiver.url, secret=secret))
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-        with started(folder) as url, httpx.Client(base_url=f"{url}{PREFIX}", timeout=60) as http:
+        patient = "from runtime import tracing\ntracing._TIMEOUT_S = 60"
+        with started(folder, patient) as url, httpx.Client(base_url=f"{url}{PREFIX}", timeout=60) as http:
             login = {"auth": ("olga", "hops & malt"), "headers": {"traceparent": parent}}
             assert http.put("/tags/tank/setpoint", json={"value": 5}, **login).status_code == 200
             assert http.put("/tags/tank/setpoint", json={"value": 500}, **login).status_code == 422

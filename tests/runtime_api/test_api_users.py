@@ -12,6 +12,7 @@ from runtime.cli import build
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS
 from runtime.errors import PlantError, StoreError, WriteRejectedError
+from runtime.gate import lockout
 from runtime.gate.accounts import Accounts
 from runtime.gate.identity import hash_secret
 from runtime.logins import keep_session, kept_session
@@ -119,7 +120,9 @@ def test_of_two_changes_by_what_both_saw_one_is_made(desk: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_locked_user_stays_the_same_while_the_lock_lasts(desk: Any) -> None:
+def test_a_locked_user_stays_the_same_while_the_lock_lasts(desk: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(lockout, "_FIRST_NS", 300 * SECOND_NS)
+
     async def main() -> None:
         async with desk.serving() as endpoint, _on_socket(endpoint) as raw, PlantClient(endpoint) as client:
             await client.add_user("ada", "operator", HASH)

@@ -117,9 +117,8 @@ def test_an_admin_of_the_plant_file_counts_only_with_a_secret():
 
 
 @pytest.mark.parametrize("kind", ["opcua.server", "modbus.server"])
-def test_no_server_listens_beyond_loopback_before_an_admin_can_log_in(tmp_path, kind):
-    with socket.create_server(("0.0.0.0", 0)) as probe:
-        port = probe.getsockname()[1]
+def test_no_server_listens_beyond_loopback_before_an_admin_can_log_in(tmp_path, kind, free_port):
+    port = free_port()
     (tmp_path / "plant.yaml").write_text(
         "plant: m\nroot: s/l\nhistory: null\napi: {port: null}\n"
         f"drivers: [{{kind: {kind}, name: outside, host: 0.0.0.0, port: {port}}}]\n"

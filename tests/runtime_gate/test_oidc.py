@@ -59,6 +59,7 @@ def issuer():
 def as_it_begins(issuer, monkeypatch):
     issuer.post("/set", json={"published": ["rsa", "ec", "short"], "up": True, "denied": False})
     monkeypatch.setattr(oidc, "_AGAIN_NS", 0)
+    monkeypatch.setattr(oidc, "_TIMEOUT_S", 60)
 
 
 def url_of(issuer):

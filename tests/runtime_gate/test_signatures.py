@@ -137,6 +137,7 @@ def test_a_signature_that_is_wrong_writes_nothing(folder, path, signature, statu
 
 def test_wrong_secrets_of_signatures_lock_the_signer(folder):
     async def work(kernel, http):
+        kernel.identity.lockout._now_ns = lambda: 0  # a lock lasts five seconds
         for status in [403] * 5 + [429]:
             body = {"value": 6, "signature": signed(secret="wrong" if status == 403 else SECRET)}
             answer = await http.put("/tags/recipe/sp", json=body, auth=WANG)
