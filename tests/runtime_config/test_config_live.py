@@ -14,6 +14,7 @@ import pytest
 from asyncua import Client, ua
 
 from runtime import clock as clocks
+from runtime import kernel as kernels
 from runtime.assembly import assemble
 from runtime.client import PlantClient
 from runtime.clock import SECOND_NS, WallClock
@@ -261,7 +262,9 @@ def test_who_may_do_what_is_changed_by_admins_only_also_by_going_back(folder):
     asyncio.run(main())
 
 
-def test_what_needs_a_restart_of_the_plant_says_so_and_waits_for_the_word(folder):
+def test_what_needs_a_restart_of_the_plant_says_so_and_waits_for_the_word(folder, monkeypatch):
+    monkeypatch.setattr(kernels, "LEAVE_S", 60)  # it is still there for the last question
+
     async def main():
         async with running(folder) as kernel:
             edit(folder / "plant.yaml", ("plant: p  # a comment", "plant: q"))
@@ -364,7 +367,10 @@ def test_a_clock_that_is_set_neither_shortens_nor_lengthens_the_time_to_come_up(
     asyncio.run(main())
 
 
-def test_a_second_change_does_not_make_good_what_has_not_come_up(folder):
+def test_a_second_change_does_not_make_good_what_has_not_come_up(folder, monkeypatch):
+    faults = service.FAULTS
+    monkeypatch.setattr(service, "FAULTS", 1000)  # the first change is not given up before the second
+
     async def main():
         with socket.create_server(("127.0.0.1", 0)) as taken:
             async with running(folder) as kernel:
@@ -374,6 +380,7 @@ def test_a_second_change_does_not_make_good_what_has_not_come_up(folder):
                 await kernel.versions.apply(ENGINEER)
                 edit(folder / "tags.csv", ("Set point", "with mb"))
                 second, _ = await kernel.versions.apply(ENGINEER)
+                monkeypatch.setattr(service, "FAULTS", faults)
                 await until(lambda: kernel.versions.failure and kernel.versions.running.number == 1)
                 assert "mb faulted" in kernel.versions.failure.reason
                 assert ("apply", second.number, "failed") in await steps(kernel)
@@ -383,6 +390,8 @@ def test_a_second_change_does_not_make_good_what_has_not_come_up(folder):
 
 
 def test_what_a_slow_apply_ends_does_not_count_as_come_up(folder, monkeypatch):
+    monkeypatch.setattr(service, "FAULTS", 1000)  # nor is it given up before
+
     async def main():
         with socket.create_server(("127.0.0.1", 0)) as taken:
             async with running(folder) as kernel:

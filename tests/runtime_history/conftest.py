@@ -54,10 +54,10 @@ async def until(condition):
             await asyncio.sleep(0.001)
 
 
-async def keep_house(port, historian, seconds=1800):
+async def keep_house(port, historian):
     """Let half an hour pass, and wait for the house to be kept in it."""
     stopped = historian._keeper.tidying
-    await port.clock.advance(seconds)
+    await port.clock.advance(1800)
     async with stopped:
         pass
 

@@ -47,9 +47,10 @@ async def main(path, url, how):
     await loading
     keeper.cancel()  # what waits is committed; the next one sends it
     await asyncio.wait([keeper])
+    before = historian.stats().committed
     keeper = asyncio.create_task(historian.run(port))
     port.bus.publish(Batch.of([0], [1], clock.now_ns()))
-    while historian.stats().committed < 1:
+    while historian.stats().committed == before:
         await clock.sleep(0.01)
     while await historian.beside_store(feed.waiting):
         await clock.sleep(0.01)

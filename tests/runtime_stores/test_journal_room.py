@@ -35,14 +35,18 @@ def looked(tmp_path):
                 Room(journal, JournalConfig.model_construct(disk_limit_mib=1)).run(port)
             )
 
-            async def look():
-                told = len(port.submitted)
+            async def told(times):
                 async with asyncio.timeout(60):
-                    while len(port.submitted) == told:
-                        await clock.advance(LOOK_S)
-                        await asyncio.sleep(0)
+                    while len(port.submitted) < times:  # noqa: ASYNC110 - a thread and a disk are waited for
+                        await asyncio.sleep(0.001)
+
+            async def look():
+                times = len(port.submitted) + 1
+                await clock.advance(LOOK_S)
+                await told(times)
 
             try:
+                await told(1)
                 await script(journal, port, look)
             finally:
                 task.cancel()
