@@ -370,7 +370,10 @@ def test_a_plant_that_runs_cannot_be_run_again(running_plant: Path, runtime_home
     assert "is already running (pid " in done.stderr
 
 
-def test_logs_are_read_by_level_and_component_and_followed(ironworks: Any, runtime_home: Path) -> None:
+def test_logs_are_read_by_level_and_component_and_followed(
+    ironworks: Any, runtime_home: Path, until: Any
+) -> None:
+    until(lambda: "api running" in ironworks("logs", "--json").stdout)
     lines = [json.loads(line) for line in ironworks("logs", "--json").stdout.splitlines()]
     assert {"component": "api", "level": "info", "text": "api running"}.items() <= next(
         each for each in lines if each["text"].startswith("api running")
