@@ -265,7 +265,8 @@ def test_an_alarm_is_confirmed_and_one_is_shelved_for_an_episode(ironworks: Any,
     assert (newest["action"], newest["reason"]) == ("shelve-once", "for 1d: test run")
 
     def last() -> str:
-        return str(_json(ironworks("alarms", "journal", "--json", "--limit", "1"))[0]["transition"])
+        (newest,) = _json(ironworks("alarms", "journal", "jacket.hot", "--json", "--limit", "1"))
+        return str(newest["transition"])
 
     for level, transition in (("70", "raised"), ("20", "unshelved")):
         ironworks("write", "jacket/temp", level)
