@@ -54,6 +54,7 @@ TICK_S = 0.2
 KEY_S = 5.0  # no key takes so long, but a widget that went meanwhile would never answer
 MOST_KEYS = 1000  # that wait: a key that is held down before a console that hangs fills no memory
 JOURNAL_LIMIT = 500
+ANSWER_S = 15.0  # a plant that answers at all has answered by then
 TERMINAL_S = 0.2  # soon: what cannot be written any more would hold the console in the end
 _SECOND_NS = 1_000_000_000
 _TOUCHES = (Key, Paste, MouseDown, MouseScrollDown, MouseScrollUp)  # a mouse moves when the desk is knocked
@@ -462,11 +463,15 @@ async def take_screenshots(
     for language in LANGUAGES:
         app = ConsoleApp(connect, Words(language))
         async with app.run_test(size=size) as pilot:
+            end_ns = clock.steady_ns() + round(ANSWER_S * _SECOND_NS)
+            while app.view.link is Link.CONNECTING and not app.view.trouble and clock.steady_ns() < end_ns:
+                await clock.sleep(TICK_S)
             for name in SCREENS:
                 await pilot.press(f"f{SCREENS.index(name) + 1}")
                 if name == "alarms":
                     await pilot.press("enter")  # cause and action are what is worth seeing
                 await clock.sleep(settle_s)
+                await pilot.pause()  # what came at the end of it is drawn
                 if app.view.link is not Link.ONLINE:
                     trouble = app.view.trouble.splitlines() or ["the plant does not answer"]
                     raise PlantError(trouble[0], "start it first")

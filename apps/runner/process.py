@@ -27,6 +27,7 @@ from runtime.clock import SECOND_NS, monotonic_ns
 TAIL_LINES = 20
 LINE_LENGTH = 500
 END_S = 1.0
+TOLD_S = 4.0  # an interpreter takes a while to end after its socket, and a thread to tell it; a hang is more
 # One thread a library: an app has a share of one core, and thread pools cost memory.
 SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -163,7 +164,7 @@ class Worker:
         return True
 
     async def _why_ended(self) -> str:
-        if not await self._ended(END_S):
+        if not await self._ended(TOLD_S):
             return "the worker closed its socket"
         code = self.process.returncode or 0
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from runtime import supervisor
 from runtime.assembly import assemble
 from runtime.clock import ManualClock
 from runtime.contract import Batch, DataType, Quality
@@ -85,7 +86,9 @@ def test_a_stop_is_no_alarm(folder):
 
 
 @pytest.mark.parametrize("stopping", [False, True])
-def test_a_kernel_that_is_cancelled_ends_its_components_before_it_ends(folder, stopping):
+def test_a_kernel_that_is_cancelled_ends_its_components_before_it_ends(folder, monkeypatch, stopping):
+    monkeypatch.setattr(supervisor, "STOP_TIMEOUT_S", 60)  # a disk may be slow
+
     async def main():
         source = Source(100)
         kernel = Kernel(assemble(folder), extra=[source])

@@ -307,7 +307,7 @@ def test_history_of_a_stopped_plant_comes_from_its_file(
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_stopped_plant_tells_journal_and_audit_as_it_did_while_it_ran(
-    ironworks: Any, folder: Path, start: Any, killed: bool
+    ironworks: Any, folder: Path, start: Any, until: Any, killed: bool
 ) -> None:
     questions = [
         ("alarms", "journal", "--json"),
@@ -325,6 +325,7 @@ def test_a_stopped_plant_tells_journal_and_audit_as_it_did_while_it_ran(
 
     with start(folder) as process:
         ironworks("write", "tank/setpoint", "95", "--reason", "for the test", "--yes", "--plant", folder)
+        until(lambda: "unacknowledged" in ironworks("alarms", "--plant", folder).stdout)
         ironworks("alarms", "ack", "tank.high", "--comment", "seen", "--plant", folder)
         while_it_ran = answers()
         if killed:

@@ -265,7 +265,8 @@ def test_an_alarm_is_confirmed_and_one_is_shelved_for_an_episode(ironworks: Any,
     assert (newest["action"], newest["reason"]) == ("shelve-once", "for 1d: test run")
 
     def last() -> str:
-        return str(_json(ironworks("alarms", "journal", "--json", "--limit", "1"))[0]["transition"])
+        (newest,) = _json(ironworks("alarms", "journal", "jacket.hot", "--json", "--limit", "1"))
+        return str(newest["transition"])
 
     for level, transition in (("70", "raised"), ("20", "unshelved")):
         ironworks("write", "jacket/temp", level)
@@ -370,7 +371,10 @@ def test_a_plant_that_runs_cannot_be_run_again(running_plant: Path, runtime_home
     assert "is already running (pid " in done.stderr
 
 
-def test_logs_are_read_by_level_and_component_and_followed(ironworks: Any, runtime_home: Path) -> None:
+def test_logs_are_read_by_level_and_component_and_followed(
+    ironworks: Any, runtime_home: Path, until: Any
+) -> None:
+    until(lambda: "api running" in ironworks("logs", "--json").stdout)
     lines = [json.loads(line) for line in ironworks("logs", "--json").stdout.splitlines()]
     assert {"component": "api", "level": "info", "text": "api running"}.items() <= next(
         each for each in lines if each["text"].startswith("api running")
