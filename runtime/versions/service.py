@@ -233,6 +233,8 @@ class Versions:
                 await self._note("return", good, "applied", reason)
             except PlantError as exc:
                 log.error("the last good version cannot be had: %s", exc)
+            finally:
+                self._leave()
 
     # Commands.
 
@@ -308,9 +310,17 @@ class Versions:
     ) -> Done:
         """Do it with a row in the audit that says from what to what: the digests bind the files to it."""
         before = _told(self.running) if self.running else None
-        return await self._kernel.gate.audited(
-            action, target, actor, comment, work, before, lambda done: _told(done[0])
-        )
+        try:
+            return await self._kernel.gate.audited(
+                action, target, actor, comment, work, before, lambda done: _told(done[0])
+            )
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Let the plant start anew where that is decided: what led to it is written down."""
+        if self._kernel.again:
+            self._kernel.leave()
 
     def _admit(self, actor: Actor) -> None:
         refusal = lacking(actor, Role.ENGINEER, "a change of the configuration")
@@ -407,7 +417,7 @@ class Versions:
     async def _switch(self, side: Side, version: Version, plan: Plan) -> None:
         """Let another configuration run."""
         if PLANT in plan.needs:
-            self._kernel.leave()
+            self._kernel.again = True
             return
         assert side.assembly is not None
         self._run_by(version, side)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -278,6 +278,35 @@ def test_what_needs_a_restart_of_the_plant_says_so_and_waits_for_the_word(folder
                 await kernel.versions.apply(ENGINEER)
         async with running(folder) as kernel:
             assert (kernel.plant.name, kernel.versions.running.number) == ("q", 2)
+
+    asyncio.run(main())
+
+
+def test_a_plant_that_starts_anew_for_a_change_has_written_it_down_however_slow_its_disk(folder, monkeypatch):
+    monkeypatch.setattr(kernels, "LEAVE_S", 0)
+
+    async def main():
+        async with running(folder) as kernel:
+            note, ended = kernel.versions._note, kernel.journal.close
+
+            async def slowly(*given):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await closed.wait()
+                await note(*given)
+
+            async def close():
+                closed.set()
+                await ended()
+
+            closed = asyncio.Event()
+            monkeypatch.setattr(kernel.versions, "_note", slowly)
+            monkeypatch.setattr(kernel.journal, "close", close)
+            edit(folder / "plant.yaml", ("plant: p  # a comment", "plant: q"))
+            version, _ = await kernel.versions.apply(ENGINEER, restart=True)
+            await until(closed.is_set)
+        async with running(folder) as kernel:
+            assert ("apply", version.number, "applied") in await steps(kernel)
 
     asyncio.run(main())
 
