@@ -260,6 +260,25 @@ def test_real_time_steps_only_when_it_is_followed(monkeypatch):
     assert clock._offset_ns == offset[0]
 
 
+def test_a_machine_that_holds_up_the_look_at_its_clock_has_not_set_it(monkeypatch):
+    class Time:
+        now_ns, held_ns = 0, 0
+
+        def perf_counter_ns(self):
+            return self.now_ns
+
+        def time_ns(self):
+            self.now_ns, self.held_ns = self.now_ns + self.held_ns, 0
+            return 1_700_000_000 * SECOND_NS + self.now_ns
+
+    time = Time()
+    monkeypatch.setattr(clocks, "time", time)
+    clock = WallClock()
+    time.held_ns = 3 * SECOND_NS
+    assert clock.follow() == 0
+    assert clock._offset_ns == 1_700_000_000 * SECOND_NS
+
+
 def test_drift_is_followed_and_time_never_runs_backwards(monkeypatch):
     offset = [0]
     monkeypatch.setattr(clocks, "_offset_ns", lambda: offset[0])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+from textual.pilot import Pilot, WaitForScreenTimeout
 
 from runtime.clock import SECOND_NS, WallClock
 from runtime.contract import Quality, Value
@@ -400,6 +401,27 @@ def plant() -> FakePlant:
         ComponentView("fault_warning", "app", "faulted", now_ns - 30 * SECOND_NS, 5, "model.onnx: not found"),
     ]
     return FakePlant(tags, {each.name: each for each in alarms}, {each.name: each for each in components})
+
+
+@pytest.fixture(autouse=True)
+def patient_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `pilot.press` end when the keys had their effect: an idle CPU may be one that others have."""
+    press, wait = Pilot.press, Pilot._wait_for_screen
+
+    async def pressed(pilot: Pilot, *keys: str) -> None:
+        await press(pilot, *keys)
+        async with asyncio.timeout(60):
+            while pilot.app._key_on_its_way and pilot.app.is_running:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def waited(pilot: Pilot) -> bool:
+        try:
+            return await wait(pilot, timeout=5.0)
+        except WaitForScreenTimeout:  # a widget that went meanwhile never answers
+            return False
+
+    monkeypatch.setattr(Pilot, "press", pressed)
+    monkeypatch.setattr(Pilot, "_wait_for_screen", waited)
 
 
 @pytest.fixture

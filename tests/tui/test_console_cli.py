@@ -16,7 +16,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         [sys.executable, "-m", "runtime.cli", "console", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=250,
         env={**os.environ, **environment, "COLUMNS": "100"},
     )
 
@@ -46,7 +46,7 @@ def test_without_a_terminal_it_says_what_prints_instead(command, instead, tmp_pa
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=250,
         cwd=tmp_path,
     )
     assert done.returncode == 1
@@ -58,7 +58,7 @@ def test_without_a_terminal_it_says_what_prints_instead(command, instead, tmp_pa
 def test_naming_the_command_imports_no_textual():
     code = "import sys, tui.cli; print({'textual', 'httpx', 'numpy'} & sys.modules.keys() or 'light')"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=250, check=True
     )
     assert done.stdout.strip() == "light"
 

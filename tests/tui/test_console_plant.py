@@ -242,7 +242,9 @@ def test_two_persons_at_two_consoles(kernel):
             await appears(pilot, "someone else must approve it")
         async with second.run_test(size=(120, 40), notifications=True) as pilot:
             await appears(pilot, "1 待批准")
-            await pilot.press("f6", "a")
+            await pilot.press("f6")
+            await appears(pilot, r"trip_bar +7\.00 -> 8\.00 bar")
+            await pilot.press("a")
             await appears(pilot, "操作员（|管理员）")
             await pilot.press(*"agreed", "enter")
             await appears(pilot, "将立即写入工厂")
