@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 from rich.cells import cell_len
 
-from runtime.clock import SECOND_NS, WallClock, monotonic_ns
+from runtime.clock import SECOND_NS, WallClock
 from runtime.errors import ForbiddenError, WriteRejectedError
 from runtime.wire import HoldView
+from tests.tui.acting import appears, drive, goes, seen
 from tui.approval import format_left
-from tui.console import ConsoleApp
 from tui.locale import Words
 from tui.screens.decide import DecideDialog
 from tui.screens.write import WriteDialog
@@ -23,43 +21,6 @@ from tui.widgets.request_list import RequestList
 SPEED = "line/speed_sp_bpm"
 PATH = f"nb/bottling/line1/{SPEED}"
 LANGUAGES = ["en", "zh"]
-
-
-def seen(app: ConsoleApp) -> str:
-    """Return the text that stands on the screen, the topmost dialog included."""
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
-
-
-async def appears(pilot, text: str, seconds: float = 60.0) -> None:
-    end_ns = monotonic_ns() + round(seconds * 1e9)
-    while not re.search(text, seen(pilot.app)):
-        assert monotonic_ns() < end_ns, f"{text!r} did not appear:\n{seen(pilot.app)}"
-        await pilot.pause(0.1)
-
-
-async def goes(pilot, text: str, seconds: float = 60.0) -> None:
-    end_ns = monotonic_ns() + round(seconds * 1e9)
-    while re.search(text, seen(pilot.app)):
-        assert monotonic_ns() < end_ns, f"{text!r} did not go away:\n{seen(pilot.app)}"
-        await pilot.pause(0.1)
-
-
-def drive(
-    plant,
-    script: Callable[..., Awaitable[None]],
-    size: tuple[int, int] = (110, 32),
-    language: str = "en",
-) -> None:
-    """Run a script of key presses on a console that is online."""
-
-    async def main() -> None:
-        app = ConsoleApp(plant.connect, Words(language))
-        app.NOTIFICATION_TIMEOUT = 60
-        async with app.run_test(size=size, notifications=True) as pilot:
-            await appears(pilot, "● ")
-            await script(app, pilot)
-
-    asyncio.run(main())
 
 
 def sent(plant, *verbs: str) -> list[tuple]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from runtime.client import PlantClient
-from runtime.clock import WallClock, monotonic_ns
+from runtime.clock import WallClock
 from runtime.endpoint import find
 from runtime.errors import ConnectError
 from runtime.gate.identity import hash_secret
 from runtime.logins import keep_session, kept_session
+from tests.tui.acting import appears, seen
 from tui.console import ConsoleApp
 from tui.locale import Words
 from tui.seat import Seat
@@ -91,17 +91,6 @@ def kernel(tmp_path: Path, runtime_folder: Path, monkeypatch: pytest.MonkeyPatch
     kernel.start()
     yield kernel
     kernel.kill()
-
-
-def seen(app: ConsoleApp) -> str:
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size))
-
-
-async def appears(pilot, text: str, seconds: float = 60.0) -> None:
-    end_ns = monotonic_ns() + round(seconds * 1e9)
-    while not re.search(text, seen(pilot.app)):
-        assert monotonic_ns() < end_ns, f"{text!r} did not appear:\n{seen(pilot.app)}"
-        await pilot.pause(0.05)
 
 
 async def found(kernel: Kernel):
