@@ -107,6 +107,7 @@ def world(tmp_path, secret):
         plant=plant,
         clock=clock,
         started_ns=1,
+        again=False,
         bus=bus,
         gate=gate,
         identity=identity,
