@@ -31,16 +31,17 @@ _UNITS_NS = {
     "ms": 1_000_000,
     "s": 1_000_000_000,
     "min": 60_000_000_000,
+    "m": 60_000_000_000,  # as in a TIME literal
     "h": 3_600_000_000_000,
     "d": 86_400_000_000_000,
 }
 _HOUR_NS = _UNITS_NS["h"]
 _LONGEST_NS = 36_525 * _UNITS_NS["d"]
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|h|d)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|min|m|h|d)")
 
 
 def parse_duration_ns(text: object) -> int:
-    """Return the ns of a duration such as `250ms`, `1.5s` or `1h 30min`.
+    """Return the ns of a duration such as `250ms`, `1.5s`, `1h 30min` or `1m30s`.
 
     Raises:
         ValueError: it is not a duration.
@@ -78,7 +79,7 @@ DurationNs = Annotated[
         {
             "type": "string",
             "examples": ["100ms", "2s", "10min"],
-            "pattern": r"^(\d+(\.\d+)?\s*(ns|us|ms|s|min|h|d)\s*)+$",
+            "pattern": r"^(\d+(\.\d+)?\s*(ns|us|ms|s|min|m|h|d)\s*)+$",
         }
     ),
 ]

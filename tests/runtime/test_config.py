@@ -239,13 +239,20 @@ def test_durations_survive_writing_and_reading(ns):
 
 
 @pytest.mark.parametrize(
-    ("text", "ns"), [("250ms", 250_000_000), ("1h 30min", 5400 * 10**9), ("1.5s", 1_500_000_000)]
+    ("text", "ns"),
+    [
+        ("250ms", 250_000_000),
+        ("1h 30min", 5400 * 10**9),
+        ("1.5s", 1_500_000_000),
+        ("1m30s", 90 * 10**9),
+        ("1h5m", 3900 * 10**9),
+    ],
 )
 def test_durations_read_as_people_write_them(text, ns):
     assert parse_duration_ns(text) == ns
 
 
-@pytest.mark.parametrize("text", ["", "5", "-1s", "1 fortnight", 5, None, "1s2"])
+@pytest.mark.parametrize("text", ["", "5", "-1s", "1 fortnight", "3 mm", "2 months", 5, None, "1s2"])
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="not a duration"):
         parse_duration_ns(text)
