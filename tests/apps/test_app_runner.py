@@ -317,34 +317,22 @@ def test_more_inputs_than_a_message_holds_are_told_as_such(small, live):
     live(scene)
 
 
-def test_an_app_that_prints_and_dies_leaves_its_last_words(small, live):
-    small.code("""\
-        import os, sys
-        from apps.sdk import App
-
-        class Mine(App):
-            def step(self, now_ns, values):
-                print("the disk is gone", flush=True)
-                os._exit(3)
-        """)
-
-    async def scene(plant):
-        await plant.until(lambda: plant.component()["state"] == "faulted")
-        assert "ended with code 3: the disk is gone" in plant.component()["text"]
-
-    live(scene)
-
-
-def test_a_worker_that_takes_its_time_to_end_is_not_taken_for_one_that_goes_on(small, live):
-    """As an interpreter with much in memory, and any on a busy machine."""
-    small.code("""\
+@pytest.mark.parametrize(
+    "takes",
+    [
+        "pass",
+        "os.closerange(3, 256); time.sleep(2)",
+    ],  # as an interpreter with much in memory, or a busy machine
+    ids=["at once", "long after its socket"],
+)
+def test_an_app_that_prints_and_dies_leaves_its_last_words(small, live, takes):
+    small.code(f"""\
         import os, time
         from apps.sdk import App
 
         class Mine(App):
             def step(self, now_ns, values):
-                os.closerange(3, 256)
-                time.sleep(2)
+                {takes}
                 print("the disk is gone", flush=True)
                 os._exit(3)
         """)

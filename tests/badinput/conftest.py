@@ -155,11 +155,13 @@ class Works:
         lines = [_command_line(each) for each in Path("/proc").glob("[0-9]*/cmdline")]
         return [line for line in lines if str(self.folder) in line and "runtime.cli" in line]
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """Stop the plant; fail where that takes too long."""
+    def stop(self, number: int = signal.SIGTERM) -> float:
+        """Stop the plant; return the seconds that it took."""
         assert self.process is not None
+        began = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(START_S)
+        return time.monotonic() - began
 
     def nothing_left(self) -> bool:
         return not self.processes() and not list(self.sockets.glob("*.sock"))

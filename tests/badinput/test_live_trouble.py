@@ -57,7 +57,7 @@ def test_a_device_that_dies_is_alarmed_comes_back_and_a_killed_kernel_loses_noth
     assert works.setpoint() == 44
     works.within(GONE_S, lambda: works.alarm("remote_io.offline"))  # still waits for an acknowledgement
     assert works.samples() >= samples
-    works.stop(signal.SIGINT)
+    assert works.stop(signal.SIGINT) < 30
     works.within(GONE_S, works.nothing_left)
     works.text()
 
@@ -102,7 +102,7 @@ def test_a_signal_at_any_instant_of_a_start_leaves_nothing(works, number: int) -
         works.start()
         works.within(GONE_S, works.begun)
         time.sleep(delay_s)
-        works.stop(number)
+        assert works.stop(number) < 30
         works.within(GONE_S, works.nothing_left)
     works.text()
 

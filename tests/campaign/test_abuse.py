@@ -7,7 +7,6 @@ import pytest
 from drivers.abuse.campaign import ATTACKS, campaign
 from drivers.abuse.report import QUIET
 
-AT_ONCE = 70  # of a thousand, and of resets: what comes after depends on the machine
 SHORT = ("a thousand connections", "resets", "OPC UA: made to hurt", "OPC UA: writes without right")
 
 
@@ -20,5 +19,5 @@ def test_good_clients_are_served_while_a_plant_is_attacked(tmp_path, rounds):
     print("\n".join(report.lines()))
     assert report.findings == []
     assert report.rounds == rounds
-    assert report.tried["connections"] >= (100 * rounds / 4 if whole else AT_ONCE)
+    assert report.tried["connections"] > 100 * rounds / 4
     assert set(report.served) == {QUIET, *list(attacks)[:rounds]}
